@@ -1,0 +1,179 @@
+//! What an operator wrote, resolved into what the program runs on. After [`load`] nothing is
+//! checked again: every name refers to something, every secret has been read, every key fits its
+//! certificate.
+//!
+//! `yaml.rs` turns text into nodes with line and column, `file.rs` says what an operator may
+//! write, `resolve.rs` is the one way from the first to [`Config`].
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use rustls::pki_types::CertificateDer;
+use rustls::sign::CertifiedKey;
+use url::Url;
+
+use crate::gate::{Lifetimes, Policy, Secret};
+
+/// Everything that the program runs on.
+#[derive(Debug)]
+pub struct Config {
+    /// Where visitors connect.
+    pub listen: Listen,
+    /// Where health and metrics are served; loopback by default (CFG-03).
+    pub admin: SocketAddr,
+    /// The identity providers.
+    pub providers: Vec<Arc<Provider>>,
+    /// The portals; at least one.
+    pub portals: Vec<Portal>,
+    /// How sessions are kept.
+    pub sessions: Sessions,
+    /// What is logged, and how.
+    pub logging: Logging,
+}
+
+/// The public listener.
+#[derive(Debug)]
+pub struct Listen {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Certificate chain and key, which fit each other; `None` serves plain HTTP/1.1.
+    pub tls: Option<Arc<CertifiedKey>>,
+}
+
+/// An identity provider: one tenant of Entra ID.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name in the configuration, and in the path of its redirect URI.
+    pub name: Arc<str>,
+    /// The login host, `https://login.microsoftonline.com` unless another cloud or an emulator is
+    /// named; without a trailing slash or path. Plain `http` only for a loopback address.
+    pub authority: Url,
+    /// The tenant.
+    pub tenant: Tenant,
+    /// The application (client) id of the app registration.
+    pub client_id: String,
+    /// The client secrets, in the order in which they are tried; at least one.
+    pub client_secrets: Vec<Secret<String>>,
+    /// The scopes asked for; `openid` is among them.
+    pub scopes: Vec<String>,
+    /// By how much the provider's clock and ours may differ (OIDC-09).
+    pub clock_skew: Duration,
+    /// Certificates to trust instead of the system's, for a provider with a private CA.
+    pub trusted: Option<Vec<CertificateDer<'static>>>,
+}
+
+/// A tenant of Entra ID, as an authority's path names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tenant {
+    /// Its GUID in lower case: tokens must carry it as `tid`.
+    Id(String),
+    /// A verified domain: the GUID is what the provider's metadata says its issuer is.
+    Domain(String),
+}
+
+impl Tenant {
+    /// As it stands in the authority's path.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Id(text) | Self::Domain(text) => text,
+        }
+    }
+}
+
+/// A portal.
+#[derive(Debug)]
+pub struct Portal {
+    /// Its public URL: scheme, host and port of every absolute URL that we write (FWD-03). No path.
+    pub public_url: Url,
+    /// Mode, routes, login pages and password routes, as the gate judges them.
+    pub policy: Policy,
+    /// Where allowed requests go.
+    pub upstream: Upstream,
+    /// The sign-in.
+    pub sign_in: SignIn,
+    /// What the portal is told.
+    pub identity: Identity,
+    /// What signing out does.
+    pub logout: Logout,
+}
+
+/// Where a portal's allowed requests go: plain HTTP/1.1.
+#[derive(Debug)]
+pub struct Upstream {
+    /// Host (a name or an address) as written.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// For a connection to be made (LIM-05).
+    pub connect_timeout: Duration,
+    /// For the head of an answer to begin (LIM-05).
+    pub response_timeout: Duration,
+}
+
+/// How visitors of a portal sign in.
+#[derive(Debug)]
+pub struct SignIn {
+    /// With which providers, as indexes into [`Config::providers`], in the order of the page.
+    pub providers: Vec<usize>,
+    /// What the button says.
+    pub button_label: String,
+}
+
+/// What a portal is told about a member.
+#[derive(Debug)]
+pub struct Identity {
+    /// Plain headers, each with the claim that it carries.
+    pub headers: Vec<(HeaderName, String)>,
+    /// The signed assertion.
+    pub assertion: Option<Assertion>,
+}
+
+/// The signed assertion.
+#[derive(Debug)]
+pub struct Assertion {
+    /// `aud`: the portal's public URL unless the operator named another.
+    pub audience: String,
+    /// From `iat` to `exp`; 60 seconds at most (ENV-01).
+    pub lifetime: Duration,
+}
+
+/// What signing out does.
+#[derive(Debug)]
+pub struct Logout {
+    /// Whether the provider's session ends too.
+    pub federated: bool,
+}
+
+/// How sessions are kept: in memory.
+#[derive(Debug)]
+pub struct Sessions {
+    /// How long they last.
+    pub lifetimes: Lifetimes,
+    /// How many there may be; beyond, the least recently used goes.
+    pub capacity: u64,
+}
+
+/// What is logged, and how.
+#[derive(Debug)]
+pub struct Logging {
+    /// The shape of a line.
+    pub format: LogFormat,
+    /// The least severe level of the application's own lines.
+    pub level: tracing::Level,
+    /// Whether each request makes an access event.
+    pub access: bool,
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `Pretty` on a terminal, else `Json`.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}

@@ -1,0 +1,203 @@
+//! A request reduced to what we judge, read once. Deliberately not here: its other headers, which
+//! decide nothing, and its body.
+
+use std::borrow::Cow;
+
+use http::header::{ACCEPT, COOKIE, HOST, UPGRADE};
+use http::{HeaderMap, Method, Uri};
+
+use super::cookies::{self, CookieReading};
+use super::path::{CanonicalPath, deny_key};
+use super::route::{Policy, lies_under};
+use super::{Endpoint, Refusal, SessionId};
+
+/// A request as the gate sees it.
+#[derive(Debug)]
+pub struct Asked {
+    portal: usize,
+    method: Method,
+    target: String,
+    path_end: usize,
+    folded: Option<String>,
+    purpose: Purpose,
+    cookies: CookieReading,
+}
+
+/// What the visitor's browser will do with the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Show it as a page.
+    Page,
+    /// Hand it to a script, an image, a socket: a sign-in page would be lost on it.
+    Background,
+}
+
+impl Asked {
+    /// Reads a request for one of `portals`.
+    ///
+    /// # Errors
+    /// A refusal, where the request cannot be read in exactly one way or names no portal of ours.
+    pub fn read(
+        portals: &[Policy],
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<Self, Refusal> {
+        let portal = portal(portals, uri, headers)?;
+        if !is_known(method) {
+            return Err(Refusal::Method);
+        }
+        let mut target = CanonicalPath::parse(uri.path())
+            .map_err(Refusal::Path)?
+            .into_string();
+        let path_end = target.len();
+        let folded = match deny_key(&target) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(key) => Some(key),
+        };
+        if let Some(query) = uri.query() {
+            target.push('?');
+            target.push_str(query);
+        }
+        Ok(Self {
+            portal,
+            method: method.clone(),
+            target,
+            path_end,
+            folded,
+            purpose: purpose(method, headers),
+            cookies: cookies::read(headers.get_all(COOKIE)),
+        })
+    }
+
+    /// Which of the portals it was read for.
+    #[must_use]
+    pub const fn portal(&self) -> usize {
+        self.portal
+    }
+
+    /// The request's method.
+    #[must_use]
+    pub const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The canonical path.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.get(..self.path_end).unwrap_or("/")
+    }
+
+    /// The query, without its `?`, as it was sent (PATH-19).
+    #[must_use]
+    pub fn query(&self) -> Option<&str> {
+        self.target.get(self.path_end + 1..)
+    }
+
+    /// Canonical path and query: what a permit sends.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// What a page would do with the answer.
+    #[must_use]
+    pub const fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// The session that the visitor claims, if its cookie is there exactly once (COOK-03).
+    #[must_use]
+    pub const fn session_id(&self) -> Option<&SessionId> {
+        self.cookies.session.as_ref()
+    }
+
+    /// Whether any cookie of ours came along, and so has to be taken out (COOK-01).
+    #[must_use]
+    pub const fn has_own_cookies(&self) -> bool {
+        self.cookies.any_own
+    }
+
+    pub(super) fn deny_key(&self) -> &str {
+        self.folded.as_deref().unwrap_or_else(|| self.path())
+    }
+
+    /// The endpoint of ours that it asks for, or that a sloppy reader could take it for.
+    pub(super) fn own_endpoint(&self, own: &CanonicalPath) -> Option<Endpoint> {
+        lies_under(self.path(), own.as_str()).then(|| {
+            let rest = self.path().strip_prefix(own.as_str());
+            rest.map_or(Endpoint::Unknown, Endpoint::named)
+        })
+    }
+
+    pub(super) fn into_target(self) -> String {
+        self.target
+    }
+}
+
+/// HOST-01: exactly one host, known to us; `Host`, `:authority` and an absolute target agree.
+fn portal(portals: &[Policy], uri: &Uri, headers: &HeaderMap) -> Result<usize, Refusal> {
+    let mut named = headers.get_all(HOST).iter();
+    let header = match (named.next(), named.next()) {
+        (Some(host), None) => Some(host.to_str().map_err(|_| Refusal::Host)?),
+        (None, _) => None,
+        (Some(_), Some(_)) => return Err(Refusal::Host),
+    };
+    let authority = uri.authority().map(http::uri::Authority::as_str);
+    let find = |host: &str| portals.iter().position(|portal| portal.is_at(host));
+    match (header, authority) {
+        (Some(host), None) | (None, Some(host)) => find(host).ok_or(Refusal::UnknownHost),
+        (Some(host), Some(authority)) => match (find(host), find(authority)) {
+            (Some(one), Some(other)) if one == other => Ok(one),
+            (None, None) => Err(Refusal::UnknownHost),
+            _ => Err(Refusal::Host),
+        },
+        (None, None) => Err(Refusal::Host),
+    }
+}
+
+/// The methods of RFC 9110 and RFC 5789 that ask something of a portal (PATH-13).
+fn is_known(method: &Method) -> bool {
+    matches!(
+        *method,
+        Method::GET
+            | Method::HEAD
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::PATCH
+            | Method::OPTIONS
+    )
+}
+
+/// Fetch metadata where the browser sends it; else what `Accept` and a well-known header show.
+fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is_page = method == Method::GET
+        && !headers.contains_key(UPGRADE)
+        && text("sec-fetch-mode").is_none_or(|mode| mode == "navigate")
+        && text("sec-fetch-dest").is_none_or(|dest| dest == "document")
+        && text("sec-purpose").is_none_or(|purpose| !purpose.contains("prefetch"))
+        && text("x-requested-with").is_none()
+        && headers.get(ACCEPT).is_none_or(|accept| {
+            accept.to_str().is_ok_and(|accept| {
+                ["text/html", "application/xhtml+xml", "*/*"]
+                    .iter()
+                    .any(|page| {
+                        accept.split(',').any(|range| {
+                            range
+                                .split(';')
+                                .next()
+                                .unwrap_or_default()
+                                .trim()
+                                .eq_ignore_ascii_case(page)
+                        })
+                    })
+            })
+        });
+    if is_page {
+        Purpose::Page
+    } else {
+        Purpose::Background
+    }
+}

@@ -1,0 +1,90 @@
+//! What an ID token says, once it has been believed.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// The claims of an ID token that passed every check. The type is the proof.
+#[derive(Clone, PartialEq)]
+pub struct VerifiedClaims {
+    subject: Subject,
+    claims: Map<String, Value>,
+}
+
+impl VerifiedClaims {
+    /// Asserts that `claims` were verified and are about `subject`. It has one caller,
+    /// `relying_party::id_token`: search for this name to see where trust begins.
+    #[must_use]
+    pub fn assertion(subject: Subject, claims: Map<String, Value>) -> Self {
+        Self { subject, claims }
+    }
+
+    /// Whom the claims are about.
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// One claim by its name, at the top level.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.claims.get(name)
+    }
+
+    /// A claim that is text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(Value::as_str)
+    }
+
+    /// All claims, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.claims
+            .iter()
+            .map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+/// Names only: what a member's claims say stays out of logs (LOG-01).
+impl fmt::Debug for VerifiedClaims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifiedClaims").finish_non_exhaustive()
+    }
+}
+
+/// Who somebody is: never an e-mail address or a name, which change and can be chosen (AZ-02).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// A directory object: the tenant's and the object's GUID, from `tid` and `oid`.
+    Directory {
+        /// `tid`.
+        tenant: String,
+        /// `oid`.
+        object: String,
+    },
+    /// Any other OpenID provider: `iss` and `sub`.
+    Issuer {
+        /// `iss`.
+        issuer: String,
+        /// `sub`.
+        subject: String,
+    },
+}
+
+impl Subject {
+    /// The stable key of this member, as the portal receives it in the assertion's `sub`:
+    /// `tid.oid`, or `iss#sub`. Two members never share one: a GUID has no dot, an issuer no `#`.
+    #[must_use]
+    pub fn member_key(&self) -> String {
+        match self {
+            Self::Directory { tenant, object } => format!("{tenant}.{object}"),
+            Self::Issuer { issuer, subject } => format!("{issuer}#{subject}"),
+        }
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Subject(…)")
+    }
+}

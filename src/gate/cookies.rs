@@ -1,0 +1,110 @@
+//! Our cookies within a visitor's `Cookie` headers: which they are, what they say, and the headers
+//! without them. Deliberately not here: how they are made (`sessions::cookie`).
+
+use http::HeaderValue;
+
+use super::SessionId;
+
+/// The session cookie. Its prefix binds it to one host, `Path=/` and TLS (RFC 6265bis, 4.1.3.2).
+pub const SESSION: &str = "__Host-anteport";
+/// Before the number of a login under way.
+pub const LOGIN_PREFIX: &str = "__Host-anteport-login-";
+
+/// What `Cookie` headers say to us.
+#[derive(Debug, Default)]
+pub struct CookieReading {
+    /// The session id, if it is there exactly once and has the right form.
+    pub session: Option<SessionId>,
+    /// Whether any cookie has a name of ours.
+    pub any_own: bool,
+}
+
+/// Reads all `Cookie` fields of a request; HTTP/2 may bring several (RFC 9113, 8.2.3).
+pub fn read<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> CookieReading {
+    let mut reading = CookieReading::default();
+    let mut copies = 0;
+    for pair in fields.into_iter().flat_map(|field| pairs(field.as_bytes())) {
+        let (name, value) = name_and_value(pair);
+        reading.any_own |= is_own(name);
+        if name == SESSION.as_bytes() {
+            copies += 1;
+            reading.session = std::str::from_utf8(value).ok().and_then(SessionId::parse);
+        }
+    }
+    if copies != 1 {
+        reading.session = None;
+    }
+    reading
+}
+
+/// The cookies of logins under way, as name and value; a name that comes twice is nobody's.
+pub fn logins<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<(&'a str, &'a str)> {
+    let mut found: Vec<(&str, &str)> = Vec::new();
+    let mut doubled: Vec<&str> = Vec::new();
+    for pair in fields.into_iter().flat_map(|field| pairs(field.as_bytes())) {
+        let (name, value) = name_and_value(pair);
+        let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) else {
+            continue;
+        };
+        if !name.starts_with(LOGIN_PREFIX) {
+            continue;
+        }
+        if found.iter().any(|(known, _)| *known == name) {
+            doubled.push(name);
+        } else {
+            found.push((name, value));
+        }
+    }
+    found.retain(|(name, _)| !doubled.contains(name));
+    found
+}
+
+/// One field without our cookies; the portal's stay byte for byte (COOK-01). `None` if nothing is
+/// left.
+#[must_use]
+pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
+    let mut kept = Vec::with_capacity(field.len());
+    for pair in pairs(field.as_bytes()) {
+        if is_own(name_and_value(pair).0) {
+            continue;
+        }
+        if !kept.is_empty() {
+            kept.push(b';');
+        }
+        kept.extend_from_slice(if kept.is_empty() {
+            pair.trim_ascii_start()
+        } else {
+            pair
+        });
+    }
+    if kept.trim_ascii().is_empty() {
+        return None;
+    }
+    HeaderValue::from_bytes(&kept).ok()
+}
+
+/// Whether a cookie name is ours, in any case: some servers fold it.
+#[must_use]
+pub fn is_own(name: &[u8]) -> bool {
+    let own = SESSION.as_bytes();
+    name.get(..own.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(own))
+        && matches!(name.get(own.len()), None | Some(b'-'))
+}
+
+fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
+    field.split(|byte| *byte == b';')
+}
+
+fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {
+    match pair.iter().position(|byte| *byte == b'=') {
+        Some(at) => {
+            let (name, value) = pair.split_at(at);
+            (
+                name.trim_ascii(),
+                value.get(1..).unwrap_or_default().trim_ascii(),
+            )
+        }
+        None => (pair.trim_ascii(), &[]),
+    }
+}

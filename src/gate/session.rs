@@ -1,0 +1,154 @@
+//! A session: one person signed in, on one portal. Deliberately not here: where sessions are kept.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{Secret, Timestamp, VerifiedClaims};
+
+/// What the session cookie holds: 256 bits from the system's generator (SESS-01).
+#[derive(Clone)]
+pub struct SessionId(Secret<[u8; 32]>);
+
+impl SessionId {
+    /// From 32 random bytes.
+    #[must_use]
+    pub const fn new(random: [u8; 32]) -> Self {
+        Self(Secret::new(random))
+    }
+
+    /// From the cookie's value; anything but the 43 characters of [`SessionId::cookie_value`]
+    /// is nobody's.
+    #[must_use]
+    pub fn parse(cookie_value: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if cookie_value.len() != 43 {
+            return None;
+        }
+        let length = URL_SAFE_NO_PAD
+            .decode_slice_unchecked(cookie_value, &mut bytes)
+            .ok()?;
+        (length == 32).then(|| Self::new(bytes))
+    }
+
+    /// The cookie's value: base64url without padding.
+    #[must_use]
+    pub fn cookie_value(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0.expose())
+    }
+
+    /// The bytes, for the store to hash.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; 32] {
+        self.0.expose()
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(…)")
+    }
+}
+
+/// How long sessions last. Enforced by us, not by the cookie's expiry (SESS-03).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Ends a session that nobody used for this long.
+    pub idle: Duration,
+    /// Ends every session, however busy.
+    pub absolute: Duration,
+}
+
+/// One person signed in on one portal.
+#[derive(Debug)]
+pub struct Session {
+    claims: VerifiedClaims,
+    provider: Arc<str>,
+    portal: Arc<str>,
+    handle: String,
+    started: Timestamp,
+    lifetimes: Lifetimes,
+    /// Unix milliseconds. The one thing about a session that changes; a lost update costs nothing.
+    last_used: AtomicI64,
+}
+
+impl Session {
+    /// A session that starts now. `portal` is the host it is valid at (HOST-02), and `handle` what
+    /// others may know it by (`sid` of the assertion): it is random and opens nothing.
+    #[must_use]
+    pub fn start(
+        claims: VerifiedClaims,
+        provider: Arc<str>,
+        portal: Arc<str>,
+        handle: String,
+        lifetimes: Lifetimes,
+        now: Timestamp,
+    ) -> Self {
+        let last_used = AtomicI64::new(now.unix_millis());
+        Self {
+            claims,
+            provider,
+            portal,
+            handle,
+            started: now,
+            lifetimes,
+            last_used,
+        }
+    }
+
+    /// Whether it still stands for somebody.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.ends() && now < self.last_used().after(self.lifetimes.idle)
+    }
+
+    /// Whether it was made for the portal at this host (HOST-02).
+    #[must_use]
+    pub fn is_for(&self, portal: &str) -> bool {
+        &*self.portal == portal
+    }
+
+    /// Notes that it was used.
+    pub fn touch(&self, now: Timestamp) {
+        self.last_used
+            .fetch_max(now.unix_millis(), Ordering::Relaxed);
+    }
+
+    /// Who is signed in.
+    #[must_use]
+    pub fn claims(&self) -> &VerifiedClaims {
+        &self.claims
+    }
+
+    /// The provider that said so, by its name in the configuration.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        &self.provider
+    }
+
+    /// What others may know it by.
+    #[must_use]
+    pub fn handle(&self) -> &str {
+        &self.handle
+    }
+
+    /// When the person signed in.
+    #[must_use]
+    pub const fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// The moment after which it is over however much it is used.
+    #[must_use]
+    pub fn ends(&self) -> Timestamp {
+        self.started.after(self.lifetimes.absolute)
+    }
+
+    fn last_used(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.last_used.load(Ordering::Relaxed))
+    }
+}

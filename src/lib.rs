@@ -1,0 +1,4 @@
+//! Anteport (draft).
+pub mod clock;
+pub mod config;
+pub mod gate;
