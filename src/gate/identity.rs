@@ -34,231 +34,11 @@ pub struct OwnedNames {
     lengths: u64,
 }
 
-/// Names by which identity proxies, web servers and frameworks are told who is asking or where
-/// from (HDR-05, FWD-01), or by which a request is renamed behind our back (PATH-14).
-const BUILT_IN: &[&str] = &[
-    ASSERTION,
-    "x-anteport-signature",
-    "signature",
-    "signature-input",
-    // Forwarding.
-    "forwarded",
-    "x-forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-forwarded-prefix",
-    "x-forwarded-server",
-    "x-forwarded-scheme",
-    "x-forwarded-ssl",
-    "x-forwarded-by",
-    "x-forwarded-path",
-    "x-forwarded-uri",
-    "x-forwarded-method",
-    "x-forwarded-protocol",
-    "x-forwarded-client-cert",
-    "x-real-ip",
-    "x-client-ip",
-    "x-cluster-client-ip",
-    "x-original-forwarded-for",
-    "x-original-host",
-    "x-originating-ip",
-    "x-remote-ip",
-    "x-remote-addr",
-    "remote-addr",
-    "true-client-ip",
-    "client-ip",
-    "cf-connecting-ip",
-    "fastly-client-ip",
-    "x-envoy-external-address",
-    "x-scheme",
-    "x-host",
-    "x-url-scheme",
-    "front-end-https",
-    "x-proxyuser-ip",
-    "via",
-    "x-request-id",
-    "x-arr-clientcert",
-    "x-arr-ssl",
-    "x-arr-log-id",
-    "x-appservice-proto",
-    // Another target or method.
-    "x-original-url",
-    "x-rewrite-url",
-    "x-original-uri",
-    "x-original-method",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-sendfile",
-    "x-accel-redirect",
-    "x-middleware-subrequest",
-    "x-middleware-rewrite",
-    "x-waws-unencoded-url",
-    // Easy Auth and Azure.
-    "x-ms-client-principal",
-    "x-ms-client-principal-id",
-    "x-ms-client-principal-name",
-    "x-ms-client-principal-idp",
-    "x-ms-token-aad-id-token",
-    "x-ms-token-aad-access-token",
-    "x-ms-token-aad-expires-on",
-    "x-ms-token-aad-refresh-token",
-    "x-zumo-auth",
-    "x-ms-token-google-id-token",
-    "x-ms-token-google-access-token",
-    "x-ms-token-google-expires-on",
-    "x-ms-token-google-refresh-token",
-    "x-ms-token-facebook-access-token",
-    "x-ms-token-facebook-expires-on",
-    "x-ms-token-twitter-access-token",
-    "x-ms-token-twitter-access-token-secret",
-    "x-ms-auth-token",
-    // oauth2-proxy, Authelia, Authentik, Traefik, Keycloak, nginx recipes.
-    "x-forwarded-user",
-    "x-forwarded-email",
-    "x-forwarded-preferred-username",
-    "x-forwarded-groups",
-    "x-forwarded-access-token",
-    "x-forwarded-name",
-    "x-forwarded-roles",
-    "x-auth-request-user",
-    "x-auth-request-email",
-    "x-auth-request-preferred-username",
-    "x-auth-request-groups",
-    "x-auth-request-access-token",
-    "x-auth-request-redirect",
-    "gap-signature",
-    "gap-auth",
-    "remote-user",
-    "remote-groups",
-    "remote-name",
-    "remote-email",
-    "x-authentik-username",
-    "x-authentik-groups",
-    "x-authentik-email",
-    "x-authentik-name",
-    "x-authentik-uid",
-    "x-authentik-jwt",
-    "x-authentik-meta-app",
-    "x-authentik-meta-outpost",
-    "x-auth-user",
-    "x-auth-username",
-    "x-auth-email",
-    "x-auth-name",
-    "x-auth-roles",
-    "x-auth-groups",
-    "x-auth-token",
-    "x-auth-subject",
-    "x-auth-userid",
-    "x-authenticated-user",
-    "x-authenticated-userid",
-    "x-authenticated-groups",
-    "x-authenticated-email",
-    "x-authenticated-scope",
-    "x-consumer-id",
-    "x-consumer-username",
-    "x-consumer-custom-id",
-    "x-credential-identifier",
-    "x-anonymous-consumer",
-    "x-webauth-user",
-    "x-webauth-email",
-    "x-webauth-name",
-    "x-webauth-role",
-    "x-webauth-groups",
-    "x-remote-user",
-    "x-remote-group",
-    "x-remote-groups",
-    "x-remote-email",
-    "x-user",
-    "x-user-id",
-    "x-user-name",
-    "x-user-email",
-    "x-user-roles",
-    "x-user-groups",
-    "x-username",
-    "x-email",
-    "x-groups",
-    "x-roles",
-    "x-proxy-user",
-    "x-proxy-remote-user",
-    "x-sso-user",
-    "x-sm-user",
-    "sm-user",
-    "sm-userdn",
-    "sm-universalid",
-    "iv-user",
-    "iv-groups",
-    "iv-creds",
-    "oam-remote-user",
-    "x-uid",
-    "http-remote-user",
-    "x-ssl-client-cert",
-    "x-ssl-client-dn",
-    "x-ssl-client-s-dn",
-    "x-ssl-client-verify",
-    "ssl-client-cert",
-    "ssl-client-verify",
-    "ssl-client-s-dn",
-    "x-client-cert",
-    "x-client-dn",
-    "x-client-verify",
-    "client-cert",
-    "client-cert-chain",
-    // mod_auth_openidc, Shibboleth.
-    "oidc-access-token",
-    "oidc-id-token",
-    "oidc-id-token-payload",
-    "oidc-userinfo",
-    "oidc-userinfo-json",
-    "oidc-claim-sub",
-    "oidc-claim-email",
-    "oidc-claim-name",
-    "oidc-claim-preferred-username",
-    "oidc-claim-groups",
-    "oidc-claim-roles",
-    "oidc-claim-oid",
-    "oidc-claim-upn",
-    "oidc-claim-tid",
-    "oidc-refresh-token",
-    "oidc-access-token-expires",
-    "eppn",
-    "persistent-id",
-    "shib-session-id",
-    "shib-identity-provider",
-    "affiliation",
-    // Cloud gates.
-    "cf-access-jwt-assertion",
-    "cf-access-authenticated-user-email",
-    "cf-access-token",
-    "cf-access-client-id",
-    "x-goog-iap-jwt-assertion",
-    "x-goog-authenticated-user-email",
-    "x-goog-authenticated-user-id",
-    "x-amzn-oidc-data",
-    "x-amzn-oidc-identity",
-    "x-amzn-oidc-accesstoken",
-    "x-pomerium-jwt-assertion",
-    "x-pomerium-claim-email",
-    "x-pomerium-claim-user",
-    "x-pomerium-claim-groups",
-    "x-pomerium-claim-name",
-    "x-tailscale-user",
-    "tailscale-user-login",
-    "tailscale-user-name",
-    "x-vouch-user",
-    "x-vouch-idp-claims-email",
-    "x-vouch-idp-accesstoken",
-    "x-teleport-login",
-    "teleport-jwt-assertion",
-    "x-okta-user",
-    "x-token-subject",
-    "x-jwt-assertion",
-    "x-id-token",
-    "x-access-token",
-    "x-userinfo",
-];
+/// How many folded characters of a name are compared.
+const LONGEST: usize = 64;
+
+/// See the head of the file.
+const BUILT_IN: &str = include_str!("foreign_names.txt");
 
 /// Families of names: everything that begins so belongs to one of those gates.
 const BUILT_IN_PREFIXES: &[&[u8]] = &[
@@ -316,13 +96,12 @@ impl OwnedNames {
     /// The built-in names and those that this portal's configuration maps.
     #[must_use]
     pub fn with<'a>(mapped: impl IntoIterator<Item = &'a HeaderName>) -> Self {
-        let mapped = mapped.into_iter().map(HeaderName::as_str);
-        let folded: HashSet<Box<[u8]>> = BUILT_IN
-            .iter()
-            .copied()
-            .chain(mapped)
-            .map(|name| fold(name).collect())
+        let mapped = mapped.into_iter().map(|name| fold(name.as_str()));
+        let folded: HashSet<Box<[u8]>> = built_in()
+            .map(|name| fold(name).take(LONGEST).collect())
+            .chain(mapped.map(|name| name.take(LONGEST).collect()))
             .collect();
+
         let lengths = folded
             .iter()
             .fold(0, |bits, name| bits | length_bit(name.len()));
@@ -333,7 +112,7 @@ impl OwnedNames {
     /// case and separators are folded away (HDR-03), or has odd characters (HDR-04).
     #[must_use]
     pub fn takes(&self, name: &str) -> bool {
-        let mut buffer = [0; 64];
+        let mut buffer = [0; LONGEST];
         let mut length = 0;
         for byte in name.bytes() {
             match byte {
@@ -343,7 +122,7 @@ impl OwnedNames {
             }
             match buffer.get_mut(length) {
                 Some(place) => *place = byte.to_ascii_lowercase(),
-                // Longer than any that is owned; a prefix decides.
+                // Owned names are cut at the same length: what begins alike is taken.
                 None => break,
             }
             length += 1;
@@ -424,6 +203,13 @@ fn remove_own_cookies(headers: &mut HeaderMap) {
     for field in kept {
         headers.append(COOKIE, field);
     }
+}
+
+fn built_in() -> impl Iterator<Item = &'static str> {
+    BUILT_IN
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 fn fold(name: &str) -> impl Iterator<Item = u8> + '_ {

@@ -164,8 +164,6 @@ pub enum Endpoint {
     Me,
     /// `jwks.json`: the keys of the assertion.
     Jwks,
-    /// `style.css` of our own pages.
-    Style,
     /// The portal's login page, asked for by somebody who is signed in.
     SignedIn,
     /// Nothing that we have.
@@ -190,7 +188,6 @@ impl Endpoint {
             (Some("logout"), Some("done"), None, _) => Self::LoggedOut,
             (Some("me"), None, ..) => Self::Me,
             (Some("jwks.json"), None, ..) => Self::Jwks,
-            (Some("style.css"), None, ..) => Self::Style,
             _ => Self::Unknown,
         }
     }

@@ -1,0 +1,167 @@
+//! What the portal is told about a member: plain headers as mapped, and the signed assertion.
+//! Rendered once per session and lifetime, sent with every request. Deliberately not here: what
+//! is taken from visitors (`gate::identity`).
+
+mod assertion;
+mod plain;
+
+use std::sync::Arc;
+
+use http::{HeaderName, HeaderValue};
+use serde_json::{Map, Value};
+
+pub use assertion::{Signer, SigningError};
+pub use plain::encode;
+
+use crate::gate::identity::{ASSERTION, Envelope};
+use crate::gate::{Session, Timestamp};
+
+/// What one portal is told.
+#[derive(Debug)]
+pub struct Identity {
+    headers: Vec<(HeaderName, String)>,
+    assertion: Option<AssertionFor>,
+}
+
+#[derive(Debug)]
+struct AssertionFor {
+    issuer: String,
+    audience: String,
+    lifetime: std::time::Duration,
+    signer: Arc<Signer>,
+}
+
+/// Why a member's identity cannot be told to the portal. It refuses the login: nothing is cut
+/// short or sent raw (HDR-09).
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// A claim that is no text, number, truth value or list of them.
+    #[error("claim `{claim}` has a form that header `{header}` cannot carry")]
+    Form {
+        /// The claim's name.
+        claim: String,
+        /// The header's name.
+        header: HeaderName,
+    },
+    /// The provider left the groups out because there are too many (AZ-05).
+    #[error("the provider did not send the groups, because there are too many of them")]
+    GroupOverage,
+    /// More than [`LARGEST`] bytes in all (HDR-10).
+    #[error("the identity headers have {size} bytes; {LARGEST} are what old servers accept")]
+    TooLarge {
+        /// Bytes of all names and values.
+        size: usize,
+    },
+    /// No assertion could be made.
+    #[error("the assertion could not be made")]
+    Assertion(#[from] SigningError),
+}
+
+impl IdentityError {
+    /// The stable name of this reason.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Form { .. } => "identity-claim-form",
+            Self::GroupOverage => "identity-group-overage",
+            Self::TooLarge { .. } => "identity-too-large",
+            Self::Assertion(_) => "identity-assertion",
+        }
+    }
+}
+
+/// The most bytes that identity headers have together: old servers take 8 KiB of headers, and
+/// the browser's own need room too (HDR-10).
+pub const LARGEST: usize = 5 * 1024;
+
+impl Identity {
+    /// For a portal as configured; `issuer` is its public URL without a trailing slash.
+    #[must_use]
+    pub fn new(settings: &crate::config::Identity, issuer: &str, signer: &Arc<Signer>) -> Self {
+        let assertion = settings.assertion.as_ref().map(|assertion| AssertionFor {
+            issuer: issuer.to_owned(),
+            audience: assertion.audience.clone(),
+            lifetime: assertion.lifetime,
+            signer: Arc::clone(signer),
+        });
+        Self {
+            headers: settings.headers.clone(),
+            assertion,
+        }
+    }
+
+    /// Renders a member's identity.
+    ///
+    /// # Errors
+    /// What cannot be told. It is asked at login, so that no request meets it later.
+    pub fn render(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
+        let mut headers = Vec::with_capacity(self.headers.len() + 1);
+        let mut claims = Map::new();
+        for (header, claim) in &self.headers {
+            if claim == "groups" && is_overage(session) {
+                return Err(IdentityError::GroupOverage);
+            }
+            let Some(value) = session.claims().get(claim).filter(|value| !value.is_null()) else {
+                continue;
+            };
+            let text = encode(value).and_then(|text| HeaderValue::try_from(text).ok());
+            let text = text.ok_or_else(|| IdentityError::Form {
+                claim: claim.clone(),
+                header: header.clone(),
+            })?;
+            headers.push((header.clone(), text));
+            claims.insert(claim.clone(), value.clone());
+        }
+        let mut renew = session.ends();
+        if let Some(assertion) = &self.assertion {
+            let token = assertion.sign(claims, session, now)?;
+            let value = HeaderValue::try_from(token).map_err(|_| SigningError::Key)?;
+            headers.push((HeaderName::from_static(ASSERTION), value));
+            // Half of its life is left on arrival, however late in its turn a request comes.
+            renew = now.after(assertion.lifetime / 2);
+        }
+        let size = headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        if size > LARGEST {
+            return Err(IdentityError::TooLarge { size });
+        }
+        Ok(Envelope { headers, renew })
+    }
+}
+
+impl AssertionFor {
+    /// The mapped claims under their own names, and over them what the assertion itself says.
+    fn sign(
+        &self,
+        mut claims: Map<String, Value>,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<String, SigningError> {
+        let expires = now.after(self.lifetime).unix_seconds();
+        for reserved in ["nbf", "jti"] {
+            claims.remove(reserved);
+        }
+        claims.insert("iss".to_owned(), self.issuer.clone().into());
+        claims.insert("aud".to_owned(), self.audience.clone().into());
+        claims.insert(
+            "sub".to_owned(),
+            session.claims().subject().member_key().into(),
+        );
+        claims.insert("iat".to_owned(), now.unix_seconds().into());
+        claims.insert("exp".to_owned(), expires.into());
+        claims.insert("sid".to_owned(), session.handle().into());
+        self.signer.sign(&claims)
+    }
+}
+
+/// "There are too many" is not "there are none" (azure.md, section 4.4).
+fn is_overage(session: &Session) -> bool {
+    let names = session
+        .claims()
+        .get("_claim_names")
+        .and_then(Value::as_object);
+    names.is_some_and(|names| names.contains_key("groups"))
+        || session.claims().get("hasgroups").and_then(Value::as_bool) == Some(true)
+}

@@ -1,0 +1,82 @@
+//! The `Set-Cookie` headers of our cookies: names and attributes in one place (COOK-04).
+//! Deliberately not here: reading what a visitor sends (`gate::cookies`).
+
+use cookie::{Cookie, SameSite, time};
+use http::HeaderValue;
+
+use crate::gate::SessionId;
+use crate::gate::cookies::{LOGIN_PREFIX, SESSION};
+use crate::gate::login::PendingLogin;
+
+/// How many logins one browser may have under way; the oldest goes first (COOK-05).
+pub const MOST_LOGINS: usize = 5;
+
+/// Sets the session cookie. It has no expiry of its own: we enforce the session's (SESS-03).
+#[must_use]
+pub fn session(id: &SessionId) -> Option<HeaderValue> {
+    header(ours(SESSION.to_owned(), id.cookie_value()))
+}
+
+/// Takes the session cookie back.
+#[must_use]
+pub fn no_session() -> Option<HeaderValue> {
+    header(deleted(SESSION.to_owned()))
+}
+
+/// Sets the cookie of a login under way to its sealed record.
+#[must_use]
+pub fn login(number: &str, sealed: String) -> Option<HeaderValue> {
+    let mut cookie = ours(format!("{LOGIN_PREFIX}{number}"), sealed);
+    cookie.set_max_age(time::Duration::try_from(PendingLogin::LIMIT).ok());
+    header(cookie)
+}
+
+/// Takes the cookie of a login back, by its whole name.
+#[must_use]
+pub fn no_login(name: &str) -> Option<HeaderValue> {
+    header(deleted(name.to_owned()))
+}
+
+fn ours(name: String, value: String) -> Cookie<'static> {
+    Cookie::build((name, value))
+        .path("/")
+        .secure(true)
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .build()
+}
+
+/// Deletion repeats the attributes: without them a browser refuses it for a `__Host-` name.
+fn deleted(name: String) -> Cookie<'static> {
+    let mut cookie = ours(name, String::new());
+    cookie.set_max_age(time::Duration::ZERO);
+    cookie
+}
+
+/// `None` cannot come up for the names and alphabets above.
+fn header(cookie: Cookie<'_>) -> Option<HeaderValue> {
+    HeaderValue::try_from(cookie.to_string()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cook_04_our_cookies_carry_every_attribute_and_no_domain() {
+        let id = SessionId::new([7; 32]);
+        let headers = [
+            session(&id),
+            no_session(),
+            login("abc", "x".to_owned()),
+            no_login("y"),
+        ];
+        for header in headers.map(Option::unwrap) {
+            let text = header.to_str().unwrap();
+            for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
+                assert!(text.split("; ").any(|part| part == attribute), "{text}");
+            }
+            assert!(!text.contains("Domain"), "{text}");
+        }
+    }
+}

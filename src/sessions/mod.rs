@@ -1,0 +1,184 @@
+//! Who is signed in: the store, in this process's memory. Deliberately not here: what a session
+//! is (`gate::Session`) and whether it lets somebody through (`gate::decide`).
+
+pub mod cookie;
+mod seal;
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::error::Unspecified;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+pub use seal::{Purpose, Seal};
+
+use crate::gate::identity::Envelope;
+use crate::gate::login::PendingLogin;
+use crate::gate::{Secret, Session, SessionId, Timestamp};
+
+/// All sessions of this process.
+#[derive(Debug)]
+pub struct Sessions {
+    table: Cache<Digest, Arc<SignedIn>, Hashing>,
+    spent_logins: Cache<Digest, (), Hashing>,
+}
+
+/// A session and the identity headers rendered for it.
+#[derive(Debug)]
+pub struct SignedIn {
+    session: Session,
+    envelope: ArcSwapOption<Envelope>,
+}
+
+impl SignedIn {
+    /// The session.
+    #[must_use]
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The rendered identity headers while they are fresh (ENV-02).
+    #[must_use]
+    pub fn envelope(&self, now: Timestamp) -> Option<Arc<Envelope>> {
+        self.envelope
+            .load_full()
+            .filter(|envelope| now < envelope.renew)
+    }
+
+    /// Keeps newly rendered headers for the requests to come.
+    pub fn keep(&self, envelope: &Arc<Envelope>) {
+        self.envelope.store(Some(Arc::clone(envelope)));
+    }
+}
+
+impl Sessions {
+    /// An empty store for at most `capacity` sessions; beyond, the least recently used goes. The
+    /// table forgets on its own what the lifetimes have ended, beside the requests.
+    #[must_use]
+    pub fn new(settings: &crate::config::Sessions) -> Self {
+        let table = Cache::builder()
+            .max_capacity(settings.capacity)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_live(settings.lifetimes.absolute)
+            .time_to_idle(settings.lifetimes.idle)
+            .build_with_hasher(Hashing::default());
+        // A login that was begun more than its limit ago is refused without asking here.
+        let spent_logins = Cache::builder()
+            .max_capacity(settings.capacity)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_live(PendingLogin::LIMIT * 2)
+            .build_with_hasher(Hashing::default());
+        Self {
+            table,
+            spent_logins,
+        }
+    }
+
+    /// Starts a session under a new id (SESS-01).
+    ///
+    /// # Errors
+    /// When the system's generator fails.
+    pub fn start(&self, session: Session) -> Result<SessionId, Unspecified> {
+        let mut random = [0; 32];
+        aws_lc_rs::rand::fill(&mut random)?;
+        let id = SessionId::new(random);
+        let signed_in = SignedIn {
+            session,
+            envelope: ArcSwapOption::empty(),
+        };
+        self.table
+            .insert(Digest::of(id.bytes()), Arc::new(signed_in));
+        Ok(id)
+    }
+
+    /// The session of this id, if it is live.
+    #[must_use]
+    pub fn find(&self, id: &SessionId, now: Timestamp) -> Option<Arc<SignedIn>> {
+        let found = self.table.get(&Digest::of(id.bytes()))?;
+        found.session.is_live(now).then_some(found)
+    }
+
+    /// Ends a session: a copy of its cookie is worthless from here on (SESS-04).
+    #[must_use]
+    pub fn end(&self, id: &SessionId) -> Option<Arc<SignedIn>> {
+        self.table.remove(&Digest::of(id.bytes()))
+    }
+
+    /// Spends a login's `state`: true once, also when two callbacks come at the same moment
+    /// (OIDC-02).
+    #[must_use]
+    pub fn spend_login(&self, state: &Secret<String>) -> bool {
+        self.spent_logins
+            .entry(Digest::of(state.expose().as_bytes()))
+            .or_insert(())
+            .is_fresh()
+    }
+
+    /// About how many sessions there are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.table.entry_count()
+    }
+
+    /// Forgets what has ended; to be called now and then, beside the requests.
+    pub fn tidy(&self) {
+        self.table.run_pending_tasks();
+        self.spent_logins.run_pending_tasks();
+    }
+}
+
+/// What a session may be known by to others: random, and good for nothing else.
+///
+/// # Errors
+/// When the system's generator fails.
+pub fn new_handle() -> Result<String, Unspecified> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random)?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
+}
+
+/// A key of the tables: SHA-256, so that memory holds no id that opens anything (SESS-01).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Digest([u8; 32]);
+
+impl Digest {
+    fn of(bytes: &[u8]) -> Self {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
+        Self(hash)
+    }
+}
+
+impl std::hash::Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+/// A digest is evenly spread already.
+#[derive(Clone, Copy, Debug, Default)]
+struct FirstEight(u64);
+
+type Hashing = BuildHasherDefault<FirstEight>;
+
+impl Hasher for FirstEight {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
+    }
+}

@@ -1,0 +1,245 @@
+//! Where allowed requests go. A [`Permit`](crate::gate::Permit) is the only key: what was judged
+//! is what is sent. Each worker has its own connections to a portal; one belongs to one request
+//! while in use, and is driven by that request's own task.
+
+mod exchange;
+mod pool;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
+use hyper::body::Incoming;
+use tokio::net::TcpStream;
+
+pub use exchange::{Answer, AnswerBody};
+
+use crate::config;
+use crate::gate::Permit;
+use crate::gate::identity::{Envelope, remove_hop_by_hop};
+use exchange::{Exchange, Sent};
+use pool::Pool;
+
+/// A portal's server, as one worker reaches it.
+#[derive(Debug)]
+pub struct Upstream {
+    settings: Arc<config::Upstream>,
+    pool: Arc<Pool>,
+}
+
+/// Why there is no answer from the portal.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection.
+    #[error("the portal at {host}:{port} cannot be reached")]
+    Unreachable {
+        /// As configured.
+        host: String,
+        /// As configured.
+        port: u16,
+        /// The system's reason.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// No connection in time.
+    #[error("the portal did not accept a connection within {0:?}")]
+    ConnectTimeout(Duration),
+    /// No answer in time.
+    #[error("the portal did not begin to answer within {0:?}")]
+    ResponseTimeout(Duration),
+    /// Something that is not HTTP/1.1, or nothing.
+    #[error("the portal broke the connection or did not speak HTTP/1.1")]
+    Broken(#[source] hyper::Error),
+    /// `101` without being asked.
+    #[error("the portal switched protocols without being asked")]
+    Switched,
+    /// The judged target is not a URI after all; cannot come up for a canonical path.
+    #[error("the target cannot be written as a request line")]
+    Target,
+}
+
+impl UpstreamError {
+    /// The stable name of this reason.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "upstream-unreachable",
+            Self::ConnectTimeout(_) => "upstream-connect-timeout",
+            Self::ResponseTimeout(_) => "upstream-response-timeout",
+            Self::Broken(_) | Self::Switched => "upstream-broken",
+            Self::Target => "upstream-target",
+        }
+    }
+}
+
+/// What we tell the portal besides the member's identity, on every request.
+#[derive(Clone, Debug)]
+pub struct Forwarding {
+    /// The portal's public host.
+    pub host: HeaderValue,
+    /// `https` or `http`, as visitors see it (FWD-03).
+    pub scheme: HeaderValue,
+    /// The visitor's address.
+    pub address: HeaderValue,
+    /// The name of this request in the logs.
+    pub request_id: HeaderValue,
+}
+
+impl Upstream {
+    /// Without any connection yet; nothing is looked up or dialled before the first request.
+    #[must_use]
+    pub fn new(settings: Arc<config::Upstream>) -> Self {
+        Self {
+            settings,
+            pool: Arc::new(Pool::default()),
+        }
+    }
+
+    /// Sends a permitted request: `headers` have been cleansed, and get what we say ourselves.
+    ///
+    /// # Errors
+    /// Why there is no answer. Nothing was sent twice.
+    pub async fn send(
+        &self,
+        permit: Permit,
+        method: Method,
+        mut headers: HeaderMap,
+        body: Incoming,
+        envelope: Option<&Envelope>,
+        forwarding: Forwarding,
+    ) -> Result<Answer, UpstreamError> {
+        let target =
+            PathAndQuery::try_from(permit.into_target()).map_err(|_| UpstreamError::Target)?;
+        set_forwarding(&mut headers, forwarding);
+        for (name, value) in envelope.into_iter().flat_map(|envelope| &envelope.headers) {
+            headers.insert(name, value.clone());
+        }
+        let mut request = Request::new(Sent::new(body));
+        *request.method_mut() = method;
+        *request.uri_mut() = Uri::from(target);
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = headers;
+        let mut answer = self.exchange(request).await?;
+        cleanse_answer(answer.head_mut());
+        Ok(answer)
+    }
+
+    /// On a kept connection if there is one. Where that turns out to have been closed before
+    /// anything of the request was sent, once more on a new one (HTTP-07).
+    async fn exchange(&self, mut request: Request<Sent>) -> Result<Answer, UpstreamError> {
+        let patience = self.settings.response_timeout;
+        if let Some(kept) = self.pool.take().await {
+            match kept.run(request, patience, &self.pool).await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => match failed.unsent {
+                    Some(unsent) => request = *unsent,
+                    None => return Err(failed.error),
+                },
+            }
+        }
+        let fresh = Exchange::open(self.connect().await?).await?;
+        fresh
+            .run(request, patience, &self.pool)
+            .await
+            .map_err(|failed| failed.error)
+    }
+
+    async fn connect(&self) -> Result<TcpStream, UpstreamError> {
+        let config::Upstream {
+            host,
+            port,
+            connect_timeout,
+            ..
+        } = &*self.settings;
+        let dial = async {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            match bare.parse() {
+                Ok(address) => TcpStream::connect(SocketAddr::new(address, *port)).await,
+                Err(_) => TcpStream::connect((bare, *port)).await,
+            }
+        };
+        let stream = tokio::time::timeout(*connect_timeout, dial)
+            .await
+            .map_err(|_| UpstreamError::ConnectTimeout(*connect_timeout))?
+            .map_err(|cause| UpstreamError::Unreachable {
+                host: host.clone(),
+                port: *port,
+                cause,
+            })?;
+        // Without it small requests wait for acknowledgements; a socket that refuses still works.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
+    }
+
+    /// Closes connections that have been idle for a while.
+    pub fn tidy(&self) {
+        self.pool.tidy();
+    }
+
+    /// How many connections are kept idle.
+    #[must_use]
+    pub fn idle(&self) -> usize {
+        self.pool.len()
+    }
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The name of a request, which the portal may log beside ours.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The visitor's own were removed with the rest of what is owned (FWD-01).
+fn set_forwarding(headers: &mut HeaderMap, forwarding: Forwarding) {
+    headers.insert(X_FORWARDED_HOST, forwarding.host.clone());
+    headers.insert(header::HOST, forwarding.host);
+    headers.insert(X_FORWARDED_PROTO, forwarding.scheme);
+    headers.insert(X_FORWARDED_FOR, forwarding.address);
+    headers.insert(X_REQUEST_ID, forwarding.request_id);
+}
+
+/// Takes out of an answer what a portal must not say: hop-by-hop fields, our own cookies and
+/// headers, other servers' instructions (HDR-11).
+fn cleanse_answer(head: &mut Response<()>) {
+    let headers = head.headers_mut();
+    remove_hop_by_hop(headers);
+    for name in [header::ALT_SVC, header::TRANSFER_ENCODING, X_REQUEST_ID] {
+        headers.remove(name);
+    }
+    for name in [
+        "x-accel-redirect",
+        "x-sendfile",
+        "x-reproxy-url",
+        crate::gate::identity::ASSERTION,
+    ] {
+        headers.remove(name);
+    }
+    if headers.contains_key(header::SET_COOKIE) {
+        remove_own_set_cookies(headers);
+    }
+}
+
+fn remove_own_set_cookies(headers: &mut HeaderMap) {
+    let is_ours = |value: &HeaderValue| {
+        let name = value
+            .as_bytes()
+            .split(|byte| matches!(byte, b'=' | b';'))
+            .next();
+        name.is_some_and(|name| crate::gate::cookies::is_own(name.trim_ascii()))
+    };
+    if !headers.get_all(header::SET_COOKIE).iter().any(is_ours) {
+        return;
+    }
+    let kept: Vec<HeaderValue> = headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .filter(|value| !is_ours(value))
+        .cloned()
+        .collect();
+    headers.remove(header::SET_COOKIE);
+    for value in kept {
+        headers.append(header::SET_COOKIE, value);
+    }
+}
