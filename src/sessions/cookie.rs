@@ -9,7 +9,9 @@ use crate::gate::cookies::{LOGIN_PREFIX, SESSION};
 use crate::gate::login::PendingLogin;
 
 /// How many logins one browser may have under way; the oldest goes first (COOK-05).
-pub const MOST_LOGINS: usize = 5;
+pub const MOST_LOGINS: usize = 12;
+/// And how many bytes they may have together, well within what a request may carry.
+pub const MOST_LOGIN_BYTES: usize = 12 * 1024;
 
 /// Sets the session cookie. It has no expiry of its own: we enforce the session's (SESS-03).
 #[must_use]

@@ -1,0 +1,220 @@
+//! What one request came to: its id, its decision, its times. Written down once, when the answer's
+//! body has ended or was given up: one set of metrics and one access event a request.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use aws_lc_rs::error::Unspecified;
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::Proxy;
+use crate::gate::Asked;
+use crate::telemetry::access_log::{self, AccessEvent};
+use crate::telemetry::metrics::{RequestRecord, UpstreamOutcome};
+use crate::upstream::{AnswerBody, UpstreamError};
+
+/// Makes the names of requests: unique within and between processes, and secret to nobody.
+#[derive(Debug)]
+pub(super) struct RequestIds {
+    process: u64,
+    next: AtomicU64,
+}
+
+impl RequestIds {
+    pub(super) fn generate() -> Result<Self, Unspecified> {
+        let mut random = [0; 8];
+        aws_lc_rs::rand::fill(&mut random)?;
+        Ok(Self { process: u64::from_le_bytes(random), next: AtomicU64::new(1) })
+    }
+
+    fn next(&self) -> HeaderValue {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut text = [b'0'; 32];
+        for (half, value) in text.chunks_exact_mut(16).zip([self.process, number]) {
+            for (at, digit) in half.iter_mut().enumerate() {
+                let nibble = (value >> (60 - 4 * at)) & 15;
+                *digit = *b"0123456789abcdef".get(nibble as usize).unwrap_or(&b'0');
+            }
+        }
+        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("0"))
+    }
+}
+
+/// The account of one request. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Account {
+    proxy: Arc<Proxy>,
+    request_id: HeaderValue,
+    begun: Instant,
+    waiting_since: Option<Instant>,
+    waited: Duration,
+    head_after: Option<Duration>,
+    portal: Option<usize>,
+    decision: &'static str,
+    code: &'static str,
+    status: u16,
+    upstream: Option<UpstreamOutcome>,
+    line: Option<Box<Line>>,
+}
+
+/// What only the access log wants.
+#[derive(Debug)]
+struct Line {
+    method: Method,
+    path: String,
+}
+
+impl Account {
+    pub(super) fn open(proxy: &Arc<Proxy>, head: &Parts) -> Self {
+        let line = proxy
+            .logs_access
+            .then(|| Box::new(Line { method: head.method.clone(), path: String::new() }));
+        Self {
+            proxy: Arc::clone(proxy),
+            request_id: proxy.request_ids.next(),
+            begun: Instant::now(),
+            waiting_since: None,
+            waited: Duration::ZERO,
+            head_after: None,
+            portal: None,
+            decision: "refuse",
+            code: "none",
+            status: 0,
+            upstream: None,
+            line,
+        }
+    }
+
+    pub(super) fn request_id(&self) -> HeaderValue {
+        self.request_id.clone()
+    }
+
+    /// The request could be read: the canonical path is what is logged, never the query.
+    pub(super) fn read(&mut self, asked: &Asked) {
+        self.portal = Some(asked.portal());
+        if let Some(line) = &mut self.line {
+            asked.path().clone_into(&mut line.path);
+        }
+    }
+
+    pub(super) fn decided(&mut self, decision: &'static str, code: &'static str) {
+        self.decision = decision;
+        self.code = code;
+    }
+
+    /// The portal has the request.
+    pub(super) fn waiting(&mut self) {
+        self.waiting_since = Some(Instant::now());
+    }
+
+    /// The portal has answered, or will not.
+    pub(super) fn waited(&mut self, error: Option<&UpstreamError>) {
+        self.waited = self.waiting_since.map(|since| since.elapsed()).unwrap_or_default();
+        self.upstream = Some(match error {
+            None => UpstreamOutcome::Ok,
+            Some(UpstreamError::Unreachable { .. } | UpstreamError::ConnectTimeout(_)) => {
+                UpstreamOutcome::Unreachable
+            }
+            Some(UpstreamError::ResponseTimeout(_)) => UpstreamOutcome::Timeout,
+            Some(
+                UpstreamError::Broken(_) | UpstreamError::Switched | UpstreamError::Target,
+            ) => UpstreamOutcome::Broken,
+        });
+    }
+
+    /// The head of the answer is ready.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+        self.head_after = Some(self.begun.elapsed());
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let duration = self.begun.elapsed();
+        self.proxy.metrics.request(&RequestRecord {
+            portal: self.portal,
+            decision: self.decision,
+            code: self.code,
+            status: self.status,
+            duration,
+            overhead: self.head_after.map(|after| after.saturating_sub(self.waited)),
+            upstream: self.upstream,
+        });
+        if let Some(line) = &self.line {
+            let portal = self.portal.and_then(|index| self.proxy.policies.get(index));
+            access_log::record(&AccessEvent {
+                request_id: self.request_id.to_str().unwrap_or_default(),
+                portal: portal.map_or("", |policy| &policy.host),
+                method: line.method.as_str(),
+                path: &line.path,
+                decision: self.decision,
+                code: self.code,
+                status: self.status,
+                duration,
+            });
+        }
+    }
+}
+
+/// The body of an answer, and the account that it closes.
+#[derive(Debug)]
+pub(super) struct Body {
+    source: Source,
+    _account: Account,
+}
+
+#[derive(Debug)]
+enum Source {
+    Portal(AnswerBody),
+    Own(Option<Bytes>),
+}
+
+impl Body {
+    pub(super) fn portal(body: AnswerBody, account: Account) -> Self {
+        Self { source: Source::Portal(body), _account: account }
+    }
+
+    pub(super) fn own(body: Bytes, account: Account) -> Self {
+        let body = (!body.is_empty()).then_some(body);
+        Self { source: Source::Own(body), _account: account }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.source {
+            Source::Portal(body) => Pin::new(body).poll_frame(cx),
+            Source::Own(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Portal(body) => body.is_end_stream(),
+            Source::Own(body) => body.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Portal(body) => body.size_hint(),
+            Source::Own(body) => {
+                SizeHint::with_exact(body.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+        }
+    }
+}

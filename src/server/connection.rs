@@ -1,0 +1,119 @@
+//! One visitor's connection, from the socket to its requests.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use hyper::rt::{Read, Write};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::limits;
+use super::worker::{Shutdown, Worker};
+
+/// What a request inherits from its connection. Never an identity (GEN-05).
+#[derive(Debug)]
+pub(super) struct Peer {
+    /// The visitor's address, as the portal is told it.
+    pub(super) address: HeaderValue,
+}
+
+impl Peer {
+    fn new(address: IpAddr) -> Self {
+        // An address is digits, letters, dots and colons: always a header value.
+        let address = HeaderValue::try_from(address.to_canonical().to_string());
+        Self { address: address.unwrap_or(HeaderValue::from_static("unknown")) }
+    }
+}
+
+/// Serves a connection until it ends, or, once a stop is asked for, until what it carries is done.
+pub(super) async fn serve(
+    worker: Arc<Worker>,
+    stream: TcpStream,
+    address: IpAddr,
+    tls: Option<TlsAcceptor>,
+    shutdown: Shutdown,
+) {
+    // A socket that refuses this still works, with more delay.
+    let _ = stream.set_nodelay(true);
+    let peer = Arc::new(Peer::new(address));
+    let Some(tls) = tls else {
+        return serve_http1(worker, TokioIo::new(stream), peer, shutdown).await;
+    };
+    let handshake = tokio::time::timeout(limits::HANDSHAKE_TIME, tls.accept(stream)).await;
+    let metrics = Arc::clone(&worker.proxy.metrics);
+    match handshake {
+        Ok(Ok(stream)) => {
+            metrics.tls_handshake(true);
+            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(super::tls::H2);
+            let stream = TokioIo::new(stream);
+            if is_h2 {
+                serve_http2(worker, stream, peer, shutdown).await;
+            } else {
+                serve_http1(worker, stream, peer, shutdown).await;
+            }
+        }
+        Ok(Err(_)) | Err(_) => metrics.tls_handshake(false),
+    }
+}
+
+async fn serve_http1<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, mut shutdown: Shutdown)
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let (worker, peer) = (Arc::clone(&worker), Arc::clone(&peer));
+        async move { Ok::<_, std::convert::Infallible>(worker.handle(&peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEAD_TIME)
+        .max_headers(limits::HEADER_FIELDS)
+        .max_buf_size(limits::HEAD_BYTES)
+        .half_close(false)
+        .keep_alive(true)
+        .serve_connection(stream, service);
+    let mut connection = std::pin::pin!(connection);
+    // How a visitor's connection ends is theirs to choose; what they asked for has been accounted.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = shutdown.asked() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+async fn serve_http2<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, mut shutdown: Shutdown)
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| {
+        let (worker, peer) = (Arc::clone(&worker), Arc::clone(&peer));
+        async move { Ok::<_, std::convert::Infallible>(worker.handle(&peer, request).await) }
+    });
+    let header_list = u32::try_from(limits::HEAD_BYTES).unwrap_or(u32::MAX);
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::STREAMS)
+        .initial_stream_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .max_header_list_size(header_list)
+        .max_pending_accept_reset_streams(limits::RESETS)
+        .max_local_error_reset_streams(limits::RESETS)
+        .max_send_buf_size(limits::STREAM_WINDOW as usize)
+        .keep_alive_interval(limits::PING_EVERY)
+        .keep_alive_timeout(limits::PING_TIME)
+        .serve_connection(stream, service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = shutdown.asked() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Every limit on what visitors may send, in one place. Nothing relies on a library's default.
+
+use std::time::Duration;
+
+/// Of all header fields together, in bytes (LIM-01).
+pub(super) const HEAD_BYTES: usize = 32 * 1024;
+/// Header fields (LIM-01).
+pub(super) const HEADER_FIELDS: usize = 100;
+/// For a request's head to arrive; also how long a connection may idle (LIM-01).
+pub(super) const HEAD_TIME: Duration = Duration::from_secs(10);
+/// For a TLS handshake (LIM-02).
+pub(super) const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// Connections of one worker (LIM-02).
+pub(super) const CONNECTIONS: usize = 10_000;
+/// HTTP/2 streams of one connection (LIM-04).
+pub(super) const STREAMS: u32 = 100;
+/// HTTP/2 flow-control windows, in bytes (LIM-04).
+pub(super) const STREAM_WINDOW: u32 = 64 * 1024;
+/// See [`STREAM_WINDOW`].
+pub(super) const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// HTTP/2 streams that a visitor may reset before the connection is closed (LIM-04).
+pub(super) const RESETS: usize = 50;
+/// HTTP/2 pings: how often, and how long we wait for the answer.
+pub(super) const PING_EVERY: Duration = Duration::from_secs(30);
+/// See [`PING_EVERY`].
+pub(super) const PING_TIME: Duration = Duration::from_secs(10);
+/// For open connections to finish after a stop was asked for.
+pub(super) const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// How often a worker and the process look after what has expired.
+pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);

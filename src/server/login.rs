@@ -1,0 +1,298 @@
+//! Drives `gate::login` over the network: the same steps, with awaits in between. Every way out
+//! of here that is not a session is a page with a code and one audit line, and nothing has been
+//! sent to the portal.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Response, StatusCode, header};
+
+use super::account::Body;
+use super::request::Visit;
+use super::respond::{self, Said};
+use crate::gate::cookies::{self, LOGIN_PREFIX};
+use crate::gate::login::{Callback, LoginError, LoginSeed, PendingLogin};
+use crate::gate::{Challenge, Refusal, ReturnTo, Session, SessionId};
+use crate::identity::IdentityError;
+use crate::pages::{self, Button, Link};
+use crate::relying_party::{RelyingParty, RelyingPartyError};
+use crate::sessions::{self, Purpose, cookie};
+use crate::telemetry::audit;
+
+/// Why a visitor is not signed in.
+#[derive(Debug, thiserror::Error)]
+enum LoginFailure {
+    /// The callback does not continue a login.
+    #[error(transparent)]
+    Login(#[from] LoginError),
+    /// The provider cannot be reached, or what it says is not believed.
+    #[error(transparent)]
+    RelyingParty(#[from] RelyingPartyError),
+    /// The portal could not be told about this member.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// No randomness, or a record that does not fit into a cookie.
+    #[error("the login could not be sealed into a cookie")]
+    Seal,
+}
+
+impl LoginFailure {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Login(error) => error.code(),
+            Self::RelyingParty(error) => error.code(),
+            Self::Identity(error) => error.code(),
+            Self::Seal => "login-seal",
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// The gate wants a sign-in: straight to the provider, or to the choice where there is one.
+    pub(super) async fn sign_in(mut self, challenge: Challenge) -> Response<Body> {
+        self.account.decided("login", "none");
+        match *self.portal.providers {
+            [provider] => self.begin_login(provider, challenge).await,
+            _ => self.sign_in_page(&challenge.return_to),
+        }
+    }
+
+    /// The page with a button for each provider.
+    pub(super) fn sign_in_page(self, return_to: &ReturnTo) -> Response<Body> {
+        let hrefs: Vec<String> = self
+            .portal
+            .providers
+            .iter()
+            .filter_map(|index| self.proxy.relying_parties.get(*index))
+            .map(|party| self.login_link(party.name(), return_to))
+            .collect();
+        let buttons: Vec<Button<'_>> = hrefs
+            .iter()
+            .map(|href| Button { label: &self.portal.button_label, href })
+            .collect();
+        let html = pages::sign_in(&pages::SignIn {
+            portal: &self.policy.host,
+            buttons: &buttons,
+            request_id: self.asker.request_id(),
+        });
+        respond::page(StatusCode::OK, html, &[], &self.asker, self.account)
+    }
+
+    /// The address that begins a login with a provider and leads back to a place.
+    pub(super) fn login_link(&self, provider: &str, return_to: &ReturnTo) -> String {
+        let query: String = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("post_login_redirect_uri", return_to.as_str())
+            .finish();
+        format!("{}/login/{provider}?{query}", self.policy.own)
+    }
+
+    /// Off to the provider (OIDC-01).
+    pub(super) async fn begin_login(
+        mut self,
+        provider: usize,
+        challenge: Challenge,
+    ) -> Response<Body> {
+        let Some(party) = self.proxy.relying_parties.get(provider) else {
+            return respond::refuse(Refusal::NoRoute, &self.asker, self.account);
+        };
+        self.account.decided("login", "none");
+        match self.authorization(party, challenge).await {
+            Ok((location, cookies)) => {
+                self.proxy.metrics.login(party.name(), "started");
+                let mut response = respond::redirect(&location, &self.asker, self.account);
+                for cookie in cookies {
+                    respond::add_cookie(&mut response, cookie);
+                }
+                response
+            }
+            Err(failure) => self.fail(party, &failure, None),
+        }
+    }
+
+    async fn authorization(
+        &self,
+        party: &RelyingParty,
+        challenge: Challenge,
+    ) -> Result<(String, Vec<Option<HeaderValue>>), LoginFailure> {
+        let mut seed = LoginSeed { state: [0; 16], nonce: [0; 16], verifier: [0; 32] };
+        for bytes in [&mut seed.state[..], &mut seed.nonce[..], &mut seed.verifier[..]] {
+            aws_lc_rs::rand::fill(bytes).map_err(|_| LoginFailure::Seal)?;
+        }
+        let (pending, request) = PendingLogin::begin(challenge, party.name(), &seed, self.now);
+        let location = party.authorization_url(&request, &self.redirect_uri(party)).await?;
+        let record = pending.to_bytes();
+        let sealed = self.proxy.seal.seal(Purpose::Login, &self.policy.host, record.expose());
+        let sealed = sealed.ok_or(LoginFailure::Seal)?;
+        let mut cookies = self.old_logins(sealed.len());
+        cookies.push(cookie::login(pending.number(), sealed));
+        Ok((location, cookies))
+    }
+
+    /// Takes back the oldest logins of this browser that are too many or too long together with a
+    /// new one (COOK-05). Their names begin with the time.
+    fn old_logins(&self, mut bytes: usize) -> Vec<Option<HeaderValue>> {
+        let mut pending = cookies::logins(self.head.headers.get_all(header::COOKIE));
+        pending.sort_unstable_by(|one, other| other.0.cmp(one.0));
+        let mut kept = 1;
+        let mut old = Vec::new();
+        for (name, value) in pending {
+            bytes += value.len();
+            if kept < cookie::MOST_LOGINS && bytes <= cookie::MOST_LOGIN_BYTES {
+                kept += 1;
+            } else {
+                old.push(cookie::no_login(name));
+            }
+        }
+        old
+    }
+
+    /// The provider sent the visitor back.
+    pub(super) async fn callback(mut self, provider: usize) -> Response<Body> {
+        let Some(party) = self.proxy.relying_parties.get(provider).map(Arc::clone) else {
+            return respond::refuse(Refusal::NoRoute, &self.asker, self.account);
+        };
+        self.account.decided("own", "none");
+        if self.head.method != Method::GET || self.head.headers.contains_key("sec-purpose") {
+            // Neither HEAD nor a prefetch uses a login up (OIDC-05).
+            return self.only("GET");
+        }
+        let mut used = None;
+        match self.accept(&party, &mut used).await {
+            Ok((id, return_to)) => {
+                self.proxy.metrics.login(party.name(), "success");
+                let mut response =
+                    respond::redirect(return_to.as_str(), &self.asker, self.account);
+                respond::add_cookie(&mut response, cookie::session(&id));
+                respond::add_cookie(&mut response, used.as_deref().and_then(cookie::no_login));
+                response
+            }
+            Err(failure) => self.fail(&party, &failure, used.as_deref()),
+        }
+    }
+
+    /// From the callback to a session. `used` becomes the name of the login's cookie as soon as
+    /// it is known: whatever happens then, that login is over.
+    async fn accept(
+        &self,
+        party: &RelyingParty,
+        used: &mut Option<String>,
+    ) -> Result<(SessionId, ReturnTo), LoginFailure> {
+        let callback = Callback::read(self.head.uri.query().unwrap_or_default())?;
+        let name = callback.number().map(|number| format!("{LOGIN_PREFIX}{number}"));
+        let pending = cookies::logins(self.head.headers.get_all(header::COOKIE));
+        let sealed = pending.iter().find(|(known, _)| Some(*known) == name.as_deref());
+        let (name, sealed) = *sealed.ok_or(LoginError::NotPending)?;
+        let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed);
+        let pending = record.as_deref().and_then(PendingLogin::from_bytes);
+        let pending = pending.ok_or(LoginError::NotPending)?;
+        let state = callback.state().clone();
+        let redemption = pending.accept(callback, party.name(), self.now);
+        if !matches!(redemption, Err(LoginError::StateMismatch)) {
+            *used = Some(name.to_owned());
+            if !self.proxy.sessions.spend_login(&state) {
+                return Err(LoginError::Replayed.into());
+            }
+        }
+        let redemption = redemption?;
+        let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
+        let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;
+        let handle = sessions::new_handle().map_err(|_| LoginFailure::Seal)?;
+        let session = Session::start(
+            claims,
+            Arc::clone(party.name()),
+            Arc::clone(&self.policy.host),
+            handle,
+            self.proxy.lifetimes,
+            self.now,
+        );
+        // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
+        self.portal.identity.render(&session, self.now)?;
+        audit::signed_in(self.asker.request_id(), party.name(), &session);
+        let id = self.proxy.sessions.start(session).map_err(|_| LoginFailure::Seal)?;
+        self.end_session("replaced");
+        Ok((id, redemption.complete()))
+    }
+
+    /// A page with a code, one audit line, and no session.
+    fn fail(
+        mut self,
+        party: &RelyingParty,
+        failure: &LoginFailure,
+        used: Option<&str>,
+    ) -> Response<Body> {
+        let code = failure.code();
+        self.account.decided("refuse", code);
+        self.proxy.metrics.login(party.name(), code);
+        audit::sign_in_failed(self.asker.request_id(), party.name(), code, failure);
+        let (status, title, sentence) = explain(failure);
+        let again = self.login_link(party.name(), &ReturnTo::root());
+        let action = Link { label: "Sign in again", href: &again };
+        let said = Said {
+            status,
+            title,
+            sentence,
+            code,
+            action: Some(action),
+            correlation: correlation(failure),
+        };
+        let mut response = respond::say(&said, &self.asker, self.account);
+        respond::add_cookie(&mut response, used.and_then(cookie::no_login));
+        response
+    }
+
+    fn redirect_uri(&self, party: &RelyingParty) -> String {
+        let own = &self.policy.own;
+        format!("{}{own}/login/{}/callback", self.portal.public_url, party.name())
+    }
+}
+
+fn correlation(failure: &LoginFailure) -> Option<&str> {
+    match failure {
+        LoginFailure::RelyingParty(error) => error.correlation_id(),
+        LoginFailure::Login(_) | LoginFailure::Identity(_) | LoginFailure::Seal => None,
+    }
+}
+
+fn explain(failure: &LoginFailure) -> (StatusCode, &'static str, &'static str) {
+    match failure {
+        LoginFailure::Login(LoginError::Provider(error)) if error.is_cancel() => (
+            StatusCode::FORBIDDEN,
+            "You cancelled the sign-in",
+            "Nothing has been changed. You can sign in whenever you like.",
+        ),
+        LoginFailure::Login(LoginError::Provider(_)) => (
+            StatusCode::FORBIDDEN,
+            "The sign-in was refused",
+            "Your organisation's sign-in did not let you through. Try again, or ask your administrator and tell them the code below.",
+        ),
+        LoginFailure::Login(LoginError::Expired { .. }) => (
+            StatusCode::BAD_REQUEST,
+            "The sign-in took too long",
+            "For your safety it ends after ten minutes. Please start again.",
+        ),
+        LoginFailure::Login(_) => (
+            StatusCode::BAD_REQUEST,
+            "This sign-in cannot be continued",
+            "It was finished before, began in another browser, or its cookie was not kept. Please start again.",
+        ),
+        LoginFailure::RelyingParty(error) if error.is_temporary() => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Signing in is not possible just now",
+            "The sign-in service does not answer. Members who are signed in are not affected; try again in a moment.",
+        ),
+        LoginFailure::RelyingParty(_) => (
+            StatusCode::FORBIDDEN,
+            "You could not be signed in",
+            "What the sign-in service said about you was not accepted. Try again; if it stays so, tell whoever runs this site the code below.",
+        ),
+        LoginFailure::Identity(_) => (
+            StatusCode::FORBIDDEN,
+            "You cannot be let in as you are",
+            "Your account has something that this site cannot be told. Please tell whoever runs it the code below.",
+        ),
+        LoginFailure::Seal => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "Signing in is not possible just now",
+            "Something went wrong on our side. Please try again.",
+        ),
+    }
+}

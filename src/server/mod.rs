@@ -1,0 +1,144 @@
+//! Connections in, and everything brought together. `request.rs` is the way of a request: read it
+//! first. Deliberately not here: any decision about who may pass (`gate`).
+
+mod account;
+mod connection;
+mod limits;
+mod listener;
+mod login;
+mod own;
+mod request;
+mod respond;
+mod tls;
+mod worker;
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use rustls::sign::CertifiedKey;
+
+pub use listener::{bind, workers};
+pub use worker::{Shutdown, Stop, Workers, run};
+
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::gate::Policy;
+use crate::gate::identity::OwnedNames;
+use crate::identity::{Identity, Signer, SigningError};
+use crate::relying_party::RelyingParty;
+use crate::sessions::{Seal, Sessions};
+use crate::telemetry::metrics::Metrics;
+
+/// What all workers share.
+#[derive(Debug)]
+pub struct Proxy {
+    clock: Clock,
+    /// By the index that [`crate::gate::Asked::portal`] gives, as are `portals`.
+    policies: Vec<Policy>,
+    portals: Vec<Portal>,
+    relying_parties: Vec<Arc<RelyingParty>>,
+    sessions: Sessions,
+    lifetimes: crate::gate::Lifetimes,
+    seal: Seal,
+    signer: Arc<Signer>,
+    tls: Option<Arc<CertifiedKey>>,
+    metrics: Arc<Metrics>,
+    request_ids: account::RequestIds,
+    logs_access: bool,
+}
+
+/// A portal, ready for requests.
+#[derive(Debug)]
+struct Portal {
+    /// Without a trailing slash.
+    public_url: String,
+    host: HeaderValue,
+    scheme: HeaderValue,
+    owned: OwnedNames,
+    identity: Identity,
+    upstream: Arc<config::Upstream>,
+    /// Indexes into [`Proxy::relying_parties`]; at least one.
+    providers: Vec<usize>,
+    button_label: String,
+    signs_out_at_provider: bool,
+}
+
+/// Why there is no proxy.
+#[derive(Debug, thiserror::Error)]
+pub enum SetUpError {
+    /// No randomness.
+    #[error("the system's random generator failed")]
+    Random,
+    /// No key for the assertion.
+    #[error("the assertion's key could not be made")]
+    Signer(#[from] SigningError),
+    /// A host that no header can carry; cannot come up for a configuration that was read.
+    #[error("the public URL has a host that no header can carry")]
+    Host,
+}
+
+impl Proxy {
+    /// Puts everything together. No network and no file is touched: it serves from the first
+    /// moment on, whoever else is down.
+    ///
+    /// # Errors
+    /// When a key cannot be made.
+    pub fn new(config: Config, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, SetUpError> {
+        let signer = Arc::new(Signer::generate()?);
+        let relying_parties = config.providers.iter().map(|provider| {
+            let metrics = Arc::clone(&metrics);
+            let name = Arc::clone(&provider.name);
+            let observe = move |call, outcome, took| metrics.provider_call(&name, call, outcome, took);
+            RelyingParty::new(Arc::clone(provider), clock.clone(), Arc::new(observe))
+        });
+        let relying_parties = relying_parties.collect();
+        let mut policies = Vec::with_capacity(config.portals.len());
+        let mut portals = Vec::with_capacity(config.portals.len());
+        for portal in config.portals {
+            let public_url = portal.public_url.as_str().trim_end_matches('/').to_owned();
+            portals.push(Portal {
+                host: HeaderValue::try_from(&*portal.policy.host).map_err(|_| SetUpError::Host)?,
+                scheme: HeaderValue::from_static(if portal.policy.secure { "https" } else { "http" }),
+                owned: OwnedNames::with(portal.identity.headers.iter().map(|(name, _)| name)),
+                identity: Identity::new(&portal.identity, &public_url, &signer),
+                upstream: Arc::new(portal.upstream),
+                providers: portal.sign_in.providers,
+                button_label: portal.sign_in.button_label,
+                signs_out_at_provider: portal.logout.federated,
+                public_url,
+            });
+            policies.push(portal.policy);
+        }
+        Ok(Self {
+            policies,
+            portals,
+            relying_parties,
+            sessions: Sessions::new(&config.sessions),
+            lifetimes: config.sessions.lifetimes,
+            seal: Seal::generate().map_err(|_| SetUpError::Random)?,
+            signer,
+            tls: config.listen.tls,
+            request_ids: account::RequestIds::generate().map_err(|_| SetUpError::Random)?,
+            logs_access: config.logging.access,
+            clock,
+            metrics,
+        })
+    }
+
+    /// The relying parties, whose keys somebody has to keep fresh.
+    #[must_use]
+    pub fn relying_parties(&self) -> &[Arc<RelyingParty>] {
+        &self.relying_parties
+    }
+
+    /// Looks after what has expired and what is only counted now and then; to be called every few
+    /// seconds, beside the requests.
+    pub fn tidy(&self) {
+        self.sessions.tidy();
+        self.metrics.sessions(self.sessions.count());
+        let now = self.clock.now();
+        for party in &self.relying_parties {
+            self.metrics.keys_age(party.name(), party.keys_age(now));
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Our own endpoints, below `/.auth`. The names are those of App Service "Easy Auth", so that
+//! portals written for it work unchanged.
+
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::account::Body;
+use super::request::Visit;
+use super::respond::{self, HOME, Said};
+use crate::gate::{Challenge, Endpoint, Mode, Refusal, ReturnTo};
+use crate::pages::{self, Link};
+use crate::sessions::{Purpose, SignedIn, cookie};
+use crate::telemetry::audit;
+
+impl Visit<'_> {
+    /// Answers for an endpoint of ours.
+    pub(super) async fn own(mut self, endpoint: Endpoint) -> Response<Body> {
+        self.account.decided("own", "none");
+        match endpoint {
+            Endpoint::SignIn | Endpoint::Login(_) | Endpoint::Callback(_)
+                if self.policy.mode == Mode::Off =>
+            {
+                self.unknown()
+            }
+            Endpoint::SignIn => match self.reads_only() {
+                true => {
+                    let return_to = self.return_to("post_login_redirect_uri");
+                    self.sign_in_page(&return_to)
+                }
+                false => self.only("GET, HEAD"),
+            },
+            Endpoint::Login(provider) => match (self.provider(&provider), &self.head.method) {
+                (Some(provider), &Method::GET) => {
+                    let return_to = self.return_to("post_login_redirect_uri");
+                    self.begin_login(provider, Challenge { return_to }).await
+                }
+                (Some(_), _) => self.only("GET"),
+                (None, _) => self.unknown(),
+            },
+            Endpoint::Callback(provider) => match self.provider(&provider) {
+                Some(provider) => self.callback(provider).await,
+                None => self.unknown(),
+            },
+            Endpoint::Logout => self.sign_out().await,
+            Endpoint::LoggedOut => self.signed_out(),
+            Endpoint::Me => self.me(),
+            Endpoint::Jwks => self.jwks(),
+            Endpoint::SignedIn => self.already_signed_in(),
+            Endpoint::Unknown => self.unknown(),
+        }
+    }
+
+    /// Ends the session here and, by configuration, at the provider. A GET acts at once only if
+    /// fetch metadata shows our own site or the visitor; everything else is asked first (UI-03).
+    async fn sign_out(mut self) -> Response<Body> {
+        let site = self.head.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        let is_meant = match (&self.head.method, site) {
+            (&Method::GET, site) => matches!(site, Some(b"same-origin" | b"none")),
+            // The cookie is `SameSite=Lax`: with a form of another site it does not come along.
+            (&Method::POST, site) => matches!(site, Some(b"same-origin" | b"none") | None),
+            _ => return self.only("GET, POST"),
+        };
+        let Some(member) = self.signed_in.clone() else {
+            let mut response = respond::redirect(&self.done(), &self.asker, self.account);
+            respond::add_cookie(&mut response, cookie::no_session());
+            return response;
+        };
+        let at_provider = self.sign_out_at_provider(&member).await;
+        if !is_meant {
+            return self.confirm_sign_out(at_provider.as_deref());
+        }
+        self.end_session("signed_out");
+        audit::signed_out(self.asker.request_id(), member.session());
+        let next = match at_provider {
+            Some(provider) => provider,
+            None => match self.named_return("post_logout_redirect_uri") {
+                Some(place) => place.as_str().to_owned(),
+                None => self.done(),
+            },
+        };
+        self.account.decided("own", "none");
+        let mut response = respond::redirect(&next, &self.asker, self.account);
+        respond::add_cookie(&mut response, cookie::no_session());
+        // What the browser kept of the portal must not be shown by going back.
+        let clear = HeaderName::from_static("clear-site-data");
+        respond::set(&mut response, clear, HeaderValue::from_static("\"cache\""));
+        response
+    }
+
+    /// Where the provider's own session ends, and leads back from (azure.md, section 7.1). A place
+    /// to go to afterwards travels sealed in `state`.
+    async fn sign_out_at_provider(&self, member: &SignedIn) -> Option<String> {
+        if !self.portal.signs_out_at_provider {
+            return None;
+        }
+        let session = member.session();
+        let party =
+            self.proxy.relying_parties.iter().find(|party| **party.name() == *session.provider())?;
+        let done = format!("{}{}", self.portal.public_url, self.done());
+        let mut url = party.end_session_url(session.claims(), &done).await?;
+        if let Some(place) = self.named_return("post_logout_redirect_uri") {
+            let record = place.as_str().as_bytes();
+            let state = self.proxy.seal.seal(Purpose::SignOut, &self.policy.host, record)?;
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str("state=");
+            url.push_str(&state);
+        }
+        Some(url)
+    }
+
+    fn confirm_sign_out(self, at_provider: Option<&str>) -> Response<Body> {
+        let query = self.head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        // The query goes into the page escaped by type; it is read again by `named_return` alone.
+        let action = format!("{}/logout{query}", self.policy.own);
+        let html = pages::confirm_sign_out(&pages::ConfirmSignOut {
+            portal: &self.policy.host,
+            action: &action,
+            request_id: self.asker.request_id(),
+        });
+        let provider = at_provider.and_then(|url| url::Url::parse(url).ok());
+        let origin = provider.map(|url| url.origin().ascii_serialization());
+        let targets: Vec<&str> = origin.as_deref().into_iter().collect();
+        respond::page(StatusCode::OK, html, &targets, &self.asker, self.account)
+    }
+
+    /// Where a sign-out ends: the page, or the place that was asked for when it began.
+    fn signed_out(self) -> Response<Body> {
+        let state = self.parameter("state");
+        let place = state
+            .and_then(|state| self.proxy.seal.open(Purpose::SignOut, &self.policy.host, &state))
+            .and_then(|place| String::from_utf8(place).ok())
+            .and_then(|place| ReturnTo::parse(&place, &self.policy.own));
+        if let Some(place) = place {
+            return respond::redirect(place.as_str(), &self.asker, self.account);
+        }
+        let link = format!("{}/login", self.policy.own);
+        let first = self.portal.providers.first();
+        let only = first.filter(|_| self.portal.providers.len() == 1);
+        let party = only.and_then(|index| self.proxy.relying_parties.get(*index));
+        let href = party.map_or(link, |party| self.login_link(party.name(), &ReturnTo::root()));
+        let html = pages::signed_out(&pages::SignedOut {
+            portal: &self.policy.host,
+            everywhere: self.portal.signs_out_at_provider,
+            sign_in: Link { label: &self.portal.button_label, href: &href },
+            request_id: self.asker.request_id(),
+        });
+        respond::page(StatusCode::OK, html, &[], &self.asker, self.account)
+    }
+
+    /// Who am I, in the shape of Easy Auth; never a token.
+    fn me(self) -> Response<Body> {
+        if !self.reads_only() {
+            return self.only("GET, HEAD");
+        }
+        let (status, body) = match &self.signed_in {
+            Some(member) => (StatusCode::OK, json!([describe(member)])),
+            None => (StatusCode::UNAUTHORIZED, json!([])),
+        };
+        respond::json(status, body.to_string(), &self.asker, self.account)
+    }
+
+    /// The keys by which a portal verifies the assertion. They are public and may be kept a while.
+    fn jwks(self) -> Response<Body> {
+        if !self.reads_only() {
+            return self.only("GET, HEAD");
+        }
+        let keys = self.proxy.signer.jwks().to_owned();
+        let mut response = respond::json(StatusCode::OK, keys, &self.asker, self.account);
+        let kind = HeaderValue::from_static("application/jwk-set+json");
+        respond::set(&mut response, header::CONTENT_TYPE, kind);
+        let kept = HeaderValue::from_static("public, max-age=300");
+        respond::set(&mut response, header::CACHE_CONTROL, kept);
+        response
+    }
+
+    fn already_signed_in(self) -> Response<Body> {
+        let name = self.signed_in.as_ref().and_then(|member| member.session().claims().text("name"));
+        let sign_out = format!("{}/logout", self.policy.own);
+        let html = pages::signed_in(&pages::SignedIn {
+            portal: &self.policy.host,
+            name,
+            home: HOME,
+            sign_out: Link { label: "Sign out", href: &sign_out },
+            request_id: self.asker.request_id(),
+        });
+        respond::page(StatusCode::OK, html, &[], &self.asker, self.account)
+    }
+
+    /// Nothing of ours, and nothing that the portal is asked for either.
+    fn unknown(mut self) -> Response<Body> {
+        self.account.decided("refuse", "endpoint-unknown");
+        let said = Said {
+            status: StatusCode::NOT_FOUND,
+            title: "There is nothing here",
+            sentence: "This address belongs to the sign-in, which has no such page.",
+            code: "endpoint-unknown",
+            action: Some(HOME),
+            correlation: None,
+        };
+        respond::say(&said, &self.asker, self.account)
+    }
+
+    /// Another method than this endpoint takes.
+    pub(super) fn only(mut self, methods: &'static str) -> Response<Body> {
+        self.account.decided("refuse", "endpoint-method");
+        let said = Said {
+            status: StatusCode::METHOD_NOT_ALLOWED,
+            title: "This request cannot be made here",
+            sentence: "The sign-in does not take requests of this kind.",
+            code: "endpoint-method",
+            action: None,
+            correlation: None,
+        };
+        let mut response = respond::say(&said, &self.asker, self.account);
+        respond::set(&mut response, header::ALLOW, HeaderValue::from_static(methods));
+        response
+    }
+
+    /// Ends the session that came with this request, if there is one.
+    pub(super) fn end_session(&self, reason: &'static str) {
+        let id = crate::gate::cookies::read(self.head.headers.get_all(header::COOKIE)).session;
+        if id.is_some_and(|id| self.proxy.sessions.end(&id).is_some()) {
+            self.proxy.metrics.session_ended(reason);
+        }
+    }
+
+    /// A refusal that somebody may want to know about beyond the access log (LOG-03).
+    pub(super) fn audit_refusal(&self, refusal: Refusal) {
+        if refusal == Refusal::PasswordRoute {
+            audit::refused(self.asker.request_id(), &self.policy.host, refusal.code());
+        }
+    }
+
+    fn reads_only(&self) -> bool {
+        matches!(self.head.method, Method::GET | Method::HEAD)
+    }
+
+    /// A provider of this portal by its name.
+    fn provider(&self, name: &str) -> Option<usize> {
+        self.portal.providers.iter().copied().find(|index| {
+            let party = self.proxy.relying_parties.get(*index);
+            party.is_some_and(|party| &**party.name() == name)
+        })
+    }
+
+    fn return_to(&self, parameter: &str) -> ReturnTo {
+        self.named_return(parameter).unwrap_or_else(ReturnTo::root)
+    }
+
+    /// A place on our own origin that a query parameter names (RET-01).
+    fn named_return(&self, parameter: &str) -> Option<ReturnTo> {
+        ReturnTo::parse(&self.parameter(parameter)?, &self.policy.own)
+    }
+
+    /// A query parameter that is there exactly once.
+    fn parameter(&self, name: &str) -> Option<String> {
+        let query = self.head.uri.query().unwrap_or_default();
+        let mut found = url::form_urlencoded::parse(query.as_bytes())
+            .filter(|(known, _)| known == name)
+            .map(|(_, value)| value.into_owned());
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    fn done(&self) -> String {
+        format!("{}/logout/done", self.policy.own)
+    }
+}
+
+/// One element of `/.auth/me`: a claim that is a list has an entry for each element, and every
+/// value is text, as in the original (azure.md, section 13.1).
+fn describe(member: &SignedIn) -> Value {
+    let session = member.session();
+    let claims = session.claims();
+    let mut user_claims = Vec::new();
+    for (name, value) in claims.iter() {
+        let values = match value {
+            Value::Array(values) => values.as_slice(),
+            value => std::slice::from_ref(value),
+        };
+        for value in values {
+            let text = match value {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            };
+            user_claims.push(json!({ "typ": name, "val": text }));
+        }
+    }
+    let user_id = claims.text("email").or_else(|| claims.text("preferred_username"));
+    let user_id = user_id.map_or_else(|| claims.subject().member_key(), str::to_owned);
+    json!({
+        "provider_name": session.provider(),
+        "user_id": user_id,
+        "user_claims": user_claims,
+        "expires_on": session.ends().unix_seconds(),
+    })
+}

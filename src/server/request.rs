@@ -1,0 +1,177 @@
+//! THE REQUEST PATH. Every request takes these steps, in this order; our own endpoints are
+//! decisions too, because a handler that runs before the gate is a hole in the gate.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+
+use super::account::{Account, Body};
+use super::connection::Peer;
+use super::respond::{self, Asker};
+use super::worker::Worker;
+use super::{Portal, Proxy};
+use crate::gate::identity::Envelope;
+use crate::gate::{Asked, Bearer, Decision, Permit, Policy, Timestamp, decide};
+use crate::identity::IdentityError;
+use crate::sessions::SignedIn;
+use crate::upstream::{Forwarding, X_REQUEST_ID};
+
+/// A request that has been read, on its way through the server.
+pub(super) struct Visit<'a> {
+    pub(super) proxy: &'a Arc<Proxy>,
+    /// Index of the portal, its policy and itself.
+    pub(super) index: usize,
+    pub(super) policy: &'a Policy,
+    pub(super) portal: &'a Portal,
+    pub(super) head: Parts,
+    pub(super) signed_in: Option<Arc<SignedIn>>,
+    pub(super) now: Timestamp,
+    pub(super) asker: Asker,
+    pub(super) account: Account,
+}
+
+impl Worker {
+    /// Answers one request.
+    pub(super) async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+        let now = self.proxy.clock.now();
+        let (head, body) = request.into_parts();
+        let mut account = Account::open(&self.proxy, &head);
+        let asker = Asker::of(&head, account.request_id());
+        let asked = match Asked::read(&self.proxy.policies, &head.method, &head.uri, &head.headers) {
+            Ok(asked) => asked,
+            Err(refusal) => return respond::refuse(refusal, &asker, account),
+        };
+        let index = asked.portal();
+        let (Some(policy), Some(portal)) =
+            (self.proxy.policies.get(index), self.proxy.portals.get(index))
+        else {
+            return respond::refuse(crate::gate::Refusal::UnknownHost, &asker, account);
+        };
+        account.read(&asked);
+        let has_own_cookies = asked.has_own_cookies();
+        let signed_in = asked
+            .session_id()
+            .and_then(|id| self.proxy.sessions.find(id, now))
+            .filter(|found| found.session().is_for(&policy.host));
+        let session = signed_in.as_deref().map(SignedIn::session);
+        let decision = decide(policy, asked, session, now);
+        let mut visit = Visit {
+            proxy: &self.proxy, index, policy, portal, head, signed_in, now, asker, account,
+        };
+        match decision {
+            Decision::Forward(permit) => {
+                self.forward(permit, visit, body, has_own_cookies, peer).await
+            }
+            Decision::Login(challenge) => visit.sign_in(challenge).await,
+            Decision::Own(endpoint) => visit.own(endpoint).await,
+            Decision::Refuse(refusal) => {
+                visit.audit_refusal(refusal);
+                respond::refuse(refusal, &visit.asker, visit.account)
+            }
+        }
+    }
+
+    async fn forward(
+        &self,
+        permit: Permit,
+        visit: Visit<'_>,
+        body: Incoming,
+        has_own_cookies: bool,
+        peer: &Peer,
+    ) -> Response<Body> {
+        let Visit { index, policy, portal, head, signed_in, now, asker, mut account, .. } = visit;
+        account.decided("forward", "none");
+        let mut headers = head.headers;
+        if let Err(refusal) = portal.owned.cleanse(&mut headers, has_own_cookies, policy.mode) {
+            return respond::refuse(refusal, &asker, account);
+        }
+        let member = match permit.bearer() {
+            Bearer::Member => signed_in,
+            Bearer::Nobody => None,
+        };
+        let envelope = match member.map(|member| envelope(portal, &member, now)).transpose() {
+            Ok(envelope) => envelope,
+            Err(error) => return respond::identity(&error, &asker, account),
+        };
+        let Some(upstream) = self.upstreams.get(index) else {
+            return respond::refuse(crate::gate::Refusal::UnknownHost, &asker, account);
+        };
+        let forwarding = Forwarding {
+            host: portal.host.clone(),
+            scheme: portal.scheme.clone(),
+            address: peer.address.clone(),
+            request_id: account.request_id(),
+        };
+        account.waiting();
+        let answer =
+            upstream.send(permit, head.method, headers, body, envelope.as_deref(), forwarding).await;
+        account.waited(answer.as_ref().err());
+        let (head, body) = match answer {
+            Ok(answer) => answer.into_parts(),
+            Err(error) => return respond::upstream(&error, &asker, account),
+        };
+        let (mut head, ()) = head.into_parts();
+        if envelope.is_some() {
+            keep_private(&mut head.headers);
+        }
+        head.headers.insert(X_REQUEST_ID, account.request_id());
+        account.answered(head.status);
+        Response::from_parts(head, Body::portal(body, account))
+    }
+}
+
+/// The member's identity headers, rendered anew when they have grown old.
+fn envelope(
+    portal: &Portal,
+    member: &SignedIn,
+    now: Timestamp,
+) -> Result<Arc<Envelope>, IdentityError> {
+    member.session().touch(now);
+    if let Some(envelope) = member.envelope(now) {
+        return Ok(envelope);
+    }
+    let envelope = Arc::new(portal.identity.render(member.session(), now)?);
+    member.keep(&envelope);
+    Ok(envelope)
+}
+
+/// What was made for one member is at least private (UI-02), and a page that the portal says
+/// nothing about is not kept at all: going back after signing out must ask again. Caching is
+/// never relaxed.
+fn keep_private(headers: &mut HeaderMap) {
+    const PRIVATE: HeaderValue = HeaderValue::from_static("private");
+    const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+    let said = headers.get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
+    let has = |wanted: &[u8]| {
+        said.is_some_and(|said| {
+            said.split(|byte| *byte == b',')
+                .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(wanted))
+        })
+    };
+    if has(b"no-store") || has(b"private") {
+        return;
+    }
+    if has(b"public") || said.is_some_and(|said| !said.is_empty()) {
+        let kept: Vec<String> = headers
+            .get_all(header::CACHE_CONTROL)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|directive| directive.trim().to_owned())
+            .filter(|directive| {
+                let name = directive.split('=').next().unwrap_or_default();
+                !name.eq_ignore_ascii_case("public") && !name.eq_ignore_ascii_case("s-maxage")
+            })
+            .chain(["private".to_owned()])
+            .collect();
+        let value = HeaderValue::try_from(kept.join(", ")).unwrap_or(NO_STORE);
+        headers.insert(header::CACHE_CONTROL, value);
+        return;
+    }
+    let is_page = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
+    headers.insert(header::CACHE_CONTROL, if is_page { NO_STORE } else { PRIVATE });
+}

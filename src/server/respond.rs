@@ -1,0 +1,274 @@
+//! Every answer that the proxy gives itself: its status, its words, its headers. Status codes are
+//! chosen here alone. A refusal says a sentence, a stable code and the request's id, and nothing
+//! that came with the request (GEN-07).
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Response, StatusCode};
+
+use super::account::{Account, Body};
+use crate::gate::{PathError, Refusal};
+use crate::identity::IdentityError;
+use crate::pages::{self, Link};
+use crate::upstream::{UpstreamError, X_REQUEST_ID};
+
+/// Who reads the answer.
+#[derive(Clone, Debug)]
+pub(super) struct Asker {
+    request_id: HeaderValue,
+    reads: Reads,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reads {
+    Page,
+    Json,
+    Text,
+}
+
+impl Asker {
+    /// From what the request accepts: a page for browsers, JSON for scripts that say so, and a
+    /// line of text for the rest.
+    pub(super) fn of(head: &Parts, request_id: HeaderValue) -> Self {
+        let accept = head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let reads = match accept {
+            Some(accept) if accept.contains("text/html") => Reads::Page,
+            Some(accept) if accept.contains("json") => Reads::Json,
+            _ => Reads::Text,
+        };
+        Self { request_id, reads }
+    }
+
+    /// The request's id as text.
+    pub(super) fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+}
+
+/// What is said about a request that goes no further.
+pub(super) struct Said<'a> {
+    pub(super) status: StatusCode,
+    pub(super) title: &'a str,
+    pub(super) sentence: &'a str,
+    pub(super) code: &'static str,
+    /// What to do next.
+    pub(super) action: Option<Link<'a>>,
+    /// The provider's name for what happened, as its support asks for it.
+    pub(super) correlation: Option<&'a str>,
+}
+
+/// The gate's no.
+pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> Response<Body> {
+    let code = refusal.code();
+    account.decided("refuse", code);
+    let (status, title, sentence) = match refusal {
+        Refusal::Host => (
+            StatusCode::BAD_REQUEST,
+            "This request is not clear",
+            "It does not name exactly one site.",
+        ),
+        Refusal::UnknownHost => (
+            StatusCode::MISDIRECTED_REQUEST,
+            "This site is not served here",
+            "Check the address, or ask whoever gave it to you.",
+        ),
+        Refusal::Method => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            "This request cannot be made here",
+            "The site does not take requests of this kind.",
+        ),
+        Refusal::Path(PathError::TooLong) => (
+            StatusCode::URI_TOO_LONG,
+            "This address is too long",
+            "Go back, and use a link of the site itself.",
+        ),
+        Refusal::Path(_) => (
+            StatusCode::BAD_REQUEST,
+            "This address cannot be used",
+            "It is written in a way that could mean more than one page. Use a link of the site itself.",
+        ),
+        Refusal::RepeatedHeader => (
+            StatusCode::BAD_REQUEST,
+            "This request is not clear",
+            "It says the same thing twice. Try again with another browser or program.",
+        ),
+        Refusal::NoRoute => (
+            StatusCode::NOT_FOUND,
+            "There is nothing here",
+            "The site has no page at this address.",
+        ),
+        Refusal::PasswordRoute => (
+            StatusCode::FORBIDDEN,
+            "Signing in with a password is closed",
+            "This site takes members only through their organisation's sign-in. Your password here is not needed any more.",
+        ),
+        Refusal::SignInRequired => (
+            StatusCode::UNAUTHORIZED,
+            "Please sign in",
+            "Your session has ended, or you have not signed in yet. Open the page again to sign in.",
+        ),
+    };
+    let action = (refusal == Refusal::PasswordRoute).then_some(HOME);
+    say(&Said { status, title, sentence, code, action, correlation: None }, asker, account)
+}
+
+/// Leads on to the portal, and through it to the sign-in.
+pub(super) const HOME: Link<'static> = Link { label: "Continue to the site", href: "/" };
+
+/// The portal's silence.
+pub(super) fn upstream(error: &UpstreamError, asker: &Asker, mut account: Account) -> Response<Body> {
+    account.decided("forward", error.code());
+    tracing::warn!(
+        request_id = asker.request_id(),
+        code = error.code(),
+        cause = &error as &dyn std::error::Error,
+        "the portal did not answer"
+    );
+    let (status, title, sentence) = match error {
+        UpstreamError::ResponseTimeout(_) => (
+            StatusCode::GATEWAY_TIMEOUT,
+            "The site takes too long",
+            "It did not answer in time. What you sent may have arrived all the same; look before you send it again.",
+        ),
+        UpstreamError::Unreachable { .. }
+        | UpstreamError::ConnectTimeout(_)
+        | UpstreamError::Broken(_)
+        | UpstreamError::Switched
+        | UpstreamError::Target => (
+            StatusCode::BAD_GATEWAY,
+            "The site is not available",
+            "We could not reach it. You are still signed in; try again in a moment.",
+        ),
+    };
+    let said = Said { status, title, sentence, code: error.code(), action: None, correlation: None };
+    say(&said, asker, account)
+}
+
+/// A member whom the portal cannot be told about.
+pub(super) fn identity(error: &IdentityError, asker: &Asker, mut account: Account) -> Response<Body> {
+    account.decided("refuse", error.code());
+    tracing::error!(
+        request_id = asker.request_id(),
+        code = error.code(),
+        cause = &error as &dyn std::error::Error,
+        "a member's identity could not be rendered"
+    );
+    let said = Said {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        title: "You cannot be let in just now",
+        sentence: "The site could not be told who you are. Please tell whoever runs it the code below.",
+        code: error.code(),
+        action: None,
+        correlation: None,
+    };
+    say(&said, asker, account)
+}
+
+/// Says it in the form that the asker reads.
+pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<Body> {
+    let mut response = match asker.reads {
+        Reads::Page => {
+            let html = pages::refusal(&pages::Refusal {
+                title: said.title,
+                sentence: said.sentence,
+                code: said.code,
+                request_id: asker.request_id(),
+                action: said.action,
+                correlation: said.correlation,
+            });
+            page(said.status, html, &[], asker, account)
+        }
+        Reads::Json => {
+            let body = serde_json::json!({
+                "error": said.code,
+                "message": said.sentence,
+                "request_id": asker.request_id(),
+            });
+            json(said.status, body.to_string(), asker, account)
+        }
+        Reads::Text => {
+            let body = format!(
+                "{}: {}\ncode: {}\nrequest: {}\n",
+                said.title, said.sentence, said.code, asker.request_id()
+            );
+            own(said.status, "text/plain; charset=utf-8", body, asker, account)
+        }
+    };
+    if said.status == StatusCode::SERVICE_UNAVAILABLE {
+        set(&mut response, header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}
+
+/// A page of ours. `form_targets` are the origins beside our own that its form may lead to.
+pub(super) fn page(
+    status: StatusCode,
+    html: String,
+    form_targets: &[&str],
+    asker: &Asker,
+    account: Account,
+) -> Response<Body> {
+    let mut response = own(status, "text/html; charset=utf-8", html, asker, account);
+    if let Ok(policy) = HeaderValue::try_from(pages::csp(form_targets)) {
+        set(&mut response, header::CONTENT_SECURITY_POLICY, policy);
+    }
+    set(&mut response, header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    response
+}
+
+/// JSON of ours.
+pub(super) fn json(
+    status: StatusCode,
+    body: String,
+    asker: &Asker,
+    account: Account,
+) -> Response<Body> {
+    own(status, "application/json", body, asker, account)
+}
+
+/// On to another place, by GET whatever this request was (RET-04).
+pub(super) fn redirect(location: &str, asker: &Asker, account: Account) -> Response<Body> {
+    let mut response = own(StatusCode::SEE_OTHER, "text/plain", String::new(), asker, account);
+    response.headers_mut().remove(header::CONTENT_TYPE);
+    // Locations are made of configuration, sealed values and `ReturnTo`: always header values.
+    let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));
+    set(&mut response, header::LOCATION, location);
+    response
+}
+
+/// Sets a header of our own answer.
+pub(super) fn set(response: &mut Response<Body>, name: HeaderName, value: HeaderValue) {
+    response.headers_mut().insert(name, value);
+}
+
+/// Adds a cookie to our own answer.
+pub(super) fn add_cookie(response: &mut Response<Body>, cookie: Option<HeaderValue>) {
+    if let Some(cookie) = cookie {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+/// What all answers of ours have in common (UI-01, UI-02).
+fn own(
+    status: StatusCode,
+    kind: &'static str,
+    body: String,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
+    account.answered(status);
+    let mut response = Response::new(Body::own(Bytes::from(body), account));
+    *response.status_mut() = status;
+    let fixed = [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        set(&mut response, name, HeaderValue::from_static(value));
+    }
+    set(&mut response, X_REQUEST_ID, asker.request_id.clone());
+    response
+}

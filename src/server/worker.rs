@@ -1,0 +1,166 @@
+//! A worker: one core's event loop with its own listener and its own connections to the portals.
+//! What workers share is read by all and written by few.
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::runtime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::{Proxy, connection, limits};
+use crate::upstream::Upstream;
+
+/// One core's share of the work.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) proxy: Arc<Proxy>,
+    /// By the index of their portal.
+    pub(super) upstreams: Vec<Upstream>,
+}
+
+/// Tells whether a stop has been asked for. Clones are told together.
+#[derive(Clone, Debug)]
+pub struct Shutdown(watch::Receiver<bool>);
+
+/// Asks for a stop.
+#[derive(Debug)]
+pub struct Stop(watch::Sender<bool>);
+
+impl Stop {
+    /// A stop that nobody has asked for yet.
+    #[must_use]
+    pub fn new() -> (Self, Shutdown) {
+        let (sender, receiver) = watch::channel(false);
+        (Self(sender), Shutdown(receiver))
+    }
+
+    /// Asks everybody to finish what they are at. Dropping asks too.
+    pub fn ask(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Shutdown {
+    /// Returns once a stop has been asked for.
+    pub async fn asked(&mut self) {
+        // An error means that whoever could ask is gone, which asks as well.
+        let _ = self.0.wait_for(|asked| *asked).await;
+    }
+}
+
+/// The running workers.
+#[derive(Debug)]
+pub struct Workers(Vec<JoinHandle<()>>);
+
+impl Workers {
+    /// Waits until all have ended, which takes a stop and at most the time to drain.
+    pub fn join(self) {
+        for worker in self.0 {
+            // A worker that panicked has been reported by the panic itself.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// Starts one worker for each bound socket.
+///
+/// # Errors
+/// When a thread, a runtime or TLS cannot be set up.
+pub fn run(
+    listeners: Vec<TcpListener>,
+    proxy: &Arc<Proxy>,
+    shutdown: &Shutdown,
+) -> io::Result<Workers> {
+    let mut workers = Vec::with_capacity(listeners.len());
+    for (number, listener) in listeners.into_iter().enumerate() {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let tls = proxy.tls.as_ref().map(super::tls::acceptor).transpose();
+        let tls = tls.map_err(io::Error::other)?;
+        let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
+        let thread = std::thread::Builder::new().name(format!("worker-{number}"));
+        workers.push(thread.spawn(move || {
+            runtime.block_on(accept(listener, proxy, tls, shutdown));
+        })?);
+    }
+    Ok(Workers(workers))
+}
+
+async fn accept(
+    listener: TcpListener,
+    proxy: Arc<Proxy>,
+    tls: Option<TlsAcceptor>,
+    mut shutdown: Shutdown,
+) {
+    let upstreams = proxy.portals.iter().map(|portal| Upstream::new(Arc::clone(&portal.upstream)));
+    let worker = Arc::new(Worker { upstreams: upstreams.collect(), proxy });
+    let listener = match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(cause) => {
+            tracing::error!(%cause, "a worker could not use its listener");
+            return;
+        }
+    };
+    let mut open = JoinSet::new();
+    let mut tidy = tokio::time::interval(limits::TIDY_EVERY);
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if open.len() < limits::CONNECTIONS => match accepted {
+                Ok((stream, from)) => {
+                    let serving = connection::serve(
+                        Arc::clone(&worker), stream, from.ip(), tls.clone(), shutdown.clone(),
+                    );
+                    open.spawn(Counted::new(&worker.proxy).during(serving));
+                }
+                Err(cause) => {
+                    // Mostly too many descriptors: those in use will be given back.
+                    tracing::warn!(%cause, "a connection could not be accepted");
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            },
+            Some(ended) = open.join_next() => report(&worker.proxy, ended),
+            _ = tidy.tick() => worker.upstreams.iter().for_each(Upstream::tidy),
+            () = shutdown.asked() => break,
+        }
+    }
+    drop(listener);
+    let drained = tokio::time::timeout(limits::DRAIN_TIME, async {
+        while let Some(ended) = open.join_next().await {
+            report(&worker.proxy, ended);
+        }
+    });
+    if drained.await.is_err() {
+        tracing::warn!(connections = open.len(), "connections were cut at the end of the drain time");
+    }
+}
+
+/// A panic ends its own connection and nothing else (REL-14); it is counted.
+fn report(proxy: &Proxy, ended: Result<(), tokio::task::JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        proxy.metrics.panicked();
+        tracing::error!("a connection ended in a panic");
+    }
+}
+
+/// One open connection in the metrics, however it ends.
+struct Counted(Arc<Proxy>);
+
+impl Counted {
+    fn new(proxy: &Arc<Proxy>) -> Self {
+        proxy.metrics.connection_opened();
+        Self(Arc::clone(proxy))
+    }
+
+    async fn during(self, serving: impl Future<Output = ()>) {
+        serving.await;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.metrics.connection_closed();
+    }
+}
