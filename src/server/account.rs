@@ -16,8 +16,9 @@ use tokio::time::Instant;
 
 use super::Proxy;
 use crate::gate::Asked;
-use crate::telemetry::access_log::{self, AccessEvent};
-use crate::telemetry::metrics::{RequestRecord, UpstreamOutcome};
+use crate::telemetry::Verdict;
+use crate::telemetry::access_log::{self, Access};
+use crate::telemetry::metrics::UpstreamFailure;
 use crate::upstream::{AnswerBody, UpstreamError};
 
 /// Makes the names of requests: unique within and between processes, and secret to nobody.
@@ -57,10 +58,9 @@ pub(super) struct Account {
     waited: Duration,
     head_after: Option<Duration>,
     portal: Option<usize>,
-    decision: &'static str,
-    code: &'static str,
+    verdict: Verdict,
+    code: Option<&'static str>,
     status: u16,
-    upstream: Option<UpstreamOutcome>,
     line: Option<Box<Line>>,
 }
 
@@ -84,10 +84,9 @@ impl Account {
             waited: Duration::ZERO,
             head_after: None,
             portal: None,
-            decision: "refuse",
-            code: "none",
+            verdict: Verdict::Refuse,
+            code: None,
             status: 0,
-            upstream: None,
             line,
         }
     }
@@ -104,8 +103,8 @@ impl Account {
         }
     }
 
-    pub(super) fn decided(&mut self, decision: &'static str, code: &'static str) {
-        self.decision = decision;
+    pub(super) fn decided(&mut self, verdict: Verdict, code: Option<&'static str>) {
+        self.verdict = verdict;
         self.code = code;
     }
 
@@ -117,16 +116,19 @@ impl Account {
     /// The portal has answered, or will not.
     pub(super) fn waited(&mut self, error: Option<&UpstreamError>) {
         self.waited = self.waiting_since.map(|since| since.elapsed()).unwrap_or_default();
-        self.upstream = Some(match error {
-            None => UpstreamOutcome::Ok,
-            Some(UpstreamError::Unreachable { .. } | UpstreamError::ConnectTimeout(_)) => {
-                UpstreamOutcome::Unreachable
-            }
-            Some(UpstreamError::ResponseTimeout(_)) => UpstreamOutcome::Timeout,
+        let failure = match error {
+            None => return,
+            Some(
+                UpstreamError::Unreachable { .. } | UpstreamError::ConnectTimeout(_),
+            ) => UpstreamFailure::Unreachable,
+            Some(UpstreamError::ResponseTimeout(_)) => UpstreamFailure::Timeout,
             Some(
                 UpstreamError::Broken(_) | UpstreamError::Switched | UpstreamError::Target,
-            ) => UpstreamOutcome::Broken,
-        });
+            ) => UpstreamFailure::Broken,
+        };
+        if let Some(portal) = self.portal {
+            self.proxy.metrics.portal(portal).upstream_failed(failure);
+        }
     }
 
     /// The head of the answer is ready.
@@ -139,23 +141,24 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let duration = self.begun.elapsed();
-        self.proxy.metrics.request(&RequestRecord {
-            portal: self.portal,
-            decision: self.decision,
-            code: self.code,
-            status: self.status,
-            duration,
-            overhead: self.head_after.map(|after| after.saturating_sub(self.waited)),
-            upstream: self.upstream,
-        });
+        let metrics = match self.portal {
+            Some(portal) => self.proxy.metrics.portal(portal),
+            None => self.proxy.metrics.unrouted(),
+        };
+        match (self.verdict, self.code, self.head_after) {
+            (Verdict::Forward, None, Some(head_after)) => {
+                metrics.forwarded(self.status, duration, head_after.saturating_sub(self.waited));
+            }
+            (verdict, code, _) => metrics.answered(verdict, code, self.status, duration),
+        }
         if let Some(line) = &self.line {
             let portal = self.portal.and_then(|index| self.proxy.policies.get(index));
-            access_log::record(&AccessEvent {
+            access_log::write(&Access {
                 request_id: self.request_id.to_str().unwrap_or_default(),
-                portal: portal.map_or("", |policy| &policy.host),
+                portal: portal.map(|policy| &*policy.host),
                 method: line.method.as_str(),
-                path: &line.path,
-                decision: self.decision,
+                path: (!line.path.is_empty()).then_some(&line.path),
+                verdict: self.verdict,
                 code: self.code,
                 status: self.status,
                 duration,

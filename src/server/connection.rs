@@ -13,6 +13,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::limits;
 use super::worker::{Shutdown, Worker};
+use crate::telemetry::metrics::Handshake;
 
 /// What a request inherits from its connection. Never an identity (GEN-05).
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub(super) async fn serve(
     let metrics = Arc::clone(&worker.proxy.metrics);
     match handshake {
         Ok(Ok(stream)) => {
-            metrics.tls_handshake(true);
+            metrics.tls_handshake(Handshake::Ok);
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(super::tls::H2);
             let stream = TokioIo::new(stream);
             if is_h2 {
@@ -56,7 +57,8 @@ pub(super) async fn serve(
                 serve_http1(worker, stream, peer, shutdown).await;
             }
         }
-        Ok(Err(_)) | Err(_) => metrics.tls_handshake(false),
+        Ok(Err(_)) => metrics.tls_handshake(Handshake::Failed),
+        Err(_) => metrics.tls_handshake(Handshake::Timeout),
     }
 }
 

@@ -8,19 +8,21 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::account::Body;
 use super::request::Visit;
-use super::respond::{self, Said};
+use super::respond::{self, causes};
 use crate::gate::cookies::{self, LOGIN_PREFIX};
 use crate::gate::login::{Callback, LoginError, LoginSeed, PendingLogin};
 use crate::gate::{Challenge, Refusal, ReturnTo, Session, SessionId};
 use crate::identity::IdentityError;
-use crate::pages::{self, Button, Link};
+use crate::pages::{self, Link};
 use crate::relying_party::{RelyingParty, RelyingPartyError};
 use crate::sessions::{self, Purpose, cookie};
-use crate::telemetry::audit;
+use crate::telemetry::Verdict;
+use crate::telemetry::audit::{self, Audit, Event};
+use crate::telemetry::metrics::SessionEnd;
 
 /// Why a visitor is not signed in.
 #[derive(Debug, thiserror::Error)]
-enum LoginFailure {
+pub(super) enum LoginFailure {
     /// The callback does not continue a login.
     #[error(transparent)]
     Login(#[from] LoginError),
@@ -36,7 +38,7 @@ enum LoginFailure {
 }
 
 impl LoginFailure {
-    fn code(&self) -> &'static str {
+    pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Login(error) => error.code(),
             Self::RelyingParty(error) => error.code(),
@@ -49,7 +51,7 @@ impl LoginFailure {
 impl Visit<'_> {
     /// The gate wants a sign-in: straight to the provider, or to the choice where there is one.
     pub(super) async fn sign_in(mut self, challenge: Challenge) -> Response<Body> {
-        self.account.decided("login", "none");
+        self.account.decided(Verdict::Login, None);
         match *self.portal.providers {
             [provider] => self.begin_login(provider, challenge).await,
             _ => self.sign_in_page(&challenge.return_to),
@@ -65,9 +67,9 @@ impl Visit<'_> {
             .filter_map(|index| self.proxy.relying_parties.get(*index))
             .map(|party| self.login_link(party.name(), return_to))
             .collect();
-        let buttons: Vec<Button<'_>> = hrefs
+        let buttons: Vec<Link<'_>> = hrefs
             .iter()
-            .map(|href| Button { label: &self.portal.button_label, href })
+            .map(|href| Link { label: &self.portal.button_label, href })
             .collect();
         let html = pages::sign_in(&pages::SignIn {
             portal: &self.policy.host,
@@ -94,17 +96,17 @@ impl Visit<'_> {
         let Some(party) = self.proxy.relying_parties.get(provider) else {
             return respond::refuse(Refusal::NoRoute, &self.asker, self.account);
         };
-        self.account.decided("login", "none");
+        self.account.decided(Verdict::Login, None);
         match self.authorization(party, challenge).await {
             Ok((location, cookies)) => {
-                self.proxy.metrics.login(party.name(), "started");
+                self.proxy.metrics.login_started(provider);
                 let mut response = respond::redirect(&location, &self.asker, self.account);
                 for cookie in cookies {
                     respond::add_cookie(&mut response, cookie);
                 }
                 response
             }
-            Err(failure) => self.fail(party, &failure, None),
+            Err(failure) => self.fail(provider, &failure, None),
         }
     }
 
@@ -150,7 +152,7 @@ impl Visit<'_> {
         let Some(party) = self.proxy.relying_parties.get(provider).map(Arc::clone) else {
             return respond::refuse(Refusal::NoRoute, &self.asker, self.account);
         };
-        self.account.decided("own", "none");
+        self.account.decided(Verdict::Own, None);
         if self.head.method != Method::GET || self.head.headers.contains_key("sec-purpose") {
             // Neither HEAD nor a prefetch uses a login up (OIDC-05).
             return self.only("GET");
@@ -158,14 +160,15 @@ impl Visit<'_> {
         let mut used = None;
         match self.accept(&party, &mut used).await {
             Ok((id, return_to)) => {
-                self.proxy.metrics.login(party.name(), "success");
+                self.proxy.metrics.login_succeeded(provider);
+                self.proxy.metrics.sessions_created.add();
                 let mut response =
                     respond::redirect(return_to.as_str(), &self.asker, self.account);
                 respond::add_cookie(&mut response, cookie::session(&id));
                 respond::add_cookie(&mut response, used.as_deref().and_then(cookie::no_login));
                 response
             }
-            Err(failure) => self.fail(&party, &failure, used.as_deref()),
+            Err(failure) => self.fail(provider, &failure, used.as_deref()),
         }
     }
 
@@ -206,35 +209,36 @@ impl Visit<'_> {
         );
         // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
         self.portal.identity.render(&session, self.now)?;
-        audit::signed_in(self.asker.request_id(), party.name(), &session);
+        audit::write(Event::LoginSucceeded, &Audit {
+            provider: Some(party.name()),
+            member: Some(&session.claims().subject().member_key()),
+            session: Some(session.handle()),
+            ..self.audit()
+        });
         let id = self.proxy.sessions.start(session).map_err(|_| LoginFailure::Seal)?;
-        self.end_session("replaced");
+        self.end_session(SessionEnd::Replaced);
         Ok((id, redemption.complete()))
     }
 
     /// A page with a code, one audit line, and no session.
     fn fail(
-        mut self,
-        party: &RelyingParty,
+        self,
+        provider: usize,
         failure: &LoginFailure,
         used: Option<&str>,
     ) -> Response<Body> {
-        let code = failure.code();
-        self.account.decided("refuse", code);
-        self.proxy.metrics.login(party.name(), code);
-        audit::sign_in_failed(self.asker.request_id(), party.name(), code, failure);
-        let (status, title, sentence) = explain(failure);
-        let again = self.login_link(party.name(), &ReturnTo::root());
-        let action = Link { label: "Sign in again", href: &again };
-        let said = Said {
-            status,
-            title,
-            sentence,
-            code,
-            action: Some(action),
-            correlation: correlation(failure),
-        };
-        let mut response = respond::say(&said, &self.asker, self.account);
+        self.proxy.metrics.login_failed(provider, failure.code());
+        let party = self.proxy.relying_parties.get(provider);
+        let name = party.map(|party| &**party.name()).unwrap_or_default();
+        audit::write(Event::LoginFailed, &Audit {
+            provider: Some(name),
+            code: Some(failure.code()),
+            cause: Some(&causes(failure)),
+            ..self.audit()
+        });
+        let href = self.login_link(name, &ReturnTo::root());
+        let again = Link { label: "Sign in again", href: &href };
+        let mut response = respond::login(failure, again, &self.asker, self.account);
         respond::add_cookie(&mut response, used.and_then(cookie::no_login));
         response
     }
@@ -242,57 +246,5 @@ impl Visit<'_> {
     fn redirect_uri(&self, party: &RelyingParty) -> String {
         let own = &self.policy.own;
         format!("{}{own}/login/{}/callback", self.portal.public_url, party.name())
-    }
-}
-
-fn correlation(failure: &LoginFailure) -> Option<&str> {
-    match failure {
-        LoginFailure::RelyingParty(error) => error.correlation_id(),
-        LoginFailure::Login(_) | LoginFailure::Identity(_) | LoginFailure::Seal => None,
-    }
-}
-
-fn explain(failure: &LoginFailure) -> (StatusCode, &'static str, &'static str) {
-    match failure {
-        LoginFailure::Login(LoginError::Provider(error)) if error.is_cancel() => (
-            StatusCode::FORBIDDEN,
-            "You cancelled the sign-in",
-            "Nothing has been changed. You can sign in whenever you like.",
-        ),
-        LoginFailure::Login(LoginError::Provider(_)) => (
-            StatusCode::FORBIDDEN,
-            "The sign-in was refused",
-            "Your organisation's sign-in did not let you through. Try again, or ask your administrator and tell them the code below.",
-        ),
-        LoginFailure::Login(LoginError::Expired { .. }) => (
-            StatusCode::BAD_REQUEST,
-            "The sign-in took too long",
-            "For your safety it ends after ten minutes. Please start again.",
-        ),
-        LoginFailure::Login(_) => (
-            StatusCode::BAD_REQUEST,
-            "This sign-in cannot be continued",
-            "It was finished before, began in another browser, or its cookie was not kept. Please start again.",
-        ),
-        LoginFailure::RelyingParty(error) if error.is_temporary() => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "Signing in is not possible just now",
-            "The sign-in service does not answer. Members who are signed in are not affected; try again in a moment.",
-        ),
-        LoginFailure::RelyingParty(_) => (
-            StatusCode::FORBIDDEN,
-            "You could not be signed in",
-            "What the sign-in service said about you was not accepted. Try again; if it stays so, tell whoever runs this site the code below.",
-        ),
-        LoginFailure::Identity(_) => (
-            StatusCode::FORBIDDEN,
-            "You cannot be let in as you are",
-            "Your account has something that this site cannot be told. Please tell whoever runs it the code below.",
-        ),
-        LoginFailure::Seal => (
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Signing in is not possible just now",
-            "Something went wrong on our side. Please try again.",
-        ),
     }
 }

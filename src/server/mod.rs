@@ -9,6 +9,7 @@ mod login;
 mod own;
 mod request;
 mod respond;
+mod service;
 mod tls;
 mod worker;
 
@@ -18,6 +19,7 @@ use http::HeaderValue;
 use rustls::sign::CertifiedKey;
 
 pub use listener::{bind, workers};
+pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
@@ -25,9 +27,9 @@ use crate::config::{self, Config};
 use crate::gate::Policy;
 use crate::gate::identity::OwnedNames;
 use crate::identity::{Identity, Signer, SigningError};
-use crate::relying_party::RelyingParty;
+use crate::relying_party::{Call, Outcome, RelyingParty};
 use crate::sessions::{Seal, Sessions};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{CallOutcome, Metrics, ProviderCall};
 
 /// What all workers share.
 #[derive(Debug)]
@@ -85,10 +87,11 @@ impl Proxy {
     /// When a key cannot be made.
     pub fn new(config: Config, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, SetUpError> {
         let signer = Arc::new(Signer::generate()?);
-        let relying_parties = config.providers.iter().map(|provider| {
+        let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {
             let metrics = Arc::clone(&metrics);
-            let name = Arc::clone(&provider.name);
-            let observe = move |call, outcome, took| metrics.provider_call(&name, call, outcome, took);
+            let observe = move |call, outcome, took| {
+                metrics.provider_called(index, measured_call(call), measured_outcome(outcome), took);
+            };
             RelyingParty::new(Arc::clone(provider), clock.clone(), Arc::new(observe))
         });
         let relying_parties = relying_parties.collect();
@@ -131,14 +134,44 @@ impl Proxy {
         &self.relying_parties
     }
 
+    /// How each provider is, for `/readyz?verbose`; none of it changes readiness.
+    fn details(&self) -> Vec<(String, String)> {
+        let now = self.clock.now();
+        let state = |party: &RelyingParty| match party.keys_age(now) {
+            Some(age) => format!("known, keys are {} s old", age.as_secs()),
+            None => "not reached yet; nobody can sign in".to_owned(),
+        };
+        let parties = self.relying_parties.iter();
+        parties.map(|party| (format!("provider {}", party.name()), state(party))).collect()
+    }
+
     /// Looks after what has expired and what is only counted now and then; to be called every few
     /// seconds, beside the requests.
     pub fn tidy(&self) {
         self.sessions.tidy();
-        self.metrics.sessions(self.sessions.count());
+        self.metrics.sessions.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
         let now = self.clock.now();
-        for party in &self.relying_parties {
-            self.metrics.keys_age(party.name(), party.keys_age(now));
+        for (index, party) in self.relying_parties.iter().enumerate() {
+            if let Some(age) = party.keys_age(now) {
+                self.metrics.provider_keys_fetched(index, now.before(age));
+            }
         }
+    }
+}
+
+/// `relying_party` and `telemetry` do not know each other.
+const fn measured_call(call: Call) -> ProviderCall {
+    match call {
+        Call::Discovery => ProviderCall::Metadata,
+        Call::Keys => ProviderCall::Keys,
+        Call::Token => ProviderCall::Token,
+    }
+}
+
+const fn measured_outcome(outcome: Outcome) -> CallOutcome {
+    match outcome {
+        Outcome::Ok => CallOutcome::Ok,
+        Outcome::Refused => CallOutcome::Refused,
+        Outcome::Unreachable => CallOutcome::Unreachable,
     }
 }

@@ -10,12 +10,14 @@ use super::respond::{self, HOME, Said};
 use crate::gate::{Challenge, Endpoint, Mode, Refusal, ReturnTo};
 use crate::pages::{self, Link};
 use crate::sessions::{Purpose, SignedIn, cookie};
-use crate::telemetry::audit;
+use crate::telemetry::Verdict;
+use crate::telemetry::audit::{self, Audit, Event};
+use crate::telemetry::metrics::SessionEnd;
 
 impl Visit<'_> {
     /// Answers for an endpoint of ours.
     pub(super) async fn own(mut self, endpoint: Endpoint) -> Response<Body> {
-        self.account.decided("own", "none");
+        self.account.decided(Verdict::Own, None);
         match endpoint {
             Endpoint::SignIn | Endpoint::Login(_) | Endpoint::Callback(_)
                 if self.policy.mode == Mode::Off =>
@@ -41,7 +43,7 @@ impl Visit<'_> {
                 Some(provider) => self.callback(provider).await,
                 None => self.unknown(),
             },
-            Endpoint::Logout => self.sign_out().await,
+            Endpoint::Logout => self.sign_out(),
             Endpoint::LoggedOut => self.signed_out(),
             Endpoint::Me => self.me(),
             Endpoint::Jwks => self.jwks(),
@@ -52,7 +54,7 @@ impl Visit<'_> {
 
     /// Ends the session here and, by configuration, at the provider. A GET acts at once only if
     /// fetch metadata shows our own site or the visitor; everything else is asked first (UI-03).
-    async fn sign_out(mut self) -> Response<Body> {
+    fn sign_out(mut self) -> Response<Body> {
         let site = self.head.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
         let is_meant = match (&self.head.method, site) {
             (&Method::GET, site) => matches!(site, Some(b"same-origin" | b"none")),
@@ -65,12 +67,17 @@ impl Visit<'_> {
             respond::add_cookie(&mut response, cookie::no_session());
             return response;
         };
-        let at_provider = self.sign_out_at_provider(&member).await;
+        let at_provider = self.sign_out_at_provider(&member);
         if !is_meant {
             return self.confirm_sign_out(at_provider.as_deref());
         }
-        self.end_session("signed_out");
-        audit::signed_out(self.asker.request_id(), member.session());
+        self.end_session(SessionEnd::Logout);
+        audit::write(Event::LoggedOut, &Audit {
+            provider: Some(member.session().provider()),
+            member: Some(&member.session().claims().subject().member_key()),
+            session: Some(member.session().handle()),
+            ..self.audit()
+        });
         let next = match at_provider {
             Some(provider) => provider,
             None => match self.named_return("post_logout_redirect_uri") {
@@ -78,7 +85,7 @@ impl Visit<'_> {
                 None => self.done(),
             },
         };
-        self.account.decided("own", "none");
+        self.account.decided(Verdict::Own, None);
         let mut response = respond::redirect(&next, &self.asker, self.account);
         respond::add_cookie(&mut response, cookie::no_session());
         // What the browser kept of the portal must not be shown by going back.
@@ -89,7 +96,7 @@ impl Visit<'_> {
 
     /// Where the provider's own session ends, and leads back from (azure.md, section 7.1). A place
     /// to go to afterwards travels sealed in `state`.
-    async fn sign_out_at_provider(&self, member: &SignedIn) -> Option<String> {
+    fn sign_out_at_provider(&self, member: &SignedIn) -> Option<String> {
         if !self.portal.signs_out_at_provider {
             return None;
         }
@@ -97,7 +104,7 @@ impl Visit<'_> {
         let party =
             self.proxy.relying_parties.iter().find(|party| **party.name() == *session.provider())?;
         let done = format!("{}{}", self.portal.public_url, self.done());
-        let mut url = party.end_session_url(session.claims(), &done).await?;
+        let mut url = party.end_session_url(session.claims(), &done)?;
         if let Some(place) = self.named_return("post_logout_redirect_uri") {
             let record = place.as_str().as_bytes();
             let state = self.proxy.seal.seal(Purpose::SignOut, &self.policy.host, record)?;
@@ -109,12 +116,13 @@ impl Visit<'_> {
     }
 
     fn confirm_sign_out(self, at_provider: Option<&str>) -> Response<Body> {
-        let query = self.head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        // The query goes into the page escaped by type; it is read again by `named_return` alone.
-        let action = format!("{}/logout{query}", self.policy.own);
+        let action = format!("{}/logout", self.policy.own);
+        let return_to = self.named_return("post_logout_redirect_uri");
         let html = pages::confirm_sign_out(&pages::ConfirmSignOut {
             portal: &self.policy.host,
             action: &action,
+            return_to: return_to.as_ref().map(ReturnTo::as_str),
+            stay: HOME,
             request_id: self.asker.request_id(),
         });
         let provider = at_provider.and_then(|url| url::Url::parse(url).ok());
@@ -188,46 +196,45 @@ impl Visit<'_> {
 
     /// Nothing of ours, and nothing that the portal is asked for either.
     fn unknown(mut self) -> Response<Body> {
-        self.account.decided("refuse", "endpoint-unknown");
+        self.account.decided(Verdict::Refuse, Some("endpoint-unknown"));
         let said = Said {
-            status: StatusCode::NOT_FOUND,
-            title: "There is nothing here",
-            sentence: "This address belongs to the sign-in, which has no such page.",
-            code: "endpoint-unknown",
             action: Some(HOME),
-            correlation: None,
+            ..Said::new(StatusCode::NOT_FOUND, "endpoint-unknown")
         };
         respond::say(&said, &self.asker, self.account)
     }
 
     /// Another method than this endpoint takes.
     pub(super) fn only(mut self, methods: &'static str) -> Response<Body> {
-        self.account.decided("refuse", "endpoint-method");
-        let said = Said {
-            status: StatusCode::METHOD_NOT_ALLOWED,
-            title: "This request cannot be made here",
-            sentence: "The sign-in does not take requests of this kind.",
-            code: "endpoint-method",
-            action: None,
-            correlation: None,
-        };
+        self.account.decided(Verdict::Refuse, Some("endpoint-method"));
+        let said = Said::new(StatusCode::METHOD_NOT_ALLOWED, "endpoint-method");
         let mut response = respond::say(&said, &self.asker, self.account);
         respond::set(&mut response, header::ALLOW, HeaderValue::from_static(methods));
         response
     }
 
     /// Ends the session that came with this request, if there is one.
-    pub(super) fn end_session(&self, reason: &'static str) {
+    pub(super) fn end_session(&self, how: SessionEnd) {
         let id = crate::gate::cookies::read(self.head.headers.get_all(header::COOKIE)).session;
         if id.is_some_and(|id| self.proxy.sessions.end(&id).is_some()) {
-            self.proxy.metrics.session_ended(reason);
+            self.proxy.metrics.session_ended(how);
         }
     }
 
     /// A refusal that somebody may want to know about beyond the access log (LOG-03).
     pub(super) fn audit_refusal(&self, refusal: Refusal) {
         if refusal == Refusal::PasswordRoute {
-            audit::refused(self.asker.request_id(), &self.policy.host, refusal.code());
+            let code = Some(refusal.code());
+            audit::write(Event::PasswordRouteRefused, &Audit { code, ..self.audit() });
+        }
+    }
+
+    /// What every audit event of this request begins with.
+    pub(super) fn audit(&self) -> Audit<'_> {
+        Audit {
+            request_id: Some(self.asker.request_id()),
+            portal: Some(&self.policy.host),
+            ..Audit::default()
         }
     }
 

@@ -12,6 +12,7 @@ use super::connection::Peer;
 use super::respond::{self, Asker};
 use super::worker::Worker;
 use super::{Portal, Proxy};
+use crate::telemetry::Verdict;
 use crate::gate::identity::Envelope;
 use crate::gate::{Asked, Bearer, Decision, Permit, Policy, Timestamp, decide};
 use crate::identity::IdentityError;
@@ -57,7 +58,7 @@ impl Worker {
             .filter(|found| found.session().is_for(&policy.host));
         let session = signed_in.as_deref().map(SignedIn::session);
         let decision = decide(policy, asked, session, now);
-        let mut visit = Visit {
+        let visit = Visit {
             proxy: &self.proxy, index, policy, portal, head, signed_in, now, asker, account,
         };
         match decision {
@@ -82,7 +83,7 @@ impl Worker {
         peer: &Peer,
     ) -> Response<Body> {
         let Visit { index, policy, portal, head, signed_in, now, asker, mut account, .. } = visit;
-        account.decided("forward", "none");
+        account.decided(Verdict::Forward, None);
         let mut headers = head.headers;
         if let Err(refusal) = portal.owned.cleanse(&mut headers, has_own_cookies, policy.mode) {
             return respond::refuse(refusal, &asker, account);

@@ -8,9 +8,13 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 
 use super::account::{Account, Body};
+use super::login::LoginFailure;
+use crate::gate::login::LoginError;
 use crate::gate::{PathError, Refusal};
 use crate::identity::IdentityError;
 use crate::pages::{self, Link};
+use crate::relying_party::RelyingPartyError;
+use crate::telemetry::Verdict;
 use crate::upstream::{UpstreamError, X_REQUEST_ID};
 
 /// Who reads the answer.
@@ -46,11 +50,9 @@ impl Asker {
     }
 }
 
-/// What is said about a request that goes no further.
+/// What is said about a request that goes no further. Its words are `pages::explain`'s.
 pub(super) struct Said<'a> {
     pub(super) status: StatusCode,
-    pub(super) title: &'a str,
-    pub(super) sentence: &'a str,
     pub(super) code: &'static str,
     /// What to do next.
     pub(super) action: Option<Link<'a>>,
@@ -58,120 +60,113 @@ pub(super) struct Said<'a> {
     pub(super) correlation: Option<&'a str>,
 }
 
-/// The gate's no.
-pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> Response<Body> {
-    let code = refusal.code();
-    account.decided("refuse", code);
-    let (status, title, sentence) = match refusal {
-        Refusal::Host => (
-            StatusCode::BAD_REQUEST,
-            "This request is not clear",
-            "It does not name exactly one site.",
-        ),
-        Refusal::UnknownHost => (
-            StatusCode::MISDIRECTED_REQUEST,
-            "This site is not served here",
-            "Check the address, or ask whoever gave it to you.",
-        ),
-        Refusal::Method => (
-            StatusCode::METHOD_NOT_ALLOWED,
-            "This request cannot be made here",
-            "The site does not take requests of this kind.",
-        ),
-        Refusal::Path(PathError::TooLong) => (
-            StatusCode::URI_TOO_LONG,
-            "This address is too long",
-            "Go back, and use a link of the site itself.",
-        ),
-        Refusal::Path(_) => (
-            StatusCode::BAD_REQUEST,
-            "This address cannot be used",
-            "It is written in a way that could mean more than one page. Use a link of the site itself.",
-        ),
-        Refusal::RepeatedHeader => (
-            StatusCode::BAD_REQUEST,
-            "This request is not clear",
-            "It says the same thing twice. Try again with another browser or program.",
-        ),
-        Refusal::NoRoute => (
-            StatusCode::NOT_FOUND,
-            "There is nothing here",
-            "The site has no page at this address.",
-        ),
-        Refusal::PasswordRoute => (
-            StatusCode::FORBIDDEN,
-            "Signing in with a password is closed",
-            "This site takes members only through their organisation's sign-in. Your password here is not needed any more.",
-        ),
-        Refusal::SignInRequired => (
-            StatusCode::UNAUTHORIZED,
-            "Please sign in",
-            "Your session has ended, or you have not signed in yet. Open the page again to sign in.",
-        ),
-    };
-    let action = (refusal == Refusal::PasswordRoute).then_some(HOME);
-    say(&Said { status, title, sentence, code, action, correlation: None }, asker, account)
+impl Said<'_> {
+    pub(super) const fn new(status: StatusCode, code: &'static str) -> Self {
+        Self { status, code, action: None, correlation: None }
+    }
 }
 
 /// Leads on to the portal, and through it to the sign-in.
 pub(super) const HOME: Link<'static> = Link { label: "Continue to the site", href: "/" };
 
+/// The gate's no.
+pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> Response<Body> {
+    account.decided(Verdict::Refuse, Some(refusal.code()));
+    let status = match refusal {
+        Refusal::Host | Refusal::RepeatedHeader => StatusCode::BAD_REQUEST,
+        Refusal::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+        Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+        Refusal::Path(PathError::TooLong) => StatusCode::URI_TOO_LONG,
+        Refusal::Path(_) => StatusCode::BAD_REQUEST,
+        Refusal::NoRoute => StatusCode::NOT_FOUND,
+        Refusal::PasswordRoute => StatusCode::FORBIDDEN,
+        Refusal::SignInRequired => StatusCode::UNAUTHORIZED,
+    };
+    let action = (refusal == Refusal::PasswordRoute).then_some(HOME);
+    say(&Said { action, ..Said::new(status, refusal.code()) }, asker, account)
+}
+
+/// A login that became no session.
+pub(super) fn login(
+    failure: &LoginFailure,
+    action: Link<'_>,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
+    account.decided(Verdict::Refuse, Some(failure.code()));
+    let (status, correlation) = match failure {
+        LoginFailure::Login(LoginError::Provider(_)) | LoginFailure::Identity(_) => {
+            (StatusCode::FORBIDDEN, None)
+        }
+        LoginFailure::Login(_) => (StatusCode::BAD_REQUEST, None),
+        LoginFailure::RelyingParty(error) if error.is_temporary() => {
+            (StatusCode::SERVICE_UNAVAILABLE, correlation(error))
+        }
+        LoginFailure::RelyingParty(error) => (StatusCode::FORBIDDEN, correlation(error)),
+        LoginFailure::Seal => (StatusCode::INTERNAL_SERVER_ERROR, None),
+    };
+    let said = Said { status, code: failure.code(), action: Some(action), correlation };
+    say(&said, asker, account)
+}
+
+/// By which Microsoft finds what happened.
+fn correlation(error: &RelyingPartyError) -> Option<&str> {
+    error.token_refusal()?.correlation_id.as_deref()
+}
+
 /// The portal's silence.
 pub(super) fn upstream(error: &UpstreamError, asker: &Asker, mut account: Account) -> Response<Body> {
-    account.decided("forward", error.code());
+    account.decided(Verdict::Forward, Some(error.code()));
+    let status = match error {
+        UpstreamError::ConnectTimeout(_) | UpstreamError::ResponseTimeout(_) => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
+        UpstreamError::Unreachable { .. }
+        | UpstreamError::Broken(_)
+        | UpstreamError::Switched
+        | UpstreamError::Target => StatusCode::BAD_GATEWAY,
+    };
     tracing::warn!(
         request_id = asker.request_id(),
         code = error.code(),
-        cause = &error as &dyn std::error::Error,
+        cause = %causes(error),
         "the portal did not answer"
     );
-    let (status, title, sentence) = match error {
-        UpstreamError::ResponseTimeout(_) => (
-            StatusCode::GATEWAY_TIMEOUT,
-            "The site takes too long",
-            "It did not answer in time. What you sent may have arrived all the same; look before you send it again.",
-        ),
-        UpstreamError::Unreachable { .. }
-        | UpstreamError::ConnectTimeout(_)
-        | UpstreamError::Broken(_)
-        | UpstreamError::Switched
-        | UpstreamError::Target => (
-            StatusCode::BAD_GATEWAY,
-            "The site is not available",
-            "We could not reach it. You are still signed in; try again in a moment.",
-        ),
-    };
-    let said = Said { status, title, sentence, code: error.code(), action: None, correlation: None };
-    say(&said, asker, account)
+    say(&Said::new(status, error.code()), asker, account)
 }
 
 /// A member whom the portal cannot be told about.
 pub(super) fn identity(error: &IdentityError, asker: &Asker, mut account: Account) -> Response<Body> {
-    account.decided("refuse", error.code());
+    account.decided(Verdict::Refuse, Some(error.code()));
     tracing::error!(
         request_id = asker.request_id(),
         code = error.code(),
-        cause = &error as &dyn std::error::Error,
+        cause = %causes(error),
         "a member's identity could not be rendered"
     );
-    let said = Said {
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        title: "You cannot be let in just now",
-        sentence: "The site could not be told who you are. Please tell whoever runs it the code below.",
-        code: error.code(),
-        action: None,
-        correlation: None,
-    };
-    say(&said, asker, account)
+    say(&Said::new(StatusCode::INTERNAL_SERVER_ERROR, error.code()), asker, account)
+}
+
+/// An error with its causes, for the operator's log.
+pub(super) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        next = cause.source();
+    }
+    text
 }
 
 /// Says it in the form that the asker reads.
 pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<Body> {
+    let words = pages::explain(said.code);
     let mut response = match asker.reads {
         Reads::Page => {
             let html = pages::refusal(&pages::Refusal {
-                title: said.title,
-                sentence: said.sentence,
+                title: words.title,
+                sentence: words.sentence,
                 code: said.code,
                 request_id: asker.request_id(),
                 action: said.action,
@@ -182,7 +177,7 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
         Reads::Json => {
             let body = serde_json::json!({
                 "error": said.code,
-                "message": said.sentence,
+                "message": words.sentence,
                 "request_id": asker.request_id(),
             });
             json(said.status, body.to_string(), asker, account)
@@ -190,7 +185,8 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
         Reads::Text => {
             let body = format!(
                 "{}: {}\ncode: {}\nrequest: {}\n",
-                said.title, said.sentence, said.code, asker.request_id()
+                words.title,
+                words.sentence, said.code, asker.request_id()
             );
             own(said.status, "text/plain; charset=utf-8", body, asker, account)
         }

@@ -140,7 +140,7 @@ async fn accept(
 /// A panic ends its own connection and nothing else (REL-14); it is counted.
 fn report(proxy: &Proxy, ended: Result<(), tokio::task::JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
-        proxy.metrics.panicked();
+        proxy.metrics.panics.add();
         tracing::error!("a connection ended in a panic");
     }
 }
@@ -150,7 +150,7 @@ struct Counted(Arc<Proxy>);
 
 impl Counted {
     fn new(proxy: &Arc<Proxy>) -> Self {
-        proxy.metrics.connection_opened();
+        proxy.metrics.connections.up();
         Self(Arc::clone(proxy))
     }
 
@@ -161,6 +161,6 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.metrics.connection_closed();
+        self.0.metrics.connections.down();
     }
 }

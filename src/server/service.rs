@@ -1,0 +1,131 @@
+//! A proxy that is up: its sockets, its workers, and what runs beside them. `run`, the demo and
+//! the tests start it alike.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::worker::{Stop, Workers};
+use super::{Proxy, SetUpError, limits, listener, worker};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::telemetry::admin::{self, AdminState, Readiness};
+use crate::telemetry::audit::{self, Audit, Event};
+use crate::telemetry::log::DroppedLines;
+use crate::telemetry::metrics::Metrics;
+
+/// A proxy that is up.
+#[derive(Debug)]
+pub struct Service {
+    proxy: Arc<Proxy>,
+    workers: Workers,
+    stop: Stop,
+    admin: TcpListener,
+    admin_state: Arc<AdminState>,
+    address: SocketAddr,
+}
+
+/// Why a proxy is not up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("{what} cannot be listened on")]
+    Listen {
+        /// `listen.address` or `admin.address`.
+        what: &'static str,
+        /// The system's reason, with the address.
+        #[source]
+        cause: io::Error,
+    },
+    /// A thread or runtime could not be made.
+    #[error("the workers could not be started")]
+    Workers(#[source] io::Error),
+    /// The proxy could not be put together.
+    #[error(transparent)]
+    SetUp(#[from] SetUpError),
+}
+
+impl Service {
+    /// Listens, then serves. Visitors get answers as soon as this returns; that the provider can
+    /// be reached is no condition.
+    ///
+    /// # Errors
+    /// What stands in the way; nothing is left listening then.
+    pub fn start(
+        config: Config,
+        clock: Clock,
+        dropped_lines: DroppedLines,
+    ) -> Result<Self, StartError> {
+        let listeners = listener::bind(config.listen.address, listener::workers())
+            .map_err(|cause| StartError::Listen { what: "listen.address", cause })?;
+        let admin = TcpListener::bind(config.admin)
+            .and_then(|admin| admin.set_nonblocking(true).map(|()| admin))
+            .map_err(|cause| StartError::Listen { what: "admin.address", cause })?;
+        let address = listeners.first().map_or(Ok(config.listen.address), TcpListener::local_addr);
+        let address = address.map_err(StartError::Workers)?;
+        let portals: Vec<&str> =
+            config.portals.iter().map(|portal| &*portal.policy.host).collect();
+        let providers: Vec<&str> = config.providers.iter().map(|provider| &*provider.name).collect();
+        let metrics = Arc::new(Metrics::new(&portals, &providers, LOGIN_FAILURES, dropped_lines));
+        let state = AdminState::new(Arc::clone(&metrics), clock.clone());
+        let proxy = Arc::new(Proxy::new(config, clock, metrics)?);
+        let told = Arc::clone(&proxy);
+        let asked = Arc::clone(&proxy);
+        let admin_state =
+            state.with_refresh(move |_| told.tidy()).with_details(move || asked.details());
+        let (stop, shutdown) = Stop::new();
+        let workers = worker::run(listeners, &proxy, &shutdown).map_err(StartError::Workers)?;
+        Ok(Self { proxy, workers, stop, admin, admin_state: Arc::new(admin_state), address })
+    }
+
+    /// Where visitors connect.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where health and metrics are.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn admin_address(&self) -> io::Result<SocketAddr> {
+        self.admin.local_addr()
+    }
+
+    /// Looks after everything that is not a visitor's request, until a stop is asked for; then
+    /// lets open requests finish and returns.
+    pub async fn attend(self, stop_asked: impl Future<Output = ()>) {
+        let Self { proxy, workers, stop, admin, admin_state, .. } = self;
+        let mut beside = JoinSet::new();
+        for party in proxy.relying_parties() {
+            beside.spawn(Arc::clone(party).keep_fresh());
+        }
+        beside.spawn(async move {
+            let mut every = tokio::time::interval(limits::TIDY_EVERY);
+            loop {
+                every.tick().await;
+                proxy.tidy();
+            }
+        });
+        match tokio::net::TcpListener::from_std(admin) {
+            Ok(admin) => {
+                beside.spawn(admin::serve(admin, Arc::clone(&admin_state), std::future::pending()));
+            }
+            Err(cause) => tracing::error!(%cause, "the admin listener could not be used"),
+        }
+        admin_state.set_readiness(Readiness::Ready);
+        audit::write(Event::Started, &Audit::default());
+        stop_asked.await;
+        admin_state.set_readiness(Readiness::Draining);
+        stop.ask();
+        // A worker's thread ends with its last connection, or at the end of the drain time. Health
+        // is told until then.
+        let _ = tokio::task::spawn_blocking(move || workers.join()).await;
+        audit::write(Event::Stopped, &Audit::default());
+    }
+}
+
+/// Codes of failed logins that have a series of their own, beside those of `gate::login`.
+const LOGIN_FAILURES: &[&str] = &[];
