@@ -1,4 +1,5 @@
 //! Anteport (draft).
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod gate;

@@ -2,10 +2,31 @@
 //! checked again: every name refers to something, every secret has been read, every key fits its
 //! certificate.
 //!
-//! `yaml.rs` turns text into nodes with line and column, `file.rs` says what an operator may
-//! write, `resolve.rs` is the one way from the first to [`Config`].
+//! `yaml.rs` turns text into nodes with line and column, `keys.rs` says what an operator may
+//! write, `file.rs` reads it, `resolve.rs` is the one way from there to [`Config`]. Every problem
+//! that can be seen is said at once. It is told the environment and the time; the files that a
+//! configuration names it reads itself.
+
+mod context;
+mod file;
+mod headers;
+mod interpolate;
+mod keys;
+mod kind;
+mod patterns;
+mod policy;
+mod portal;
+mod problem;
+mod resolve;
+mod secrets;
+mod section;
+mod tls;
+mod value;
+mod wording;
+mod yaml;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +35,111 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use url::Url;
 
-use crate::gate::{Lifetimes, Policy, Secret};
+use self::context::{Context, Spot};
+use self::resolve::Setting;
+use crate::gate::{Lifetimes, Policy, Secret, Timestamp};
+
+pub use self::problem::{Problem, Problems, Severity};
+
+/// A configuration that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the program runs on.
+    pub config: Config,
+    /// What may not mean what was meant, sorted by place.
+    pub warnings: Vec<Problem>,
+}
+
+/// Loads a configuration from a file, with the variables of the process's environment.
+///
+/// # Errors
+/// All problems, errors and warnings, if there is an error among them.
+pub fn load(path: &Path, now: Timestamp) -> Result<Loaded, Problems> {
+    let (name, text) = read(path)?;
+    parse(&name, &text, &environment, now)
+}
+
+/// Loads a configuration from `text`. `name` is the path of its file: messages begin with it, and
+/// relative paths in the text begin at its folder.
+///
+/// # Errors
+/// All problems, errors and warnings, if there is an error among them.
+pub fn parse(
+    name: &str,
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+    now: Timestamp,
+) -> Result<Loaded, Problems> {
+    let context = Context::new(name, environment);
+    let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
+    let config = written(&context, text).and_then(|root| {
+        let file = file::read(&context, &root)?;
+        resolve::resolve(&context, &file, &Setting { folder, now })
+    });
+    let problems = Problems::new(context.into_problems());
+    match config {
+        Some(config) if problems.errors() == 0 => Ok(Loaded {
+            config,
+            warnings: problems.into_vec(),
+        }),
+        // Whatever could not be made was reported where it stands.
+        _ => Err(problems),
+    }
+}
+
+/// Where a configuration has health and metrics served. It reads no secret and no other file, and
+/// what is wrong elsewhere in the configuration does not matter to it.
+///
+/// # Errors
+/// All problems, if the address cannot be read.
+pub fn admin_address(path: &Path) -> Result<SocketAddr, Problems> {
+    let (name, text) = read(path)?;
+    let environment = environment;
+    let context = Context::new(&name, &environment);
+    let admin = written(&context, &text).and_then(|root| file::read(&context, &root)?.admin);
+    match admin {
+        Some(address) => Ok(address.value),
+        None => Err(Problems::new(context.into_problems())),
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn read(path: &Path) -> Result<(String, String), Problems> {
+    let name = path.display().to_string();
+    let bytes = secrets::read_bounded(path, yaml::LARGEST as u64).map_err(|error| {
+        let message = format!("cannot read the configuration: {}", secrets::reason(&error));
+        Problems::with_file(&name, message)
+    })?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok((name, text)),
+        Err(_) => {
+            let message = "the configuration is not text (UTF-8)".to_owned();
+            Err(Problems::with_file(&name, message))
+        }
+    }
+}
+
+/// The tree of what is written; `None` if that was reported.
+fn written(context: &Context<'_>, text: &str) -> Option<yaml::Node> {
+    let start = yaml::Place { line: 1, column: 1 };
+    if text.len() > yaml::LARGEST {
+        let message = format!("the configuration is larger than {} bytes", yaml::LARGEST);
+        context.error(&Spot::top(start), message);
+        return None;
+    }
+    let (root, faults) = yaml::read(text);
+    let is_whole = faults.is_empty();
+    for fault in faults {
+        context.error(&Spot::top(fault.place), fault.message);
+    }
+    if root.is_none() && is_whole {
+        context.error(&Spot::top(start), "the configuration is empty");
+    }
+    root
+}
 
 /// Everything that the program runs on.
 #[derive(Debug)]
@@ -157,7 +282,7 @@ pub struct Sessions {
 }
 
 /// What is logged, and how.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Logging {
     /// The shape of a line.
     pub format: LogFormat,

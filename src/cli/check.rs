@@ -1,0 +1,91 @@
+//! `check`: everything that is wrong with a configuration, or what it will do.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::{FOUND_ERRORS, complain, report, report_warnings, say};
+use crate::clock::Clock;
+use crate::config::{self, Config, Portal, Provider};
+use crate::gate::Mode;
+
+/// Checks the configuration at `path`.
+#[must_use]
+pub fn run(path: &Path) -> ExitCode {
+    match config::load(path, Clock::system().now()) {
+        Ok(loaded) => {
+            report_warnings(&loaded.warnings);
+            say(&summary(&loaded.config));
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            report(&problems);
+            complain(&match problems.errors() {
+                1 => "1 error: this configuration cannot be used".to_owned(),
+                errors => format!("{errors} errors: this configuration cannot be used"),
+            });
+            ExitCode::from(FOUND_ERRORS)
+        }
+    }
+}
+
+/// What the configuration will do, and what has to be registered for it.
+fn summary(config: &Config) -> String {
+    let mut lines = vec![
+        "The configuration can be used.".to_owned(),
+        String::new(),
+        match config.listen.tls {
+            Some(_) => format!("listen  {} with TLS", config.listen.address),
+            None => format!("listen  {} without TLS", config.listen.address),
+        },
+        format!("admin   {}", config.admin),
+    ];
+    for portal in &config.portals {
+        lines.push(format!(
+            "portal  {} ({}) to {}",
+            origin(portal),
+            portal.policy.mode.name(),
+            upstream(portal)
+        ));
+    }
+    for (index, provider) in config.providers.iter().enumerate() {
+        let portals: Vec<&Portal> = config
+            .portals
+            .iter()
+            .filter(|portal| portal.policy.mode != Mode::Off)
+            .filter(|portal| portal.sign_in.providers.contains(&index))
+            .collect();
+        if !portals.is_empty() {
+            lines.push(String::new());
+            lines.extend(to_register(provider, &portals));
+        }
+    }
+    lines.join("\n")
+}
+
+fn to_register(provider: &Provider, portals: &[&Portal]) -> Vec<String> {
+    let mut lines = vec![format!(
+        "Redirect URIs to register for {} (provider {}, platform \"Web\"):",
+        provider.client_id, provider.name
+    )];
+    for portal in portals {
+        let own = format!("{}{}", origin(portal), portal.policy.own);
+        lines.push(format!("  {own}/login/{}/callback", provider.name));
+        if portal.logout.federated {
+            lines.push(format!("  {own}/logout/done"));
+        }
+    }
+    lines
+}
+
+fn origin(portal: &Portal) -> &str {
+    let url = portal.public_url.as_str();
+    url.strip_suffix('/').unwrap_or(url)
+}
+
+fn upstream(portal: &Portal) -> String {
+    let (host, port) = (&portal.upstream.host, portal.upstream.port);
+    match host.contains(':') {
+        true => format!("http://[{host}]:{port}"),
+        false => format!("http://{host}:{port}"),
+    }
+}

@@ -1,0 +1,144 @@
+//! The command line: one file a verb. Deliberately not here: what the verbs do, which the rest of
+//! the crate does; secrets, which never come as arguments (CFG-04).
+//!
+//! Exit codes: 0 fine · 1 failed · 2 usage · 3 `check` found errors · 69 a service that is needed
+//! cannot be reached at start · 78 `run` refused the configuration.
+
+pub mod check;
+pub mod demo;
+pub mod healthcheck;
+pub mod run;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Problem, Problems};
+
+/// What did not work for a reason that has no code of its own.
+pub const FAILED: u8 = 1;
+/// `check` found errors.
+pub const FOUND_ERRORS: u8 = 3;
+/// A service that is needed cannot be reached at start: `EX_UNAVAILABLE` of `sysexits.h`.
+pub const UNAVAILABLE: u8 = 69;
+/// `run` refused the configuration: `EX_CONFIG` of `sysexits.h`.
+pub const REFUSED: u8 = 78;
+
+/// Where the configuration is unless somebody says otherwise.
+const USUAL_CONFIG: &str = "/etc/anteport/config.yaml";
+
+/// What was asked for.
+#[derive(Debug, Parser)]
+#[command(
+    name = "anteport",
+    version,
+    about = "Microsoft sign-in in front of a portal that nobody can change.",
+    after_help = "Begin with `anteport demo`: it needs no configuration and no Azure.\n\
+                  Exit codes: 0 fine, 1 failed, 2 usage, 3 `check` found errors, 69 a service \
+                  that is needed cannot be reached at start, 78 configuration refused."
+)]
+pub struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Try it: an emulated Microsoft, a small legacy portal, and the proxy between them
+    ///
+    /// Everything is on this machine only, with keys that are made at each start.
+    #[command(after_help = "Example: anteport demo --port 8080")]
+    Demo {
+        /// The port of the proxy; the others are chosen
+        #[arg(long, value_name = "PORT", default_value_t = 8080)]
+        port: u16,
+    },
+    /// Stand in front of the portals
+    #[command(after_help = "Example: anteport run --config /etc/anteport/config.yaml")]
+    Run(ConfigPath),
+    /// Say everything that is wrong with a configuration, and what to register in Azure
+    ///
+    /// Problems go to standard error, one line each as `file:line:column: key: message`, and a
+    /// summary to standard output. It reads the secrets and key files that the configuration
+    /// names, and connects to nobody.
+    #[command(after_help = "Example: anteport check --config config.yaml")]
+    Check(ConfigPath),
+    /// Ask a running Anteport whether it is alive, as a container's health check does
+    ///
+    /// It asks for /livez on the admin listener and gives it 2 seconds. Exit code 0 or 1.
+    #[command(after_help = "Examples:\n  anteport healthcheck\n  \
+                            anteport healthcheck --url http://127.0.0.1:9090/livez")]
+    Healthcheck {
+        #[command(flatten)]
+        config: ConfigPath,
+        /// Ask here, and read no configuration
+        #[arg(long, value_name = "URL", conflicts_with = "config")]
+        url: Option<String>,
+    },
+    /// Print the version
+    Version,
+}
+
+#[derive(Debug, Args)]
+struct ConfigPath {
+    /// The configuration [default: $ANTEPORT_CONFIG, else /etc/anteport/config.yaml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ConfigPath {
+    fn resolve(self) -> PathBuf {
+        let from_environment =
+            || std::env::var_os("ANTEPORT_CONFIG").filter(|path| !path.is_empty());
+        self.config.unwrap_or_else(|| {
+            PathBuf::from(from_environment().unwrap_or_else(|| OsString::from(USUAL_CONFIG)))
+        })
+    }
+}
+
+/// Does what was asked for.
+#[must_use]
+pub fn dispatch(arguments: Arguments) -> ExitCode {
+    match arguments.verb {
+        Verb::Demo { port } => demo::run(port),
+        Verb::Run(config) => run::run(&config.resolve()),
+        Verb::Check(config) => check::run(&config.resolve()),
+        Verb::Healthcheck { config, url } => match url {
+            Some(url) => healthcheck::run_at(&url),
+            None => healthcheck::run(&config.resolve()),
+        },
+        Verb::Version => {
+            say(concat!("anteport ", env!("CARGO_PKG_VERSION")));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// Writes problems to standard error, one line each.
+pub fn report(problems: &Problems) {
+    report_each(problems.iter());
+}
+
+/// Writes the warnings of a configuration that can be used to standard error, one line each.
+pub fn report_warnings(warnings: &[Problem]) {
+    report_each(warnings.iter());
+}
+
+fn report_each<'a>(problems: impl Iterator<Item = &'a Problem>) {
+    for problem in problems {
+        complain(&format!("{}: {problem}", problem.severity()));
+    }
+}
+
+/// A line on standard output. Whoever closed it does not want to read it, which is no failure.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// A line on standard error.
+fn complain(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

@@ -1,0 +1,315 @@
+//! What an operator wrote, value by value: each key of `keys.rs` read, each value fit for itself.
+//! A field that is `None` was left out or has been reported. Deliberately not here: what depends
+//! on another key, another file or the environment's secrets, which is `resolve.rs`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Method;
+use url::Url;
+
+use super::context::{Context, Located, Spot};
+use super::keys;
+use super::kind::Unfit;
+use super::section::Section;
+use super::value;
+use super::yaml::Node;
+use super::{LogFormat, Logging, Tenant};
+use crate::gate::{Access, CanonicalPath, Mode, PathPattern, Secret, Timestamp};
+
+/// The whole file.
+pub(super) struct File {
+    pub(super) listen: Option<ListenFile>,
+    pub(super) admin: Option<Located<SocketAddr>>,
+    /// By name; one whose section cannot be read is there all the same.
+    pub(super) providers: Vec<(Located<String>, Option<ProviderFile>)>,
+    pub(super) portals: Vec<PortalFile>,
+    pub(super) sessions: Option<SessionsFile>,
+    pub(super) logging: Option<Logging>,
+}
+
+pub(super) struct ListenFile {
+    pub(super) address: Option<Located<SocketAddr>>,
+    pub(super) tls: Option<TlsFile>,
+}
+
+pub(super) struct TlsFile {
+    pub(super) certificate: Option<Located<PathBuf>>,
+    pub(super) key: Option<Located<PathBuf>>,
+}
+
+pub(super) struct ProviderFile {
+    pub(super) authority: Option<Located<Url>>,
+    pub(super) tenant: Option<Tenant>,
+    pub(super) client_id: Option<String>,
+    pub(super) credentials: Vec<CredentialFile>,
+    pub(super) scopes: Option<Vec<Located<String>>>,
+    pub(super) clock_skew: Option<Duration>,
+    pub(super) ca: Option<Vec<Located<PathBuf>>>,
+}
+
+pub(super) struct CredentialFile {
+    pub(super) secret: Option<SecretFile>,
+    pub(super) expires: Option<Located<Timestamp>>,
+}
+
+/// Where a secret comes from; how many of them were written is for `secrets.rs` to judge.
+pub(super) struct SecretFile {
+    pub(super) spot: Spot,
+    pub(super) file: Option<Located<PathBuf>>,
+    pub(super) env: Option<Located<String>>,
+    pub(super) value: Option<Located<Secret<String>>>,
+    /// Which of the keys are there, readable or not.
+    pub(super) written: Vec<&'static str>,
+}
+
+pub(super) struct PortalFile {
+    pub(super) spot: Spot,
+    pub(super) public_url: Option<Located<Url>>,
+    pub(super) upstream: Option<UpstreamFile>,
+    pub(super) mode: Option<Mode>,
+    pub(super) auth_path: Option<CanonicalPath>,
+    pub(super) sign_in: Option<SignInFile>,
+    pub(super) local_login: Option<LocalLoginFile>,
+    /// `None` if the key is not there.
+    pub(super) routes: Option<Vec<RouteFile>>,
+    pub(super) identity: Option<IdentityFile>,
+    pub(super) federated: Option<bool>,
+}
+
+pub(super) struct UpstreamFile {
+    pub(super) url: Option<Located<Url>>,
+    pub(super) connect_timeout: Option<Duration>,
+    pub(super) response_timeout: Option<Duration>,
+}
+
+pub(super) struct SignInFile {
+    pub(super) spot: Spot,
+    /// Whether the key is there.
+    pub(super) names_providers: bool,
+    pub(super) providers: Option<Vec<Located<String>>>,
+    pub(super) button_label: Option<String>,
+}
+
+pub(super) struct LocalLoginFile {
+    pub(super) login_pages: Vec<Located<PathPattern>>,
+    pub(super) password_routes: Vec<PasswordRouteFile>,
+}
+
+pub(super) struct PasswordRouteFile {
+    pub(super) path: Option<Located<PathPattern>>,
+    /// `None` is every method; a list that cannot be read was reported.
+    pub(super) methods: Option<Vec<Method>>,
+}
+
+pub(super) struct RouteFile {
+    pub(super) path: Option<Located<PathPattern>>,
+    pub(super) access: Option<Located<Access>>,
+}
+
+pub(super) struct IdentityFile {
+    pub(super) headers: Vec<(Located<String>, Located<String>)>,
+    pub(super) assertion: AssertionFile,
+}
+
+pub(super) enum AssertionFile {
+    /// `none`.
+    Off,
+    /// A section, written or with its defaults.
+    On {
+        audience: Option<String>,
+        lifetime: Option<Duration>,
+    },
+    /// Something that was reported.
+    Unreadable,
+}
+
+pub(super) struct SessionsFile {
+    pub(super) idle: Option<Located<Duration>>,
+    pub(super) absolute: Option<Located<Duration>>,
+    pub(super) capacity: Option<u64>,
+}
+
+/// Reads the whole file; `None` if it is not a section at all.
+pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File> {
+    let top = Section::open(context, keys::FILE, root, Spot::top(root.place))?;
+    Some(File {
+        listen: top.section("listen").map(|section| listen(&section)),
+        admin: top
+            .section("admin")
+            .and_then(|section| section.value("address", value::address)),
+        providers: top
+            .named_sections("providers")
+            .into_iter()
+            .map(|(name, section)| (name, section.map(|section| provider(&section))))
+            .collect(),
+        portals: top.sections("portals").iter().map(portal).collect(),
+        sessions: top.section("sessions").map(|section| sessions(&section)),
+        logging: top.section("logging").and_then(|section| logging(&section)),
+    })
+}
+
+fn listen(section: &Section<'_>) -> ListenFile {
+    ListenFile {
+        address: section.value("address", value::address),
+        tls: section.section("tls").map(|section| TlsFile {
+            certificate: section.value("certificate", value::path),
+            key: section.value("key", value::path),
+        }),
+    }
+}
+
+fn provider(section: &Section<'_>) -> ProviderFile {
+    // Its word is the whole of what it says in this version.
+    section.value("kind", value::text);
+    ProviderFile {
+        authority: section.value("authority", value::origin),
+        tenant: bare(section.value("tenant", value::tenant)),
+        client_id: bare(section.value("client_id", value::client_id)),
+        credentials: section
+            .sections("credentials")
+            .iter()
+            .map(|section| CredentialFile {
+                secret: section.section("secret").map(|section| secret(&section)),
+                expires: section.value("expires", value::end_of_day),
+            })
+            .collect(),
+        scopes: section.values("scopes", value::scope),
+        clock_skew: bare(section.value("clock_skew", value::duration("0s", "5m"))),
+        ca: section.values("ca", value::path),
+    }
+}
+
+fn secret(section: &Section<'_>) -> SecretFile {
+    let names = ["file", "env", "value"];
+    SecretFile {
+        spot: section.spot().clone(),
+        file: section.value("file", value::path),
+        env: section.value("env", value::text),
+        value: section.value("value", |text| Ok(Secret::new(text.to_owned()))),
+        written: names.into_iter().filter(|name| section.has(name)).collect(),
+    }
+}
+
+fn portal(section: &Section<'_>) -> PortalFile {
+    PortalFile {
+        spot: section.spot().clone(),
+        public_url: section.value("public_url", value::origin),
+        upstream: section.section("upstream").map(|section| UpstreamFile {
+            url: section.value("url", value::origin),
+            connect_timeout: bare(section.value("connect_timeout", value::duration("10ms", "1m"))),
+            response_timeout: bare(
+                section.value("response_timeout", value::duration("10ms", "1h")),
+            ),
+        }),
+        mode: bare(section.value("mode", |word| {
+            Ok(match word {
+                "optional" => Mode::Optional,
+                "off" => Mode::Off,
+                _ => Mode::AzureOnly,
+            })
+        })),
+        auth_path: bare(section.value("auth_path", value::own_path)),
+        sign_in: section.section("sign_in").map(|section| SignInFile {
+            spot: section.spot().clone(),
+            names_providers: section.has("providers"),
+            providers: section.values("providers", value::text),
+            button_label: bare(section.value("button_label", value::label)),
+        }),
+        local_login: section
+            .section("local_login")
+            .map(|section| LocalLoginFile {
+                login_pages: section
+                    .values("login_pages", value::pattern)
+                    .unwrap_or_default(),
+                password_routes: section
+                    .sections("password_routes")
+                    .iter()
+                    .map(password_route)
+                    .collect(),
+            }),
+        routes: section
+            .has("routes")
+            .then(|| section.sections("routes").iter().map(route).collect()),
+        identity: section
+            .section("identity")
+            .map(|section| identity(&section)),
+        federated: section
+            .section("logout")
+            .and_then(|section| bare(section.value("federated", value::yes_or_no))),
+    }
+}
+
+fn password_route(section: &Section<'_>) -> PasswordRouteFile {
+    let methods = section.values("methods", |name| {
+        Method::from_bytes(name.as_bytes()).map_err(|_| Unfit::Kind)
+    });
+    PasswordRouteFile {
+        path: section.value("path", value::pattern),
+        methods: methods.map(|methods| methods.into_iter().map(|method| method.value).collect()),
+    }
+}
+
+fn route(section: &Section<'_>) -> RouteFile {
+    RouteFile {
+        path: section.value("path", value::pattern),
+        access: section.value("access", |word| {
+            Ok(match word {
+                "public" => Access::Public,
+                _ => Access::SignedIn,
+            })
+        }),
+    }
+}
+
+fn identity(section: &Section<'_>) -> IdentityFile {
+    let assertion = if section.is_word("assertion", "none") {
+        AssertionFile::Off
+    } else {
+        match section.section("assertion") {
+            Some(section) => {
+                section.value("algorithm", value::text);
+                AssertionFile::On {
+                    audience: bare(section.value("audience", value::audience)),
+                    lifetime: bare(section.value("lifetime", value::duration("5s", "60s"))),
+                }
+            }
+            None => AssertionFile::Unreadable,
+        }
+    };
+    IdentityFile {
+        headers: section.named_values("headers", value::claim),
+        assertion,
+    }
+}
+
+fn sessions(section: &Section<'_>) -> SessionsFile {
+    section.value("store", value::text);
+    SessionsFile {
+        idle: section.value("idle_timeout", value::duration("1s", "365d")),
+        absolute: section.value("absolute_timeout", value::duration("1s", "365d")),
+        capacity: bare(section.value("capacity", value::capacity)),
+    }
+}
+
+fn logging(section: &Section<'_>) -> Option<Logging> {
+    let format = section.value("format", |word| {
+        Ok(match word {
+            "pretty" => LogFormat::Pretty,
+            "json" => LogFormat::Json,
+            _ => LogFormat::Auto,
+        })
+    });
+    let level = section.value("level", |word| word.parse().map_err(|_| Unfit::Kind));
+    let access = section.value("access", value::yes_or_no);
+    Some(Logging {
+        format: format?.value,
+        level: level?.value,
+        access: access?.value,
+    })
+}
+
+fn bare<T>(located: Option<Located<T>>) -> Option<T> {
+    located.map(|located| located.value)
+}

@@ -1,0 +1,454 @@
+//! Every key that an operator may write: what stands at it, whether it has to, and what holds
+//! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
+
+use super::kind::{Key, Kind, Need};
+
+const fn required(name: &'static str, kind: Kind, says: &'static str) -> Key {
+    let need = Need::Required;
+    Key {
+        name,
+        need,
+        kind,
+        says,
+    }
+}
+
+const fn optional(name: &'static str, kind: Kind, says: &'static str) -> Key {
+    let need = Need::Optional;
+    Key {
+        name,
+        need,
+        kind,
+        says,
+    }
+}
+
+const fn default(name: &'static str, default: &'static str, kind: Kind, says: &'static str) -> Key {
+    let need = Need::Default(default);
+    Key {
+        name,
+        need,
+        kind,
+        says,
+    }
+}
+
+const fn defaults(name: &'static str, keys: &'static [Key], says: &'static str) -> Key {
+    let (need, kind) = (Need::Defaults, Kind::Section(keys));
+    Key {
+        name,
+        need,
+        kind,
+        says,
+    }
+}
+
+const fn later(name: &'static str, says: &'static str) -> Key {
+    let (need, kind) = (Need::Later, Kind::Value("nothing"));
+    Key {
+        name,
+        need,
+        kind,
+        says,
+    }
+}
+
+const fn word(now: &'static [&'static str]) -> Kind {
+    Kind::Word { now, later: &[] }
+}
+
+const ADDRESS: Kind = Kind::Value("an IP address and port, such as `0.0.0.0:8443`");
+const PATH: Kind = Kind::Value("a path to a file");
+const PATTERN: Kind = Kind::Value("a path such as `/login` or `/assets/**`");
+const DURATION: Kind =
+    Kind::Value("a duration with its unit, such as `500ms`, `60s`, `30m`, `12h` or `7d`");
+const YES_OR_NO: Kind = word(&["true", "false"]);
+
+/// The top of the file.
+pub(super) const FILE: &[Key] = &[
+    required(
+        "listen",
+        Kind::Section(LISTEN),
+        "where visitors connect, such as `{ address: \"0.0.0.0:8443\" }`",
+    ),
+    defaults(
+        "admin",
+        ADMIN,
+        "where health and metrics are served, apart from visitors",
+    ),
+    optional(
+        "providers",
+        Kind::Named {
+            name: "providers, each under a name of your choice",
+            of: &Kind::Section(PROVIDER),
+        },
+        "the identity providers, by a name that is in the path of the redirect URI",
+    ),
+    required(
+        "portals",
+        Kind::List(&Kind::Section(PORTAL)),
+        "the portals to stand in front of, at least one",
+    ),
+    defaults("sessions", SESSIONS, "how sessions are kept"),
+    defaults("logging", LOGGING, "what is logged, and how"),
+];
+
+const LISTEN: &[Key] = &[
+    required(
+        "address",
+        ADDRESS,
+        "IP address and port, such as `0.0.0.0:8443`",
+    ),
+    optional(
+        "tls",
+        Kind::Section(TLS),
+        "certificate and key; without them plain HTTP/1.1 is served, for TLS to end in front",
+    ),
+];
+
+const TLS: &[Key] = &[
+    required(
+        "certificate",
+        PATH,
+        "the path of a PEM file with the certificate chain, the server's own first",
+    ),
+    required(
+        "key",
+        PATH,
+        "the path of a PEM file with the private key, which others must not be able to read",
+    ),
+];
+
+const ADMIN: &[Key] = &[default(
+    "address",
+    "127.0.0.1:9090",
+    ADDRESS,
+    "IP address and port",
+)];
+
+const PROVIDER: &[Key] = &[
+    required(
+        "kind",
+        Kind::Word {
+            now: &["entra_id"],
+            later: &["azure_ad_b2c", "external_id", "oidc"],
+        },
+        "what it is, `entra_id`",
+    ),
+    default(
+        "authority",
+        "https://login.microsoftonline.com",
+        Kind::Value("a URL such as `https://login.microsoftonline.com`"),
+        "the login host, of another national cloud for instance",
+    ),
+    required(
+        "tenant",
+        Kind::Value("the GUID of a tenant or a domain that it has verified"),
+        "the tenant whose people may sign in: its GUID or a verified domain",
+    ),
+    required(
+        "client_id",
+        Kind::Private("the GUID that Azure shows as \"Application (client) ID\""),
+        "the GUID that Azure shows as \"Application (client) ID\"",
+    ),
+    required(
+        "credentials",
+        Kind::List(&Kind::Section(CREDENTIAL)),
+        "at least one client secret, such as `[{ secret: { file: /run/secrets/client_secret } }]`",
+    ),
+    default(
+        "scopes",
+        "[openid, profile, email]",
+        Kind::List(&Kind::Value("a scope, such as `profile`")),
+        "the scopes to ask for; `openid` is one of them",
+    ),
+    default(
+        "clock_skew",
+        "60s",
+        DURATION,
+        "by how much the provider's clock and ours may differ, at most 5m",
+    ),
+    optional(
+        "ca",
+        Kind::List(&PATH),
+        "PEM files with the certificates to trust instead of the system's",
+    ),
+];
+
+const CREDENTIAL: &[Key] = &[
+    required(
+        "secret",
+        Kind::Section(SECRET),
+        "`{ file: … }` or `{ env: … }`",
+    ),
+    optional(
+        "expires",
+        Kind::Value("a date such as `2027-03-01`"),
+        "the day on which Azure stops accepting it: there are warnings from 30 days before",
+    ),
+];
+
+/// Where a secret comes from: exactly one of these.
+const SECRET: &[Key] = &[
+    optional(
+        "file",
+        PATH,
+        "the path of a file with nothing else in it; one line break at its end is left out",
+    ),
+    optional(
+        "env",
+        Kind::Private("the name of an environment variable"),
+        "the name of an environment variable",
+    ),
+    optional(
+        "value",
+        Kind::Private("the secret itself"),
+        "the secret itself, which then everybody sees who can read this file",
+    ),
+];
+
+const PORTAL: &[Key] = &[
+    required(
+        "public_url",
+        Kind::Value("a URL such as `https://members.example.org`"),
+        "the URL that visitors know, such as `https://members.example.org`",
+    ),
+    required(
+        "upstream",
+        Kind::Section(UPSTREAM),
+        "where the portal listens, such as `{ url: \"http://127.0.0.1:3000\" }`",
+    ),
+    default(
+        "mode",
+        "azure_only",
+        Kind::Word {
+            now: &["azure_only", "optional", "off"],
+            later: &["report_only"],
+        },
+        "whether visitors have to sign in, may, or cannot",
+    ),
+    default(
+        "auth_path",
+        "/.auth",
+        Kind::Value("a path such as `/.auth`"),
+        "where our own pages are",
+    ),
+    defaults("sign_in", SIGN_IN, "with whom visitors sign in"),
+    defaults(
+        "local_login",
+        LOCAL_LOGIN,
+        "where the portal itself asks for passwords",
+    ),
+    optional(
+        "routes",
+        Kind::List(&Kind::Section(ROUTE)),
+        "who may go where; the first that covers a path decides, and what none covers is refused",
+    ),
+    defaults(
+        "identity",
+        IDENTITY,
+        "what the portal is told about a member",
+    ),
+    defaults("logout", LOGOUT, "what signing out does"),
+];
+
+const UPSTREAM: &[Key] = &[
+    required(
+        "url",
+        Kind::Value("a URL such as `http://127.0.0.1:3000`"),
+        "scheme, host and port, such as `http://127.0.0.1:3000`",
+    ),
+    default(
+        "connect_timeout",
+        "2s",
+        DURATION,
+        "for a connection to be made",
+    ),
+    default(
+        "response_timeout",
+        "30s",
+        DURATION,
+        "for the head of an answer to begin",
+    ),
+];
+
+const SIGN_IN: &[Key] = &[
+    optional(
+        "providers",
+        Kind::List(&Kind::Value("the name of a provider")),
+        "names of providers, in the order of the page; the only one if there is one",
+    ),
+    default(
+        "button_label",
+        "Sign in with Corporate Account",
+        Kind::Value("a text of 1 to 80 characters on one line"),
+        "what the button says",
+    ),
+];
+
+const LOCAL_LOGIN: &[Key] = &[
+    optional(
+        "login_pages",
+        Kind::List(&PATTERN),
+        "the portal's login pages: asking for one becomes a sign-in",
+    ),
+    optional(
+        "password_routes",
+        Kind::List(&Kind::Section(PASSWORD_ROUTE)),
+        "where the portal takes passwords: refused for everybody",
+    ),
+    later("profile", "name `login_pages` and `password_routes`"),
+];
+
+const PASSWORD_ROUTE: &[Key] = &[
+    required("path", PATTERN, "a path such as `/login`"),
+    optional(
+        "methods",
+        Kind::List(&word(&[
+            "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS",
+        ])),
+        "the methods that are refused; all of them if none is named",
+    ),
+];
+
+const ROUTE: &[Key] = &[
+    required("path", PATTERN, "a path such as `/assets/**`"),
+    required(
+        "access",
+        word(&["public", "signed_in"]),
+        "`public` or `signed_in`; nothing is public because a line is missing",
+    ),
+];
+
+const IDENTITY: &[Key] = &[
+    optional(
+        "headers",
+        Kind::Named {
+            name: "header names, each with the claim that it carries",
+            of: &Kind::Value("the name of a claim, such as `email`"),
+        },
+        "plain headers, each with the claim that it carries",
+    ),
+    defaults(
+        "assertion",
+        ASSERTION,
+        "the signed assertion; `none` turns it off",
+    ),
+];
+
+const ASSERTION: &[Key] = &[
+    optional(
+        "audience",
+        Kind::Value("a text without spaces"),
+        "whom it is for; the public URL unless another is named",
+    ),
+    default(
+        "algorithm",
+        "ES256",
+        Kind::Word {
+            now: &["ES256"],
+            later: &["EdDSA", "RS256", "HS256"],
+        },
+        "how it is signed",
+    ),
+    default(
+        "lifetime",
+        "60s",
+        DURATION,
+        "how long it is valid, from 5s to 60s",
+    ),
+];
+
+const LOGOUT: &[Key] = &[default(
+    "federated",
+    "true",
+    YES_OR_NO,
+    "whether the session at the provider ends too",
+)];
+
+const SESSIONS: &[Key] = &[
+    default(
+        "store",
+        "memory",
+        Kind::Word {
+            now: &["memory"],
+            later: &["cookie", "redis"],
+        },
+        "where they are kept",
+    ),
+    default(
+        "idle_timeout",
+        "30m",
+        DURATION,
+        "ends a session that nobody used for so long",
+    ),
+    default(
+        "absolute_timeout",
+        "12h",
+        DURATION,
+        "ends every session, however busy",
+    ),
+    default(
+        "capacity",
+        "1000000",
+        Kind::Value("a number from 1 to 100000000"),
+        "how many there may be; beyond, the least recently used goes",
+    ),
+];
+
+const LOGGING: &[Key] = &[
+    default(
+        "format",
+        "auto",
+        word(&["auto", "pretty", "json"]),
+        "the shape of a line; `auto` is `pretty` on a terminal, else `json`",
+    ),
+    default(
+        "level",
+        "info",
+        word(&["error", "warn", "info", "debug", "trace"]),
+        "the least severe level",
+    ),
+    default(
+        "access",
+        "true",
+        YES_OR_NO,
+        "whether each request makes an access event",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(keys: &[Key], into: &mut Vec<&'static str>) {
+        for key in keys {
+            if !matches!(key.need, Need::Later) {
+                into.push(key.name);
+            }
+            below(&key.kind, into);
+        }
+    }
+
+    fn below(kind: &Kind, into: &mut Vec<&'static str>) {
+        match kind {
+            Kind::Section(keys) => names(keys, into),
+            Kind::List(of) | Kind::Named { of, .. } => below(of, into),
+            Kind::Value(_) | Kind::Private(_) | Kind::Word { .. } => {}
+        }
+    }
+
+    #[test]
+    fn the_example_names_every_key() {
+        let example = include_str!("../../config.example.yaml");
+        let mut all = Vec::new();
+        names(FILE, &mut all);
+        assert!(all.len() > 40, "the walk found only {all:?}");
+        for name in all {
+            assert!(
+                example.contains(&format!("{name}:")),
+                "config.example.yaml does not show `{name}`"
+            );
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How a key is described: what stands at it, and whether it has to. These are data, so that what
+//! is checked and what a schema or a reference says come from the same lines.
+
+use super::wording::{listed, listed_or};
+
+/// What an operator may write at a key.
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) need: Need,
+    pub(super) kind: Kind,
+    /// What it is for, as it follows "`key`:".
+    pub(super) says: &'static str,
+}
+
+/// Whether a key has to be there.
+pub(super) enum Need {
+    /// It has to.
+    Required,
+    /// What it means to leave it out is for its reader to say.
+    Optional,
+    /// Left out, this holds.
+    Default(&'static str),
+    /// A section; left out, the defaults of its keys hold.
+    Defaults,
+    /// It has a meaning in the design, and none in this version.
+    Later,
+}
+
+/// What kind of value stands at a key.
+pub(super) enum Kind {
+    /// One value, described as it follows "expected".
+    Value(&'static str),
+    /// One value that is never quoted in a message.
+    Private(&'static str),
+    /// One of these words; of others it can be said that they are not in this version.
+    Word {
+        now: &'static [&'static str],
+        later: &'static [&'static str],
+    },
+    /// A section.
+    Section(&'static [Key]),
+    /// A list.
+    List(&'static Kind),
+    /// A section whose keys are names that the operator chooses.
+    Named {
+        name: &'static str,
+        of: &'static Kind,
+    },
+}
+
+/// Why a value does not fit its key.
+pub(super) enum Unfit {
+    /// It is not of the kind that the table describes.
+    Kind,
+    /// A sentence, which does not quote the value.
+    Because(String),
+}
+
+impl From<&str> for Unfit {
+    fn from(message: &str) -> Self {
+        Self::Because(message.to_owned())
+    }
+}
+
+impl Kind {
+    /// As a message begins that something else was found.
+    pub(super) fn expected(&self) -> String {
+        match self {
+            Self::Value(what) | Self::Private(what) => format!("expected {what}"),
+            Self::Word { now, .. } => format!("expected {}", listed_or(now)),
+            Self::Section(keys) => format!(
+                "expected a section with {}",
+                listed(keys.iter().map(|key| key.name))
+            ),
+            Self::List(_) => "expected a list".to_owned(),
+            Self::Named { name, .. } => format!("expected a section of {name}"),
+        }
+    }
+
+    /// Whether nothing of the value may be in a message.
+    pub(super) const fn is_private(&self) -> bool {
+        matches!(self, Self::Private(_))
+    }
+}

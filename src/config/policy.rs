@@ -1,0 +1,180 @@
+//! A portal's rules, as the gate judges by them. Those that cannot mean what they seem to are warned
+//! of; those that contradict each other are refused (CFG-01).
+
+use std::sync::Arc;
+
+use super::context::{Context, Located};
+use super::file::PortalFile;
+use super::patterns::{includes, is_below, meet};
+use crate::gate::{Access, CanonicalPath, Mode, PasswordRoute, PathPattern, Policy, Route};
+
+/// Everything that the gate judges by; `None` if something was reported.
+pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy> {
+    let local = file.local_login.as_ref();
+    let login_pages: Vec<&Located<PathPattern>> =
+        local.map_or_else(Vec::new, |local| local.login_pages.iter().collect());
+    let password_paths: Vec<&Located<PathPattern>> = local.map_or_else(Vec::new, |local| {
+        let routes = local.password_routes.iter();
+        routes.filter_map(|route| route.path.as_ref()).collect()
+    });
+    let route_paths = file
+        .routes
+        .iter()
+        .flatten()
+        .filter_map(|route| route.path.as_ref());
+    if let Some(own) = &file.auth_path {
+        let all = login_pages
+            .iter()
+            .chain(&password_paths)
+            .copied()
+            .chain(route_paths);
+        check_own(context, own, all);
+    }
+    if let Some(mode) = file.mode {
+        warn_of_routes(context, file, mode, &login_pages, &password_paths);
+        let names_doors = local.is_some_and(|local| {
+            !local.login_pages.is_empty() || !local.password_routes.is_empty()
+        });
+        if mode == Mode::AzureOnly && !names_doors {
+            let message = "`local_login` does not name where the portal itself asks for \
+                           passwords, so its own sign-in stays open to members who are signed in \
+                           here, and to everybody on public routes";
+            context.warn(&file.spot, message);
+        }
+    }
+
+    let url = &file.public_url.as_ref()?.value;
+    let mode = file.mode?;
+    Some(Policy {
+        host: Arc::from(match url.port() {
+            Some(port) => format!("{}:{port}", url.host_str()?),
+            None => url.host_str()?.to_owned(),
+        }),
+        secure: url.scheme() == "https",
+        mode,
+        own: file.auth_path.clone()?,
+        login_pages: login_pages
+            .into_iter()
+            .map(|page| page.value.clone())
+            .collect(),
+        password_routes: local
+            .map_or(&[][..], |local| &local.password_routes)
+            .iter()
+            .map(|route| {
+                Some(PasswordRoute {
+                    path: route.path.as_ref()?.value.clone(),
+                    methods: route.methods.clone(),
+                })
+            })
+            .collect::<Option<_>>()?,
+        routes: match &file.routes {
+            None => default_routes(mode),
+            Some(routes) => routes
+                .iter()
+                .map(|route| {
+                    Some(Route {
+                        path: route.path.as_ref()?.value.clone(),
+                        access: route.access.as_ref()?.value,
+                    })
+                })
+                .collect::<Option<_>>()?,
+        },
+    })
+}
+
+fn default_routes(mode: Mode) -> Vec<Route> {
+    let access = match mode {
+        Mode::AzureOnly => Access::SignedIn,
+        Mode::Optional | Mode::Off => Access::Public,
+    };
+    let everything = "/**".parse().ok();
+    everything
+        .map(|path| Route { path, access })
+        .into_iter()
+        .collect()
+}
+
+/// PATH-17: below `auth_path` there is nothing but our own pages.
+fn check_own<'a>(
+    context: &Context<'_>,
+    own: &CanonicalPath,
+    patterns: impl Iterator<Item = &'a Located<PathPattern>>,
+) {
+    for pattern in patterns {
+        if is_below(pattern.value.as_str(), own.as_str()) {
+            let message = format!(
+                "the portal gets nothing at or below `{own}`, where our own pages are \
+                 (`auth_path`); a rule for it does nothing"
+            );
+            context.error(&pattern.spot, message);
+        }
+    }
+}
+
+fn warn_of_routes(
+    context: &Context<'_>,
+    file: &PortalFile,
+    mode: Mode,
+    login_pages: &[&Located<PathPattern>],
+    password_paths: &[&Located<PathPattern>],
+) {
+    let mut earlier: Vec<&Located<PathPattern>> = Vec::new();
+    for route in file.routes.iter().flatten() {
+        if let Some(path) = &route.path {
+            let shadow = earlier
+                .iter()
+                .find(|earlier| includes(earlier.value.as_str(), path.value.as_str()));
+            if let Some(shadow) = shadow {
+                let message = format!(
+                    "this route decides nothing: {} comes before it and covers all that it does",
+                    shadow.shown
+                );
+                context.warn(&path.spot, message);
+            }
+            earlier.push(path);
+        }
+        let Some(access) = &route.access else {
+            continue;
+        };
+        match (access.value, mode) {
+            (Access::SignedIn, Mode::Optional | Mode::Off) => {
+                let message = format!(
+                    "`signed_in` has no effect in mode `{}`, in which everybody passes",
+                    mode.name()
+                );
+                context.warn(&access.spot, message);
+            }
+            (Access::Public, Mode::AzureOnly) => {
+                if let Some(path) = &route.path {
+                    warn_of_public(context, path, login_pages, password_paths);
+                }
+            }
+            (Access::SignedIn, Mode::AzureOnly) | (Access::Public, Mode::Optional | Mode::Off) => {}
+        }
+    }
+}
+
+fn warn_of_public(
+    context: &Context<'_>,
+    path: &Located<PathPattern>,
+    login_pages: &[&Located<PathPattern>],
+    password_paths: &[&Located<PathPattern>],
+) {
+    let met = |doors: &[&Located<PathPattern>]| {
+        doors
+            .iter()
+            .find(|door| meet(path.value.as_str(), door.value.as_str()))
+            .map(|door| door.shown.clone())
+    };
+    if let Some(door) = met(password_paths) {
+        let message = format!(
+            "this public route meets the password route {door}, which stays refused all the same"
+        );
+        context.warn(&path.spot, message);
+    } else if let Some(page) = met(login_pages) {
+        let message = format!(
+            "this public route meets the login page {page}, which stays a sign-in all the same"
+        );
+        context.warn(&path.spot, message);
+    }
+}

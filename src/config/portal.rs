@@ -1,0 +1,286 @@
+//! A portal: its place on the network, its sign-in, and what it is told. Deliberately not here:
+//! its rules for the gate, which are in `policy.rs`.
+
+use http::HeaderName;
+use url::Url;
+
+use super::context::{Context, Located};
+use super::file::{AssertionFile, File, IdentityFile, PortalFile, SignInFile, UpstreamFile};
+use super::policy::policy;
+use super::value::{bare_host, is_loopback};
+use super::wording::nearest;
+use super::{Assertion, Identity, Logout, Portal, SignIn, Upstream, headers};
+use crate::gate::Mode;
+
+/// The names of the providers, in their order.
+pub(super) type Names<'a> = Vec<&'a str>;
+
+/// Resolves all portals; `None` if something was reported.
+pub(super) fn resolve_all(
+    context: &Context<'_>,
+    file: &File,
+    providers: &Names<'_>,
+) -> Option<Vec<Portal>> {
+    let mut portals = Some(Vec::new());
+    let mut hosts: Vec<(Host, String)> = Vec::new();
+    let mut used = Vec::new();
+    for portal in &file.portals {
+        if let Some(url) = portal
+            .public_url
+            .as_ref()
+            .filter(|url| check_public_url(context, url, file))
+        {
+            check_unique(context, url, &mut hosts);
+        }
+        let sign_in = portal
+            .sign_in
+            .as_ref()
+            .and_then(|sign_in| self::sign_in(context, sign_in, portal.mode, providers));
+        used.extend(
+            sign_in
+                .iter()
+                .flat_map(|sign_in| &sign_in.providers)
+                .copied(),
+        );
+        let resolved = resolve(context, portal, sign_in, file);
+        portals = portals.zip(resolved).map(|(mut portals, portal)| {
+            portals.push(portal);
+            portals
+        });
+    }
+    if portals.is_some() {
+        for (index, (name, _)) in file.providers.iter().enumerate() {
+            if !used.contains(&index) {
+                context.warn(&name.spot, "no portal signs in with this provider");
+            }
+        }
+    }
+    portals
+}
+
+fn resolve(
+    context: &Context<'_>,
+    file: &PortalFile,
+    sign_in: Option<SignIn>,
+    whole: &File,
+) -> Option<Portal> {
+    let upstream = file
+        .upstream
+        .as_ref()
+        .and_then(|upstream| self::upstream(context, upstream, whole));
+    let policy = policy(context, file);
+    let identity = file
+        .identity
+        .as_ref()
+        .and_then(|identity| self::identity(context, identity, file.public_url.as_ref()));
+    Some(Portal {
+        public_url: file.public_url.as_ref()?.value.clone(),
+        policy: policy?,
+        upstream: upstream?,
+        sign_in: sign_in?,
+        identity: identity?,
+        logout: Logout {
+            federated: file.federated?,
+        },
+    })
+}
+
+/// `__Host-` cookies need TLS, and browsers take `localhost` for it.
+fn check_public_url(context: &Context<'_>, url: &Located<Url>, file: &File) -> bool {
+    if url.value.scheme() == "https" {
+        return true;
+    }
+    if !is_loopback(&url.value) {
+        let message = "visitors come over `https`: browsers keep our session cookie \
+                       (`__Host-…`) for nothing less; `http` is for tests on this machine";
+        context.error(&url.spot, message);
+        return false;
+    }
+    if file
+        .listen
+        .as_ref()
+        .is_some_and(|listen| listen.tls.is_some())
+    {
+        let message = "`listen.tls` serves `https`, and this is an `http` URL";
+        context.error(&url.spot, message);
+        return false;
+    }
+    let message = "a portal without TLS is for tests on this machine";
+    context.warn(&url.spot, message);
+    true
+}
+
+/// A host with and without its port, as a request may name it.
+struct Host {
+    name: String,
+    port: u16,
+    has_own_port: bool,
+}
+
+/// HOST-01: a request's host names one portal. Which scheme it came by is not asked, so the port
+/// of either scheme may be left out.
+fn check_unique(context: &Context<'_>, url: &Located<Url>, hosts: &mut Vec<(Host, String)>) {
+    let host = Host {
+        name: url.value.host_str().unwrap_or_default().to_owned(),
+        port: url.value.port_or_known_default().unwrap_or_default(),
+        has_own_port: url.value.port().is_none(),
+    };
+    let twin = hosts.iter().find(|(earlier, _)| {
+        earlier.name == host.name
+            && (earlier.port == host.port || (earlier.has_own_port && host.has_own_port))
+    });
+    if let Some((_, shown)) = twin {
+        let message = format!(
+            "an earlier portal has the same host ({shown}), and the host of a request says which \
+             portal it is for"
+        );
+        context.error(&url.spot, message);
+    }
+    hosts.push((host, url.shown.clone()));
+}
+
+fn upstream(context: &Context<'_>, file: &UpstreamFile, whole: &File) -> Option<Upstream> {
+    let url = file.url.as_ref()?;
+    if url.value.scheme() != "http" {
+        let message = "TLS to the portal is not in this version; use `http` on a network that \
+                       you trust";
+        context.error(&url.spot, message);
+        return None;
+    }
+    let host = bare_host(&url.value);
+    let port = url.value.port_or_known_default()?;
+    let listen = whole.listen.as_ref().and_then(|file| file.address.as_ref());
+    if let (Some(listen), Ok(address)) = (listen, host.parse::<std::net::IpAddr>()) {
+        let is_ours = listen.value.ip() == address
+            || (listen.value.ip().is_unspecified() && address.is_loopback());
+        if is_ours && listen.value.port() == port {
+            let message = "this is where we listen ourselves; name where the portal listens";
+            context.error(&url.spot, message);
+            return None;
+        }
+    }
+    Some(Upstream {
+        host,
+        port,
+        connect_timeout: file.connect_timeout?,
+        response_timeout: file.response_timeout?,
+    })
+}
+
+fn sign_in(
+    context: &Context<'_>,
+    file: &SignInFile,
+    mode: Option<Mode>,
+    names: &Names<'_>,
+) -> Option<SignIn> {
+    let providers = if file.names_providers {
+        named_providers(context, file, names)?
+    } else {
+        match names.as_slice() {
+            [_] => vec![0],
+            [] | [_, ..] if mode == Some(Mode::Off) => Vec::new(),
+            [] => {
+                let message = "there is no provider to sign in with; add one under `providers`";
+                context.error(&file.spot, message);
+                return None;
+            }
+            [_, ..] => {
+                let message = format!(
+                    "`providers` is missing: say with which of {} visitors sign in",
+                    names.join(", ")
+                );
+                context.error(&file.spot, message);
+                return None;
+            }
+        }
+    };
+    Some(SignIn {
+        providers,
+        button_label: file.button_label.clone()?,
+    })
+}
+
+fn named_providers(
+    context: &Context<'_>,
+    file: &SignInFile,
+    names: &Names<'_>,
+) -> Option<Vec<usize>> {
+    let mut found = Vec::new();
+    let written = file.providers.as_ref()?;
+    for name in written {
+        match names.iter().position(|known| *known == name.value) {
+            Some(index) if found.contains(&index) => {
+                context.error(&name.spot, "this provider is in the list already");
+            }
+            Some(index) => found.push(index),
+            None => {
+                let hint = match nearest(&name.value, names.iter().copied()) {
+                    Some(near) if !name.is_private => format!("; did you mean `{near}`?"),
+                    _ => String::new(),
+                };
+                let there = match names.as_slice() {
+                    [] => "there are none".to_owned(),
+                    [only] => format!("there is {only}"),
+                    several => format!("there are {}", several.join(", ")),
+                };
+                let message = format!("there is no provider {}{hint}; {there}", name.shown);
+                context.error(&name.spot, message);
+            }
+        }
+    }
+    (found.len() == written.len()).then_some(found)
+}
+
+fn identity(
+    context: &Context<'_>,
+    file: &IdentityFile,
+    public_url: Option<&Located<Url>>,
+) -> Option<Identity> {
+    let headers = mapped_headers(context, file);
+    let assertion = match &file.assertion {
+        AssertionFile::Off => None,
+        AssertionFile::Unreadable => return None,
+        AssertionFile::On { audience, lifetime } => {
+            let of_url = || {
+                let url = public_url?.value.as_str();
+                Some(url.strip_suffix('/').unwrap_or(url).to_owned())
+            };
+            Some(Assertion {
+                audience: audience.clone().or_else(of_url)?,
+                lifetime: (*lifetime)?,
+            })
+        }
+    };
+    Some(Identity {
+        headers: headers?,
+        assertion,
+    })
+}
+
+/// HDR-08.
+fn mapped_headers(context: &Context<'_>, file: &IdentityFile) -> Option<Vec<(HeaderName, String)>> {
+    let mut mapped = Some(Vec::new());
+    let mut seen: Vec<(String, &Located<String>)> = Vec::new();
+    for (written, claim) in &file.headers {
+        let name = headers::name(&written.value).and_then(|name| {
+            let folded = headers::folded(&written.value);
+            let twin = seen.iter().find(|(earlier, _)| *earlier == folded);
+            if let Some((_, twin)) = twin {
+                return Err(format!(
+                    "many servers cannot tell this name from {}, which is mapped already",
+                    twin.shown
+                ));
+            }
+            seen.push((folded, written));
+            Ok(name)
+        });
+        let name = name
+            .map_err(|message| context.error(&written.spot, message))
+            .ok();
+        mapped = mapped.zip(name).map(|(mut mapped, name)| {
+            mapped.push((name, claim.value.clone()));
+            mapped
+        });
+    }
+    mapped
+}

@@ -1,0 +1,435 @@
+//! Reading a section of the file against the table of its keys, and collecting every problem on
+//! the way.
+//!
+//! This is not `#[derive(Deserialize)]`, on purpose: serde stops at the first problem, and an
+//! operator who mends one line a minute gives up. Here a value that cannot be used is reported
+//! with its place and reading goes on.
+
+use super::context::{Context, Located, Spot};
+use super::interpolate::{self, Unfilled};
+use super::kind::{Key, Kind, Need, Unfit};
+use super::wording::{did_you_mean, listed, listed_or, nearest, quoted};
+use super::yaml::{Entry, Node, Value};
+
+/// A section that is being read.
+pub(super) struct Section<'a> {
+    context: &'a Context<'a>,
+    keys: &'static [Key],
+    entries: &'a [Entry],
+    spot: Spot,
+}
+
+impl<'a> Section<'a> {
+    /// Opens a section: reports keys that are unknown or missing.
+    pub(super) fn open(
+        context: &'a Context<'a>,
+        keys: &'static [Key],
+        node: &'a Node,
+        spot: Spot,
+    ) -> Option<Self> {
+        let entries = match &node.value {
+            Value::Map(entries) => entries,
+            Value::Refused => return None,
+            other => {
+                let message = format!(
+                    "expected a section with {}, found {}",
+                    listed(keys.iter().map(|key| key.name)),
+                    described(other)
+                );
+                context.error(&spot.at(node.place), message);
+                return None;
+            }
+        };
+        let section = Self {
+            context,
+            keys,
+            entries,
+            spot,
+        };
+        section.report_unknown();
+        section.report_missing();
+        Some(section)
+    }
+
+    /// Where it begins.
+    pub(super) fn spot(&self) -> &Spot {
+        &self.spot
+    }
+
+    /// Whether the operator wrote this key.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.entry(name).is_some()
+    }
+
+    /// The place of a key, or of the section where it is not there.
+    pub(super) fn spot_of(&self, name: &str) -> Spot {
+        let place = self
+            .entry(name)
+            .map_or(self.spot.place, |entry| entry.place);
+        self.spot.key(place, name)
+    }
+
+    /// Whether a key has this word instead of what else it may have.
+    pub(super) fn is_word(&self, name: &str, word: &str) -> bool {
+        self.entry(name).is_some_and(
+            |entry| matches!(&entry.node.value, Value::Scalar(written) if written == word),
+        )
+    }
+
+    /// One value; `None` if it is not there and has no default, or was reported.
+    pub(super) fn value<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Unfit>,
+    ) -> Option<Located<T>> {
+        let key = self.key(name)?;
+        match (self.entry(name), &key.need) {
+            (Some(entry), _) => {
+                let spot = self.spot.key(entry.place, name);
+                self.scalar(&key.kind, &entry.node, &spot, &parse)
+            }
+            (None, Need::Default(default)) => {
+                self.fitted(&key.kind, default, false, self.spot_of(name), &parse)
+            }
+            (None, _) => None,
+        }
+    }
+
+    /// A list of values, which may also be one value alone; `None` as for [`Section::value`].
+    pub(super) fn values<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Unfit>,
+    ) -> Option<Vec<Located<T>>> {
+        let key = self.key(name)?;
+        let Kind::List(kind) = &key.kind else {
+            return None;
+        };
+        let Some(entry) = self.entry(name) else {
+            let Need::Default(default) = key.need else {
+                return None;
+            };
+            let spot = self.spot_of(name);
+            let items = default.trim_matches(['[', ']']).split(", ");
+            return items
+                .map(|item| self.fitted(kind, item, false, spot.clone(), &parse))
+                .collect();
+        };
+        let spot = self.spot.key(entry.place, name);
+        let mut values = Some(Vec::new());
+        for (node, spot) in self.items(&entry.node, &spot)? {
+            // One that cannot be read does not keep the others from being reported.
+            let value = self.scalar(kind, node, &spot, &parse);
+            values = values.zip(value).map(|(mut values, value)| {
+                values.push(value);
+                values
+            });
+        }
+        values
+    }
+
+    /// A section within this one; with [`Need::Defaults`] it is there even if nobody wrote it.
+    pub(super) fn section(&self, name: &str) -> Option<Self> {
+        let key = self.key(name)?;
+        let Kind::Section(keys) = key.kind else {
+            return None;
+        };
+        match (self.entry(name), &key.need) {
+            (Some(entry), _) => {
+                let spot = self.spot.key(entry.place, name);
+                self.check_value(&entry.node, &spot)?;
+                Section::open(self.context, keys, &entry.node, spot)
+            }
+            (None, Need::Defaults) => Some(Section {
+                context: self.context,
+                keys,
+                entries: &[],
+                spot: self.spot_of(name),
+            }),
+            (None, _) => None,
+        }
+    }
+
+    /// A list of sections, without those that were reported as something else.
+    pub(super) fn sections(&self, name: &str) -> Vec<Self> {
+        let kind = self.key(name).map(|key| &key.kind);
+        let (Some(Kind::List(Kind::Section(keys))), Some(entry)) = (kind, self.entry(name)) else {
+            return Vec::new();
+        };
+        let spot = self.spot.key(entry.place, name);
+        let items = match &entry.node.value {
+            Value::List(_) => self.items(&entry.node, &spot).unwrap_or_default(),
+            other => {
+                if self.check_value(&entry.node, &spot).is_some() {
+                    let message = format!(
+                        "expected a list, each item of which begins with `-`, found {}",
+                        described(other)
+                    );
+                    self.context.error(&spot.at(entry.node.place), message);
+                }
+                Vec::new()
+            }
+        };
+        items
+            .into_iter()
+            .filter_map(|(node, spot)| Section::open(self.context, keys, node, spot))
+            .collect()
+    }
+
+    /// The sections of [`Kind::Named`], each with its name; one without a readable section is
+    /// there all the same, so that it can be referred to.
+    pub(super) fn named_sections(&self, name: &str) -> Vec<(Located<String>, Option<Self>)> {
+        let Some(Kind::Named {
+            of: Kind::Section(keys),
+            ..
+        }) = self.key(name).map(|key| &key.kind)
+        else {
+            return Vec::new();
+        };
+        self.named_entries(name)
+            .into_iter()
+            .map(|(entry, spot)| {
+                let section = self
+                    .check_value(&entry.node, &spot)
+                    .and_then(|()| Section::open(self.context, keys, &entry.node, spot.clone()));
+                (named(entry, spot), section)
+            })
+            .collect()
+    }
+
+    /// The values of [`Kind::Named`], each with its name, without those that were reported.
+    pub(super) fn named_values<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Unfit>,
+    ) -> Vec<(Located<String>, Located<T>)> {
+        let Some(Kind::Named { of: kind, .. }) = self.key(name).map(|key| &key.kind) else {
+            return Vec::new();
+        };
+        self.named_entries(name)
+            .into_iter()
+            .filter_map(|(entry, spot)| {
+                let value = self.scalar(kind, &entry.node, &spot, &parse)?;
+                Some((named(entry, spot), value))
+            })
+            .collect()
+    }
+
+    fn named_entries(&self, name: &str) -> Vec<(&'a Entry, Spot)> {
+        let Some(entry) = self.entry(name) else {
+            return Vec::new();
+        };
+        let spot = self.spot.key(entry.place, name);
+        match &entry.node.value {
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| (entry, spot.key(entry.place, &entry.key)))
+                .collect(),
+            other => {
+                if self.check_value(&entry.node, &spot).is_some() {
+                    let of = match self.key(name).map(|key| &key.kind) {
+                        Some(Kind::Named { name, .. }) => name,
+                        _ => "names",
+                    };
+                    let message = format!("expected a section of {of}, found {}", described(other));
+                    self.context.error(&spot.at(entry.node.place), message);
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    fn key(&self, name: &str) -> Option<&'static Key> {
+        let key = self.keys.iter().find(|key| key.name == name);
+        debug_assert!(key.is_some(), "`{name}` is not in the table of its section");
+        key
+    }
+
+    fn entry(&self, name: &str) -> Option<&'a Entry> {
+        self.entries.iter().find(|entry| entry.key == name)
+    }
+
+    fn items(&self, node: &'a Node, spot: &Spot) -> Option<Vec<(&'a Node, Spot)>> {
+        self.check_value(node, spot)?;
+        Some(match &node.value {
+            Value::List(nodes) if nodes.is_empty() => {
+                let message = "the list is empty; give it an item, or remove the key";
+                self.context.error(spot, message);
+                return None;
+            }
+            Value::List(nodes) => nodes
+                .iter()
+                .enumerate()
+                .map(|(index, node)| (node, spot.item(node.place, index)))
+                .collect(),
+            _ => vec![(node, spot.at(node.place))],
+        })
+    }
+
+    /// Something has to stand at a key that was written: what is missing by accident would
+    /// otherwise be a default that nobody chose.
+    fn check_value(&self, node: &Node, spot: &Spot) -> Option<()> {
+        match node.value {
+            Value::Null => {
+                let message = "there is no value; give one, or remove the key";
+                self.context.error(spot, message);
+                None
+            }
+            Value::Refused => None,
+            Value::Scalar(_) | Value::List(_) | Value::Map(_) => Some(()),
+        }
+    }
+
+    fn scalar<T>(
+        &self,
+        kind: &Kind,
+        node: &Node,
+        spot: &Spot,
+        parse: &impl Fn(&str) -> Result<T, Unfit>,
+    ) -> Option<Located<T>> {
+        self.check_value(node, spot)?;
+        let spot = spot.at(node.place);
+        let Value::Scalar(written) = &node.value else {
+            let message = format!("{}, found {}", kind.expected(), described(&node.value));
+            self.context.error(&spot, message);
+            return None;
+        };
+        match interpolate::fill(written, self.context.environment) {
+            Ok(filled) => self.fitted(kind, &filled.text, filled.is_private, spot, parse),
+            Err(unfilled) => {
+                self.context.error(&spot, unfilled_message(&unfilled, kind));
+                None
+            }
+        }
+    }
+
+    fn fitted<T>(
+        &self,
+        kind: &Kind,
+        text: &str,
+        is_private: bool,
+        spot: Spot,
+        parse: &impl Fn(&str) -> Result<T, Unfit>,
+    ) -> Option<Located<T>> {
+        let shown = match (kind, is_private) {
+            (Kind::Private(_), _) => "something else".to_owned(),
+            (_, true) => "a value from the environment".to_owned(),
+            (_, false) => quoted(text),
+        };
+        if let Kind::Word { now, later } = kind
+            && !now.contains(&text)
+        {
+            let message = if later.contains(&text) {
+                format!("`{text}` is not in this version; use {}", listed_or(now))
+            } else {
+                let nearest = match is_private {
+                    true => None,
+                    false => nearest(text, now.iter().copied()),
+                };
+                format!(
+                    "{}, found {shown}{}",
+                    kind.expected(),
+                    did_you_mean(nearest)
+                )
+            };
+            self.context.error(&spot, message);
+            return None;
+        }
+        match parse(text) {
+            Ok(value) => Some(Located {
+                value,
+                spot,
+                shown,
+                is_private,
+            }),
+            Err(Unfit::Kind) => {
+                let message = format!("{}, found {shown}", kind.expected());
+                self.context.error(&spot, message);
+                None
+            }
+            Err(Unfit::Because(message)) => {
+                self.context.error(&spot, message);
+                None
+            }
+        }
+    }
+
+    fn report_unknown(&self) {
+        let known = || {
+            self.keys
+                .iter()
+                .filter(|key| !matches!(key.need, Need::Later))
+                .map(|key| key.name)
+        };
+        // Where secrets are written, an unknown key may be one that went astray.
+        let holds_secrets = self.keys.iter().any(|key| key.kind.is_private());
+        for entry in self.entries {
+            match self.keys.iter().find(|key| key.name == entry.key) {
+                Some(key) if matches!(key.need, Need::Later) => {
+                    let spot = self.spot.key(entry.place, &entry.key);
+                    let message = format!("this key is not in this version; {}", key.says);
+                    self.context.error(&spot, message);
+                }
+                Some(_) => {}
+                None => {
+                    let nearest = nearest(&entry.key, known());
+                    let key = match (holds_secrets, nearest) {
+                        (true, None) => String::new(),
+                        _ => format!(" {}", quoted(&entry.key)),
+                    };
+                    let here = match nearest {
+                        Some(name) => format!("; did you mean `{name}`? Here"),
+                        None => "; here".to_owned(),
+                    };
+                    let message = format!("unknown key{key}{here} there are {}", listed(known()));
+                    self.context.error(&self.spot.at(entry.place), message);
+                }
+            }
+        }
+    }
+
+    fn report_missing(&self) {
+        for key in self.keys {
+            if matches!(key.need, Need::Required) && !self.has(key.name) {
+                let message = format!("`{}` is missing: {}", key.name, key.says);
+                self.context.error(&self.spot, message);
+            }
+        }
+    }
+}
+
+fn named(entry: &Entry, spot: Spot) -> Located<String> {
+    Located {
+        value: entry.key.clone(),
+        spot,
+        shown: quoted(&entry.key),
+        is_private: false,
+    }
+}
+
+fn unfilled_message(unfilled: &Unfilled, kind: &Kind) -> String {
+    match unfilled {
+        Unfilled::Syntax => "`${…}` holds the name of an environment variable, as in `${PORT}` or \
+                             `${PORT:-8443}`; write `$${` for the characters themselves"
+            .to_owned(),
+        Unfilled::Nested => "a default inside `${…}` cannot hold another `${`".to_owned(),
+        // What looks like a variable may be a part of the secret.
+        Unfilled::Unset(_) if kind.is_private() => {
+            "an environment variable that is named here is not set; write `$${` for the \
+             characters themselves"
+                .to_owned()
+        }
+        Unfilled::Unset(name) => format!(
+            "the environment variable `{name}` is not set; `${{{name}:-…}}` would give a default"
+        ),
+    }
+}
+
+const fn described(value: &Value) -> &'static str {
+    match value {
+        Value::Null | Value::Refused => "nothing",
+        Value::Scalar(_) => "a single value",
+        Value::List(_) => "a list",
+        Value::Map(_) => "a section",
+    }
+}

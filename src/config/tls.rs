@@ -1,0 +1,159 @@
+//! Certificates and keys, from PEM files to what rustls takes. A key fits its certificate, and is
+//! not readable by others (CRY-02).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{Error, InconsistentKeys, RootCertStore};
+
+use super::context::{Context, Located};
+use super::file::TlsFile;
+use super::secrets::{permissions, read_bounded, reason};
+
+/// The largest PEM file; all the roots that browsers know are a quarter of it.
+const LARGEST: u64 = 1024 * 1024;
+
+/// Loads the listener's certificate chain and key; `None` if something was reported.
+pub(super) fn certified_key(
+    context: &Context<'_>,
+    folder: &Path,
+    tls: &TlsFile,
+) -> Option<Arc<CertifiedKey>> {
+    let chain = tls
+        .certificate
+        .as_ref()
+        .and_then(|file| certificates(context, folder, file));
+    let key = tls
+        .key
+        .as_ref()
+        .and_then(|file| private_key(context, folder, file));
+    let (chain, key, file) = (chain?, key?, tls.key.as_ref()?);
+    match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
+        Ok(certified) => Some(Arc::new(certified)),
+        Err(error) => {
+            let message = match error {
+                Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                    "the key does not belong to the first certificate of the chain".to_owned()
+                }
+                // It names neither, so it is known to be one of them and not which.
+                error => format!("certificate and key cannot be used: {error}"),
+            };
+            context.error(&file.spot, message);
+            None
+        }
+    }
+}
+
+/// The certificates that a provider may show instead of one from the system's authorities.
+pub(super) fn trusted(
+    context: &Context<'_>,
+    folder: &Path,
+    files: &[Located<PathBuf>],
+) -> Option<Vec<CertificateDer<'static>>> {
+    let mut all = Some(Vec::new());
+    for file in files {
+        let read = certificates(context, folder, file).filter(|certificates| {
+            let mut roots = RootCertStore::empty();
+            let refused = certificates
+                .iter()
+                .find_map(|certificate| roots.add(certificate.clone()).err());
+            if let Some(error) = &refused {
+                let message = format!("{} has a certificate to distrust: {error}", file.shown);
+                context.error(&file.spot, message);
+            }
+            refused.is_none()
+        });
+        all = all.zip(read).map(|(mut all, read)| {
+            all.extend(read);
+            all
+        });
+    }
+    all
+}
+
+fn certificates(
+    context: &Context<'_>,
+    folder: &Path,
+    file: &Located<PathBuf>,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let pem = pem_file(context, folder, file)?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let message = match read {
+        Ok(certificates) if !certificates.is_empty() => return Some(certificates),
+        Ok(_) => format!("there is no certificate in {} (PEM)", file.shown),
+        Err(error) => format!("{} is not a PEM file: {}", file.shown, named(&error)),
+    };
+    context.error(&file.spot, message);
+    None
+}
+
+fn private_key(
+    context: &Context<'_>,
+    folder: &Path,
+    file: &Located<PathBuf>,
+) -> Option<PrivateKeyDer<'static>> {
+    check_permissions(context, folder, file)?;
+    let pem = pem_file(context, folder, file)?;
+    let message = match PrivateKeyDer::from_pem_slice(&pem) {
+        Ok(key) => return Some(key),
+        Err(pem::Error::NoItemsFound) => format!(
+            "there is no unencrypted private key in {} (PEM)",
+            file.shown
+        ),
+        Err(error) => format!("{} is not a PEM file: {}", file.shown, named(&error)),
+    };
+    context.error(&file.spot, message);
+    None
+}
+
+/// CRY-02. The group may read: that is how Kubernetes hands a key to a process that is not root.
+fn check_permissions(context: &Context<'_>, folder: &Path, file: &Located<PathBuf>) -> Option<()> {
+    let Some(mode) = permissions(&folder.join(&file.value)) else {
+        return Some(()); // Reading it says why.
+    };
+    if mode & 0o027 != 0 {
+        let message = format!(
+            "{} has mode {mode:04o}: others than its owner and group can get at the key, or its \
+             group can change it; `chmod 0640` or `0600` (Kubernetes: `defaultMode: 0440`)",
+            file.shown
+        );
+        context.error(&file.spot, message);
+        return None;
+    }
+    if mode & 0o040 != 0 {
+        let message = format!(
+            "the group of {} can read the key (mode {mode:04o}); see that only this program is \
+             in it",
+            file.shown
+        );
+        context.warn(&file.spot, message);
+    }
+    Some(())
+}
+
+fn pem_file(context: &Context<'_>, folder: &Path, file: &Located<PathBuf>) -> Option<Vec<u8>> {
+    match read_bounded(&folder.join(&file.value), LARGEST) {
+        Ok(bytes) => Some(bytes),
+        Err(error) => {
+            let message = format!("cannot read {}: {}", file.shown, reason(&error));
+            context.error(&file.spot, message);
+            None
+        }
+    }
+}
+
+/// Without the text of the file, which some of these errors carry.
+const fn named(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no end",
+        pem::Error::IllegalSectionStart { .. } => "a section begins with a malformed line",
+        pem::Error::Base64Decode(_) => "a section is not base64",
+        pem::Error::SectionTooLarge => "a section is too large",
+        pem::Error::NoItemsFound => "it has no section that is wanted here",
+        _ => "it cannot be read",
+    }
+}

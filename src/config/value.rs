@@ -1,0 +1,264 @@
+//! Single values: text to what it means. Each says in words what is wrong and never quotes the
+//! value, which its caller does where it may. Deliberately not here: what depends on another key.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::Tenant;
+use super::kind::Unfit;
+use crate::gate::{CanonicalPath, PathPattern, Timestamp};
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, Unfit> {
+    text.parse().map_err(|_| Unfit::Kind)
+}
+
+pub(super) fn path(text: &str) -> Result<PathBuf, Unfit> {
+    let is_path = !text.is_empty() && !text.chars().any(char::is_control);
+    is_path.then(|| PathBuf::from(text)).ok_or(Unfit::Kind)
+}
+
+pub(super) fn text(text: &str) -> Result<String, Unfit> {
+    Ok(text.to_owned())
+}
+
+pub(super) fn yes_or_no(text: &str) -> Result<bool, Unfit> {
+    text.parse().map_err(|_| Unfit::Kind)
+}
+
+/// A number with its unit, from `least` to `most`.
+pub(super) fn duration(
+    least: &'static str,
+    most: &'static str,
+) -> impl Fn(&str) -> Result<Duration, Unfit> {
+    move |text| {
+        let span = any_duration(text).ok_or(Unfit::Kind)?;
+        let fits = any_duration(least).is_none_or(|least| span >= least)
+            && any_duration(most).is_none_or(|most| span <= most);
+        if fits {
+            return Ok(span);
+        }
+        Err(Unfit::Because(format!("must be from {least} to {most}")))
+    }
+}
+
+fn any_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let number: u64 = number.parse().ok()?;
+    let seconds = |each: u64| number.checked_mul(each).map(Duration::from_secs);
+    match unit {
+        "ms" => Some(Duration::from_millis(number)),
+        "s" => seconds(1),
+        "m" => seconds(60),
+        "h" => seconds(60 * 60),
+        "d" => seconds(24 * 60 * 60),
+        _ => None,
+    }
+}
+
+pub(super) fn capacity(text: &str) -> Result<u64, Unfit> {
+    let number = text.parse().ok().filter(|_| is_digits(text));
+    number
+        .filter(|number| (1..=100_000_000).contains(number))
+        .ok_or(Unfit::Kind)
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Scheme, host and port and nothing else. It is judged as it is written, because a URL parser
+/// forgives much (`http:\\host`, `https:host`) that a person should mend.
+pub(super) fn origin(text: &str) -> Result<Url, Unfit> {
+    let (scheme, rest) = text.split_once("://").ok_or(Unfit::Kind)?;
+    if !matches!(scheme, "http" | "https") {
+        return Err("begins with `https://` or `http://`".into());
+    }
+    if rest.contains('@') {
+        return Err("a URL here has no user name or password".into());
+    }
+    if rest.contains(['?', '#']) {
+        return Err("a URL here has no query and no fragment".into());
+    }
+    let host = rest.strip_suffix('/').unwrap_or(rest);
+    if host.contains('/') {
+        return Err("a URL here has no path, only scheme, host and port".into());
+    }
+    let is_odd = |character: char| {
+        character.is_whitespace() || character.is_control() || matches!(character, '\\' | '%')
+    };
+    if host.is_empty() || host.contains(is_odd) || host.ends_with(['.', ':']) {
+        return Err(Unfit::Kind);
+    }
+    let url = Url::parse(text).map_err(|_| Unfit::Kind)?;
+    let has_odd_host = url
+        .host_str()
+        .is_none_or(|host| host.is_empty() || host.ends_with('.'));
+    if has_odd_host || url.port() == Some(0) {
+        return Err(Unfit::Kind);
+    }
+    Ok(url)
+}
+
+/// Whether only this machine can be meant: 127.0.0.0/8, `::1` or `localhost`.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// The host of an upstream as sockets want it: an IPv6 address without brackets.
+pub(super) fn bare_host(url: &Url) -> String {
+    match url.host() {
+        Some(Host::Domain(name)) => name.to_owned(),
+        Some(Host::Ipv4(address)) => IpAddr::V4(address).to_string(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_string(),
+        None => String::new(),
+    }
+}
+
+pub(super) fn tenant(text: &str) -> Result<Tenant, Unfit> {
+    let lower = text.to_ascii_lowercase();
+    let several = || {
+        Unfit::Because(format!(
+            "`{lower}` lets in people of any tenant; name the one whose people may sign in, by \
+             its GUID or a domain that it has verified"
+        ))
+    };
+    match lower.as_str() {
+        "common" | "organizations" => Err(several()),
+        // The second is what Microsoft calls the first.
+        "consumers" | "9188040d-6c67-4c5b-b112-36a304b66dad" => Err(
+            "personal Microsoft accounts belong to nobody's tenant; name the one whose people may \
+             sign in, by its GUID or a domain that it has verified"
+                .into(),
+        ),
+        _ if is_guid(&lower) => Ok(Tenant::Id(lower)),
+        _ if is_domain(&lower) => Ok(Tenant::Domain(lower)),
+        _ => Err(Unfit::Kind),
+    }
+}
+
+pub(super) fn client_id(text: &str) -> Result<String, Unfit> {
+    let is_client_id = is_guid(text);
+    is_client_id
+        .then(|| text.to_ascii_lowercase())
+        .ok_or(Unfit::Kind)
+}
+
+/// 8-4-4-4-12 hex digits.
+pub(super) fn is_guid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12])
+        && text
+            .bytes()
+            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+}
+
+/// Labels of letters, digits and inner hyphens (RFC 1123), two of them at least.
+fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
+}
+
+/// RFC 6749, section 3.3.
+pub(super) fn scope(text: &str) -> Result<String, Unfit> {
+    let is_scope = !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+    is_scope.then(|| text.to_owned()).ok_or(Unfit::Kind)
+}
+
+/// The end of a day in UTC: what expires on it may be used until then.
+pub(super) fn end_of_day(text: &str) -> Result<Timestamp, Unfit> {
+    let mut parts = text.split('-');
+    let mut part = |length: usize| {
+        let part = parts.next()?;
+        (part.len() == length && is_digits(part)).then(|| part.parse::<i64>().ok())?
+    };
+    let (Some(year), Some(month), Some(day)) = (part(4), part(2), part(2)) else {
+        return Err(Unfit::Kind);
+    };
+    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let days = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 if is_leap => 29,
+        2 => 28,
+        1..=12 => 31,
+        _ => return Err(Unfit::Kind),
+    };
+    if parts.next().is_some() || !(1..=days).contains(&day) || year < 1970 {
+        return Err(Unfit::Kind);
+    }
+    // Years that begin in March have their odd day last, and thirds of five months are alike.
+    let (year, month) = match month {
+        1 | 2 => (year - 1, month + 9),
+        _ => (year, month - 3),
+    };
+    let days_before_year = 365 * year + year / 4 - year / 100 + year / 400;
+    let since_epoch = days_before_year + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Ok(Timestamp::from_unix_seconds((since_epoch + 1) * 86_400))
+}
+
+/// Where our own pages are: one canonical spelling, and below the root.
+pub(super) fn own_path(text: &str) -> Result<CanonicalPath, Unfit> {
+    let path = CanonicalPath::parse(text).map_err(|error| Unfit::Because(format!("{error}")))?;
+    if path.as_str() != text {
+        return Err(Unfit::Because(format!(
+            "the canonical spelling of this path is `{path}`"
+        )));
+    }
+    if text.ends_with('/') || text.contains('*') {
+        return Err(
+            "our own pages are below a path, without `/` at its end and without `*`".into(),
+        );
+    }
+    Ok(path)
+}
+
+pub(super) fn pattern(text: &str) -> Result<PathPattern, Unfit> {
+    text.parse()
+        .map_err(|error| Unfit::Because(format!("{error}")))
+}
+
+pub(super) fn label(text: &str) -> Result<String, Unfit> {
+    let is_label = !text.trim().is_empty()
+        && text.chars().count() <= 80
+        && !text.chars().any(char::is_control);
+    is_label.then(|| text.to_owned()).ok_or(Unfit::Kind)
+}
+
+pub(super) fn audience(text: &str) -> Result<String, Unfit> {
+    let is_audience =
+        (1..=1024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_audience.then(|| text.to_owned()).ok_or(Unfit::Kind)
+}
+
+/// A claim at the top level.
+pub(super) fn claim(text: &str) -> Result<String, Unfit> {
+    let is_name =
+        (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if !is_name {
+        return Err(Unfit::Kind);
+    }
+    // A claim whose name is a URL has dots of its own.
+    let is_url = text.contains("://");
+    if text.contains(['[', ']', '*', '$', '{']) || (text.contains('.') && !is_url) {
+        return Err("claims inside of others cannot be named in this version".into());
+    }
+    Ok(text.to_owned())
+}
