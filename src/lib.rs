@@ -1,7 +1,52 @@
-//! Anteport (draft).
+//! Anteport is an authentication reverse proxy. It stands in front of a members portal that nobody
+//! can change, lets in only people who signed in with Microsoft Entra ID, keeps the portal's own
+//! password doors shut, and tells the portal who is asking in headers that it can verify.
+//!
+//! The program turns *a request from somebody* into *one from a known person, or none at all*, and
+//! the folders follow that:
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`gate`] | the decision core: values in, values out, no I/O, no clock |
+//! | [`config`] | what an operator wrote, resolved into what the program runs on |
+//! | [`server`] | connections in; `server/request.rs` is the way of a request: read it first |
+//! | [`relying_party`] | what we are to the identity provider |
+//! | [`sessions`] | who is signed in |
+//! | [`identity`] | what the portal is told |
+//! | [`upstream`] | where allowed requests go |
+//! | [`pages`] | what a visitor sees of us |
+//! | [`telemetry`] | metrics, logs, and the admin listener |
+//! | [`cli`] | one file a verb |
+//! | [`demo`] | an emulated Microsoft and a small legacy portal |
+//! | [`clock`] | the one place that reads the wall clock |
+//!
+//! Dependencies point one way. Everybody may use `gate`, and `gate` uses none of ours;
+//! `relying_party`, `sessions`, `identity` and `upstream` do not know each other, and `server`
+//! brings them together. A crate that might one day be replaced has one home: `openidconnect` in
+//! `relying_party`, `moka` in `sessions`, the YAML reader in `config/yaml.rs`, `prometheus` in
+//! `telemetry/metrics.rs`.
+//!
+//! # What holds
+//!
+//! - A request reaches a portal only with a [`gate::Permit`], and only [`gate::decide`] makes one.
+//! - What was judged is what is sent: the upstream's request line is written from the permit.
+//! - [`gate::VerifiedClaims`] are made in one place, after every check of an ID token.
+//! - A failing part denies. "Could not find out" is a 503, and neither lets in nor signs out.
+//! - Identity never sticks to a connection: each request is judged alone.
+//!
+//! # How it runs
+//!
+//! One current-thread runtime a core, each with its own `SO_REUSEPORT` listener and its own pool
+//! of connections to the portals. A pooled connection belongs to one request while in use and is
+//! driven by that request's own task, so that no task and no channel lies between the visitor's
+//! socket and the portal's. What workers share (sessions, signing keys, metrics) is read by all
+//! and written by few. Everything that is not a visitor's request, such as refreshing keys,
+//! forgetting what has expired and serving metrics, runs beside them on the main thread.
+
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod gate;
 pub mod identity;
 pub mod pages;

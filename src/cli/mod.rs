@@ -133,6 +133,30 @@ fn report_each<'a>(problems: impl Iterator<Item = &'a Problem>) {
     }
 }
 
+/// An error with its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The event loop for everything that is not a visitor's request.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Listens for SIGINT and SIGTERM from now on; the future returns at the first.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
 /// A line on standard output. Whoever closed it does not want to read it, which is no failure.
 fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");

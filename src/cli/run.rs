@@ -5,20 +5,52 @@ use std::process::ExitCode;
 
 use super::{FAILED, REFUSED, complain, report, report_warnings};
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{self, Config};
+use crate::server::{Service, StartError};
+use crate::telemetry::log;
 
-/// Runs with the configuration at `path`.
+/// Runs with the configuration at `path` until it is told to stop.
 #[must_use]
 pub fn run(path: &Path) -> ExitCode {
-    match config::load(path, Clock::system().now()) {
-        Ok(loaded) => {
-            report_warnings(&loaded.warnings);
-            complain("error: this build has no server");
-            ExitCode::from(FAILED)
-        }
+    let clock = Clock::system();
+    let loaded = match config::load(path, clock.now()) {
+        Ok(loaded) => loaded,
         Err(problems) => {
             report(&problems);
-            ExitCode::from(REFUSED)
+            return ExitCode::from(REFUSED);
+        }
+    };
+    report_warnings(&loaded.warnings);
+    match serve(loaded.config, clock) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {}", super::with_causes(&error)));
+            ExitCode::from(FAILED)
         }
     }
+}
+
+/// Why a proxy did not run.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("logging could not be set up")]
+    Log(#[from] log::AlreadyLogging),
+    #[error("the system did not give what a process needs")]
+    System(#[from] std::io::Error),
+}
+
+fn serve(config: Config, clock: Clock) -> Result<(), RunError> {
+    let log = log::init(&config.logging)?;
+    let runtime = super::runtime()?;
+    runtime.block_on(async {
+        // Before anything listens: whoever can see that we are up can also stop us.
+        let stop = super::stop_signal()?;
+        let service = Service::start(config, clock, log.dropped_lines())?;
+        let admin = service.admin_address()?;
+        tracing::info!(address = %service.address(), admin = %admin, "ready");
+        service.attend(stop).await;
+        Ok(())
+    })
 }
