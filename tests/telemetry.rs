@@ -1,6 +1,8 @@
 //! What we tell the outside, as an operator's tools see it: the metrics' text, the admin listener by
 //! plain TCP, log lines in a sink that takes them, and in one that does not.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
