@@ -1,0 +1,309 @@
+//! What a visitor sees of us: functions from plain values to a page.
+//!
+//! Every page is one answer: one inline style, no script, no picture, nothing fetched from
+//! anywhere (UI-01). Templates escape by type. Deliberately not here: statuses and headers, which
+//! `server::respond` chooses, and the demo's own pages.
+
+mod words;
+
+use std::sync::LazyLock;
+
+use askama::Template;
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+pub use words::{Words, explain};
+
+/// The one style of all pages, exactly as it stands between `<style>` and `</style>`.
+pub const STYLE: &str = include_str!("templates/own/style.css");
+
+/// The headers that go with every page of ours, beside [`csp`] (UI-01, UI-02).
+pub const HEADERS: [(&str, &str); 6] = [
+    ("content-type", "text/html; charset=utf-8"),
+    ("cache-control", "no-store"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-opener-policy", "same-origin"),
+];
+
+static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'; \
+         form-action 'self'"
+    )
+});
+
+/// The `Content-Security-Policy` of our pages.
+///
+/// `form_targets` are origins that a form of ours may end at after redirects, such as the
+/// provider's at a federated sign-out: Chromium applies `form-action` to each of them. One that
+/// could end the directive is left out.
+#[must_use]
+pub fn csp(form_targets: &[&str]) -> String {
+    let mut policy = POLICY.clone();
+    let is_source = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b';' | b',' | b'\'');
+    for target in form_targets {
+        if !target.is_empty() && target.bytes().all(is_source) {
+            policy.push(' ');
+            policy.push_str(target);
+        }
+    }
+    policy
+}
+
+/// Somewhere to go next.
+#[derive(Clone, Copy, Debug)]
+pub struct Link<'a> {
+    /// What it says.
+    pub label: &'a str,
+    /// Where it leads: a path of ours, or an address that the configuration names.
+    pub href: &'a str,
+}
+
+/// The sign-in page.
+#[derive(Debug)]
+pub struct SignIn<'a> {
+    /// The portal's host.
+    pub portal: &'a str,
+    /// A button for each provider.
+    pub buttons: &'a [Link<'a>],
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
+/// A request that went nowhere, or a login that failed.
+#[derive(Debug)]
+pub struct Refusal<'a> {
+    /// What happened, in a few words.
+    pub title: &'a str,
+    /// What a member can make of it and do about it.
+    pub sentence: &'a str,
+    /// The stable reason code.
+    pub code: &'a str,
+    /// What leads on, if anything does.
+    pub action: Option<Link<'a>>,
+    /// The provider's own id of a failed login, for its support.
+    pub correlation: Option<&'a str>,
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
+/// After a sign-out.
+#[derive(Debug)]
+pub struct SignedOut<'a> {
+    /// The portal's host.
+    pub portal: &'a str,
+    /// Whether the provider's session ended too.
+    pub everywhere: bool,
+    /// Back in.
+    pub sign_in: Link<'a>,
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
+/// Somebody who is signed in asked for the portal's own login page.
+#[derive(Debug)]
+pub struct SignedIn<'a> {
+    /// The portal's host.
+    pub portal: &'a str,
+    /// Who is signed in, as the provider calls them.
+    pub name: Option<&'a str>,
+    /// On to the portal.
+    pub home: Link<'a>,
+    /// Out; its address is posted to.
+    pub sign_out: Link<'a>,
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
+/// Another site asked for a sign-out: does the visitor want it (UI-03)?
+#[derive(Debug)]
+pub struct ConfirmSignOut<'a> {
+    /// The portal's host.
+    pub portal: &'a str,
+    /// Where the form is posted to.
+    pub action: &'a str,
+    /// Where the sign-out returns to: `post_logout_redirect_uri` of the form.
+    pub return_to: Option<&'a str>,
+    /// Not signing out.
+    pub stay: Link<'a>,
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
+macro_rules! page {
+    ($(#[$doc:meta])* $function:ident, $values:ident, $template:ident, $path:literal) => {
+        #[derive(Template)]
+        #[template(path = $path)]
+        struct $template<'a> {
+            page: &'a $values<'a>,
+            request_id: &'a str,
+        }
+
+        $(#[$doc])*
+        #[must_use]
+        pub fn $function(page: &$values<'_>) -> String {
+            let request_id = page.request_id;
+            written(&$template { page, request_id })
+        }
+    };
+}
+
+page!(
+    /// Lets the visitor choose how to sign in.
+    sign_in, SignIn, SignInPage, "own/sign_in.html"
+);
+page!(
+    /// Says why a request went nowhere.
+    refusal, Refusal, RefusalPage, "own/refusal.html"
+);
+page!(
+    /// Says that the visitor is signed out.
+    signed_out, SignedOut, SignedOutPage, "own/signed_out.html"
+);
+page!(
+    /// Says that the visitor is signed in already.
+    signed_in, SignedIn, SignedInPage, "own/signed_in.html"
+);
+page!(
+    /// Asks whether to sign out.
+    confirm_sign_out, ConfirmSignOut, ConfirmSignOutPage, "own/confirm_sign_out.html"
+);
+
+/// Writing into a `String` cannot fail, and no template of ours calls anything that could.
+fn written(page: &impl Template) -> String {
+    page.render().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "\"'><script>alert(1)</script>";
+
+    /// Every page with `text` in each of its fields.
+    fn all(text: &str) -> Vec<(&'static str, String)> {
+        let link = Link {
+            label: text,
+            href: text,
+        };
+        let refused = Refusal {
+            title: text,
+            sentence: text,
+            code: text,
+            action: Some(link),
+            correlation: Some(text),
+            request_id: text,
+        };
+        vec![
+            (
+                "sign_in",
+                sign_in(&SignIn {
+                    portal: text,
+                    buttons: &[link, link],
+                    request_id: text,
+                }),
+            ),
+            ("refusal", refusal(&refused)),
+            (
+                "refusal without more",
+                refusal(&Refusal {
+                    action: None,
+                    correlation: None,
+                    ..refused
+                }),
+            ),
+            (
+                "signed_out",
+                signed_out(&SignedOut {
+                    portal: text,
+                    everywhere: false,
+                    sign_in: link,
+                    request_id: text,
+                }),
+            ),
+            (
+                "signed_in",
+                signed_in(&SignedIn {
+                    portal: text,
+                    name: Some(text),
+                    home: link,
+                    sign_out: link,
+                    request_id: text,
+                }),
+            ),
+            (
+                "confirm_sign_out",
+                confirm_sign_out(&ConfirmSignOut {
+                    portal: text,
+                    action: text,
+                    return_to: Some(text),
+                    stay: link,
+                    request_id: text,
+                }),
+            ),
+        ]
+    }
+
+    #[test]
+    fn no_field_can_write_markup() {
+        for (name, page) in all(HOSTILE) {
+            assert!(page.contains("alert(1)"), "{name} shows its fields");
+            assert!(!page.to_lowercase().contains("<script"), "{name}: {page}");
+            assert!(!page.contains("\"'>"), "{name} leaves an attribute");
+        }
+    }
+
+    #[test]
+    fn a_page_has_one_heading_a_language_and_its_landmarks() {
+        for (name, page) in all("text") {
+            assert!(page.starts_with("<!doctype html>"), "{name}");
+            for part in [
+                "<h1>",
+                "<main>",
+                "<footer>",
+                "<title>",
+                "lang=\"en\"",
+                "name=\"viewport\"",
+            ] {
+                assert_eq!(page.matches(part).count(), 1, "{part} in {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_asks_for_nothing_from_elsewhere() {
+        for (name, page) in all("text") {
+            for part in [
+                "<script", "<link", "<img", "url(", "@import", " style=", "http",
+            ] {
+                assert!(!page.contains(part), "{part} in {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_policy_allows_exactly_the_style_of_the_page() {
+        for (name, page) in all("text") {
+            let (_, rest) = page.split_once("<style>").unwrap();
+            let (style, rest) = rest.split_once("</style>").unwrap();
+            assert!(!rest.contains("<style"), "{name} has one style");
+            let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
+            assert!(csp(&[]).contains(&format!("style-src 'sha256-{hash}'")));
+        }
+    }
+
+    #[test]
+    fn a_form_target_cannot_add_a_directive() {
+        let policy = csp(&[
+            "https://login.example",
+            "https://a.example; script-src *",
+            "'unsafe-inline'",
+            "",
+        ]);
+        assert!(policy.ends_with("form-action 'self' https://login.example"));
+    }
+}

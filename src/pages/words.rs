@@ -1,0 +1,132 @@
+//! What a member is told for each reason code: what happened, and what can be done. The code itself
+//! stands beside it on the page, for the operator.
+
+/// A reason in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// What happened, in a few words.
+    pub title: &'static str,
+    /// What to make of it, and what to do.
+    pub sentence: &'static str,
+}
+
+/// The words for a reason code; general ones for a code that has none of its own.
+#[must_use]
+pub fn explain(code: &str) -> Words {
+    let (title, sentence) = match code {
+        "local-login-blocked" => (
+            "Passwords are no longer used here",
+            "This portal now signs you in with your corporate account. The old password form is \
+             closed; sign in with the button instead.",
+        ),
+        "no-route" => (
+            "This page is not available",
+            "Nothing is offered at this address. Check it for a typing error, or start from the \
+             portal’s first page.",
+        ),
+        "not-found" => (
+            "There is no such page",
+            "Nothing is offered at this address. Check it for a typing error, or start from the \
+             portal’s first page.",
+        ),
+        "sign-in-required" => (
+            "Please sign in",
+            "Your session has ended or has not begun. Open the portal’s first page, sign in, and \
+             try again.",
+        ),
+        "host-unknown" => (
+            "This address leads nowhere",
+            "No portal is known under this name. Check the address, or ask whoever gave it to you.",
+        ),
+        "method-unknown" | "method-not-allowed" => (
+            "This cannot be done here",
+            "Your browser asked in a way that this address does not support. Go back and try \
+             again from the page before.",
+        ),
+        code if code.starts_with("path-") => (
+            "This address cannot be read",
+            "It has characters that could mean two different things, so it was not passed on. \
+             Check the link, or start from the portal’s first page.",
+        ),
+        "host-ambiguous" | "header-repeated" => (
+            "This request cannot be read",
+            "Your browser, or something between it and us, sent a request that could mean two \
+             different things. Try again; if it stays, tell whoever runs the portal.",
+        ),
+        "upstream-unreachable" | "upstream-broken" => (
+            "The portal does not answer",
+            "You are signed in, but the portal behind this page is not reachable just now. Wait a \
+             moment and reload the page.",
+        ),
+        "upstream-timeout" => (
+            "The portal takes too long",
+            "The portal did not answer in time. What you sent may still have arrived: check \
+             before you send it again.",
+        ),
+        "login-cancelled" => (
+            "Sign-in cancelled",
+            "You stopped the sign-in before it was finished. Nothing has changed; you can start \
+             again whenever you like.",
+        ),
+        "login-expired" => (
+            "The sign-in took too long",
+            "It was left open for more than ten minutes, so it has to be started again.",
+        ),
+        "login-replayed" | "login-not-pending" | "login-state-mismatch" | "login-state-missing" => {
+            (
+                "This sign-in is no longer open",
+                "It was finished before, began in another browser, or the page was opened from an old \
+             link. Start again from here.",
+            )
+        }
+        "login-loop" => (
+            "Signing in does not get anywhere",
+            "Several sign-ins began within a minute and none was finished. Check that your \
+             browser accepts cookies from this site, then try again.",
+        ),
+        "login-refused-by-provider" => (
+            "Your account could not be signed in",
+            "Microsoft did not let this sign-in through. If you should have access, send the \
+             details below to whoever runs the portal.",
+        ),
+        code if code.starts_with("provider-") => (
+            "Sign-in is not available right now",
+            "The sign-in service could not be reached. Members who are signed in can go on; try \
+             again in a few minutes.",
+        ),
+        code if code.starts_with("login-") || code.starts_with("id-token-") => (
+            "The sign-in did not succeed",
+            "Try it once more. If it stays like this, send the details below to whoever runs the \
+             portal.",
+        ),
+        _ => (
+            "Something went wrong",
+            "This request could not be answered. Try again; if it stays like this, send the \
+             details below to whoever runs the portal.",
+        ),
+    };
+    Words { title, sentence }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{PathError, Refusal};
+
+    #[test]
+    fn every_refusal_of_the_gate_has_words_of_its_own() {
+        let general = explain("");
+        for refusal in [
+            Refusal::Host,
+            Refusal::UnknownHost,
+            Refusal::Method,
+            Refusal::Path(PathError::Segment),
+            Refusal::RepeatedHeader,
+            Refusal::NoRoute,
+            Refusal::PasswordRoute,
+            Refusal::SignInRequired,
+        ] {
+            assert_ne!(explain(refusal.code()), general, "{}", refusal.code());
+        }
+    }
+}

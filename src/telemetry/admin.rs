@@ -1,0 +1,338 @@
+//! Health and metrics, on a listener of their own (CFG-03).
+//!
+//! It listens on loopback unless the operator says otherwise, and answers only requests that name it
+//! by an address or as `localhost`, and that no page of another site has made: a name could be
+//! pointed here by somebody else (DNS rebinding). One request a connection, everything bounded.
+//! Deliberately not here: anything that changes something.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::metrics::{self, Metrics};
+use crate::clock::Clock;
+
+/// How many connections are served at once; others wait to be accepted.
+pub const CONNECTIONS: usize = 64;
+/// For the head of a request.
+const HEADER_TIME: Duration = Duration::from_secs(5);
+/// For a connection from beginning to end.
+const CONNECTION_TIME: Duration = Duration::from_secs(10);
+/// For answers under way when the listener stops.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// After an accept that failed, mostly for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Bytes of a request's head.
+const HEAD_SIZE: usize = 16 * 1024;
+/// Fields of a request's head.
+const HEAD_FIELDS: usize = 64;
+
+/// Whether visitors should be sent here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Not yet.
+    Starting,
+    /// Yes. An identity provider that is down does not change that: who is signed in goes on.
+    Ready,
+    /// Not any more: what is under way is being finished.
+    Draining,
+}
+
+impl Readiness {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// What the admin listener tells.
+pub struct AdminState {
+    metrics: Arc<Metrics>,
+    clock: Clock,
+    readiness: AtomicU8,
+    refresh: Hook,
+    details: Details,
+}
+
+type Hook = Box<dyn Fn(&Metrics) + Send + Sync>;
+type Details = Box<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
+
+impl AdminState {
+    /// A process that is starting.
+    #[must_use]
+    pub fn new(metrics: Arc<Metrics>, clock: Clock) -> Self {
+        Self {
+            metrics,
+            clock,
+            readiness: AtomicU8::new(Readiness::Starting as u8),
+            refresh: Box::new(|_| {}),
+            details: Box::new(Vec::new),
+        }
+    }
+
+    /// Runs `refresh` before metrics are written, for levels that somebody else keeps.
+    #[must_use]
+    pub fn with_refresh(mut self, refresh: impl Fn(&Metrics) + Send + Sync + 'static) -> Self {
+        self.refresh = Box::new(refresh);
+        self
+    }
+
+    /// Adds lines to `/readyz?verbose`: a name and how it is. They change nothing about readiness.
+    #[must_use]
+    pub fn with_details(
+        mut self,
+        details: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static,
+    ) -> Self {
+        self.details = Box::new(details);
+        self
+    }
+
+    /// From now on.
+    pub fn set_readiness(&self, readiness: Readiness) {
+        self.readiness.store(readiness as u8, Ordering::Release);
+    }
+
+    /// At present.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let stored = self.readiness.load(Ordering::Acquire);
+        [Readiness::Starting, Readiness::Ready]
+            .into_iter()
+            .find(|readiness| *readiness as u8 == stored)
+            .unwrap_or(Readiness::Draining)
+    }
+}
+
+impl fmt::Debug for AdminState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminState")
+            .field("readiness", &self.readiness())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Serves until `shutdown`, then gives answers under way a second.
+pub async fn serve(
+    listener: TcpListener,
+    state: Arc<AdminState>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut shutdown = pin!(shutdown);
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await.ok()?;
+            Some((place, listener.accept().await))
+        };
+        let (place, accepted) = tokio::select! {
+            () = &mut shutdown => break,
+            Some(next) = next => next,
+            else => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let state = Arc::clone(&state);
+        connections.spawn(async move {
+            // An error is the other side's, and so is the time it takes.
+            let _ = tokio::time::timeout(CONNECTION_TIME, connection(stream, state)).await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(DRAIN_TIME, drained).await;
+}
+
+async fn connection(stream: TcpStream, state: Arc<AdminState>) -> hyper::Result<()> {
+    let service = service_fn(move |request| {
+        let answer = answer(&state, &request);
+        async move { Ok::<_, Infallible>(answer) }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(HEAD_SIZE)
+        .max_headers(HEAD_FIELDS)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+}
+
+fn answer(state: &AdminState, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let uri = request.uri();
+    let is_for_us = names_an_address(request.headers())
+        && uri
+            .authority()
+            .is_none_or(|authority| is_address(authority.as_str()));
+    if !is_for_us {
+        let text = "ask for this listener by its address or as localhost\n";
+        return plain(StatusCode::MISDIRECTED_REQUEST, text);
+    }
+    if is_from_a_page(request.headers()) {
+        return plain(
+            StatusCode::FORBIDDEN,
+            "pages of other sites are not answered\n",
+        );
+    }
+    let page: fn(&AdminState, &str) -> Response<Full<Bytes>> = match uri.path() {
+        "/livez" => |_, _| plain(StatusCode::OK, "ok\n"),
+        "/readyz" => readyz,
+        "/metrics" => metrics,
+        "/version" => |_, _| version(),
+        _ => {
+            return plain(
+                StatusCode::NOT_FOUND,
+                "there is /livez, /readyz, /metrics, /version\n",
+            );
+        }
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "ask with GET\n");
+        let allowed = HeaderValue::from_static("GET, HEAD");
+        refused.headers_mut().insert(header::ALLOW, allowed);
+        return refused;
+    }
+    page(state, uri.query().unwrap_or_default())
+}
+
+fn readyz(state: &AdminState, query: &str) -> Response<Full<Bytes>> {
+    let readiness = state.readiness();
+    let status = match readiness {
+        Readiness::Ready => StatusCode::OK,
+        Readiness::Starting | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut text = format!("{}\n", readiness.as_str());
+    let is_verbose = query
+        .split('&')
+        .any(|pair| pair.split('=').next() == Some("verbose"));
+    if is_verbose {
+        for (name, how) in (state.details)() {
+            text.push_str(&format!("{name}: {how}\n"));
+        }
+    }
+    plain(status, text)
+}
+
+fn metrics(state: &AdminState, _query: &str) -> Response<Full<Bytes>> {
+    (state.refresh)(&state.metrics);
+    let text = state.metrics.render(state.clock.now());
+    typed(StatusCode::OK, metrics::CONTENT_TYPE, text)
+}
+
+fn version() -> Response<Full<Bytes>> {
+    let version = serde_json::json!({
+        "name": env!("CARGO_PKG_NAME"),
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    typed(StatusCode::OK, "application/json", format!("{version}\n"))
+}
+
+/// Whether the one `Host` is an address or `localhost`.
+fn names_an_address(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next().map(HeaderValue::to_str), hosts.next()) {
+        (Some(Ok(host)), None) => is_address(host),
+        _ => false,
+    }
+}
+
+fn is_address(authority: &str) -> bool {
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    match host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+    {
+        Some(literal) => literal.parse::<Ipv6Addr>().is_ok(),
+        None => host.eq_ignore_ascii_case("localhost") || host.parse::<Ipv4Addr>().is_ok(),
+    }
+}
+
+/// Whether a page of some site made the request, rather than a probe or somebody at the address bar.
+fn is_from_a_page(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ORIGIN)
+        || headers
+            .get_all("sec-fetch-site")
+            .iter()
+            .any(|site| site != "none" && site != "same-origin")
+}
+
+fn plain(status: StatusCode, text: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    typed(status, "text/plain; charset=utf-8", text)
+}
+
+fn typed(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
+    ] {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_and_localhost_name_this_listener() {
+        for ours in [
+            "127.0.0.1",
+            "127.0.0.1:9090",
+            "localhost:9090",
+            "LOCALHOST",
+            "[::1]:9090",
+            "10.1.2.3",
+        ] {
+            assert!(is_address(ours), "{ours}");
+        }
+        for other in [
+            "",
+            "evil.example",
+            "127.0.0.1.evil.example:9090",
+            "localhost.evil.example",
+            "[::1",
+            "::1",
+            "127.0.0.1:x",
+            "2130706433",
+            "a@127.0.0.1",
+        ] {
+            assert!(!is_address(other), "{other}");
+        }
+    }
+}

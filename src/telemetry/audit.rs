@@ -1,0 +1,86 @@
+//! One event for each time that somebody was let in, out or refused (LOG-03). It names a member by
+//! key, `tid.oid`, and never by a claim.
+
+use super::log::Shown;
+
+/// The target of audit events. They are always written.
+pub const TARGET: &str = "anteport::audit";
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A login became a session.
+    LoginSucceeded,
+    /// A login did not.
+    LoginFailed,
+    /// A session ended because somebody wanted it to.
+    LoggedOut,
+    /// One of the portal's password entrances was asked for.
+    PasswordRouteRefused,
+    /// A visitor sent an identity header of ours; it was removed.
+    IdentityHeaderRemoved,
+    /// The process began to serve.
+    Started,
+    /// The process stopped serving.
+    Stopped,
+}
+
+impl Event {
+    /// Its stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LoginSucceeded => "login-succeeded",
+            Self::LoginFailed => "login-failed",
+            Self::LoggedOut => "logged-out",
+            Self::PasswordRouteRefused => "password-route-refused",
+            Self::IdentityHeaderRemoved => "identity-header-removed",
+            Self::Started => "started",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What is noted of an event; what does not apply is `None`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Audit<'a> {
+    /// The request that it came with.
+    pub request_id: Option<&'a str>,
+    /// The portal.
+    pub portal: Option<&'a str>,
+    /// The provider, by its name in the configuration.
+    pub provider: Option<&'a str>,
+    /// The member's key.
+    pub member: Option<&'a str>,
+    /// The session's handle, which opens nothing.
+    pub session: Option<&'a str>,
+    /// The address of the peer.
+    pub peer: Option<std::net::IpAddr>,
+    /// The reason code.
+    pub code: Option<&'a str>,
+    /// Why, with its causes: errors of ours, which hold no secret.
+    pub cause: Option<&'a str>,
+    /// The provider's own code and correlation id, `AADSTS…`.
+    pub provider_code: Option<&'a str>,
+}
+
+/// Writes an audit event.
+pub fn write(event: Event, audit: &Audit<'_>) {
+    let shown = |text| tracing::field::display(Shown::new(text, 256));
+    tracing::info!(
+        target: TARGET,
+        {
+            event.name = event.as_str(),
+            request.id = audit.request_id,
+            portal = audit.portal,
+            provider = audit.provider,
+            member = audit.member.map(shown),
+            session = audit.session,
+            client.address = audit.peer.map(tracing::field::display),
+            code = audit.code,
+            cause = audit.cause.map(|cause| tracing::field::display(Shown::new(cause, 512))),
+            provider.code = audit.provider_code.map(shown),
+        },
+        "audit"
+    );
+}

@@ -1,0 +1,915 @@
+//! The metrics: the one home of `prometheus`, which here only writes the text format.
+//!
+//! Everything has its place before the first request. Recording a request is a handful of relaxed
+//! atomic adds: no hashing, no allocation, no lock. What every request writes is kept per thread
+//! (in [`SHARDS`] copies on cache lines of their own) and added up when somebody asks.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
+
+use prometheus::TextEncoder;
+use prometheus::proto::{
+    Bucket, Counter, Gauge, Histogram as HistogramProto, LabelPair, Metric, MetricFamily,
+    MetricType,
+};
+
+use super::Verdict;
+use super::log::DroppedLines;
+use super::reasons::{LOGIN_FAILURES, REASONS};
+use crate::gate::Timestamp;
+
+/// How many copies there are of what every request writes.
+pub const SHARDS: usize = 8;
+
+/// The type of [`Metrics::render`]'s text.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    portals: Vec<PortalMetrics>,
+    /// For what never reached a portal.
+    unrouted: PortalMetrics,
+    providers: Vec<ProviderMetrics>,
+    login_failures: Vec<&'static str>,
+    dropped_lines: DroppedLines,
+    /// Sessions that there are now.
+    pub sessions: Level,
+    /// Sessions that began.
+    pub sessions_created: Count,
+    sessions_ended: [Count; SessionEnd::ALL.len()],
+    /// Connections of visitors that are open.
+    pub connections: Level,
+    tls_handshakes: [Count; Handshake::ALL.len()],
+    /// Requests that ended in a panic (REL-14).
+    pub panics: Count,
+}
+
+impl Metrics {
+    /// Metrics for these portals and providers; the functions below take their indexes in these
+    /// lists. `login_failures` are codes of failed logins beside [`LOGIN_FAILURES`].
+    #[must_use]
+    pub fn new(
+        portals: &[&str],
+        providers: &[&str],
+        login_failures: &[&'static str],
+        dropped_lines: DroppedLines,
+    ) -> Self {
+        let login_failures = [LOGIN_FAILURES, login_failures].concat();
+        Self {
+            portals: portals
+                .iter()
+                .map(|name| PortalMetrics::new(name))
+                .collect(),
+            unrouted: PortalMetrics::new("none"),
+            providers: providers
+                .iter()
+                .map(|name| ProviderMetrics::new(name, login_failures.len()))
+                .collect(),
+            login_failures,
+            dropped_lines,
+            sessions: Level::default(),
+            sessions_created: Count::default(),
+            sessions_ended: Default::default(),
+            connections: Level::default(),
+            tls_handshakes: Default::default(),
+            panics: Count::default(),
+        }
+    }
+
+    /// Those of a portal; beyond the list, those of no portal.
+    #[must_use]
+    pub fn portal(&self, index: usize) -> &PortalMetrics {
+        self.portals.get(index).unwrap_or(&self.unrouted)
+    }
+
+    /// For requests that are for no portal of ours.
+    #[must_use]
+    pub fn unrouted(&self) -> &PortalMetrics {
+        &self.unrouted
+    }
+
+    /// A login began.
+    pub fn login_started(&self, provider: usize) {
+        if let Some(provider) = self.providers.get(provider) {
+            provider.started.add();
+        }
+    }
+
+    /// A login became a session.
+    pub fn login_succeeded(&self, provider: usize) {
+        if let Some(provider) = self.providers.get(provider) {
+            provider.succeeded.add();
+        }
+    }
+
+    /// A login failed, for this reason.
+    pub fn login_failed(&self, provider: usize, code: &str) {
+        let known = self.login_failures.iter().position(|known| *known == code);
+        if let Some(provider) = self.providers.get(provider)
+            && let Some(count) = provider
+                .failed
+                .get(known.unwrap_or(self.login_failures.len()))
+        {
+            count.add();
+        }
+    }
+
+    /// The provider was called.
+    pub fn provider_called(
+        &self,
+        provider: usize,
+        call: ProviderCall,
+        outcome: CallOutcome,
+        took: Duration,
+    ) {
+        if let Some(provider) = self.providers.get(provider)
+            && let Some(calls) = provider.calls.get(call as usize)
+            && let Some(histogram) = calls.get(outcome as usize)
+        {
+            histogram.observe(&CALL_BOUNDS, took);
+        }
+    }
+
+    /// The provider's signing keys were fetched, or found to be the same, at this moment.
+    pub fn provider_keys_fetched(&self, provider: usize, at: Timestamp) {
+        if let Some(provider) = self.providers.get(provider) {
+            provider.keys_fetched.store(at.unix_millis(), Relaxed);
+        }
+    }
+
+    /// A session ended.
+    pub fn session_ended(&self, how: SessionEnd) {
+        if let Some(count) = self.sessions_ended.get(how as usize) {
+            count.add();
+        }
+    }
+
+    /// A TLS handshake with a visitor ended.
+    pub fn tls_handshake(&self, how: Handshake) {
+        if let Some(count) = self.tls_handshakes.get(how as usize) {
+            count.add();
+        }
+    }
+
+    /// Everything in the text format 0.0.4.
+    #[must_use]
+    pub fn render(&self, now: Timestamp) -> String {
+        let mut families = Vec::new();
+        self.collect_requests(&mut families);
+        self.collect_upstreams(&mut families);
+        self.collect_logins(&mut families, now);
+        self.collect_process(&mut families);
+        families.retain(|family| !family.get_metric().is_empty());
+        // Fails only for a family without metrics, and there is none any more.
+        TextEncoder::new()
+            .encode_to_string(&families)
+            .unwrap_or_default()
+    }
+
+    fn all_portals(&self) -> impl Iterator<Item = &PortalMetrics> {
+        self.portals.iter().chain([&self.unrouted])
+    }
+
+    fn collect_requests(&self, families: &mut Vec<MetricFamily>) {
+        let mut requests = counters("anteport_requests_total", "Requests answered.");
+        let mut decisions = counters(
+            "anteport_decisions_total",
+            "What was decided about requests.",
+        );
+        let mut duration = histograms(
+            "anteport_request_duration_seconds",
+            "From a request's head to the head of its answer.",
+        );
+        let mut overhead = histograms(
+            "anteport_request_overhead_seconds",
+            "What we ourselves add to a forwarded request.",
+        );
+        for portal in self.all_portals() {
+            let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
+            let summed = Shard::sum(&portal.shards);
+            for (class, count) in STATUS_CLASSES.iter().zip(&summed.classes) {
+                requests.push(counter(
+                    of_portal(&[("status_class", class)]),
+                    count.value(),
+                ));
+            }
+            for (verdict, by_reason) in Verdict::ALL.iter().zip(&portal.decisions) {
+                let passed = match verdict {
+                    Verdict::Forward => summed.forwarded.value(),
+                    Verdict::Login | Verdict::Own | Verdict::Refuse => 0,
+                };
+                for (reason, count) in reason_labels().zip(by_reason) {
+                    let count = count.value() + if reason == "none" { passed } else { 0 };
+                    // A refusal has a reason, and only a refusal always has one.
+                    let is_expected = (reason == "none") != (*verdict == Verdict::Refuse);
+                    if count > 0 || is_expected {
+                        let labels =
+                            of_portal(&[("decision", verdict.as_str()), ("reason", reason)]);
+                        decisions.push(counter(labels, count));
+                    }
+                }
+            }
+            duration.push(summed.duration.metric(&DURATION_BOUNDS, of_portal(&[])));
+            overhead.push(summed.overhead.metric(&OVERHEAD_BOUNDS, of_portal(&[])));
+        }
+        families.extend([
+            requests.done(),
+            decisions.done(),
+            duration.done(),
+            overhead.done(),
+        ]);
+    }
+
+    fn collect_upstreams(&self, families: &mut Vec<MetricFamily>) {
+        let mut requests = counters(
+            "anteport_upstream_requests_total",
+            "Requests sent to portals.",
+        );
+        let mut connections = gauges(
+            "anteport_upstream_connections",
+            "Connections to portals that are open.",
+        );
+        for portal in &self.portals {
+            let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
+            let answered = Shard::sum(&portal.shards).forwarded.value();
+            requests.push(counter(of_portal(&[("outcome", "ok")]), answered));
+            for (outcome, count) in UpstreamFailure::ALL.iter().zip(&portal.upstream_failures) {
+                let labels = of_portal(&[("outcome", outcome.as_str())]);
+                requests.push(counter(labels, count.value()));
+            }
+            for (state, level) in [
+                ("busy", &portal.upstream_busy),
+                ("idle", &portal.upstream_idle),
+            ] {
+                connections.push(gauge(of_portal(&[("state", state)]), level.value()));
+            }
+        }
+        families.extend([requests.done(), connections.done()]);
+    }
+
+    fn collect_logins(&self, families: &mut Vec<MetricFamily>, now: Timestamp) {
+        let mut logins = counters("anteport_logins_total", "Logins, by how they went.");
+        let mut calls = histograms(
+            "anteport_provider_call_duration_seconds",
+            "Calls to identity providers.",
+        );
+        let mut keys = gauges(
+            "anteport_provider_keys_age_seconds",
+            "How long ago the provider's signing keys were fetched.",
+        );
+        for provider in &self.providers {
+            let of_provider =
+                |more: &[(&str, &str)]| labels(&[&[("provider", &provider.name)], more]);
+            let results = [
+                ("started", &provider.started),
+                ("success", &provider.succeeded),
+            ];
+            let failures = self.login_failures.iter().copied().chain(["other"]);
+            for (result, count) in results.into_iter().chain(failures.zip(&provider.failed)) {
+                logins.push(counter(of_provider(&[("result", result)]), count.value()));
+            }
+            for (call, outcomes) in ProviderCall::ALL.iter().zip(&provider.calls) {
+                for (outcome, histogram) in CallOutcome::ALL.iter().zip(outcomes) {
+                    let labels =
+                        of_provider(&[("call", call.as_str()), ("outcome", outcome.as_str())]);
+                    calls.push(histogram.metric(&CALL_BOUNDS, labels));
+                }
+            }
+            let fetched = provider.keys_fetched.load(Relaxed);
+            if fetched != NEVER {
+                let age = now.since(Timestamp::from_unix_millis(fetched));
+                keys.push(gauge(of_provider(&[]), age.as_secs_f64()));
+            }
+        }
+        families.extend([logins.done(), calls.done(), keys.done()]);
+    }
+
+    fn collect_process(&self, families: &mut Vec<MetricFamily>) {
+        let mut ended = counters("anteport_sessions_ended_total", "Sessions that ended.");
+        for (reason, count) in SessionEnd::ALL.iter().zip(&self.sessions_ended) {
+            ended.push(counter(
+                labels(&[&[("reason", reason.as_str())]]),
+                count.value(),
+            ));
+        }
+        let mut handshakes = counters(
+            "anteport_tls_handshakes_total",
+            "TLS handshakes with visitors.",
+        );
+        for (result, count) in Handshake::ALL.iter().zip(&self.tls_handshakes) {
+            handshakes.push(counter(
+                labels(&[&[("result", result.as_str())]]),
+                count.value(),
+            ));
+        }
+        let single = |mut family: Family, metric| {
+            family.push(metric);
+            family.done()
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        families.extend([
+            single(
+                gauges("anteport_sessions", "Sessions that there are."),
+                gauge(Vec::new(), self.sessions.value()),
+            ),
+            single(
+                counters("anteport_sessions_created_total", "Sessions that began."),
+                counter(Vec::new(), self.sessions_created.value()),
+            ),
+            ended.done(),
+            single(
+                gauges(
+                    "anteport_connections",
+                    "Connections of visitors that are open.",
+                ),
+                gauge(Vec::new(), self.connections.value()),
+            ),
+            handshakes.done(),
+            single(
+                counters(
+                    "anteport_log_lines_dropped_total",
+                    "Log lines that the sink did not take.",
+                ),
+                counter(Vec::new(), self.dropped_lines.total()),
+            ),
+            single(
+                counters("anteport_panics_total", "Requests that ended in a panic."),
+                counter(Vec::new(), self.panics.value()),
+            ),
+            single(
+                gauges("anteport_build_info", "The version that runs; always 1."),
+                gauge(labels(&[&[("version", version)]]), 1.0),
+            ),
+        ]);
+    }
+}
+
+/// What is counted for one portal.
+#[derive(Debug)]
+pub struct PortalMetrics {
+    name: String,
+    shards: [Shard; SHARDS],
+    /// By [`Verdict`], then by reason: [`REASONS`], `none`, `other`. A forwarded request that was
+    /// answered is not here but in its shard.
+    decisions: [Vec<Count>; Verdict::ALL.len()],
+    upstream_failures: [Count; UpstreamFailure::ALL.len()],
+    /// Connections to the portal that carry a request.
+    pub upstream_busy: Level,
+    /// Connections to the portal that wait for one.
+    pub upstream_idle: Level,
+}
+
+impl PortalMetrics {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            shards: Default::default(),
+            decisions: std::array::from_fn(|_| counts(REASONS.len() + 2)),
+            upstream_failures: Default::default(),
+            upstream_busy: Level::default(),
+            upstream_idle: Level::default(),
+        }
+    }
+
+    /// The hot path: a request that the portal answered. `duration` is all of it, `overhead` what
+    /// is left when the portal's share is taken away.
+    pub fn forwarded(&self, status: u16, duration: Duration, overhead: Duration) {
+        if let Some(shard) = self.shards.get(shard_of_this_thread()) {
+            shard.forwarded.add();
+            shard.answered(status, duration);
+            shard.overhead.observe(&OVERHEAD_BOUNDS, overhead);
+        }
+    }
+
+    /// A request that we answered ourselves: everything that was not [`PortalMetrics::forwarded`].
+    pub fn answered(&self, verdict: Verdict, code: Option<&str>, status: u16, duration: Duration) {
+        if let Some(shard) = self.shards.get(shard_of_this_thread()) {
+            shard.answered(status, duration);
+        }
+        let by_reason = self.decisions.get(verdict as usize);
+        if let Some(count) = by_reason.and_then(|counts| counts.get(reason_index(code))) {
+            count.add();
+        }
+    }
+
+    /// A request that was sent to the portal and brought no answer. Its visitor's answer is
+    /// [`PortalMetrics::answered`] with [`Verdict::Forward`] and a code.
+    pub fn upstream_failed(&self, how: UpstreamFailure) {
+        if let Some(count) = self.upstream_failures.get(how as usize) {
+            count.add();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct ProviderMetrics {
+    name: String,
+    started: Count,
+    succeeded: Count,
+    /// By failure code, `other` last.
+    failed: Vec<Count>,
+    calls: [[Histogram<8>; CallOutcome::ALL.len()]; ProviderCall::ALL.len()],
+    keys_fetched: AtomicI64,
+}
+
+const NEVER: i64 = i64::MIN;
+
+impl ProviderMetrics {
+    fn new(name: &str, login_failures: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            started: Count::default(),
+            succeeded: Count::default(),
+            failed: counts(login_failures + 1),
+            calls: Default::default(),
+            keys_fetched: AtomicI64::new(NEVER),
+        }
+    }
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
+
+            /// Its label.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+label!(
+    /// What a provider was called for.
+    ProviderCall {
+        /// Its discovery document.
+        Metadata = "metadata",
+        /// Its signing keys.
+        Keys = "keys",
+        /// An authorization code redeemed.
+        Token = "token",
+    }
+);
+label!(
+    /// How a call to a provider ended.
+    CallOutcome {
+        /// With the answer that was wanted.
+        Ok = "ok",
+        /// With an answer that says no, or none that can be read.
+        Refused = "refused",
+        /// Without an answer.
+        Unreachable = "unreachable",
+        /// After its time.
+        Timeout = "timeout",
+    }
+);
+label!(
+    /// How a session ended.
+    SessionEnd {
+        /// The member signed out.
+        Logout = "logout",
+        /// Nobody used it for the idle time, or its absolute time was over.
+        Expired = "expired",
+        /// There was no room left for it.
+        Evicted = "evicted",
+        /// The same browser signed in again.
+        Replaced = "replaced",
+        /// An operator or the provider ended it.
+        Revoked = "revoked",
+    }
+);
+label!(
+    /// How a TLS handshake ended.
+    Handshake {
+        /// With a connection.
+        Ok = "ok",
+        /// With an alert or a cut.
+        Failed = "failed",
+        /// After its time.
+        Timeout = "timeout",
+    }
+);
+label!(
+    /// Why a portal did not answer a request.
+    UpstreamFailure {
+        /// No connection could be made.
+        Unreachable = "unreachable",
+        /// The answer did not begin in time.
+        Timeout = "timeout",
+        /// The connection or its bytes were not what HTTP asks for.
+        Broken = "broken",
+    }
+);
+
+/// Something that is counted.
+#[derive(Debug, Default)]
+pub struct Count(AtomicU64);
+
+impl Count {
+    /// One more.
+    pub fn add(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    fn value(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Something that goes up and down.
+#[derive(Debug, Default)]
+pub struct Level(AtomicI64);
+
+impl Level {
+    /// One more.
+    pub fn up(&self) {
+        self.0.fetch_add(1, Relaxed);
+    }
+
+    /// One less.
+    pub fn down(&self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+
+    /// This many now.
+    pub fn set(&self, value: i64) {
+        self.0.store(value, Relaxed);
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "nobody has 2^53 of anything here"
+    )]
+    fn value(&self) -> f64 {
+        self.0.load(Relaxed) as f64
+    }
+}
+
+/// The hundreds of a status; anything else is `other`.
+const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
+
+/// What every request writes. Aligned so that no two threads write to one cache line, with the
+/// line that the processor fetches beside it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Shard {
+    forwarded: Count,
+    classes: [Count; STATUS_CLASSES.len()],
+    duration: Histogram<14>,
+    overhead: Histogram<12>,
+}
+
+impl Shard {
+    fn answered(&self, status: u16, duration: Duration) {
+        let class = match status {
+            100..=599 => usize::from(status / 100 - 1),
+            _ => STATUS_CLASSES.len() - 1,
+        };
+        if let Some(count) = self.classes.get(class) {
+            count.add();
+        }
+        self.duration.observe(&DURATION_BOUNDS, duration);
+    }
+
+    fn sum(shards: &[Self]) -> Self {
+        let sum = Self::default();
+        for shard in shards {
+            sum.forwarded.0.fetch_add(shard.forwarded.value(), Relaxed);
+            for (sum, count) in sum.classes.iter().zip(&shard.classes) {
+                sum.0.fetch_add(count.value(), Relaxed);
+            }
+            sum.duration.add(&shard.duration);
+            sum.overhead.add(&shard.overhead);
+        }
+        sum
+    }
+}
+
+thread_local! {
+    static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
+}
+
+/// Threads take turns as they first come, so that the few that serve visitors get one each.
+fn shard_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    SHARD.get().unwrap_or_else(|| {
+        let shard = NEXT.fetch_add(1, Relaxed) % SHARDS;
+        SHARD.set(Some(shard));
+        shard
+    })
+}
+
+const US: u64 = 1_000;
+const MS: u64 = 1_000_000;
+
+/// Upper bounds in nanoseconds.
+const DURATION_BOUNDS: [u64; 13] = [
+    MS / 2,
+    MS,
+    5 * MS / 2,
+    5 * MS,
+    10 * MS,
+    25 * MS,
+    50 * MS,
+    100 * MS,
+    250 * MS,
+    500 * MS,
+    1_000 * MS,
+    5_000 * MS,
+    30_000 * MS,
+];
+const OVERHEAD_BOUNDS: [u64; 11] = [
+    10 * US,
+    20 * US,
+    35 * US,
+    50 * US,
+    100 * US,
+    250 * US,
+    500 * US,
+    MS,
+    5 * MS,
+    25 * MS,
+    100 * MS,
+];
+const CALL_BOUNDS: [u64; 7] = [
+    25 * MS,
+    50 * MS,
+    100 * MS,
+    250 * MS,
+    500 * MS,
+    1_000 * MS,
+    5_000 * MS,
+];
+
+/// A histogram of `N` buckets, the last of them without an upper bound.
+#[derive(Debug)]
+struct Histogram<const N: usize> {
+    buckets: [Count; N],
+    nanos: AtomicU64,
+}
+
+impl<const N: usize> Default for Histogram<N> {
+    fn default() -> Self {
+        Self {
+            buckets: std::array::from_fn(|_| Count::default()),
+            nanos: AtomicU64::new(0),
+        }
+    }
+}
+
+impl<const N: usize> Histogram<N> {
+    fn observe<const BOUNDS: usize>(&self, bounds: &[u64; BOUNDS], value: Duration) {
+        const { assert!(N == BOUNDS + 1) };
+        let nanos = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = bounds.iter().take_while(|bound| nanos > **bound).count();
+        if let Some(count) = self.buckets.get(bucket) {
+            count.add();
+        }
+        self.nanos.fetch_add(nanos, Relaxed);
+    }
+
+    fn add(&self, other: &Self) {
+        for (sum, count) in self.buckets.iter().zip(&other.buckets) {
+            sum.0.fetch_add(count.value(), Relaxed);
+        }
+        self.nanos.fetch_add(other.nanos.load(Relaxed), Relaxed);
+    }
+
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a sum of seconds is read as a rate"
+    )]
+    fn metric(&self, bounds: &[u64], labels: Vec<LabelPair>) -> Metric {
+        let mut total = 0;
+        let mut buckets = Vec::with_capacity(N);
+        let upper_bounds = bounds.iter().map(|nanos| *nanos as f64 / 1e9);
+        for (count, upper_bound) in self.buckets.iter().zip(upper_bounds.chain([f64::INFINITY])) {
+            total += count.value();
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(upper_bound);
+            bucket.set_cumulative_count(total);
+            buckets.push(bucket);
+        }
+        // The encoder writes `+Inf` itself, from the count.
+        buckets.pop();
+        let mut histogram = HistogramProto::default();
+        histogram.set_bucket(buckets);
+        histogram.set_sample_count(total);
+        histogram.set_sample_sum(self.nanos.load(Relaxed) as f64 / 1e9);
+        let mut metric = Metric::from_label(labels);
+        metric.set_histogram(histogram);
+        metric
+    }
+}
+
+fn counts(length: usize) -> Vec<Count> {
+    std::iter::repeat_with(Count::default)
+        .take(length)
+        .collect()
+}
+
+/// The labels of [`PortalMetrics::decisions`], in its order.
+fn reason_labels() -> impl Iterator<Item = &'static str> {
+    REASONS.iter().copied().chain(["none", "other"])
+}
+
+fn reason_index(code: Option<&str>) -> usize {
+    match code {
+        None => REASONS.len(),
+        Some(code) => REASONS
+            .iter()
+            .position(|known| *known == code)
+            .unwrap_or(REASONS.len() + 1),
+    }
+}
+
+/// A family of metrics that is being written.
+struct Family(MetricFamily);
+
+impl Family {
+    fn new(name: &str, help: &str, kind: MetricType) -> Self {
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        Self(family)
+    }
+
+    fn push(&mut self, metric: Metric) {
+        self.0.mut_metric().push(metric);
+    }
+
+    fn done(self) -> MetricFamily {
+        self.0
+    }
+}
+
+fn counters(name: &str, help: &str) -> Family {
+    Family::new(name, help, MetricType::COUNTER)
+}
+
+fn gauges(name: &str, help: &str) -> Family {
+    Family::new(name, help, MetricType::GAUGE)
+}
+
+fn histograms(name: &str, help: &str) -> Family {
+    Family::new(name, help, MetricType::HISTOGRAM)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+fn counter(labels: Vec<LabelPair>, value: u64) -> Metric {
+    let mut counter = Counter::default();
+    counter.set_value(value as f64);
+    let mut metric = Metric::from_label(labels);
+    metric.set_counter(counter);
+    metric
+}
+
+fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
+    let mut gauge = Gauge::default();
+    gauge.set_value(value);
+    let mut metric = Metric::from_label(labels);
+    metric.set_gauge(gauge);
+    metric
+}
+
+fn labels(parts: &[&[(&str, &str)]]) -> Vec<LabelPair> {
+    let pair = |(name, value): &(&str, &str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    parts
+        .iter()
+        .flat_map(|part| part.iter())
+        .map(pair)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    fn metrics() -> Metrics {
+        Metrics::new(
+            &["members.example"],
+            &["corporate"],
+            &["id-token-expired"],
+            DroppedLines::default(),
+        )
+    }
+
+    fn line(metrics: &Metrics, series: &str) -> Option<String> {
+        let text = metrics.render(NOON);
+        text.lines().find_map(|line| {
+            let (name, value) = line.rsplit_once(' ')?;
+            (name == series).then(|| value.to_owned())
+        })
+    }
+
+    #[test]
+    fn a_forwarded_request_shows_in_every_series_about_it() {
+        let metrics = metrics();
+        let portal = metrics.portal(0);
+        portal.forwarded(200, Duration::from_millis(7), Duration::from_micros(30));
+        for series in [
+            "anteport_requests_total{portal=\"members.example\",status_class=\"2xx\"}",
+            "anteport_decisions_total{portal=\"members.example\",decision=\"forward\",reason=\"none\"}",
+            "anteport_upstream_requests_total{portal=\"members.example\",outcome=\"ok\"}",
+            "anteport_request_duration_seconds_bucket{portal=\"members.example\",le=\"0.01\"}",
+            "anteport_request_duration_seconds_count{portal=\"members.example\"}",
+            "anteport_request_overhead_seconds_bucket{portal=\"members.example\",le=\"0.000035\"}",
+        ] {
+            assert_eq!(line(&metrics, series).as_deref(), Some("1"), "{series}");
+        }
+        let below =
+            "anteport_request_duration_seconds_bucket{portal=\"members.example\",le=\"0.005\"}";
+        assert_eq!(line(&metrics, below).as_deref(), Some("0"));
+        let sum = "anteport_request_duration_seconds_sum{portal=\"members.example\"}";
+        assert_eq!(line(&metrics, sum).as_deref(), Some("0.007"));
+    }
+
+    #[test]
+    fn a_code_that_is_not_listed_is_counted_as_other() {
+        let metrics = metrics();
+        let portal = metrics.portal(0);
+        portal.answered(Verdict::Refuse, Some("no-route"), 403, Duration::ZERO);
+        portal.answered(Verdict::Refuse, Some("made-up"), 403, Duration::ZERO);
+        metrics.login_failed(0, "id-token-expired");
+        metrics.login_failed(0, "made-up");
+        for series in [
+            "anteport_decisions_total{portal=\"members.example\",decision=\"refuse\",reason=\"no-route\"}",
+            "anteport_decisions_total{portal=\"members.example\",decision=\"refuse\",reason=\"other\"}",
+            "anteport_logins_total{provider=\"corporate\",result=\"id-token-expired\"}",
+            "anteport_logins_total{provider=\"corporate\",result=\"other\"}",
+        ] {
+            assert_eq!(line(&metrics, series).as_deref(), Some("1"), "{series}");
+        }
+        assert!(!metrics.render(NOON).contains("made-up"));
+    }
+
+    #[test]
+    fn requests_of_many_threads_are_added_up() {
+        let metrics = metrics();
+        std::thread::scope(|scope| {
+            for _ in 0..2 * SHARDS {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        metrics
+                            .portal(0)
+                            .forwarded(304, Duration::ZERO, Duration::ZERO);
+                    }
+                });
+            }
+        });
+        let series = "anteport_requests_total{portal=\"members.example\",status_class=\"3xx\"}";
+        assert_eq!(line(&metrics, series), Some((200 * SHARDS).to_string()));
+    }
+
+    #[test]
+    fn keys_have_an_age_once_they_were_fetched() {
+        let metrics = metrics();
+        let series = "anteport_provider_keys_age_seconds{provider=\"corporate\"}";
+        assert_eq!(line(&metrics, series), None);
+        metrics.provider_keys_fetched(0, NOON.before(Duration::from_secs(90)));
+        assert_eq!(line(&metrics, series).as_deref(), Some("90"));
+    }
+
+    #[test]
+    fn every_code_of_the_gate_is_listed() {
+        use crate::gate::{PathError, Refusal};
+        let paths = [
+            PathError::NotAbsolute,
+            PathError::Character,
+            PathError::Escape,
+            PathError::EncodedSeparator,
+            PathError::Utf8,
+            PathError::Segment,
+            PathError::Parameter,
+            PathError::TooLong,
+        ];
+        let refusals = [
+            Refusal::Host,
+            Refusal::UnknownHost,
+            Refusal::Method,
+            Refusal::RepeatedHeader,
+            Refusal::NoRoute,
+            Refusal::PasswordRoute,
+            Refusal::SignInRequired,
+        ];
+        for refusal in paths.map(Refusal::Path).into_iter().chain(refusals) {
+            assert!(REASONS.contains(&refusal.code()), "{}", refusal.code());
+        }
+    }
+}
