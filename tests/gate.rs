@@ -703,7 +703,9 @@ fn the_gate_does_no_io() {
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/gate")).unwrap() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
-        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
         let text = code.collect::<Vec<_>>().join("\n");
         for forbidden in [
             "std::net",

@@ -28,7 +28,6 @@ fn metrics() -> Metrics {
     Metrics::new(
         &["members.example", "other.example"],
         &["corporate"],
-        &[],
         DroppedLines::default(),
     )
 }
@@ -473,7 +472,7 @@ fn log_02_a_blocked_sink_costs_lines_and_nobody_waits() {
     assert!(begun.elapsed() < Duration::from_secs(5));
     let dropped = log.dropped_lines();
     assert_eq!(dropped.total(), LINES - WAITING as u64);
-    let metrics = Metrics::new(&[], &[], &[], dropped);
+    let metrics = Metrics::new(&[], &[], dropped);
     let line = format!("anteport_log_lines_dropped_total {}\n", LINES - 16);
     assert!(metrics.render(NOON).contains(&line));
     let ended = Instant::now();

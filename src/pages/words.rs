@@ -19,13 +19,8 @@ pub fn explain(code: &str) -> Words {
             "This portal now signs you in with your corporate account. The old password form is \
              closed; sign in with the button instead.",
         ),
-        "no-route" => (
+        "no-route" | "endpoint-unknown" => (
             "This page is not available",
-            "Nothing is offered at this address. Check it for a typing error, or start from the \
-             portal’s first page.",
-        ),
-        "not-found" => (
-            "There is no such page",
             "Nothing is offered at this address. Check it for a typing error, or start from the \
              portal’s first page.",
         ),
@@ -38,7 +33,7 @@ pub fn explain(code: &str) -> Words {
             "This address leads nowhere",
             "No portal is known under this name. Check the address, or ask whoever gave it to you.",
         ),
-        "method-unknown" | "method-not-allowed" => (
+        "method-unknown" | "endpoint-method" => (
             "This cannot be done here",
             "Your browser asked in a way that this address does not support. Go back and try \
              again from the page before.",
@@ -53,12 +48,12 @@ pub fn explain(code: &str) -> Words {
             "Your browser, or something between it and us, sent a request that could mean two \
              different things. Try again; if it stays, tell whoever runs the portal.",
         ),
-        "upstream-unreachable" | "upstream-broken" => (
+        "upstream-unreachable" | "upstream-connect-timeout" | "upstream-broken" => (
             "The portal does not answer",
             "You are signed in, but the portal behind this page is not reachable just now. Wait a \
              moment and reload the page.",
         ),
-        "upstream-timeout" => (
+        "upstream-response-timeout" => (
             "The portal takes too long",
             "The portal did not answer in time. What you sent may still have arrived: check \
              before you send it again.",
@@ -71,6 +66,25 @@ pub fn explain(code: &str) -> Words {
         "login-expired" => (
             "The sign-in took too long",
             "It was left open for more than ten minutes, so it has to be started again.",
+        ),
+        "client-secret-refused" => (
+            "Sign-in is not available right now",
+            "The portal’s own access to the sign-in service is not accepted. Whoever runs the \
+             portal has to renew it; members who are signed in can go on.",
+        ),
+        "token-guest" => (
+            "This account is a guest here",
+            "The portal takes only accounts of its own organisation. Sign in with another \
+             account, or ask whoever runs the portal.",
+        ),
+        "token-expired" | "token-not-yet-valid" | "token-too-old" => (
+            "The sign-in did not succeed",
+            "The clocks of the portal and of the sign-in service do not agree. Try once more; if \
+             it stays like this, send the details below to whoever runs the portal.",
+        ),
+        code if code.starts_with("identity-") => (
+            "You cannot be let in as you are",
+            "The portal could not be told who you are. Send the details below to whoever runs it.",
         ),
         "login-replayed" | "login-not-pending" | "login-state-mismatch" | "login-state-missing" => {
             (
@@ -94,7 +108,7 @@ pub fn explain(code: &str) -> Words {
             "The sign-in service could not be reached. Members who are signed in can go on; try \
              again in a few minutes.",
         ),
-        code if code.starts_with("login-") || code.starts_with("id-token-") => (
+        code if code.starts_with("login-") || code.starts_with("token-") => (
             "The sign-in did not succeed",
             "Try it once more. If it stays like this, send the details below to whoever runs the \
              portal.",

@@ -68,7 +68,7 @@ impl Service {
         let portals: Vec<&str> =
             config.portals.iter().map(|portal| &*portal.policy.host).collect();
         let providers: Vec<&str> = config.providers.iter().map(|provider| &*provider.name).collect();
-        let metrics = Arc::new(Metrics::new(&portals, &providers, LOGIN_FAILURES, dropped_lines));
+        let metrics = Arc::new(Metrics::new(&portals, &providers, dropped_lines));
         let state = AdminState::new(Arc::clone(&metrics), clock.clone());
         let proxy = Arc::new(Proxy::new(config, clock, metrics)?);
         let told = Arc::clone(&proxy);
@@ -126,6 +126,3 @@ impl Service {
         audit::write(Event::Stopped, &Audit::default());
     }
 }
-
-/// Codes of failed logins that have a series of their own, beside those of `gate::login`.
-const LOGIN_FAILURES: &[&str] = &[];

@@ -32,7 +32,6 @@ pub struct Metrics {
     /// For what never reached a portal.
     unrouted: PortalMetrics,
     providers: Vec<ProviderMetrics>,
-    login_failures: Vec<&'static str>,
     dropped_lines: DroppedLines,
     /// Sessions that there are now.
     pub sessions: Level,
@@ -48,15 +47,13 @@ pub struct Metrics {
 
 impl Metrics {
     /// Metrics for these portals and providers; the functions below take their indexes in these
-    /// lists. `login_failures` are codes of failed logins beside [`LOGIN_FAILURES`].
+    /// lists.
     #[must_use]
     pub fn new(
         portals: &[&str],
         providers: &[&str],
-        login_failures: &[&'static str],
         dropped_lines: DroppedLines,
     ) -> Self {
-        let login_failures = [LOGIN_FAILURES, login_failures].concat();
         Self {
             portals: portals
                 .iter()
@@ -65,9 +62,8 @@ impl Metrics {
             unrouted: PortalMetrics::new("none"),
             providers: providers
                 .iter()
-                .map(|name| ProviderMetrics::new(name, login_failures.len()))
+                .map(|name| ProviderMetrics::new(name))
                 .collect(),
-            login_failures,
             dropped_lines,
             sessions: Level::default(),
             sessions_created: Count::default(),
@@ -106,11 +102,11 @@ impl Metrics {
 
     /// A login failed, for this reason.
     pub fn login_failed(&self, provider: usize, code: &str) {
-        let known = self.login_failures.iter().position(|known| *known == code);
+        let known = LOGIN_FAILURES.iter().position(|known| *known == code);
         if let Some(provider) = self.providers.get(provider)
             && let Some(count) = provider
                 .failed
-                .get(known.unwrap_or(self.login_failures.len()))
+                .get(known.unwrap_or(LOGIN_FAILURES.len()))
         {
             count.add();
         }
@@ -202,8 +198,11 @@ impl Metrics {
                 };
                 for (reason, count) in reason_labels().zip(by_reason) {
                     let count = count.value() + if reason == "none" { passed } else { 0 };
-                    // A refusal has a reason, and only a refusal always has one.
-                    let is_expected = (reason == "none") != (*verdict == Verdict::Refuse);
+                    // What the gate can refuse for is there from the start, to be alerted on.
+                    let is_expected = match verdict {
+                        Verdict::Refuse => REASONS.contains(&reason),
+                        Verdict::Forward | Verdict::Login | Verdict::Own => reason == "none",
+                    };
                     if count > 0 || is_expected {
                         let labels =
                             of_portal(&[("decision", verdict.as_str()), ("reason", reason)]);
@@ -266,7 +265,7 @@ impl Metrics {
                 ("started", &provider.started),
                 ("success", &provider.succeeded),
             ];
-            let failures = self.login_failures.iter().copied().chain(["other"]);
+            let failures = LOGIN_FAILURES.iter().copied().chain(["other"]);
             for (result, count) in results.into_iter().chain(failures.zip(&provider.failed)) {
                 logins.push(counter(of_provider(&[("result", result)]), count.value()));
             }
@@ -366,7 +365,7 @@ impl PortalMetrics {
         Self {
             name: name.to_owned(),
             shards: Default::default(),
-            decisions: std::array::from_fn(|_| counts(REASONS.len() + 2)),
+            decisions: std::array::from_fn(|_| counts(reasons().count() + 2)),
             upstream_failures: Default::default(),
             upstream_busy: Level::default(),
             upstream_idle: Level::default(),
@@ -417,12 +416,12 @@ struct ProviderMetrics {
 const NEVER: i64 = i64::MIN;
 
 impl ProviderMetrics {
-    fn new(name: &str, login_failures: usize) -> Self {
+    fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
             started: Count::default(),
             succeeded: Count::default(),
-            failed: counts(login_failures + 1),
+            failed: counts(LOGIN_FAILURES.len() + 1),
             calls: Default::default(),
             keys_fetched: AtomicI64::new(NEVER),
         }
@@ -718,16 +717,19 @@ fn counts(length: usize) -> Vec<Count> {
 
 /// The labels of [`PortalMetrics::decisions`], in its order.
 fn reason_labels() -> impl Iterator<Item = &'static str> {
-    REASONS.iter().copied().chain(["none", "other"])
+    reasons().chain(["none", "other"])
+}
+
+fn reasons() -> impl Iterator<Item = &'static str> {
+    REASONS.iter().chain(LOGIN_FAILURES).copied()
 }
 
 fn reason_index(code: Option<&str>) -> usize {
     match code {
-        None => REASONS.len(),
-        Some(code) => REASONS
-            .iter()
-            .position(|known| *known == code)
-            .unwrap_or(REASONS.len() + 1),
+        None => reasons().count(),
+        Some(code) => reasons()
+            .position(|known| known == code)
+            .unwrap_or_else(|| reasons().count() + 1),
     }
 }
 
@@ -805,7 +807,6 @@ mod tests {
         Metrics::new(
             &["members.example"],
             &["corporate"],
-            &["id-token-expired"],
             DroppedLines::default(),
         )
     }
@@ -846,12 +847,12 @@ mod tests {
         let portal = metrics.portal(0);
         portal.answered(Verdict::Refuse, Some("no-route"), 403, Duration::ZERO);
         portal.answered(Verdict::Refuse, Some("made-up"), 403, Duration::ZERO);
-        metrics.login_failed(0, "id-token-expired");
+        metrics.login_failed(0, "token-expired");
         metrics.login_failed(0, "made-up");
         for series in [
             "anteport_decisions_total{portal=\"members.example\",decision=\"refuse\",reason=\"no-route\"}",
             "anteport_decisions_total{portal=\"members.example\",decision=\"refuse\",reason=\"other\"}",
-            "anteport_logins_total{provider=\"corporate\",result=\"id-token-expired\"}",
+            "anteport_logins_total{provider=\"corporate\",result=\"token-expired\"}",
             "anteport_logins_total{provider=\"corporate\",result=\"other\"}",
         ] {
             assert_eq!(line(&metrics, series).as_deref(), Some("1"), "{series}");

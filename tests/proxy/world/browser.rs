@@ -1,0 +1,206 @@
+//! A browser as far as a proxy can tell: cookies by host, page headers, redirects, forms.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use url::Url;
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    pub url: Url,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let found = self.headers.iter().filter(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str()).collect()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}", self.text()))
+    }
+
+    pub fn location(&self) -> Url {
+        let location = self.header("location").unwrap_or_else(|| panic!("{self:?}"));
+        self.url.join(location).unwrap()
+    }
+}
+
+/// One visitor's browser. Clones share nothing.
+#[derive(Clone)]
+pub struct Browser {
+    origin: Url,
+    /// By host and port, then name.
+    pub cookies: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What a browser sends when somebody opens a page.
+pub const PAGE: &[(&str, &str)] = &[
+    ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "document"),
+    ("sec-fetch-site", "none"),
+    ("user-agent", "Tests/1.0"),
+];
+
+impl Browser {
+    pub fn new(origin: String) -> Self {
+        Self { origin: Url::parse(&origin).unwrap(), cookies: BTreeMap::new() }
+    }
+
+    /// The cookies that our proxy's host has set.
+    pub fn own_cookies(&mut self) -> &mut BTreeMap<String, String> {
+        let host = host(&self.origin);
+        self.cookies.entry(host).or_default()
+    }
+
+    /// Opens a page, without following where it leads.
+    pub async fn open(&mut self, target: &str) -> Answer {
+        let url = self.origin.join(target).unwrap();
+        self.open_url(&url).await
+    }
+
+    pub async fn open_url(&mut self, url: &Url) -> Answer {
+        let answer = self.ask(url, "GET", PAGE, b"").await;
+        self.keep(&answer);
+        answer
+    }
+
+    /// Opens a page and follows redirects to its end.
+    pub async fn follow(&mut self, target: &str) -> Answer {
+        let answer = self.open(target).await;
+        self.follow_from(answer).await
+    }
+
+    pub async fn follow_from(&mut self, mut answer: Answer) -> Answer {
+        for _ in 0..10 {
+            if !(300..400).contains(&answer.status) {
+                return answer;
+            }
+            answer = self.open_url(&answer.location()).await;
+        }
+        panic!("a redirect loop ends at {}", answer.url)
+    }
+
+    /// Fills in the emulated Microsoft's form and goes as far as the provider's redirect back.
+    pub async fn sign_in_to_callback(&mut self, target: &str, username: &str) -> Url {
+        let form = self.follow(target).await;
+        assert!(form.text().contains("name=\"password\""), "{} {}", form.url, form.text());
+        let back = self.submit(&form, username, "demo").await;
+        back.location()
+    }
+
+    /// Signs in and follows to the page that was asked for.
+    pub async fn sign_in(&mut self, target: &str, username: &str) -> Answer {
+        let callback = self.sign_in_to_callback(target, username).await;
+        let answer = self.open_url(&callback).await;
+        self.follow_from(answer).await
+    }
+
+    /// Sends the form of a page, with its hidden fields.
+    pub async fn submit(&mut self, page: &Answer, username: &str, password: &str) -> Answer {
+        let html = page.text();
+        let form = html.split("<form").nth(1).unwrap();
+        let action = attribute(form.split('>').next().unwrap(), "action").unwrap_or_default();
+        let url = page.url.join(&action).unwrap();
+        let mut fields = url::form_urlencoded::Serializer::new(String::new());
+        for input in form.split("<input").skip(1) {
+            let input = input.split('>').next().unwrap();
+            if attribute(input, "type").as_deref() == Some("hidden") {
+                let value = attribute(input, "value").unwrap_or_default();
+                fields.append_pair(&attribute(input, "name").unwrap(), &value);
+            }
+        }
+        fields.append_pair("username", username).append_pair("password", password);
+        let body = fields.finish();
+        let mut headers = PAGE.to_vec();
+        headers.push(("content-type", "application/x-www-form-urlencoded"));
+        let answer = self.ask(&url, "POST", &headers, body.as_bytes()).await;
+        self.keep(&answer);
+        answer
+    }
+
+    /// Sends any request to the proxy, with this browser's cookies and exactly these headers.
+    pub async fn send(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let url = self.origin.join(target).unwrap();
+        self.ask(&url, method, headers, body).await
+    }
+
+    async fn ask(&self, url: &Url, method: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(&url[url::Position::BeforePath..url::Position::AfterQuery])
+            .header("host", host(url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(jar) = self.cookies.get(&host(url)).filter(|jar| !jar.is_empty()) {
+            let pairs: Vec<String> =
+                jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            request = request.header("cookie", pairs.join("; "));
+        }
+        let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
+        let stream = TcpStream::connect(host(url)).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        let headers = head.headers.iter().map(|(name, value)| {
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        });
+        Answer {
+            status: head.status.as_u16(),
+            headers: headers.collect(),
+            body: body.collect().await.unwrap().to_bytes().to_vec(),
+            url: url.clone(),
+        }
+    }
+
+    fn keep(&mut self, answer: &Answer) {
+        let jar = self.cookies.entry(host(&answer.url)).or_default();
+        for cookie in answer.all("set-cookie") {
+            let mut parts = cookie.split(';').map(str::trim);
+            let (name, value) = parts.next().unwrap().split_once('=').unwrap();
+            if parts.any(|part| part == "Max-Age=0") {
+                jar.remove(name);
+            } else {
+                jar.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+}
+
+fn host(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap(), url.port_or_known_default().unwrap())
+}
+
+/// An attribute of a tag, with the few entities that our templates write.
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let (_, after) = tag.split_once(&format!("{name}=\""))?;
+    let value = after.split('"').next()?;
+    let entities =
+        [("&#38;", "&"), ("&amp;", "&"), ("&#61;", "="), ("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">")];
+    Some(entities.iter().fold(value.to_owned(), |text, (entity, plain)| text.replace(entity, plain)))
+}

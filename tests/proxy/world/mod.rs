@@ -1,0 +1,207 @@
+//! A whole world in one process: the emulated Microsoft, a portal that records what it receives,
+//! the proxy between, and browsers with cookies. Nothing is faked between the sockets.
+
+pub mod browser;
+pub mod portal;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anteport::clock::Clock;
+use anteport::config;
+use anteport::demo::Ports;
+use anteport::demo::microsoft::{self, Microsoft, Options};
+use anteport::demo::story::Story;
+use anteport::gate::{Secret, Timestamp};
+use anteport::server::Service;
+use anteport::telemetry::log::DroppedLines;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use browser::{Answer, Browser};
+use portal::Portal;
+
+/// A moment that is a member's ordinary morning.
+pub const MORNING: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+pub struct World {
+    pub clock: Clock,
+    pub microsoft: Arc<Microsoft>,
+    pub portal: Portal,
+    pub proxy: SocketAddr,
+    pub admin: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    service: Option<JoinHandle<()>>,
+    emulator: Option<JoinHandle<()>>,
+    authority: SocketAddr,
+}
+
+/// What a world can be started with.
+pub struct Plan {
+    /// Lines in place of `mode`, `routes` and so on of the one portal, indented by four.
+    pub portal: &'static str,
+    pub sessions: &'static str,
+    pub listen_tls: Option<String>,
+    pub microsoft_is_up: bool,
+}
+
+pub const AZURE_ONLY: &str = r#"
+    mode: azure_only
+    local_login:
+      login_pages: [/login]
+      password_routes:
+        - { path: /login, methods: [POST] }
+    routes:
+      - { path: "/assets/**", access: public }
+      - { path: "/public/**", access: public }
+      - { path: "/**", access: signed_in }
+    identity:
+      headers: { X-Auth-User: oid, X-Auth-Email: email, X-Auth-Name: name, X-Auth-Roles: roles }
+"#;
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { portal: AZURE_ONLY, sessions: "{}", listen_tls: None, microsoft_is_up: true }
+    }
+}
+
+impl World {
+    pub async fn start() -> Self {
+        Self::start_with(Plan::default()).await
+    }
+
+    pub async fn start_with(plan: Plan) -> Self {
+        let clock = Clock::at(MORNING);
+        let portal = Portal::start().await;
+        let (proxy, admin, authority) = (free_port(), free_port(), free_port());
+        let ports = Ports {
+            proxy: proxy.port(),
+            microsoft: authority.port(),
+            portal: portal.address.port(),
+            admin: admin.port(),
+        };
+        let secret = Secret::new("the secret of the tests".to_owned());
+        let scheme = if plan.listen_tls.is_some() { "https" } else { "http" };
+        let mut options = Options::demo(&ports, secret.clone(), Story::new(clock.clone()));
+        if plan.listen_tls.is_some() {
+            let secure = |uri: &String| uri.replacen("http://", "https://", 1);
+            options.redirect_uris = options.redirect_uris.iter().map(secure).collect();
+        }
+        let microsoft = Microsoft::new(format!("http://{authority}"), clock.clone(), options);
+        let tls = plan.listen_tls.map(|tls| format!(", tls: {tls}")).unwrap_or_default();
+        let text = format!(
+            r#"
+listen: {{ address: "{proxy}"{tls} }}
+admin: {{ address: "{admin}" }}
+providers:
+  corporate:
+    kind: entra_id
+    authority: "http://{authority}"
+    tenant: {tenant}
+    client_id: {client}
+    credentials: [ {{ secret: {{ value: "{secret}" }} }} ]
+sessions: {sessions}
+portals:
+  - public_url: "{scheme}://{proxy}"
+    upstream: {{ url: "http://{upstream}", response_timeout: 1s }}
+{portal_lines}
+"#,
+            tenant = anteport::demo::TENANT_ID,
+            client = anteport::demo::CLIENT_ID,
+            secret = secret.expose(),
+            sessions = plan.sessions,
+            upstream = portal.address,
+            portal_lines = plan.portal,
+        );
+        let loaded = config::parse("tests.yaml", &text, &|_| None, MORNING)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let service = Service::start(loaded.config, clock.clone(), DroppedLines::default())
+            .unwrap_or_else(|error| panic!("{error:?}"));
+        let (stop, stopped) = oneshot::channel();
+        let service = tokio::spawn(service.attend(async move {
+            let _ = stopped.await;
+        }));
+        let mut world = Self {
+            clock,
+            microsoft,
+            portal,
+            proxy,
+            admin,
+            stop: Some(stop),
+            service: Some(service),
+            emulator: None,
+            authority,
+        };
+        if plan.microsoft_is_up {
+            world.microsoft_comes_up().await;
+        }
+        world
+    }
+
+    /// The emulated Microsoft begins to listen.
+    pub async fn microsoft_comes_up(&mut self) {
+        let listener = tokio::net::TcpListener::bind(self.authority).await.unwrap();
+        let microsoft = Arc::clone(&self.microsoft);
+        self.emulator = Some(tokio::spawn(async move {
+            microsoft::serve(listener, microsoft, std::future::pending()).await.unwrap();
+        }));
+    }
+
+    /// The emulated Microsoft is gone: nobody listens there.
+    pub async fn microsoft_goes_down(&mut self) {
+        if let Some(emulator) = self.emulator.take() {
+            emulator.abort();
+            let _ = emulator.await;
+        }
+    }
+
+    pub fn browser(&self) -> Browser {
+        Browser::new(format!("http://{}", self.proxy))
+    }
+
+    /// A browser whose person has signed in as the treasurer.
+    pub async fn treasurer(&self) -> Browser {
+        let mut browser = self.browser();
+        let landed = browser.sign_in("/", "treasurer@harborclub.example").await;
+        assert_eq!(landed.status, 200, "{}", landed.text());
+        browser
+    }
+
+    /// What the metrics say now.
+    pub async fn metrics(&self) -> String {
+        let admin = Browser::new(format!("http://{}", self.admin));
+        admin.send("GET", "/metrics", &[], b"").await.text()
+    }
+
+    /// The value of one series.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let text = self.metrics().await;
+        let line = text.lines().find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+        line.and_then(|line| line.rsplit(' ').next()).map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// Asks for a stop, and waits until everything has ended.
+    pub async fn stop(mut self) {
+        let _ = self.stop.take().unwrap().send(());
+        let service = self.service.take().unwrap();
+        tokio::time::timeout(Duration::from_secs(20), service).await.unwrap().unwrap();
+    }
+}
+
+/// A port that nobody had a moment ago.
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+/// A refusal must be a page with its code and the request's id, not kept, and free of scripts.
+pub fn assert_refusal(answer: &Answer, status: u16, code: &str) {
+    let text = answer.text();
+    assert_eq!(answer.status, status, "{text}");
+    assert!(text.contains(code), "no `{code}` in {text}");
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    let id = answer.header("x-request-id").unwrap();
+    assert!(text.contains(id), "no request id in {text}");
+    assert!(!text.contains("<script"));
+}
