@@ -42,7 +42,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
 /// provider's at a federated sign-out: Chromium applies `form-action` to each of them. One that
 /// could end the directive is left out.
 #[must_use]
-pub fn csp(form_targets: &[&str]) -> String {
+pub fn csp(form_targets: &[String]) -> String {
     let mut policy = POLICY.clone();
     let is_source = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b';' | b',' | b'\'');
     for target in form_targets {
@@ -126,8 +126,6 @@ pub struct ConfirmSignOut<'a> {
     pub portal: &'a str,
     /// Where the form is posted to.
     pub action: &'a str,
-    /// Where the sign-out returns to: `post_logout_redirect_uri` of the form.
-    pub return_to: Option<&'a str>,
     /// Not signing out.
     pub stay: Link<'a>,
     /// The request, for the operator's log.
@@ -240,7 +238,6 @@ mod tests {
                 confirm_sign_out(&ConfirmSignOut {
                     portal: text,
                     action: text,
-                    return_to: Some(text),
                     stay: link,
                     request_id: text,
                 }),

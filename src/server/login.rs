@@ -81,9 +81,7 @@ impl Visit<'_> {
 
     /// The address that begins a login with a provider and leads back to a place.
     pub(super) fn login_link(&self, provider: &str, return_to: &ReturnTo) -> String {
-        let query: String = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("post_login_redirect_uri", return_to.as_str())
-            .finish();
+        let query = super::own::query("post_login_redirect_uri", return_to.as_str());
         format!("{}/login/{provider}?{query}", self.policy.own)
     }
 

@@ -67,10 +67,10 @@ impl Visit<'_> {
             respond::add_cookie(&mut response, cookie::no_session());
             return response;
         };
-        let at_provider = self.sign_out_at_provider(&member);
         if !is_meant {
-            return self.confirm_sign_out(at_provider.as_deref());
+            return self.confirm_sign_out();
         }
+        let at_provider = self.sign_out_at_provider(&member);
         self.end_session(SessionEnd::Logout);
         audit::write(Event::LoggedOut, &Audit {
             provider: Some(member.session().provider()),
@@ -94,61 +94,69 @@ impl Visit<'_> {
         response
     }
 
-    /// Where the provider's own session ends, and leads back from (azure.md, section 7.1). A place
-    /// to go to afterwards travels sealed in `state`.
+    /// Where the provider's own session ends, and leads back from (azure.md, section 7.1). What
+    /// happens then travels sealed in `state`: the place to go to, or nothing for the page.
     fn sign_out_at_provider(&self, member: &SignedIn) -> Option<String> {
         if !self.portal.signs_out_at_provider {
             return None;
         }
         let session = member.session();
-        let party =
-            self.proxy.relying_parties.iter().find(|party| **party.name() == *session.provider())?;
+        let name = session.provider();
+        let party = self.proxy.relying_parties.iter().find(|party| &**party.name() == name)?;
         let done = format!("{}{}", self.portal.public_url, self.done());
-        let mut url = party.end_session_url(session.claims(), &done)?;
-        if let Some(place) = self.named_return("post_logout_redirect_uri") {
-            let record = place.as_str().as_bytes();
-            let state = self.proxy.seal.seal(Purpose::SignOut, &self.policy.host, record)?;
-            url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str("state=");
-            url.push_str(&state);
-        }
-        Some(url)
+        let url = party.end_session_url(session.claims(), &done)?;
+        let place = self.named_return("post_logout_redirect_uri");
+        let record = place.as_ref().map_or("", ReturnTo::as_str).as_bytes();
+        let state = self.proxy.seal.seal(Purpose::SignOut, &self.policy.host, record)?;
+        let separator = if url.contains('?') { '&' } else { '?' };
+        Some(format!("{url}{separator}state={state}"))
     }
 
-    fn confirm_sign_out(self, at_provider: Option<&str>) -> Response<Body> {
-        let action = format!("{}/logout", self.policy.own);
-        let return_to = self.named_return("post_logout_redirect_uri");
+    /// The origins that a sign-out form may lead to, for the page's policy.
+    fn sign_out_origins(&self) -> Vec<String> {
+        let member = self.signed_in.as_ref();
+        let url = member.and_then(|member| self.sign_out_at_provider(member));
+        let url = url.and_then(|url| url::Url::parse(&url).ok());
+        url.into_iter().map(|url| url.origin().ascii_serialization()).collect()
+    }
+
+    fn confirm_sign_out(self) -> Response<Body> {
+        let mut action = format!("{}/logout", self.policy.own);
+        if let Some(place) = self.named_return("post_logout_redirect_uri") {
+            action.push('?');
+            action.push_str(&query("post_logout_redirect_uri", place.as_str()));
+        }
         let html = pages::confirm_sign_out(&pages::ConfirmSignOut {
             portal: &self.policy.host,
             action: &action,
-            return_to: return_to.as_ref().map(ReturnTo::as_str),
             stay: HOME,
             request_id: self.asker.request_id(),
         });
-        let provider = at_provider.and_then(|url| url::Url::parse(url).ok());
-        let origin = provider.map(|url| url.origin().ascii_serialization());
-        let targets: Vec<&str> = origin.as_deref().into_iter().collect();
+        let targets = self.sign_out_origins();
         respond::page(StatusCode::OK, html, &targets, &self.asker, self.account)
     }
 
     /// Where a sign-out ends: the page, or the place that was asked for when it began.
     fn signed_out(self) -> Response<Body> {
-        let state = self.parameter("state");
-        let place = state
+        let record = self
+            .parameter("state")
             .and_then(|state| self.proxy.seal.open(Purpose::SignOut, &self.policy.host, &state))
-            .and_then(|place| String::from_utf8(place).ok())
-            .and_then(|place| ReturnTo::parse(&place, &self.policy.own));
+            .and_then(|record| String::from_utf8(record).ok());
+        let place = record.as_deref().and_then(|place| ReturnTo::parse(place, &self.policy.own));
         if let Some(place) = place {
             return respond::redirect(place.as_str(), &self.asker, self.account);
         }
-        let link = format!("{}/login", self.policy.own);
-        let first = self.portal.providers.first();
-        let only = first.filter(|_| self.portal.providers.len() == 1);
-        let party = only.and_then(|index| self.proxy.relying_parties.get(*index));
-        let href = party.map_or(link, |party| self.login_link(party.name(), &ReturnTo::root()));
+        let href = match *self.portal.providers {
+            [only] => self.proxy.relying_parties.get(only),
+            _ => None,
+        };
+        let href = href.map_or_else(
+            || format!("{}/login", self.policy.own),
+            |party| self.login_link(party.name(), &ReturnTo::root()),
+        );
         let html = pages::signed_out(&pages::SignedOut {
             portal: &self.policy.host,
-            everywhere: self.portal.signs_out_at_provider,
+            everywhere: record.is_some(),
             sign_in: Link { label: &self.portal.button_label, href: &href },
             request_id: self.asker.request_id(),
         });
@@ -191,7 +199,8 @@ impl Visit<'_> {
             sign_out: Link { label: "Sign out", href: &sign_out },
             request_id: self.asker.request_id(),
         });
-        respond::page(StatusCode::OK, html, &[], &self.asker, self.account)
+        let targets = self.sign_out_origins();
+        respond::page(StatusCode::OK, html, &targets, &self.asker, self.account)
     }
 
     /// Nothing of ours, and nothing that the portal is asked for either.
@@ -271,6 +280,11 @@ impl Visit<'_> {
     fn done(&self) -> String {
         format!("{}/logout/done", self.policy.own)
     }
+}
+
+/// A query of one parameter.
+pub(super) fn query(name: &str, value: &str) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
 
 /// One element of `/.auth/me`: a claim that is a list has an entry for each element, and every

@@ -201,7 +201,7 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
 pub(super) fn page(
     status: StatusCode,
     html: String,
-    form_targets: &[&str],
+    form_targets: &[String],
     asker: &Asker,
     account: Account,
 ) -> Response<Body> {
