@@ -2,3 +2,4 @@
 pub mod clock;
 pub mod config;
 pub mod gate;
+pub mod relying_party;
