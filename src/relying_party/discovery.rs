@@ -1,0 +1,507 @@
+//! What we know of the provider: its metadata and signing keys, kept fresh, one copy for all
+//! workers. Construction reads nothing, so the program starts and serves while the provider is
+//! down; the last good copy outlives an outage (AZ-06).
+//!
+//! **When an ID token names a key that we do not know** (OIDC-08), the key set is fetched again,
+//! once for all who wait. If it brings the key, nothing more is held against anybody: keys may be
+//! replaced a hundred times an hour and no login fails. If it does not, no further token makes us
+//! fetch for five minutes, so that forged ids cannot be used to flood the provider. That alone
+//! would shut out a real new key for as long, when it comes right after a forged id or when the
+//! provider signs with it before publishing it everywhere. So such a miss also makes the
+//! background task look a second time, half a minute later. Nobody can make us fetch more than
+//! twice in five minutes, and a real key waits half a minute at most.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use serde::Deserialize;
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::time::{Instant, sleep, timeout};
+use url::Url;
+
+use super::http::{Http, HttpError};
+use super::keys::{Issuer, KeySetError, Keys, SigningKey};
+use super::{Call, Limits, Observe, Outcome};
+use crate::clock::Clock;
+use crate::config::{Provider, Tenant};
+use crate::gate::Timestamp;
+
+/// The tenant of personal Microsoft accounts, where anybody can have one (AZ-03).
+pub(super) const PERSONAL_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+/// The provider's metadata and keys, as last read.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) metadata: Arc<Metadata>,
+    keys: Arc<Keys>,
+    keys_read: Timestamp,
+}
+
+/// What we need of the metadata; the rest of the document is of no interest.
+#[derive(Debug)]
+pub(super) struct Metadata {
+    pub(super) issuer: String,
+    pub(super) tenant: String,
+    pub(super) authorization_endpoint: Url,
+    pub(super) token_endpoint: Url,
+    pub(super) end_session_endpoint: Option<Url>,
+    /// Whether callbacks carry `iss` (RFC 9207, section 3).
+    pub(super) promises_issuer: bool,
+    keys_endpoint: Url,
+    cloud: Option<String>,
+}
+
+/// The one copy of what is known, and its upkeep.
+pub(super) struct Discovery {
+    provider: Arc<Provider>,
+    http: Arc<Http>,
+    clock: Clock,
+    observe: Observe,
+    limits: Limits,
+    known: ArcSwapOption<Known>,
+    /// Held by whoever fetches; the others wait for the outcome.
+    flight: Mutex<Flight>,
+    /// How many fetches have ended: who waited for one takes its outcome.
+    ended: AtomicU64,
+    /// A key id was not found: look again soon.
+    missed: Notify,
+}
+
+/// How the last fetches went.
+#[derive(Default)]
+struct Flight {
+    failure: Option<(DiscoveryError, Instant)>,
+    missed: Option<Timestamp>,
+}
+
+impl Discovery {
+    pub(super) fn new(
+        provider: Arc<Provider>,
+        http: Arc<Http>,
+        clock: Clock,
+        observe: Observe,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            provider,
+            http,
+            clock,
+            observe,
+            limits,
+            known: ArcSwapOption::empty(),
+            flight: Mutex::default(),
+            ended: AtomicU64::new(0),
+            missed: Notify::new(),
+        }
+    }
+
+    /// What is known, fetched if it is not; all who ask meanwhile share one fetch.
+    pub(super) async fn known(&self) -> Result<Arc<Known>, DiscoveryError> {
+        if let Some(known) = self.current() {
+            return Ok(known);
+        }
+        let ended = self.ended.load(Ordering::Acquire);
+        let flight = self.board().await?;
+        if let Some(known) = self.current() {
+            return Ok(known);
+        }
+        self.unless_just_failed(&flight, ended)?;
+        self.fetch(flight).await
+    }
+
+    /// The key of this id, looked for again if it is not known. `None`: the provider has none.
+    pub(super) async fn key(
+        &self,
+        id: &str,
+    ) -> Result<(Arc<Known>, Option<Arc<SigningKey>>), DiscoveryError> {
+        let known = self.known().await?;
+        if let Some(key) = known.keys.get(id).cloned() {
+            return Ok((known, Some(key)));
+        }
+        self.look_again(id, known).await
+    }
+
+    async fn look_again(
+        &self,
+        id: &str,
+        known: Arc<Known>,
+    ) -> Result<(Arc<Known>, Option<Arc<SigningKey>>), DiscoveryError> {
+        let ended = self.ended.load(Ordering::Acquire);
+        let mut flight = self.board().await?;
+        let known = self.current().unwrap_or(known);
+        if let Some(key) = known.keys.get(id).cloned() {
+            return Ok((known, Some(key)));
+        }
+        // «Could not find out» is not «no» (GEN-03).
+        self.unless_just_failed(&flight, ended)?;
+        let was_shared = ended != self.ended.load(Ordering::Acquire);
+        if was_shared || self.is_recent(flight.missed) {
+            return Ok((known, None));
+        }
+        let deadline = self.http.deadline();
+        let known = match self.fetch_keys(&known.metadata, deadline).await {
+            Ok(keys) => self.learned(&mut flight, Arc::clone(&known.metadata), keys),
+            Err(error) => return Err(self.failed(&mut flight, error)),
+        };
+        let key = known.keys.get(id).cloned();
+        flight.missed = key.is_none().then(|| self.clock.now());
+        if key.is_none() {
+            self.missed.notify_one();
+        }
+        Ok((known, key))
+    }
+
+    /// Whether a miss is so recent that no other key id makes us fetch. A clock that was set back
+    /// does not lengthen that.
+    fn is_recent(&self, missed: Option<Timestamp>) -> bool {
+        let now = self.clock.now();
+        missed.is_some_and(|missed| missed <= now && now.since(missed) < self.limits.missed_key)
+    }
+
+    /// Fetches metadata and keys, whatever is known.
+    pub(super) async fn refresh(&self) -> Result<Arc<Known>, DiscoveryError> {
+        self.fetch(self.flight.lock().await).await
+    }
+
+    /// Returns when a key id was not found and it is time to look a second time.
+    pub(super) async fn second_look(&self) {
+        self.missed.notified().await;
+        sleep(self.limits.second_look).await;
+    }
+
+    /// The copy that may be used: the last good one, for as long as an outage may last (AZ-06).
+    pub(super) fn current(&self) -> Option<Arc<Known>> {
+        let now = self.clock.now();
+        let is_good = |known: &Arc<Known>| now.since(known.keys_read) < self.limits.outage;
+        self.known.load_full().filter(is_good)
+    }
+
+    /// The last copy, however old.
+    pub(super) fn last(&self) -> Option<Arc<Known>> {
+        self.known.load_full()
+    }
+
+    /// Waits until nobody else fetches. Whoever leaves while fetching makes way for the next.
+    async fn board(&self) -> Result<MutexGuard<'_, Flight>, DiscoveryError> {
+        let limit = self.limits.total;
+        let turn = timeout(limit, self.flight.lock()).await;
+        turn.map_err(|_| DiscoveryError::Slow { limit })
+    }
+
+    /// The failure of the fetch that we waited for, or of one a moment ago: a provider that is
+    /// down is not asked once for each visitor.
+    fn unless_just_failed(&self, flight: &Flight, ended: u64) -> Result<(), DiscoveryError> {
+        let was_shared = ended != self.ended.load(Ordering::Acquire);
+        match &flight.failure {
+            Some((error, at)) if was_shared || at.elapsed() < self.limits.retry => {
+                Err(error.clone())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn fetch(
+        &self,
+        mut flight: MutexGuard<'_, Flight>,
+    ) -> Result<Arc<Known>, DiscoveryError> {
+        // One deadline for both documents: a visitor waits for their sum.
+        let deadline = self.http.deadline();
+        let fetched = match self.fetch_metadata(deadline).await {
+            Ok(metadata) => self
+                .fetch_keys(&metadata, deadline)
+                .await
+                .map(|keys| (metadata, keys)),
+            Err(error) => Err(error),
+        };
+        match fetched {
+            Ok((metadata, keys)) => Ok(self.learned(&mut flight, Arc::new(metadata), keys)),
+            Err(error) => Err(self.failed(&mut flight, error)),
+        }
+    }
+
+    fn learned(&self, flight: &mut Flight, metadata: Arc<Metadata>, keys: Keys) -> Arc<Known> {
+        let known = Arc::new(Known {
+            metadata,
+            keys: Arc::new(keys),
+            keys_read: self.clock.now(),
+        });
+        self.known.store(Some(Arc::clone(&known)));
+        flight.failure = None;
+        self.ended.fetch_add(1, Ordering::Release);
+        known
+    }
+
+    fn failed(&self, flight: &mut Flight, error: DiscoveryError) -> DiscoveryError {
+        flight.failure = Some((error.clone(), Instant::now()));
+        self.ended.fetch_add(1, Ordering::Release);
+        error
+    }
+
+    async fn fetch_metadata(&self, deadline: Instant) -> Result<Metadata, DiscoveryError> {
+        let began = Instant::now();
+        let metadata = match self.http.get(&self.metadata_url(), deadline).await {
+            Ok(document) => self.read_metadata(&document),
+            Err(error) => Err(DiscoveryError::call(Call::Discovery, error)),
+        };
+        self.note(Call::Discovery, metadata.as_ref().err(), began);
+        metadata
+    }
+
+    fn read_metadata(&self, document: &[u8]) -> Result<Metadata, DiscoveryError> {
+        let metadata = Metadata::read(document, &self.provider.authority, &self.provider.tenant)
+            .map_err(DiscoveryError::Metadata)?;
+        // The tenant that a domain stood for is the one that sessions were given for; a domain
+        // that moves to somebody else does not take the members with it.
+        match self.last() {
+            Some(last) if last.metadata.tenant != metadata.tenant => {
+                Err(DiscoveryError::Metadata(MetadataError::TenantChanged))
+            }
+            _ => Ok(metadata),
+        }
+    }
+
+    async fn fetch_keys(
+        &self,
+        metadata: &Metadata,
+        deadline: Instant,
+    ) -> Result<Keys, DiscoveryError> {
+        let began = Instant::now();
+        let keys = match self.http.get(&metadata.keys_endpoint, deadline).await {
+            Ok(document) => {
+                Keys::read(&document, metadata.as_issuer()).map_err(DiscoveryError::Keys)
+            }
+            Err(error) => Err(DiscoveryError::call(Call::Keys, error)),
+        };
+        self.note(Call::Keys, keys.as_ref().err(), began);
+        if let Ok(keys) = &keys {
+            let odd = keys.refused().iter().filter(|key| !key.is_expected());
+            for problem in odd {
+                tracing::warn!(
+                    provider = &*self.provider.name,
+                    reason = problem.code(),
+                    "a signing key of the provider was passed over"
+                );
+            }
+        }
+        keys
+    }
+
+    fn note(&self, call: Call, error: Option<&DiscoveryError>, began: Instant) {
+        let outcome = match error {
+            None => Outcome::Ok,
+            Some(error) if error.is_unreachable() => Outcome::Unreachable,
+            Some(_) => Outcome::Refused,
+        };
+        (self.observe)(call, outcome, began.elapsed());
+    }
+
+    /// Where the metadata is: made of configuration alone (OIDC-11).
+    fn metadata_url(&self) -> Url {
+        let mut url = self.provider.authority.clone();
+        url.set_query(None);
+        url.set_fragment(None);
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.clear().extend([
+                self.provider.tenant.as_str(),
+                "v2.0",
+                ".well-known",
+                "openid-configuration",
+            ]);
+        }
+        url
+    }
+}
+
+impl Known {
+    /// How old its keys are.
+    pub(super) fn keys_age(&self, now: Timestamp) -> Duration {
+        now.since(self.keys_read)
+    }
+}
+
+/// The members that are read. One that is there twice is an error.
+#[derive(Deserialize)]
+struct Document {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    jwks_uri: String,
+    end_session_endpoint: Option<String>,
+    cloud_instance_name: Option<String>,
+    authorization_response_iss_parameter_supported: Option<bool>,
+}
+
+impl Metadata {
+    fn read(document: &[u8], authority: &Url, tenant: &Tenant) -> Result<Self, MetadataError> {
+        let document: Document =
+            serde_json::from_slice(document).map_err(|_| MetadataError::Malformed)?;
+        let tenant = tenant_of(&document.issuer, authority, tenant)?;
+        let endpoint = |name, text: &str| endpoint(name, text, authority);
+        Ok(Self {
+            tenant: tenant.to_owned(),
+            authorization_endpoint: endpoint(
+                "authorization_endpoint",
+                &document.authorization_endpoint,
+            )?,
+            token_endpoint: endpoint("token_endpoint", &document.token_endpoint)?,
+            end_session_endpoint: document
+                .end_session_endpoint
+                .map(|text| endpoint("end_session_endpoint", &text))
+                .transpose()?,
+            keys_endpoint: endpoint("jwks_uri", &document.jwks_uri)?,
+            cloud: document.cloud_instance_name,
+            promises_issuer: document
+                .authorization_response_iss_parameter_supported
+                .unwrap_or(false),
+            issuer: document.issuer,
+        })
+    }
+
+    fn as_issuer(&self) -> Issuer<'_> {
+        Issuer {
+            issuer: &self.issuer,
+            tenant: &self.tenant,
+            cloud: self.cloud.as_deref(),
+        }
+    }
+}
+
+/// The tenant's GUID, if the issuer is the one that configuration makes us expect: Microsoft's
+/// documents do not pass the rule of OpenID Connect Discovery 1.0, section 4.3, where the tenant
+/// is named by a domain, so this one stands in its place (AZ-01).
+fn tenant_of<'i>(
+    issuer: &'i str,
+    authority: &Url,
+    tenant: &Tenant,
+) -> Result<&'i str, MetadataError> {
+    let found = issuer
+        .strip_prefix(&authority.origin().ascii_serialization())
+        .and_then(|rest| rest.strip_prefix('/'))
+        .and_then(|rest| rest.strip_suffix("/v2.0"))
+        .filter(|found| is_guid(found))
+        .ok_or(MetadataError::Issuer)?;
+    match tenant {
+        Tenant::Id(id) if id != found => Err(MetadataError::Issuer),
+        Tenant::Id(_) | Tenant::Domain(_) if found == PERSONAL_ACCOUNTS => {
+            Err(MetadataError::PersonalAccounts)
+        }
+        Tenant::Id(_) | Tenant::Domain(_) => Ok(found),
+    }
+}
+
+/// An endpoint on the authority's own origin: secrets and visitors are sent nowhere else.
+fn endpoint(name: &'static str, text: &str, authority: &Url) -> Result<Url, MetadataError> {
+    let url = Url::parse(text).map_err(|_| MetadataError::Endpoint { name })?;
+    let is_ours = url.origin() == authority.origin()
+        && url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none();
+    is_ours
+        .then_some(url)
+        .ok_or(MetadataError::Endpoint { name })
+}
+
+/// A GUID as Microsoft writes it: lower-case, with its four hyphens.
+pub(super) fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
+/// Why metadata or keys are not known.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DiscoveryError {
+    /// A call did not bring a document.
+    #[error("the provider's {} could not be fetched", .call.name())]
+    Call {
+        /// Which.
+        call: Call,
+        /// Why; shared by all who waited for it.
+        #[source]
+        error: Arc<HttpError>,
+    },
+    /// The fetch of somebody else took too long.
+    #[error("the provider's metadata and keys did not come within {limit:?}")]
+    Slow {
+        /// For both documents together.
+        limit: Duration,
+    },
+    /// The metadata was not accepted.
+    #[error("the provider's metadata was not accepted")]
+    Metadata(#[source] MetadataError),
+    /// The key set was not accepted.
+    #[error("the provider's key set was not accepted")]
+    Keys(#[source] KeySetError),
+}
+
+impl DiscoveryError {
+    fn call(call: Call, error: HttpError) -> Self {
+        Self::Call {
+            call,
+            error: Arc::new(error),
+        }
+    }
+
+    /// Whether the provider could not be asked, as opposed to having given an answer that is of
+    /// no use.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Call { error, .. } => error.is_unreachable(),
+            Self::Slow { .. } => true,
+            Self::Metadata(_) | Self::Keys(_) => false,
+        }
+    }
+
+    /// The stable name of this reason.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Call { error, .. } => error.code(),
+            Self::Slow { .. } => "provider-slow",
+            Self::Metadata(error) => error.code(),
+            Self::Keys(_) => "provider-keys-refused",
+        }
+    }
+}
+
+/// Why metadata was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetadataError {
+    /// Not a metadata document, or one without what we need.
+    #[error("the answer is not an OpenID provider's metadata")]
+    Malformed,
+    /// Another issuer than the configured authority and tenant have.
+    #[error("its issuer is not that of the configured authority and tenant")]
+    Issuer,
+    /// An endpoint elsewhere.
+    #[error("its `{name}` is not on the configured authority")]
+    Endpoint {
+        /// Which.
+        name: &'static str,
+    },
+    /// The domain stands for another tenant than before.
+    #[error("the configured domain belongs to another tenant than at the start")]
+    TenantChanged,
+    /// The tenant where anybody can have an account (AZ-03).
+    #[error("its tenant is that of personal Microsoft accounts")]
+    PersonalAccounts,
+}
+
+impl MetadataError {
+    /// The stable name of this reason.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Malformed => "provider-metadata-malformed",
+            Self::Issuer => "provider-issuer",
+            Self::Endpoint { .. } => "provider-endpoint-elsewhere",
+            Self::TenantChanged => "provider-tenant-changed",
+            Self::PersonalAccounts => "provider-personal-accounts",
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! Our own small HTTP client for calls to the provider: one connection a call, since calls are
+//! rare, and every bound explicit (LIM-06). Deliberately not here: redirects, cookies, proxies,
+//! compression and retries. Cancel-safe: dropping a call closes its connection.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{
+    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
+};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::sync::OnceCell;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use url::{Host, Url};
+
+use super::Limits;
+
+/// The most addresses of one host that are tried.
+const MOST_ADDRESSES: usize = 8;
+/// How long an address has the wire to itself before the next is tried as well: one that leads
+/// nowhere then costs a login little (RFC 8305, section 5).
+const STAGGER: Duration = Duration::from_millis(250);
+/// For the head of an answer: Microsoft's are around 3 KiB.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// The client of one provider.
+pub(super) struct Http {
+    limits: Limits,
+    trusted: Option<Vec<CertificateDer<'static>>>,
+    tls: OnceCell<Arc<ClientConfig>>,
+}
+
+/// An answer, read to its end. Never a redirect.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Bytes,
+}
+
+impl Http {
+    /// Reads nothing yet: certificates of the system are loaded by the first call.
+    pub(super) fn new(limits: Limits, trusted: Option<Vec<CertificateDer<'static>>>) -> Self {
+        Self {
+            limits,
+            trusted,
+            tls: OnceCell::new(),
+        }
+    }
+
+    /// When a call that begins now has to be over.
+    pub(super) fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_add(self.limits.total).unwrap_or(now)
+    }
+
+    /// Fetches a document; any status but 200 is an error.
+    pub(super) async fn get(&self, url: &Url, deadline: Instant) -> Result<Bytes, HttpError> {
+        let answer = self.call(request(Method::GET, url, None, &[])?, url, deadline);
+        let answer = answer.await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            status => Err(HttpError::Status(status)),
+        }
+    }
+
+    /// Posts a form; the status is the caller's to judge.
+    pub(super) async fn post_form(
+        &self,
+        url: &Url,
+        form: String,
+        headers: &[(HeaderName, HeaderValue)],
+    ) -> Result<Answer, HttpError> {
+        let request = request(Method::POST, url, Some(form), headers)?;
+        self.call(request, url, self.deadline()).await
+    }
+
+    async fn call(
+        &self,
+        request: Request<Full<Bytes>>,
+        url: &Url,
+        deadline: Instant,
+    ) -> Result<Answer, HttpError> {
+        let limit = self.limits.total;
+        timeout_at(deadline, self.exchange(url, request))
+            .await
+            .map_err(|_| HttpError::Slow { limit })?
+    }
+
+    async fn exchange(
+        &self,
+        url: &Url,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Answer, HttpError> {
+        let limit = self.limits.connect;
+        let stream = timeout(limit, connect(url))
+            .await
+            .map_err(|_| HttpError::Slow { limit })??;
+        if url.scheme() != "https" {
+            return self.speak(stream, request).await;
+        }
+        let connector = TlsConnector::from(self.tls().await?);
+        let stream = connector
+            .connect(server_name(url)?, stream)
+            .await
+            .map_err(HttpError::Tls)?;
+        self.speak(stream, request).await
+    }
+
+    /// One request and its answer, on a connection that ends with them.
+    async fn speak<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Answer, HttpError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (mut sender, connection) = http1::Builder::new()
+            .max_buf_size(HEAD_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(HttpError::Exchange)?;
+        let exchange = async {
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(HttpError::Exchange)?;
+            let status = response.status();
+            // A redirect would lead to an address that nobody configured (OIDC-11).
+            if status.is_redirection() {
+                return Err(HttpError::Redirect(status));
+            }
+            let body = self.read(response.into_body()).await?;
+            Ok(Answer { status, body })
+        };
+        let mut exchange = std::pin::pin!(exchange);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            answer = &mut exchange => answer,
+            // The connection may be done while its last bytes wait to be taken.
+            _ = &mut connection => exchange.await,
+        }
+    }
+
+    /// Reads a body up to the limit, announced or not.
+    async fn read(&self, mut body: Incoming) -> Result<Bytes, HttpError> {
+        let limit = self.limits.answer_bytes;
+        let too_large = || HttpError::TooLarge { limit };
+        if body.size_hint().lower() > limit as u64 {
+            return Err(too_large());
+        }
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(HttpError::Exchange)?.into_data() else {
+                continue; // trailers, which mean nothing to us
+            };
+            if data.len() > limit.saturating_sub(bytes.len()) {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes.freeze())
+    }
+
+    async fn tls(&self) -> Result<Arc<ClientConfig>, HttpError> {
+        self.tls
+            .get_or_try_init(|| async {
+                let roots = match &self.trusted {
+                    Some(trusted) => roots(trusted.clone()),
+                    // It reads files, which must not hold up the other visitors of this worker.
+                    None => tokio::task::spawn_blocking(|| {
+                        roots(rustls_native_certs::load_native_certs().certs)
+                    })
+                    .await
+                    .map_err(|_| HttpError::NoRoots)?,
+                };
+                client_config(roots?)
+            })
+            .await
+            .cloned()
+    }
+}
+
+fn roots(certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore, HttpError> {
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(certificates);
+    if added == 0 {
+        return Err(HttpError::NoRoots);
+    }
+    Ok(roots)
+}
+
+fn client_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, HttpError> {
+    // Named, never the process default, which somebody else could have set (CRY-01).
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| HttpError::Tls(io::Error::other(error)))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn request(
+    method: Method,
+    url: &Url,
+    form: Option<String>,
+    headers: &[(HeaderName, HeaderValue)],
+) -> Result<Request<Full<Bytes>>, HttpError> {
+    let (Some(host), "http" | "https") = (url.host_str(), url.scheme()) else {
+        return Err(HttpError::Url);
+    };
+    let authority = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    let target = match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    };
+    let mut builder = Request::builder()
+        .method(method)
+        .uri(target)
+        .header(HOST, authority)
+        .header(ACCEPT, "application/json")
+        .header(USER_AGENT, concat!("anteport/", env!("CARGO_PKG_VERSION")))
+        .header(CONNECTION, "close");
+    if let Some(form) = &form {
+        builder = builder
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(CONTENT_LENGTH, form.len());
+    }
+    for (name, value) in headers {
+        builder = builder.header(name, value);
+    }
+    builder
+        .body(Full::new(Bytes::from(form.unwrap_or_default())))
+        .map_err(|_| HttpError::Url)
+}
+
+fn server_name(url: &Url) -> Result<ServerName<'static>, HttpError> {
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            ServerName::try_from(name.to_owned()).map_err(|_| HttpError::Url)
+        }
+        Some(Host::Ipv4(address)) => Ok(ServerName::from(std::net::IpAddr::from(address))),
+        Some(Host::Ipv6(address)) => Ok(ServerName::from(std::net::IpAddr::from(address))),
+        None => Err(HttpError::Url),
+    }
+}
+
+/// The first address that answers. Dropping this ends the attempts with it.
+async fn connect(url: &Url) -> Result<TcpStream, HttpError> {
+    let port = url.port_or_known_default().ok_or(HttpError::Url)?;
+    let addresses: Vec<_> = match url.host() {
+        Some(Host::Domain(name)) => tokio::net::lookup_host((name, port))
+            .await
+            .map_err(HttpError::Resolve)?
+            .take(MOST_ADDRESSES)
+            .collect(),
+        Some(Host::Ipv4(address)) => vec![(address, port).into()],
+        Some(Host::Ipv6(address)) => vec![(address, port).into()],
+        None => return Err(HttpError::Url),
+    };
+    let mut attempts = JoinSet::new();
+    let mut pause = Duration::ZERO;
+    for address in addresses {
+        attempts.spawn(async move {
+            sleep(pause).await;
+            TcpStream::connect(address).await
+        });
+        pause = pause.saturating_add(STAGGER);
+    }
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    while let Some(attempt) = attempts.join_next().await {
+        match attempt {
+            Ok(Ok(stream)) => {
+                // A request is one write: nothing is gained by holding it back.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Ok(Err(error)) => failure = error,
+            Err(ended) => failure = io::Error::other(ended),
+        }
+    }
+    Err(HttpError::Connect(failure))
+}
+
+/// Why a call to the provider has no answer that could be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Not an address that can be called.
+    #[error("the address is not an http or https URL with a host")]
+    Url,
+    /// No certificate to trust.
+    #[error("no certificate authority could be loaded from this system")]
+    NoRoots,
+    /// The host's name has no address.
+    #[error("the host's name could not be resolved")]
+    Resolve(#[source] io::Error),
+    /// No address took the connection.
+    #[error("no connection could be made")]
+    Connect(#[source] io::Error),
+    /// The TLS handshake failed; the certificate may be of a CA that is not trusted.
+    #[error("the TLS handshake failed")]
+    Tls(#[source] io::Error),
+    /// A deadline has passed.
+    #[error("there was no answer within {limit:?}")]
+    Slow {
+        /// Which.
+        limit: Duration,
+    },
+    /// The exchange broke off, or was not HTTP.
+    #[error("the exchange broke off")]
+    Exchange(#[source] hyper::Error),
+    /// The answer is too large.
+    #[error("the answer is larger than {limit} bytes")]
+    TooLarge {
+        /// The most that is read.
+        limit: usize,
+    },
+    /// A redirect, which is not followed (OIDC-11).
+    #[error("the answer was a redirect ({0}), which is not followed")]
+    Redirect(StatusCode),
+    /// Another status than the call needs.
+    #[error("the answer had status {0}")]
+    Status(StatusCode),
+}
+
+impl HttpError {
+    /// Whether the provider could not be asked, as opposed to having given an answer that is of
+    /// no use.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Url
+            | Self::NoRoots
+            | Self::Resolve(_)
+            | Self::Connect(_)
+            | Self::Tls(_)
+            | Self::Slow { .. }
+            | Self::Exchange(_) => true,
+            Self::Status(status) => is_busy(*status),
+            Self::TooLarge { .. } | Self::Redirect(_) => false,
+        }
+    }
+
+    /// The stable name of this reason.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Url => "provider-address",
+            Self::NoRoots => "provider-no-trusted-roots",
+            Self::Resolve(_) => "provider-name-not-resolved",
+            Self::Connect(_) => "provider-not-connected",
+            Self::Tls(_) => "provider-tls",
+            Self::Slow { .. } => "provider-slow",
+            Self::Exchange(_) => "provider-exchange",
+            Self::TooLarge { .. } => "provider-answer-too-large",
+            Self::Redirect(_) => "provider-redirect",
+            Self::Status(_) => "provider-status",
+        }
+    }
+}
+
+/// A status that says «not now».
+pub(super) fn is_busy(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}

@@ -1,0 +1,466 @@
+//! Whether an ID token is believed. A pure function of the token, one key, what we expect and the
+//! time; finding the key is `discovery`'s. Here alone [`VerifiedClaims::assertion`] is called:
+//! this file is where trust begins.
+//!
+//! `openidconnect` verifies signature, issuer, audience, expiry and nonce, with the one key that we
+//! chose and algorithms of our list. What it leaves out is ours (OIDC-10): the shape of the token,
+//! repeated members, the types of claims, the authorised party, not-before, the issue time, skew,
+//! the access-token hash, and all that is Microsoft's own. Deliberately not here: `jwk`, `jku`,
+//! `x5u` and `x5c` of the header, which nobody reads (OIDC-07), and claims that lead elsewhere
+//! (`_claim_sources`), which nobody follows (OIDC-18).
+
+use std::collections::HashSet;
+use std::str::FromStr as _;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openidconnect::core::{
+    CoreGenderClaim, CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
+    CoreJwsSigningAlgorithm,
+};
+use openidconnect::{
+    AccessToken, AccessTokenHash, ClaimsVerificationError, ClientId, EmptyAdditionalClaims,
+    IdToken, IdTokenVerifier, IssuerUrl, JsonWebKeyId, Nonce,
+};
+use serde_json::{Map, Value};
+
+use super::discovery::{PERSONAL_ACCOUNTS, is_guid};
+use super::json::{self, JsonError};
+use super::keys::SigningKey;
+use crate::gate::{Secret, Subject, Timestamp, VerifiedClaims};
+
+/// The longest ID token that is read. One with 200 groups has around 12 KiB.
+const LONGEST: usize = 64 * 1024;
+/// The longest key id that is looked up.
+const LONGEST_KEY_ID: usize = 256;
+/// The longest `sub` (OpenID Connect Core 1.0, section 2).
+const LONGEST_SUBJECT: usize = 255;
+/// How long ago a token of this login can have been issued. Microsoft dates its tokens back by
+/// five minutes; a day is far beyond that and any login.
+const OLDEST: Duration = Duration::from_secs(24 * 60 * 60);
+/// The last second of the year 9999: no date is later, and no arithmetic with it overflows.
+const LAST_SECOND: i64 = 253_402_300_799;
+/// Issuers, without the tenant, that name a tenant of Microsoft in `idp`.
+const DIRECTORIES: [&str; 2] = ["https://sts.windows.net/", "https://sts.chinacloudapi.cn/"];
+
+type Parsed = IdToken<
+    EmptyAdditionalClaims,
+    CoreGenderClaim,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJwsSigningAlgorithm,
+>;
+
+/// What an ID token of this login has to say.
+#[derive(Debug)]
+pub struct Expected<'a> {
+    /// `iss`.
+    pub issuer: &'a str,
+    /// `tid`: the tenant's GUID.
+    pub tenant: &'a str,
+    /// `aud`.
+    pub client_id: &'a str,
+    /// `nonce`.
+    pub nonce: &'a Secret<String>,
+    /// What `at_hash` is about.
+    pub access_token: Option<&'a Secret<String>>,
+    /// By how much the provider's clock and ours may differ.
+    pub clock_skew: Duration,
+}
+
+/// An ID token that can be read, of which nothing is believed yet.
+pub struct UnverifiedToken<'t> {
+    raw: &'t str,
+    key_id: String,
+    claims: Map<String, Value>,
+}
+
+impl<'t> UnverifiedToken<'t> {
+    /// Reads a compact JWS (RFC 7515, section 7.1), in the one way that it can be read.
+    ///
+    /// # Errors
+    /// When it is not one, or one whose header asks for what we do not do.
+    pub fn read(raw: &'t str) -> Result<Self, IdTokenError> {
+        if raw.len() > LONGEST {
+            return Err(IdTokenError::TooLong);
+        }
+        let mut parts = raw.split('.');
+        let (Some(header), Some(payload), Some(_signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(IdTokenError::Malformed);
+        };
+        let header = decode(header)?;
+        // `alg` is compared with our list, and not believed (OIDC-06).
+        if header.get("alg").and_then(Value::as_str) != Some("RS256") {
+            return Err(IdTokenError::Algorithm);
+        }
+        // We understand no extension, so none may be critical (RFC 7515, section 4.1.11).
+        if header.contains_key("crit") {
+            return Err(IdTokenError::CriticalHeader);
+        }
+        let key_id = match header.get("kid") {
+            Some(Value::String(id)) if (1..=LONGEST_KEY_ID).contains(&id.len()) => id.clone(),
+            Some(_) => return Err(IdTokenError::Malformed),
+            None => return Err(IdTokenError::KeyMissing),
+        };
+        let claims = decode(payload)?;
+        // A `TID` beside `tid` is for a reader that folds case (azure.md, section 1.5).
+        let mut folded = HashSet::new();
+        if !claims
+            .keys()
+            .all(|name| folded.insert(name.to_ascii_lowercase()))
+        {
+            return Err(IdTokenError::Repeated);
+        }
+        Ok(Self {
+            raw,
+            key_id,
+            claims,
+        })
+    }
+
+    /// The id of the key that is to verify it.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// Verifies it with the provider's key of this id (OIDC-09).
+    ///
+    /// # Errors
+    /// The first reason not to believe it.
+    pub fn verify(
+        self,
+        key: &SigningKey,
+        expected: &Expected<'_>,
+        now: Timestamp,
+    ) -> Result<VerifiedClaims, IdTokenError> {
+        if key.id() != self.key_id {
+            return Err(IdTokenError::KeyUnknown);
+        }
+        self.check_addressing(expected)?;
+        self.check_signature(key, expected, now)?;
+        self.check_times(expected.clock_skew, now)?;
+        let subject = self.subject(expected)?;
+        if !key.may_sign_for(expected.tenant, expected.issuer) {
+            return Err(IdTokenError::KeyIssuer);
+        }
+        Ok(VerifiedClaims::assertion(subject, self.claims))
+    }
+
+    /// From whom and for whom it is: byte for byte, and for nobody besides us.
+    fn check_addressing(&self, expected: &Expected<'_>) -> Result<(), IdTokenError> {
+        if self.text("iss")? != Some(expected.issuer) {
+            return Err(IdTokenError::Issuer);
+        }
+        let audience = match self.claims.get("aud") {
+            Some(Value::Array(audiences)) => match audiences.as_slice() {
+                [only] => only.as_str(),
+                _ => None,
+            },
+            Some(audience) => audience.as_str(),
+            None => None,
+        };
+        if audience != Some(expected.client_id) {
+            return Err(IdTokenError::Audience);
+        }
+        match self.text("azp")? {
+            Some(party) if party != expected.client_id => Err(IdTokenError::AuthorizedParty),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_signature(
+        &self,
+        key: &SigningKey,
+        expected: &Expected<'_>,
+        now: Timestamp,
+    ) -> Result<(), IdTokenError> {
+        // First what the library needs to read it at all, so that the reason has a name.
+        self.text("sub")?.ok_or(IdTokenError::Subject)?;
+        self.seconds("exp")?.ok_or(IdTokenError::Expired)?;
+        self.seconds("iat")?.ok_or(IdTokenError::NotYetValid)?;
+        let nonce = self.text("nonce")?.ok_or(IdTokenError::Nonce)?;
+
+        let token = Parsed::from_str(self.raw).map_err(|_| IdTokenError::Malformed)?;
+        let key = CoreJsonWebKey::new_rsa(
+            key.modulus().to_vec(),
+            key.exponent().to_vec(),
+            Some(JsonWebKeyId::new(key.id().to_owned())),
+        );
+        let issuer =
+            IssuerUrl::new(expected.issuer.to_owned()).map_err(|_| IdTokenError::Issuer)?;
+        // Expired is what expired before our clock less the skew. The library panics on a moment
+        // far outside of any date, so a clock that is as wrong as that reads as the last one.
+        let lenient = now.before(expected.clock_skew).unix_millis();
+        let lenient = lenient.clamp(0, LAST_SECOND.saturating_mul(1000));
+        let lenient = SystemTime::UNIX_EPOCH
+            .checked_add(Duration::from_millis(lenient.unsigned_abs()))
+            .ok_or(IdTokenError::Expired)?;
+        let verifier = IdTokenVerifier::new_public_client(
+            ClientId::new(expected.client_id.to_owned()),
+            issuer,
+            CoreJsonWebKeySet::new(vec![key.clone()]),
+        )
+        .set_allowed_algs([CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256])
+        .set_time_fn(move || lenient.into());
+        let is_ours = |claimed: Option<&Nonce>| match claimed {
+            Some(claimed) if expected.nonce.matches(claimed.secret()) => Ok(()),
+            _ => Err(String::new()),
+        };
+        let verified = token.claims(&verifier, is_ours)?;
+        // The same bytes, read by two readers.
+        if verified.nonce().is_none_or(|read| read.secret() != nonce) {
+            return Err(IdTokenError::Malformed);
+        }
+        if self.text("at_hash")?.is_some() {
+            let token = expected.access_token.ok_or(IdTokenError::AccessTokenHash)?;
+            let hash = AccessTokenHash::from_token(
+                &AccessToken::new(token.expose().clone()),
+                &CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
+                &key,
+            );
+            if hash.ok().as_ref() != verified.access_token_hash() {
+                return Err(IdTokenError::AccessTokenHash);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_times(&self, skew: Duration, now: Timestamp) -> Result<(), IdTokenError> {
+        let expires = self.seconds("exp")?.ok_or(IdTokenError::Expired)?;
+        if now >= expires.after(skew) {
+            return Err(IdTokenError::Expired);
+        }
+        let issued = self.seconds("iat")?.ok_or(IdTokenError::NotYetValid)?;
+        let latest = now.after(skew);
+        if issued > latest || self.seconds("nbf")?.is_some_and(|begins| begins > latest) {
+            return Err(IdTokenError::NotYetValid);
+        }
+        if issued < now.before(OLDEST) {
+            return Err(IdTokenError::TooOld);
+        }
+        Ok(())
+    }
+
+    /// Whom it is about: tenant and object, never a name or an address (AZ-02).
+    fn subject(&self, expected: &Expected<'_>) -> Result<Subject, IdTokenError> {
+        let is_subject = |subject: &&str| {
+            (1..=LONGEST_SUBJECT).contains(&subject.len())
+                && subject.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        self.text("sub")?
+            .filter(is_subject)
+            .ok_or(IdTokenError::Subject)?;
+        let tenant = self
+            .text("tid")?
+            .filter(|tenant| is_guid(tenant))
+            .ok_or(IdTokenError::Tenant)?;
+        // AZ-01: `iss` has been compared with the issuer of this very tenant.
+        if tenant != expected.tenant || !has_tenant(expected.issuer, tenant) {
+            return Err(IdTokenError::Tenant);
+        }
+        if self.text("ver")?.is_some_and(|version| version != "2.0") {
+            return Err(IdTokenError::Version);
+        }
+        if tenant == PERSONAL_ACCOUNTS || self.is_guest(expected) {
+            return Err(IdTokenError::Guest);
+        }
+        let object = self
+            .text("oid")?
+            .filter(|object| is_guid(object))
+            .ok_or(IdTokenError::Subject)?;
+        Ok(Subject::Directory {
+            tenant: tenant.to_owned(),
+            object: object.to_owned(),
+        })
+    }
+
+    /// Whether the account is at home elsewhere (AZ-03): `idp` names its home if that is another
+    /// tenant or Microsoft's personal accounts, and `acct` of a member is 0.
+    fn is_guest(&self, expected: &Expected<'_>) -> bool {
+        let is_home = |provider: &str| {
+            provider == expected.issuer
+                || DIRECTORIES.iter().any(|directory| {
+                    let tenant = provider.strip_prefix(directory);
+                    tenant.and_then(|rest| rest.strip_suffix('/')) == Some(expected.tenant)
+                })
+        };
+        let elsewhere = match self.claims.get("idp") {
+            None => false,
+            Some(provider) => !provider.as_str().is_some_and(is_home),
+        };
+        let outsider = match self.claims.get("acct") {
+            None => false,
+            Some(kind) => kind.as_u64() != Some(0) && kind.as_str() != Some("0"),
+        };
+        elsewhere || outsider
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<&str>, IdTokenError> {
+        match self.claims.get(name) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(IdTokenError::Type { name }),
+        }
+    }
+
+    /// A NumericDate, which is a whole number here: RFC 7519 would allow fractions, and Microsoft
+    /// sends none.
+    fn seconds(&self, name: &'static str) -> Result<Option<Timestamp>, IdTokenError> {
+        match self.claims.get(name) {
+            None => Ok(None),
+            Some(value) => match value.as_i64() {
+                Some(seconds) if (0..=LAST_SECOND).contains(&seconds) => {
+                    Ok(Some(Timestamp::from_unix_seconds(seconds)))
+                }
+                _ => Err(IdTokenError::Type { name }),
+            },
+        }
+    }
+}
+
+/// Nothing of a token is shown (LOG-01).
+impl std::fmt::Debug for UnverifiedToken<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("UnverifiedToken(…)")
+    }
+}
+
+fn decode(part: &str) -> Result<Map<String, Value>, IdTokenError> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| IdTokenError::Malformed)?;
+    json::object(&bytes).map_err(|error| match error {
+        JsonError::Malformed => IdTokenError::Malformed,
+        JsonError::Repeated => IdTokenError::Repeated,
+    })
+}
+
+/// Whether the issuer's path begins with this tenant.
+fn has_tenant(issuer: &str, tenant: &str) -> bool {
+    issuer
+        .strip_suffix("/v2.0")
+        .and_then(|rest| rest.strip_suffix(tenant))
+        .is_some_and(|rest| rest.ends_with('/'))
+}
+
+/// Why an ID token is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IdTokenError {
+    /// Larger than any that is meant.
+    #[error("the ID token is longer than {LONGEST} bytes")]
+    TooLong,
+    /// Not a compact JWS of two JSON objects and a signature.
+    #[error("the ID token cannot be read")]
+    Malformed,
+    /// A member is there twice, or in two spellings that differ by case.
+    #[error("the ID token says something twice")]
+    Repeated,
+    /// Another algorithm than RS256 (OIDC-06).
+    #[error("the ID token is not signed with RS256")]
+    Algorithm,
+    /// `crit`.
+    #[error("the ID token's header has a critical extension")]
+    CriticalHeader,
+    /// No `kid`.
+    #[error("the ID token does not name the key that signed it")]
+    KeyMissing,
+    /// The provider does not publish such a key (OIDC-08).
+    #[error("the ID token names a key that the provider does not publish for us")]
+    KeyUnknown,
+    /// The key is reserved for another issuer (AZ-01).
+    #[error("the ID token's key is reserved for another issuer")]
+    KeyIssuer,
+    /// The signature does not fit.
+    #[error("the ID token's signature is wrong")]
+    Signature,
+    /// A claim of the wrong type.
+    #[error("the ID token's `{name}` is of the wrong type")]
+    Type {
+        /// Which.
+        name: &'static str,
+    },
+    /// `iss`.
+    #[error("the ID token is of another issuer")]
+    Issuer,
+    /// `aud`.
+    #[error("the ID token is not for this application alone")]
+    Audience,
+    /// `azp`.
+    #[error("the ID token was issued to another application")]
+    AuthorizedParty,
+    /// `exp`.
+    #[error("the ID token has expired; the clocks may differ")]
+    Expired,
+    /// `nbf` or `iat`.
+    #[error("the ID token is not valid yet; the clocks may differ")]
+    NotYetValid,
+    /// `iat`.
+    #[error("the ID token was issued longer than {OLDEST:?} ago")]
+    TooOld,
+    /// `nonce`.
+    #[error("the ID token is of another login")]
+    Nonce,
+    /// `at_hash`.
+    #[error("the ID token is not of the access token it came with")]
+    AccessTokenHash,
+    /// `tid`.
+    #[error("the ID token is of another tenant, or names none; is the scope `profile` missing?")]
+    Tenant,
+    /// `sub` or `oid`.
+    #[error("the ID token does not say whom it is about; is the scope `profile` missing?")]
+    Subject,
+    /// `ver`.
+    #[error("the ID token is not of version 2.0")]
+    Version,
+    /// A guest, or a personal account (AZ-03).
+    #[error("the account is a guest of the tenant, or a personal one")]
+    Guest,
+}
+
+impl IdTokenError {
+    /// The stable name of this reason.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::TooLong => "token-too-long",
+            Self::Malformed => "token-malformed",
+            Self::Repeated => "token-duplicate",
+            Self::Algorithm => "token-algorithm",
+            Self::CriticalHeader => "token-critical-header",
+            Self::KeyMissing => "token-key-missing",
+            Self::KeyUnknown => "token-key-unknown",
+            Self::KeyIssuer => "token-key-issuer",
+            Self::Signature => "token-signature",
+            Self::Type { .. } => "token-claim-type",
+            Self::Issuer => "token-issuer",
+            Self::Audience => "token-audience",
+            Self::AuthorizedParty => "token-authorized-party",
+            Self::Expired => "token-expired",
+            Self::NotYetValid => "token-not-yet-valid",
+            Self::TooOld => "token-too-old",
+            Self::Nonce => "token-nonce",
+            Self::AccessTokenHash => "token-access-token-hash",
+            Self::Tenant => "token-tenant",
+            Self::Subject => "token-subject",
+            Self::Version => "token-version",
+            Self::Guest => "token-guest",
+        }
+    }
+}
+
+/// The library's texts quote the token, so only the kind of its finding is kept.
+impl From<ClaimsVerificationError> for IdTokenError {
+    fn from(error: ClaimsVerificationError) -> Self {
+        match error {
+            ClaimsVerificationError::Expired(_) => Self::Expired,
+            ClaimsVerificationError::InvalidAudience(_) => Self::Audience,
+            ClaimsVerificationError::InvalidIssuer(_) => Self::Issuer,
+            ClaimsVerificationError::InvalidNonce(_) => Self::Nonce,
+            ClaimsVerificationError::SignatureVerification(_) => Self::Signature,
+            _ => Self::Malformed,
+        }
+    }
+}

@@ -1,0 +1,507 @@
+//! What we are towards the identity provider: a relying party of one tenant of Entra ID. Where
+//! visitors are sent, how a code becomes tokens, and when an ID token is believed.
+//!
+//! [`id_token`] judges tokens and [`keys`] reads key sets, both without a network; `discovery`
+//! keeps what is known of the provider fresh; `http` makes the calls; `redeem` speaks with the
+//! token endpoint. Deliberately not here: cookies and callbacks, which the gate and the server
+//! have, and any address that comes from a visitor (OIDC-11).
+
+mod discovery;
+mod http;
+pub mod id_token;
+mod json;
+pub mod keys;
+mod redeem;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use ::http::{HeaderName, HeaderValue, StatusCode};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::time::{Instant, sleep};
+
+use self::discovery::{Discovery, Known};
+use self::http::{Http, is_busy};
+use self::id_token::{Expected, UnverifiedToken};
+use crate::clock::Clock;
+use crate::config::Provider;
+use crate::gate::login::{AuthorizationRequest, Redemption};
+use crate::gate::{Secret, Timestamp, VerifiedClaims};
+
+pub use self::discovery::{DiscoveryError, MetadataError};
+pub use self::http::HttpError;
+pub use self::id_token::IdTokenError;
+pub use self::redeem::{TokenRefusal, Tokens};
+
+/// Told of every call to the provider: what it was, how it ended, how long it took.
+pub type Observe = Arc<dyn Fn(Call, Outcome, Duration) + Send + Sync>;
+
+/// The calls that we make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// For the metadata.
+    Discovery,
+    /// For the signing keys.
+    Keys,
+    /// For tokens.
+    Token,
+}
+
+impl Call {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Discovery, Self::Keys, Self::Token];
+
+    /// Its name in a metric.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Discovery => "discovery",
+            Self::Keys => "keys",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// With what we asked for.
+    Ok,
+    /// With an answer that is a refusal, or of no use.
+    Refused,
+    /// Without an answer, or with one that says «not now».
+    Unreachable,
+}
+
+impl Outcome {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Refused, Self::Unreachable];
+
+    /// Its name in a metric.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// Every bound on what we ask of the provider, and how often (LIM-06).
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For a connection to be made, the name resolved.
+    pub connect: Duration,
+    /// For a call from beginning to end, and for metadata and keys together.
+    pub total: Duration,
+    /// The largest answer that is read.
+    pub answer_bytes: usize,
+    /// For how long visitors are told of a failed fetch before another tries again.
+    pub retry: Duration,
+    /// For how long unknown key ids make us fetch nothing, after one that the provider does not
+    /// have either (OIDC-08).
+    pub missed_key: Duration,
+    /// When the background task looks again after such a miss.
+    pub second_look: Duration,
+    /// How often metadata and keys are fetched while all is well.
+    pub refresh: Duration,
+    /// For how long the last good copy is used (AZ-06).
+    pub outage: Duration,
+    /// The longest pause between the background task's tries while nothing is known: with a
+    /// fetch, it is back within five seconds of the provider (REL-01).
+    pub longest_pause: Duration,
+    /// The same while a copy is good, and nobody waits.
+    pub longest_calm_pause: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(2),
+            total: Duration::from_secs(5),
+            answer_bytes: 1024 * 1024,
+            retry: Duration::from_secs(1),
+            missed_key: Duration::from_secs(5 * 60),
+            second_look: Duration::from_secs(30),
+            refresh: Duration::from_secs(60 * 60),
+            outage: Duration::from_secs(24 * 60 * 60),
+            longest_pause: Duration::from_secs(4),
+            longest_calm_pause: Duration::from_secs(60),
+        }
+    }
+}
+
+/// The background task's pause after a first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Ourselves, towards one provider. Shared by all workers.
+pub struct RelyingParty {
+    provider: Arc<Provider>,
+    http: Arc<Http>,
+    discovery: Discovery,
+    clock: Clock,
+    observe: Observe,
+    limits: Limits,
+    /// The secret that worked last, as an index.
+    secret: AtomicUsize,
+}
+
+impl RelyingParty {
+    /// Makes no call: the program starts while the provider is down.
+    #[must_use]
+    pub fn new(provider: Arc<Provider>, clock: Clock, observe: Observe) -> Arc<Self> {
+        Self::with_limits(provider, clock, observe, Limits::default())
+    }
+
+    /// With other bounds than usual.
+    #[must_use]
+    pub fn with_limits(
+        provider: Arc<Provider>,
+        clock: Clock,
+        observe: Observe,
+        limits: Limits,
+    ) -> Arc<Self> {
+        let http = Arc::new(Http::new(limits, provider.trusted.clone()));
+        Arc::new(Self {
+            discovery: Discovery::new(
+                Arc::clone(&provider),
+                Arc::clone(&http),
+                clock.clone(),
+                Arc::clone(&observe),
+                limits,
+            ),
+            provider,
+            http,
+            clock,
+            observe,
+            limits,
+            secret: AtomicUsize::new(0),
+        })
+    }
+
+    /// The provider's name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.provider.name
+    }
+
+    /// Where a visitor is sent to sign in: code flow, PKCE with S256, `state` and `nonce`,
+    /// whatever the metadata says (OIDC-01).
+    ///
+    /// # Errors
+    /// When nothing is known of the provider, and it cannot be asked.
+    pub async fn authorization_url(
+        &self,
+        request: &AuthorizationRequest,
+        redirect_uri: &str,
+    ) -> Result<String, RelyingPartyError> {
+        let known = self.discovery.known().await?;
+        let challenge = digest(&SHA256, request.verifier.expose().as_bytes());
+        let mut url = known.metadata.authorization_endpoint.clone();
+        url.query_pairs_mut()
+            .append_pair("client_id", &self.provider.client_id)
+            .append_pair("response_type", "code")
+            .append_pair("redirect_uri", redirect_uri)
+            .append_pair("response_mode", "query")
+            .append_pair("scope", &self.provider.scopes.join(" "))
+            .append_pair("state", request.state.expose())
+            .append_pair("nonce", request.nonce.expose())
+            .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
+            .append_pair("code_challenge_method", "S256");
+        Ok(url.into())
+    }
+
+    /// Exchanges a code for tokens. It can only be called with a [`Redemption`], so `state` has
+    /// been accepted (OIDC-03); and the code leaves only for the issuer that the callback is from
+    /// (OIDC-04). Each secret is tried once at most, so the exchange is not repeated (OIDC-12).
+    ///
+    /// # Errors
+    /// When the provider cannot be asked, or refuses.
+    pub async fn redeem(
+        &self,
+        redemption: &Redemption,
+        redirect_uri: &str,
+    ) -> Result<Tokens, RelyingPartyError> {
+        let known = self.discovery.known().await?;
+        check_callback(redemption, &known)?;
+        let secrets = &self.provider.client_secrets;
+        let first = self.secret.load(Ordering::Relaxed);
+        let in_turn = secrets.iter().enumerate().cycle().skip(first);
+        let mut refusal = None;
+        for (index, secret) in in_turn.take(secrets.len()) {
+            match self.ask(&known, redemption, secret, redirect_uri).await {
+                Ok(tokens) => {
+                    self.secret.store(index, Ordering::Relaxed);
+                    return Ok(tokens);
+                }
+                Err(RelyingPartyError::TokenRefused(refused)) if refused.is_about_secret() => {
+                    tracing::warn!(
+                        provider = &*self.provider.name,
+                        credential = index.saturating_add(1),
+                        reason = %refused,
+                        "a client secret was refused and is passed over"
+                    );
+                    refusal = Some(refused);
+                }
+                Err(error) => {
+                    // Entra judges the credential before the code: this one is good.
+                    if matches!(&error, RelyingPartyError::TokenRefused(refused) if refused.is_about_grant())
+                    {
+                        self.secret.store(index, Ordering::Relaxed);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Err(refusal.map_or(
+            RelyingPartyError::NoSecret,
+            RelyingPartyError::SecretsRefused,
+        ))
+    }
+
+    /// One token request.
+    async fn ask(
+        &self,
+        known: &Known,
+        redemption: &Redemption,
+        secret: &Secret<String>,
+        redirect_uri: &str,
+    ) -> Result<Tokens, RelyingPartyError> {
+        let form = redeem::form(redemption, &self.provider.client_id, secret, redirect_uri);
+        let began = Instant::now();
+        let answer = self
+            .http
+            .post_form(&known.metadata.token_endpoint, form, &request_id())
+            .await;
+        let (outcome, result) = match answer {
+            Err(error) if error.is_unreachable() => (
+                Outcome::Unreachable,
+                Err(RelyingPartyError::TokenCall(error)),
+            ),
+            Err(error) => (Outcome::Refused, Err(RelyingPartyError::TokenCall(error))),
+            Ok(answer) if answer.status == StatusCode::OK => match Tokens::read(&answer.body) {
+                Some(tokens) => (Outcome::Ok, Ok(tokens)),
+                None => (Outcome::Refused, Err(RelyingPartyError::TokenAnswer)),
+            },
+            Ok(answer) => {
+                let refusal = TokenRefusal::read(answer.status, &answer.body);
+                let outcome = match is_busy(answer.status) {
+                    true => Outcome::Unreachable,
+                    false => Outcome::Refused,
+                };
+                (outcome, Err(RelyingPartyError::TokenRefused(refusal)))
+            }
+        };
+        (self.observe)(Call::Token, outcome, began.elapsed());
+        result
+    }
+
+    /// Judges the ID token of a login (OIDC-09).
+    ///
+    /// # Errors
+    /// Why it is not believed, or that its key could not be looked for.
+    pub async fn verify(
+        &self,
+        tokens: &Tokens,
+        redemption: &Redemption,
+        now: Timestamp,
+    ) -> Result<VerifiedClaims, RelyingPartyError> {
+        let token = UnverifiedToken::read(tokens.id_token.expose())?;
+        let (known, key) = self.discovery.key(token.key_id()).await?;
+        let key = key.ok_or(IdTokenError::KeyUnknown)?;
+        let expected = Expected {
+            issuer: &known.metadata.issuer,
+            tenant: &known.metadata.tenant,
+            client_id: &self.provider.client_id,
+            nonce: redemption.nonce(),
+            access_token: tokens.access_token.as_ref(),
+            clock_skew: self.provider.clock_skew,
+        };
+        Ok(token.verify(&key, &expected, now)?)
+    }
+
+    /// Where a member is sent to end the provider's session too; from what is known already, so
+    /// that no logout waits. `None` while nothing is known.
+    #[must_use]
+    pub fn end_session_url(
+        &self,
+        claims: &VerifiedClaims,
+        post_logout_redirect_uri: &str,
+    ) -> Option<String> {
+        let known = self.discovery.last()?;
+        let mut url = known.metadata.end_session_endpoint.clone()?;
+        let mut query = url.query_pairs_mut();
+        query.append_pair("post_logout_redirect_uri", post_logout_redirect_uri);
+        // Without it Microsoft asks which account, even if there is one (azure.md, section 7.1).
+        if let Some(hint) = claims.text("login_hint") {
+            query.append_pair("logout_hint", hint);
+        }
+        drop(query);
+        Some(url.into())
+    }
+
+    /// Whether logins can begin without asking the provider first.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.discovery.current().is_some()
+    }
+
+    /// How old the signing keys are, if there are any.
+    #[must_use]
+    pub fn keys_age(&self, now: Timestamp) -> Option<Duration> {
+        Some(self.discovery.last()?.keys_age(now))
+    }
+
+    /// Keeps metadata and keys fresh; to be spawned once. Never returns.
+    pub async fn keep_fresh(self: Arc<Self>) {
+        let mut pause = FIRST_PAUSE;
+        let mut is_failing = false;
+        loop {
+            let wait = match self.discovery.refresh().await {
+                Ok(_) => {
+                    if std::mem::take(&mut is_failing) {
+                        tracing::info!(
+                            provider = &*self.provider.name,
+                            "the provider's metadata and keys can be fetched again"
+                        );
+                    }
+                    pause = FIRST_PAUSE;
+                    self.limits.refresh
+                }
+                Err(error) => {
+                    if !std::mem::replace(&mut is_failing, true) {
+                        self.report(&error);
+                    }
+                    let longest = match self.is_ready() {
+                        true => self.limits.longest_calm_pause,
+                        false => self.limits.longest_pause,
+                    };
+                    let wait = pause.min(longest);
+                    pause = wait.saturating_mul(2);
+                    wait
+                }
+            };
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = self.discovery.second_look() => {}
+            }
+        }
+    }
+
+    fn report(&self, error: &DiscoveryError) {
+        tracing::warn!(
+            provider = &*self.provider.name,
+            reason = error.code(),
+            error = error as &dyn std::error::Error,
+            keys_age_seconds = self.keys_age(self.clock.now()).map(|age| age.as_secs()),
+            "the provider's metadata and keys cannot be fetched"
+        );
+    }
+}
+
+impl std::fmt::Debug for RelyingParty {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RelyingParty")
+            .field("provider", &self.provider.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `iss` of the callback, compared before the code goes anywhere (RFC 9207, section 2.4).
+fn check_callback(redemption: &Redemption, known: &Known) -> Result<(), RelyingPartyError> {
+    match redemption.issuer() {
+        Some(issuer) if issuer == known.metadata.issuer => Ok(()),
+        None if !known.metadata.promises_issuer => Ok(()),
+        Some(_) | None => Err(RelyingPartyError::CallbackIssuer),
+    }
+}
+
+/// A fresh id by which Microsoft's support finds the request (azure.md, section 3.6).
+fn request_id() -> Vec<(HeaderName, HeaderValue)> {
+    let mut random = [0; 16];
+    if aws_lc_rs::rand::fill(&mut random).is_err() {
+        return Vec::new();
+    }
+    // RFC 9562, section 5.4: version 4, variant 10.
+    let id = u128::from_be_bytes(random) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let id = format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        id >> 96,
+        (id >> 80) & 0xffff,
+        (id >> 64) & 0xffff,
+        (id >> 48) & 0xffff,
+        id & 0xffff_ffff_ffff
+    );
+    let id = HeaderValue::from_str(&id).ok();
+    id.into_iter()
+        .map(|id| (HeaderName::from_static("client-request-id"), id))
+        .chain([(
+            HeaderName::from_static("return-client-request-id"),
+            HeaderValue::from_static("true"),
+        )])
+        .collect()
+}
+
+/// Why the provider did not lead to verified claims.
+#[derive(Debug, thiserror::Error)]
+pub enum RelyingPartyError {
+    /// Metadata or keys are not known.
+    #[error("nothing is known of the provider")]
+    Discovery(#[from] DiscoveryError),
+    /// The callback is of another issuer, or of none (OIDC-04).
+    #[error("the callback is not from the provider that the login began with")]
+    CallbackIssuer,
+    /// The token endpoint gave no answer.
+    #[error("the token endpoint gave no answer")]
+    TokenCall(#[source] HttpError),
+    /// The token endpoint said no.
+    #[error("the token endpoint answered {0}")]
+    TokenRefused(TokenRefusal),
+    /// Every client secret was refused; this is of the last one.
+    #[error("no client secret is accepted; the last one was answered {0}")]
+    SecretsRefused(TokenRefusal),
+    /// There is no secret to ask with.
+    #[error("the provider has no client secret in the configuration")]
+    NoSecret,
+    /// The answer of the token endpoint cannot be read.
+    #[error("the token endpoint's answer has no ID token that could be read")]
+    TokenAnswer,
+    /// The ID token is not believed.
+    #[error("the ID token was not accepted")]
+    IdToken(#[from] IdTokenError),
+}
+
+impl RelyingPartyError {
+    /// The stable name of this reason.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Discovery(error) => error.code(),
+            Self::CallbackIssuer => "login-callback-issuer",
+            Self::TokenCall(error) => error.code(),
+            Self::TokenRefused(refusal) if refusal.is_temporary() => "provider-busy",
+            Self::TokenRefused(_) => "token-request-refused",
+            Self::SecretsRefused(_) | Self::NoSecret => "client-secret-refused",
+            Self::TokenAnswer => "token-answer-malformed",
+            Self::IdToken(error) => error.code(),
+        }
+    }
+
+    /// Whether the visitor can do no better than try later (GEN-03): the page is a 503.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Discovery(_)
+            | Self::TokenCall(_)
+            | Self::SecretsRefused(_)
+            | Self::NoSecret
+            | Self::TokenAnswer => true,
+            Self::TokenRefused(refusal) => refusal.is_temporary(),
+            Self::CallbackIssuer | Self::IdToken(_) => false,
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What is asked of the token endpoint, and how its answer is read. Values only: the call itself
+//! is made by [`super::RelyingParty::redeem`].
+
+use std::fmt;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::http::is_busy;
+use crate::gate::Secret;
+use crate::gate::login::{Redemption, microsoft_code};
+
+/// Wrong secret, expired secret (azure.md, section 5.2): the next one may do.
+const SECRET_REFUSED: [&str; 2] = ["AADSTS7000215", "AADSTS7000222"];
+/// Faults at Microsoft that pass (azure.md, section 5.2).
+const PASSING: [&str; 5] = [
+    "AADSTS90006",
+    "AADSTS90012",
+    "AADSTS90024",
+    "AADSTS90033",
+    "AADSTS90055",
+];
+/// The longest id of a request at Microsoft's that is kept.
+const LONGEST_ID: usize = 64;
+
+/// What a code was exchanged for. None of it is believed yet, and none of it is shown.
+pub struct Tokens {
+    pub(super) id_token: Secret<String>,
+    pub(super) access_token: Option<Secret<String>>,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens(…)")
+    }
+}
+
+/// The body of the token request, with the credential in it (`client_secret_post`).
+pub(super) fn form(
+    redemption: &Redemption,
+    client_id: &str,
+    client_secret: &Secret<String>,
+    redirect_uri: &str,
+) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("client_id", client_id)
+        .append_pair("grant_type", "authorization_code")
+        .append_pair("code", redemption.code().expose())
+        .append_pair("redirect_uri", redirect_uri)
+        .append_pair("code_verifier", redemption.verifier().expose())
+        .append_pair("client_secret", client_secret.expose())
+        .finish()
+}
+
+impl Tokens {
+    /// Reads a successful answer (OpenID Connect Core 1.0, section 3.1.3.3). Its other members,
+    /// `expires_in` as number or text among them, are of no interest; these are strict. `None`
+    /// when it is not such an answer.
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Answer {
+            token_type: String,
+            id_token: String,
+            access_token: Option<String>,
+        }
+
+        let answer: Answer = serde_json::from_slice(body).ok()?;
+        // RFC 6749, section 7.1: a type that we do not understand must not be used.
+        answer
+            .token_type
+            .eq_ignore_ascii_case("bearer")
+            .then(|| Self {
+                id_token: Secret::new(answer.id_token),
+                access_token: answer.access_token.map(Secret::new),
+            })
+    }
+}
+
+/// Why the token endpoint refused, reduced to what may be logged: the description can quote the
+/// request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRefusal {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// `error`, if it has the form of one.
+    pub error: String,
+    /// `AADSTS…`.
+    pub code: Option<String>,
+    /// `correlation_id`, by which Microsoft finds the request.
+    pub correlation_id: Option<String>,
+    /// `trace_id`, likewise.
+    pub trace_id: Option<String>,
+}
+
+impl TokenRefusal {
+    /// Reads an error answer (RFC 6749, section 5.2; azure.md, section 3.6), as far as it goes.
+    pub(super) fn read(status: StatusCode, body: &[u8]) -> Self {
+        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |name: &str| answer.get(name).and_then(Value::as_str);
+        let id = |name: &str| text(name).filter(|id| is_plain(id)).map(str::to_owned);
+        let number = answer.get("error_codes").and_then(|codes| codes.get(0));
+        let code = match number.and_then(Value::as_u64) {
+            Some(number) => Some(format!("AADSTS{number}")),
+            None => text("error_description").and_then(microsoft_code),
+        };
+        Self {
+            status,
+            error: text("error")
+                .filter(|error| is_plain(&error.replace('_', "-")))
+                .unwrap_or("unknown")
+                .to_owned(),
+            code,
+            correlation_id: id("correlation_id"),
+            trace_id: id("trace_id"),
+        }
+    }
+
+    /// Whether it was the client secret, so that the next one may do.
+    #[must_use]
+    pub fn is_about_secret(&self) -> bool {
+        let code = self.code.as_deref();
+        self.error == "invalid_client" && code.is_some_and(|code| SECRET_REFUSED.contains(&code))
+    }
+
+    /// Whether it was about the code, and the credential therefore good.
+    pub(super) fn is_about_grant(&self) -> bool {
+        self.error == "invalid_grant"
+    }
+
+    /// Whether another try later may do.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        is_busy(self.status)
+            || matches!(&*self.error, "temporarily_unavailable" | "server_error")
+            || self
+                .code
+                .as_deref()
+                .is_some_and(|code| PASSING.contains(&code))
+    }
+}
+
+/// For the operator's log.
+impl fmt::Display for TokenRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}`", self.error)?;
+        for (name, value) in [
+            ("code", &self.code),
+            ("correlation id", &self.correlation_id),
+            ("trace id", &self.trace_id),
+        ] {
+            if let Some(value) = value {
+                write!(f, ", {name} {value}")?;
+            }
+        }
+        write!(f, ", status {}", self.status.as_u16())
+    }
+}
+
+fn is_plain(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(is_plain)
+}
