@@ -5,10 +5,11 @@
 //! permit sets. Deliberately not here: what the headers say (`crate::identity`).
 
 use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName,
-    HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    HeaderValue, SET_COOKIE, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, header};
 
@@ -29,7 +30,7 @@ pub struct Envelope {
 /// The header names that a visitor's request must not have, whatever their spelling.
 #[derive(Clone, Debug)]
 pub struct OwnedNames {
-    folded: HashSet<Box<[u8]>>,
+    folded: HashSet<Folded, BuildHasherDefault<Known>>,
     /// Bit `n` is set if a name of `n` folded characters is owned: most names end here.
     lengths: u64,
 }
@@ -39,21 +40,6 @@ const LONGEST: usize = 64;
 
 /// See the head of the file.
 const BUILT_IN: &str = include_str!("foreign_names.txt");
-
-/// Families of names: everything that begins so belongs to one of those gates.
-const BUILT_IN_PREFIXES: &[&[u8]] = &[
-    b"xanteport",
-    b"xmsclientprincipal",
-    b"xmstoken",
-    b"xauthrequest",
-    b"xauthentik",
-    b"oidcclaim",
-    b"xpomeriumclaim",
-    b"xvouchidp",
-    b"cfaccess",
-    b"xgoogauthenticated",
-    b"xamznoidc",
-];
 
 /// Headers of which a second copy would let two readers see two requests (HDR-06).
 static SINGLE: [HeaderName; 17] = [
@@ -77,61 +63,49 @@ static SINGLE: [HeaderName; 17] = [
 ];
 
 /// Those of RFC 9110 section 7.6.1, and framing, which is ours on both sides (HTTP-01).
-static HOP_BY_HOP: [HeaderName; 12] = [
-    CONNECTION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    CONTENT_LENGTH,
-    EXPECT,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
+const HOP_BY_HOP: [&str; 12] = [
+    "connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "content-length",
+    "expect",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "keep-alive",
+    "proxy-connection",
+    "http2-settings",
 ];
 
 impl OwnedNames {
     /// The built-in names and those that this portal's configuration maps.
     #[must_use]
     pub fn with<'a>(mapped: impl IntoIterator<Item = &'a HeaderName>) -> Self {
-        let mapped = mapped.into_iter().map(|name| fold(name.as_str()));
-        let folded: HashSet<Box<[u8]>> = built_in()
-            .map(|name| fold(name).take(LONGEST).collect())
-            .chain(mapped.map(|name| name.take(LONGEST).collect()))
+        let mapped = mapped.into_iter().map(|name| name.as_str().to_owned());
+        let own = built_in()
+            .chain(HOP_BY_HOP.iter().copied())
+            .map(str::to_owned);
+        let folded: HashSet<_, _> = own
+            .chain(mapped)
+            .filter_map(|name| Folded::of(&name))
             .collect();
-
         let lengths = folded
             .iter()
-            .fold(0, |bits, name| bits | length_bit(name.len()));
+            .fold(0, |bits, name: &Folded| bits | name.length_bit());
         Self { folded, lengths }
     }
 
     /// Whether a header of this name is taken from visitors: it is ours or another gate's once
-    /// case and separators are folded away (HDR-03), or has odd characters (HDR-04).
+    /// case and separators are folded away (HDR-03), it is of one connection only (HDR-01), or it
+    /// has odd characters (HDR-04).
     #[must_use]
     pub fn takes(&self, name: &str) -> bool {
-        let mut buffer = [0; LONGEST];
-        let mut length = 0;
-        for byte in name.bytes() {
-            match byte {
-                b'-' => continue,
-                _ if byte.is_ascii_alphanumeric() => {}
-                _ => return true,
-            }
-            match buffer.get_mut(length) {
-                Some(place) => *place = byte.to_ascii_lowercase(),
-                // Owned names are cut at the same length: what begins alike is taken.
-                None => break,
-            }
-            length += 1;
-        }
-        let folded = buffer.get(..length).unwrap_or_default();
-        (self.lengths & length_bit(length) != 0 && self.folded.contains(folded))
-            || BUILT_IN_PREFIXES
-                .iter()
-                .any(|family| folded.starts_with(family))
+        let Some(folded) = Folded::of(name) else {
+            return true;
+        };
+        (self.lengths & folded.length_bit() != 0 && self.folded.contains(&folded))
+            || folded.is_of_a_family()
     }
 
     /// Makes a visitor's headers safe to send on: refuses ambiguous ones, then removes what is
@@ -147,15 +121,8 @@ impl OwnedNames {
         mode: Mode,
     ) -> Result<(), Refusal> {
         check_single(headers)?;
-        remove_hop_by_hop(headers);
-        let taken: Vec<HeaderName> = headers
-            .keys()
-            .filter(|name| self.takes(name.as_str()))
-            .cloned()
-            .collect();
-        for name in &taken {
-            headers.remove(name);
-        }
+        remove_named_by_connection(headers);
+        remove_all(headers, |name| self.takes(name.as_str()));
         if mode == Mode::AzureOnly {
             headers.remove(AUTHORIZATION);
         }
@@ -163,6 +130,106 @@ impl OwnedNames {
             remove_own_cookies(headers);
         }
         Ok(())
+    }
+}
+
+/// A header name with case and separators folded away, cut at [`LONGEST`] characters: what begins
+/// alike is owned alike.
+#[derive(Clone, Debug)]
+struct Folded {
+    text: [u8; LONGEST],
+    length: usize,
+    hash: u64,
+}
+
+impl Folded {
+    /// `None` if the name has characters outside letters, digits and `-`.
+    fn of(name: &str) -> Option<Self> {
+        let mut folded = Self {
+            text: [0; LONGEST],
+            length: 0,
+            hash: 0xcbf2_9ce4_8422_2325,
+        };
+        for byte in name.bytes() {
+            let byte = match byte {
+                b'-' => continue,
+                b'a'..=b'z' | b'0'..=b'9' => byte,
+                b'A'..=b'Z' => byte | 0x20,
+                _ => return None,
+            };
+            if let Some(place) = folded.text.get_mut(folded.length) {
+                *place = byte;
+                folded.length += 1;
+                // FNV-1a. The set is ours alone, so nobody can fill it with collisions.
+                folded.hash = (folded.hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            }
+        }
+        Some(folded)
+    }
+
+    fn text(&self) -> &[u8] {
+        self.text.get(..self.length).unwrap_or_default()
+    }
+
+    const fn length_bit(&self) -> u64 {
+        1 << (if self.length > 63 { 63 } else { self.length })
+    }
+
+    /// Everything whose name begins like these belongs to us or to another gate.
+    fn is_of_a_family(&self) -> bool {
+        let families: &[&[u8]] = match self.text.first() {
+            Some(b'x') => &[
+                b"xanteport",
+                b"xmsclientprincipal",
+                b"xmstoken",
+                b"xauthrequest",
+                b"xauthentik",
+                b"xpomeriumclaim",
+                b"xvouchidp",
+                b"xgoogauthenticated",
+                b"xamznoidc",
+            ],
+            Some(b'o') => &[b"oidcclaim"],
+            Some(b'c') => &[b"cfaccess"],
+            _ => &[],
+        };
+        families
+            .iter()
+            .any(|family| self.text().starts_with(family))
+    }
+}
+
+impl PartialEq for Folded {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Folded {}
+
+impl Hash for Folded {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Hands on a hash that is known already.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known(u64);
+
+impl Hasher for Known {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
     }
 }
 
@@ -179,30 +246,81 @@ fn check_single(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// Removes what belongs to one connection, with everything that `Connection` names (HDR-01). It
-/// serves both directions.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+/// Takes out of a portal's answer what belongs to one connection (HDR-01), and what a portal must
+/// not say: our own assertion and request id, other servers' instructions (HDR-11).
+pub fn cleanse_answer(headers: &mut HeaderMap) {
+    remove_named_by_connection(headers);
+    remove_all(headers, |name| {
+        let name = name.as_str();
+        HOP_BY_HOP.contains(&name) || NOT_IN_ANSWERS.contains(&name)
+    });
+    let is_ours = |value: &HeaderValue| {
+        let name = value
+            .as_bytes()
+            .split(|byte| matches!(byte, b'=' | b';'))
+            .next();
+        name.is_some_and(|name| cookies::is_own(name.trim_ascii()))
+    };
+    if headers.get_all(SET_COOKIE).iter().any(is_ours) {
+        let kept = headers
+            .get_all(SET_COOKIE)
+            .iter()
+            .filter(|value| !is_ours(value));
+        let kept: Vec<HeaderValue> = kept.cloned().collect();
+        replace_all(headers, &SET_COOKIE, kept);
+    }
+}
+
+const NOT_IN_ANSWERS: [&str; 6] = [
+    ASSERTION,
+    "x-request-id",
+    "alt-svc",
+    "x-accel-redirect",
+    "x-sendfile",
+    "x-reproxy-url",
+];
+
+/// HDR-01: what `Connection` names is of that connection only.
+fn remove_named_by_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
+        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect();
-    for name in HOP_BY_HOP.iter().chain(&named) {
+    for name in &named {
         headers.remove(name);
     }
 }
 
+/// One look at each name; nothing is allocated where nothing is removed.
+fn remove_all(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
+    let unwanted: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_unwanted(name))
+        .cloned()
+        .collect();
+    for name in &unwanted {
+        headers.remove(name);
+    }
+}
+
+fn replace_all(headers: &mut HeaderMap, name: &HeaderName, values: Vec<HeaderValue>) {
+    headers.remove(name);
+    for value in values {
+        headers.append(name, value);
+    }
+}
+
 fn remove_own_cookies(headers: &mut HeaderMap) {
-    let kept: Vec<HeaderValue> = headers
+    let kept = headers
         .get_all(COOKIE)
         .iter()
         .filter_map(cookies::without_own)
         .collect();
-    headers.remove(COOKIE);
-    for field in kept {
-        headers.append(COOKIE, field);
-    }
+    replace_all(headers, &COOKIE, kept);
 }
 
 fn built_in() -> impl Iterator<Item = &'static str> {
@@ -210,14 +328,4 @@ fn built_in() -> impl Iterator<Item = &'static str> {
         .lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
-}
-
-fn fold(name: &str) -> impl Iterator<Item = u8> + '_ {
-    name.bytes()
-        .filter(u8::is_ascii_alphanumeric)
-        .map(|byte| byte.to_ascii_lowercase())
-}
-
-const fn length_bit(length: usize) -> u64 {
-    1 << (if length > 63 { 63 } else { length })
 }

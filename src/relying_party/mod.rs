@@ -491,6 +491,20 @@ impl RelyingPartyError {
         }
     }
 
+    /// The token endpoint's refusal, if it was one.
+    #[must_use]
+    pub const fn token_refusal(&self) -> Option<&TokenRefusal> {
+        match self {
+            Self::TokenRefused(refusal) | Self::SecretsRefused(refusal) => Some(refusal),
+            Self::Discovery(_)
+            | Self::CallbackIssuer
+            | Self::TokenCall(_)
+            | Self::NoSecret
+            | Self::TokenAnswer
+            | Self::IdToken(_) => None,
+        }
+    }
+
     /// Whether the visitor can do no better than try later (GEN-03): the page is a 503.
     #[must_use]
     pub fn is_temporary(&self) -> bool {

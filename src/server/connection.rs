@@ -26,7 +26,9 @@ impl Peer {
     fn new(address: IpAddr) -> Self {
         // An address is digits, letters, dots and colons: always a header value.
         let address = HeaderValue::try_from(address.to_canonical().to_string());
-        Self { address: address.unwrap_or(HeaderValue::from_static("unknown")) }
+        Self {
+            address: address.unwrap_or(HeaderValue::from_static("unknown")),
+        }
     }
 }
 
@@ -73,7 +75,6 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits::HEAD_TIME)
-        .max_headers(limits::HEADER_FIELDS)
         .max_buf_size(limits::HEAD_BYTES)
         .half_close(false)
         .keep_alive(true)

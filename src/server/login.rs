@@ -69,7 +69,10 @@ impl Visit<'_> {
             .collect();
         let buttons: Vec<Link<'_>> = hrefs
             .iter()
-            .map(|href| Link { label: &self.portal.button_label, href })
+            .map(|href| Link {
+                label: &self.portal.button_label,
+                href,
+            })
             .collect();
         let html = pages::sign_in(&pages::SignIn {
             portal: &self.policy.host,
@@ -113,14 +116,27 @@ impl Visit<'_> {
         party: &RelyingParty,
         challenge: Challenge,
     ) -> Result<(String, Vec<Option<HeaderValue>>), LoginFailure> {
-        let mut seed = LoginSeed { state: [0; 16], nonce: [0; 16], verifier: [0; 32] };
-        for bytes in [&mut seed.state[..], &mut seed.nonce[..], &mut seed.verifier[..]] {
+        let mut seed = LoginSeed {
+            state: [0; 16],
+            nonce: [0; 16],
+            verifier: [0; 32],
+        };
+        for bytes in [
+            &mut seed.state[..],
+            &mut seed.nonce[..],
+            &mut seed.verifier[..],
+        ] {
             aws_lc_rs::rand::fill(bytes).map_err(|_| LoginFailure::Seal)?;
         }
         let (pending, request) = PendingLogin::begin(challenge, party.name(), &seed, self.now);
-        let location = party.authorization_url(&request, &self.redirect_uri(party)).await?;
+        let location = party
+            .authorization_url(&request, &self.redirect_uri(party))
+            .await?;
         let record = pending.to_bytes();
-        let sealed = self.proxy.seal.seal(Purpose::Login, &self.policy.host, record.expose());
+        let sealed = self
+            .proxy
+            .seal
+            .seal(Purpose::Login, &self.policy.host, record.expose());
         let sealed = sealed.ok_or(LoginFailure::Seal)?;
         let mut cookies = self.old_logins(sealed.len());
         cookies.push(cookie::login(pending.number(), sealed));
@@ -160,8 +176,7 @@ impl Visit<'_> {
             Ok((id, return_to)) => {
                 self.proxy.metrics.login_succeeded(provider);
                 self.proxy.metrics.sessions_created.add();
-                let mut response =
-                    respond::redirect(return_to.as_str(), &self.asker, self.account);
+                let mut response = respond::redirect(return_to.as_str(), &self.asker, self.account);
                 respond::add_cookie(&mut response, cookie::session(&id));
                 respond::add_cookie(&mut response, used.as_deref().and_then(cookie::no_login));
                 response
@@ -178,11 +193,18 @@ impl Visit<'_> {
         used: &mut Option<String>,
     ) -> Result<(SessionId, ReturnTo), LoginFailure> {
         let callback = Callback::read(self.head.uri.query().unwrap_or_default())?;
-        let name = callback.number().map(|number| format!("{LOGIN_PREFIX}{number}"));
+        let name = callback
+            .number()
+            .map(|number| format!("{LOGIN_PREFIX}{number}"));
         let pending = cookies::logins(self.head.headers.get_all(header::COOKIE));
-        let sealed = pending.iter().find(|(known, _)| Some(*known) == name.as_deref());
+        let sealed = pending
+            .iter()
+            .find(|(known, _)| Some(*known) == name.as_deref());
         let (name, sealed) = *sealed.ok_or(LoginError::NotPending)?;
-        let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed);
+        let record = self
+            .proxy
+            .seal
+            .open(Purpose::Login, &self.policy.host, sealed);
         let pending = record.as_deref().and_then(PendingLogin::from_bytes);
         let pending = pending.ok_or(LoginError::NotPending)?;
         let state = callback.state().clone();
@@ -195,7 +217,9 @@ impl Visit<'_> {
         }
         let redemption = redemption?;
         let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
-        let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;
+        let claims = party
+            .verify(&tokens, &redemption, self.proxy.clock.now())
+            .await?;
         let handle = sessions::new_handle().map_err(|_| LoginFailure::Seal)?;
         let session = Session::start(
             claims,
@@ -207,35 +231,43 @@ impl Visit<'_> {
         );
         // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
         self.portal.identity.render(&session, self.now)?;
-        audit::write(Event::LoginSucceeded, &Audit {
-            provider: Some(party.name()),
-            member: Some(&session.claims().subject().member_key()),
-            session: Some(session.handle()),
-            ..self.audit()
-        });
-        let id = self.proxy.sessions.start(session).map_err(|_| LoginFailure::Seal)?;
+        audit::write(
+            Event::LoginSucceeded,
+            &Audit {
+                provider: Some(party.name()),
+                member: Some(&session.claims().subject().member_key()),
+                session: Some(session.handle()),
+                ..self.audit()
+            },
+        );
+        let id = self
+            .proxy
+            .sessions
+            .start(session)
+            .map_err(|_| LoginFailure::Seal)?;
         self.end_session(SessionEnd::Replaced);
         Ok((id, redemption.complete()))
     }
 
     /// A page with a code, one audit line, and no session.
-    fn fail(
-        self,
-        provider: usize,
-        failure: &LoginFailure,
-        used: Option<&str>,
-    ) -> Response<Body> {
+    fn fail(self, provider: usize, failure: &LoginFailure, used: Option<&str>) -> Response<Body> {
         self.proxy.metrics.login_failed(provider, failure.code());
         let party = self.proxy.relying_parties.get(provider);
         let name = party.map(|party| &**party.name()).unwrap_or_default();
-        audit::write(Event::LoginFailed, &Audit {
-            provider: Some(name),
-            code: Some(failure.code()),
-            cause: Some(&causes(failure)),
-            ..self.audit()
-        });
+        audit::write(
+            Event::LoginFailed,
+            &Audit {
+                provider: Some(name),
+                code: Some(failure.code()),
+                cause: Some(&causes(failure)),
+                ..self.audit()
+            },
+        );
         let href = self.login_link(name, &ReturnTo::root());
-        let again = Link { label: "Sign in again", href: &href };
+        let again = Link {
+            label: "Sign in again",
+            href: &href,
+        };
         let mut response = respond::login(failure, again, &self.asker, self.account);
         respond::add_cookie(&mut response, used.and_then(cookie::no_login));
         response
@@ -243,6 +275,10 @@ impl Visit<'_> {
 
     fn redirect_uri(&self, party: &RelyingParty) -> String {
         let own = &self.policy.own;
-        format!("{}{own}/login/{}/callback", self.portal.public_url, party.name())
+        format!(
+            "{}{own}/login/{}/callback",
+            self.portal.public_url,
+            party.name()
+        )
     }
 }

@@ -12,11 +12,11 @@ use super::connection::Peer;
 use super::respond::{self, Asker};
 use super::worker::Worker;
 use super::{Portal, Proxy};
-use crate::telemetry::Verdict;
 use crate::gate::identity::Envelope;
 use crate::gate::{Asked, Bearer, Decision, Permit, Policy, Timestamp, decide};
 use crate::identity::IdentityError;
 use crate::sessions::SignedIn;
+use crate::telemetry::Verdict;
 use crate::upstream::{Forwarding, X_REQUEST_ID};
 
 /// A request that has been read, on its way through the server.
@@ -40,14 +40,16 @@ impl Worker {
         let (head, body) = request.into_parts();
         let mut account = Account::open(&self.proxy, &head);
         let asker = Asker::of(&head, account.request_id());
-        let asked = match Asked::read(&self.proxy.policies, &head.method, &head.uri, &head.headers) {
+        let asked = match Asked::read(&self.proxy.policies, &head.method, &head.uri, &head.headers)
+        {
             Ok(asked) => asked,
             Err(refusal) => return respond::refuse(refusal, &asker, account),
         };
         let index = asked.portal();
-        let (Some(policy), Some(portal)) =
-            (self.proxy.policies.get(index), self.proxy.portals.get(index))
-        else {
+        let (Some(policy), Some(portal)) = (
+            self.proxy.policies.get(index),
+            self.proxy.portals.get(index),
+        ) else {
             return respond::refuse(crate::gate::Refusal::UnknownHost, &asker, account);
         };
         account.read(&asked);
@@ -59,11 +61,20 @@ impl Worker {
         let session = signed_in.as_deref().map(SignedIn::session);
         let decision = decide(policy, asked, session, now);
         let visit = Visit {
-            proxy: &self.proxy, index, policy, portal, head, signed_in, now, asker, account,
+            proxy: &self.proxy,
+            index,
+            policy,
+            portal,
+            head,
+            signed_in,
+            now,
+            asker,
+            account,
         };
         match decision {
             Decision::Forward(permit) => {
-                self.forward(permit, visit, body, has_own_cookies, peer).await
+                self.forward(permit, visit, body, has_own_cookies, peer)
+                    .await
             }
             Decision::Login(challenge) => visit.sign_in(challenge).await,
             Decision::Own(endpoint) => visit.own(endpoint).await,
@@ -82,17 +93,33 @@ impl Worker {
         has_own_cookies: bool,
         peer: &Peer,
     ) -> Response<Body> {
-        let Visit { index, policy, portal, head, signed_in, now, asker, mut account, .. } = visit;
+        let Visit {
+            index,
+            policy,
+            portal,
+            head,
+            signed_in,
+            now,
+            asker,
+            mut account,
+            ..
+        } = visit;
         account.decided(Verdict::Forward, None);
         let mut headers = head.headers;
-        if let Err(refusal) = portal.owned.cleanse(&mut headers, has_own_cookies, policy.mode) {
+        if let Err(refusal) = portal
+            .owned
+            .cleanse(&mut headers, has_own_cookies, policy.mode)
+        {
             return respond::refuse(refusal, &asker, account);
         }
         let member = match permit.bearer() {
             Bearer::Member => signed_in,
             Bearer::Nobody => None,
         };
-        let envelope = match member.map(|member| envelope(portal, &member, now)).transpose() {
+        let envelope = match member
+            .map(|member| envelope(portal, &member, now))
+            .transpose()
+        {
             Ok(envelope) => envelope,
             Err(error) => return respond::identity(&error, &asker, account),
         };
@@ -106,8 +133,16 @@ impl Worker {
             request_id: account.request_id(),
         };
         account.waiting();
-        let answer =
-            upstream.send(permit, head.method, headers, body, envelope.as_deref(), forwarding).await;
+        let answer = upstream
+            .send(
+                permit,
+                head.method,
+                headers,
+                body,
+                envelope.as_deref(),
+                forwarding,
+            )
+            .await;
         account.waited(answer.as_ref().err());
         let (head, body) = match answer {
             Ok(answer) => answer.into_parts(),
@@ -144,7 +179,9 @@ fn envelope(
 fn keep_private(headers: &mut HeaderMap) {
     const PRIVATE: HeaderValue = HeaderValue::from_static("private");
     const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-    let said = headers.get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
+    let said = headers
+        .get(header::CACHE_CONTROL)
+        .map(HeaderValue::as_bytes);
     let has = |wanted: &[u8]| {
         said.is_some_and(|said| {
             said.split(|byte| *byte == b',')
@@ -171,8 +208,13 @@ fn keep_private(headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, value);
         return;
     }
-    let is_page = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
-    headers.insert(header::CACHE_CONTROL, if is_page { NO_STORE } else { PRIVATE });
+    let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes()
+            .to_ascii_lowercase()
+            .starts_with(b"text/html")
+    });
+    headers.insert(
+        header::CACHE_CONTROL,
+        if is_page { NO_STORE } else { PRIVATE },
+    );
 }

@@ -35,7 +35,10 @@ impl Asker {
     /// From what the request accepts: a page for browsers, JSON for scripts that say so, and a
     /// line of text for the rest.
     pub(super) fn of(head: &Parts, request_id: HeaderValue) -> Self {
-        let accept = head.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+        let accept = head
+            .headers
+            .get(header::ACCEPT)
+            .and_then(|value| value.to_str().ok());
         let reads = match accept {
             Some(accept) if accept.contains("text/html") => Reads::Page,
             Some(accept) if accept.contains("json") => Reads::Json,
@@ -62,12 +65,20 @@ pub(super) struct Said<'a> {
 
 impl Said<'_> {
     pub(super) const fn new(status: StatusCode, code: &'static str) -> Self {
-        Self { status, code, action: None, correlation: None }
+        Self {
+            status,
+            code,
+            action: None,
+            correlation: None,
+        }
     }
 }
 
 /// Leads on to the portal, and through it to the sign-in.
-pub(super) const HOME: Link<'static> = Link { label: "Continue to the site", href: "/" };
+pub(super) const HOME: Link<'static> = Link {
+    label: "Continue to the site",
+    href: "/",
+};
 
 /// The gate's no.
 pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> Response<Body> {
@@ -83,7 +94,14 @@ pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> R
         Refusal::SignInRequired => StatusCode::UNAUTHORIZED,
     };
     let action = (refusal == Refusal::PasswordRoute).then_some(HOME);
-    say(&Said { action, ..Said::new(status, refusal.code()) }, asker, account)
+    say(
+        &Said {
+            action,
+            ..Said::new(status, refusal.code())
+        },
+        asker,
+        account,
+    )
 }
 
 /// A login that became no session.
@@ -105,7 +123,12 @@ pub(super) fn login(
         LoginFailure::RelyingParty(error) => (StatusCode::FORBIDDEN, correlation(error)),
         LoginFailure::Seal => (StatusCode::INTERNAL_SERVER_ERROR, None),
     };
-    let said = Said { status, code: failure.code(), action: Some(action), correlation };
+    let said = Said {
+        status,
+        code: failure.code(),
+        action: Some(action),
+        correlation,
+    };
     say(&said, asker, account)
 }
 
@@ -115,7 +138,11 @@ fn correlation(error: &RelyingPartyError) -> Option<&str> {
 }
 
 /// The portal's silence.
-pub(super) fn upstream(error: &UpstreamError, asker: &Asker, mut account: Account) -> Response<Body> {
+pub(super) fn upstream(
+    error: &UpstreamError,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
     account.decided(Verdict::Forward, Some(error.code()));
     let status = match error {
         UpstreamError::ConnectTimeout(_) | UpstreamError::ResponseTimeout(_) => {
@@ -136,7 +163,11 @@ pub(super) fn upstream(error: &UpstreamError, asker: &Asker, mut account: Accoun
 }
 
 /// A member whom the portal cannot be told about.
-pub(super) fn identity(error: &IdentityError, asker: &Asker, mut account: Account) -> Response<Body> {
+pub(super) fn identity(
+    error: &IdentityError,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
     account.decided(Verdict::Refuse, Some(error.code()));
     tracing::error!(
         request_id = asker.request_id(),
@@ -144,7 +175,11 @@ pub(super) fn identity(error: &IdentityError, asker: &Asker, mut account: Accoun
         cause = %causes(error),
         "a member's identity could not be rendered"
     );
-    say(&Said::new(StatusCode::INTERNAL_SERVER_ERROR, error.code()), asker, account)
+    say(
+        &Said::new(StatusCode::INTERNAL_SERVER_ERROR, error.code()),
+        asker,
+        account,
+    )
 }
 
 /// An error with its causes, for the operator's log.
@@ -186,13 +221,25 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
             let body = format!(
                 "{}: {}\ncode: {}\nrequest: {}\n",
                 words.title,
-                words.sentence, said.code, asker.request_id()
+                words.sentence,
+                said.code,
+                asker.request_id()
             );
-            own(said.status, "text/plain; charset=utf-8", body, asker, account)
+            own(
+                said.status,
+                "text/plain; charset=utf-8",
+                body,
+                asker,
+                account,
+            )
         }
     };
     if said.status == StatusCode::SERVICE_UNAVAILABLE {
-        set(&mut response, header::RETRY_AFTER, HeaderValue::from_static("5"));
+        set(
+            &mut response,
+            header::RETRY_AFTER,
+            HeaderValue::from_static("5"),
+        );
     }
     response
 }
@@ -209,7 +256,11 @@ pub(super) fn page(
     if let Ok(policy) = HeaderValue::try_from(pages::csp(form_targets)) {
         set(&mut response, header::CONTENT_SECURITY_POLICY, policy);
     }
-    set(&mut response, header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    set(
+        &mut response,
+        header::X_FRAME_OPTIONS,
+        HeaderValue::from_static("DENY"),
+    );
     response
 }
 
@@ -225,7 +276,13 @@ pub(super) fn json(
 
 /// On to another place, by GET whatever this request was (RET-04).
 pub(super) fn redirect(location: &str, asker: &Asker, account: Account) -> Response<Body> {
-    let mut response = own(StatusCode::SEE_OTHER, "text/plain", String::new(), asker, account);
+    let mut response = own(
+        StatusCode::SEE_OTHER,
+        "text/plain",
+        String::new(),
+        asker,
+        account,
+    );
     response.headers_mut().remove(header::CONTENT_TYPE);
     // Locations are made of configuration, sealed values and `ReturnTo`: always header values.
     let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));

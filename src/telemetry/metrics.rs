@@ -49,11 +49,7 @@ impl Metrics {
     /// Metrics for these portals and providers; the functions below take their indexes in these
     /// lists.
     #[must_use]
-    pub fn new(
-        portals: &[&str],
-        providers: &[&str],
-        dropped_lines: DroppedLines,
-    ) -> Self {
+    pub fn new(portals: &[&str], providers: &[&str], dropped_lines: DroppedLines) -> Self {
         Self {
             portals: portals
                 .iter()
@@ -104,9 +100,7 @@ impl Metrics {
     pub fn login_failed(&self, provider: usize, code: &str) {
         let known = LOGIN_FAILURES.iter().position(|known| *known == code);
         if let Some(provider) = self.providers.get(provider)
-            && let Some(count) = provider
-                .failed
-                .get(known.unwrap_or(LOGIN_FAILURES.len()))
+            && let Some(count) = provider.failed.get(known.unwrap_or(LOGIN_FAILURES.len()))
         {
             count.add();
         }

@@ -17,7 +17,7 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::UpstreamError;
 use super::pool::Pool;
@@ -28,6 +28,9 @@ pub(super) struct Exchange {
     connection: Connection<TokioIo<TcpStream>, Sent>,
     /// hyper's half has finished, and must not be polled again.
     ended: bool,
+    /// For the answer to begin. Kept from request to request: putting off a timer that is set
+    /// costs nothing, setting a new one takes a lock.
+    deadline: Pin<Box<Sleep>>,
 }
 
 /// A request without an answer.
@@ -48,16 +51,18 @@ impl Failed {
 
 impl Exchange {
     pub(super) async fn open(stream: TcpStream) -> Result<Box<Self>, UpstreamError> {
+        // The number of fields stays at hyper's 100: another one makes it allocate for each head.
         let (sender, connection) = http1::Builder::new()
-            .max_headers(LIMIT_HEADERS)
             .max_buf_size(LIMIT_HEAD)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Broken)?;
+        let deadline = Box::pin(tokio::time::sleep(Duration::ZERO));
         Ok(Box::new(Self {
             sender,
             connection,
             ended: false,
+            deadline,
         }))
     }
 
@@ -78,7 +83,7 @@ impl Exchange {
         let progress = request.body().progress.clone();
         let mut moved = 0;
         let mut answer = pin!(self.sender.try_send_request(request));
-        let mut deadline = pin!(tokio::time::sleep(patience));
+        self.deadline.as_mut().reset(Instant::now() + patience);
         let head = poll_fn(|cx| {
             self.drive(cx);
             if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
@@ -89,9 +94,9 @@ impl Exchange {
                 .map_or(0, |moved| moved.load(Ordering::Relaxed));
             if now_moved != moved {
                 moved = now_moved;
-                deadline.as_mut().reset(Instant::now() + patience);
+                self.deadline.as_mut().reset(Instant::now() + patience);
             }
-            deadline.as_mut().poll(cx).map(|()| None)
+            self.deadline.as_mut().poll(cx).map(|()| None)
         });
         let response = match head.await {
             Some(Ok(response)) => response,
@@ -135,9 +140,8 @@ impl Exchange {
     }
 }
 
-/// Of an answer's head, in bytes and fields: portals send long cookies.
+/// Of an answer's head, in bytes: portals send long cookies.
 const LIMIT_HEAD: usize = 64 * 1024;
-const LIMIT_HEADERS: usize = 128;
 
 impl std::fmt::Debug for Exchange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
@@ -18,7 +18,7 @@ pub use exchange::{Answer, AnswerBody};
 
 use crate::config;
 use crate::gate::Permit;
-use crate::gate::identity::{Envelope, remove_hop_by_hop};
+use crate::gate::identity::{self, Envelope};
 use exchange::{Exchange, Sent};
 use pool::Pool;
 
@@ -112,6 +112,8 @@ impl Upstream {
     ) -> Result<Answer, UpstreamError> {
         let target =
             PathAndQuery::try_from(permit.into_target()).map_err(|_| UpstreamError::Target)?;
+        // Room for all of ours at once: a map that grows hashes every name again.
+        headers.reserve(FORWARDING + envelope.map_or(0, |envelope| envelope.headers.len()));
         set_forwarding(&mut headers, forwarding);
         for (name, value) in envelope.into_iter().flat_map(|envelope| &envelope.headers) {
             headers.insert(name, value.clone());
@@ -122,7 +124,7 @@ impl Upstream {
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = headers;
         let mut answer = self.exchange(request).await?;
-        cleanse_answer(answer.head_mut());
+        identity::cleanse_answer(answer.head_mut().headers_mut());
         Ok(answer)
     }
 
@@ -191,6 +193,9 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 /// The name of a request, which the portal may log beside ours.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// How many headers [`set_forwarding`] sets.
+const FORWARDING: usize = 5;
+
 /// The visitor's own were removed with the rest of what is owned (FWD-01).
 fn set_forwarding(headers: &mut HeaderMap, forwarding: Forwarding) {
     headers.insert(X_FORWARDED_HOST, forwarding.host.clone());
@@ -198,48 +203,4 @@ fn set_forwarding(headers: &mut HeaderMap, forwarding: Forwarding) {
     headers.insert(X_FORWARDED_PROTO, forwarding.scheme);
     headers.insert(X_FORWARDED_FOR, forwarding.address);
     headers.insert(X_REQUEST_ID, forwarding.request_id);
-}
-
-/// Takes out of an answer what a portal must not say: hop-by-hop fields, our own cookies and
-/// headers, other servers' instructions (HDR-11).
-fn cleanse_answer(head: &mut Response<()>) {
-    let headers = head.headers_mut();
-    remove_hop_by_hop(headers);
-    for name in [header::ALT_SVC, header::TRANSFER_ENCODING, X_REQUEST_ID] {
-        headers.remove(name);
-    }
-    for name in [
-        "x-accel-redirect",
-        "x-sendfile",
-        "x-reproxy-url",
-        crate::gate::identity::ASSERTION,
-    ] {
-        headers.remove(name);
-    }
-    if headers.contains_key(header::SET_COOKIE) {
-        remove_own_set_cookies(headers);
-    }
-}
-
-fn remove_own_set_cookies(headers: &mut HeaderMap) {
-    let is_ours = |value: &HeaderValue| {
-        let name = value
-            .as_bytes()
-            .split(|byte| matches!(byte, b'=' | b';'))
-            .next();
-        name.is_some_and(|name| crate::gate::cookies::is_own(name.trim_ascii()))
-    };
-    if !headers.get_all(header::SET_COOKIE).iter().any(is_ours) {
-        return;
-    }
-    let kept: Vec<HeaderValue> = headers
-        .get_all(header::SET_COOKIE)
-        .iter()
-        .filter(|value| !is_ours(value))
-        .cloned()
-        .collect();
-    headers.remove(header::SET_COOKIE);
-    for value in kept {
-        headers.append(header::SET_COOKIE, value);
-    }
 }

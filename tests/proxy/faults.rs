@@ -1,0 +1,1 @@
+//! A portal or a provider that is down, slow or lying.
