@@ -237,7 +237,7 @@ const PORTAL: &[Key] = &[
     defaults(
         "local_login",
         LOCAL_LOGIN,
-        "where the portal itself asks for passwords",
+        "where the portal itself asks for passwords; `{}` says that it does not",
     ),
     optional(
         "routes",

@@ -32,13 +32,10 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
     }
     if let Some(mode) = file.mode {
         warn_of_routes(context, file, mode, &login_pages, &password_paths);
-        let names_doors = local.is_some_and(|local| {
-            !local.login_pages.is_empty() || !local.password_routes.is_empty()
-        });
-        if mode == Mode::AzureOnly && !names_doors {
-            let message = "`local_login` does not name where the portal itself asks for \
-                           passwords, so its own sign-in stays open to members who are signed in \
-                           here, and to everybody on public routes";
+        if mode == Mode::AzureOnly && !file.names_local_login {
+            let message = "`local_login` is missing: where the portal itself asks for passwords \
+                           stays open on public routes, and to members who are signed in; \
+                           `local_login: {}` says that there is no such place";
             context.warn(&file.spot, message);
         }
     }
