@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anteport::config::{self, Config, Loaded, Problems, Severity, Tenant};
+use anteport::gate::identity::OwnedNames;
 use anteport::gate::{Access, Mode, Timestamp};
 use proptest::prelude::*;
 
@@ -395,6 +396,22 @@ fn a_certificate_and_its_key_are_loaded() {
     assert_eq!(config.listen.tls.unwrap().cert.len(), 1);
 }
 
+#[test]
+fn a_certificate_for_another_host_is_warned_of() {
+    let folder = Folder::new("host");
+    let (certificate, key) = certificate();
+    folder.write("tls.crt", &certificate, 0o644);
+    folder.write("tls.key", &key, 0o600);
+    let text = with_tls().replace("members.example.org", "staff.example.org");
+    assert_eq!(
+        folder.said(&text),
+        [
+            "warning: config.yaml:9:17: portals[0].public_url: the certificate of `listen.tls` is \
+          not for this host, so browsers will refuse it"
+        ]
+    );
+}
+
 /// CRY-02.
 #[test]
 fn a_key_that_others_can_read_is_refused() {
@@ -588,6 +605,25 @@ proptest! {
                 let debug = format!("{loaded:?}");
                 prop_assert!(!debug.contains("canary"), "{}", debug);
             }
+        }
+    }
+
+    /// HDR-08, HDR-03: what a portal is told, no visitor can say, in any spelling.
+    #[test]
+    fn a_header_that_may_carry_a_claim_is_taken_from_visitors(
+        name in "[A-Za-z][A-Za-z0-9-]{0,70}[A-Za-z0-9]",
+        underscores in any::<bool>(),
+    ) {
+        let text = format!("{MINIMAL}    identity: {{ headers: {{ {name}: oid }} }}\n");
+        if let Ok(loaded) = parse(&text) {
+            let (mapped, _) = &loaded.config.portals[0].identity.headers[0];
+            let owned = OwnedNames::with([mapped]);
+            let spelling = match underscores {
+                true => name.replace('-', "_"),
+                false => name.replace('-', "").to_uppercase(),
+            };
+            prop_assert!(owned.takes(&name), "{}", name);
+            prop_assert!(owned.takes(&spelling), "{}", spelling);
         }
     }
 

@@ -101,7 +101,8 @@ pub(super) struct LocalLoginFile {
 
 pub(super) struct PasswordRouteFile {
     pub(super) path: Option<Located<PathPattern>>,
-    /// `None` is every method; a list that cannot be read was reported.
+    /// `None` is every method; a list that cannot be read was reported. HEAD is not among them,
+    /// which the gate judges as GET.
     pub(super) methods: Option<Vec<Method>>,
 }
 
