@@ -767,6 +767,15 @@ fn healthcheck_believes_a_status_of_200() {
 }
 
 #[test]
+fn healthcheck_does_not_wait_longer_than_2_seconds() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (code, _, err) = anteport(&["healthcheck", "--url", &url]);
+    assert_eq!(code, 1);
+    assert!(err.ends_with("did not answer within 2s\n"), "{err}");
+}
+
+#[test]
 fn healthcheck_finds_the_admin_listener_in_a_configuration_without_reading_secrets() {
     let folder = Folder::new("healthcheck");
     let (address, asked) = admin("HTTP/1.1 200 OK\r\n\r\n");

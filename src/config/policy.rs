@@ -128,7 +128,7 @@ fn warn_of_routes(
                 .find(|earlier| includes(earlier.value.as_str(), path.value.as_str()));
             if let Some(shadow) = shadow {
                 let message = format!(
-                    "this route decides nothing: {} comes before it and covers all that it does",
+                    "{} comes before this route and covers every path that it names",
                     shadow.shown
                 );
                 context.warn(&path.spot, message);
