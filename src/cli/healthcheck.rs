@@ -107,7 +107,10 @@ fn ask(address: &str, target: &str) -> Result<(), HealthError> {
         answer.map_err(|_| HealthError::Silent {
             address: address.to_owned(),
         })
-    })?;
+    });
+    // A name that nobody resolves would be waited for.
+    runtime.shutdown_background();
+    let answer = answer?;
     let status = status(&answer.map_err(failed)?).ok_or_else(|| HealthError::NotHttp {
         address: address.to_owned(),
     })?;

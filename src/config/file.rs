@@ -72,6 +72,8 @@ pub(super) struct PortalFile {
     pub(super) auth_path: Option<CanonicalPath>,
     pub(super) sign_in: Option<SignInFile>,
     pub(super) local_login: Option<LocalLoginFile>,
+    /// Whether the key is there.
+    pub(super) names_local_login: bool,
     /// `None` if the key is not there.
     pub(super) routes: Option<Vec<RouteFile>>,
     pub(super) identity: Option<IdentityFile>,
@@ -99,7 +101,8 @@ pub(super) struct LocalLoginFile {
 
 pub(super) struct PasswordRouteFile {
     pub(super) path: Option<Located<PathPattern>>,
-    /// `None` is every method; a list that cannot be read was reported.
+    /// `None` is every method; a list that cannot be read was reported. HEAD is not among them,
+    /// which the gate judges as GET.
     pub(super) methods: Option<Vec<Method>>,
 }
 
@@ -229,6 +232,7 @@ fn portal(section: &Section<'_>) -> PortalFile {
                     .map(password_route)
                     .collect(),
             }),
+        names_local_login: section.has("local_login"),
         routes: section
             .has("routes")
             .then(|| section.sections("routes").iter().map(route).collect()),

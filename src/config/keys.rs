@@ -237,7 +237,7 @@ const PORTAL: &[Key] = &[
     defaults(
         "local_login",
         LOCAL_LOGIN,
-        "where the portal itself asks for passwords",
+        "where the portal itself asks for passwords; `{}` says that it does not",
     ),
     optional(
         "routes",
@@ -304,10 +304,8 @@ const PASSWORD_ROUTE: &[Key] = &[
     required("path", PATTERN, "a path such as `/login`"),
     optional(
         "methods",
-        Kind::List(&word(&[
-            "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS",
-        ])),
-        "the methods that are refused; all of them if none is named",
+        Kind::List(&word(&["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])),
+        "the methods that are refused, all of them if none is named; HEAD goes with GET",
     ),
 ];
 

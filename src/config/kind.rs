@@ -62,16 +62,19 @@ impl From<&str> for Unfit {
     }
 }
 
+/// The names of the keys that have a meaning in this version.
+pub(super) fn present(keys: &'static [Key]) -> impl Iterator<Item = &'static str> {
+    let present = keys.iter().filter(|key| !matches!(key.need, Need::Later));
+    present.map(|key| key.name)
+}
+
 impl Kind {
     /// As a message begins that something else was found.
     pub(super) fn expected(&self) -> String {
         match self {
             Self::Value(what) | Self::Private(what) => format!("expected {what}"),
             Self::Word { now, .. } => format!("expected {}", listed_or(now)),
-            Self::Section(keys) => format!(
-                "expected a section with {}",
-                listed(keys.iter().map(|key| key.name))
-            ),
+            Self::Section(keys) => format!("expected a section with {}", listed(present(keys))),
             Self::List(_) => "expected a list".to_owned(),
             Self::Named { name, .. } => format!("expected a section of {name}"),
         }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use http::Method;
+
 use super::context::{Context, Located};
 use super::file::PortalFile;
 use super::patterns::{includes, is_below, meet};
@@ -32,13 +34,13 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
     }
     if let Some(mode) = file.mode {
         warn_of_routes(context, file, mode, &login_pages, &password_paths);
-        let names_doors = local.is_some_and(|local| {
-            !local.login_pages.is_empty() || !local.password_routes.is_empty()
-        });
-        if mode == Mode::AzureOnly && !names_doors {
-            let message = "`local_login` does not name where the portal itself asks for \
-                           passwords, so its own sign-in stays open to members who are signed in \
-                           here, and to everybody on public routes";
+        if mode == Mode::AzureOnly {
+            warn_of_shut_pages(context, file, &login_pages);
+        }
+        if mode == Mode::AzureOnly && !file.names_local_login {
+            let message = "`local_login` is missing: where the portal itself asks for passwords \
+                           stays open on public routes, and to members who are signed in; \
+                           `local_login: {}` says that there is no such place";
             context.warn(&file.spot, message);
         }
     }
@@ -126,7 +128,7 @@ fn warn_of_routes(
                 .find(|earlier| includes(earlier.value.as_str(), path.value.as_str()));
             if let Some(shadow) = shadow {
                 let message = format!(
-                    "this route decides nothing: {} comes before it and covers all that it does",
+                    "{} comes before this route and covers every path that it names",
                     shadow.shown
                 );
                 context.warn(&path.spot, message);
@@ -150,6 +152,35 @@ fn warn_of_routes(
                 }
             }
             (Access::SignedIn, Mode::AzureOnly) | (Access::Public, Mode::Optional | Mode::Off) => {}
+        }
+    }
+}
+
+/// What is refused does not become a sign-in: password routes go first.
+fn warn_of_shut_pages(
+    context: &Context<'_>,
+    file: &PortalFile,
+    login_pages: &[&Located<PathPattern>],
+) {
+    let routes = file.local_login.iter();
+    for route in routes.flat_map(|local| &local.password_routes) {
+        let refuses_get = route
+            .methods
+            .as_ref()
+            .is_none_or(|methods| methods.contains(&Method::GET));
+        let Some(path) = route.path.as_ref().filter(|_| refuses_get) else {
+            continue;
+        };
+        let page = login_pages
+            .iter()
+            .find(|page| meet(path.value.as_str(), page.value.as_str()));
+        if let Some(page) = page {
+            let message = format!(
+                "this refuses GET as well, so the login page {} is refused instead of becoming a \
+                 sign-in; `methods: [POST]` refuses what is sent from it",
+                page.shown
+            );
+            context.warn(&path.spot, message);
         }
     }
 }

@@ -8,7 +8,7 @@ use super::context::{Context, Located};
 use super::file::{AssertionFile, File, IdentityFile, PortalFile, SignInFile, UpstreamFile};
 use super::policy::policy;
 use super::value::{bare_host, is_loopback};
-use super::wording::nearest;
+use super::wording::{did_you_mean, nearest};
 use super::{Assertion, Identity, Logout, Portal, SignIn, Upstream, headers};
 use crate::gate::Mode;
 
@@ -214,16 +214,17 @@ fn named_providers(
             }
             Some(index) => found.push(index),
             None => {
-                let hint = match nearest(&name.value, names.iter().copied()) {
-                    Some(near) if !name.is_private => format!("; did you mean `{near}`?"),
-                    _ => String::new(),
-                };
                 let there = match names.as_slice() {
                     [] => "there are none".to_owned(),
                     [only] => format!("there is {only}"),
                     several => format!("there are {}", several.join(", ")),
                 };
-                let message = format!("there is no provider {}{hint}; {there}", name.shown);
+                let message = if name.is_private {
+                    format!("no provider has the name that the environment gives; {there}")
+                } else {
+                    let hint = did_you_mean(nearest(&name.value, names.iter().copied()));
+                    format!("there is no provider {}; {there}{hint}", name.shown)
+                };
                 context.error(&name.spot, message);
             }
         }

@@ -33,6 +33,11 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         .listen
         .as_ref()
         .and_then(|listen| resolve_listen(context, listen, setting));
+    if let Some(certified) = listen.as_ref().and_then(|listen| listen.tls.as_ref()) {
+        let portals = file.portals.iter();
+        let urls = portals.filter_map(|portal| portal.public_url.as_ref());
+        tls::check_hosts(context, certified, urls);
+    }
     if let (Some(admin), Some(public)) = (&file.admin, listen_address) {
         check_admin(context, admin, public.value);
     }

@@ -128,11 +128,11 @@ fn checked(context: &Context<'_>, secret: Secret<String>, spot: &Spot) -> Option
 
 /// The content of a file of at most `longest` bytes.
 pub(super) fn read_bounded(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    // A pipe or a device would be read for ever.
-    if !file.metadata()?.is_file() {
+    // Opening a pipe may wait for ever, and so may reading a device.
+    if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
+    let file = File::open(path)?;
     let mut bytes = Vec::new();
     file.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest {

@@ -7,7 +7,7 @@
 
 use super::context::{Context, Located, Spot};
 use super::interpolate::{self, Unfilled};
-use super::kind::{Key, Kind, Need, Unfit};
+use super::kind::{Key, Kind, Need, Unfit, present};
 use super::wording::{did_you_mean, listed, listed_or, nearest, quoted};
 use super::yaml::{Entry, Node, Value};
 
@@ -31,11 +31,8 @@ impl<'a> Section<'a> {
             Value::Map(entries) => entries,
             Value::Refused => return None,
             other => {
-                let message = format!(
-                    "expected a section with {}, found {}",
-                    listed(keys.iter().map(|key| key.name)),
-                    described(other)
-                );
+                let expected = Kind::Section(keys).expected();
+                let message = format!("{expected}, found {}", described(other));
                 context.error(&spot.at(node.place), message);
                 return None;
             }
@@ -314,6 +311,7 @@ impl<'a> Section<'a> {
         let shown = match (kind, is_private) {
             (Kind::Private(_), _) => "something else".to_owned(),
             (_, true) => "a value from the environment".to_owned(),
+            (_, false) if text.is_empty() => "an empty text".to_owned(),
             (_, false) => quoted(text),
         };
         if let Kind::Word { now, later } = kind
@@ -355,12 +353,6 @@ impl<'a> Section<'a> {
     }
 
     fn report_unknown(&self) {
-        let known = || {
-            self.keys
-                .iter()
-                .filter(|key| !matches!(key.need, Need::Later))
-                .map(|key| key.name)
-        };
         // Where secrets are written, an unknown key may be one that went astray.
         let holds_secrets = self.keys.iter().any(|key| key.kind.is_private());
         for entry in self.entries {
@@ -372,7 +364,7 @@ impl<'a> Section<'a> {
                 }
                 Some(_) => {}
                 None => {
-                    let nearest = nearest(&entry.key, known());
+                    let nearest = nearest(&entry.key, present(self.keys));
                     let key = match (holds_secrets, nearest) {
                         (true, None) => String::new(),
                         _ => format!(" {}", quoted(&entry.key)),
@@ -381,7 +373,10 @@ impl<'a> Section<'a> {
                         Some(name) => format!("; did you mean `{name}`? Here"),
                         None => "; here".to_owned(),
                     };
-                    let message = format!("unknown key{key}{here} there are {}", listed(known()));
+                    let message = format!(
+                        "unknown key{key}{here} there are {}",
+                        listed(present(self.keys))
+                    );
                     self.context.error(&self.spot.at(entry.place), message);
                 }
             }

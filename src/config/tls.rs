@@ -4,15 +4,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
+use url::Url;
 
 use super::context::{Context, Located};
 use super::file::TlsFile;
 use super::secrets::{permissions, read_bounded, reason};
+use super::value::bare_host;
 
 /// The largest PEM file; all the roots that browsers know are a quarter of it.
 const LARGEST: u64 = 1024 * 1024;
@@ -44,6 +48,30 @@ pub(super) fn certified_key(
             };
             context.error(&file.spot, message);
             None
+        }
+    }
+}
+
+/// Warns of portals whose host the certificate is not for.
+pub(super) fn check_hosts<'a>(
+    context: &Context<'_>,
+    certified: &CertifiedKey,
+    portals: impl Iterator<Item = &'a Located<Url>>,
+) {
+    let Ok(certificate) = certified
+        .end_entity_cert()
+        .and_then(ParsedCertificate::try_from)
+    else {
+        return; // The key was compared with it, so it could be read.
+    };
+    for url in portals {
+        let host = bare_host(&url.value);
+        let is_for_it = ServerName::try_from(host)
+            .is_ok_and(|name| verify_server_name(&certificate, &name).is_ok());
+        if !is_for_it {
+            let message = "the certificate of `listen.tls` is not for this host, so browsers will \
+                           refuse it";
+            context.warn(&url.spot, message);
         }
     }
 }

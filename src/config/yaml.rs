@@ -10,7 +10,7 @@ use serde_yaml::granit_parser::{Event, Marker, Parser, ScalarStyle, Span, option
 /// The largest file that is read, in bytes.
 pub(super) const LARGEST: usize = 1024 * 1024;
 
-/// How deep sections and lists may be nested; the deepest key that exists is at 7.
+/// How deep sections and lists may be nested; a configuration has 6 levels.
 const DEEPEST: usize = 24;
 
 /// Where something begins: line and column, from 1.
