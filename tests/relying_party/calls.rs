@@ -13,6 +13,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 
 use crate::provider::{
     CLIENT, KEYS, PERSONAL, Provider, Reply, Seen, TENANT, base64, jwk, metadata, token,
@@ -318,7 +319,8 @@ async fn an_answer_that_does_not_come_is_not_waited_for() {
     };
     let world = World::with(limits, |_| {}).await;
     world.provider.set_metadata(Reply::Silence);
-    assert_eq!(discovery_code(&world).await, "provider-slow");
+    let code = timeout(Duration::from_secs(2), discovery_code(&world)).await;
+    assert_eq!(code, Ok("provider-slow"));
     let observed = world.observed.lock().unwrap().clone();
     assert_eq!(observed, [(Call::Discovery, Outcome::Unreachable)]);
 }
@@ -335,7 +337,8 @@ async fn a_handshake_that_does_not_come_is_not_waited_for() {
     let mut configured = configured(&authority);
     configured.trusted = Some(vec![certificate().0]);
     let world = World::of(Provider::start().await, configured, limits);
-    assert_eq!(discovery_code(&world).await, "provider-slow");
+    let code = timeout(Duration::from_secs(2), discovery_code(&world)).await;
+    assert_eq!(code, Ok("provider-slow"));
 }
 
 fn certificate() -> (
@@ -371,6 +374,19 @@ async fn the_providers_certificate_is_verified() {
             Err(error) => assert!(!is_right && error.code() == "provider-tls"),
         }
     }
+}
+
+/// CRY-03: what this machine trusts is not what a test made up, if it trusts anything.
+#[tokio::test]
+async fn without_a_ca_of_its_own_the_systems_are_trusted() {
+    let provider = Provider::start_tls(certificate().1).await;
+    let configured = configured(&format!("https://localhost:{}", provider.address.port()));
+    let world = World::of(provider, configured, quick());
+    let code = discovery_code(&world).await;
+    assert!(
+        ["provider-tls", "provider-no-trusted-roots"].contains(&code),
+        "{code}"
+    );
 }
 
 /// AZ-06, REL-01
@@ -525,7 +541,7 @@ async fn until(done: impl Fn() -> bool) {
 async fn kept_fresh(world: &World, story: impl Future<Output = ()>) {
     tokio::select! {
         () = Arc::clone(&world.rp).keep_fresh() => unreachable!("it never returns"),
-        () = story => {}
+        told = timeout(Duration::from_secs(30), story) => told.expect("the story has an end"),
     }
 }
 
