@@ -6,8 +6,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends build-essential cmake \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-COPY Cargo.toml Cargo.lock askama.toml ./
-COPY src ./src
+COPY . .
 RUN cargo build --release --locked --bin anteport
 
 # glibc, libgcc and certificates of authorities; no shell, no package manager, user 65532.
