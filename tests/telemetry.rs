@@ -28,7 +28,7 @@ fn metrics() -> Metrics {
     Metrics::new(
         &["members.example", "other.example"],
         &["corporate"],
-        &[],
+        &["token-expired", "token-expired", "login-expired"],
         DroppedLines::default(),
     )
 }

@@ -56,7 +56,10 @@ impl Metrics {
         login_failures: &[&'static str],
         dropped_lines: DroppedLines,
     ) -> Self {
-        let login_failures = [LOGIN_FAILURES, login_failures].concat();
+        let mut login_failures = [LOGIN_FAILURES, login_failures].concat();
+        // A code that is there twice would make a series twice, and the text unreadable.
+        login_failures.sort_unstable();
+        login_failures.dedup();
         Self {
             portals: portals
                 .iter()
@@ -805,7 +808,7 @@ mod tests {
         Metrics::new(
             &["members.example"],
             &["corporate"],
-            &["id-token-expired"],
+            &["token-expired", "login-expired"],
             DroppedLines::default(),
         )
     }
@@ -846,12 +849,12 @@ mod tests {
         let portal = metrics.portal(0);
         portal.answered(Verdict::Refuse, Some("no-route"), 403, Duration::ZERO);
         portal.answered(Verdict::Refuse, Some("made-up"), 403, Duration::ZERO);
-        metrics.login_failed(0, "id-token-expired");
+        metrics.login_failed(0, "token-expired");
         metrics.login_failed(0, "made-up");
         for series in [
             "anteport_decisions_total{portal=\"members.example\",decision=\"refuse\",reason=\"no-route\"}",
             "anteport_decisions_total{portal=\"members.example\",decision=\"refuse\",reason=\"other\"}",
-            "anteport_logins_total{provider=\"corporate\",result=\"id-token-expired\"}",
+            "anteport_logins_total{provider=\"corporate\",result=\"token-expired\"}",
             "anteport_logins_total{provider=\"corporate\",result=\"other\"}",
         ] {
             assert_eq!(line(&metrics, series).as_deref(), Some("1"), "{series}");
