@@ -103,10 +103,10 @@ pub fn explain(code: &str) -> Words {
             "Microsoft did not let this sign-in through. If you should have access, send the \
              details below to whoever runs the portal.",
         ),
-        code if code.starts_with("provider-") => (
+        code if code.starts_with("provider-") || code.starts_with("client-") => (
             "Sign-in is not available right now",
-            "The sign-in service could not be reached. Members who are signed in can go on; try \
-             again in a few minutes.",
+            "The sign-in service could not be asked. Members who are signed in can go on. Try \
+             again in a few minutes; if it stays like this, tell whoever runs the portal.",
         ),
         code if code.starts_with("login-") || code.starts_with("token-") => (
             "The sign-in did not succeed",
