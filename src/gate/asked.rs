@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use http::header::{ACCEPT, COOKIE, HOST, UPGRADE};
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::cookies::{self, CookieReading};
 use super::path::{CanonicalPath, deny_key};
@@ -170,34 +170,35 @@ fn is_known(method: &Method) -> bool {
     )
 }
 
+static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
 /// Fetch metadata where the browser sends it; else what `Accept` and a well-known header show.
 fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let is = |name: &HeaderName, wanted: &[u8]| {
+        headers
+            .get(name)
+            .is_none_or(|value| value.as_bytes() == wanted)
+    };
     let is_page = method == Method::GET
+        && is(&SEC_FETCH_MODE, b"navigate")
+        && is(&SEC_FETCH_DEST, b"document")
+        && !headers.contains_key(&X_REQUESTED_WITH)
         && !headers.contains_key(UPGRADE)
-        && text("sec-fetch-mode").is_none_or(|mode| mode == "navigate")
-        && text("sec-fetch-dest").is_none_or(|dest| dest == "document")
-        && text("sec-purpose").is_none_or(|purpose| !purpose.contains("prefetch"))
-        && text("x-requested-with").is_none()
-        && headers.get(ACCEPT).is_none_or(|accept| {
-            accept.to_str().is_ok_and(|accept| {
-                ["text/html", "application/xhtml+xml", "*/*"]
-                    .iter()
-                    .any(|page| {
-                        accept.split(',').any(|range| {
-                            range
-                                .split(';')
-                                .next()
-                                .unwrap_or_default()
-                                .trim()
-                                .eq_ignore_ascii_case(page)
-                        })
-                    })
-            })
-        });
+        && !headers.contains_key(&SEC_PURPOSE)
+        && headers.get(ACCEPT).is_none_or(accepts_a_page);
     if is_page {
         Purpose::Page
     } else {
         Purpose::Background
     }
+}
+
+fn accepts_a_page(accept: &HeaderValue) -> bool {
+    let accept = accept.to_str().unwrap_or_default();
+    ["text/html", "application/xhtml+xml", "*/*"]
+        .iter()
+        .any(|page| accept.contains(page))
 }

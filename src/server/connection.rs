@@ -1,6 +1,8 @@
 //! One visitor's connection, from the socket to its requests.
 
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -64,7 +66,7 @@ pub(super) async fn serve(
     }
 }
 
-async fn serve_http1<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, mut shutdown: Shutdown)
+async fn serve_http1<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, shutdown: Shutdown)
 where
     I: Read + Write + Unpin + Send + 'static,
 {
@@ -79,18 +81,14 @@ where
         .half_close(false)
         .keep_alive(true)
         .serve_connection(stream, service);
-    let mut connection = std::pin::pin!(connection);
     // How a visitor's connection ends is theirs to choose; what they asked for has been accounted.
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = shutdown.asked() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
-    }
+    let _ = until_stopped(connection, shutdown, |connection| {
+        connection.graceful_shutdown()
+    })
+    .await;
 }
 
-async fn serve_http2<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, mut shutdown: Shutdown)
+async fn serve_http2<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, shutdown: Shutdown)
 where
     I: Read + Write + Unpin + Send + 'static,
 {
@@ -111,12 +109,34 @@ where
         .keep_alive_interval(limits::PING_EVERY)
         .keep_alive_timeout(limits::PING_TIME)
         .serve_connection(stream, service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = shutdown.asked() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
+    let _ = until_stopped(connection, shutdown, |connection| {
+        connection.graceful_shutdown()
+    })
+    .await;
+}
+
+/// Runs a connection to its end; once a stop is asked for, lets it finish what it carries. It is
+/// polled for every request, so the stop is listened for once and then only looked at.
+async fn until_stopped<C: Future>(
+    connection: C,
+    shutdown: Shutdown,
+    finish: impl Fn(Pin<&mut C>),
+) -> C::Output {
+    let mut connection = pin!(connection);
+    let mut told = pin!(shutdown.clone().told());
+    let mut is_listening = false;
+    let mut is_finishing = false;
+    poll_fn(|cx| {
+        if !is_listening {
+            is_listening = true;
+            // Ready or not: the flag below says so too.
+            let _ = told.as_mut().poll(cx);
         }
-    }
+        if !is_finishing && shutdown.is_asked() {
+            is_finishing = true;
+            finish(connection.as_mut());
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await
 }

@@ -13,17 +13,15 @@ use super::respond::{self, Asker};
 use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::Envelope;
-use crate::gate::{Asked, Bearer, Decision, Permit, Policy, Timestamp, decide};
+use crate::gate::{Asked, Bearer, Decision, Mode, Permit, Policy, Refusal, Timestamp, decide};
 use crate::identity::IdentityError;
 use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
-use crate::upstream::{Forwarding, X_REQUEST_ID};
+use crate::upstream::{Answer, Forwarding, Upstream, X_REQUEST_ID};
 
 /// A request that has been read, on its way through the server.
 pub(super) struct Visit<'a> {
     pub(super) proxy: &'a Arc<Proxy>,
-    /// Index of the portal, its policy and itself.
-    pub(super) index: usize,
     pub(super) policy: &'a Policy,
     pub(super) portal: &'a Portal,
     pub(super) head: Parts,
@@ -50,7 +48,7 @@ impl Worker {
             self.proxy.policies.get(index),
             self.proxy.portals.get(index),
         ) else {
-            return respond::refuse(crate::gate::Refusal::UnknownHost, &asker, account);
+            return respond::refuse(Refusal::UnknownHost, &asker, account);
         };
         account.read(&asked);
         let has_own_cookies = asked.has_own_cookies();
@@ -62,7 +60,6 @@ impl Worker {
         let decision = decide(policy, asked, session, now);
         let visit = Visit {
             proxy: &self.proxy,
-            index,
             policy,
             portal,
             head,
@@ -71,30 +68,38 @@ impl Worker {
             asker,
             account,
         };
+        // Boxed where it is rare: a future is as large as its largest branch, and moved for each
+        // request.
         match decision {
             Decision::Forward(permit) => {
-                self.forward(permit, visit, body, has_own_cookies, peer)
+                let Some(upstream) = self.upstreams.get(index) else {
+                    return respond::refuse(Refusal::NoRoute, &visit.asker, visit.account);
+                };
+                visit
+                    .forward(permit, upstream, body, has_own_cookies, peer)
                     .await
             }
-            Decision::Login(challenge) => visit.sign_in(challenge).await,
-            Decision::Own(endpoint) => visit.own(endpoint).await,
+            Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
+            Decision::Own(endpoint) => Box::pin(visit.own(endpoint)).await,
             Decision::Refuse(refusal) => {
                 visit.audit_refusal(refusal);
                 respond::refuse(refusal, &visit.asker, visit.account)
             }
         }
     }
+}
 
+impl Visit<'_> {
+    /// On to the portal: validate → remove → set → send.
     async fn forward(
-        &self,
+        self,
         permit: Permit,
-        visit: Visit<'_>,
+        upstream: &Upstream,
         body: Incoming,
         has_own_cookies: bool,
         peer: &Peer,
     ) -> Response<Body> {
         let Visit {
-            index,
             policy,
             portal,
             head,
@@ -103,9 +108,9 @@ impl Worker {
             asker,
             mut account,
             ..
-        } = visit;
-        account.decided(Verdict::Forward, None);
+        } = self;
         let mut headers = head.headers;
+        account.decided(Verdict::Forward, None);
         if let Err(refusal) = portal
             .owned
             .cleanse(&mut headers, has_own_cookies, policy.mode)
@@ -122,9 +127,6 @@ impl Worker {
         {
             Ok(envelope) => envelope,
             Err(error) => return respond::identity(&error, &asker, account),
-        };
-        let Some(upstream) = self.upstreams.get(index) else {
-            return respond::refuse(crate::gate::Refusal::UnknownHost, &asker, account);
         };
         let forwarding = Forwarding {
             host: portal.host.clone(),
@@ -144,18 +146,32 @@ impl Worker {
             )
             .await;
         account.waited(answer.as_ref().err());
-        let (head, body) = match answer {
-            Ok(answer) => answer.into_parts(),
-            Err(error) => return respond::upstream(&error, &asker, account),
-        };
-        let (mut head, ()) = head.into_parts();
-        if envelope.is_some() {
-            keep_private(&mut head.headers);
+        match answer {
+            Ok(answer) => pass_on(answer, envelope.is_some(), policy.mode, account),
+            Err(error) => respond::upstream(&error, &asker, account),
         }
-        head.headers.insert(X_REQUEST_ID, account.request_id());
-        account.answered(head.status);
-        Response::from_parts(head, Body::portal(body, account))
     }
+}
+
+/// The portal's answer on its way to the visitor.
+fn pass_on(
+    answer: Answer,
+    is_for_a_member: bool,
+    mode: Mode,
+    mut account: Account,
+) -> Response<Body> {
+    let (head, body) = answer.into_parts();
+    let (mut head, ()) = head.into_parts();
+    if mode == Mode::AzureOnly {
+        // The browser must not ask for a password of the portal's own (PATH-15).
+        head.headers.remove(header::WWW_AUTHENTICATE);
+    }
+    if is_for_a_member {
+        keep_private(&mut head.headers);
+    }
+    head.headers.insert(X_REQUEST_ID, account.request_id());
+    account.answered(head.status);
+    Response::from_parts(head, Body::portal(body, account))
 }
 
 /// The member's identity headers, rendered anew when they have grown old.

@@ -21,7 +21,7 @@ use crate::upstream::{UpstreamError, X_REQUEST_ID};
 #[derive(Clone, Debug)]
 pub(super) struct Asker {
     request_id: HeaderValue,
-    reads: Reads,
+    accept: Option<HeaderValue>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,19 +32,20 @@ enum Reads {
 }
 
 impl Asker {
-    /// From what the request accepts: a page for browsers, JSON for scripts that say so, and a
-    /// line of text for the rest.
     pub(super) fn of(head: &Parts, request_id: HeaderValue) -> Self {
-        let accept = head
-            .headers
-            .get(header::ACCEPT)
-            .and_then(|value| value.to_str().ok());
-        let reads = match accept {
+        Self {
+            request_id,
+            accept: head.headers.get(header::ACCEPT).cloned(),
+        }
+    }
+
+    /// A page for browsers, JSON for scripts that say so, and a line of text for the rest.
+    fn reads(&self) -> Reads {
+        match self.accept.as_ref().and_then(|accept| accept.to_str().ok()) {
             Some(accept) if accept.contains("text/html") => Reads::Page,
             Some(accept) if accept.contains("json") => Reads::Json,
             _ => Reads::Text,
-        };
-        Self { request_id, reads }
+        }
     }
 
     /// The request's id as text.
@@ -197,7 +198,7 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
 /// Says it in the form that the asker reads.
 pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<Body> {
     let words = pages::explain(said.code);
-    let mut response = match asker.reads {
+    let mut response = match asker.reads() {
         Reads::Page => {
             let html = pages::refusal(&pages::Refusal {
                 title: words.title,

@@ -45,6 +45,17 @@ impl Stop {
 }
 
 impl Shutdown {
+    /// Whether a stop has been asked for.
+    #[must_use]
+    pub fn is_asked(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Returns once a stop has been asked for.
+    pub(super) async fn told(mut self) {
+        self.asked().await;
+    }
+
     /// Returns once a stop has been asked for.
     pub async fn asked(&mut self) {
         // An error means that whoever could ask is gone, which asks as well.

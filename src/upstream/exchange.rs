@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -86,7 +86,8 @@ impl Exchange {
         self.deadline.as_mut().reset(Instant::now() + patience);
         let head = poll_fn(|cx| {
             self.drive(cx);
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            // It becomes ready in `drive` and nowhere else, so it need not wake anybody.
+            if let Poll::Ready(answer) = answer.as_mut().poll(&mut nobody()) {
                 return Poll::Ready(Some(answer));
             }
             let now_moved = progress
@@ -132,12 +133,20 @@ impl Exchange {
         Ok(answer)
     }
 
+    /// Reads and writes what can be read and written now. Whoever waits for the answer or its body
+    /// polls this first.
     fn drive(&mut self, cx: &mut Context<'_>) {
         // An error reaches whoever waits for the answer or its body.
         if !self.ended && Pin::new(&mut self.connection).poll(cx).is_ready() {
             self.ended = true;
         }
     }
+}
+
+/// For what becomes ready only while its own task is polling it: a waker would only make that task
+/// run once more for nothing.
+fn nobody() -> Context<'static> {
+    Context::from_waker(Waker::noop())
 }
 
 /// Of an answer's head, in bytes: portals send long cookies.
