@@ -71,11 +71,18 @@ fn page_headers() -> HeaderMap {
     headers
 }
 
-fn asked(method: &Method, target: &str) -> Result<Asked, Refusal> {
-    asked_with(method, target, &page_headers())
+/// The headers of a page, for as long as the tests run.
+static PAGE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(page_headers);
+
+fn asked(method: &Method, target: &str) -> Result<Asked<'static>, Refusal> {
+    asked_with(method, target, &PAGE)
 }
 
-fn asked_with(method: &Method, target: &str, headers: &HeaderMap) -> Result<Asked, Refusal> {
+fn asked_with<'h>(
+    method: &Method,
+    target: &str,
+    headers: &'h HeaderMap,
+) -> Result<Asked<'h>, Refusal> {
     let uri: Uri = target.parse().unwrap_or_else(|_| Uri::from_static("*"));
     Asked::read(&[policy(Mode::AzureOnly)], method, &uri, headers)
 }

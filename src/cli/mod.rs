@@ -51,11 +51,7 @@ enum Verb {
     ///
     /// Everything is on this machine only, with keys that are made at each start.
     #[command(after_help = "Example: anteport demo --port 8080")]
-    Demo {
-        /// The port of the proxy; the others are chosen
-        #[arg(long, value_name = "PORT", default_value_t = 8080)]
-        port: u16,
-    },
+    Demo(demo::Demo),
     /// Stand in front of the portals
     #[command(after_help = "Example: anteport run --config /etc/anteport/config.yaml")]
     Run(ConfigPath),
@@ -103,7 +99,7 @@ impl ConfigPath {
 #[must_use]
 pub fn dispatch(arguments: Arguments) -> ExitCode {
     match arguments.verb {
-        Verb::Demo { port } => demo::run(port),
+        Verb::Demo(demo) => demo::run(&demo),
         Verb::Run(config) => run::run(&config.resolve()),
         Verb::Check(config) => check::run(&config.resolve()),
         Verb::Healthcheck { config, url } => match url {

@@ -13,13 +13,13 @@ use super::{Endpoint, Refusal, SessionId};
 
 /// A request as the gate sees it.
 #[derive(Debug)]
-pub struct Asked {
+pub struct Asked<'h> {
     portal: usize,
     method: Method,
     target: String,
     path_end: usize,
     folded: Option<String>,
-    purpose: Purpose,
+    headers: &'h HeaderMap,
     cookies: CookieReading,
 }
 
@@ -32,7 +32,7 @@ pub enum Purpose {
     Background,
 }
 
-impl Asked {
+impl<'h> Asked<'h> {
     /// Reads a request for one of `portals`.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl Asked {
         portals: &[Policy],
         method: &Method,
         uri: &Uri,
-        headers: &HeaderMap,
+        headers: &'h HeaderMap,
     ) -> Result<Self, Refusal> {
         let portal = portal(portals, uri, headers)?;
         if !is_known(method) {
@@ -65,7 +65,7 @@ impl Asked {
             target,
             path_end,
             folded,
-            purpose: purpose(method, headers),
+            headers,
             cookies: cookies::read(headers.get_all(COOKIE)),
         })
     }
@@ -100,10 +100,10 @@ impl Asked {
         &self.target
     }
 
-    /// What a page would do with the answer.
+    /// What the visitor's browser will do with the answer.
     #[must_use]
-    pub const fn purpose(&self) -> Purpose {
-        self.purpose
+    pub fn purpose(&self) -> Purpose {
+        purpose(&self.method, self.headers)
     }
 
     /// The session that the visitor claims, if its cookie is there exactly once (COOK-03).

@@ -24,8 +24,11 @@ pub fn read<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> CookieRead
     let mut reading = CookieReading::default();
     let mut copies = 0;
     for pair in fields.into_iter().flat_map(|field| pairs(field.as_bytes())) {
-        let (name, value) = name_and_value(pair);
-        reading.any_own |= is_own(name);
+        let (name, value) = match own_name_and_value(pair) {
+            Some(own) => own,
+            None => continue,
+        };
+        reading.any_own = true;
         if name == SESSION.as_bytes() {
             copies += 1;
             reading.session = std::str::from_utf8(value).ok().and_then(SessionId::parse);
@@ -65,7 +68,7 @@ pub fn logins<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<(&'a
 pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
     let mut kept = Vec::with_capacity(field.len());
     for pair in pairs(field.as_bytes()) {
-        if is_own(name_and_value(pair).0) {
+        if own_name_and_value(pair).is_some() {
             continue;
         }
         if !kept.is_empty() {
@@ -94,6 +97,16 @@ pub fn is_own(name: &[u8]) -> bool {
 
 fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
     field.split(|byte| *byte == b';')
+}
+
+/// A pair of ours. Most are not, and their first byte says so.
+fn own_name_and_value(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let pair = pair.trim_ascii_start();
+    if pair.first() != Some(&b'_') {
+        return None;
+    }
+    let (name, value) = name_and_value(pair);
+    is_own(name).then_some((name, value))
 }
 
 fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {

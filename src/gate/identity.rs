@@ -31,8 +31,9 @@ pub struct Envelope {
 #[derive(Clone, Debug)]
 pub struct OwnedNames {
     folded: HashSet<Folded, BuildHasherDefault<Known>>,
-    /// Bit `n` is set if a name of `n` folded characters is owned: most names end here.
-    lengths: u64,
+    /// By first character: bit `n` is set if a name of `n` folded characters is owned. Most names
+    /// of ordinary requests end here.
+    lengths: [u64; 256],
 }
 
 /// How many folded characters of a name are compared.
@@ -90,9 +91,13 @@ impl OwnedNames {
             .chain(mapped)
             .filter_map(|name| Folded::of(&name))
             .collect();
-        let lengths = folded
-            .iter()
-            .fold(0, |bits, name: &Folded| bits | name.length_bit());
+        let mut lengths = [0; 256];
+        for name in &folded {
+            let first = name.text().first().copied().unwrap_or(0);
+            if let Some(bits) = lengths.get_mut(usize::from(first)) {
+                *bits |= length_bit(name.length);
+            }
+        }
         Self { folded, lengths }
     }
 
@@ -101,11 +106,19 @@ impl OwnedNames {
     /// has odd characters (HDR-04).
     #[must_use]
     pub fn takes(&self, name: &str) -> bool {
+        let Some((first, length)) = plain(name) else {
+            return true;
+        };
+        let bits = self.lengths.get(usize::from(first)).copied().unwrap_or(0);
+        let may_be_owned = bits & length_bit(length) != 0;
+        let may_be_of_a_family = matches!(first, b'x' | b'o' | b'c');
+        if !may_be_owned && !may_be_of_a_family {
+            return false;
+        }
         let Some(folded) = Folded::of(name) else {
             return true;
         };
-        (self.lengths & folded.length_bit() != 0 && self.folded.contains(&folded))
-            || folded.is_of_a_family()
+        (may_be_owned && self.folded.contains(&folded)) || folded.is_of_a_family()
     }
 
     /// Makes a visitor's headers safe to send on: refuses ambiguous ones, then removes what is
@@ -131,6 +144,26 @@ impl OwnedNames {
         }
         Ok(())
     }
+}
+
+/// The first character, folded, and the number of characters that are not separators; `None` for
+/// a name with characters outside letters, digits and `-` (HDR-04), or with none.
+fn plain(name: &str) -> Option<(u8, usize)> {
+    let mut first = None;
+    let mut length = 0;
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() {
+            first = first.or(Some(byte.to_ascii_lowercase()));
+            length += 1;
+        } else if byte != b'-' {
+            return None;
+        }
+    }
+    first.map(|first| (first, length))
+}
+
+const fn length_bit(length: usize) -> u64 {
+    1 << (if length > 63 { 63 } else { length })
 }
 
 /// A header name with case and separators folded away, cut at [`LONGEST`] characters: what begins
@@ -169,10 +202,6 @@ impl Folded {
 
     fn text(&self) -> &[u8] {
         self.text.get(..self.length).unwrap_or_default()
-    }
-
-    const fn length_bit(&self) -> u64 {
-        1 << (if self.length > 63 { 63 } else { self.length })
     }
 
     /// Everything whose name begins like these belongs to us or to another gate.

@@ -40,7 +40,7 @@ pub enum Decision {
 #[must_use]
 pub fn decide(
     policy: &Policy,
-    asked: Asked,
+    asked: Asked<'_>,
     session: Option<&Session>,
     now: Timestamp,
 ) -> Decision {
@@ -58,7 +58,7 @@ pub fn decide(
     }
 }
 
-fn guard(policy: &Policy, asked: Asked, session: Option<&Session>) -> Decision {
+fn guard(policy: &Policy, asked: Asked<'_>, session: Option<&Session>) -> Decision {
     if policy.is_password_route(asked.method(), asked.deny_key()) {
         return Decision::Refuse(Refusal::PasswordRoute);
     }
@@ -87,7 +87,7 @@ fn guard(policy: &Policy, asked: Asked, session: Option<&Session>) -> Decision {
 }
 
 /// A page logs in, a background call is refused (OIDC-17).
-fn sign_in(asked: &Asked, return_to: ReturnTo) -> Decision {
+fn sign_in(asked: &Asked<'_>, return_to: ReturnTo) -> Decision {
     match asked.purpose() {
         Purpose::Page => Decision::Login(Challenge { return_to }),
         Purpose::Background => Decision::Refuse(Refusal::SignInRequired),
@@ -121,7 +121,7 @@ impl Bearer {
 }
 
 impl Permit {
-    fn new(asked: Asked, bearer: Bearer) -> Self {
+    fn new(asked: Asked<'_>, bearer: Bearer) -> Self {
         Self {
             target: asked.into_target(),
             bearer,

@@ -55,6 +55,37 @@ impl Access {
 pub struct PathPattern {
     text: String,
     folded: String,
+    shape: Shape,
+}
+
+/// How a pattern is compared. Most are text, or text and `/**`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Text,
+    Below,
+    Segments,
+}
+
+impl Shape {
+    fn of(pattern: &str) -> Self {
+        match pattern.strip_suffix("/**") {
+            _ if !pattern.contains('*') => Self::Text,
+            Some(text) if !text.contains('*') => Self::Below,
+            _ => Self::Segments,
+        }
+    }
+
+    fn covers(self, pattern: &str, path: &str) -> bool {
+        match self {
+            Self::Text => pattern == path,
+            Self::Below => {
+                let above = pattern.strip_suffix("/**").unwrap_or(pattern);
+                let rest = path.strip_prefix(above);
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+            Self::Segments => covers_segments(pattern, path),
+        }
+    }
 }
 
 /// Why a pattern cannot be used.
@@ -89,9 +120,11 @@ impl FromStr for PathPattern {
                 return Err(PatternError::Wildcard);
             }
         }
+        let folded = deny_key(text).into_owned();
         Ok(Self {
             text: text.to_owned(),
-            folded: deny_key(text).into_owned(),
+            folded,
+            shape: Shape::of(text),
         })
     }
 }
@@ -100,14 +133,14 @@ impl PathPattern {
     /// Whether this is the path, to the letter: what a rule that lets in must ask.
     #[must_use]
     pub fn is_exactly(&self, path: &str) -> bool {
-        covers(&self.text, path)
+        self.shape.covers(&self.text, path)
     }
 
     /// Whether a portal could take a path with this deny key for this one, whatever its spelling:
     /// what a rule that keeps out must ask (PATH-09).
     #[must_use]
     pub fn could_be(&self, deny_key: &str) -> bool {
-        covers(&self.folded, deny_key)
+        self.shape.covers(&self.folded, deny_key)
     }
 
     /// As the operator wrote it.
@@ -123,7 +156,7 @@ impl fmt::Display for PathPattern {
     }
 }
 
-fn covers(pattern: &str, path: &str) -> bool {
+fn covers_segments(pattern: &str, path: &str) -> bool {
     let mut pattern = pattern.split('/');
     let mut path = path.split('/');
     loop {

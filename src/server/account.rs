@@ -102,7 +102,7 @@ impl Account {
     }
 
     /// The request could be read: the canonical path is what is logged, never the query.
-    pub(super) fn read(&mut self, asked: &Asked) {
+    pub(super) fn read(&mut self, asked: &Asked<'_>) {
         self.portal = Some(asked.portal());
         if let Some(line) = &mut self.line {
             asked.path().clone_into(&mut line.path);

@@ -66,10 +66,11 @@ impl Exchange {
         }))
     }
 
-    /// Whether an idle connection is still one: not closed, and nobody spoke unasked.
-    pub(super) fn poll_still_good(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        self.drive(cx);
-        Poll::Ready(!self.ended && self.sender.is_ready())
+    /// Whether an idle connection is still one: not closed, and nobody spoke unasked. It is idle
+    /// before and after, so whatever happens to it wakes nobody.
+    pub(super) fn is_still_good(&mut self) -> bool {
+        self.drive(&mut nobody());
+        !self.ended && self.sender.is_ready()
     }
 
     /// Sends the request and waits for the head of its answer. `patience` counts from the last
@@ -124,11 +125,7 @@ impl Exchange {
             body,
         };
         if answer.body.is_end_stream() {
-            poll_fn(|cx| {
-                answer.body.release(cx);
-                Poll::Ready(())
-            })
-            .await;
+            answer.body.release();
         }
         Ok(answer)
     }
@@ -241,9 +238,9 @@ pub struct AnswerBody {
 
 impl AnswerBody {
     /// The answer has ended: gives the connection back if it is as good as new.
-    fn release(&mut self, cx: &mut Context<'_>) {
+    fn release(&mut self) {
         if let Some(mut exchange) = self.exchange.take()
-            && exchange.poll_still_good(cx) == Poll::Ready(true)
+            && exchange.is_still_good()
         {
             self.pool.put(exchange, Instant::now());
         }
@@ -261,10 +258,10 @@ impl Body for AnswerBody {
         if let Some(exchange) = &mut self.exchange {
             exchange.drive(cx);
         }
-        let frame = ready!(next_data(&mut self.incoming, cx));
+        let frame = ready!(next_data(&mut self.incoming, &mut nobody()));
         match &frame {
             Some(Ok(_)) if !self.incoming.is_end_stream() => {}
-            Some(Ok(_)) | None => self.release(cx),
+            Some(Ok(_)) | None => self.release(),
             // Cut short: the visitor's answer ends as an error too (HTTP-06).
             Some(Err(_)) => self.exchange = None,
         }

@@ -132,7 +132,7 @@ impl Upstream {
     /// anything of the request was sent, once more on a new one (HTTP-07).
     async fn exchange(&self, mut request: Request<Sent>) -> Result<Answer, UpstreamError> {
         let patience = self.settings.response_timeout;
-        if let Some(kept) = self.pool.take().await {
+        if let Some(kept) = self.pool.take() {
             match kept.run(request, patience, &self.pool).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => match failed.unsent {

@@ -1,7 +1,6 @@
 //! Idle connections to one portal, of one worker: last in, first out, so that the warmest is used
 //! and the others grow old and go.
 
-use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,10 +26,10 @@ struct Idle {
 
 impl Pool {
     /// A connection that ended its last exchange exactly, and has not been closed since (HTTP-05).
-    pub(super) async fn take(&self) -> Option<Box<Exchange>> {
+    pub(super) fn take(&self) -> Option<Box<Exchange>> {
         loop {
             let mut idle = self.lock().pop()?;
-            if poll_fn(|cx| idle.exchange.poll_still_good(cx)).await {
+            if idle.exchange.is_still_good() {
                 return Some(idle.exchange);
             }
         }

@@ -150,7 +150,7 @@ async function ratioToNginx() {
     listen 127.0.0.1:${port};
     location / { proxy_pass http://b; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; }
   }`);
-  demo = await startDemo({ before: pinned, more: ['--upstream', `http://127.0.0.1:${portal.port}`, '--quiet'] });
+  demo = await startDemo({ before: pinned, more: ['--portal-port', String(portal.port)] });
   const cookie = await logIn(demo.proxy, PATH, 'treasurer@harborclub.example', 'demo');
   const ours = { name: 'anteport', pid: demo.pid, port: Number(new URL(demo.proxy).port), cookie };
   const theirs = { name: 'nginx', ...plain };
