@@ -1,0 +1,173 @@
+//! The keys that sign ID tokens: RSA-2048, made anew at each start (CFG-05) and off the path of
+//! starting, because that takes a tenth of a second or three.
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use aws_lc_rs::hmac;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+/// The published keys, and which of them signs.
+#[derive(Debug, Default)]
+pub(super) struct Keys(Mutex<Published>);
+
+#[derive(Clone, Debug, Default)]
+struct Published {
+    signing: LazyKey,
+    retired: Vec<LazyKey>,
+    /// Signs for personal accounts only, and so nothing that is valid here.
+    personal: LazyKey,
+}
+
+/// A key that is made when somebody first needs it.
+#[derive(Clone, Debug, Default)]
+struct LazyKey(Arc<OnceLock<Arc<SigningKey>>>);
+
+impl LazyKey {
+    async fn ready(&self) -> Arc<SigningKey> {
+        if let Some(key) = self.0.get() {
+            return Arc::clone(key);
+        }
+        let place = Arc::clone(&self.0);
+        let make = move || Arc::clone(place.get_or_init(|| Arc::new(SigningKey::generate())));
+        let made = tokio::task::spawn_blocking(make).await;
+        made.expect("making a key does not panic")
+    }
+}
+
+impl Keys {
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn prepare(&self) {
+        let published = self.published().clone();
+        tokio::join!(published.signing.ready(), published.personal.ready());
+    }
+
+    pub(super) fn rotate(&self) {
+        let mut published = self.published();
+        let before = std::mem::take(&mut published.signing);
+        published.retired.insert(0, before);
+        published.retired.truncate(4);
+    }
+
+    pub(super) fn replace(&self) {
+        let mut published = self.published();
+        published.signing = LazyKey::default();
+        published.retired.clear();
+    }
+
+    pub(super) async fn signing(&self) -> Arc<SigningKey> {
+        let key = self.published().signing.clone();
+        key.ready().await
+    }
+
+    pub(super) async fn personal(&self) -> Arc<SigningKey> {
+        let key = self.published().personal.clone();
+        key.ready().await
+    }
+
+    /// A key that nobody publishes.
+    pub(super) async fn foreign(&self) -> Arc<SigningKey> {
+        LazyKey::default().ready().await
+    }
+
+    /// The key set: the keys of the tenant, then those of personal accounts.
+    pub(super) async fn set(&self, issuer: &str, personal_issuer: &str) -> Value {
+        let published = self.published().clone();
+        let mut keys = Vec::new();
+        for key in std::iter::once(&published.signing).chain(&published.retired) {
+            keys.push(key.ready().await.jwk(issuer));
+        }
+        keys.push(published.personal.ready().await.jwk(personal_issuer));
+        json!({ "keys": keys })
+    }
+}
+
+/// An RSA key with its id.
+#[derive(Debug)]
+pub(super) struct SigningKey {
+    pair: KeyPair,
+    kid: String,
+}
+
+impl SigningKey {
+    fn generate() -> Self {
+        let pair = KeyPair::generate(KeySize::Rsa2048)
+            .expect("the operating system has randomness for a key");
+        let public = pair.public_key().as_ref();
+        // Microsoft's is the SHA-1 of a certificate; there is none here, so it is the key's own.
+        let kid = URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, public));
+        Self { pair, kid }
+    }
+
+    fn jwk(&self, issuer: &str) -> Value {
+        let (modulus, exponent) = components(self.pair.public_key().as_ref());
+        json!({
+            "kty": "RSA",
+            "use": "sig",
+            "kid": self.kid,
+            "x5t": self.kid,
+            "n": URL_SAFE_NO_PAD.encode(modulus),
+            "e": URL_SAFE_NO_PAD.encode(exponent),
+            "cloud_instance_name": "microsoftonline.com",
+            "issuer": issuer,
+        })
+    }
+
+    /// A JWT, as it should be.
+    pub(super) fn sign(&self, claims: &Value) -> String {
+        let input = signing_input("RS256", Some(&self.kid), claims);
+        let mut signature = vec![0; self.pair.public_modulus_len()];
+        self.pair
+            .sign(
+                &RSA_PKCS1_SHA256,
+                &SystemRandom::new(),
+                input.as_bytes(),
+                &mut signature,
+            )
+            .expect("a key that was made here signs");
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+
+    /// A JWT signed with what everybody knows: the published key, taken for a shared secret.
+    pub(super) fn sign_with_public_key(&self, claims: &Value) -> String {
+        let input = signing_input("HS256", Some(&self.kid), claims);
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.pair.public_key().as_ref());
+        let tag = hmac::sign(&key, input.as_bytes());
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(tag))
+    }
+}
+
+/// A JWT that nobody signed.
+pub(super) fn unsigned(claims: &Value) -> String {
+    format!("{}.", signing_input("none", None, claims))
+}
+
+fn signing_input(alg: &str, kid: Option<&str>, claims: &Value) -> String {
+    let mut header = json!({ "typ": "JWT", "alg": alg });
+    if let (Some(kid), Some(header)) = (kid, header.as_object_mut()) {
+        header.insert("kid".to_owned(), kid.into());
+    }
+    format!(
+        "{}.{}",
+        URL_SAFE_NO_PAD.encode(header.to_string()),
+        URL_SAFE_NO_PAD.encode(claims.to_string())
+    )
+}
+
+/// Modulus and exponent of an `RSAPublicKey` (RFC 8017, A.1.1) of 2,048 bits, whose DER has one
+/// shape: a sequence header of 4 bytes; an integer header of 4, a zero and 256 bytes; an integer
+/// header of 2 and the exponent.
+fn components(der: &[u8]) -> (&[u8], &[u8]) {
+    (
+        der.get(9..265).unwrap_or_default(),
+        der.get(267..).unwrap_or_default(),
+    )
+}

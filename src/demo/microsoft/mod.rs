@@ -1,0 +1,277 @@
+//! An emulated Microsoft Entra ID with one tenant, one app registration and two accounts, as far
+//! as a web application that signs people in sees it: metadata, keys, authorization, token and
+//! sign-out endpoint. It answers as Microsoft does where that breaks applications: the order of
+//! checks, error codes, long codes, back-dated tokens, keys without `alg`.
+//!
+//! Deliberately not here: certificates (`x5c` in the keys, `private_key_jwt`), Graph and UserInfo,
+//! the device flow, front-channel sign-out, and other tenants than one.
+
+mod accounts;
+mod authorize;
+mod client;
+mod counts;
+mod errors;
+mod faults;
+mod id_token;
+mod keys;
+mod log;
+mod logout;
+mod metadata;
+mod pages;
+mod request;
+mod sso;
+mod state;
+mod token;
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use http::header::{HeaderMap, ORIGIN};
+use http::{Method, Request};
+use hyper::body::Incoming;
+use tokio::net::TcpListener;
+
+pub use accounts::{ACCOUNTS, Account, PASSWORD};
+pub use counts::Counts;
+pub use faults::{AuthorizeError, Fault, TokenAnswer};
+pub use log::Entry;
+
+use super::answer::Answer;
+use super::parameters::Parameters;
+use super::story::Story;
+use super::{Ports, TENANT_DOMAIN, TENANT_ID, listener};
+use crate::clock::Clock;
+use crate::gate::{Secret, Timestamp};
+use errors::AadError;
+use keys::Keys;
+use state::State;
+
+/// What the app registration says.
+#[derive(Debug)]
+pub struct Options {
+    /// The client secrets.
+    pub secrets: Vec<ClientSecret>,
+    /// The registered redirect URIs. As at Microsoft, a sign-out returns to these alone, too.
+    pub redirect_uris: Vec<String>,
+    /// Where to tell what happens.
+    pub story: Option<Arc<Story>>,
+}
+
+/// A client secret of the app registration.
+#[derive(Debug)]
+pub struct ClientSecret {
+    /// The secret.
+    pub value: Secret<String>,
+    /// From then on it is refused with AADSTS7000222.
+    pub expires: Option<Timestamp>,
+}
+
+impl Options {
+    /// The app registration that [`super::configuration`] fits.
+    #[must_use]
+    pub fn demo(ports: &Ports, client_secret: Secret<String>, story: Arc<Story>) -> Self {
+        Self {
+            secrets: vec![ClientSecret {
+                value: client_secret,
+                expires: None,
+            }],
+            redirect_uris: vec![
+                ports.redirect_uri(),
+                format!("{}/.auth/logout/done", ports.public_url()),
+            ],
+            story: Some(story),
+        }
+    }
+}
+
+/// The emulated Microsoft.
+#[derive(Debug)]
+pub struct Microsoft {
+    base: String,
+    clock: Clock,
+    options: Options,
+    keys: Keys,
+    counts: counts::Counters,
+    state: Mutex<State>,
+}
+
+impl Microsoft {
+    /// Makes one that believes to be reached at `base_url`: scheme, host and port.
+    #[must_use]
+    pub fn new(base_url: impl Into<String>, clock: Clock, options: Options) -> Arc<Self> {
+        let base: String = base_url.into();
+        Arc::new(Self {
+            base: base.trim_end_matches('/').to_owned(),
+            clock,
+            options,
+            keys: Keys::default(),
+            counts: counts::Counters::default(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Its login host: scheme, host and port.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base
+    }
+
+    /// `iss` of its ID tokens.
+    #[must_use]
+    pub fn issuer(&self) -> String {
+        format!("{}/{TENANT_ID}/v2.0", self.base)
+    }
+
+    /// The next ID token is made with this fault. Calls queue up.
+    pub fn next_token(&self, fault: Fault) {
+        self.state().token_faults.push_back(fault);
+    }
+
+    /// The token endpoint treats its next call so. Calls queue up.
+    pub fn next_token_answer(&self, answer: TokenAnswer) {
+        self.state().token_answers.push_back(answer);
+    }
+
+    /// The next authorization request that is in order ends with this error at its redirect URI.
+    pub fn authorize_error(&self, error: &str, subcode: Option<&str>, description: Option<&str>) {
+        self.state().authorize_errors.push_back(AuthorizeError {
+            error: error.to_owned(),
+            subcode: subcode.map(str::to_owned),
+            description: description.map(str::to_owned),
+        });
+    }
+
+    /// While set, every request is answered with 503 and an HTML page.
+    pub fn set_outage(&self, outage: bool) {
+        self.state().outage = outage;
+    }
+
+    /// From now on a new key signs; the one before stays published.
+    pub fn rotate_keys(&self) {
+        self.keys.rotate();
+    }
+
+    /// From now on a new key signs, and the earlier ones are withdrawn at once.
+    pub fn replace_keys(&self) {
+        self.keys.replace();
+    }
+
+    /// Ends everybody's single sign-on.
+    pub fn end_all_sessions(&self) {
+        self.state().sso.clear();
+    }
+
+    /// How often each endpoint was asked.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts.read()
+    }
+
+    /// The latest requests, oldest first, with their secrets masked.
+    #[must_use]
+    pub fn log(&self) -> Vec<Entry> {
+        self.state().log.iter().cloned().collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn story(&self) -> Option<&Story> {
+        self.options.story.as_deref()
+    }
+
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        let path = head.uri.path().to_owned();
+        let form = match head.method {
+            Method::POST => Parameters::of_body(body).await.unwrap_or_default(),
+            _ => Parameters::default(),
+        };
+        let call = Call {
+            method: head.method,
+            query: Parameters::parse(head.uri.query().unwrap_or_default().as_bytes()),
+            query_length: head.uri.query().map_or(0, str::len),
+            form,
+            headers: head.headers,
+        };
+        let answer = self.answer(&path, &call).await;
+        let entry = Entry::new(self.now(), &call, &path, answer.status());
+        self.state().note(entry);
+        answer
+    }
+
+    async fn answer(&self, path: &str, call: &Call) -> Answer {
+        if self.state().outage {
+            return pages::outage();
+        }
+        let Some((tenant, endpoint)) = path.trim_start_matches('/').split_once('/') else {
+            return match path {
+                "/" => pages::home(self),
+                _ => pages::not_found(),
+            };
+        };
+        if (tenant, endpoint) == ("assets", "emulator.css") {
+            return pages::style();
+        }
+        let is_known =
+            tenant.eq_ignore_ascii_case(TENANT_ID) || tenant.eq_ignore_ascii_case(TENANT_DOMAIN);
+        let error = (!is_known).then(|| AadError::unknown_tenant(tenant));
+        match (endpoint, error) {
+            ("oauth2/v2.0/authorize" | "login" | "oauth2/v2.0/logout", Some(error)) => {
+                pages::error(self, &error)
+            }
+            (_, Some(error)) => error.json(self),
+            ("v2.0/.well-known/openid-configuration", None) => metadata::discovery(self),
+            ("discovery/v2.0/keys", None) => metadata::keys(self).await,
+            ("oauth2/v2.0/authorize", None) => authorize::begin(self, tenant, call),
+            ("login", None) => authorize::submit(self, tenant, call),
+            ("oauth2/v2.0/token", None) => token::redeem(self, tenant, call).await,
+            ("oauth2/v2.0/logout", None) => logout::end(self, call),
+            (_, None) => pages::not_found(),
+        }
+    }
+}
+
+/// A request, read to its end.
+struct Call {
+    method: Method,
+    query: Parameters,
+    query_length: usize,
+    form: Parameters,
+    headers: HeaderMap,
+}
+
+impl Call {
+    /// The parameters of an endpoint that takes both GET and POST.
+    fn parameters(&self) -> &Parameters {
+        match self.method {
+            Method::POST => &self.form,
+            _ => &self.query,
+        }
+    }
+
+    fn has_origin(&self) -> bool {
+        self.headers.contains_key(ORIGIN)
+    }
+}
+
+/// Answers on `listener` until `shutdown` completes.
+///
+/// # Errors
+/// A listener that is not on loopback (CFG-05).
+pub async fn serve(
+    listener: TcpListener,
+    microsoft: Arc<Microsoft>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    // Keys take a moment to make; the first visitor should not be the one who waits.
+    let early = Arc::clone(&microsoft);
+    tokio::spawn(async move { early.keys.prepare().await });
+    let handler = move |request| Arc::clone(&microsoft).handle(request);
+    listener::serve(listener, handler, shutdown).await
+}

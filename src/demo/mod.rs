@@ -1,0 +1,149 @@
+//! What `anteport demo` starts around the proxy: an emulated Microsoft ([`microsoft`]), a small
+//! legacy portal with a password door ([`portal`]), and the [`story`] that both write of what
+//! just happened. The end-to-end tests use the same two partners.
+//!
+//! They ship in the program, so they are made to be worthless elsewhere (CFG-05). Both refuse a
+//! listener that is not on loopback, where a configuration may name a plain-`http` authority at
+//! all. The emulator's signing keys and the client secret are made anew at each start and are
+//! written nowhere, and its issuer is a loopback URL, which no token of Microsoft's carries. Every
+//! page says that it is an emulator.
+//!
+//! Deliberately not here: binding the ports and starting the proxy (`cli/demo.rs`).
+
+mod answer;
+mod fetch;
+mod listener;
+pub mod microsoft;
+mod parameters;
+pub mod portal;
+mod random;
+pub mod story;
+
+use crate::gate::Secret;
+
+/// The tenant of the emulated Microsoft.
+pub const TENANT_ID: &str = "3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11";
+/// The tenant's verified domain.
+pub const TENANT_DOMAIN: &str = "harborclub.example";
+/// The client id of the one app registration.
+pub const CLIENT_ID: &str = "a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20";
+/// The provider's name in [`configuration`].
+pub const PROVIDER: &str = "corporate";
+
+/// The ports of a demo, all on 127.0.0.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ports {
+    /// The proxy's public listener.
+    pub proxy: u16,
+    /// The emulated Microsoft.
+    pub microsoft: u16,
+    /// The portal's own port, which in real life nobody could reach.
+    pub portal: u16,
+    /// The proxy's admin listener.
+    pub admin: u16,
+}
+
+impl Ports {
+    /// Four ports in a row.
+    #[must_use]
+    pub const fn starting_at(first: u16) -> Self {
+        Self {
+            proxy: first,
+            microsoft: first.saturating_add(1),
+            portal: first.saturating_add(2),
+            admin: first.saturating_add(3),
+        }
+    }
+
+    /// Where a visitor goes.
+    #[must_use]
+    pub fn public_url(&self) -> String {
+        loopback(self.proxy)
+    }
+
+    /// The login host of the emulated Microsoft.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        loopback(self.microsoft)
+    }
+
+    /// The portal itself, past the proxy.
+    #[must_use]
+    pub fn portal_url(&self) -> String {
+        loopback(self.portal)
+    }
+
+    /// The redirect URI of the proxy, to be registered at the emulator.
+    #[must_use]
+    pub fn redirect_uri(&self) -> String {
+        format!("{}/.auth/login/{PROVIDER}/callback", self.public_url())
+    }
+}
+
+fn loopback(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// A client secret for one start, in the form of Microsoft's.
+#[must_use]
+pub fn new_client_secret() -> Secret<String> {
+    Secret::new(format!("demo~{}", random::token(26)))
+}
+
+/// The proxy's configuration in a demo, as an operator would write it.
+#[must_use]
+pub fn configuration(ports: &Ports, client_secret: &Secret<String>) -> String {
+    let public_url = ports.public_url();
+    let authority = ports.authority();
+    let portal_url = ports.portal_url();
+    let secret = client_secret.expose();
+    let (proxy, admin) = (ports.proxy, ports.admin);
+    format!(
+        r#"listen: {{ address: "127.0.0.1:{proxy}" }}
+admin: {{ address: "127.0.0.1:{admin}" }}
+
+providers:
+  {PROVIDER}:
+    kind: entra_id
+    authority: "{authority}"
+    tenant: {TENANT_ID}
+    client_id: {CLIENT_ID}
+    credentials:
+      - secret: {{ value: "{secret}" }}
+
+portals:
+  - public_url: "{public_url}"
+    upstream: {{ url: "{portal_url}" }}
+    mode: azure_only
+    sign_in: {{ providers: [{PROVIDER}] }}
+    local_login:
+      login_pages: [/login]
+      password_routes:
+        - {{ path: /login, methods: [POST] }}
+    routes:
+      - {{ path: "/assets/**", access: public }}
+      - {{ path: "/public/**", access: public }}
+      - {{ path: "/**", access: signed_in }}
+    identity:
+      headers:
+        X-Auth-User: oid
+        X-Auth-Email: email
+        X-Auth-Name: name
+        X-Auth-Roles: roles
+      assertion: {{ algorithm: ES256, lifetime: 60s }}
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_start_has_a_secret_of_its_own() {
+        let ports = Ports::starting_at(8400);
+        let (first, second) = (new_client_secret(), new_client_secret());
+        assert!(!first.matches(second.expose()));
+        assert!(configuration(&ports, &first).contains(first.expose().as_str()));
+    }
+}
