@@ -50,7 +50,9 @@ enum DemoError {
 /// Runs the demo until it is told to stop.
 #[must_use]
 pub fn run(demo: &Demo) -> ExitCode {
-    match super::runtime().map_err(DemoError::System).and_then(|runtime| runtime.block_on(play(demo)))
+    match super::runtime()
+        .map_err(DemoError::System)
+        .and_then(|runtime| runtime.block_on(play(demo)))
     {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -116,7 +118,10 @@ fn listen(what: &'static str, port: u16) -> Result<tokio::net::TcpListener, Demo
 }
 
 fn announce(ports: &Ports) {
-    say(&format!("Anteport demo is ready: open {}/reports?year=2026", ports.public_url()));
+    say(&format!(
+        "Anteport demo is ready: open {}/reports?year=2026",
+        ports.public_url()
+    ));
     say("");
     for account in ACCOUNTS {
         say(&format!(
@@ -126,10 +131,16 @@ fn announce(ports: &Ports) {
         ));
     }
     say("");
-    say(&format!("  what just happened   {}/demo", ports.public_url()));
+    say(&format!(
+        "  what just happened   {}/demo",
+        ports.public_url()
+    ));
     say(&format!("  the emulated Microsoft {}", ports.authority()));
     say(&format!("  the portal, around us  {}", ports.portal_url()));
-    say(&format!("  health and metrics     http://127.0.0.1:{}/metrics", ports.admin));
+    say(&format!(
+        "  health and metrics     http://127.0.0.1:{}/metrics",
+        ports.admin
+    ));
     say("");
     say("Everything is on this machine only. Ctrl-C stops it.");
 }

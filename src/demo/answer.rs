@@ -29,9 +29,7 @@ pub(super) fn page_under(more: &str, status: StatusCode, template: &impl Templat
         "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; \
          frame-ancestors 'none'; {more}"
     );
-    let html = template
-        .render()
-        .unwrap_or_else(|error| error.to_string());
+    let html = template.render().unwrap_or_else(|error| error.to_string());
     let answer = bytes(status, "text/html; charset=utf-8", html);
     let answer = with(answer, CACHE_CONTROL, "no-store");
     let answer = with(answer, REFERRER_POLICY, "no-referrer");

@@ -48,7 +48,8 @@ pub(super) async fn get(url: &Url, headers: &[(&str, &str)]) -> Result<Fetched, 
 
 async fn exchange(url: &Url, headers: &[(&str, &str)]) -> Result<Fetched, FetchError> {
     let not_a_url = || FetchError::Url(url.to_string());
-    let (Some(host), Some(port), "http") = (url.host_str(), url.port_or_known_default(), url.scheme())
+    let (Some(host), Some(port), "http") =
+        (url.host_str(), url.port_or_known_default(), url.scheme())
     else {
         return Err(not_a_url());
     };

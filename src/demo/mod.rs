@@ -101,6 +101,7 @@ pub fn configuration(ports: &Ports, client_secret: &Secret<String>) -> String {
     format!(
         r#"listen: {{ address: "127.0.0.1:{proxy}" }}
 admin: {{ address: "127.0.0.1:{admin}" }}
+logging: {{ level: warn, access: false }}
 
 providers:
   {PROVIDER}:

@@ -1,6 +1,5 @@
 //! The parameters of a query or of a form, in the order in which they came.
 
-use http::Request;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
@@ -15,11 +14,6 @@ impl Parameters {
     /// Reads `name=value&…`.
     pub(super) fn parse(text: &[u8]) -> Self {
         Self(url::form_urlencoded::parse(text).into_owned().collect())
-    }
-
-    /// Reads the query of a request.
-    pub(super) fn of_query<B>(request: &Request<B>) -> Self {
-        Self::parse(request.uri().query().unwrap_or_default().as_bytes())
     }
 
     /// Reads the body of a request; `None` if it is too long or breaks off.

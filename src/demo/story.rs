@@ -100,13 +100,7 @@ impl Story {
         self.add(narrator, title.into(), details, true);
     }
 
-    fn add(
-        &self,
-        narrator: Narrator,
-        title: String,
-        details: Vec<(String, String)>,
-        opens: bool,
-    ) {
+    fn add(&self, narrator: Narrator, title: String, details: Vec<(String, String)>, opens: bool) {
         let step = Step {
             at: self.clock.now(),
             narrator,
@@ -170,7 +164,11 @@ mod tests {
             story.open(Narrator::Microsoft, title, vec![]);
             story.tell(Narrator::Portal, "then", vec![]);
         }
-        let titles: Vec<_> = story.latest_sign_in().into_iter().map(|step| step.title).collect();
+        let titles: Vec<_> = story
+            .latest_sign_in()
+            .into_iter()
+            .map(|step| step.title)
+            .collect();
         assert_eq!(titles, ["second", "then"]);
     }
 }
