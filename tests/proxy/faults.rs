@@ -69,7 +69,8 @@ async fn http_06_a_body_cut_short_is_an_error_for_the_visitor() {
         assert!(ended.is_ok(), "the connection is closed");
         let answer = String::from_utf8_lossy(&answer);
         assert!(!answer.ends_with("0\r\n\r\n"), "no clean end: {answer}");
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        // The connection may be cut before anything of the answer was sent on.
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
         if head.contains("content-length: 100") {
             assert!(body.len() < 100);
         }
