@@ -43,10 +43,7 @@ fn fixtures() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| {
-            path.extension()
-                .is_some_and(|extension| extension == "yaml")
-        })
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     files.sort();
     files
@@ -89,15 +86,9 @@ fn the_example_can_be_used_as_it_is() {
     let loaded = config::parse("config.example.yaml", text, &environment, NOON).unwrap();
     assert_eq!(loaded.warnings, []);
     let portal = &loaded.config.portals[0];
-    assert_eq!(
-        portal.sign_in.button_label,
-        "Sign in with Corporate Account"
-    );
+    assert_eq!(portal.sign_in.button_label, "Sign in with Corporate Account");
     assert_eq!(portal.identity.headers.len(), 3);
-    assert_eq!(
-        loaded.config.listen.address,
-        "0.0.0.0:8443".parse().unwrap()
-    );
+    assert_eq!(loaded.config.listen.address, "0.0.0.0:8443".parse().unwrap());
 }
 
 /// What is commented out in the example must be right as well.
@@ -106,37 +97,17 @@ fn what_the_example_comments_out_is_known() {
     let text = include_str!("../config.example.yaml");
     let mut uncommented = String::new();
     for line in text.lines() {
-        let key = [
-            "tls:",
-            "  certificate:",
-            "  key:",
-            "expires:",
-            "- secret:",
-            "ca:",
-            "audience:",
-        ];
+        let key = ["tls:", "  certificate:", "  key:", "expires:", "- secret:", "ca:", "audience:"];
         let bare = line.trim_start();
         let indent = &line[..line.len() - bare.len()];
         let content = bare.strip_prefix("# ").unwrap_or_default();
         let is_key = key.iter().any(|key| content.starts_with(key));
-        uncommented.push_str(&if is_key {
-            format!("{indent}{content}")
-        } else {
-            line.to_owned()
-        });
+        uncommented.push_str(&if is_key { format!("{indent}{content}") } else { line.to_owned() });
         uncommented.push('\n');
     }
-    let said = said(&config::parse(
-        "config.example.yaml",
-        &uncommented,
-        &environment,
-        NOON,
-    ));
+    let said = said(&config::parse("config.example.yaml", &uncommented, &environment, NOON));
     assert!(!said.contains("unknown key"), "{said}");
-    assert!(
-        said.contains("listen.tls.certificate: cannot read"),
-        "{said}"
-    );
+    assert!(said.contains("listen.tls.certificate: cannot read"), "{said}");
     assert!(said.contains("credentials[2].secret.value"), "{said}");
 }
 
@@ -144,27 +115,15 @@ const MINIMAL: &str = include_str!("fixtures/config/minimal.yaml");
 
 #[test]
 fn what_is_left_out_has_the_documented_defaults() {
-    let Config {
-        listen,
-        admin,
-        providers,
-        portals,
-        sessions,
-        logging,
-    } = parse(MINIMAL).unwrap().config;
+    let Config { listen, admin, providers, portals, sessions, logging } =
+        parse(MINIMAL).unwrap().config;
     assert!(listen.tls.is_none());
     assert_eq!(admin, "127.0.0.1:9090".parse().unwrap());
 
     let provider = &providers[0];
     assert_eq!(&*provider.name, "corporate");
-    assert_eq!(
-        provider.authority.as_str(),
-        "https://login.microsoftonline.com/"
-    );
-    assert_eq!(
-        provider.tenant,
-        Tenant::Domain("harborclub.example".to_owned())
-    );
+    assert_eq!(provider.authority.as_str(), "https://login.microsoftonline.com/");
+    assert_eq!(provider.tenant, Tenant::Domain("harborclub.example".to_owned()));
     assert_eq!(provider.client_secrets[0].expose(), CANARY);
     assert_eq!(provider.scopes, ["openid", "profile", "email"]);
     assert_eq!(provider.clock_skew, Duration::from_secs(60));
@@ -178,10 +137,7 @@ fn what_is_left_out_has_the_documented_defaults() {
     assert_eq!(portal.policy.routes.len(), 1);
     assert_eq!(portal.policy.routes[0].path.as_str(), "/**");
     assert_eq!(portal.policy.routes[0].access, Access::SignedIn);
-    assert_eq!(
-        (&*portal.upstream.host, portal.upstream.port),
-        ("127.0.0.1", 3000)
-    );
+    assert_eq!((&*portal.upstream.host, portal.upstream.port), ("127.0.0.1", 3000));
     assert_eq!(portal.upstream.connect_timeout, Duration::from_secs(2));
     assert_eq!(portal.upstream.response_timeout, Duration::from_secs(30));
     assert_eq!(portal.sign_in.providers, [0]);
@@ -192,10 +148,7 @@ fn what_is_left_out_has_the_documented_defaults() {
     assert!(portal.logout.federated);
 
     assert_eq!(sessions.lifetimes.idle, Duration::from_secs(30 * 60));
-    assert_eq!(
-        sessions.lifetimes.absolute,
-        Duration::from_secs(12 * 60 * 60)
-    );
+    assert_eq!(sessions.lifetimes.absolute, Duration::from_secs(12 * 60 * 60));
     assert_eq!(sessions.capacity, 1_000_000);
     assert_eq!(logging.level, tracing::Level::INFO);
     assert!(logging.access);
@@ -203,33 +156,24 @@ fn what_is_left_out_has_the_documented_defaults() {
 
 #[test]
 fn without_routes_the_mode_says_what_is_public() {
-    for (mode, access) in [
-        ("azure_only", Access::SignedIn),
-        ("optional", Access::Public),
-        ("off", Access::Public),
-    ] {
-        let config = parse(&format!("{MINIMAL}    mode: {mode}\n"))
-            .unwrap()
-            .config;
+    for (mode, access) in
+        [("azure_only", Access::SignedIn), ("optional", Access::Public), ("off", Access::Public)]
+    {
+        let config = parse(&format!("{MINIMAL}    mode: {mode}\n")).unwrap().config;
         assert_eq!(config.portals[0].policy.routes[0].access, access, "{mode}");
     }
 }
 
 #[test]
 fn the_assertion_can_be_turned_off_by_its_word_alone() {
-    let config = parse(&format!("{MINIMAL}    identity: {{ assertion: none }}\n"))
-        .unwrap()
-        .config;
+    let config = parse(&format!("{MINIMAL}    identity: {{ assertion: none }}\n")).unwrap().config;
     assert!(config.portals[0].identity.assertion.is_none());
     assert!(parse(&format!("{MINIMAL}    identity: {{ assertion: off }}\n")).is_err());
 }
 
 #[test]
 fn a_portal_on_another_port_is_known_by_host_and_port() {
-    let text = MINIMAL.replace(
-        "https://members.example.org",
-        "https://Members.example.org:8443/",
-    );
+    let text = MINIMAL.replace("https://members.example.org", "https://Members.example.org:8443/");
     let config = parse(&text).unwrap().config;
     let portal = &config.portals[0];
     assert_eq!(&*portal.policy.host, "members.example.org:8443");
@@ -243,10 +187,7 @@ fn guids_are_read_in_lower_case() {
     let config = parse(text).unwrap().config;
     let tenant = Tenant::Id("3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11".to_owned());
     assert_eq!(config.providers[1].tenant, tenant);
-    assert_eq!(
-        config.providers[1].client_id,
-        "0d9c2b1e-0c2f-47d8-b3e5-8f6a1d7c9b20"
-    );
+    assert_eq!(config.providers[1].client_id, "0d9c2b1e-0c2f-47d8-b3e5-8f6a1d7c9b20");
 }
 
 #[test]
@@ -283,11 +224,7 @@ fn a_file_over_the_limit_is_refused() {
 
 #[test]
 fn deep_nesting_is_refused_and_not_a_stack_overflow() {
-    for text in [
-        "[".repeat(100_000),
-        "- ".repeat(100_000),
-        "{a: ".repeat(100_000),
-    ] {
+    for text in ["[".repeat(100_000), "- ".repeat(100_000), "{a: ".repeat(100_000)] {
         assert!(parse(&text).is_err());
     }
 }
@@ -351,16 +288,11 @@ fn a_secret_file_that_cannot_be_right_is_refused() {
     let place = "config.yaml:7:37: providers.corporate.credentials[0].secret.file:";
     assert_eq!(
         folder.said(&text),
-        [format!(
-            "error: {place} cannot read the secret from `secret`: No such file or directory"
-        )]
+        [format!("error: {place} cannot read the secret from `secret`: No such file or directory")]
     );
     for content in ["", "\n", " \n"] {
         folder.write("secret", content, 0o600);
-        assert_eq!(
-            folder.said(&text),
-            [format!("error: {place} the secret is empty")]
-        );
+        assert_eq!(folder.said(&text), [format!("error: {place} the secret is empty")]);
     }
     folder.write("secret", "canary-8Q~gW2\n\n", 0o600);
     assert!(folder.said(&text)[0].contains("has a line break"));
@@ -368,10 +300,7 @@ fn a_secret_file_that_cannot_be_right_is_refused() {
     assert!(folder.said(&text)[0].ends_with("it is not text (UTF-8)"));
     folder.write("secret", "canary-8Q~gW2", 0o644);
     let said = folder.said(&text);
-    assert!(
-        said[0].starts_with("warning: ") && said[0].contains("every user"),
-        "{said:?}"
-    );
+    assert!(said[0].starts_with("warning: ") && said[0].contains("every user"), "{said:?}");
 }
 
 const WITH_TLS: &str =
@@ -405,10 +334,8 @@ fn a_certificate_for_another_host_is_warned_of() {
     let text = with_tls().replace("members.example.org", "staff.example.org");
     assert_eq!(
         folder.said(&text),
-        [
-            "warning: config.yaml:9:17: portals[0].public_url: the certificate of `listen.tls` is \
-          not for this host, so browsers will refuse it"
-        ]
+        ["warning: config.yaml:9:17: portals[0].public_url: the certificate of `listen.tls` is \
+          not for this host, so browsers will refuse it"]
     );
 }
 
@@ -421,36 +348,12 @@ fn a_key_that_others_can_read_is_refused() {
     for (mode, is_usable, says) in [
         (0o600, true, None),
         (0o400, true, None),
-        (
-            0o440,
-            true,
-            Some("warning: config.yaml:1:70: listen.tls.key: the group of `tls.key`"),
-        ),
-        (
-            0o640,
-            true,
-            Some("warning: config.yaml:1:70: listen.tls.key: the group of `tls.key`"),
-        ),
-        (
-            0o660,
-            false,
-            Some("error: config.yaml:1:70: listen.tls.key: `tls.key` has mode 0660"),
-        ),
-        (
-            0o604,
-            false,
-            Some("error: config.yaml:1:70: listen.tls.key: `tls.key` has mode 0604"),
-        ),
-        (
-            0o644,
-            false,
-            Some("error: config.yaml:1:70: listen.tls.key: `tls.key` has mode 0644"),
-        ),
-        (
-            0o777,
-            false,
-            Some("error: config.yaml:1:70: listen.tls.key: `tls.key` has mode 0777"),
-        ),
+        (0o440, true, Some("warning: config.yaml:1:70: listen.tls.key: the group of `tls.key`")),
+        (0o640, true, Some("warning: config.yaml:1:70: listen.tls.key: the group of `tls.key`")),
+        (0o660, false, Some("error: config.yaml:1:70: listen.tls.key: `tls.key` has mode 0660")),
+        (0o604, false, Some("error: config.yaml:1:70: listen.tls.key: `tls.key` has mode 0604")),
+        (0o644, false, Some("error: config.yaml:1:70: listen.tls.key: `tls.key` has mode 0644")),
+        (0o777, false, Some("error: config.yaml:1:70: listen.tls.key: `tls.key` has mode 0777")),
     ] {
         folder.write("tls.key", &key, mode);
         assert_eq!(folder.parse(&with_tls()).is_ok(), is_usable, "{mode:o}");
@@ -469,10 +372,8 @@ fn a_key_of_another_certificate_is_refused() {
     folder.write("tls.key", &certificate().1, 0o600);
     assert_eq!(
         folder.said(&with_tls()),
-        [
-            "error: config.yaml:1:70: listen.tls.key: the key does not belong to the first \
-          certificate of the chain"
-        ]
+        ["error: config.yaml:1:70: listen.tls.key: the key does not belong to the first \
+          certificate of the chain"]
     );
 }
 
@@ -498,24 +399,15 @@ fn files_without_certificate_or_key_are_refused() {
 #[test]
 fn a_provider_can_have_certificates_of_its_own() {
     let folder = Folder::new("ca");
-    folder.write(
-        "ca.pem",
-        &format!("{}{}", certificate().0, certificate().0),
-        0o644,
-    );
-    let text = MINIMAL.replace(
-        "    kind: entra_id\n",
-        "    kind: entra_id\n    ca: ca.pem\n",
-    );
+    folder.write("ca.pem", &format!("{}{}", certificate().0, certificate().0), 0o644);
+    let text = MINIMAL.replace("    kind: entra_id\n", "    kind: entra_id\n    ca: ca.pem\n");
     let config = folder.parse(&text).unwrap().config;
     assert_eq!(config.providers[0].trusted.as_ref().map(Vec::len), Some(2));
     let text = text.replace("ca: ca.pem", "ca: [ca.pem, other.pem]");
     assert_eq!(
         folder.said(&text),
-        [
-            "error: config.yaml:5:18: providers.corporate.ca[1]: cannot read `other.pem`: No such \
-          file or directory"
-        ]
+        ["error: config.yaml:5:18: providers.corporate.ca[1]: cannot read `other.pem`: No such \
+          file or directory"]
     );
 }
 
@@ -659,10 +551,7 @@ fn anteport(arguments: &[&str]) -> (i32, String, String) {
 }
 
 fn fixture(name: &str) -> String {
-    format!(
-        "{}/tests/fixtures/config/{name}",
-        env!("CARGO_MANIFEST_DIR")
-    )
+    format!("{}/tests/fixtures/config/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
 #[test]
@@ -671,10 +560,7 @@ fn check_says_what_to_register_and_exits_with_0() {
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("https://members.example.org/.auth/login/corporate/callback"));
     assert!(out.contains("https://members.example.org/.auth/logout/done"));
-    assert!(
-        err.starts_with("warning: ") && err.lines().count() == 1,
-        "{err}"
-    );
+    assert!(err.starts_with("warning: ") && err.lines().count() == 1, "{err}");
     assert!(!out.contains("canary") && !err.contains("canary"));
 }
 
@@ -682,10 +568,7 @@ fn check_says_what_to_register_and_exits_with_0() {
 fn check_says_every_problem_and_exits_with_3() {
     let (code, out, err) = anteport(&["check", "--config", &fixture("later.yaml")]);
     assert_eq!((code, out.as_str()), (3, ""));
-    assert!(
-        err.ends_with("6 errors: this configuration cannot be used\n"),
-        "{err}"
-    );
+    assert!(err.ends_with("6 errors: this configuration cannot be used\n"), "{err}");
 }
 
 #[test]
@@ -709,20 +592,14 @@ fn run_refuses_a_bad_configuration_with_78() {
 #[test]
 fn a_wrong_argument_exits_with_2() {
     assert_eq!(anteport(&["chekc"]).0, 2);
-    assert_eq!(
-        anteport(&["healthcheck", "--url", "http://x", "--config", "y"]).0,
-        2
-    );
+    assert_eq!(anteport(&["healthcheck", "--url", "http://x", "--config", "y"]).0, 2);
     assert_eq!(anteport(&[]).0, 2);
 }
 
 #[test]
 fn version_is_printed() {
     let (code, out, _) = anteport(&["version"]);
-    assert_eq!(
-        (code, out),
-        (0, format!("anteport {}\n", env!("CARGO_PKG_VERSION")))
-    );
+    assert_eq!((code, out), (0, format!("anteport {}\n", env!("CARGO_PKG_VERSION"))));
 }
 
 /// Answers one request with `answer`, and gives back what was asked.
@@ -760,10 +637,7 @@ fn healthcheck_believes_a_status_of_200() {
             format!("GET /livez HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")
         );
     }
-    assert_eq!(
-        anteport(&["healthcheck", "--url", "https://127.0.0.1"]).0,
-        1
-    );
+    assert_eq!(anteport(&["healthcheck", "--url", "https://127.0.0.1"]).0, 1);
 }
 
 #[test]
@@ -782,10 +656,7 @@ fn healthcheck_finds_the_admin_listener_in_a_configuration_without_reading_secre
     let text = MINIMAL.replace("CLIENT_SECRET", "NOT_SET");
     folder.write(
         "config.yaml",
-        &format!(
-            "{text}admin: {{ address: \"0.0.0.0:{}\" }}\n",
-            address.port()
-        ),
+        &format!("{text}admin: {{ address: \"0.0.0.0:{}\" }}\n", address.port()),
         0o600,
     );
     let path = folder.0.join("config.yaml");

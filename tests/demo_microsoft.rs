@@ -46,10 +46,8 @@ impl Emulator {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let clock = Clock::at(Timestamp::from_unix_seconds(NOW));
-        let secret = |value: &str, expires| ClientSecret {
-            value: Secret::new(value.to_owned()),
-            expires,
-        };
+        let secret =
+            |value: &str, expires| ClientSecret { value: Secret::new(value.to_owned()), expires };
         let options = Options {
             secrets: vec![
                 secret(SECRET, None),
@@ -59,33 +57,21 @@ impl Emulator {
             story: None,
         };
         let microsoft = Microsoft::new(base, clock.clone(), options);
-        tokio::spawn(serve(
-            listener,
-            Arc::clone(&microsoft),
-            std::future::pending(),
-        ));
+        tokio::spawn(serve(listener, Arc::clone(&microsoft), std::future::pending()));
         Self { microsoft, clock }
     }
 
     async fn send(&self, method: &str, path: &str, form: &str, headers: &[(&str, &str)]) -> Answer {
         let url = Url::parse(self.microsoft.base_url()).unwrap();
-        let socket = TcpStream::connect(("127.0.0.1", url.port().unwrap()))
-            .await
-            .unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket))
-            .await
-            .unwrap();
+        let socket = TcpStream::connect(("127.0.0.1", url.port().unwrap())).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
         tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "127.0.0.1");
+        let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request
-            .body(Full::new(Bytes::from(form.to_owned())))
-            .unwrap();
+        let request = request.body(Full::new(Bytes::from(form.to_owned()))).unwrap();
         let (head, body) = sender.send_request(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer {
@@ -97,14 +83,12 @@ impl Emulator {
 
     async fn authorize(&self, request: &Pairs<'_>, cookie: &str) -> Answer {
         let path = format!("/{TENANT_ID}/oauth2/v2.0/authorize?{}", encoded(request));
-        self.send("GET", &path, "", &[(COOKIE.as_str(), cookie)])
-            .await
+        self.send("GET", &path, "", &[(COOKIE.as_str(), cookie)]).await
     }
 
     async fn log_in(&self, request: &Pairs<'_>, more: &Pairs<'_>) -> Answer {
         let form = [request.as_slice(), more].concat();
-        self.send("POST", &format!("/{TENANT_ID}/login"), &encoded(&form), &[])
-            .await
+        self.send("POST", &format!("/{TENANT_ID}/login"), &encoded(&form), &[]).await
     }
 
     async fn code(&self) -> String {
@@ -119,9 +103,7 @@ impl Emulator {
 
     async fn claims(&self) -> Value {
         claims(
-            self.token(&redemption(&self.code().await), &[])
-                .await
-                .json()["id_token"]
+            self.token(&redemption(&self.code().await), &[]).await.json()["id_token"]
                 .as_str()
                 .unwrap(),
         )
@@ -167,10 +149,7 @@ fn request() -> Pairs<'static> {
 }
 
 fn treasurer() -> Pairs<'static> {
-    vec![
-        ("username", "treasurer@harborclub.example"),
-        ("password", "demo"),
-    ]
+    vec![("username", "treasurer@harborclub.example"), ("password", "demo")]
 }
 
 fn redemption(code: &str) -> Pairs<'_> {
@@ -230,10 +209,7 @@ async fn a_code_becomes_tokens() {
     assert_eq!(claims["aud"], CLIENT_ID);
     assert_eq!(claims["iat"], NOW - 300);
     assert_eq!(claims["exp"], NOW - 300 + 3900);
-    assert_eq!(
-        claims["sid"],
-        back.at_redirect_uri("session_state").unwrap()
-    );
+    assert_eq!(claims["sid"], back.at_redirect_uri("session_state").unwrap());
 
     let refresh = tokens["refresh_token"].as_str().unwrap();
     let form = vec![
@@ -254,16 +230,8 @@ async fn a_second_sign_in_is_silent_until_sign_out() {
 
     let back = emulator.log_in(&request(), &treasurer()).await;
     let cookie = back.cookie();
-    assert!(
-        emulator
-            .authorize(&silent, &cookie)
-            .await
-            .at_redirect_uri("code")
-            .is_some()
-    );
-    let asked = emulator
-        .authorize(&changed(request(), "prompt", "login"), &cookie)
-        .await;
+    assert!(emulator.authorize(&silent, &cookie).await.at_redirect_uri("code").is_some());
+    let asked = emulator.authorize(&changed(request(), "prompt", "login"), &cookie).await;
     assert_eq!(asked.status, StatusCode::OK);
 
     let end = format!("/{TENANT_ID}/oauth2/v2.0/logout");
@@ -280,10 +248,7 @@ async fn a_second_sign_in_is_silent_until_sign_out() {
     let refused = emulator.authorize(&silent, &cookie).await;
     assert_eq!(refused.at_redirect_uri("error").unwrap(), "login_required");
     let elsewhere = format!("{end}?post_logout_redirect_uri=https://evil.example/");
-    assert_eq!(
-        emulator.send("GET", &elsewhere, "", &[]).await.status,
-        StatusCode::OK
-    );
+    assert_eq!(emulator.send("GET", &elsewhere, "", &[]).await.status, StatusCode::OK);
 }
 
 #[tokio::test]
@@ -293,54 +258,25 @@ async fn errors_of_a_request_go_where_microsoft_shows_them() {
         ("client_id", "nobody", "AADSTS700016"),
         ("redirect_uri", "https://evil.example/", "AADSTS50011"),
     ] {
-        let answer = emulator
-            .authorize(&changed(request(), name, value), "")
-            .await;
+        let answer = emulator.authorize(&changed(request(), name, value), "").await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST);
         assert!(answer.body.contains(code));
     }
     for (name, value, error, code) in [
-        (
-            "response_type",
-            "id_token",
-            "unsupported_response_type",
-            "AADSTS700054:",
-        ),
-        (
-            "response_mode",
-            "fragment",
-            "invalid_request",
-            "AADSTS70007:",
-        ),
+        ("response_type", "id_token", "unsupported_response_type", "AADSTS700054:"),
+        ("response_mode", "fragment", "invalid_request", "AADSTS70007:"),
         ("scope", "profile", "invalid_scope", "AADSTS70011:"),
-        (
-            "code_challenge_method",
-            "S512",
-            "invalid_request",
-            "AADSTS501491:",
-        ),
+        ("code_challenge_method", "S512", "invalid_request", "AADSTS501491:"),
     ] {
-        let answer = emulator
-            .authorize(&changed(request(), name, value), "")
-            .await;
+        let answer = emulator.authorize(&changed(request(), name, value), "").await;
         assert_eq!(answer.at_redirect_uri("error").unwrap(), error);
-        assert!(
-            answer
-                .at_redirect_uri("error_description")
-                .unwrap()
-                .starts_with(code)
-        );
+        assert!(answer.at_redirect_uri("error_description").unwrap().starts_with(code));
         assert_eq!(answer.at_redirect_uri("state").unwrap(), "a+b/<c>=&d");
     }
     let cancelled = emulator.log_in(&request(), &vec![("cancel", "yes")]).await;
     assert_eq!(cancelled.at_redirect_uri("error").unwrap(), "access_denied");
-    assert_eq!(
-        cancelled.at_redirect_uri("error_subcode").unwrap(),
-        "cancel"
-    );
-    emulator
-        .microsoft
-        .authorize_error("server_error", None, None);
+    assert_eq!(cancelled.at_redirect_uri("error_subcode").unwrap(), "cancel");
+    emulator.microsoft.authorize_error("server_error", None, None);
     let planned = emulator.authorize(&request(), "").await;
     assert_eq!(planned.at_redirect_uri("error").unwrap(), "server_error");
 }
@@ -352,10 +288,7 @@ async fn form_post_is_a_form() {
     let page = emulator.log_in(&request, &treasurer()).await;
     assert!(page.body.contains(&format!("action=\"{CALLBACK}\"")));
     assert!(
-        page.headers[CONTENT_SECURITY_POLICY]
-            .to_str()
-            .unwrap()
-            .contains("script-src 'sha256-")
+        page.headers[CONTENT_SECURITY_POLICY].to_str().unwrap().contains("script-src 'sha256-")
     );
 }
 
@@ -374,9 +307,7 @@ async fn the_token_endpoint_refuses_as_entra_id_does() {
         ("code_verifier", "", 400, 501_481),
         ("grant_type", "password", 400, 70003),
     ] {
-        let answer = emulator
-            .token(&changed(redemption(&code), name, value), &[])
-            .await;
+        let answer = emulator.token(&changed(redemption(&code), name, value), &[]).await;
         assert_eq!(answer.status.as_u16(), status, "{number}");
         assert_eq!(answer.json()["error_codes"][0], number);
     }
@@ -394,36 +325,19 @@ async fn the_token_endpoint_refuses_as_entra_id_does() {
     form.retain(|(name, _)| !name.starts_with("client_"));
     let headers = [(AUTHORIZATION.as_str(), basic.as_str())];
     assert_eq!(emulator.token(&form, &headers).await.status, StatusCode::OK);
-    assert_eq!(
-        emulator.token(&form, &headers).await.json()["error_codes"][0],
-        54005
-    );
+    assert_eq!(emulator.token(&form, &headers).await.json()["error_codes"][0], 54005);
     emulator.clock.advance(Duration::from_secs(600));
-    assert_eq!(
-        emulator.token(&redemption(&late), &[]).await.json()["error_codes"][0],
-        70008
-    );
+    assert_eq!(emulator.token(&redemption(&late), &[]).await.json()["error_codes"][0], 70008);
 }
 
 #[tokio::test]
 async fn planned_answers_come_once() {
     let emulator = Emulator::start().await;
     let code = emulator.code().await;
-    emulator
-        .microsoft
-        .next_token_answer(TokenAnswer::SecretExpired);
-    emulator
-        .microsoft
-        .next_token_answer(TokenAnswer::ServerError);
+    emulator.microsoft.next_token_answer(TokenAnswer::SecretExpired);
+    emulator.microsoft.next_token_answer(TokenAnswer::ServerError);
     for status in [401, 500, 200] {
-        assert_eq!(
-            emulator
-                .token(&redemption(&code), &[])
-                .await
-                .status
-                .as_u16(),
-            status
-        );
+        assert_eq!(emulator.token(&redemption(&code), &[]).await.status.as_u16(), status);
     }
 }
 

@@ -45,11 +45,7 @@ impl World {
         let fetches = Arc::new(AtomicUsize::new(0));
         let proxy = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let public_url = format!("http://{}", proxy.local_addr().unwrap());
-        tokio::spawn(serve_keys(
-            proxy,
-            signer.jwks().to_owned(),
-            Arc::clone(&fetches),
-        ));
+        tokio::spawn(serve_keys(proxy, signer.jwks().to_owned(), Arc::clone(&fetches)));
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -62,14 +58,7 @@ impl World {
             story: Arc::clone(&story),
         });
         tokio::spawn(portal::serve(listener, portal, std::future::pending()));
-        Self {
-            portal: address,
-            public_url,
-            signer,
-            clock,
-            story,
-            fetches,
-        }
+        Self { portal: address, public_url, signer, clock, story, fetches }
     }
 
     async fn send(&self, method: &str, target: &str, headers: &str, body: &str) -> Reply {
@@ -84,11 +73,7 @@ impl World {
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        Reply {
-            status: head[9..12].parse().unwrap(),
-            head: head.to_owned(),
-            body: body.to_owned(),
-        }
+        Reply { status: head[9..12].parse().unwrap(), head: head.to_owned(), body: body.to_owned() }
     }
 
     fn claims(&self) -> Map<String, Value> {
@@ -143,9 +128,7 @@ async fn serve_keys(listener: TcpListener, jwks: String, fetches: Arc<AtomicUsiz
 async fn the_password_door_opens_on_the_portals_own_port() {
     let world = World::start().await;
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
-    let reply = world
-        .send("POST", "/login", form, "username=Ines&password=letmein")
-        .await;
+    let reply = world.send("POST", "/login", form, "username=Ines&password=letmein").await;
     assert_eq!(reply.status, 303);
     assert!(reply.head.contains("location: /\r\n"));
     let (_, cookie) = reply.head.split_once("set-cookie: ").unwrap();
@@ -153,14 +136,8 @@ async fn the_password_door_opens_on_the_portals_own_port() {
     assert!(cookie.starts_with("Cookie: PORTALSESSION="));
 
     let page = world.send("GET", "/", &cookie, "").await;
-    assert!(
-        page.body
-            .contains("<strong>Ines</strong> — by the portal's old password")
-    );
-    assert_eq!(
-        world.send("GET", "/logout-local", &cookie, "").await.status,
-        303
-    );
+    assert!(page.body.contains("<strong>Ines</strong> — by the portal's old password"));
+    assert_eq!(world.send("GET", "/logout-local", &cookie, "").await.status, 303);
     let page = world.send("GET", "/", &cookie, "").await;
     assert!(page.body.contains("Nobody is signed in"));
 }
@@ -168,9 +145,7 @@ async fn the_password_door_opens_on_the_portals_own_port() {
 #[tokio::test]
 async fn a_wrong_password_shows_the_form_again() {
     let world = World::start().await;
-    let reply = world
-        .send("POST", "/login", "", "username=%3Cb%3E&password=guess")
-        .await;
+    let reply = world.send("POST", "/login", "", "username=%3Cb%3E&password=guess").await;
     assert_eq!(reply.status, 401);
     assert!(reply.body.contains(r#"action="/login""#));
     assert!(!reply.body.contains("<b>") && !reply.head.contains("set-cookie"));
@@ -182,9 +157,7 @@ async fn whoami_has_one_shape_for_every_method() {
     for method in ["GET", "POST", "PUT"] {
         for path in ["/whoami.json", "/public/whoami.json"] {
             let target = format!("{path}?year=2025&x=%2F");
-            let reply = world
-                .send(method, &target, "X-One: 1\r\nX-Two: 2\r\n", "body")
-                .await;
+            let reply = world.send(method, &target, "X-One: 1\r\nX-Two: 2\r\n", "body").await;
             assert_eq!(reply.status, 200);
             let whoami = reply.json();
             assert_eq!(whoami["method"], method);
@@ -195,10 +168,7 @@ async fn whoami_has_one_shape_for_every_method() {
                 headers[headers.len() - 2..],
                 [json!(["x-one", "1"]), json!(["x-two", "2"])]
             );
-            assert_eq!(
-                whoami["assertion"],
-                json!({ "verified": false, "reason": "missing" })
-            );
+            assert_eq!(whoami["assertion"], json!({ "verified": false, "reason": "missing" }));
         }
     }
     assert_eq!(world.send("HEAD", "/whoami.json", "", "").await.body, "");
@@ -209,16 +179,10 @@ async fn a_good_assertion_is_believed_and_told() {
     let world = World::start().await;
     let header = world.header(&world.claims());
     let judged = world.judged(&header).await;
-    assert_eq!(
-        judged,
-        json!({ "verified": true, "claims": world.claims() })
-    );
+    assert_eq!(judged, json!({ "verified": true, "claims": world.claims() }));
 
     let page = world.send("GET", "/reports?year=2025", &header, "").await;
-    assert!(
-        page.body
-            .contains("<strong>Ines Caldera</strong> — verified by the portal itself")
-    );
+    assert!(page.body.contains("<strong>Ines Caldera</strong> — verified by the portal itself"));
     let steps = world.story.steps();
     assert_eq!(steps.len(), 1);
     assert_eq!(steps[0].details[0].1, "GET /reports?year=2025");
@@ -244,10 +208,7 @@ async fn every_claim_that_matters_is_checked() {
     let elsewhere = "http://127.0.0.1:1";
     assert_eq!(world.reason_with("iss", elsewhere).await, "wrong issuer");
     assert_eq!(world.reason_with("aud", elsewhere).await, "wrong audience");
-    assert_eq!(
-        world.reason_with("aud", json!([world.public_url])).await,
-        "wrong audience"
-    );
+    assert_eq!(world.reason_with("aud", json!([world.public_url])).await, "wrong audience");
     assert_eq!(world.reason_with("exp", NOW - 5).await, "expired");
     assert_eq!(world.reason_with("iat", NOW + 6).await, "from the future");
     assert_eq!(world.reason_with("exp", "tomorrow").await, "malformed");

@@ -19,10 +19,7 @@ const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 const HOST: &str = "members.example";
 
 fn policy(mode: Mode) -> Policy {
-    let route = |path: &str, access| Route {
-        path: path.parse().unwrap(),
-        access,
-    };
+    let route = |path: &str, access| Route { path: path.parse().unwrap(), access };
     Policy {
         host: Arc::from(HOST),
         secure: true,
@@ -45,23 +42,11 @@ fn policy(mode: Mode) -> Policy {
 }
 
 fn session(now: Timestamp) -> Session {
-    let subject = Subject::Directory {
-        tenant: "t".into(),
-        object: "o".into(),
-    };
+    let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
     let claims = VerifiedClaims::assertion(subject, serde_json::Map::new());
-    let lifetimes = Lifetimes {
-        idle: Duration::from_secs(1800),
-        absolute: Duration::from_secs(43_200),
-    };
-    Session::start(
-        claims,
-        Arc::from("corporate"),
-        Arc::from(HOST),
-        "h".into(),
-        lifetimes,
-        now,
-    )
+    let lifetimes =
+        Lifetimes { idle: Duration::from_secs(1800), absolute: Duration::from_secs(43_200) };
+    Session::start(claims, Arc::from("corporate"), Arc::from(HOST), "h".into(), lifetimes, now)
 }
 
 fn page_headers() -> HeaderMap {
@@ -101,10 +86,7 @@ fn path_02_to_08_the_table_of_paths_holds() {
             continue;
         }
         let (raw, expected) = line.split_once(' ').unwrap();
-        match (
-            CanonicalPath::parse(raw),
-            expected.trim().strip_prefix("! "),
-        ) {
+        match (CanonicalPath::parse(raw), expected.trim().strip_prefix("! ")) {
             (Ok(path), None) => assert_eq!(path.as_str(), expected.trim(), "{raw}"),
             (Err(error), Some(code)) => assert_eq!(error.code(), code, "{raw}"),
             (parsed, _) => panic!("{raw}: {parsed:?}"),
@@ -311,45 +293,25 @@ fn begin(
 ) -> (PendingLogin, AuthorizationRequest) {
     let own = CanonicalPath::parse("/.auth").unwrap();
     let return_to = ReturnTo::parse("/reports?year=2026", &own).unwrap();
-    let seed = LoginSeed {
-        state,
-        nonce,
-        verifier,
-    };
+    let seed = LoginSeed { state, nonce, verifier };
     PendingLogin::begin(Challenge { return_to }, "corporate", &seed, NOON)
 }
 
 fn accepted(query: &str, provider: &str, now: Timestamp) -> Result<(), LoginError> {
     let (pending, request) = begin([1; 16], [2; 16], [3; 32]);
     let query = query.replace("STATE", request.state.expose());
-    pending
-        .accept(Callback::read(&query)?, provider, now)
-        .map(|_| ())
+    pending.accept(Callback::read(&query)?, provider, now).map(|_| ())
 }
 
 #[test]
 fn oidc_02_a_login_is_bound_to_state_provider_and_time() {
     assert_eq!(accepted("code=c&state=STATE", "corporate", NOON), Ok(()));
     let late = NOON.after(PendingLogin::LIMIT);
-    let expired = LoginError::Expired {
-        limit: PendingLogin::LIMIT,
-    };
-    assert_eq!(
-        accepted("code=c&state=STATE", "corporate", late),
-        Err(expired)
-    );
-    assert_eq!(
-        accepted("code=c&state=STATE", "other", NOON),
-        Err(LoginError::StateMismatch)
-    );
-    assert_eq!(
-        accepted("code=c&state=STATEx", "corporate", NOON),
-        Err(LoginError::StateMismatch)
-    );
-    assert_eq!(
-        accepted("code=c", "corporate", NOON),
-        Err(LoginError::StateMissing)
-    );
+    let expired = LoginError::Expired { limit: PendingLogin::LIMIT };
+    assert_eq!(accepted("code=c&state=STATE", "corporate", late), Err(expired));
+    assert_eq!(accepted("code=c&state=STATE", "other", NOON), Err(LoginError::StateMismatch));
+    assert_eq!(accepted("code=c&state=STATEx", "corporate", NOON), Err(LoginError::StateMismatch));
+    assert_eq!(accepted("code=c", "corporate", NOON), Err(LoginError::StateMissing));
 }
 
 #[test]
@@ -359,17 +321,10 @@ fn oidc_05_repeated_and_contradictory_parameters_are_refused() {
         "state=STATE&code=c&code=c",
         "state=a&state=STATE&code=c",
     ] {
-        assert_eq!(
-            accepted(repeated, "corporate", NOON),
-            Err(LoginError::Repeated),
-            "{repeated}"
-        );
+        assert_eq!(accepted(repeated, "corporate", NOON), Err(LoginError::Repeated), "{repeated}");
     }
-    for malformed in [
-        "state=STATE",
-        "state=STATE&code=",
-        "state=STATE&code=c&error=access_denied",
-    ] {
+    for malformed in ["state=STATE", "state=STATE&code=", "state=STATE&code=c&error=access_denied"]
+    {
         assert_eq!(
             accepted(malformed, "corporate", NOON),
             Err(LoginError::Malformed),
@@ -381,15 +336,11 @@ fn oidc_05_repeated_and_contradictory_parameters_are_refused() {
 #[test]
 fn oidc_16_a_providers_error_is_reduced_to_what_may_be_shown() {
     let error = "state=STATE&error=access_denied&error_description=AADSTS65004%3a+%3cscript%3e";
-    let Err(LoginError::Provider(error)) = accepted(error, "corporate", NOON) else {
-        panic!()
-    };
+    let Err(LoginError::Provider(error)) = accepted(error, "corporate", NOON) else { panic!() };
     assert_eq!(error.code.as_deref(), Some("AADSTS65004"));
     assert!(error.is_cancel());
     let odd = "state=STATE&error=%3Cscript%3E&error_description=x";
-    let Err(LoginError::Provider(odd)) = accepted(odd, "corporate", NOON) else {
-        panic!()
-    };
+    let Err(LoginError::Provider(odd)) = accepted(odd, "corporate", NOON) else { panic!() };
     assert_eq!(odd.error, "unknown");
 }
 
@@ -412,10 +363,7 @@ fn oidc_17_background_calls_never_begin_a_login() {
     ];
     for (method, name, value) in cases {
         let mut headers = page_headers();
-        headers.insert(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         let method = method.parse().unwrap();
         let asked = asked_with(&method, "/reports/", &headers).unwrap();
         let decision = decide(&policy(Mode::AzureOnly), asked, None, NOON);
@@ -423,9 +371,7 @@ fn oidc_17_background_calls_never_begin_a_login() {
         assert!(refused, "{method} {name}: {value}: {decision:?}");
     }
     let page = decision(Mode::AzureOnly, &Method::GET, "/reports/?year=2026", None);
-    let Decision::Login(challenge) = page else {
-        panic!("{page:?}")
-    };
+    let Decision::Login(challenge) = page else { panic!("{page:?}") };
     assert_eq!(challenge.return_to.as_str(), "/reports/?year=2026");
 }
 
@@ -434,21 +380,13 @@ fn azure_only_shuts_the_password_door_for_everybody() {
     let session = session(NOON);
     for session in [None, Some(&session)] {
         let decision = decision(Mode::AzureOnly, &Method::POST, "/login", session);
-        assert!(
-            matches!(decision, Decision::Refuse(Refusal::PasswordRoute)),
-            "{decision:?}"
-        );
+        assert!(matches!(decision, Decision::Refuse(Refusal::PasswordRoute)), "{decision:?}");
     }
     let page = decision(Mode::AzureOnly, &Method::GET, "/login?next=/x", None);
-    let Decision::Login(challenge) = page else {
-        panic!("{page:?}")
-    };
+    let Decision::Login(challenge) = page else { panic!("{page:?}") };
     assert_eq!(challenge.return_to, ReturnTo::root());
     let page = decision(Mode::AzureOnly, &Method::GET, "/login", Some(&session));
-    assert!(
-        matches!(page, Decision::Own(Endpoint::SignedIn)),
-        "{page:?}"
-    );
+    assert!(matches!(page, Decision::Own(Endpoint::SignedIn)), "{page:?}");
     for mode in [Mode::Optional, Mode::Off] {
         let decision = decision(mode, &Method::POST, "/login", None);
         assert!(matches!(decision, Decision::Forward(_)), "{decision:?}");
@@ -460,28 +398,16 @@ fn sess_03_host_02_a_session_ends_and_belongs_to_one_host() {
     let fresh = session(NOON);
     let forwards = |session: &Session, now| {
         let asked = asked(&Method::GET, "/reports").unwrap();
-        matches!(
-            decide(&policy(Mode::AzureOnly), asked, Some(session), now),
-            Decision::Forward(_)
-        )
+        matches!(decide(&policy(Mode::AzureOnly), asked, Some(session), now), Decision::Forward(_))
     };
     assert!(forwards(&fresh, NOON));
     assert!(forwards(&fresh, NOON.after(Duration::from_secs(1799))));
-    assert!(
-        !forwards(&fresh, NOON.after(Duration::from_secs(1800))),
-        "idle"
-    );
+    assert!(!forwards(&fresh, NOON.after(Duration::from_secs(1800))), "idle");
     for half_hours in 1..=23 {
         fresh.touch(NOON.after(Duration::from_secs(1799 * half_hours)));
     }
-    assert!(
-        !forwards(&fresh, NOON.after(Duration::from_secs(43_200))),
-        "absolute"
-    );
-    let elsewhere = Policy {
-        host: Arc::from("other.example"),
-        ..policy(Mode::AzureOnly)
-    };
+    assert!(!forwards(&fresh, NOON.after(Duration::from_secs(43_200))), "absolute");
+    let elsewhere = Policy { host: Arc::from("other.example"), ..policy(Mode::AzureOnly) };
     let asked = asked(&Method::GET, "/reports").unwrap();
     let decision = decide(&elsewhere, asked, Some(&session(NOON)), NOON);
     assert!(matches!(decision, Decision::Login(_)), "{decision:?}");
@@ -498,33 +424,15 @@ fn host_01_exactly_one_known_host() {
     };
     assert_eq!(read(&["members.example"], "/"), Ok(0));
     assert_eq!(read(&["MEMBERS.example:443"], "/"), Ok(0));
-    assert_eq!(
-        read(&["members.example"], "https://members.example/"),
-        Ok(0)
-    );
+    assert_eq!(read(&["members.example"], "https://members.example/"), Ok(0));
     assert_eq!(read(&[], "/"), Err(Refusal::Host));
-    assert_eq!(
-        read(&["members.example", "members.example"], "/"),
-        Err(Refusal::Host)
-    );
-    assert_eq!(
-        read(&["members.example", "evil.example"], "/"),
-        Err(Refusal::Host)
-    );
+    assert_eq!(read(&["members.example", "members.example"], "/"), Err(Refusal::Host));
+    assert_eq!(read(&["members.example", "evil.example"], "/"), Err(Refusal::Host));
     assert_eq!(read(&["evil.example"], "/"), Err(Refusal::UnknownHost));
     assert_eq!(read(&["members.example."], "/"), Err(Refusal::UnknownHost));
-    assert_eq!(
-        read(&["members.example:444"], "/"),
-        Err(Refusal::UnknownHost)
-    );
-    assert_eq!(
-        read(&["members.example"], "https://evil.example/"),
-        Err(Refusal::Host)
-    );
-    assert_eq!(
-        read(&["evil.example"], "https://members.example/"),
-        Err(Refusal::Host)
-    );
+    assert_eq!(read(&["members.example:444"], "/"), Err(Refusal::UnknownHost));
+    assert_eq!(read(&["members.example"], "https://evil.example/"), Err(Refusal::Host));
+    assert_eq!(read(&["evil.example"], "https://members.example/"), Err(Refusal::Host));
 }
 
 #[test]
@@ -542,16 +450,10 @@ fn hdr_01_what_connection_names_goes_with_it() {
         ("http2-settings", "x"),
         ("trailer", "x"),
     ] {
-        headers.append(
-            HeaderName::from_static(name),
-            HeaderValue::from_static(value),
-        );
+        headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     owned.cleanse(&mut headers, false, Mode::AzureOnly).unwrap();
-    assert_eq!(
-        headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
-        ["host", "accept"]
-    );
+    assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["host", "accept"]);
 }
 
 #[test]
@@ -606,20 +508,10 @@ fn hdr_04_05_odd_and_foreign_names_go_and_ordinary_ones_stay() {
 #[test]
 fn hdr_06_a_second_copy_of_a_single_header_is_refused() {
     let owned = OwnedNames::with([]);
-    for name in [
-        "content-type",
-        "authorization",
-        "user-agent",
-        "origin",
-        "referer",
-        "range",
-    ] {
+    for name in ["content-type", "authorization", "user-agent", "origin", "referer", "range"] {
         let mut headers = page_headers();
         for value in ["a", "b"] {
-            headers.append(
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            );
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         let refused = owned.cleanse(&mut headers, false, Mode::Off);
         assert_eq!(refused, Err(Refusal::RepeatedHeader), "{name}");
@@ -634,16 +526,10 @@ fn hdr_06_a_second_copy_of_a_single_header_is_refused() {
 
 #[test]
 fn path_15_credentials_do_not_pass_in_azure_only() {
-    for (mode, passes) in [
-        (Mode::AzureOnly, false),
-        (Mode::Optional, true),
-        (Mode::Off, true),
-    ] {
+    for (mode, passes) in [(Mode::AzureOnly, false), (Mode::Optional, true), (Mode::Off, true)] {
         let mut headers = page_headers();
         headers.insert("authorization", HeaderValue::from_static("Basic eA=="));
-        OwnedNames::with([])
-            .cleanse(&mut headers, false, mode)
-            .unwrap();
+        OwnedNames::with([]).cleanse(&mut headers, false, mode).unwrap();
         assert_eq!(headers.contains_key("authorization"), passes, "{mode:?}");
     }
 }
@@ -653,14 +539,8 @@ fn own_endpoints_are_decisions_in_every_mode_and_every_spelling() {
     for mode in [Mode::AzureOnly, Mode::Optional, Mode::Off] {
         for (target, expected) in [
             ("/.auth/login", Endpoint::SignIn),
-            (
-                "/.auth/login/corporate",
-                Endpoint::Login("corporate".into()),
-            ),
-            (
-                "/.auth/login/corporate/callback",
-                Endpoint::Callback("corporate".into()),
-            ),
+            ("/.auth/login/corporate", Endpoint::Login("corporate".into())),
+            ("/.auth/login/corporate/callback", Endpoint::Callback("corporate".into())),
             ("/.auth/logout", Endpoint::Logout),
             ("/.auth/logout/done", Endpoint::LoggedOut),
             ("/.auth/me?x", Endpoint::Me),
@@ -673,9 +553,7 @@ fn own_endpoints_are_decisions_in_every_mode_and_every_spelling() {
             ("/.auth/login/corporate/callback/x", Endpoint::Unknown),
         ] {
             let decision = decision(mode, &Method::GET, target, None);
-            let Decision::Own(endpoint) = decision else {
-                panic!("{target}: {decision:?}")
-            };
+            let Decision::Own(endpoint) = decision else { panic!("{target}: {decision:?}") };
             assert_eq!(endpoint, expected, "{target}");
         }
     }
@@ -694,11 +572,7 @@ fn path_13_unknown_methods_are_refused() {
 fn no_debug_shows_a_secret() {
     let (pending, request) = begin([1; 16], [2; 16], [3; 32]);
     let shown = format!("{pending:?} {request:?} {:?}", SessionId::new([7; 32]));
-    for secret in [
-        request.state.expose(),
-        request.nonce.expose(),
-        request.verifier.expose(),
-    ] {
+    for secret in [request.state.expose(), request.nonce.expose(), request.verifier.expose()] {
         assert!(!shown.contains(secret.as_str()), "{shown}");
     }
     let callback = Callback::read(&format!("code=hushhush&state={}", request.state.expose()));
@@ -710,9 +584,7 @@ fn the_gate_does_no_io() {
     for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/gate")).unwrap() {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
-        let code = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"));
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         let text = code.collect::<Vec<_>>().join("\n");
         for forbidden in [
             "std::net",

@@ -25,11 +25,7 @@ use tokio::sync::oneshot;
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
 fn metrics() -> Metrics {
-    Metrics::new(
-        &["members.example", "other.example"],
-        &["corporate"],
-        DroppedLines::default(),
-    )
+    Metrics::new(&["members.example", "other.example"], &["corporate"], DroppedLines::default())
 }
 
 /// Every series of a text, after a look at its form: `# HELP` and `# TYPE` once for each family and
@@ -51,10 +47,7 @@ fn series(text: &str) -> Vec<String> {
         }
         let (name, value) = line.rsplit_once(' ').unwrap();
         assert!(value.parse::<f64>().unwrap().is_finite(), "{line}");
-        assert!(
-            name.starts_with(families.last().unwrap()),
-            "{line} is not below its family"
-        );
+        assert!(name.starts_with(families.last().unwrap()), "{line} is not below its family");
         assert!(!found.iter().any(|known| known == name), "{name} twice");
         found.push(name.to_owned());
     }
@@ -92,12 +85,7 @@ fn no_request_can_make_a_series_of_its_own() {
     let metrics = metrics();
     let record = |code: &str| {
         for portal in [metrics.portal(0), metrics.portal(7), metrics.unrouted()] {
-            for verdict in [
-                Verdict::Forward,
-                Verdict::Login,
-                Verdict::Own,
-                Verdict::Refuse,
-            ] {
+            for verdict in [Verdict::Forward, Verdict::Login, Verdict::Own, Verdict::Refuse] {
                 portal.answered(verdict, Some(code), 999, Duration::MAX);
             }
             portal.forwarded(0, Duration::MAX, Duration::ZERO);
@@ -163,12 +151,7 @@ impl Admin {
         let serving = tokio::spawn(admin::serve(listener, Arc::clone(&state), async {
             let _ = stopped.await;
         }));
-        Self {
-            address,
-            state,
-            stop,
-            serving,
-        }
+        Self { address, state, stop, serving }
     }
 
     /// The whole answer to these bytes.
@@ -182,8 +165,7 @@ impl Admin {
     }
 
     async fn get(&self, path: &str, headers: &str) -> String {
-        self.exchange(&format!("GET {path} HTTP/1.1\r\n{headers}\r\n"))
-            .await
+        self.exchange(&format!("GET {path} HTTP/1.1\r\n{headers}\r\n")).await
     }
 }
 
@@ -212,31 +194,22 @@ async fn the_admin_listener_tells_health_version_and_metrics() {
     let metrics = admin.get("/metrics", LOCAL).await;
     assert!(metrics.contains("content-type: text/plain; version=0.0.4"));
     assert!(series(body(&metrics)).contains(&"anteport_sessions".to_owned()));
-    assert!(
-        body(&metrics).contains("anteport_sessions 42\n"),
-        "levels are refreshed"
-    );
+    assert!(body(&metrics).contains("anteport_sessions 42\n"), "levels are refreshed");
     assert_eq!(status(&admin.get("/", LOCAL).await), 404);
     assert_eq!(status(&admin.get("/metrics/x", LOCAL).await), 404);
-    let posted = admin
-        .exchange(&format!("POST /livez HTTP/1.1\r\n{LOCAL}\r\n"))
-        .await;
+    let posted = admin.exchange(&format!("POST /livez HTTP/1.1\r\n{LOCAL}\r\n")).await;
     assert_eq!(status(&posted), 405);
     assert!(posted.contains("allow: GET, HEAD"));
-    let head = admin
-        .exchange(&format!("HEAD /livez HTTP/1.1\r\n{LOCAL}\r\n"))
-        .await;
+    let head = admin.exchange(&format!("HEAD /livez HTTP/1.1\r\n{LOCAL}\r\n")).await;
     assert_eq!((status(&head), body(&head)), (200, ""));
 }
 
 #[tokio::test]
 async fn readiness_is_the_process_s_own_and_not_the_provider_s() {
     let admin = Admin::start().await;
-    for (readiness, expected) in [
-        (Readiness::Starting, 503),
-        (Readiness::Ready, 200),
-        (Readiness::Draining, 503),
-    ] {
+    for (readiness, expected) in
+        [(Readiness::Starting, 503), (Readiness::Ready, 200), (Readiness::Draining, 503)]
+    {
         admin.state.set_readiness(readiness);
         assert_eq!(admin.state.readiness(), readiness);
         assert_eq!(status(&admin.get("/readyz", LOCAL).await), expected);
@@ -254,12 +227,7 @@ async fn cfg_03_a_name_that_is_not_ours_is_refused() {
         let answer = admin.get("/metrics", &format!("host: {ours}\r\n")).await;
         assert_eq!(status(&answer), 200, "{ours}");
     }
-    for other in [
-        "rebound.example",
-        "rebound.example:9090",
-        "127.0.0.1.rebound.example",
-        "",
-    ] {
+    for other in ["rebound.example", "rebound.example:9090", "127.0.0.1.rebound.example", ""] {
         let answer = admin.get("/metrics", &format!("host: {other}\r\n")).await;
         assert_eq!(status(&answer), 421, "{other:?}");
         assert!(!answer.contains("rebound"), "nothing is reflected");
@@ -281,15 +249,11 @@ async fn cfg_03_a_page_of_another_site_is_refused() {
         "sec-fetch-site: same-site",
         "sec-fetch-site: none\r\nsec-fetch-site: cross-site",
     ] {
-        let answer = admin
-            .get("/metrics", &format!("{LOCAL}{from_elsewhere}\r\n"))
-            .await;
+        let answer = admin.get("/metrics", &format!("{LOCAL}{from_elsewhere}\r\n")).await;
         assert_eq!(status(&answer), 403, "{from_elsewhere}");
     }
     for by_hand in ["sec-fetch-site: none", "sec-fetch-site: same-origin"] {
-        let answer = admin
-            .get("/metrics", &format!("{LOCAL}{by_hand}\r\n"))
-            .await;
+        let answer = admin.get("/metrics", &format!("{LOCAL}{by_hand}\r\n")).await;
         assert_eq!(status(&answer), 200, "{by_hand}");
     }
 }
@@ -335,11 +299,8 @@ impl Kept {
     }
 }
 
-const QUIET: Logging = Logging {
-    format: LogFormat::Auto,
-    level: tracing::Level::WARN,
-    access: false,
-};
+const QUIET: Logging =
+    Logging { format: LogFormat::Auto, level: tracing::Level::WARN, access: false };
 
 fn request(path: &str) -> access_log::Access<'_> {
     access_log::Access {
@@ -365,10 +326,7 @@ fn logged(logging: &Logging, is_terminal: bool, act: impl FnOnce()) -> String {
 
 #[test]
 fn without_a_terminal_a_line_is_one_json_object() {
-    let logging = Logging {
-        access: true,
-        ..QUIET
-    };
+    let logging = Logging { access: true, ..QUIET };
     let text = logged(&logging, false, || {
         access_log::write(&request("/reports"));
         audit::write(
@@ -381,10 +339,8 @@ fn without_a_terminal_a_line_is_one_json_object() {
             },
         );
     });
-    let lines: Vec<serde_json::Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 2, "{text}");
     let access = &lines[0];
     assert!(access["timestamp"].as_str().unwrap().ends_with('Z'));
@@ -417,18 +373,10 @@ fn access_events_can_be_off_while_audit_events_stay() {
 
 #[test]
 fn log_02_logged_input_is_escaped_and_bounded() {
-    let logging = Logging {
-        access: true,
-        ..QUIET
-    };
+    let logging = Logging { access: true, ..QUIET };
     for is_terminal in [false, true] {
-        let hostile = format!(
-            "/a\n2026-01-01 forged \u{1b}[31m\u{202e}{}",
-            "x".repeat(9000)
-        );
-        let text = logged(&logging, is_terminal, || {
-            access_log::write(&request(&hostile))
-        });
+        let hostile = format!("/a\n2026-01-01 forged \u{1b}[31m\u{202e}{}", "x".repeat(9000));
+        let text = logged(&logging, is_terminal, || access_log::write(&request(&hostile)));
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(!text.contains('\u{202e}') && !text.contains("\u{1b}[31m"));
         assert!(text.len() < 1200, "{}", text.len());
@@ -477,10 +425,7 @@ fn log_02_a_blocked_sink_costs_lines_and_nobody_waits() {
     assert!(metrics.render(NOON).contains(&line));
     let ended = Instant::now();
     drop(log);
-    assert!(
-        ended.elapsed() < Duration::from_secs(4),
-        "the end does not wait for it either"
-    );
+    assert!(ended.elapsed() < Duration::from_secs(4), "the end does not wait for it either");
     drop(unblock);
 }
 

@@ -118,10 +118,7 @@ fn listen(what: &'static str, port: u16) -> Result<tokio::net::TcpListener, Demo
 }
 
 fn announce(ports: &Ports) {
-    say(&format!(
-        "Anteport demo is ready: open {}/reports?year=2026",
-        ports.public_url()
-    ));
+    say(&format!("Anteport demo is ready: open {}/reports?year=2026", ports.public_url()));
     say("");
     for account in ACCOUNTS {
         say(&format!(
@@ -131,16 +128,10 @@ fn announce(ports: &Ports) {
         ));
     }
     say("");
-    say(&format!(
-        "  what just happened   {}/demo",
-        ports.public_url()
-    ));
+    say(&format!("  what just happened   {}/demo", ports.public_url()));
     say(&format!("  the emulated Microsoft {}", ports.authority()));
     say(&format!("  the portal, around us  {}", ports.portal_url()));
-    say(&format!(
-        "  health and metrics     http://127.0.0.1:{}/metrics",
-        ports.admin
-    ));
+    say(&format!("  health and metrics     http://127.0.0.1:{}/metrics", ports.admin));
     say("");
     say("Everything is on this machine only. Ctrl-C stops it.");
 }

@@ -94,32 +94,21 @@ fn read(url: &str) -> Result<(String, String), HealthError> {
 }
 
 fn ask(address: &str, target: &str) -> Result<(), HealthError> {
-    let failed = |cause| HealthError::Ask {
-        address: address.to_owned(),
-        cause,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
+    let failed = |cause| HealthError::Ask { address: address.to_owned(), cause };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let answer = runtime.block_on(async {
         let answer = tokio::time::timeout(LIMIT, first_bytes(address, target)).await;
-        answer.map_err(|_| HealthError::Silent {
-            address: address.to_owned(),
-        })
+        answer.map_err(|_| HealthError::Silent { address: address.to_owned() })
     });
     // A name that nobody resolves would be waited for.
     runtime.shutdown_background();
     let answer = answer?;
-    let status = status(&answer.map_err(failed)?).ok_or_else(|| HealthError::NotHttp {
-        address: address.to_owned(),
-    })?;
+    let status = status(&answer.map_err(failed)?)
+        .ok_or_else(|| HealthError::NotHttp { address: address.to_owned() })?;
     match status {
         200..=299 => Ok(()),
-        status => Err(HealthError::Status {
-            address: address.to_owned(),
-            status,
-        }),
+        status => Err(HealthError::Status { address: address.to_owned(), status }),
     }
 }
 
@@ -129,10 +118,7 @@ async fn first_bytes(address: &str, target: &str) -> std::io::Result<Vec<u8>> {
     let request = format!("GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream
-        .take("HTTP/1.1 200".len() as u64)
-        .read_to_end(&mut answer)
-        .await?;
+    stream.take("HTTP/1.1 200".len() as u64).read_to_end(&mut answer).await?;
     Ok(answer)
 }
 

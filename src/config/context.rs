@@ -35,11 +35,7 @@ pub(super) struct Located<T> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(file: &str, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self {
-            file: Arc::from(file),
-            environment,
-            problems: RefCell::new(Vec::new()),
-        }
+        Self { file: Arc::from(file), environment, problems: RefCell::new(Vec::new()) }
     }
 
     pub(super) fn error(&self, spot: &Spot, message: impl Into<String>) {
@@ -69,10 +65,7 @@ impl<'a> Context<'a> {
 impl Spot {
     /// The top of the file, at a place of which no key is known.
     pub(super) fn top(place: Place) -> Self {
-        Self {
-            place,
-            key: Rc::from(""),
-        }
+        Self { place, key: Rc::from("") }
     }
 
     pub(super) fn key(&self, place: Place, name: &str) -> Self {
@@ -87,17 +80,11 @@ impl Spot {
     }
 
     pub(super) fn item(&self, place: Place, index: usize) -> Self {
-        Self {
-            place,
-            key: Rc::from(format!("{}[{index}]", self.key)),
-        }
+        Self { place, key: Rc::from(format!("{}[{index}]", self.key)) }
     }
 
     /// The same key, at another place.
     pub(super) fn at(&self, place: Place) -> Self {
-        Self {
-            place,
-            key: Rc::clone(&self.key),
-        }
+        Self { place, key: Rc::clone(&self.key) }
     }
 }

@@ -120,10 +120,7 @@ pub(super) enum AssertionFile {
     /// `none`.
     Off,
     /// A section, written or with its defaults.
-    On {
-        audience: Option<String>,
-        lifetime: Option<Duration>,
-    },
+    On { audience: Option<String>, lifetime: Option<Duration> },
     /// Something that was reported.
     Unreadable,
 }
@@ -139,9 +136,7 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
     let top = Section::open(context, keys::FILE, root, Spot::top(root.place))?;
     Some(File {
         listen: top.section("listen").map(|section| listen(&section)),
-        admin: top
-            .section("admin")
-            .and_then(|section| section.value("address", value::address)),
+        admin: top.section("admin").and_then(|section| section.value("address", value::address)),
         providers: top
             .named_sections("providers")
             .into_iter()
@@ -220,25 +215,19 @@ fn portal(section: &Section<'_>) -> PortalFile {
             providers: section.values("providers", value::text),
             button_label: bare(section.value("button_label", value::label)),
         }),
-        local_login: section
-            .section("local_login")
-            .map(|section| LocalLoginFile {
-                login_pages: section
-                    .values("login_pages", value::pattern)
-                    .unwrap_or_default(),
-                password_routes: section
-                    .sections("password_routes")
-                    .iter()
-                    .map(password_route)
-                    .collect(),
-            }),
+        local_login: section.section("local_login").map(|section| LocalLoginFile {
+            login_pages: section.values("login_pages", value::pattern).unwrap_or_default(),
+            password_routes: section
+                .sections("password_routes")
+                .iter()
+                .map(password_route)
+                .collect(),
+        }),
         names_local_login: section.has("local_login"),
         routes: section
             .has("routes")
             .then(|| section.sections("routes").iter().map(route).collect()),
-        identity: section
-            .section("identity")
-            .map(|section| identity(&section)),
+        identity: section.section("identity").map(|section| identity(&section)),
         federated: section
             .section("logout")
             .and_then(|section| bare(section.value("federated", value::yes_or_no))),
@@ -246,9 +235,8 @@ fn portal(section: &Section<'_>) -> PortalFile {
 }
 
 fn password_route(section: &Section<'_>) -> PasswordRouteFile {
-    let methods = section.values("methods", |name| {
-        Method::from_bytes(name.as_bytes()).map_err(|_| Unfit::Kind)
-    });
+    let methods = section
+        .values("methods", |name| Method::from_bytes(name.as_bytes()).map_err(|_| Unfit::Kind));
     PasswordRouteFile {
         path: section.value("path", value::pattern),
         methods: methods.map(|methods| methods.into_iter().map(|method| method.value).collect()),
@@ -282,10 +270,7 @@ fn identity(section: &Section<'_>) -> IdentityFile {
             None => AssertionFile::Unreadable,
         }
     };
-    IdentityFile {
-        headers: section.named_values("headers", value::claim),
-        assertion,
-    }
+    IdentityFile { headers: section.named_values("headers", value::claim), assertion }
 }
 
 fn sessions(section: &Section<'_>) -> SessionsFile {
@@ -307,11 +292,7 @@ fn logging(section: &Section<'_>) -> Option<Logging> {
     });
     let level = section.value("level", |word| word.parse().map_err(|_| Unfit::Kind));
     let access = section.value("access", value::yes_or_no);
-    Some(Logging {
-        format: format?.value,
-        level: level?.value,
-        access: access?.value,
-    })
+    Some(Logging { format: format?.value, level: level?.value, access: access?.value })
 }
 
 fn bare<T>(located: Option<Located<T>>) -> Option<T> {

@@ -151,15 +151,10 @@ const TAKEN_FAMILIES: &[(&str, &str)] = &[
 /// # Errors
 /// Says why it cannot carry a claim.
 pub(super) fn name(written: &str) -> Result<HeaderName, String> {
-    let begins_well = written
-        .bytes()
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic());
+    let begins_well = written.bytes().next().is_some_and(|first| first.is_ascii_alphabetic());
     let is_plain = begins_well
         && !written.ends_with('-')
-        && written
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        && written.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     if !is_plain {
         return Err(
             "a header's name has letters, digits and `-` between them; in another spelling a \
@@ -177,9 +172,7 @@ pub(super) fn name(written: &str) -> Result<HeaderName, String> {
 }
 
 fn why_taken(folded: &str) -> Option<&'static str> {
-    let family = TAKEN_FAMILIES
-        .iter()
-        .find(|(family, _)| folded.starts_with(family));
+    let family = TAKEN_FAMILIES.iter().find(|(family, _)| folded.starts_with(family));
     if let Some((_, why)) = family {
         return Some(why);
     }

@@ -23,10 +23,7 @@ pub(super) fn fill(
     written: &str,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Filled, Unfilled> {
-    let mut filled = Filled {
-        text: String::with_capacity(written.len()),
-        is_private: false,
-    };
+    let mut filled = Filled { text: String::with_capacity(written.len()), is_private: false };
     let mut rest = written;
     while let Some((before, after)) = rest.split_once("${") {
         if let Some(literal) = before.strip_suffix('$') {
@@ -65,12 +62,7 @@ fn look_up(inside: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result
 
 /// Letters, digits and `_`, not beginning with a digit (POSIX, section 8.1).
 pub(super) fn is_variable_name(name: &str) -> bool {
-    let begins_well = name
-        .bytes()
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == b'_');
-    begins_well
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    let begins_well =
+        name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic() || first == b'_');
+    begins_well && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

@@ -5,52 +5,27 @@ use super::kind::{Key, Kind, Need};
 
 const fn required(name: &'static str, kind: Kind, says: &'static str) -> Key {
     let need = Need::Required;
-    Key {
-        name,
-        need,
-        kind,
-        says,
-    }
+    Key { name, need, kind, says }
 }
 
 const fn optional(name: &'static str, kind: Kind, says: &'static str) -> Key {
     let need = Need::Optional;
-    Key {
-        name,
-        need,
-        kind,
-        says,
-    }
+    Key { name, need, kind, says }
 }
 
 const fn default(name: &'static str, default: &'static str, kind: Kind, says: &'static str) -> Key {
     let need = Need::Default(default);
-    Key {
-        name,
-        need,
-        kind,
-        says,
-    }
+    Key { name, need, kind, says }
 }
 
 const fn defaults(name: &'static str, keys: &'static [Key], says: &'static str) -> Key {
     let (need, kind) = (Need::Defaults, Kind::Section(keys));
-    Key {
-        name,
-        need,
-        kind,
-        says,
-    }
+    Key { name, need, kind, says }
 }
 
 const fn later(name: &'static str, says: &'static str) -> Key {
     let (need, kind) = (Need::Later, Kind::Value("nothing"));
-    Key {
-        name,
-        need,
-        kind,
-        says,
-    }
+    Key { name, need, kind, says }
 }
 
 const fn word(now: &'static [&'static str]) -> Kind {
@@ -71,11 +46,7 @@ pub(super) const FILE: &[Key] = &[
         Kind::Section(LISTEN),
         "where visitors connect, such as `{ address: \"0.0.0.0:8443\" }`",
     ),
-    defaults(
-        "admin",
-        ADMIN,
-        "where health and metrics are served, apart from visitors",
-    ),
+    defaults("admin", ADMIN, "where health and metrics are served, apart from visitors"),
     optional(
         "providers",
         Kind::Named {
@@ -94,11 +65,7 @@ pub(super) const FILE: &[Key] = &[
 ];
 
 const LISTEN: &[Key] = &[
-    required(
-        "address",
-        ADDRESS,
-        "IP address and port, such as `0.0.0.0:8443`",
-    ),
+    required("address", ADDRESS, "IP address and port, such as `0.0.0.0:8443`"),
     optional(
         "tls",
         Kind::Section(TLS),
@@ -119,20 +86,12 @@ const TLS: &[Key] = &[
     ),
 ];
 
-const ADMIN: &[Key] = &[default(
-    "address",
-    "127.0.0.1:9090",
-    ADDRESS,
-    "IP address and port",
-)];
+const ADMIN: &[Key] = &[default("address", "127.0.0.1:9090", ADDRESS, "IP address and port")];
 
 const PROVIDER: &[Key] = &[
     required(
         "kind",
-        Kind::Word {
-            now: &["entra_id"],
-            later: &["azure_ad_b2c", "external_id", "oidc"],
-        },
+        Kind::Word { now: &["entra_id"], later: &["azure_ad_b2c", "external_id", "oidc"] },
         "what it is, `entra_id`",
     ),
     default(
@@ -176,11 +135,7 @@ const PROVIDER: &[Key] = &[
 ];
 
 const CREDENTIAL: &[Key] = &[
-    required(
-        "secret",
-        Kind::Section(SECRET),
-        "`{ file: … }` or `{ env: … }`",
-    ),
+    required("secret", Kind::Section(SECRET), "`{ file: … }` or `{ env: … }`"),
     optional(
         "expires",
         Kind::Value("a date such as `2027-03-01`"),
@@ -221,10 +176,7 @@ const PORTAL: &[Key] = &[
     default(
         "mode",
         "azure_only",
-        Kind::Word {
-            now: &["azure_only", "optional", "off"],
-            later: &["report_only"],
-        },
+        Kind::Word { now: &["azure_only", "optional", "off"], later: &["report_only"] },
         "whether visitors have to sign in, may, or cannot",
     ),
     default(
@@ -244,11 +196,7 @@ const PORTAL: &[Key] = &[
         Kind::List(&Kind::Section(ROUTE)),
         "who may go where; the first that covers a path decides, and what none covers is refused",
     ),
-    defaults(
-        "identity",
-        IDENTITY,
-        "what the portal is told about a member",
-    ),
+    defaults("identity", IDENTITY, "what the portal is told about a member"),
     defaults("logout", LOGOUT, "what signing out does"),
 ];
 
@@ -258,18 +206,8 @@ const UPSTREAM: &[Key] = &[
         Kind::Value("a URL such as `http://127.0.0.1:3000`"),
         "scheme, host and port, such as `http://127.0.0.1:3000`",
     ),
-    default(
-        "connect_timeout",
-        "2s",
-        DURATION,
-        "for a connection to be made",
-    ),
-    default(
-        "response_timeout",
-        "30s",
-        DURATION,
-        "for the head of an answer to begin",
-    ),
+    default("connect_timeout", "2s", DURATION, "for a connection to be made"),
+    default("response_timeout", "30s", DURATION, "for the head of an answer to begin"),
 ];
 
 const SIGN_IN: &[Key] = &[
@@ -327,11 +265,7 @@ const IDENTITY: &[Key] = &[
         },
         "plain headers, each with the claim that it carries",
     ),
-    defaults(
-        "assertion",
-        ASSERTION,
-        "the signed assertion; `none` turns it off",
-    ),
+    defaults("assertion", ASSERTION, "the signed assertion; `none` turns it off"),
 ];
 
 const ASSERTION: &[Key] = &[
@@ -343,49 +277,24 @@ const ASSERTION: &[Key] = &[
     default(
         "algorithm",
         "ES256",
-        Kind::Word {
-            now: &["ES256"],
-            later: &["EdDSA", "RS256", "HS256"],
-        },
+        Kind::Word { now: &["ES256"], later: &["EdDSA", "RS256", "HS256"] },
         "how it is signed",
     ),
-    default(
-        "lifetime",
-        "60s",
-        DURATION,
-        "how long it is valid, from 5s to 60s",
-    ),
+    default("lifetime", "60s", DURATION, "how long it is valid, from 5s to 60s"),
 ];
 
-const LOGOUT: &[Key] = &[default(
-    "federated",
-    "true",
-    YES_OR_NO,
-    "whether the session at the provider ends too",
-)];
+const LOGOUT: &[Key] =
+    &[default("federated", "true", YES_OR_NO, "whether the session at the provider ends too")];
 
 const SESSIONS: &[Key] = &[
     default(
         "store",
         "memory",
-        Kind::Word {
-            now: &["memory"],
-            later: &["cookie", "redis"],
-        },
+        Kind::Word { now: &["memory"], later: &["cookie", "redis"] },
         "where they are kept",
     ),
-    default(
-        "idle_timeout",
-        "30m",
-        DURATION,
-        "ends a session that nobody used for so long",
-    ),
-    default(
-        "absolute_timeout",
-        "12h",
-        DURATION,
-        "ends every session, however busy",
-    ),
+    default("idle_timeout", "30m", DURATION, "ends a session that nobody used for so long"),
+    default("absolute_timeout", "12h", DURATION, "ends every session, however busy"),
     default(
         "capacity",
         "1000000",
@@ -407,12 +316,7 @@ const LOGGING: &[Key] = &[
         word(&["error", "warn", "info", "debug", "trace"]),
         "the least severe level",
     ),
-    default(
-        "access",
-        "true",
-        YES_OR_NO,
-        "whether each request makes an access event",
-    ),
+    default("access", "true", YES_OR_NO, "whether each request makes an access event"),
 ];
 
 #[cfg(test)]

@@ -33,19 +33,13 @@ pub(super) enum Kind {
     /// One value that is never quoted in a message.
     Private(&'static str),
     /// One of these words; of others it can be said that they are not in this version.
-    Word {
-        now: &'static [&'static str],
-        later: &'static [&'static str],
-    },
+    Word { now: &'static [&'static str], later: &'static [&'static str] },
     /// A section.
     Section(&'static [Key]),
     /// A list.
     List(&'static Kind),
     /// A section whose keys are names that the operator chooses.
-    Named {
-        name: &'static str,
-        of: &'static Kind,
-    },
+    Named { name: &'static str, of: &'static Kind },
 }
 
 /// Why a value does not fit its key.

@@ -78,10 +78,9 @@ pub fn parse(
     });
     let problems = Problems::new(context.into_problems());
     match config {
-        Some(config) if problems.errors() == 0 => Ok(Loaded {
-            config,
-            warnings: problems.into_vec(),
-        }),
+        Some(config) if problems.errors() == 0 => {
+            Ok(Loaded { config, warnings: problems.into_vec() })
+        }
         // Whatever could not be made was reported where it stands.
         _ => Err(problems),
     }

@@ -33,11 +33,9 @@ pub(super) fn meet(one: &str, other: &str) -> bool {
 /// Whether a pattern names something at or below `prefix`, rather than reaching it by a `*`.
 pub(super) fn is_below(pattern: &str, prefix: &str) -> bool {
     let mut pattern = pattern.split('/');
-    prefix.split('/').all(|segment| {
-        pattern
-            .next()
-            .is_some_and(|written| written.eq_ignore_ascii_case(segment))
-    })
+    prefix
+        .split('/')
+        .all(|segment| pattern.next().is_some_and(|written| written.eq_ignore_ascii_case(segment)))
 }
 
 #[cfg(test)]

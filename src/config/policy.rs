@@ -19,17 +19,9 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
         let routes = local.password_routes.iter();
         routes.filter_map(|route| route.path.as_ref()).collect()
     });
-    let route_paths = file
-        .routes
-        .iter()
-        .flatten()
-        .filter_map(|route| route.path.as_ref());
+    let route_paths = file.routes.iter().flatten().filter_map(|route| route.path.as_ref());
     if let Some(own) = &file.auth_path {
-        let all = login_pages
-            .iter()
-            .chain(&password_paths)
-            .copied()
-            .chain(route_paths);
+        let all = login_pages.iter().chain(&password_paths).copied().chain(route_paths);
         check_own(context, own, all);
     }
     if let Some(mode) = file.mode {
@@ -55,10 +47,7 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
         secure: url.scheme() == "https",
         mode,
         own: file.auth_path.clone()?,
-        login_pages: login_pages
-            .into_iter()
-            .map(|page| page.value.clone())
-            .collect(),
+        login_pages: login_pages.into_iter().map(|page| page.value.clone()).collect(),
         password_routes: local
             .map_or(&[][..], |local| &local.password_routes)
             .iter()
@@ -90,10 +79,7 @@ fn default_routes(mode: Mode) -> Vec<Route> {
         Mode::Optional | Mode::Off => Access::Public,
     };
     let everything = "/**".parse().ok();
-    everything
-        .map(|path| Route { path, access })
-        .into_iter()
-        .collect()
+    everything.map(|path| Route { path, access }).into_iter().collect()
 }
 
 /// PATH-17: below `auth_path` there is nothing but our own pages.
@@ -164,16 +150,12 @@ fn warn_of_shut_pages(
 ) {
     let routes = file.local_login.iter();
     for route in routes.flat_map(|local| &local.password_routes) {
-        let refuses_get = route
-            .methods
-            .as_ref()
-            .is_none_or(|methods| methods.contains(&Method::GET));
+        let refuses_get =
+            route.methods.as_ref().is_none_or(|methods| methods.contains(&Method::GET));
         let Some(path) = route.path.as_ref().filter(|_| refuses_get) else {
             continue;
         };
-        let page = login_pages
-            .iter()
-            .find(|page| meet(path.value.as_str(), page.value.as_str()));
+        let page = login_pages.iter().find(|page| meet(path.value.as_str(), page.value.as_str()));
         if let Some(page) = page {
             let message = format!(
                 "this refuses GET as well, so the login page {} is refused instead of becoming a \

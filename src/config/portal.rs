@@ -25,10 +25,8 @@ pub(super) fn resolve_all(
     let mut hosts: Vec<(Host, String)> = Vec::new();
     let mut used = Vec::new();
     for portal in &file.portals {
-        if let Some(url) = portal
-            .public_url
-            .as_ref()
-            .filter(|url| check_public_url(context, url, file))
+        if let Some(url) =
+            portal.public_url.as_ref().filter(|url| check_public_url(context, url, file))
         {
             check_unique(context, url, &mut hosts);
         }
@@ -36,12 +34,7 @@ pub(super) fn resolve_all(
             .sign_in
             .as_ref()
             .and_then(|sign_in| self::sign_in(context, sign_in, portal.mode, providers));
-        used.extend(
-            sign_in
-                .iter()
-                .flat_map(|sign_in| &sign_in.providers)
-                .copied(),
-        );
+        used.extend(sign_in.iter().flat_map(|sign_in| &sign_in.providers).copied());
         let resolved = resolve(context, portal, sign_in, file);
         portals = portals.zip(resolved).map(|(mut portals, portal)| {
             portals.push(portal);
@@ -64,10 +57,8 @@ fn resolve(
     sign_in: Option<SignIn>,
     whole: &File,
 ) -> Option<Portal> {
-    let upstream = file
-        .upstream
-        .as_ref()
-        .and_then(|upstream| self::upstream(context, upstream, whole));
+    let upstream =
+        file.upstream.as_ref().and_then(|upstream| self::upstream(context, upstream, whole));
     let policy = policy(context, file);
     let identity = file
         .identity
@@ -79,9 +70,7 @@ fn resolve(
         upstream: upstream?,
         sign_in: sign_in?,
         identity: identity?,
-        logout: Logout {
-            federated: file.federated?,
-        },
+        logout: Logout { federated: file.federated? },
     })
 }
 
@@ -96,11 +85,7 @@ fn check_public_url(context: &Context<'_>, url: &Located<Url>, file: &File) -> b
         context.error(&url.spot, message);
         return false;
     }
-    if file
-        .listen
-        .as_ref()
-        .is_some_and(|listen| listen.tls.is_some())
-    {
+    if file.listen.as_ref().is_some_and(|listen| listen.tls.is_some()) {
         let message = "`listen.tls` serves `https`, and this is an `http` URL";
         context.error(&url.spot, message);
         return false;
@@ -194,10 +179,7 @@ fn sign_in(
             }
         }
     };
-    Some(SignIn {
-        providers,
-        button_label: file.button_label.clone()?,
-    })
+    Some(SignIn { providers, button_label: file.button_label.clone()? })
 }
 
 fn named_providers(
@@ -246,16 +228,10 @@ fn identity(
                 let url = public_url?.value.as_str();
                 Some(url.strip_suffix('/').unwrap_or(url).to_owned())
             };
-            Some(Assertion {
-                audience: audience.clone().or_else(of_url)?,
-                lifetime: (*lifetime)?,
-            })
+            Some(Assertion { audience: audience.clone().or_else(of_url)?, lifetime: (*lifetime)? })
         }
     };
-    Some(Identity {
-        headers: headers?,
-        assertion,
-    })
+    Some(Identity { headers: headers?, assertion })
 }
 
 /// HDR-08.
@@ -275,9 +251,7 @@ fn mapped_headers(context: &Context<'_>, file: &IdentityFile) -> Option<Vec<(Hea
             seen.push((folded, written));
             Ok(name)
         });
-        let name = name
-            .map_err(|message| context.error(&written.spot, message))
-            .ok();
+        let name = name.map_err(|message| context.error(&written.spot, message)).ok();
         mapped = mapped.zip(name).map(|(mut mapped, name)| {
             mapped.push((name, claim.value.clone()));
             mapped

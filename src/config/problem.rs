@@ -113,10 +113,7 @@ impl Problems {
     /// How many of them are errors; at least one.
     #[must_use]
     pub fn errors(&self) -> usize {
-        let errors = self
-            .0
-            .iter()
-            .filter(|problem| problem.severity == Severity::Error);
+        let errors = self.0.iter().filter(|problem| problem.severity == Severity::Error);
         errors.count()
     }
 

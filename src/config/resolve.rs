@@ -25,14 +25,8 @@ pub(super) struct Setting<'a> {
 
 /// Resolves the file; `None` if something was reported.
 pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>) -> Option<Config> {
-    let listen_address = file
-        .listen
-        .as_ref()
-        .and_then(|listen| listen.address.as_ref());
-    let listen = file
-        .listen
-        .as_ref()
-        .and_then(|listen| resolve_listen(context, listen, setting));
+    let listen_address = file.listen.as_ref().and_then(|listen| listen.address.as_ref());
+    let listen = file.listen.as_ref().and_then(|listen| resolve_listen(context, listen, setting));
     if let Some(certified) = listen.as_ref().and_then(|listen| listen.tls.as_ref()) {
         let portals = file.portals.iter();
         let urls = portals.filter_map(|portal| portal.public_url.as_ref());
@@ -42,17 +36,12 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         check_admin(context, admin, public.value);
     }
 
-    let names: Names = file
-        .providers
-        .iter()
-        .map(|(name, _)| &*name.value)
-        .collect();
+    let names: Names = file.providers.iter().map(|(name, _)| &*name.value).collect();
     let mut providers = Some(Vec::new());
     for (name, section) in &file.providers {
         check_name(context, name);
-        let provider = section
-            .as_ref()
-            .and_then(|section| provider(context, name, section, setting));
+        let provider =
+            section.as_ref().and_then(|section| provider(context, name, section, setting));
         providers = providers.zip(provider).map(|(mut providers, provider)| {
             providers.push(Arc::new(provider));
             providers
@@ -60,10 +49,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     }
 
     let portals = portal::resolve_all(context, file, &names);
-    let sessions = file
-        .sessions
-        .as_ref()
-        .and_then(|file| sessions(context, file));
+    let sessions = file.sessions.as_ref().and_then(|file| sessions(context, file));
     Some(Config {
         listen: listen?,
         admin: file.admin.as_ref()?.value,
@@ -83,10 +69,7 @@ fn resolve_listen(
         Some(file) => Some(tls::certified_key(context, setting.folder, file)?),
         None => None,
     };
-    Some(Listen {
-        address: listen.address.as_ref()?.value,
-        tls,
-    })
+    Some(Listen { address: listen.address.as_ref()?.value, tls })
 }
 
 /// CFG-03: apart from visitors.
@@ -153,12 +136,7 @@ fn provider(
         tenant: file.tenant.clone()?,
         client_id: file.client_id.clone()?,
         client_secrets: client_secrets?,
-        scopes: file
-            .scopes
-            .as_ref()?
-            .iter()
-            .map(|scope| scope.value.clone())
-            .collect(),
+        scopes: file.scopes.as_ref()?.iter().map(|scope| scope.value.clone()).collect(),
         clock_skew: file.clock_skew?,
         trusted: trusted?,
     })
@@ -166,10 +144,7 @@ fn provider(
 
 fn check_scopes(context: &Context<'_>, scopes: &[Located<String>]) {
     for (index, scope) in scopes.iter().enumerate() {
-        let is_second = scopes
-            .iter()
-            .take(index)
-            .any(|earlier| earlier.value == scope.value);
+        let is_second = scopes.iter().take(index).any(|earlier| earlier.value == scope.value);
         if is_second {
             context.error(&scope.spot, "this scope is in the list already");
         }
@@ -239,10 +214,7 @@ fn sessions(context: &Context<'_>, file: &SessionsFile) -> Option<Sessions> {
         return None;
     }
     Some(Sessions {
-        lifetimes: Lifetimes {
-            idle: idle.value,
-            absolute: absolute.value,
-        },
+        lifetimes: Lifetimes { idle: idle.value, absolute: absolute.value },
         capacity: file.capacity?,
     })
 }

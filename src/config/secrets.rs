@@ -112,10 +112,7 @@ fn checked(context: &Context<'_>, secret: Secret<String>, spot: &Spot) -> Option
         return None;
     }
     if text.trim() != text {
-        context.warn(
-            spot,
-            "the secret begins or ends with a space, which is sent with it",
-        );
+        context.warn(spot, "the secret begins or ends with a space, which is sent with it");
     }
     if is_guid(text.trim()) {
         context.warn(
@@ -136,9 +133,7 @@ pub(super) fn read_bounded(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest {
-        return Err(io::Error::other(format!(
-            "it is larger than {longest} bytes"
-        )));
+        return Err(io::Error::other(format!("it is larger than {longest} bytes")));
     }
     Ok(bytes)
 }

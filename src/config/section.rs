@@ -37,12 +37,7 @@ impl<'a> Section<'a> {
                 return None;
             }
         };
-        let section = Self {
-            context,
-            keys,
-            entries,
-            spot,
-        };
+        let section = Self { context, keys, entries, spot };
         section.report_unknown();
         section.report_missing();
         Some(section)
@@ -60,9 +55,7 @@ impl<'a> Section<'a> {
 
     /// The place of a key, or of the section where it is not there.
     pub(super) fn spot_of(&self, name: &str) -> Spot {
-        let place = self
-            .entry(name)
-            .map_or(self.spot.place, |entry| entry.place);
+        let place = self.entry(name).map_or(self.spot.place, |entry| entry.place);
         self.spot.key(place, name)
     }
 
@@ -176,10 +169,7 @@ impl<'a> Section<'a> {
     /// The sections of [`Kind::Named`], each with its name; one without a readable section is
     /// there all the same, so that it can be referred to.
     pub(super) fn named_sections(&self, name: &str) -> Vec<(Located<String>, Option<Self>)> {
-        let Some(Kind::Named {
-            of: Kind::Section(keys),
-            ..
-        }) = self.key(name).map(|key| &key.kind)
+        let Some(Kind::Named { of: Kind::Section(keys), .. }) = self.key(name).map(|key| &key.kind)
         else {
             return Vec::new();
         };
@@ -218,10 +208,9 @@ impl<'a> Section<'a> {
         };
         let spot = self.spot.key(entry.place, name);
         match &entry.node.value {
-            Value::Map(entries) => entries
-                .iter()
-                .map(|entry| (entry, spot.key(entry.place, &entry.key)))
-                .collect(),
+            Value::Map(entries) => {
+                entries.iter().map(|entry| (entry, spot.key(entry.place, &entry.key))).collect()
+            }
             other => {
                 if self.check_value(&entry.node, &spot).is_some() {
                     let of = match self.key(name).map(|key| &key.kind) {
@@ -324,22 +313,13 @@ impl<'a> Section<'a> {
                     true => None,
                     false => nearest(text, now.iter().copied()),
                 };
-                format!(
-                    "{}, found {shown}{}",
-                    kind.expected(),
-                    did_you_mean(nearest)
-                )
+                format!("{}, found {shown}{}", kind.expected(), did_you_mean(nearest))
             };
             self.context.error(&spot, message);
             return None;
         }
         match parse(text) {
-            Ok(value) => Some(Located {
-                value,
-                spot,
-                shown,
-                is_private,
-            }),
+            Ok(value) => Some(Located { value, spot, shown, is_private }),
             Err(Unfit::Kind) => {
                 let message = format!("{}, found {shown}", kind.expected());
                 self.context.error(&spot, message);
@@ -373,10 +353,8 @@ impl<'a> Section<'a> {
                         Some(name) => format!("; did you mean `{name}`? Here"),
                         None => "; here".to_owned(),
                     };
-                    let message = format!(
-                        "unknown key{key}{here} there are {}",
-                        listed(present(self.keys))
-                    );
+                    let message =
+                        format!("unknown key{key}{here} there are {}", listed(present(self.keys)));
                     self.context.error(&self.spot.at(entry.place), message);
                 }
             }
@@ -394,12 +372,7 @@ impl<'a> Section<'a> {
 }
 
 fn named(entry: &Entry, spot: Spot) -> Located<String> {
-    Located {
-        value: entry.key.clone(),
-        spot,
-        shown: quoted(&entry.key),
-        is_private: false,
-    }
+    Located { value: entry.key.clone(), spot, shown: quoted(&entry.key), is_private: false }
 }
 
 fn unfilled_message(unfilled: &Unfilled, kind: &Kind) -> String {

@@ -27,14 +27,8 @@ pub(super) fn certified_key(
     folder: &Path,
     tls: &TlsFile,
 ) -> Option<Arc<CertifiedKey>> {
-    let chain = tls
-        .certificate
-        .as_ref()
-        .and_then(|file| certificates(context, folder, file));
-    let key = tls
-        .key
-        .as_ref()
-        .and_then(|file| private_key(context, folder, file));
+    let chain = tls.certificate.as_ref().and_then(|file| certificates(context, folder, file));
+    let key = tls.key.as_ref().and_then(|file| private_key(context, folder, file));
     let (chain, key, file) = (chain?, key?, tls.key.as_ref()?);
     match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
         Ok(certified) => Some(Arc::new(certified)),
@@ -58,10 +52,7 @@ pub(super) fn check_hosts<'a>(
     certified: &CertifiedKey,
     portals: impl Iterator<Item = &'a Located<Url>>,
 ) {
-    let Ok(certificate) = certified
-        .end_entity_cert()
-        .and_then(ParsedCertificate::try_from)
-    else {
+    let Ok(certificate) = certified.end_entity_cert().and_then(ParsedCertificate::try_from) else {
         return; // The key was compared with it, so it could be read.
     };
     for url in portals {
@@ -86,9 +77,8 @@ pub(super) fn trusted(
     for file in files {
         let read = certificates(context, folder, file).filter(|certificates| {
             let mut roots = RootCertStore::empty();
-            let refused = certificates
-                .iter()
-                .find_map(|certificate| roots.add(certificate.clone()).err());
+            let refused =
+                certificates.iter().find_map(|certificate| roots.add(certificate.clone()).err());
             if let Some(error) = &refused {
                 let message = format!("{} has a certificate to distrust: {error}", file.shown);
                 context.error(&file.spot, message);
@@ -128,10 +118,9 @@ fn private_key(
     let pem = pem_file(context, folder, file)?;
     let message = match PrivateKeyDer::from_pem_slice(&pem) {
         Ok(key) => return Some(key),
-        Err(pem::Error::NoItemsFound) => format!(
-            "there is no unencrypted private key in {} (PEM)",
-            file.shown
-        ),
+        Err(pem::Error::NoItemsFound) => {
+            format!("there is no unencrypted private key in {} (PEM)", file.shown)
+        }
         Err(error) => format!("{} is not a PEM file: {}", file.shown, named(&error)),
     };
     context.error(&file.spot, message);

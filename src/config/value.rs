@@ -61,9 +61,7 @@ fn any_duration(text: &str) -> Option<Duration> {
 
 pub(super) fn capacity(text: &str) -> Result<u64, Unfit> {
     let number = text.parse().ok().filter(|_| is_digits(text));
-    number
-        .filter(|number| (1..=100_000_000).contains(number))
-        .ok_or(Unfit::Kind)
+    number.filter(|number| (1..=100_000_000).contains(number)).ok_or(Unfit::Kind)
 }
 
 fn is_digits(text: &str) -> bool {
@@ -94,9 +92,7 @@ pub(super) fn origin(text: &str) -> Result<Url, Unfit> {
         return Err(Unfit::Kind);
     }
     let url = Url::parse(text).map_err(|_| Unfit::Kind)?;
-    let has_odd_host = url
-        .host_str()
-        .is_none_or(|host| host.is_empty() || host.ends_with('.'));
+    let has_odd_host = url.host_str().is_none_or(|host| host.is_empty() || host.ends_with('.'));
     if has_odd_host || url.port() == Some(0) {
         return Err(Unfit::Kind);
     }
@@ -147,18 +143,14 @@ pub(super) fn tenant(text: &str) -> Result<Tenant, Unfit> {
 
 pub(super) fn client_id(text: &str) -> Result<String, Unfit> {
     let is_client_id = is_guid(text);
-    is_client_id
-        .then(|| text.to_ascii_lowercase())
-        .ok_or(Unfit::Kind)
+    is_client_id.then(|| text.to_ascii_lowercase()).ok_or(Unfit::Kind)
 }
 
 /// 8-4-4-4-12 hex digits.
 pub(super) fn is_guid(text: &str) -> bool {
     let lengths = text.split('-').map(str::len);
     lengths.eq([8, 4, 4, 4, 12])
-        && text
-            .bytes()
-            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+        && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
 /// Labels of letters, digits and inner hyphens (RFC 1123), two of them at least.
@@ -167,9 +159,7 @@ fn is_domain(text: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
     };
     text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
 }
@@ -177,9 +167,7 @@ fn is_domain(text: &str) -> bool {
 /// RFC 6749, section 3.3.
 pub(super) fn scope(text: &str) -> Result<String, Unfit> {
     let is_scope = !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\'));
     is_scope.then(|| text.to_owned()).ok_or(Unfit::Kind)
 }
 
@@ -218,21 +206,16 @@ pub(super) fn end_of_day(text: &str) -> Result<Timestamp, Unfit> {
 pub(super) fn own_path(text: &str) -> Result<CanonicalPath, Unfit> {
     let path = CanonicalPath::parse(text).map_err(|error| Unfit::Because(format!("{error}")))?;
     if path.as_str() != text {
-        return Err(Unfit::Because(format!(
-            "the canonical spelling of this path is `{path}`"
-        )));
+        return Err(Unfit::Because(format!("the canonical spelling of this path is `{path}`")));
     }
     if text.ends_with('/') || text.contains('*') {
-        return Err(
-            "our own pages are below a path, without `/` at its end and without `*`".into(),
-        );
+        return Err("our own pages are below a path, without `/` at its end and without `*`".into());
     }
     Ok(path)
 }
 
 pub(super) fn pattern(text: &str) -> Result<PathPattern, Unfit> {
-    text.parse()
-        .map_err(|error| Unfit::Because(format!("{error}")))
+    text.parse().map_err(|error| Unfit::Because(format!("{error}")))
 }
 
 pub(super) fn label(text: &str) -> Result<String, Unfit> {

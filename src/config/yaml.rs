@@ -79,10 +79,7 @@ pub(super) fn read(text: &str) -> (Option<Node>, Vec<Fault>) {
 }
 
 fn place(marker: Marker) -> Place {
-    Place {
-        line: marker.line(),
-        column: marker.col() + 1,
-    }
+    Place { line: marker.line(), column: marker.col() + 1 }
 }
 
 /// A section or list that has begun and not ended.
@@ -126,20 +123,14 @@ impl Builder {
                 let message = "aliases are not read here: write the value out, and put quotes \
                                around one that begins with `*`";
                 self.fault(place, message);
-                self.add(Node {
-                    place,
-                    value: Value::Refused,
-                });
+                self.add(Node { place, value: Value::Refused });
             }
             Event::Scalar(text, style, anchor, tag) => {
                 self.check_properties(place, *anchor, tag.is_some());
                 let is_null = *style == ScalarStyle::Plain
                     && matches!(&**text, "" | "~" | "null" | "Null" | "NULL");
-                let value = if is_null {
-                    Value::Null
-                } else {
-                    Value::Scalar(text.clone().into_owned())
-                };
+                let value =
+                    if is_null { Value::Null } else { Value::Scalar(text.clone().into_owned()) };
                 self.add(Node { place, value });
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -151,14 +142,12 @@ impl Builder {
                 self.open.push(Open::Map(place, Vec::new(), Pending::Key));
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
-                Some(Open::List(place, items)) => self.add(Node {
-                    place,
-                    value: Value::List(items),
-                }),
-                Some(Open::Map(place, entries, _)) => self.add(Node {
-                    place,
-                    value: Value::Map(entries),
-                }),
+                Some(Open::List(place, items)) => {
+                    self.add(Node { place, value: Value::List(items) })
+                }
+                Some(Open::Map(place, entries, _)) => {
+                    self.add(Node { place, value: Value::Map(entries) })
+                }
                 None => {}
             },
             // Nothing else carries a value.
@@ -209,9 +198,9 @@ fn accepted_key(node: Node, entries: &[Entry]) -> Result<(String, Place), Fault>
     let place = node.place;
     let fault = |message: String| Fault { place, message };
     match node.value {
-        Value::Scalar(key) if key == "<<" => Err(fault(
-            "merge keys are not read here: write the values out".to_owned(),
-        )),
+        Value::Scalar(key) if key == "<<" => {
+            Err(fault("merge keys are not read here: write the values out".to_owned()))
+        }
         Value::Scalar(key) => match entries.iter().find(|entry| entry.key == key) {
             Some(earlier) => Err(fault(format!(
                 "this key stands a second time in its section; the first is at line {}",

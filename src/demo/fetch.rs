@@ -68,9 +68,7 @@ async fn exchange(url: &Url, headers: &[(&str, &str)]) -> Result<Fetched, FetchE
         let value = HeaderValue::from_str(value).map_err(|_| not_a_url())?;
         request = request.header(*name, value);
     }
-    let request = request
-        .body(Empty::<Bytes>::new())
-        .map_err(|_| not_a_url())?;
+    let request = request.body(Empty::<Bytes>::new()).map_err(|_| not_a_url())?;
 
     let socket = TcpStream::connect((host.trim_matches(['[', ']']), port))
         .await

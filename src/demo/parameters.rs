@@ -25,10 +25,7 @@ impl Parameters {
     /// The first value of that name, unless it is empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.iter().filter(|(known, _)| *known == name);
-        values
-            .next()
-            .map(|(_, value)| value)
-            .filter(|value| !value.is_empty())
+        values.next().map(|(_, value)| value).filter(|value| !value.is_empty())
     }
 
     /// A number, if it is one; at most `limit`.
@@ -47,8 +44,6 @@ impl Parameters {
 
     /// All of them.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }

@@ -74,10 +74,7 @@ impl Story {
     /// An empty story.
     #[must_use]
     pub fn new(clock: Clock) -> Arc<Self> {
-        Arc::new(Self {
-            clock,
-            steps: Mutex::default(),
-        })
+        Arc::new(Self { clock, steps: Mutex::default() })
     }
 
     /// Adds a step.
@@ -101,13 +98,7 @@ impl Story {
     }
 
     fn add(&self, narrator: Narrator, title: String, details: Vec<(String, String)>, opens: bool) {
-        let step = Step {
-            at: self.clock.now(),
-            narrator,
-            title,
-            details,
-            opens,
-        };
+        let step = Step { at: self.clock.now(), narrator, title, details, opens };
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         if steps.len() == Self::LONGEST {
             steps.pop_front();
@@ -164,11 +155,7 @@ mod tests {
             story.open(Narrator::Microsoft, title, vec![]);
             story.tell(Narrator::Portal, "then", vec![]);
         }
-        let titles: Vec<_> = story
-            .latest_sign_in()
-            .into_iter()
-            .map(|step| step.title)
-            .collect();
+        let titles: Vec<_> = story.latest_sign_in().into_iter().map(|step| step.title).collect();
         assert_eq!(titles, ["second", "then"]);
     }
 }

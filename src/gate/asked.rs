@@ -47,9 +47,7 @@ impl<'h> Asked<'h> {
         if !is_known(method) {
             return Err(Refusal::Method);
         }
-        let mut target = CanonicalPath::parse(uri.path())
-            .map_err(Refusal::Path)?
-            .into_string();
+        let mut target = CanonicalPath::parse(uri.path()).map_err(Refusal::Path)?.into_string();
         let path_end = target.len();
         let folded = match deny_key(&target) {
             Cow::Borrowed(_) => None,
@@ -178,9 +176,7 @@ static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with"
 /// Fetch metadata where the browser sends it; else what `Accept` and a well-known header show.
 fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
     let is = |name: &HeaderName, wanted: &[u8]| {
-        headers
-            .get(name)
-            .is_none_or(|value| value.as_bytes() == wanted)
+        headers.get(name).is_none_or(|value| value.as_bytes() == wanted)
     };
     let is_page = method == Method::GET
         && is(&SEC_FETCH_MODE, b"navigate")
@@ -189,16 +185,10 @@ fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
         && !headers.contains_key(UPGRADE)
         && !headers.contains_key(&SEC_PURPOSE)
         && headers.get(ACCEPT).is_none_or(accepts_a_page);
-    if is_page {
-        Purpose::Page
-    } else {
-        Purpose::Background
-    }
+    if is_page { Purpose::Page } else { Purpose::Background }
 }
 
 fn accepts_a_page(accept: &HeaderValue) -> bool {
     let accept = accept.to_str().unwrap_or_default();
-    ["text/html", "application/xhtml+xml", "*/*"]
-        .iter()
-        .any(|page| accept.contains(page))
+    ["text/html", "application/xhtml+xml", "*/*"].iter().any(|page| accept.contains(page))
 }

@@ -39,9 +39,7 @@ impl VerifiedClaims {
 
     /// All claims, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.claims
-            .iter()
-            .map(|(name, value)| (name.as_str(), value))
+        self.claims.iter().map(|(name, value)| (name.as_str(), value))
     }
 }
 

@@ -74,11 +74,7 @@ pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
         if !kept.is_empty() {
             kept.push(b';');
         }
-        kept.extend_from_slice(if kept.is_empty() {
-            pair.trim_ascii_start()
-        } else {
-            pair
-        });
+        kept.extend_from_slice(if kept.is_empty() { pair.trim_ascii_start() } else { pair });
     }
     if kept.trim_ascii().is_empty() {
         return None;
@@ -90,8 +86,7 @@ pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
 #[must_use]
 pub fn is_own(name: &[u8]) -> bool {
     let own = SESSION.as_bytes();
-    name.get(..own.len())
-        .is_some_and(|head| head.eq_ignore_ascii_case(own))
+    name.get(..own.len()).is_some_and(|head| head.eq_ignore_ascii_case(own))
         && matches!(name.get(own.len()), None | Some(b'-'))
 }
 
@@ -113,10 +108,7 @@ fn name_and_value(pair: &[u8]) -> (&[u8], &[u8]) {
     match pair.iter().position(|byte| *byte == b'=') {
         Some(at) => {
             let (name, value) = pair.split_at(at);
-            (
-                name.trim_ascii(),
-                value.get(1..).unwrap_or_default().trim_ascii(),
-            )
+            (name.trim_ascii(), value.get(1..).unwrap_or_default().trim_ascii())
         }
         None => (pair.trim_ascii(), &[]),
     }

@@ -84,13 +84,9 @@ impl OwnedNames {
     #[must_use]
     pub fn with<'a>(mapped: impl IntoIterator<Item = &'a HeaderName>) -> Self {
         let mapped = mapped.into_iter().map(|name| name.as_str().to_owned());
-        let own = built_in()
-            .chain(HOP_BY_HOP.iter().copied())
-            .map(str::to_owned);
-        let folded: HashSet<_, _> = own
-            .chain(mapped)
-            .filter_map(|name| Folded::of(&name))
-            .collect();
+        let own = built_in().chain(HOP_BY_HOP.iter().copied()).map(str::to_owned);
+        let folded: HashSet<_, _> =
+            own.chain(mapped).filter_map(|name| Folded::of(&name)).collect();
         let mut lengths = [0; 256];
         for name in &folded {
             let first = name.text().first().copied().unwrap_or(0);
@@ -178,11 +174,7 @@ struct Folded {
 impl Folded {
     /// `None` if the name has characters outside letters, digits and `-`.
     fn of(name: &str) -> Option<Self> {
-        let mut folded = Self {
-            text: [0; LONGEST],
-            length: 0,
-            hash: 0xcbf2_9ce4_8422_2325,
-        };
+        let mut folded = Self { text: [0; LONGEST], length: 0, hash: 0xcbf2_9ce4_8422_2325 };
         for byte in name.bytes() {
             let byte = match byte {
                 b'-' => continue,
@@ -222,9 +214,7 @@ impl Folded {
             Some(b'c') => &[b"cfaccess"],
             _ => &[],
         };
-        families
-            .iter()
-            .any(|family| self.text().starts_with(family))
+        families.iter().any(|family| self.text().starts_with(family))
     }
 }
 
@@ -266,10 +256,7 @@ fn check_single(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.len() == headers.keys_len() {
         return Ok(());
     }
-    match SINGLE
-        .iter()
-        .any(|name| headers.get_all(name).iter().nth(1).is_some())
-    {
+    match SINGLE.iter().any(|name| headers.get_all(name).iter().nth(1).is_some()) {
         true => Err(Refusal::RepeatedHeader),
         false => Ok(()),
     }
@@ -284,30 +271,18 @@ pub fn cleanse_answer(headers: &mut HeaderMap) {
         HOP_BY_HOP.contains(&name) || NOT_IN_ANSWERS.contains(&name)
     });
     let is_ours = |value: &HeaderValue| {
-        let name = value
-            .as_bytes()
-            .split(|byte| matches!(byte, b'=' | b';'))
-            .next();
+        let name = value.as_bytes().split(|byte| matches!(byte, b'=' | b';')).next();
         name.is_some_and(|name| cookies::is_own(name.trim_ascii()))
     };
     if headers.get_all(SET_COOKIE).iter().any(is_ours) {
-        let kept = headers
-            .get_all(SET_COOKIE)
-            .iter()
-            .filter(|value| !is_ours(value));
+        let kept = headers.get_all(SET_COOKIE).iter().filter(|value| !is_ours(value));
         let kept: Vec<HeaderValue> = kept.cloned().collect();
         replace_all(headers, &SET_COOKIE, kept);
     }
 }
 
-const NOT_IN_ANSWERS: [&str; 6] = [
-    ASSERTION,
-    "x-request-id",
-    "alt-svc",
-    "x-accel-redirect",
-    "x-sendfile",
-    "x-reproxy-url",
-];
+const NOT_IN_ANSWERS: [&str; 6] =
+    [ASSERTION, "x-request-id", "alt-svc", "x-accel-redirect", "x-sendfile", "x-reproxy-url"];
 
 /// HDR-01: what `Connection` names is of that connection only.
 fn remove_named_by_connection(headers: &mut HeaderMap) {
@@ -326,11 +301,8 @@ fn remove_named_by_connection(headers: &mut HeaderMap) {
 
 /// One look at each name; nothing is allocated where nothing is removed.
 fn remove_all(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
-    let unwanted: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| is_unwanted(name))
-        .cloned()
-        .collect();
+    let unwanted: Vec<HeaderName> =
+        headers.keys().filter(|name| is_unwanted(name)).cloned().collect();
     for name in &unwanted {
         headers.remove(name);
     }
@@ -344,17 +316,10 @@ fn replace_all(headers: &mut HeaderMap, name: &HeaderName, values: Vec<HeaderVal
 }
 
 fn remove_own_cookies(headers: &mut HeaderMap) {
-    let kept = headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(cookies::without_own)
-        .collect();
+    let kept = headers.get_all(COOKIE).iter().filter_map(cookies::without_own).collect();
     replace_all(headers, &COOKIE, kept);
 }
 
 fn built_in() -> impl Iterator<Item = &'static str> {
-    BUILT_IN
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    BUILT_IN.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }

@@ -163,9 +163,7 @@ impl PendingLogin {
 
 impl fmt::Debug for PendingLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PendingLogin")
-            .field("provider", &self.provider)
-            .finish_non_exhaustive()
+        f.debug_struct("PendingLogin").field("provider", &self.provider).finish_non_exhaustive()
     }
 }
 
@@ -232,20 +230,12 @@ impl Callback {
             (Some(code), None) if !code.is_empty() => Answer::Code(Secret::new(code)),
             (None, Some(error)) => Answer::Error(ProviderError {
                 error: plain_word(&error).unwrap_or("unknown").to_owned(),
-                subcode: seen
-                    .subcode
-                    .as_deref()
-                    .and_then(plain_word)
-                    .map(str::to_owned),
+                subcode: seen.subcode.as_deref().and_then(plain_word).map(str::to_owned),
                 code: seen.description.as_deref().and_then(microsoft_code),
             }),
             _ => return Err(LoginError::Malformed),
         };
-        Ok(Self {
-            state,
-            answer,
-            issuer: seen.issuer,
-        })
+        Ok(Self { state, answer, issuer: seen.issuer })
     }
 
     /// The number of the login that it belongs to, if its `state` has the form of ours.
@@ -299,11 +289,7 @@ fn plain_word(text: &str) -> Option<&str> {
 pub fn microsoft_code(description: &str) -> Option<String> {
     ["AADSTS", "AADB2C"].iter().find_map(|family| {
         let (_, after) = description.split_once(family)?;
-        let digits: String = after
-            .chars()
-            .take_while(char::is_ascii_digit)
-            .take(9)
-            .collect();
+        let digits: String = after.chars().take_while(char::is_ascii_digit).take(9).collect();
         (!digits.is_empty()).then(|| format!("{family}{digits}"))
     })
 }

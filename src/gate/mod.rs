@@ -69,12 +69,7 @@ fn guard(policy: &Policy, asked: Asked<'_>, session: Option<&Session>) -> Decisi
             None => sign_in(&asked, ReturnTo::root()),
         };
     }
-    match (
-        policy
-            .covering(asked.path(), asked.deny_key())
-            .map(|route| route.access),
-        session,
-    ) {
+    match (policy.covering(asked.path(), asked.deny_key()).map(|route| route.access), session) {
         (None, _) => Decision::Refuse(Refusal::NoRoute),
         (Some(Access::Public), _) | (Some(Access::SignedIn), Some(_)) => {
             Decision::Forward(Permit::new(asked, Bearer::of(session)))
@@ -122,10 +117,7 @@ impl Bearer {
 
 impl Permit {
     fn new(asked: Asked<'_>, bearer: Bearer) -> Self {
-        Self {
-            target: asked.into_target(),
-            bearer,
-        }
+        Self { target: asked.into_target(), bearer }
     }
 
     /// The target that was judged, and is to be sent (GEN-01).
@@ -173,12 +165,7 @@ pub enum Endpoint {
 impl Endpoint {
     fn named(rest: &str) -> Self {
         let mut segments = rest.split('/').skip(1);
-        match (
-            segments.next(),
-            segments.next(),
-            segments.next(),
-            segments.next(),
-        ) {
+        match (segments.next(), segments.next(), segments.next(), segments.next()) {
             (Some("login"), None, ..) => Self::SignIn,
             (Some("login"), Some(provider), None, _) => Self::Login(provider.to_owned()),
             (Some("login"), Some(provider), Some("callback"), None) => {

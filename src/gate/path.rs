@@ -188,9 +188,8 @@ fn push_escape(path: &mut String, decoded: u8) -> Result<bool, PathError> {
             Err(PathError::EncodedSeparator)
         }
         _ => {
-            const HEX: [char; 16] = [
-                '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
-            ];
+            const HEX: [char; 16] =
+                ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
             path.push('%');
             for digit in [decoded >> 4, decoded & 15] {
                 path.push(HEX.get(usize::from(digit)).copied().unwrap_or('0'));
@@ -201,9 +200,7 @@ fn push_escape(path: &mut String, decoded: u8) -> Result<bool, PathError> {
 }
 
 fn decodes_to_utf8(path: &str) -> bool {
-    percent_encoding::percent_decode_str(path)
-        .decode_utf8()
-        .is_ok()
+    percent_encoding::percent_decode_str(path).decode_utf8().is_ok()
 }
 
 fn has_odd_segment(path: &str) -> bool {
@@ -213,7 +210,5 @@ fn has_odd_segment(path: &str) -> bool {
     }
     // A trailing slash ends the last segment; it does not begin an empty one.
     let inner = inner.strip_suffix('/').unwrap_or(inner);
-    inner
-        .split('/')
-        .any(|segment| matches!(segment, "" | "." | ".."))
+    inner.split('/').any(|segment| matches!(segment, "" | "." | ".."))
 }

@@ -121,11 +121,7 @@ impl FromStr for PathPattern {
             }
         }
         let folded = deny_key(text).into_owned();
-        Ok(Self {
-            text: text.to_owned(),
-            folded,
-            shape: Shape::of(text),
-        })
+        Ok(Self { text: text.to_owned(), folded, shape: Shape::of(text) })
     }
 }
 
@@ -199,20 +195,14 @@ pub struct PasswordRoute {
 
 impl PasswordRoute {
     fn could_be(&self, method: &Method, deny_key: &str) -> bool {
-        self.methods
-            .as_ref()
-            .is_none_or(|methods| methods.contains(as_judged(method)))
+        self.methods.as_ref().is_none_or(|methods| methods.contains(as_judged(method)))
             && self.path.could_be(deny_key)
     }
 }
 
 /// HEAD is judged as the GET that most frameworks make of it (PATH-13).
 fn as_judged(method: &Method) -> &Method {
-    if method == Method::HEAD {
-        &Method::GET
-    } else {
-        method
-    }
+    if method == Method::HEAD { &Method::GET } else { method }
 }
 
 /// Everything that the gate knows about one portal.
@@ -250,9 +240,7 @@ impl Policy {
     /// Whether the portal could take this request for one of its password entrances.
     #[must_use]
     pub fn is_password_route(&self, method: &Method, deny_key: &str) -> bool {
-        self.password_routes
-            .iter()
-            .any(|route| route.could_be(method, deny_key))
+        self.password_routes.iter().any(|route| route.could_be(method, deny_key))
     }
 
     /// Whether this asks for the portal's login page.

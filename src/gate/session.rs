@@ -29,9 +29,7 @@ impl SessionId {
         if cookie_value.len() != 43 {
             return None;
         }
-        let length = URL_SAFE_NO_PAD
-            .decode_slice_unchecked(cookie_value, &mut bytes)
-            .ok()?;
+        let length = URL_SAFE_NO_PAD.decode_slice_unchecked(cookie_value, &mut bytes).ok()?;
         (length == 32).then(|| Self::new(bytes))
     }
 
@@ -89,15 +87,7 @@ impl Session {
         now: Timestamp,
     ) -> Self {
         let last_used = AtomicI64::new(now.unix_millis());
-        Self {
-            claims,
-            provider,
-            portal,
-            handle,
-            started: now,
-            lifetimes,
-            last_used,
-        }
+        Self { claims, provider, portal, handle, started: now, lifetimes, last_used }
     }
 
     /// Whether it still stands for somebody.
@@ -114,8 +104,7 @@ impl Session {
 
     /// Notes that it was used.
     pub fn touch(&self, now: Timestamp) {
-        self.last_used
-            .fetch_max(now.unix_millis(), Ordering::Relaxed);
+        self.last_used.fetch_max(now.unix_millis(), Ordering::Relaxed);
     }
 
     /// Who is signed in.

@@ -48,11 +48,7 @@ impl Signer {
         }] });
         let mut header = Header::new(Algorithm::ES256);
         header.kid = Some(kid);
-        Ok(Self {
-            key: EncodingKey::from_ec_der(pkcs8.as_ref()),
-            header,
-            jwks: jwks.to_string(),
-        })
+        Ok(Self { key: EncodingKey::from_ec_der(pkcs8.as_ref()), header, jwks: jwks.to_string() })
     }
 
     /// A compact JWS over these claims.
@@ -72,8 +68,6 @@ impl Signer {
 
 impl std::fmt::Debug for Signer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signer")
-            .field("kid", &self.header.kid)
-            .finish_non_exhaustive()
+        f.debug_struct("Signer").field("kid", &self.header.kid).finish_non_exhaustive()
     }
 }

@@ -84,10 +84,7 @@ impl Identity {
             lifetime: assertion.lifetime,
             signer: Arc::clone(signer),
         });
-        Self {
-            headers: settings.headers.clone(),
-            assertion,
-        }
+        Self { headers: settings.headers.clone(), assertion }
     }
 
     /// Renders a member's identity.
@@ -120,10 +117,7 @@ impl Identity {
             // Half of its life is left on arrival, however late in its turn a request comes.
             renew = now.after(assertion.lifetime / 2);
         }
-        let size = headers
-            .iter()
-            .map(|(name, value)| name.as_str().len() + value.len() + 4)
-            .sum();
+        let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         if size > LARGEST {
             return Err(IdentityError::TooLarge { size });
         }
@@ -145,10 +139,7 @@ impl AssertionFor {
         }
         claims.insert("iss".to_owned(), self.issuer.clone().into());
         claims.insert("aud".to_owned(), self.audience.clone().into());
-        claims.insert(
-            "sub".to_owned(),
-            session.claims().subject().member_key().into(),
-        );
+        claims.insert("sub".to_owned(), session.claims().subject().member_key().into());
         claims.insert("iat".to_owned(), now.unix_seconds().into());
         claims.insert("exp".to_owned(), expires.into());
         claims.insert("sid".to_owned(), session.handle().into());
@@ -158,10 +149,7 @@ impl AssertionFor {
 
 /// "There are too many" is not "there are none" (azure.md, section 4.4).
 fn is_overage(session: &Session) -> bool {
-    let names = session
-        .claims()
-        .get("_claim_names")
-        .and_then(Value::as_object);
+    let names = session.claims().get("_claim_names").and_then(Value::as_object);
     names.is_some_and(|names| names.contains_key("groups"))
         || session.claims().get("hasgroups").and_then(Value::as_bool) == Some(true)
 }

@@ -16,10 +16,8 @@ const ELEMENT: &AsciiSet = &TEXT.add(b',');
 pub fn encode(value: &Value) -> Option<String> {
     match value {
         Value::Array(elements) => {
-            let encoded: Option<Vec<String>> = elements
-                .iter()
-                .map(|element| scalar(element, ELEMENT))
-                .collect();
+            let encoded: Option<Vec<String>> =
+                elements.iter().map(|element| scalar(element, ELEMENT)).collect();
             encoded.map(|elements| elements.join(","))
         }
         _ => scalar(value, TEXT),
@@ -58,10 +56,7 @@ mod tests {
     fn claims_are_readable_where_they_can_be() {
         assert_eq!(encode(&json!("Ines Caldera")).unwrap(), "Ines Caldera");
         assert_eq!(encode(&json!("Łukasz 100%")).unwrap(), "%C5%81ukasz 100%25");
-        assert_eq!(
-            encode(&json!(["Member", "Treasurer"])).unwrap(),
-            "Member,Treasurer"
-        );
+        assert_eq!(encode(&json!(["Member", "Treasurer"])).unwrap(), "Member,Treasurer");
         assert_eq!(encode(&json!(["a,b", "c"])).unwrap(), "a%2Cb,c");
         assert_eq!(encode(&json!(true)).unwrap(), "true");
         assert_eq!(encode(&json!({"a": 1})), None);

@@ -184,10 +184,7 @@ mod tests {
 
     /// Every page with `text` in each of its fields.
     fn all(text: &str) -> Vec<(&'static str, String)> {
-        let link = Link {
-            label: text,
-            href: text,
-        };
+        let link = Link { label: text, href: text };
         let refused = Refusal {
             title: text,
             sentence: text,
@@ -199,20 +196,12 @@ mod tests {
         vec![
             (
                 "sign_in",
-                sign_in(&SignIn {
-                    portal: text,
-                    buttons: &[link, link],
-                    request_id: text,
-                }),
+                sign_in(&SignIn { portal: text, buttons: &[link, link], request_id: text }),
             ),
             ("refusal", refusal(&refused)),
             (
                 "refusal without more",
-                refusal(&Refusal {
-                    action: None,
-                    correlation: None,
-                    ..refused
-                }),
+                refusal(&Refusal { action: None, correlation: None, ..refused }),
             ),
             (
                 "signed_out",
@@ -258,14 +247,9 @@ mod tests {
     fn a_page_has_one_heading_a_language_and_its_landmarks() {
         for (name, page) in all("text") {
             assert!(page.starts_with("<!doctype html>"), "{name}");
-            for part in [
-                "<h1>",
-                "<main>",
-                "<footer>",
-                "<title>",
-                "lang=\"en\"",
-                "name=\"viewport\"",
-            ] {
+            for part in
+                ["<h1>", "<main>", "<footer>", "<title>", "lang=\"en\"", "name=\"viewport\""]
+            {
                 assert_eq!(page.matches(part).count(), 1, "{part} in {name}");
             }
         }
@@ -274,9 +258,7 @@ mod tests {
     #[test]
     fn a_page_asks_for_nothing_from_elsewhere() {
         for (name, page) in all("text") {
-            for part in [
-                "<script", "<link", "<img", "url(", "@import", " style=", "http",
-            ] {
+            for part in ["<script", "<link", "<img", "url(", "@import", " style=", "http"] {
                 assert!(!page.contains(part), "{part} in {name}");
             }
         }
@@ -295,12 +277,8 @@ mod tests {
 
     #[test]
     fn a_form_target_cannot_add_a_directive() {
-        let targets = [
-            "https://login.example",
-            "https://a.example; script-src *",
-            "'unsafe-inline'",
-            "",
-        ];
+        let targets =
+            ["https://login.example", "https://a.example; script-src *", "'unsafe-inline'", ""];
         let policy = csp(&targets.map(str::to_owned));
         assert!(policy.ends_with("form-action 'self' https://login.example"));
     }

@@ -43,7 +43,7 @@ pub fn explain(code: &str) -> Words {
             "It has characters that could mean two different things, so it was not passed on. \
              Check the link, or start from the portal’s first page.",
         ),
-        "host-ambiguous" | "header-repeated" => (
+        "host-ambiguous" | "header-repeated" | "visitor-broken" => (
             "This request cannot be read",
             "Your browser, or something between it and us, sent a request that could mean two \
              different things. Try again; if it stays, tell whoever runs the portal.",

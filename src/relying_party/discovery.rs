@@ -209,10 +209,7 @@ impl Discovery {
         // One deadline for both documents: a visitor waits for their sum.
         let deadline = self.http.deadline();
         let fetched = match self.fetch_metadata(deadline).await {
-            Ok(metadata) => self
-                .fetch_keys(&metadata, deadline)
-                .await
-                .map(|keys| (metadata, keys)),
+            Ok(metadata) => self.fetch_keys(&metadata, deadline).await.map(|keys| (metadata, keys)),
             Err(error) => Err(error),
         };
         match fetched {
@@ -222,11 +219,7 @@ impl Discovery {
     }
 
     fn learned(&self, flight: &mut Flight, metadata: Arc<Metadata>, keys: Keys) -> Arc<Known> {
-        let known = Arc::new(Known {
-            metadata,
-            keys: Arc::new(keys),
-            keys_read: self.clock.now(),
-        });
+        let known = Arc::new(Known { metadata, keys: Arc::new(keys), keys_read: self.clock.now() });
         self.known.store(Some(Arc::clone(&known)));
         flight.failure = None;
         self.ended.fetch_add(1, Ordering::Release);
@@ -360,11 +353,7 @@ impl Metadata {
     }
 
     fn as_issuer(&self) -> Issuer<'_> {
-        Issuer {
-            issuer: &self.issuer,
-            tenant: &self.tenant,
-            cloud: self.cloud.as_deref(),
-        }
+        Issuer { issuer: &self.issuer, tenant: &self.tenant, cloud: self.cloud.as_deref() }
     }
 }
 
@@ -398,9 +387,7 @@ fn endpoint(name: &'static str, text: &str, authority: &Url) -> Result<Url, Meta
         && url.username().is_empty()
         && url.password().is_none()
         && url.fragment().is_none();
-    is_ours
-        .then_some(url)
-        .ok_or(MetadataError::Endpoint { name })
+    is_ours.then_some(url).ok_or(MetadataError::Endpoint { name })
 }
 
 /// A GUID as Microsoft writes it: lower-case, with its four hyphens.
@@ -440,10 +427,7 @@ pub enum DiscoveryError {
 
 impl DiscoveryError {
     fn call(call: Call, error: HttpError) -> Self {
-        Self::Call {
-            call,
-            error: Arc::new(error),
-        }
+        Self::Call { call, error: Arc::new(error) }
     }
 
     /// Whether the provider could not be asked, as opposed to having given an answer that is of

@@ -51,11 +51,7 @@ pub(super) struct Answer {
 impl Http {
     /// Reads nothing yet: certificates of the system are loaded by the first call.
     pub(super) fn new(limits: Limits, trusted: Option<Vec<CertificateDer<'static>>>) -> Self {
-        Self {
-            limits,
-            trusted,
-            tls: OnceCell::new(),
-        }
+        Self { limits, trusted, tls: OnceCell::new() }
     }
 
     /// When a call that begins now has to be over.
@@ -103,17 +99,13 @@ impl Http {
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, HttpError> {
         let limit = self.limits.connect;
-        let stream = timeout(limit, connect(url))
-            .await
-            .map_err(|_| HttpError::Slow { limit })??;
+        let stream =
+            timeout(limit, connect(url)).await.map_err(|_| HttpError::Slow { limit })??;
         if url.scheme() != "https" {
             return self.speak(stream, request).await;
         }
         let connector = TlsConnector::from(self.tls().await?);
-        let stream = connector
-            .connect(server_name(url)?, stream)
-            .await
-            .map_err(HttpError::Tls)?;
+        let stream = connector.connect(server_name(url)?, stream).await.map_err(HttpError::Tls)?;
         self.speak(stream, request).await
     }
 
@@ -128,10 +120,7 @@ impl Http {
             .await
             .map_err(HttpError::Exchange)?;
         let exchange = async {
-            let response = sender
-                .send_request(request)
-                .await
-                .map_err(HttpError::Exchange)?;
+            let response = sender.send_request(request).await.map_err(HttpError::Exchange)?;
             let status = response.status();
             // A redirect would lead to an address that nobody configured (OIDC-11).
             if status.is_redirection() {
@@ -241,9 +230,7 @@ fn request(
     for (name, value) in headers {
         builder = builder.header(name, value);
     }
-    builder
-        .body(Full::new(Bytes::from(form.unwrap_or_default())))
-        .map_err(|_| HttpError::Url)
+    builder.body(Full::new(Bytes::from(form.unwrap_or_default()))).map_err(|_| HttpError::Url)
 }
 
 fn server_name(url: &Url) -> Result<ServerName<'static>, HttpError> {

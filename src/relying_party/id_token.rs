@@ -107,17 +107,10 @@ impl<'t> UnverifiedToken<'t> {
         let claims = decode(payload)?;
         // A `TID` beside `tid` is for a reader that folds case (azure.md, section 1.5).
         let mut folded = HashSet::new();
-        if !claims
-            .keys()
-            .all(|name| folded.insert(name.to_ascii_lowercase()))
-        {
+        if !claims.keys().all(|name| folded.insert(name.to_ascii_lowercase())) {
             return Err(IdTokenError::Repeated);
         }
-        Ok(Self {
-            raw,
-            key_id,
-            claims,
-        })
+        Ok(Self { raw, key_id, claims })
     }
 
     /// The id of the key that is to verify it.
@@ -250,13 +243,9 @@ impl<'t> UnverifiedToken<'t> {
             (1..=LONGEST_SUBJECT).contains(&subject.len())
                 && subject.bytes().all(|byte| byte.is_ascii_graphic())
         };
-        self.text("sub")?
-            .filter(is_subject)
-            .ok_or(IdTokenError::Subject)?;
-        let tenant = self
-            .text("tid")?
-            .filter(|tenant| is_guid(tenant))
-            .ok_or(IdTokenError::Tenant)?;
+        self.text("sub")?.filter(is_subject).ok_or(IdTokenError::Subject)?;
+        let tenant =
+            self.text("tid")?.filter(|tenant| is_guid(tenant)).ok_or(IdTokenError::Tenant)?;
         // AZ-01: `iss` has been compared with the issuer of this very tenant.
         if tenant != expected.tenant || !has_tenant(expected.issuer, tenant) {
             return Err(IdTokenError::Tenant);
@@ -267,14 +256,9 @@ impl<'t> UnverifiedToken<'t> {
         if tenant == PERSONAL_ACCOUNTS || self.is_guest(expected) {
             return Err(IdTokenError::Guest);
         }
-        let object = self
-            .text("oid")?
-            .filter(|object| is_guid(object))
-            .ok_or(IdTokenError::Subject)?;
-        Ok(Subject::Directory {
-            tenant: tenant.to_owned(),
-            object: object.to_owned(),
-        })
+        let object =
+            self.text("oid")?.filter(|object| is_guid(object)).ok_or(IdTokenError::Subject)?;
+        Ok(Subject::Directory { tenant: tenant.to_owned(), object: object.to_owned() })
     }
 
     /// Whether the account is at home elsewhere (AZ-03): `idp` names its home if that is another
@@ -329,9 +313,7 @@ impl std::fmt::Debug for UnverifiedToken<'_> {
 }
 
 fn decode(part: &str) -> Result<Map<String, Value>, IdTokenError> {
-    let bytes = URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| IdTokenError::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| IdTokenError::Malformed)?;
     json::object(&bytes).map_err(|error| match error {
         JsonError::Malformed => IdTokenError::Malformed,
         JsonError::Repeated => IdTokenError::Repeated,

@@ -84,10 +84,8 @@ impl Keys {
                 }
             }
         }
-        let by_id: HashMap<_, _> = by_id
-            .into_iter()
-            .filter_map(|(id, key)| Some((id, key?)))
-            .collect();
+        let by_id: HashMap<_, _> =
+            by_id.into_iter().filter_map(|(id, key)| Some((id, key?))).collect();
         if by_id.is_empty() {
             return Err(KeySetError::NoneUsable);
         }
@@ -148,12 +146,7 @@ impl SigningKey {
             (Some(key), Some(metadata)) if key != metadata => return Err(KeyProblem::Cloud),
             _ => {}
         }
-        Ok(Self {
-            id: id.to_owned(),
-            modulus,
-            exponent,
-            issuer: issuer.map(str::to_owned),
-        })
+        Ok(Self { id: id.to_owned(), modulus, exponent, issuer: issuer.map(str::to_owned) })
     }
 
     fn is_same_material(&self, other: &Self) -> bool {
@@ -203,9 +196,7 @@ fn text<'v>(members: &'v Map<String, Value>, name: &str) -> Result<Option<&'v st
 /// A Base64urlUInt (RFC 7518, section 2), without the leading zeros that some write.
 fn number(members: &Map<String, Value>, name: &str) -> Result<Vec<u8>, KeyProblem> {
     let text = text(members, name)?.ok_or(KeyProblem::Malformed)?;
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| KeyProblem::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| KeyProblem::Malformed)?;
     Ok(bytes.into_iter().skip_while(|byte| *byte == 0).collect())
 }
 
@@ -220,9 +211,9 @@ fn is_strong(modulus: &[u8], exponent: &[u8]) -> bool {
 }
 
 fn bits(number: &[u8]) -> usize {
-    number.first().map_or(0, |first| {
-        (number.len() * 8).saturating_sub(first.leading_zeros() as usize)
-    })
+    number
+        .first()
+        .map_or(0, |first| (number.len() * 8).saturating_sub(first.leading_zeros() as usize))
 }
 
 /// Why a key was passed over.

@@ -257,10 +257,7 @@ impl RelyingParty {
                 }
             }
         }
-        Err(refusal.map_or(
-            RelyingPartyError::NoSecret,
-            RelyingPartyError::SecretsRefused,
-        ))
+        Err(refusal.map_or(RelyingPartyError::NoSecret, RelyingPartyError::SecretsRefused))
     }
 
     /// One token request.
@@ -273,15 +270,11 @@ impl RelyingParty {
     ) -> Result<Tokens, RelyingPartyError> {
         let form = redeem::form(redemption, &self.provider.client_id, secret, redirect_uri);
         let began = Instant::now();
-        let answer = self
-            .http
-            .post_form(&known.metadata.token_endpoint, form, &request_id())
-            .await;
+        let answer = self.http.post_form(&known.metadata.token_endpoint, form, &request_id()).await;
         let (outcome, result) = match answer {
-            Err(error) if error.is_unreachable() => (
-                Outcome::Unreachable,
-                Err(RelyingPartyError::TokenCall(error)),
-            ),
+            Err(error) if error.is_unreachable() => {
+                (Outcome::Unreachable, Err(RelyingPartyError::TokenCall(error)))
+            }
             Err(error) => (Outcome::Refused, Err(RelyingPartyError::TokenCall(error))),
             Ok(answer) if answer.status == StatusCode::OK => match Tokens::read(&answer.body) {
                 Some(tokens) => (Outcome::Ok, Ok(tokens)),

@@ -14,13 +14,8 @@ use crate::gate::login::{Redemption, microsoft_code};
 /// Wrong secret, expired secret (azure.md, section 5.2): the next one may do.
 const SECRET_REFUSED: [&str; 2] = ["AADSTS7000215", "AADSTS7000222"];
 /// Faults at Microsoft that pass (azure.md, section 5.2).
-const PASSING: [&str; 5] = [
-    "AADSTS90006",
-    "AADSTS90012",
-    "AADSTS90024",
-    "AADSTS90033",
-    "AADSTS90055",
-];
+const PASSING: [&str; 5] =
+    ["AADSTS90006", "AADSTS90012", "AADSTS90024", "AADSTS90033", "AADSTS90055"];
 /// The longest id of a request at Microsoft's that is kept.
 const LONGEST_ID: usize = 64;
 
@@ -67,13 +62,10 @@ impl Tokens {
 
         let answer: Answer = serde_json::from_slice(body).ok()?;
         // RFC 6749, section 7.1: a type that we do not understand must not be used.
-        answer
-            .token_type
-            .eq_ignore_ascii_case("bearer")
-            .then(|| Self {
-                id_token: Secret::new(answer.id_token),
-                access_token: answer.access_token.map(Secret::new),
-            })
+        answer.token_type.eq_ignore_ascii_case("bearer").then(|| Self {
+            id_token: Secret::new(answer.id_token),
+            access_token: answer.access_token.map(Secret::new),
+        })
     }
 }
 
@@ -133,10 +125,7 @@ impl TokenRefusal {
     pub fn is_temporary(&self) -> bool {
         is_busy(self.status)
             || matches!(&*self.error, "temporarily_unavailable" | "server_error")
-            || self
-                .code
-                .as_deref()
-                .is_some_and(|code| PASSING.contains(&code))
+            || self.code.as_deref().is_some_and(|code| PASSING.contains(&code))
     }
 }
 

@@ -32,10 +32,7 @@ impl RequestIds {
     pub(super) fn generate() -> Result<Self, Unspecified> {
         let mut random = [0; 8];
         aws_lc_rs::rand::fill(&mut random)?;
-        Ok(Self {
-            process: u64::from_le_bytes(random),
-            next: AtomicU64::new(1),
-        })
+        Ok(Self { process: u64::from_le_bytes(random), next: AtomicU64::new(1) })
     }
 
     fn next(&self) -> HeaderValue {
@@ -76,12 +73,9 @@ struct Line {
 
 impl Account {
     pub(super) fn open(proxy: &Arc<Proxy>, head: &Parts) -> Self {
-        let line = proxy.logs_access.then(|| {
-            Box::new(Line {
-                method: head.method.clone(),
-                path: String::new(),
-            })
-        });
+        let line = proxy
+            .logs_access
+            .then(|| Box::new(Line { method: head.method.clone(), path: String::new() }));
         Self {
             proxy: Arc::clone(proxy),
             request_id: proxy.request_ids.next(),
@@ -121,19 +115,16 @@ impl Account {
 
     /// The portal has answered, or will not.
     pub(super) fn waited(&mut self, error: Option<&UpstreamError>) {
-        self.waited = self
-            .waiting_since
-            .map(|since| since.elapsed())
-            .unwrap_or_default();
+        self.waited = self.waiting_since.map(|since| since.elapsed()).unwrap_or_default();
         let failure = match error {
             None => return,
             Some(UpstreamError::Unreachable { .. } | UpstreamError::ConnectTimeout(_)) => {
                 UpstreamFailure::Unreachable
             }
             Some(UpstreamError::ResponseTimeout(_)) => UpstreamFailure::Timeout,
-            Some(UpstreamError::Broken(_) | UpstreamError::Switched | UpstreamError::Target) => {
-                UpstreamFailure::Broken
-            }
+            Some(
+                UpstreamError::Broken(_) | UpstreamError::Connection(_) | UpstreamError::Visitor(_),
+            ) => UpstreamFailure::Broken,
         };
         if let Some(portal) = self.portal {
             self.proxy.metrics.portal(portal).upstream_failed(failure);
@@ -156,11 +147,7 @@ impl Drop for Account {
         };
         match (self.verdict, self.code, self.head_after) {
             (Verdict::Forward, None, Some(head_after)) => {
-                metrics.forwarded(
-                    self.status,
-                    duration,
-                    head_after.saturating_sub(self.waited),
-                );
+                metrics.forwarded(self.status, duration, head_after.saturating_sub(self.waited));
             }
             (verdict, code, _) => metrics.answered(verdict, code, self.status, duration),
         }
@@ -195,29 +182,23 @@ enum Source {
 
 impl Body {
     pub(super) fn portal(body: AnswerBody, account: Account) -> Self {
-        Self {
-            source: Source::Portal(body),
-            _account: account,
-        }
+        Self { source: Source::Portal(body), _account: account }
     }
 
     pub(super) fn own(body: Bytes, account: Account) -> Self {
         let body = (!body.is_empty()).then_some(body);
-        Self {
-            source: Source::Own(body),
-            _account: account,
-        }
+        Self { source: Source::Own(body), _account: account }
     }
 }
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UpstreamError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match &mut self.source {
             Source::Portal(body) => Pin::new(body).poll_frame(cx),
             Source::Own(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),

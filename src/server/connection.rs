@@ -28,9 +28,7 @@ impl Peer {
     fn new(address: IpAddr) -> Self {
         // An address is digits, letters, dots and colons: always a header value.
         let address = HeaderValue::try_from(address.to_canonical().to_string());
-        Self {
-            address: address.unwrap_or(HeaderValue::from_static("unknown")),
-        }
+        Self { address: address.unwrap_or(HeaderValue::from_static("unknown")) }
     }
 }
 
@@ -82,10 +80,7 @@ where
         .keep_alive(true)
         .serve_connection(stream, service);
     // How a visitor's connection ends is theirs to choose; what they asked for has been accounted.
-    let _ = until_stopped(connection, shutdown, |connection| {
-        connection.graceful_shutdown()
-    })
-    .await;
+    let _ = until_stopped(connection, shutdown, |connection| connection.graceful_shutdown()).await;
 }
 
 async fn serve_http2<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, shutdown: Shutdown)
@@ -109,10 +104,7 @@ where
         .keep_alive_interval(limits::PING_EVERY)
         .keep_alive_timeout(limits::PING_TIME)
         .serve_connection(stream, service);
-    let _ = until_stopped(connection, shutdown, |connection| {
-        connection.graceful_shutdown()
-    })
-    .await;
+    let _ = until_stopped(connection, shutdown, |connection| connection.graceful_shutdown()).await;
 }
 
 /// Runs a connection to its end; once a stop is asked for, lets it finish what it carries. It is

@@ -67,13 +67,8 @@ impl Visit<'_> {
             .filter_map(|index| self.proxy.relying_parties.get(*index))
             .map(|party| self.login_link(party.name(), return_to))
             .collect();
-        let buttons: Vec<Link<'_>> = hrefs
-            .iter()
-            .map(|href| Link {
-                label: &self.portal.button_label,
-                href,
-            })
-            .collect();
+        let buttons: Vec<Link<'_>> =
+            hrefs.iter().map(|href| Link { label: &self.portal.button_label, href }).collect();
         let html = pages::sign_in(&pages::SignIn {
             portal: &self.policy.host,
             buttons: &buttons,
@@ -116,27 +111,14 @@ impl Visit<'_> {
         party: &RelyingParty,
         challenge: Challenge,
     ) -> Result<(String, Vec<Option<HeaderValue>>), LoginFailure> {
-        let mut seed = LoginSeed {
-            state: [0; 16],
-            nonce: [0; 16],
-            verifier: [0; 32],
-        };
-        for bytes in [
-            &mut seed.state[..],
-            &mut seed.nonce[..],
-            &mut seed.verifier[..],
-        ] {
+        let mut seed = LoginSeed { state: [0; 16], nonce: [0; 16], verifier: [0; 32] };
+        for bytes in [&mut seed.state[..], &mut seed.nonce[..], &mut seed.verifier[..]] {
             aws_lc_rs::rand::fill(bytes).map_err(|_| LoginFailure::Seal)?;
         }
         let (pending, request) = PendingLogin::begin(challenge, party.name(), &seed, self.now);
-        let location = party
-            .authorization_url(&request, &self.redirect_uri(party))
-            .await?;
+        let location = party.authorization_url(&request, &self.redirect_uri(party)).await?;
         let record = pending.to_bytes();
-        let sealed = self
-            .proxy
-            .seal
-            .seal(Purpose::Login, &self.policy.host, record.expose());
+        let sealed = self.proxy.seal.seal(Purpose::Login, &self.policy.host, record.expose());
         let sealed = sealed.ok_or(LoginFailure::Seal)?;
         let mut cookies = self.old_logins(sealed.len());
         cookies.push(cookie::login(pending.number(), sealed));
@@ -193,18 +175,11 @@ impl Visit<'_> {
         used: &mut Option<String>,
     ) -> Result<(SessionId, ReturnTo), LoginFailure> {
         let callback = Callback::read(self.head.uri.query().unwrap_or_default())?;
-        let name = callback
-            .number()
-            .map(|number| format!("{LOGIN_PREFIX}{number}"));
+        let name = callback.number().map(|number| format!("{LOGIN_PREFIX}{number}"));
         let pending = cookies::logins(self.head.headers.get_all(header::COOKIE));
-        let sealed = pending
-            .iter()
-            .find(|(known, _)| Some(*known) == name.as_deref());
+        let sealed = pending.iter().find(|(known, _)| Some(*known) == name.as_deref());
         let (name, sealed) = *sealed.ok_or(LoginError::NotPending)?;
-        let record = self
-            .proxy
-            .seal
-            .open(Purpose::Login, &self.policy.host, sealed);
+        let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed);
         let pending = record.as_deref().and_then(PendingLogin::from_bytes);
         let pending = pending.ok_or(LoginError::NotPending)?;
         let state = callback.state().clone();
@@ -217,9 +192,7 @@ impl Visit<'_> {
         }
         let redemption = redemption?;
         let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
-        let claims = party
-            .verify(&tokens, &redemption, self.proxy.clock.now())
-            .await?;
+        let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;
         let handle = sessions::new_handle().map_err(|_| LoginFailure::Seal)?;
         let session = Session::start(
             claims,
@@ -240,11 +213,7 @@ impl Visit<'_> {
                 ..self.audit()
             },
         );
-        let id = self
-            .proxy
-            .sessions
-            .start(session)
-            .map_err(|_| LoginFailure::Seal)?;
+        let id = self.proxy.sessions.start(session).map_err(|_| LoginFailure::Seal)?;
         self.end_session(SessionEnd::Replaced);
         Ok((id, redemption.complete()))
     }
@@ -264,10 +233,7 @@ impl Visit<'_> {
             },
         );
         let href = self.login_link(name, &ReturnTo::root());
-        let again = Link {
-            label: "Sign in again",
-            href: &href,
-        };
+        let again = Link { label: "Sign in again", href: &href };
         let mut response = respond::login(failure, again, &self.asker, self.account);
         respond::add_cookie(&mut response, used.and_then(cookie::no_login));
         response
@@ -275,10 +241,6 @@ impl Visit<'_> {
 
     fn redirect_uri(&self, party: &RelyingParty) -> String {
         let own = &self.policy.own;
-        format!(
-            "{}{own}/login/{}/callback",
-            self.portal.public_url,
-            party.name()
-        )
+        format!("{}{own}/login/{}/callback", self.portal.public_url, party.name())
     }
 }

@@ -87,22 +87,18 @@ impl Proxy {
     /// When a key cannot be made.
     pub fn new(config: Config, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, SetUpError> {
         let signer = Arc::new(Signer::generate()?);
-        let relying_parties = config
-            .providers
-            .iter()
-            .enumerate()
-            .map(|(index, provider)| {
-                let metrics = Arc::clone(&metrics);
-                let observe = move |call, outcome, took| {
-                    metrics.provider_called(
-                        index,
-                        measured_call(call),
-                        measured_outcome(outcome),
-                        took,
-                    );
-                };
-                RelyingParty::new(Arc::clone(provider), clock.clone(), Arc::new(observe))
-            });
+        let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {
+            let metrics = Arc::clone(&metrics);
+            let observe = move |call, outcome, took| {
+                metrics.provider_called(
+                    index,
+                    measured_call(call),
+                    measured_outcome(outcome),
+                    took,
+                );
+            };
+            RelyingParty::new(Arc::clone(provider), clock.clone(), Arc::new(observe))
+        });
         let relying_parties = relying_parties.collect();
         let mut policies = Vec::with_capacity(config.portals.len());
         let mut portals = Vec::with_capacity(config.portals.len());
@@ -155,18 +151,14 @@ impl Proxy {
             None => "not reached yet; nobody can sign in".to_owned(),
         };
         let parties = self.relying_parties.iter();
-        parties
-            .map(|party| (format!("provider {}", party.name()), state(party)))
-            .collect()
+        parties.map(|party| (format!("provider {}", party.name()), state(party))).collect()
     }
 
     /// Looks after what has expired and what is only counted now and then; to be called every few
     /// seconds, beside the requests.
     pub fn tidy(&self) {
         self.sessions.tidy();
-        self.metrics
-            .sessions
-            .set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
+        self.metrics.sessions.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
         let now = self.clock.now();
         for (index, party) in self.relying_parties.iter().enumerate() {
             if let Some(age) = party.keys_age(now) {

@@ -55,11 +55,7 @@ impl Visit<'_> {
     /// Ends the session here and, by configuration, at the provider. A GET acts at once only if
     /// fetch metadata shows our own site or the visitor; everything else is asked first (UI-03).
     fn sign_out(mut self) -> Response<Body> {
-        let site = self
-            .head
-            .headers
-            .get("sec-fetch-site")
-            .map(HeaderValue::as_bytes);
+        let site = self.head.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
         let is_meant = match (&self.head.method, site) {
             (&Method::GET, site) => matches!(site, Some(b"same-origin" | b"none")),
             // The cookie is `SameSite=Lax`: with a form of another site it does not come along.
@@ -109,19 +105,12 @@ impl Visit<'_> {
         }
         let session = member.session();
         let name = session.provider();
-        let party = self
-            .proxy
-            .relying_parties
-            .iter()
-            .find(|party| &**party.name() == name)?;
+        let party = self.proxy.relying_parties.iter().find(|party| &**party.name() == name)?;
         let done = format!("{}{}", self.portal.public_url, self.done());
         let url = party.end_session_url(session.claims(), &done)?;
         let place = self.named_return("post_logout_redirect_uri");
         let record = place.as_ref().map_or("", ReturnTo::as_str).as_bytes();
-        let state = self
-            .proxy
-            .seal
-            .seal(Purpose::SignOut, &self.policy.host, record)?;
+        let state = self.proxy.seal.seal(Purpose::SignOut, &self.policy.host, record)?;
         let separator = if url.contains('?') { '&' } else { '?' };
         Some(format!("{url}{separator}state={state}"))
     }
@@ -131,9 +120,7 @@ impl Visit<'_> {
         let member = self.signed_in.as_ref();
         let url = member.and_then(|member| self.sign_out_at_provider(member));
         let url = url.and_then(|url| url::Url::parse(&url).ok());
-        url.into_iter()
-            .map(|url| url.origin().ascii_serialization())
-            .collect()
+        url.into_iter().map(|url| url.origin().ascii_serialization()).collect()
     }
 
     fn confirm_sign_out(self) -> Response<Body> {
@@ -156,15 +143,9 @@ impl Visit<'_> {
     fn signed_out(self) -> Response<Body> {
         let record = self
             .parameter("state")
-            .and_then(|state| {
-                self.proxy
-                    .seal
-                    .open(Purpose::SignOut, &self.policy.host, &state)
-            })
+            .and_then(|state| self.proxy.seal.open(Purpose::SignOut, &self.policy.host, &state))
             .and_then(|record| String::from_utf8(record).ok());
-        let place = record
-            .as_deref()
-            .and_then(|place| ReturnTo::parse(place, &self.policy.own));
+        let place = record.as_deref().and_then(|place| ReturnTo::parse(place, &self.policy.own));
         if let Some(place) = place {
             return respond::redirect(place.as_str(), &self.asker, self.account);
         }
@@ -179,10 +160,7 @@ impl Visit<'_> {
         let html = pages::signed_out(&pages::SignedOut {
             portal: &self.policy.host,
             everywhere: record.is_some(),
-            sign_in: Link {
-                label: &self.portal.button_label,
-                href: &href,
-            },
+            sign_in: Link { label: &self.portal.button_label, href: &href },
             request_id: self.asker.request_id(),
         });
         respond::page(StatusCode::OK, html, &[], &self.asker, self.account)
@@ -215,19 +193,14 @@ impl Visit<'_> {
     }
 
     fn already_signed_in(self) -> Response<Body> {
-        let name = self
-            .signed_in
-            .as_ref()
-            .and_then(|member| member.session().claims().text("name"));
+        let name =
+            self.signed_in.as_ref().and_then(|member| member.session().claims().text("name"));
         let sign_out = format!("{}/logout", self.policy.own);
         let html = pages::signed_in(&pages::SignedIn {
             portal: &self.policy.host,
             name,
             home: HOME,
-            sign_out: Link {
-                label: "Sign out",
-                href: &sign_out,
-            },
+            sign_out: Link { label: "Sign out", href: &sign_out },
             request_id: self.asker.request_id(),
         });
         let targets = self.sign_out_origins();
@@ -236,26 +209,18 @@ impl Visit<'_> {
 
     /// Nothing of ours, and nothing that the portal is asked for either.
     fn unknown(mut self) -> Response<Body> {
-        self.account
-            .decided(Verdict::Refuse, Some("endpoint-unknown"));
-        let said = Said {
-            action: Some(HOME),
-            ..Said::new(StatusCode::NOT_FOUND, "endpoint-unknown")
-        };
+        self.account.decided(Verdict::Refuse, Some("endpoint-unknown"));
+        let said =
+            Said { action: Some(HOME), ..Said::new(StatusCode::NOT_FOUND, "endpoint-unknown") };
         respond::say(&said, &self.asker, self.account)
     }
 
     /// Another method than this endpoint takes.
     pub(super) fn only(mut self, methods: &'static str) -> Response<Body> {
-        self.account
-            .decided(Verdict::Refuse, Some("endpoint-method"));
+        self.account.decided(Verdict::Refuse, Some("endpoint-method"));
         let said = Said::new(StatusCode::METHOD_NOT_ALLOWED, "endpoint-method");
         let mut response = respond::say(&said, &self.asker, self.account);
-        respond::set(
-            &mut response,
-            header::ALLOW,
-            HeaderValue::from_static(methods),
-        );
+        respond::set(&mut response, header::ALLOW, HeaderValue::from_static(methods));
         response
     }
 
@@ -271,13 +236,7 @@ impl Visit<'_> {
     pub(super) fn audit_refusal(&self, refusal: Refusal) {
         if refusal == Refusal::PasswordRoute {
             let code = Some(refusal.code());
-            audit::write(
-                Event::PasswordRouteRefused,
-                &Audit {
-                    code,
-                    ..self.audit()
-                },
-            );
+            audit::write(Event::PasswordRouteRefused, &Audit { code, ..self.audit() });
         }
     }
 
@@ -327,9 +286,7 @@ impl Visit<'_> {
 
 /// A query of one parameter.
 pub(super) fn query(name: &str, value: &str) -> String {
-    url::form_urlencoded::Serializer::new(String::new())
-        .append_pair(name, value)
-        .finish()
+    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
 }
 
 /// One element of `/.auth/me`: a claim that is a list has an entry for each element, and every
@@ -351,9 +308,7 @@ fn describe(member: &SignedIn) -> Value {
             user_claims.push(json!({ "typ": name, "val": text }));
         }
     }
-    let user_id = claims
-        .text("email")
-        .or_else(|| claims.text("preferred_username"));
+    let user_id = claims.text("email").or_else(|| claims.text("preferred_username"));
     let user_id = user_id.map_or_else(|| claims.subject().member_key(), str::to_owned);
     json!({
         "provider_name": session.provider(),

@@ -44,10 +44,9 @@ impl Worker {
             Err(refusal) => return respond::refuse(refusal, &asker, account),
         };
         let index = asked.portal();
-        let (Some(policy), Some(portal)) = (
-            self.proxy.policies.get(index),
-            self.proxy.portals.get(index),
-        ) else {
+        let (Some(policy), Some(portal)) =
+            (self.proxy.policies.get(index), self.proxy.portals.get(index))
+        else {
             return respond::refuse(Refusal::UnknownHost, &asker, account);
         };
         account.read(&asked);
@@ -58,16 +57,8 @@ impl Worker {
             .filter(|found| found.session().is_for(&policy.host));
         let session = signed_in.as_deref().map(SignedIn::session);
         let decision = decide(policy, asked, session, now);
-        let visit = Visit {
-            proxy: &self.proxy,
-            policy,
-            portal,
-            head,
-            signed_in,
-            now,
-            asker,
-            account,
-        };
+        let visit =
+            Visit { proxy: &self.proxy, policy, portal, head, signed_in, now, asker, account };
         // Boxed where it is rare: a future is as large as its largest branch, and moved for each
         // request.
         match decision {
@@ -75,9 +66,7 @@ impl Worker {
                 let Some(upstream) = self.upstreams.get(index) else {
                     return respond::refuse(Refusal::NoRoute, &visit.asker, visit.account);
                 };
-                visit
-                    .forward(permit, upstream, body, has_own_cookies, peer)
-                    .await
+                visit.forward(permit, upstream, body, has_own_cookies, peer).await
             }
             Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
             Decision::Own(endpoint) => Box::pin(visit.own(endpoint)).await,
@@ -99,32 +88,17 @@ impl Visit<'_> {
         has_own_cookies: bool,
         peer: &Peer,
     ) -> Response<Body> {
-        let Visit {
-            policy,
-            portal,
-            head,
-            signed_in,
-            now,
-            asker,
-            mut account,
-            ..
-        } = self;
+        let Visit { policy, portal, head, signed_in, now, asker, mut account, .. } = self;
         let mut headers = head.headers;
         account.decided(Verdict::Forward, None);
-        if let Err(refusal) = portal
-            .owned
-            .cleanse(&mut headers, has_own_cookies, policy.mode)
-        {
+        if let Err(refusal) = portal.owned.cleanse(&mut headers, has_own_cookies, policy.mode) {
             return respond::refuse(refusal, &asker, account);
         }
         let member = match permit.bearer() {
             Bearer::Member => signed_in,
             Bearer::Nobody => None,
         };
-        let envelope = match member
-            .map(|member| envelope(portal, &member, now))
-            .transpose()
-        {
+        let envelope = match member.map(|member| envelope(portal, &member, now)).transpose() {
             Ok(envelope) => envelope,
             Err(error) => return respond::identity(&error, &asker, account),
         };
@@ -136,14 +110,7 @@ impl Visit<'_> {
         };
         account.waiting();
         let answer = upstream
-            .send(
-                permit,
-                head.method,
-                headers,
-                body,
-                envelope.as_deref(),
-                forwarding,
-            )
+            .send(permit, head.method, headers, body, envelope.as_deref(), forwarding)
             .await;
         account.waited(answer.as_ref().err());
         match answer {
@@ -195,9 +162,7 @@ fn envelope(
 fn keep_private(headers: &mut HeaderMap) {
     const PRIVATE: HeaderValue = HeaderValue::from_static("private");
     const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-    let said = headers
-        .get(header::CACHE_CONTROL)
-        .map(HeaderValue::as_bytes);
+    let said = headers.get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
     let has = |wanted: &[u8]| {
         said.is_some_and(|said| {
             said.split(|byte| *byte == b',')
@@ -224,13 +189,8 @@ fn keep_private(headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, value);
         return;
     }
-    let is_page = headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
-        kind.as_bytes()
-            .to_ascii_lowercase()
-            .starts_with(b"text/html")
-    });
-    headers.insert(
-        header::CACHE_CONTROL,
-        if is_page { NO_STORE } else { PRIVATE },
-    );
+    let is_page = headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
+    headers.insert(header::CACHE_CONTROL, if is_page { NO_STORE } else { PRIVATE });
 }

@@ -33,10 +33,7 @@ enum Reads {
 
 impl Asker {
     pub(super) fn of(head: &Parts, request_id: HeaderValue) -> Self {
-        Self {
-            request_id,
-            accept: head.headers.get(header::ACCEPT).cloned(),
-        }
+        Self { request_id, accept: head.headers.get(header::ACCEPT).cloned() }
     }
 
     /// A page for browsers, JSON for scripts that say so, and a line of text for the rest.
@@ -66,20 +63,12 @@ pub(super) struct Said<'a> {
 
 impl Said<'_> {
     pub(super) const fn new(status: StatusCode, code: &'static str) -> Self {
-        Self {
-            status,
-            code,
-            action: None,
-            correlation: None,
-        }
+        Self { status, code, action: None, correlation: None }
     }
 }
 
 /// Leads on to the portal, and through it to the sign-in.
-pub(super) const HOME: Link<'static> = Link {
-    label: "Continue to the site",
-    href: "/",
-};
+pub(super) const HOME: Link<'static> = Link { label: "Continue to the site", href: "/" };
 
 /// The gate's no.
 pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> Response<Body> {
@@ -95,14 +84,7 @@ pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> R
         Refusal::SignInRequired => StatusCode::UNAUTHORIZED,
     };
     let action = (refusal == Refusal::PasswordRoute).then_some(HOME);
-    say(
-        &Said {
-            action,
-            ..Said::new(status, refusal.code())
-        },
-        asker,
-        account,
-    )
+    say(&Said { action, ..Said::new(status, refusal.code()) }, asker, account)
 }
 
 /// A login that became no session.
@@ -124,12 +106,7 @@ pub(super) fn login(
         LoginFailure::RelyingParty(error) => (StatusCode::FORBIDDEN, correlation(error)),
         LoginFailure::Seal => (StatusCode::INTERNAL_SERVER_ERROR, None),
     };
-    let said = Said {
-        status,
-        code: failure.code(),
-        action: Some(action),
-        correlation,
-    };
+    let said = Said { status, code: failure.code(), action: Some(action), correlation };
     say(&said, asker, account)
 }
 
@@ -151,8 +128,8 @@ pub(super) fn upstream(
         }
         UpstreamError::Unreachable { .. }
         | UpstreamError::Broken(_)
-        | UpstreamError::Switched
-        | UpstreamError::Target => StatusCode::BAD_GATEWAY,
+        | UpstreamError::Connection(_) => StatusCode::BAD_GATEWAY,
+        UpstreamError::Visitor(_) => StatusCode::BAD_REQUEST,
     };
     tracing::warn!(
         request_id = asker.request_id(),
@@ -176,11 +153,7 @@ pub(super) fn identity(
         cause = %causes(error),
         "a member's identity could not be rendered"
     );
-    say(
-        &Said::new(StatusCode::INTERNAL_SERVER_ERROR, error.code()),
-        asker,
-        account,
-    )
+    say(&Said::new(StatusCode::INTERNAL_SERVER_ERROR, error.code()), asker, account)
 }
 
 /// An error with its causes, for the operator's log.
@@ -226,21 +199,11 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
                 said.code,
                 asker.request_id()
             );
-            own(
-                said.status,
-                "text/plain; charset=utf-8",
-                body,
-                asker,
-                account,
-            )
+            own(said.status, "text/plain; charset=utf-8", body, asker, account)
         }
     };
     if said.status == StatusCode::SERVICE_UNAVAILABLE {
-        set(
-            &mut response,
-            header::RETRY_AFTER,
-            HeaderValue::from_static("5"),
-        );
+        set(&mut response, header::RETRY_AFTER, HeaderValue::from_static("5"));
     }
     response
 }
@@ -257,11 +220,7 @@ pub(super) fn page(
     if let Ok(policy) = HeaderValue::try_from(pages::csp(form_targets)) {
         set(&mut response, header::CONTENT_SECURITY_POLICY, policy);
     }
-    set(
-        &mut response,
-        header::X_FRAME_OPTIONS,
-        HeaderValue::from_static("DENY"),
-    );
+    set(&mut response, header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     response
 }
 
@@ -277,13 +236,7 @@ pub(super) fn json(
 
 /// On to another place, by GET whatever this request was (RET-04).
 pub(super) fn redirect(location: &str, asker: &Asker, account: Account) -> Response<Body> {
-    let mut response = own(
-        StatusCode::SEE_OTHER,
-        "text/plain",
-        String::new(),
-        asker,
-        account,
-    );
+    let mut response = own(StatusCode::SEE_OTHER, "text/plain", String::new(), asker, account);
     response.headers_mut().remove(header::CONTENT_TYPE);
     // Locations are made of configuration, sealed values and `ReturnTo`: always header values.
     let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));

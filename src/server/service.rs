@@ -58,51 +58,26 @@ impl Service {
         clock: Clock,
         dropped_lines: DroppedLines,
     ) -> Result<Self, StartError> {
-        let listeners =
-            listener::bind(config.listen.address, listener::workers()).map_err(|cause| {
-                StartError::Listen {
-                    what: "listen.address",
-                    cause,
-                }
-            })?;
+        let listeners = listener::bind(config.listen.address, listener::workers())
+            .map_err(|cause| StartError::Listen { what: "listen.address", cause })?;
         let admin = TcpListener::bind(config.admin)
             .and_then(|admin| admin.set_nonblocking(true).map(|()| admin))
-            .map_err(|cause| StartError::Listen {
-                what: "admin.address",
-                cause,
-            })?;
-        let address = listeners
-            .first()
-            .map_or(Ok(config.listen.address), TcpListener::local_addr);
+            .map_err(|cause| StartError::Listen { what: "admin.address", cause })?;
+        let address = listeners.first().map_or(Ok(config.listen.address), TcpListener::local_addr);
         let address = address.map_err(StartError::Workers)?;
-        let portals: Vec<&str> = config
-            .portals
-            .iter()
-            .map(|portal| &*portal.policy.host)
-            .collect();
-        let providers: Vec<&str> = config
-            .providers
-            .iter()
-            .map(|provider| &*provider.name)
-            .collect();
+        let portals: Vec<&str> = config.portals.iter().map(|portal| &*portal.policy.host).collect();
+        let providers: Vec<&str> =
+            config.providers.iter().map(|provider| &*provider.name).collect();
         let metrics = Arc::new(Metrics::new(&portals, &providers, dropped_lines));
         let state = AdminState::new(Arc::clone(&metrics), clock.clone());
         let proxy = Arc::new(Proxy::new(config, clock, metrics)?);
         let told = Arc::clone(&proxy);
         let asked = Arc::clone(&proxy);
-        let admin_state = state
-            .with_refresh(move |_| told.tidy())
-            .with_details(move || asked.details());
+        let admin_state =
+            state.with_refresh(move |_| told.tidy()).with_details(move || asked.details());
         let (stop, shutdown) = Stop::new();
         let workers = worker::run(listeners, &proxy, &shutdown).map_err(StartError::Workers)?;
-        Ok(Self {
-            proxy,
-            workers,
-            stop,
-            admin,
-            admin_state: Arc::new(admin_state),
-            address,
-        })
+        Ok(Self { proxy, workers, stop, admin, admin_state: Arc::new(admin_state), address })
     }
 
     /// Where visitors connect.
@@ -122,14 +97,7 @@ impl Service {
     /// Looks after everything that is not a visitor's request, until a stop is asked for; then
     /// lets open requests finish and returns.
     pub async fn attend(self, stop_asked: impl Future<Output = ()>) {
-        let Self {
-            proxy,
-            workers,
-            stop,
-            admin,
-            admin_state,
-            ..
-        } = self;
+        let Self { proxy, workers, stop, admin, admin_state, .. } = self;
         let mut beside = JoinSet::new();
         for party in proxy.relying_parties() {
             beside.spawn(Arc::clone(party).keep_fresh());
@@ -143,11 +111,7 @@ impl Service {
         });
         match tokio::net::TcpListener::from_std(admin) {
             Ok(admin) => {
-                beside.spawn(admin::serve(
-                    admin,
-                    Arc::clone(&admin_state),
-                    std::future::pending(),
-                ));
+                beside.spawn(admin::serve(admin, Arc::clone(&admin_state), std::future::pending()));
             }
             Err(cause) => tracing::error!(%cause, "the admin listener could not be used"),
         }

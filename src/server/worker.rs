@@ -88,9 +88,7 @@ pub fn run(
 ) -> io::Result<Workers> {
     let mut workers = Vec::with_capacity(listeners.len());
     for (number, listener) in listeners.into_iter().enumerate() {
-        let runtime = runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let tls = proxy.tls.as_ref().map(super::tls::acceptor).transpose();
         let tls = tls.map_err(io::Error::other)?;
         let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
@@ -108,14 +106,8 @@ async fn accept(
     tls: Option<TlsAcceptor>,
     mut shutdown: Shutdown,
 ) {
-    let upstreams = proxy
-        .portals
-        .iter()
-        .map(|portal| Upstream::new(Arc::clone(&portal.upstream)));
-    let worker = Arc::new(Worker {
-        upstreams: upstreams.collect(),
-        proxy,
-    });
+    let upstreams = proxy.portals.iter().map(|portal| Upstream::new(Arc::clone(&portal.upstream)));
+    let worker = Arc::new(Worker { upstreams: upstreams.collect(), proxy });
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(cause) => {

@@ -67,12 +67,7 @@ mod tests {
     #[test]
     fn cook_04_our_cookies_carry_every_attribute_and_no_domain() {
         let id = SessionId::new([7; 32]);
-        let headers = [
-            session(&id),
-            no_session(),
-            login("abc", "x".to_owned()),
-            no_login("y"),
-        ];
+        let headers = [session(&id), no_session(), login("abc", "x".to_owned()), no_login("y")];
         for header in headers.map(Option::unwrap) {
             let text = header.to_str().unwrap();
             for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {

@@ -45,9 +45,7 @@ impl SignedIn {
     /// The rendered identity headers while they are fresh (ENV-02).
     #[must_use]
     pub fn envelope(&self, now: Timestamp) -> Option<Arc<Envelope>> {
-        self.envelope
-            .load_full()
-            .filter(|envelope| now < envelope.renew)
+        self.envelope.load_full().filter(|envelope| now < envelope.renew)
     }
 
     /// Keeps newly rendered headers for the requests to come.
@@ -73,10 +71,7 @@ impl Sessions {
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(PendingLogin::LIMIT * 2)
             .build_with_hasher(Hashing::default());
-        Self {
-            table,
-            spent_logins,
-        }
+        Self { table, spent_logins }
     }
 
     /// Starts a session under a new id (SESS-01).
@@ -87,12 +82,8 @@ impl Sessions {
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random)?;
         let id = SessionId::new(random);
-        let signed_in = SignedIn {
-            session,
-            envelope: ArcSwapOption::empty(),
-        };
-        self.table
-            .insert(Digest::of(id.bytes()), Arc::new(signed_in));
+        let signed_in = SignedIn { session, envelope: ArcSwapOption::empty() };
+        self.table.insert(Digest::of(id.bytes()), Arc::new(signed_in));
         Ok(id)
     }
 
@@ -113,10 +104,7 @@ impl Sessions {
     /// (OIDC-02).
     #[must_use]
     pub fn spend_login(&self, state: &Secret<String>) -> bool {
-        self.spent_logins
-            .entry(Digest::of(state.expose().as_bytes()))
-            .or_insert(())
-            .is_fresh()
+        self.spent_logins.entry(Digest::of(state.expose().as_bytes())).or_insert(()).is_fresh()
     }
 
     /// About how many sessions there are.

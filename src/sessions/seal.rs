@@ -47,10 +47,7 @@ impl Seal {
         let mut key_id = [0; KEY_ID];
         aws_lc_rs::rand::fill(&mut key)?;
         aws_lc_rs::rand::fill(&mut key_id)?;
-        Ok(Self {
-            key: RandomizedNonceKey::new(&AES_256_GCM, &key)?,
-            key_id,
-        })
+        Ok(Self { key: RandomizedNonceKey::new(&AES_256_GCM, &key)?, key_id })
     }
 
     /// The sealed value, in characters that a cookie or a URL can hold; `None` if it would be
@@ -58,10 +55,7 @@ impl Seal {
     #[must_use]
     pub fn seal(&self, purpose: Purpose, host: &str, value: &[u8]) -> Option<String> {
         let mut sealed = value.to_vec();
-        let nonce = self
-            .key
-            .seal_in_place_append_tag(self.aad(purpose, host), &mut sealed)
-            .ok()?;
+        let nonce = self.key.seal_in_place_append_tag(self.aad(purpose, host), &mut sealed).ok()?;
         let mut bytes = Vec::with_capacity(1 + KEY_ID + NONCE_LEN + sealed.len());
         bytes.push(VERSION);
         bytes.extend_from_slice(&self.key_id);
@@ -85,10 +79,7 @@ impl Seal {
             return None;
         }
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
-        let opened = self
-            .key
-            .open_in_place(nonce, self.aad(purpose, host), sealed)
-            .ok()?;
+        let opened = self.key.open_in_place(nonce, self.aad(purpose, host), sealed).ok()?;
         Some(opened.to_vec())
     }
 
@@ -116,45 +107,27 @@ mod tests {
     #[test]
     fn sess_02_a_sealed_value_opens_for_its_purpose_and_host_alone() {
         let seal = Seal::generate().unwrap();
-        let text = seal
-            .seal(Purpose::Login, "members.example", b"value")
-            .unwrap();
+        let text = seal.seal(Purpose::Login, "members.example", b"value").unwrap();
         let open = |purpose, host, text: &str| seal.open(purpose, host, text);
-        assert_eq!(
-            open(Purpose::Login, "members.example", &text).unwrap(),
-            b"value"
-        );
+        assert_eq!(open(Purpose::Login, "members.example", &text).unwrap(), b"value");
         assert!(open(Purpose::SignOut, "members.example", &text).is_none());
         assert!(open(Purpose::Login, "other.example", &text).is_none());
         let other = Seal::generate().unwrap();
-        assert!(
-            other
-                .open(Purpose::Login, "members.example", &text)
-                .is_none()
-        );
+        assert!(other.open(Purpose::Login, "members.example", &text).is_none());
     }
 
     #[test]
     fn sess_02_any_change_is_refused() {
         let seal = Seal::generate().unwrap();
-        let text = seal
-            .seal(Purpose::Login, "members.example", b"value")
-            .unwrap();
+        let text = seal.seal(Purpose::Login, "members.example", b"value").unwrap();
         let bytes = URL_SAFE_NO_PAD.decode(&text).unwrap();
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1;
             let changed = URL_SAFE_NO_PAD.encode(changed);
-            assert!(
-                seal.open(Purpose::Login, "members.example", &changed)
-                    .is_none(),
-                "byte {at}"
-            );
+            assert!(seal.open(Purpose::Login, "members.example", &changed).is_none(), "byte {at}");
         }
         assert!(seal.open(Purpose::Login, "members.example", "").is_none());
-        assert!(
-            seal.open(Purpose::Login, "members.example", "not base64!")
-                .is_none()
-        );
+        assert!(seal.open(Purpose::Login, "members.example", "not base64!").is_none());
     }
 }

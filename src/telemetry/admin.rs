@@ -123,9 +123,7 @@ impl AdminState {
 
 impl fmt::Debug for AdminState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdminState")
-            .field("readiness", &self.readiness())
-            .finish_non_exhaustive()
+        f.debug_struct("AdminState").field("readiness", &self.readiness()).finish_non_exhaustive()
     }
 }
 
@@ -183,18 +181,13 @@ async fn connection(stream: TcpStream, state: Arc<AdminState>) -> hyper::Result<
 fn answer(state: &AdminState, request: &Request<Incoming>) -> Response<Full<Bytes>> {
     let uri = request.uri();
     let is_for_us = names_an_address(request.headers())
-        && uri
-            .authority()
-            .is_none_or(|authority| is_address(authority.as_str()));
+        && uri.authority().is_none_or(|authority| is_address(authority.as_str()));
     if !is_for_us {
         let text = "ask for this listener by its address or as localhost\n";
         return plain(StatusCode::MISDIRECTED_REQUEST, text);
     }
     if is_from_a_page(request.headers()) {
-        return plain(
-            StatusCode::FORBIDDEN,
-            "pages of other sites are not answered\n",
-        );
+        return plain(StatusCode::FORBIDDEN, "pages of other sites are not answered\n");
     }
     let page: fn(&AdminState, &str) -> Response<Full<Bytes>> = match uri.path() {
         "/livez" => |_, _| plain(StatusCode::OK, "ok\n"),
@@ -202,10 +195,7 @@ fn answer(state: &AdminState, request: &Request<Incoming>) -> Response<Full<Byte
         "/metrics" => metrics,
         "/version" => |_, _| version(),
         _ => {
-            return plain(
-                StatusCode::NOT_FOUND,
-                "there is /livez, /readyz, /metrics, /version\n",
-            );
+            return plain(StatusCode::NOT_FOUND, "there is /livez, /readyz, /metrics, /version\n");
         }
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -224,9 +214,7 @@ fn readyz(state: &AdminState, query: &str) -> Response<Full<Bytes>> {
         Readiness::Starting | Readiness::Draining => StatusCode::SERVICE_UNAVAILABLE,
     };
     let mut text = format!("{}\n", readiness.as_str());
-    let is_verbose = query
-        .split('&')
-        .any(|pair| pair.split('=').next() == Some("verbose"));
+    let is_verbose = query.split('&').any(|pair| pair.split('=').next() == Some("verbose"));
     if is_verbose {
         for (name, how) in (state.details)() {
             text.push_str(&format!("{name}: {how}\n"));
@@ -263,10 +251,7 @@ fn is_address(authority: &str) -> bool {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
     };
-    match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(literal) => literal.parse::<Ipv6Addr>().is_ok(),
         None => host.eq_ignore_ascii_case("localhost") || host.parse::<Ipv4Addr>().is_ok(),
     }
@@ -298,9 +283,7 @@ fn typed(
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
     ] {
-        response
-            .headers_mut()
-            .insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }
@@ -311,14 +294,9 @@ mod tests {
 
     #[test]
     fn only_addresses_and_localhost_name_this_listener() {
-        for ours in [
-            "127.0.0.1",
-            "127.0.0.1:9090",
-            "localhost:9090",
-            "LOCALHOST",
-            "[::1]:9090",
-            "10.1.2.3",
-        ] {
+        for ours in
+            ["127.0.0.1", "127.0.0.1:9090", "localhost:9090", "LOCALHOST", "[::1]:9090", "10.1.2.3"]
+        {
             assert!(is_address(ours), "{ours}");
         }
         for other in [

@@ -77,34 +77,21 @@ pub fn subscriber<W: Write + Send + 'static>(
     waiting_lines: usize,
 ) -> (impl Subscriber + Send + Sync + use<W>, Log) {
     let failed = Arc::new(AtomicU64::new(0));
-    let sink = Sink {
-        inner: sink,
-        failed: Arc::clone(&failed),
-    };
+    let sink = Sink { inner: sink, failed: Arc::clone(&failed) };
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(waiting_lines)
         .lossy(true)
         .thread_name("log")
         .finish(sink);
-    let dropped = DroppedLines {
-        full: Some(writer.error_counter()),
-        failed,
-    };
+    let dropped = DroppedLines { full: Some(writer.error_counter()), failed };
     let is_pretty = match logging.format {
         LogFormat::Auto => is_terminal,
         LogFormat::Pretty => true,
         LogFormat::Json => false,
     };
-    let layer = if is_pretty {
-        pretty(writer, is_terminal)
-    } else {
-        json(writer)
-    };
+    let layer = if is_pretty { pretty(writer, is_terminal) } else { json(writer) };
     let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(logging)));
-    let log = Log {
-        guard: Some(guard),
-        dropped,
-    };
+    let log = Log { guard: Some(guard), dropped };
     (subscriber, log)
 }
 
@@ -133,11 +120,7 @@ fn json(writer: NonBlocking) -> BoxedLayer {
 /// Our own lines from the configured level on, those of others from `WARN` on; access events if
 /// they are wanted; audit events always (LOG-03).
 fn filter(logging: &Logging) -> Targets {
-    let access = if logging.access {
-        LevelFilter::INFO
-    } else {
-        LevelFilter::OFF
-    };
+    let access = if logging.access { LevelFilter::INFO } else { LevelFilter::OFF };
     let ours = LevelFilter::from_level(logging.level);
     Targets::new()
         .with_default(ours.min(LevelFilter::WARN))
@@ -161,12 +144,10 @@ impl Drop for Log {
             return;
         };
         let (done, is_done) = mpsc::channel();
-        let flushing = std::thread::Builder::new()
-            .name("log-end".to_owned())
-            .spawn(move || {
-                drop(guard);
-                let _ = done.send(());
-            });
+        let flushing = std::thread::Builder::new().name("log-end".to_owned()).spawn(move || {
+            drop(guard);
+            let _ = done.send(());
+        });
         if flushing.is_ok() {
             let _ = is_done.recv_timeout(FLUSH);
         }

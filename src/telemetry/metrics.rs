@@ -51,15 +51,9 @@ impl Metrics {
     #[must_use]
     pub fn new(portals: &[&str], providers: &[&str], dropped_lines: DroppedLines) -> Self {
         Self {
-            portals: portals
-                .iter()
-                .map(|name| PortalMetrics::new(name))
-                .collect(),
+            portals: portals.iter().map(|name| PortalMetrics::new(name)).collect(),
             unrouted: PortalMetrics::new("none"),
-            providers: providers
-                .iter()
-                .map(|name| ProviderMetrics::new(name))
-                .collect(),
+            providers: providers.iter().map(|name| ProviderMetrics::new(name)).collect(),
             dropped_lines,
             sessions: Level::default(),
             sessions_created: Count::default(),
@@ -153,9 +147,7 @@ impl Metrics {
         self.collect_process(&mut families);
         families.retain(|family| !family.get_metric().is_empty());
         // Fails only for a family without metrics, and there is none any more.
-        TextEncoder::new()
-            .encode_to_string(&families)
-            .unwrap_or_default()
+        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
     }
 
     fn all_portals(&self) -> impl Iterator<Item = &PortalMetrics> {
@@ -164,10 +156,8 @@ impl Metrics {
 
     fn collect_requests(&self, families: &mut Vec<MetricFamily>) {
         let mut requests = counters("anteport_requests_total", "Requests answered.");
-        let mut decisions = counters(
-            "anteport_decisions_total",
-            "What was decided about requests.",
-        );
+        let mut decisions =
+            counters("anteport_decisions_total", "What was decided about requests.");
         let mut duration = histograms(
             "anteport_request_duration_seconds",
             "From a request's head to the head of its answer.",
@@ -180,10 +170,7 @@ impl Metrics {
             let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
             let summed = Shard::sum(&portal.shards);
             for (class, count) in STATUS_CLASSES.iter().zip(&summed.classes) {
-                requests.push(counter(
-                    of_portal(&[("status_class", class)]),
-                    count.value(),
-                ));
+                requests.push(counter(of_portal(&[("status_class", class)]), count.value()));
             }
             for (verdict, by_reason) in Verdict::ALL.iter().zip(&portal.decisions) {
                 let passed = match verdict {
@@ -207,23 +194,14 @@ impl Metrics {
             duration.push(summed.duration.metric(&DURATION_BOUNDS, of_portal(&[])));
             overhead.push(summed.overhead.metric(&OVERHEAD_BOUNDS, of_portal(&[])));
         }
-        families.extend([
-            requests.done(),
-            decisions.done(),
-            duration.done(),
-            overhead.done(),
-        ]);
+        families.extend([requests.done(), decisions.done(), duration.done(), overhead.done()]);
     }
 
     fn collect_upstreams(&self, families: &mut Vec<MetricFamily>) {
-        let mut requests = counters(
-            "anteport_upstream_requests_total",
-            "Requests sent to portals.",
-        );
-        let mut connections = gauges(
-            "anteport_upstream_connections",
-            "Connections to portals that are open.",
-        );
+        let mut requests =
+            counters("anteport_upstream_requests_total", "Requests sent to portals.");
+        let mut connections =
+            gauges("anteport_upstream_connections", "Connections to portals that are open.");
         for portal in &self.portals {
             let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
             let answered = Shard::sum(&portal.shards).forwarded.value();
@@ -232,10 +210,8 @@ impl Metrics {
                 let labels = of_portal(&[("outcome", outcome.as_str())]);
                 requests.push(counter(labels, count.value()));
             }
-            for (state, level) in [
-                ("busy", &portal.upstream_busy),
-                ("idle", &portal.upstream_idle),
-            ] {
+            for (state, level) in [("busy", &portal.upstream_busy), ("idle", &portal.upstream_idle)]
+            {
                 connections.push(gauge(of_portal(&[("state", state)]), level.value()));
             }
         }
@@ -244,10 +220,8 @@ impl Metrics {
 
     fn collect_logins(&self, families: &mut Vec<MetricFamily>, now: Timestamp) {
         let mut logins = counters("anteport_logins_total", "Logins, by how they went.");
-        let mut calls = histograms(
-            "anteport_provider_call_duration_seconds",
-            "Calls to identity providers.",
-        );
+        let mut calls =
+            histograms("anteport_provider_call_duration_seconds", "Calls to identity providers.");
         let mut keys = gauges(
             "anteport_provider_keys_age_seconds",
             "How long ago the provider's signing keys were fetched.",
@@ -255,10 +229,7 @@ impl Metrics {
         for provider in &self.providers {
             let of_provider =
                 |more: &[(&str, &str)]| labels(&[&[("provider", &provider.name)], more]);
-            let results = [
-                ("started", &provider.started),
-                ("success", &provider.succeeded),
-            ];
+            let results = [("started", &provider.started), ("success", &provider.succeeded)];
             let failures = LOGIN_FAILURES.iter().copied().chain(["other"]);
             for (result, count) in results.into_iter().chain(failures.zip(&provider.failed)) {
                 logins.push(counter(of_provider(&[("result", result)]), count.value()));
@@ -282,20 +253,12 @@ impl Metrics {
     fn collect_process(&self, families: &mut Vec<MetricFamily>) {
         let mut ended = counters("anteport_sessions_ended_total", "Sessions that ended.");
         for (reason, count) in SessionEnd::ALL.iter().zip(&self.sessions_ended) {
-            ended.push(counter(
-                labels(&[&[("reason", reason.as_str())]]),
-                count.value(),
-            ));
+            ended.push(counter(labels(&[&[("reason", reason.as_str())]]), count.value()));
         }
-        let mut handshakes = counters(
-            "anteport_tls_handshakes_total",
-            "TLS handshakes with visitors.",
-        );
+        let mut handshakes =
+            counters("anteport_tls_handshakes_total", "TLS handshakes with visitors.");
         for (result, count) in Handshake::ALL.iter().zip(&self.tls_handshakes) {
-            handshakes.push(counter(
-                labels(&[&[("result", result.as_str())]]),
-                count.value(),
-            ));
+            handshakes.push(counter(labels(&[&[("result", result.as_str())]]), count.value()));
         }
         let single = |mut family: Family, metric| {
             family.push(metric);
@@ -313,10 +276,7 @@ impl Metrics {
             ),
             ended.done(),
             single(
-                gauges(
-                    "anteport_connections",
-                    "Connections of visitors that are open.",
-                ),
+                gauges("anteport_connections", "Connections of visitors that are open."),
                 gauge(Vec::new(), self.connections.value()),
             ),
             handshakes.done(),
@@ -537,10 +497,7 @@ impl Level {
         self.0.store(value, Relaxed);
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "nobody has 2^53 of anything here"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 of anything here")]
     fn value(&self) -> f64 {
         self.0.load(Relaxed) as f64
     }
@@ -632,15 +589,8 @@ const OVERHEAD_BOUNDS: [u64; 11] = [
     25 * MS,
     100 * MS,
 ];
-const CALL_BOUNDS: [u64; 7] = [
-    25 * MS,
-    50 * MS,
-    100 * MS,
-    250 * MS,
-    500 * MS,
-    1_000 * MS,
-    5_000 * MS,
-];
+const CALL_BOUNDS: [u64; 7] =
+    [25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS, 1_000 * MS, 5_000 * MS];
 
 /// A histogram of `N` buckets, the last of them without an upper bound.
 #[derive(Debug)]
@@ -651,10 +601,7 @@ struct Histogram<const N: usize> {
 
 impl<const N: usize> Default for Histogram<N> {
     fn default() -> Self {
-        Self {
-            buckets: std::array::from_fn(|_| Count::default()),
-            nanos: AtomicU64::new(0),
-        }
+        Self { buckets: std::array::from_fn(|_| Count::default()), nanos: AtomicU64::new(0) }
     }
 }
 
@@ -676,10 +623,7 @@ impl<const N: usize> Histogram<N> {
         self.nanos.fetch_add(other.nanos.load(Relaxed), Relaxed);
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a sum of seconds is read as a rate"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a sum of seconds is read as a rate")]
     fn metric(&self, bounds: &[u64], labels: Vec<LabelPair>) -> Metric {
         let mut total = 0;
         let mut buckets = Vec::with_capacity(N);
@@ -704,9 +648,7 @@ impl<const N: usize> Histogram<N> {
 }
 
 fn counts(length: usize) -> Vec<Count> {
-    std::iter::repeat_with(Count::default)
-        .take(length)
-        .collect()
+    std::iter::repeat_with(Count::default).take(length).collect()
 }
 
 /// The labels of [`PortalMetrics::decisions`], in its order.
@@ -721,9 +663,9 @@ fn reasons() -> impl Iterator<Item = &'static str> {
 fn reason_index(code: Option<&str>) -> usize {
     match code {
         None => reasons().count(),
-        Some(code) => reasons()
-            .position(|known| known == code)
-            .unwrap_or_else(|| reasons().count() + 1),
+        Some(code) => {
+            reasons().position(|known| known == code).unwrap_or_else(|| reasons().count() + 1)
+        }
     }
 }
 
@@ -784,11 +726,7 @@ fn labels(parts: &[&[(&str, &str)]]) -> Vec<LabelPair> {
         pair.set_value((*value).to_owned());
         pair
     };
-    parts
-        .iter()
-        .flat_map(|part| part.iter())
-        .map(pair)
-        .collect()
+    parts.iter().flat_map(|part| part.iter()).map(pair).collect()
 }
 
 #[cfg(test)]
@@ -798,11 +736,7 @@ mod tests {
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
     fn metrics() -> Metrics {
-        Metrics::new(
-            &["members.example"],
-            &["corporate"],
-            DroppedLines::default(),
-        )
+        Metrics::new(&["members.example"], &["corporate"], DroppedLines::default())
     }
 
     fn line(metrics: &Metrics, series: &str) -> Option<String> {
@@ -861,9 +795,7 @@ mod tests {
             for _ in 0..2 * SHARDS {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        metrics
-                            .portal(0)
-                            .forwarded(304, Duration::ZERO, Duration::ZERO);
+                        metrics.portal(0).forwarded(304, Duration::ZERO, Duration::ZERO);
                     }
                 });
             }

@@ -24,7 +24,7 @@ pub const REASONS: &[&str] = &[
     "upstream-connect-timeout",
     "upstream-response-timeout",
     "upstream-broken",
-    "upstream-target",
+    "visitor-broken",
 ];
 
 /// Why a login did not become a session.

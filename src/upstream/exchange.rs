@@ -1,210 +1,271 @@
-//! One request and its answer on one connection, driven by the request's own task: no task and no
-//! channel between the visitor's connection and the portal's wakes another.
+//! One request and its answer on one connection, in the request's own task: no other task and no
+//! channel lies between the visitor's connection and the portal's.
 //!
-//! hyper's client half speaks HTTP/1.1 here. It is polled before whatever waits for it, so what it
-//! has read is seen in the same turn.
+//! We speak HTTP/1.1 to portals ourselves (`wire`), and not through a library's client half: that
+//! one is built to be driven by a task of its own, and handing heads and bodies over costs a
+//! quarter of a request. Bodies of both directions move at the same time, each as far as the other
+//! side takes it.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::{Method, Request, Response};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::client::conn::http1::{self, Connection, SendRequest};
-use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
+use tokio_util::io::poll_read_buf;
 
 use super::UpstreamError;
 use super::pool::Pool;
+use super::wire::{self, Content, Framing, Head, Piece, WireError};
+
+/// How much is read from a portal at once, at first; a read that fills it doubles the next one.
+const READ: usize = 8 * 1024;
+/// See [`READ`].
+const LARGEST_READ: usize = 64 * 1024;
 
 /// A connection to a portal.
-pub(super) struct Exchange {
-    sender: SendRequest<Sent>,
-    connection: Connection<TokioIo<TcpStream>, Sent>,
-    /// hyper's half has finished, and must not be polled again.
-    ended: bool,
-    /// For the answer to begin. Kept from request to request: putting off a timer that is set
-    /// costs nothing, setting a new one takes a lock.
+pub(super) struct Connection {
+    stream: TcpStream,
+    /// What was read and not yet looked at.
+    read: BytesMut,
+    appetite: usize,
+    /// For an answer to begin. Kept from request to request: putting off a timer that is set costs
+    /// nothing, setting a new one takes a lock.
     deadline: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    pub(super) fn new(stream: TcpStream) -> Box<Self> {
+        let deadline = Box::pin(tokio::time::sleep(Duration::ZERO));
+        Box::new(Self { stream, read: BytesMut::new(), appetite: READ, deadline })
+    }
+
+    /// Whether an idle connection is still one: not closed, and nobody spoke unasked (HTTP-05).
+    pub(super) fn is_still_good(&self) -> bool {
+        let heard = self.stream.try_read(&mut [0]);
+        self.read.is_empty() && heard.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Sends a request and waits for the head of its answer. `patience` counts from the last piece
+    /// of the request that was taken, so that a long upload is no late answer.
+    pub(super) async fn run(
+        mut self: Box<Self>,
+        request: Request<Incoming>,
+        target: &str,
+        patience: Duration,
+        pool: &Arc<Pool>,
+    ) -> Result<Answer, Failed> {
+        let method = request.method().clone();
+        let mut sending = Sending::new(request, target);
+        self.appetite = READ;
+        self.deadline.as_mut().reset(Instant::now() + patience);
+        let head = poll_fn(|cx| self.poll_head(cx, &mut sending, &method, patience)).await;
+        let head = match head {
+            Ok(head) => head,
+            Err(error) if sending.is_untouched() => {
+                return Err(Failed { error, unsent: Some(sending.into_request()) });
+            }
+            Err(error) => {
+                return Err(Failed { error, unsent: None });
+            }
+        };
+        let mut body = AnswerBody {
+            content: head.content,
+            keeps_open: head.keeps_open,
+            sending: (!sending.is_done()).then(|| Box::new(sending)),
+            connection: Some(self),
+            pool: Arc::clone(pool),
+        };
+        if body.content.is_at_end() {
+            body.release();
+        }
+        Ok(Answer { head: Response::from_parts(head.parts, ()), body })
+    }
+
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        sending: &mut Sending,
+        method: &Method,
+        patience: Duration,
+    ) -> Poll<Result<Head, UpstreamError>> {
+        // A portal may answer before it has taken the whole request; so a request that cannot be
+        // sent on is an error only if no answer comes either.
+        let sent = match sending.poll(cx, &mut self.stream) {
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        };
+        if std::mem::take(&mut sending.moved) {
+            self.deadline.as_mut().reset(Instant::now() + patience);
+        }
+        loop {
+            if let Some(head) = wire::read_head(&mut self.read, method)? {
+                return Poll::Ready(Ok(head));
+            }
+            match self.poll_read(cx) {
+                Poll::Ready(Ok(true)) => {}
+                Poll::Ready(Ok(false)) => {
+                    sent?;
+                    return Poll::Ready(Err(WireError::Short.into()));
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
+                Poll::Pending => break,
+            }
+        }
+        sent?;
+        ready!(self.deadline.as_mut().poll(cx));
+        Poll::Ready(Err(UpstreamError::ResponseTimeout(patience)))
+    }
+
+    /// Reads some more; `false` at the end of the connection.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        self.read.reserve(self.appetite);
+        let count = ready!(poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.read))?;
+        if count >= self.appetite {
+            self.appetite = LARGEST_READ.min(self.appetite * 2);
+        }
+        Poll::Ready(Ok(count > 0))
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").field("stream", &self.stream).finish_non_exhaustive()
+    }
 }
 
 /// A request without an answer.
 pub(super) struct Failed {
     pub(super) error: UpstreamError,
-    /// The request itself, if nothing of it was sent.
-    pub(super) unsent: Option<Box<Request<Sent>>>,
+    /// The request itself, if nothing of it was sent (HTTP-07).
+    pub(super) unsent: Option<Request<Incoming>>,
 }
 
-impl Failed {
-    fn for_good(error: UpstreamError) -> Self {
-        Self {
-            error,
-            unsent: None,
-        }
-    }
-}
-
-impl Exchange {
-    pub(super) async fn open(stream: TcpStream) -> Result<Box<Self>, UpstreamError> {
-        // The number of fields stays at hyper's 100: another one makes it allocate for each head.
-        let (sender, connection) = http1::Builder::new()
-            .max_buf_size(LIMIT_HEAD)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(UpstreamError::Broken)?;
-        let deadline = Box::pin(tokio::time::sleep(Duration::ZERO));
-        Ok(Box::new(Self {
-            sender,
-            connection,
-            ended: false,
-            deadline,
-        }))
-    }
-
-    /// Whether an idle connection is still one: not closed, and nobody spoke unasked. It is idle
-    /// before and after, so whatever happens to it wakes nobody.
-    pub(super) fn is_still_good(&mut self) -> bool {
-        self.drive(&mut nobody());
-        !self.ended && self.sender.is_ready()
-    }
-
-    /// Sends the request and waits for the head of its answer. `patience` counts from the last
-    /// piece of the request's body that was taken, so that a long upload is no late answer.
-    pub(super) async fn run(
-        mut self: Box<Self>,
-        request: Request<Sent>,
-        patience: Duration,
-        pool: &Arc<Pool>,
-    ) -> Result<Answer, Failed> {
-        let progress = request.body().progress.clone();
-        let mut moved = 0;
-        let mut answer = pin!(self.sender.try_send_request(request));
-        self.deadline.as_mut().reset(Instant::now() + patience);
-        let head = poll_fn(|cx| {
-            self.drive(cx);
-            // It becomes ready in `drive` and nowhere else, so it need not wake anybody.
-            if let Poll::Ready(answer) = answer.as_mut().poll(&mut nobody()) {
-                return Poll::Ready(Some(answer));
-            }
-            let now_moved = progress
-                .as_ref()
-                .map_or(0, |moved| moved.load(Ordering::Relaxed));
-            if now_moved != moved {
-                moved = now_moved;
-                self.deadline.as_mut().reset(Instant::now() + patience);
-            }
-            self.deadline.as_mut().poll(cx).map(|()| None)
-        });
-        let response = match head.await {
-            Some(Ok(response)) => response,
-            Some(Err(mut failed)) => {
-                let unsent = failed.take_message().map(Box::new);
-                return Err(Failed {
-                    error: UpstreamError::Broken(failed.into_error()),
-                    unsent,
-                });
-            }
-            None => return Err(Failed::for_good(UpstreamError::ResponseTimeout(patience))),
-        };
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failed::for_good(UpstreamError::Switched));
-        }
-        let (head, incoming) = response.into_parts();
-        let body = AnswerBody {
-            incoming,
-            exchange: Some(self),
-            pool: Arc::clone(pool),
-        };
-        let mut answer = Answer {
-            head: Response::from_parts(head, ()),
-            body,
-        };
-        if answer.body.is_end_stream() {
-            answer.body.release();
-        }
-        Ok(answer)
-    }
-
-    /// Reads and writes what can be read and written now. Whoever waits for the answer or its body
-    /// polls this first.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        // An error reaches whoever waits for the answer or its body.
-        if !self.ended && Pin::new(&mut self.connection).poll(cx).is_ready() {
-            self.ended = true;
-        }
-    }
-}
-
-/// For what becomes ready only while its own task is polling it: a waker would only make that task
-/// run once more for nothing.
-fn nobody() -> Context<'static> {
-    Context::from_waker(Waker::noop())
-}
-
-/// Of an answer's head, in bytes: portals send long cookies.
-const LIMIT_HEAD: usize = 64 * 1024;
-
-impl std::fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exchange")
-            .field("ended", &self.ended)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A visitor's request body on its way to the portal. Trailers stay behind (HDR-07).
-#[derive(Debug)]
-pub(super) struct Sent {
+/// A request on its way to the portal. Its trailers stay behind (HDR-07).
+struct Sending {
+    head: http::request::Parts,
     body: Incoming,
-    progress: Option<Arc<AtomicU64>>,
+    framing: Framing,
+    /// What is to be written, in this order.
+    waiting: VecDeque<Bytes>,
+    /// Bytes that were written.
+    written: u64,
+    /// The body has ended and been put into `waiting`.
+    is_whole: bool,
+    /// Whether anything moved since somebody looked.
+    moved: bool,
 }
 
-impl Sent {
-    pub(super) fn new(body: Incoming) -> Self {
-        let progress = (!body.is_end_stream()).then(Arc::default);
-        Self { body, progress }
+impl Sending {
+    fn new(request: Request<Incoming>, target: &str) -> Self {
+        let size = request.body().size_hint().exact();
+        let takes_content = !matches!(*request.method(), Method::GET | Method::HEAD);
+        let framing = match size {
+            Some(0) if !takes_content => Framing::Absent,
+            Some(length) => Framing::Length(length),
+            None => Framing::Chunked,
+        };
+        let head = Bytes::from(wire::write_head(&request, target, framing));
+        let is_whole = size == Some(0);
+        let (parts, body) = request.into_parts();
+        let waiting = VecDeque::from([head]);
+        Self { head: parts, body, framing, waiting, written: 0, is_whole, moved: false }
     }
-}
 
-impl Body for Sent {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+    /// Writes as much as the portal takes, and takes as much as the visitor sends.
+    fn poll(
+        &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(next_data(&mut self.body, cx));
-        if let Some(progress) = &self.progress {
-            progress.fetch_add(1, Ordering::Relaxed);
+        stream: &mut TcpStream,
+    ) -> Poll<Result<(), UpstreamError>> {
+        loop {
+            while !self.waiting.is_empty() {
+                let count = ready!(self.poll_write(cx, stream))?;
+                self.written += count as u64;
+                self.moved = true;
+                self.forget(count);
+            }
+            if self.is_whole {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.take(data);
+                    }
+                }
+                Some(Err(error)) => return Poll::Ready(Err(UpstreamError::Visitor(error))),
+                None => {
+                    self.is_whole = true;
+                    if self.framing == Framing::Chunked {
+                        self.waiting.push_back(Bytes::from_static(b"0\r\n\r\n"));
+                    }
+                }
+            }
         }
-        Poll::Ready(frame)
     }
 
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// The next piece of data, passing over trailers.
-fn next_data(
-    body: &mut Incoming,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-    loop {
-        match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-            Some(Ok(frame)) if !frame.is_data() => {}
-            other => return Poll::Ready(other),
+    fn take(&mut self, data: Bytes) {
+        if data.is_empty() {
+            return;
         }
+        if self.framing == Framing::Chunked {
+            self.waiting.push_back(wire::chunk_head(data.len()));
+            self.waiting.push_back(data);
+            self.waiting.push_back(Bytes::from_static(b"\r\n"));
+        } else {
+            self.waiting.push_back(data);
+        }
+    }
+
+    fn poll_write(&self, cx: &mut Context<'_>, stream: &mut TcpStream) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(stream);
+        let mut pieces = self.waiting.iter();
+        let count = match (pieces.next(), pieces.next(), pieces.next()) {
+            (Some(one), None, _) => ready!(stream.poll_write(cx, one))?,
+            (Some(one), Some(two), three) => {
+                let three = three.map_or(&b""[..], Bytes::as_ref);
+                let slices = [IoSlice::new(one), IoSlice::new(two), IoSlice::new(three)];
+                ready!(stream.poll_write_vectored(cx, &slices))?
+            }
+            (None, ..) => 0,
+        };
+        match count {
+            0 => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            count => Poll::Ready(Ok(count)),
+        }
+    }
+
+    fn forget(&mut self, mut count: usize) {
+        while let Some(first) = self.waiting.front_mut() {
+            if count < first.len() {
+                first.advance(count);
+                return;
+            }
+            count -= first.len();
+            self.waiting.pop_front();
+        }
+    }
+
+    /// Nothing was written, and nothing of the body was taken from the visitor.
+    fn is_untouched(&self) -> bool {
+        self.written == 0 && self.waiting.len() == 1
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_whole && self.waiting.is_empty()
+    }
+
+    fn into_request(self) -> Request<Incoming> {
+        Request::from_parts(self.head, self.body)
     }
 }
 
@@ -227,52 +288,95 @@ impl Answer {
     }
 }
 
-/// The body of a portal's answer. It holds the connection until the answer has ended exactly, and
-/// closes it otherwise (HTTP-05).
-#[derive(Debug)]
+/// The body of a portal's answer, and what may be left of the request. It holds the connection
+/// until both have ended exactly, and closes it otherwise (HTTP-05). Trailers are dropped (HDR-07).
 pub struct AnswerBody {
-    incoming: Incoming,
-    exchange: Option<Box<Exchange>>,
+    content: Content,
+    keeps_open: bool,
+    /// What the portal has not taken yet, if it answered before the request's end.
+    sending: Option<Box<Sending>>,
+    connection: Option<Box<Connection>>,
     pool: Arc<Pool>,
 }
 
 impl AnswerBody {
     /// The answer has ended: gives the connection back if it is as good as new.
     fn release(&mut self) {
-        if let Some(mut exchange) = self.exchange.take()
-            && exchange.is_still_good()
+        if let Some(connection) = self.connection.take()
+            && self.keeps_open
+            && self.sending.as_ref().is_none_or(|sending| sending.is_done())
+            && connection.is_still_good()
         {
-            self.pool.put(exchange, Instant::now());
+            self.pool.put(connection, Instant::now());
+        }
+    }
+
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, UpstreamError>> {
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(Ok(Piece::End));
+        };
+        // What the portal does not take any more does not spoil the answer that it gives.
+        if let Some(sending) = &mut self.sending {
+            let _ = sending.poll(cx, &mut connection.stream);
+        }
+        loop {
+            match self.content.next(&mut connection.read)? {
+                Piece::NeedsMore => {}
+                piece => return Poll::Ready(Ok(piece)),
+            }
+            if !ready!(connection.poll_read(cx))? {
+                return Poll::Ready(match self.content {
+                    Content::UntilClose => Ok(Piece::End),
+                    Content::Length(_) | Content::Chunks(_) => Err(WireError::Short.into()),
+                });
+            }
         }
     }
 }
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UpstreamError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        if let Some(exchange) = &mut self.exchange {
-            exchange.drive(cx);
-        }
-        let frame = ready!(next_data(&mut self.incoming, &mut nobody()));
-        match &frame {
-            Some(Ok(_)) if !self.incoming.is_end_stream() => {}
-            Some(Ok(_)) | None => self.release(),
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        let frame = match ready!(self.poll_piece(cx)) {
+            Ok(Piece::Data(data)) => {
+                if self.content.is_at_end() {
+                    self.release();
+                }
+                Some(Ok(Frame::data(data)))
+            }
+            Ok(Piece::End | Piece::NeedsMore) => {
+                self.release();
+                None
+            }
             // Cut short: the visitor's answer ends as an error too (HTTP-06).
-            Some(Err(_)) => self.exchange = None,
-        }
+            Err(error) => {
+                self.connection = None;
+                self.keeps_open = false;
+                Some(Err(error))
+            }
+        };
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.content.is_at_end()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        match self.content {
+            Content::Length(left) => SizeHint::with_exact(left),
+            Content::Chunks(_) | Content::UntilClose => SizeHint::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for AnswerBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AnswerBody").field("content", &self.content).finish_non_exhaustive()
     }
 }

@@ -4,22 +4,23 @@
 
 mod exchange;
 mod pool;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use hyper::body::Incoming;
 use tokio::net::TcpStream;
 
 pub use exchange::{Answer, AnswerBody};
+pub use wire::WireError;
 
 use crate::config;
 use crate::gate::Permit;
 use crate::gate::identity::{self, Envelope};
-use exchange::{Exchange, Sent};
+use exchange::{Connection, Failed};
 use pool::Pool;
 
 /// A portal's server, as one worker reaches it.
@@ -50,14 +51,14 @@ pub enum UpstreamError {
     #[error("the portal did not begin to answer within {0:?}")]
     ResponseTimeout(Duration),
     /// Something that is not HTTP/1.1, or nothing.
-    #[error("the portal broke the connection or did not speak HTTP/1.1")]
-    Broken(#[source] hyper::Error),
-    /// `101` without being asked.
-    #[error("the portal switched protocols without being asked")]
-    Switched,
-    /// The judged target is not a URI after all; cannot come up for a canonical path.
-    #[error("the target cannot be written as a request line")]
-    Target,
+    #[error("the portal broke off or did not speak HTTP/1.1")]
+    Broken(#[from] WireError),
+    /// The connection failed.
+    #[error("the connection to the portal failed")]
+    Connection(#[from] std::io::Error),
+    /// The visitor broke the request off.
+    #[error("the visitor broke the request off")]
+    Visitor(#[source] hyper::Error),
 }
 
 impl UpstreamError {
@@ -68,8 +69,8 @@ impl UpstreamError {
             Self::Unreachable { .. } => "upstream-unreachable",
             Self::ConnectTimeout(_) => "upstream-connect-timeout",
             Self::ResponseTimeout(_) => "upstream-response-timeout",
-            Self::Broken(_) | Self::Switched => "upstream-broken",
-            Self::Target => "upstream-target",
+            Self::Broken(_) | Self::Connection(_) => "upstream-broken",
+            Self::Visitor(_) => "visitor-broken",
         }
     }
 }
@@ -91,10 +92,7 @@ impl Upstream {
     /// Without any connection yet; nothing is looked up or dialled before the first request.
     #[must_use]
     pub fn new(settings: Arc<config::Upstream>) -> Self {
-        Self {
-            settings,
-            pool: Arc::new(Pool::default()),
-        }
+        Self { settings, pool: Arc::new(Pool::default()) }
     }
 
     /// Sends a permitted request: `headers` have been cleansed, and get what we say ourselves.
@@ -110,51 +108,42 @@ impl Upstream {
         envelope: Option<&Envelope>,
         forwarding: Forwarding,
     ) -> Result<Answer, UpstreamError> {
-        let target =
-            PathAndQuery::try_from(permit.into_target()).map_err(|_| UpstreamError::Target)?;
         // Room for all of ours at once: a map that grows hashes every name again.
         headers.reserve(FORWARDING + envelope.map_or(0, |envelope| envelope.headers.len()));
         set_forwarding(&mut headers, forwarding);
         for (name, value) in envelope.into_iter().flat_map(|envelope| &envelope.headers) {
             headers.insert(name, value.clone());
         }
-        let mut request = Request::new(Sent::new(body));
+        let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = Uri::from(target);
-        *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = headers;
-        let mut answer = self.exchange(request).await?;
+        let mut answer = self.exchange(request, permit.target()).await?;
         identity::cleanse_answer(answer.head_mut().headers_mut());
         Ok(answer)
     }
 
     /// On a kept connection if there is one. Where that turns out to have been closed before
     /// anything of the request was sent, once more on a new one (HTTP-07).
-    async fn exchange(&self, mut request: Request<Sent>) -> Result<Answer, UpstreamError> {
+    async fn exchange(
+        &self,
+        mut request: Request<Incoming>,
+        target: &str,
+    ) -> Result<Answer, UpstreamError> {
         let patience = self.settings.response_timeout;
         if let Some(kept) = self.pool.take() {
-            match kept.run(request, patience, &self.pool).await {
+            match kept.run(request, target, patience, &self.pool).await {
                 Ok(answer) => return Ok(answer),
-                Err(failed) => match failed.unsent {
-                    Some(unsent) => request = *unsent,
-                    None => return Err(failed.error),
-                },
+                Err(Failed { unsent: Some(unsent), .. }) => request = unsent,
+                Err(failed) => return Err(failed.error),
             }
         }
-        let fresh = Exchange::open(self.connect().await?).await?;
-        fresh
-            .run(request, patience, &self.pool)
-            .await
-            .map_err(|failed| failed.error)
+        // Boxed because it is rare: the future of every request would have room for it.
+        let fresh = Connection::new(Box::pin(self.connect()).await?);
+        fresh.run(request, target, patience, &self.pool).await.map_err(|failed| failed.error)
     }
 
     async fn connect(&self) -> Result<TcpStream, UpstreamError> {
-        let config::Upstream {
-            host,
-            port,
-            connect_timeout,
-            ..
-        } = &*self.settings;
+        let config::Upstream { host, port, connect_timeout, .. } = &*self.settings;
         let dial = async {
             let bare = host.trim_start_matches('[').trim_end_matches(']');
             match bare.parse() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::exchange::Exchange;
+use super::exchange::Connection;
 
 /// How many idle connections a worker keeps to a portal.
 const MOST: usize = 256;
@@ -20,35 +20,31 @@ pub(super) struct Pool(Mutex<Vec<Idle>>);
 
 #[derive(Debug)]
 struct Idle {
-    exchange: Box<Exchange>,
+    connection: Box<Connection>,
     since: Instant,
 }
 
 impl Pool {
-    /// A connection that ended its last exchange exactly, and has not been closed since (HTTP-05).
-    pub(super) fn take(&self) -> Option<Box<Exchange>> {
+    /// A connection that ended its last connection exactly, and has not been closed since (HTTP-05).
+    pub(super) fn take(&self) -> Option<Box<Connection>> {
         loop {
-            let mut idle = self.lock().pop()?;
-            if idle.exchange.is_still_good() {
-                return Some(idle.exchange);
+            let idle = self.lock().pop()?;
+            if idle.connection.is_still_good() {
+                return Some(idle.connection);
             }
         }
     }
 
-    pub(super) fn put(&self, exchange: Box<Exchange>, now: Instant) {
+    pub(super) fn put(&self, connection: Box<Connection>, now: Instant) {
         let mut idle = self.lock();
         if idle.len() < MOST {
-            idle.push(Idle {
-                exchange,
-                since: now,
-            });
+            idle.push(Idle { connection, since: now });
         }
     }
 
     pub(super) fn tidy(&self) {
         let now = Instant::now();
-        self.lock()
-            .retain(|idle| now.duration_since(idle.since) < LONGEST);
+        self.lock().retain(|idle| now.duration_since(idle.since) < LONGEST);
     }
 
     pub(super) fn len(&self) -> usize {

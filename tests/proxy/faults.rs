@@ -14,11 +14,7 @@ async fn a_portal_that_is_down_is_a_502_and_comes_back() {
     world.portal.goes_down().await;
     assert_refusal(&browser.open("/reports").await, 502, "upstream-");
     world.portal.comes_back().await;
-    assert_eq!(
-        browser.open("/reports").await.status,
-        200,
-        "nobody was signed out"
-    );
+    assert_eq!(browser.open("/reports").await.status, 200, "nobody was signed out");
     world.stop().await;
 }
 
@@ -28,11 +24,7 @@ async fn a_portal_that_lies_is_a_502_and_a_silent_one_a_504() {
     let mut browser = world.treasurer().await;
     assert_refusal(&browser.open("/close").await, 502, "upstream-broken");
     assert_refusal(&browser.open("/switch").await, 502, "upstream-broken");
-    assert_refusal(
-        &browser.open("/silent").await,
-        504,
-        "upstream-response-timeout",
-    );
+    assert_refusal(&browser.open("/silent").await, 504, "upstream-response-timeout");
     assert_eq!(browser.open("/reports").await.status, 200);
     world.stop().await;
 }
@@ -83,9 +75,7 @@ async fn gen_03_a_provider_that_is_down_stops_new_logins_and_nobody_else() {
     let mut world = World::start().await;
     let mut member = world.treasurer().await;
     let mut halfway = world.browser();
-    let callback = halfway
-        .sign_in_to_callback("/reports", "member@harborclub.example")
-        .await;
+    let callback = halfway.sign_in_to_callback("/reports", "member@harborclub.example").await;
     world.microsoft_goes_down().await;
     assert_eq!(member.open("/reports").await.status, 200);
     let page = halfway.open_url(&callback).await;
@@ -105,15 +95,8 @@ async fn gen_03_a_provider_that_is_down_stops_new_logins_and_nobody_else() {
 
 #[tokio::test]
 async fn rel_01_it_starts_while_the_provider_is_down_and_recovers_without_a_restart() {
-    let mut world = World::start_with(Plan {
-        microsoft_is_up: false,
-        ..Plan::default()
-    })
-    .await;
-    let public = world
-        .browser()
-        .send("GET", "/assets/app.css", PAGE, b"")
-        .await;
+    let mut world = World::start_with(Plan { microsoft_is_up: false, ..Plan::default() }).await;
+    let public = world.browser().send("GET", "/assets/app.css", PAGE, b"").await;
     assert_eq!(public.status, 200);
     let page = world.browser().open("/reports").await;
     assert_refusal(&page, 503, "provider-");

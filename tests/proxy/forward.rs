@@ -10,14 +10,8 @@ async fn a_member_is_named_in_headers_and_in_a_signed_assertion() {
     let world = World::start().await;
     world.treasurer().await;
     let received = world.portal.last();
-    assert_eq!(
-        received.header("x-auth-user"),
-        Some("7b2e5c90-41d3-4a8f-8c6b-2f9e0d1a3c57")
-    );
-    assert_eq!(
-        received.header("x-auth-email"),
-        Some("treasurer@harborclub.example")
-    );
+    assert_eq!(received.header("x-auth-user"), Some("7b2e5c90-41d3-4a8f-8c6b-2f9e0d1a3c57"));
+    assert_eq!(received.header("x-auth-email"), Some("treasurer@harborclub.example"));
     assert_eq!(received.header("x-auth-roles"), Some("Member,Treasurer"));
     let claims = verified(&world, received.header("x-anteport-assertion").unwrap()).await;
     let portal = format!("http://{}", world.proxy);
@@ -25,15 +19,9 @@ async fn a_member_is_named_in_headers_and_in_a_signed_assertion() {
     assert_eq!(claims["aud"], portal);
     assert_eq!(
         claims["sub"],
-        format!(
-            "{}.7b2e5c90-41d3-4a8f-8c6b-2f9e0d1a3c57",
-            anteport::demo::TENANT_ID
-        )
+        format!("{}.7b2e5c90-41d3-4a8f-8c6b-2f9e0d1a3c57", anteport::demo::TENANT_ID)
     );
-    assert_eq!(
-        claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(),
-        60
-    );
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 60);
     assert_eq!(claims["roles"], serde_json::json!(["Member", "Treasurer"]));
     assert!(claims["sid"].as_str().unwrap().len() >= 16);
     world.stop().await;
@@ -43,26 +31,16 @@ async fn a_member_is_named_in_headers_and_in_a_signed_assertion() {
 async fn verified(world: &World, assertion: &str) -> serde_json::Value {
     use jsonwebtoken::jwk::JwkSet;
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-    let keys = world
-        .browser()
-        .send("GET", "/.auth/jwks.json", &[], b"")
-        .await;
-    assert_eq!(
-        keys.header("content-type"),
-        Some("application/jwk-set+json")
-    );
+    let keys = world.browser().send("GET", "/.auth/jwks.json", &[], b"").await;
+    assert_eq!(keys.header("content-type"), Some("application/jwk-set+json"));
     let keys: JwkSet = serde_json::from_slice(&keys.body).unwrap();
     let header = decode_header(assertion).unwrap();
-    let key = keys
-        .find(&header.kid.unwrap())
-        .expect("the key is published");
+    let key = keys.find(&header.kid.unwrap()).expect("the key is published");
     let mut validation = Validation::new(Algorithm::ES256);
     validation.set_audience(&[format!("http://{}", world.proxy)]);
     // The world has a clock of its own.
     validation.validate_exp = false;
-    decode(assertion, &DecodingKey::from_jwk(key).unwrap(), &validation)
-        .unwrap()
-        .claims
+    decode(assertion, &DecodingKey::from_jwk(key).unwrap(), &validation).unwrap().claims
 }
 
 #[tokio::test]
@@ -73,14 +51,7 @@ async fn env_02_an_assertion_is_made_once_and_renewed_in_time() {
     for seconds in [0, 10, 19, 1, 30] {
         world.clock.advance(Duration::from_secs(seconds));
         assert_eq!(browser.open("/reports").await.status, 200);
-        assertions.push(
-            world
-                .portal
-                .last()
-                .header("x-anteport-assertion")
-                .unwrap()
-                .to_owned(),
-        );
+        assertions.push(world.portal.last().header("x-anteport-assertion").unwrap().to_owned());
     }
     assert_eq!(assertions[0], assertions[1]);
     assert_eq!(assertions[1], assertions[2]);
@@ -109,48 +80,29 @@ async fn hdr_01_to_05_forged_identity_arrives_nowhere() {
         ("X-Forwarded-Host", "evil.example"),
         ("Forwarded", "for=10.0.0.1"),
         ("X-Original-URL", "/admin"),
-        (
-            "Connection",
-            "close, X-Auth-Email, X-Anteport-Assertion, X-Forwarded-For",
-        ),
+        ("Connection", "close, X-Auth-Email, X-Anteport-Assertion, X-Forwarded-For"),
         ("Authorization", "Basic YWRtaW46YWRtaW4="),
     ];
     for (browser, target, name) in [
-        (
-            &member,
-            "/reports",
-            Some("7b2e5c90-41d3-4a8f-8c6b-2f9e0d1a3c57"),
-        ),
+        (&member, "/reports", Some("7b2e5c90-41d3-4a8f-8c6b-2f9e0d1a3c57")),
         (&stranger, "/public/x", None),
     ] {
         let headers: Vec<_> = PAGE.iter().chain(forged).copied().collect();
         assert_eq!(browser.send("GET", target, &headers, b"").await.status, 200);
         let received = world.portal.last();
         assert_eq!(received.header("x-auth-user"), name);
-        assert_eq!(
-            received.header("x-anteport-assertion").is_some(),
-            name.is_some()
-        );
+        assert_eq!(received.header("x-anteport-assertion").is_some(), name.is_some());
         assert_eq!(received.header("x-forwarded-for"), Some("127.0.0.1"));
-        assert_eq!(
-            received.header("x-forwarded-host"),
-            Some(&*world.proxy.to_string())
-        );
+        assert_eq!(received.header("x-forwarded-host"), Some(&*world.proxy.to_string()));
         assert_eq!(received.header("x-forwarded-proto"), Some("http"));
         assert_eq!(received.header("host"), Some(&*world.proxy.to_string()));
-        let all: String = received
-            .headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}\n"))
-            .collect();
+        let all: String =
+            received.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
         for trace in ["admin", "Admin", "forged", "evil", "10.0.0.1", "Basic", "_"] {
             let found = all.replace("x-anteport-assertion: ey", "").contains(trace);
             assert!(!found || trace == "_", "{trace} in {all}");
         }
-        assert!(
-            received.headers.iter().all(|(name, _)| !name.contains('_')),
-            "{all}"
-        );
+        assert!(received.headers.iter().all(|(name, _)| !name.contains('_')), "{all}");
     }
     world.stop().await;
 }
@@ -160,16 +112,8 @@ async fn hdr_06_repeated_headers_are_refused() {
     let world = World::start().await;
     let member = world.treasurer().await;
     let before = world.portal.received().len();
-    for name in [
-        "content-type",
-        "origin",
-        "referer",
-        "authorization",
-        "user-agent",
-    ] {
-        let answer = member
-            .send("GET", "/reports", &[(name, "a"), (name, "b")], b"")
-            .await;
+    for name in ["content-type", "origin", "referer", "authorization", "user-agent"] {
+        let answer = member.send("GET", "/reports", &[(name, "a"), (name, "b")], b"").await;
         assert_eq!(answer.status, 400, "{name}");
         assert!(answer.text().contains("header-repeated"));
     }
@@ -186,10 +130,7 @@ async fn cook_01_our_cookies_never_reach_the_portal_and_its_own_do() {
     own.insert("PORTALSESSION".into(), "a=b\"c\"".into());
     own.insert("theme".into(), "dark".into());
     assert_eq!(browser.open("/reports").await.status, 200);
-    assert_eq!(
-        world.portal.last().header("cookie"),
-        Some("PORTALSESSION=a=b\"c\"; theme=dark")
-    );
+    assert_eq!(world.portal.last().header("cookie"), Some("PORTALSESSION=a=b\"c\"; theme=dark"));
     world.stop().await;
 }
 
@@ -200,14 +141,8 @@ async fn cook_03_two_session_cookies_are_nobodys() {
     let id = browser.own_cookies()["__Host-anteport"].clone();
     browser.own_cookies().clear();
     let double = format!("__Host-anteport={id}; __Host-anteport={id}");
-    let answer = browser
-        .send(
-            "GET",
-            "/reports",
-            &[("cookie", &double), ("accept", "text/html")],
-            b"",
-        )
-        .await;
+    let answer =
+        browser.send("GET", "/reports", &[("cookie", &double), ("accept", "text/html")], b"").await;
     assert_eq!(answer.status, 303);
     world.stop().await;
 }
@@ -235,25 +170,13 @@ async fn hdr_11_an_answer_loses_what_a_portal_must_not_say() {
 async fn ui_02_what_a_member_gets_is_at_least_private() {
     let world = World::start().await;
     let mut browser = world.treasurer().await;
-    for (target, expected) in [
-        ("/page", "no-store"),
-        ("/reports", "private"),
-        ("/public-page", "max-age=600, private"),
-    ] {
-        assert_eq!(
-            browser.open(target).await.header("cache-control"),
-            Some(expected),
-            "{target}"
-        );
+    for (target, expected) in
+        [("/page", "no-store"), ("/reports", "private"), ("/public-page", "max-age=600, private")]
+    {
+        assert_eq!(browser.open(target).await.header("cache-control"), Some(expected), "{target}");
     }
     let mut stranger = world.browser();
-    assert_eq!(
-        stranger
-            .open("/assets/app.css")
-            .await
-            .header("cache-control"),
-        None
-    );
+    assert_eq!(stranger.open("/assets/app.css").await.header("cache-control"), None);
     world.stop().await;
 }
 
@@ -262,24 +185,15 @@ async fn bodies_pass_untouched_both_ways() {
     let world = World::start().await;
     let member = world.treasurer().await;
     let body: Vec<u8> = (0..3_000_000u32).map(|n| (n % 251) as u8).collect();
-    for (method, size) in [
-        ("POST", 0),
-        ("PUT", 1),
-        ("POST", body.len()),
-        ("DELETE", 0),
-        ("PATCH", 70_000),
-    ] {
-        let answer = member
-            .send(method, "/upload?x=1", PAGE, &body[..size])
-            .await;
+    for (method, size) in
+        [("POST", 0), ("PUT", 1), ("POST", body.len()), ("DELETE", 0), ("PATCH", 70_000)]
+    {
+        let answer = member.send(method, "/upload?x=1", PAGE, &body[..size]).await;
         assert_eq!(answer.status, 200);
         let received = world.portal.last();
         assert_eq!(received.line, format!("{method} /upload?x=1 HTTP/1.1"));
         assert_eq!(received.body, body[..size]);
-        assert!(
-            received.header("transfer-encoding").is_none(),
-            "a known length stays known"
-        );
+        assert!(received.header("transfer-encoding").is_none(), "a known length stays known");
     }
     let streamed = member.send("GET", "/stream", PAGE, b"").await;
     assert_eq!(streamed.body.len(), 1_000_000);
@@ -292,10 +206,7 @@ async fn hdr_07_trailers_stay_behind() {
     let world = World::start().await;
     let mut browser = world.treasurer().await;
     let answer = browser.open("/trailers").await;
-    assert_eq!(
-        (answer.text().as_str(), answer.header("x-after")),
-        ("ok", None)
-    );
+    assert_eq!((answer.text().as_str(), answer.header("x-after")), ("ok", None));
     world.stop().await;
 }
 
@@ -309,16 +220,9 @@ async fn connections_to_the_portal_are_used_again() {
         member.send("POST", "/reports", PAGE, b"body").await;
         member.send("HEAD", "/reports", PAGE, b"").await;
     }
-    let used: std::collections::BTreeSet<_> = world
-        .portal
-        .received()
-        .iter()
-        .map(|request| request.connection)
-        .collect();
-    assert!(
-        used.len() <= anteport::server::workers() + first,
-        "{used:?}"
-    );
+    let used: std::collections::BTreeSet<_> =
+        world.portal.received().iter().map(|request| request.connection).collect();
+    assert!(used.len() <= anteport::server::workers() + first, "{used:?}");
     world.stop().await;
 }
 
@@ -338,31 +242,19 @@ async fn gen_05_requests_of_one_connection_are_judged_alone() {
         "GET /two HTTP/1.1\r\nHost: {}\r\nAccept: application/json\r\nConnection: close\r\n\r\n",
         world.proxy
     );
-    stream
-        .write_all(format!("{with}{without}").as_bytes())
-        .await
-        .unwrap();
+    stream.write_all(format!("{with}{without}").as_bytes()).await.unwrap();
     let mut answers = String::new();
     stream.read_to_string(&mut answers).await.unwrap();
     assert!(answers.contains("the portal answers /one"), "{answers}");
     assert!(answers.contains("HTTP/1.1 401"), "{answers}");
-    let lines: Vec<_> = world
-        .portal
-        .received()
-        .into_iter()
-        .skip(before)
-        .map(|r| r.line)
-        .collect();
+    let lines: Vec<_> = world.portal.received().into_iter().skip(before).map(|r| r.line).collect();
     assert_eq!(lines, ["GET /one HTTP/1.1"]);
     world.stop().await;
 }
 
 #[tokio::test]
 async fn sess_03_sessions_end_by_idle_and_by_absolute_time() {
-    let plan = Plan {
-        sessions: "{ idle_timeout: 10m, absolute_timeout: 1h }",
-        ..Plan::default()
-    };
+    let plan = Plan { sessions: "{ idle_timeout: 10m, absolute_timeout: 1h }", ..Plan::default() };
     let world = World::start_with(plan).await;
     let mut idle = world.treasurer().await;
     let mut busy = world.treasurer().await;

@@ -14,16 +14,11 @@ const TREASURER: &str = "treasurer@harborclub.example";
 async fn a_visitor_comes_back_to_the_page_that_was_asked_for() {
     let world = World::start().await;
     let mut browser = world.browser();
-    let landed = browser
-        .sign_in("/reports?year=2026&q=a%2Fb+c", TREASURER)
-        .await;
+    let landed = browser.sign_in("/reports?year=2026&q=a%2Fb+c", TREASURER).await;
     assert_eq!(landed.status, 200);
     assert_eq!(landed.url.path(), "/reports");
     assert_eq!(landed.url.query(), Some("year=2026&q=a%2Fb+c"));
-    assert_eq!(
-        world.portal.last().line,
-        "GET /reports?year=2026&q=a%2Fb+c HTTP/1.1"
-    );
+    assert_eq!(world.portal.last().line, "GET /reports?year=2026&q=a%2Fb+c HTTP/1.1");
     let counts = world.microsoft.counts();
     assert_eq!((counts.authorize, counts.token), (1, 1), "{counts:?}");
     world.stop().await;
@@ -40,10 +35,7 @@ async fn oidc_01_every_login_has_pkce_state_and_nonce() {
         assert_eq!(off.header("referrer-policy"), Some("no-referrer"));
         let url = off.location();
         let value = |name: &str| {
-            let found: Vec<_> = url
-                .query_pairs()
-                .filter(|(known, _)| known == name)
-                .collect();
+            let found: Vec<_> = url.query_pairs().filter(|(known, _)| known == name).collect();
             assert_eq!(found.len(), 1, "{name} in {url}");
             found[0].1.to_string()
         };
@@ -56,18 +48,8 @@ async fn oidc_01_every_login_has_pkce_state_and_nonce() {
         let cookies = off.all("set-cookie");
         assert_eq!(cookies.len(), 1, "one sealed cookie a login");
         assert!(cookies[0].starts_with("__Host-anteport-login-"));
-        for attribute in [
-            "Path=/",
-            "Secure",
-            "HttpOnly",
-            "SameSite=Lax",
-            "Max-Age=600",
-        ] {
-            assert!(
-                cookies[0].split("; ").any(|part| part == attribute),
-                "{}",
-                cookies[0]
-            );
+        for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax", "Max-Age=600"] {
+            assert!(cookies[0].split("; ").any(|part| part == attribute), "{}", cookies[0]);
         }
     }
     let count = seen.len();
@@ -92,12 +74,7 @@ async fn spoiled(change: impl Fn(&mut Url), status: u16, code: &str) {
 async fn assert_no_session(world: &World, answer: &Answer, status: u16, code: &str) {
     assert_refusal(answer, status, code);
     let cookies = answer.all("set-cookie");
-    assert!(
-        !cookies
-            .iter()
-            .any(|cookie| cookie.starts_with("__Host-anteport=")),
-        "{cookies:?}"
-    );
+    assert!(!cookies.iter().any(|cookie| cookie.starts_with("__Host-anteport=")), "{cookies:?}");
     assert!(world.portal.received().is_empty(), "the portal was asked");
     let series = format!("anteport_logins_total{{provider=\"corporate\",result=\"{code}\"}}");
     assert_eq!(world.metric(&series).await, 1.0, "{series}");
@@ -128,10 +105,7 @@ async fn oidc_02_a_wrong_state_is_refused_and_asks_nobody() {
             let (before, state) = query.split_once("&state=").unwrap();
             let (state, after) = state.split_at(state.find('&').unwrap_or(state.len()));
             let flipped = if state.ends_with('A') { "B" } else { "A" };
-            format!(
-                "{before}&state={}{flipped}{after}",
-                &state[..state.len() - 1]
-            )
+            format!("{before}&state={}{flipped}{after}", &state[..state.len() - 1])
         });
     };
     spoiled(wrong, 400, "login-state-mismatch").await;
@@ -145,10 +119,7 @@ async fn oidc_02_a_wrong_state_is_refused_and_asks_nobody() {
 #[tokio::test]
 async fn oidc_02_a_callback_in_another_browser_is_refused() {
     let world = World::start().await;
-    let callback = world
-        .browser()
-        .sign_in_to_callback("/reports", TREASURER)
-        .await;
+    let callback = world.browser().sign_in_to_callback("/reports", TREASURER).await;
     let answer = world.browser().open_url(&callback).await;
     assert_no_session(&world, &answer, 400, "login-not-pending").await;
     world.stop().await;
@@ -180,11 +151,7 @@ async fn oidc_02_of_two_callbacks_at_the_same_moment_one_counts() {
     for attempt in attempts.collect::<Vec<_>>() {
         statuses.push(attempt.await.unwrap());
     }
-    assert_eq!(
-        statuses.iter().filter(|status| **status == 303).count(),
-        1,
-        "{statuses:?}"
-    );
+    assert_eq!(statuses.iter().filter(|status| **status == 303).count(), 1, "{statuses:?}");
     assert_eq!(world.microsoft.counts().token, 1);
     world.stop().await;
 }
@@ -208,9 +175,7 @@ async fn oidc_05_head_and_prefetch_use_nothing_up() {
     let callback = browser.sign_in_to_callback("/reports", TREASURER).await;
     let target = format!("{}?{}", callback.path(), callback.query().unwrap());
     assert_eq!(browser.send("HEAD", &target, &[], b"").await.status, 405);
-    let prefetch = browser
-        .send("GET", &target, &[("sec-purpose", "prefetch")], b"")
-        .await;
+    let prefetch = browser.send("GET", &target, &[("sec-purpose", "prefetch")], b"").await;
     assert_eq!(prefetch.status, 405);
     assert_eq!(browser.send("POST", &target, &[], b"").await.status, 405);
     assert_eq!(browser.open_url(&callback).await.status, 303);
@@ -309,11 +274,7 @@ async fn oidc_12_a_token_endpoint_that_fails_makes_no_session() {
         let page = browser.open_url(&callback).await;
         assert_refusal(&page, 503, code);
         assert!(page.header("retry-after").is_some());
-        assert_eq!(
-            world.microsoft.counts().token,
-            1,
-            "the exchange is not repeated"
-        );
+        assert_eq!(world.microsoft.counts().token, 1, "the exchange is not repeated");
         assert!(world.portal.received().is_empty());
         world.stop().await;
     }
@@ -322,9 +283,7 @@ async fn oidc_12_a_token_endpoint_that_fails_makes_no_session() {
 #[tokio::test]
 async fn oidc_16_a_cancelled_sign_in_is_a_page_of_its_own() {
     let world = World::start().await;
-    world
-        .microsoft
-        .authorize_error("access_denied", Some("cancel"), None);
+    world.microsoft.authorize_error("access_denied", Some("cancel"), None);
     let answer = world.browser().follow("/reports").await;
     assert_refusal(&answer, 403, "login-cancelled");
     world.microsoft.authorize_error(
@@ -334,10 +293,7 @@ async fn oidc_16_a_cancelled_sign_in_is_a_page_of_its_own() {
     );
     let answer = world.browser().follow("/reports").await;
     assert_refusal(&answer, 403, "login-refused-by-provider");
-    assert!(
-        !answer.text().contains("transient"),
-        "the provider's text is not shown"
-    );
+    assert!(!answer.text().contains("transient"), "the provider's text is not shown");
     world.stop().await;
 }
 
@@ -349,11 +305,7 @@ async fn rel_02_new_signing_keys_are_found_without_a_failed_login() {
     world.microsoft.replace_keys();
     world.treasurer().await;
     world.treasurer().await;
-    assert_eq!(
-        world.microsoft.counts().keys,
-        before + 1,
-        "one fetch for the new key"
-    );
+    assert_eq!(world.microsoft.counts().keys, before + 1, "one fetch for the new key");
     world.stop().await;
 }
 
@@ -362,20 +314,12 @@ async fn sess_01_every_login_has_a_new_session_and_ends_the_one_before() {
     let world = World::start().await;
     let mut browser = world.treasurer().await;
     let first = browser.own_cookies()["__Host-anteport"].clone();
-    let again = browser
-        .follow("/.auth/login/corporate?post_login_redirect_uri=/reports")
-        .await;
+    let again = browser.follow("/.auth/login/corporate?post_login_redirect_uri=/reports").await;
     assert_eq!((again.status, again.url.path()), (200, "/reports"));
     let second = browser.own_cookies()["__Host-anteport"].clone();
     assert_ne!(first, second);
-    browser
-        .own_cookies()
-        .insert("__Host-anteport".into(), first);
-    assert_eq!(
-        browser.open("/reports").await.status,
-        303,
-        "the old session is over"
-    );
+    browser.own_cookies().insert("__Host-anteport".into(), first);
+    assert_eq!(browser.open("/reports").await.status, 303, "the old session is over");
     world.stop().await;
 }
 
@@ -402,19 +346,13 @@ async fn cook_05_logins_under_way_are_bounded_and_the_oldest_goes_first() {
     let mut browser = world.browser();
     let long = "x".repeat(1800);
     for tab in 0..30 {
-        let target = if tab % 3 == 0 {
-            format!("/reports?{long}")
-        } else {
-            format!("/reports?{tab}")
-        };
+        let target =
+            if tab % 3 == 0 { format!("/reports?{long}") } else { format!("/reports?{tab}") };
         assert_eq!(browser.open(&target).await.status, 303);
         world.clock.advance(Duration::from_secs(1));
         let cookies = browser.own_cookies();
         assert!(cookies.len() <= 12, "{}", cookies.len());
-        let bytes: usize = cookies
-            .iter()
-            .map(|(name, value)| name.len() + value.len())
-            .sum();
+        let bytes: usize = cookies.iter().map(|(name, value)| name.len() + value.len()).sum();
         assert!(bytes < 14 * 1024, "{bytes}");
     }
     let newest = browser.sign_in("/reports?newest", TREASURER).await;

@@ -1,12 +1,7 @@
 //! End to end, in one process: the emulated Microsoft, a portal that records what it receives, the
 //! proxy between them over real sockets, and browsers with cookies.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    missing_docs,
-    unreachable_pub
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
 mod faults;
 mod forward;

@@ -17,11 +17,8 @@ async fn me_says_who_is_signed_in_and_never_a_token() {
     assert_eq!(me[0]["provider_name"], "corporate");
     assert_eq!(me[0]["user_id"], "treasurer@harborclub.example");
     let claims = me[0]["user_claims"].as_array().unwrap();
-    let roles: Vec<_> = claims
-        .iter()
-        .filter(|claim| claim["typ"] == "roles")
-        .map(|claim| &claim["val"])
-        .collect();
+    let roles: Vec<_> =
+        claims.iter().filter(|claim| claim["typ"] == "roles").map(|claim| &claim["val"]).collect();
     assert_eq!(roles, ["Member", "Treasurer"]);
     assert!(claims.iter().all(|claim| claim["val"].is_string()));
     assert!(me[0].get("id_token").is_none() && me[0].get("access_token").is_none());
@@ -37,10 +34,7 @@ async fn sess_04_signing_out_ends_the_session_here_and_at_the_provider() {
     assert_eq!(off.status, 303);
     assert_eq!(off.header("clear-site-data"), Some("\"cache\""));
     let provider = off.location();
-    assert!(
-        provider.path().ends_with("/oauth2/v2.0/logout"),
-        "{provider}"
-    );
+    assert!(provider.path().ends_with("/oauth2/v2.0/logout"), "{provider}");
     let landed = browser.follow_from(off).await;
     assert_eq!(landed.url.path(), "/.auth/logout/done");
     assert!(landed.text().contains("You are signed out"));
@@ -48,27 +42,17 @@ async fn sess_04_signing_out_ends_the_session_here_and_at_the_provider() {
     // A copied cookie is worthless, and the provider asks for a password again.
     assert_eq!(copy.send("GET", "/reports", PAGE, b"").await.status, 303);
     let asked = browser.follow("/reports").await;
-    assert!(
-        asked.text().contains("name=\"password\""),
-        "{}",
-        asked.text()
-    );
-    assert_eq!(
-        world
-            .metric("anteport_sessions_ended_total{reason=\"logout\"}")
-            .await,
-        1.0
-    );
+    assert!(asked.text().contains("name=\"password\""), "{}", asked.text());
+    assert_eq!(world.metric("anteport_sessions_ended_total{reason=\"logout\"}").await, 1.0);
     world.stop().await;
 }
 
 #[tokio::test]
 async fn signing_out_leads_to_the_place_that_was_asked_for() {
     let world = World::start().await;
-    for (asked, landed) in [
-        ("/public/bye", "/public/bye"),
-        ("https://evil.example/", "/.auth/logout/done"),
-    ] {
+    for (asked, landed) in
+        [("/public/bye", "/public/bye"), ("https://evil.example/", "/.auth/logout/done")]
+    {
         let mut browser = world.treasurer().await;
         let target = format!("/.auth/logout?post_logout_redirect_uri={asked}");
         assert_eq!(browser.follow(&target).await.url.path(), landed);
@@ -89,34 +73,19 @@ async fn ui_03_a_get_of_another_site_is_asked_first() {
         ]
     };
     for site in ["cross-site", "same-site"] {
-        let asked = browser
-            .send("GET", "/.auth/logout", &navigation(site), b"")
-            .await;
+        let asked = browser.send("GET", "/.auth/logout", &navigation(site), b"").await;
         assert_eq!(asked.status, 200);
         assert!(asked.text().contains("Sign out?"));
         let policy = asked.header("content-security-policy").unwrap();
-        assert!(
-            policy.contains("form-action 'self' http://127.0.0.1"),
-            "{policy}"
-        );
+        assert!(policy.contains("form-action 'self' http://127.0.0.1"), "{policy}");
         assert!(policy.contains("frame-ancestors 'none'"));
     }
-    let unknown = browser
-        .send("GET", "/.auth/logout", &[("accept", "text/html")], b"")
-        .await;
+    let unknown = browser.send("GET", "/.auth/logout", &[("accept", "text/html")], b"").await;
     assert!(unknown.text().contains("Sign out?"));
-    let forged = browser
-        .send("POST", "/.auth/logout", &navigation("cross-site"), b"")
-        .await;
+    let forged = browser.send("POST", "/.auth/logout", &navigation("cross-site"), b"").await;
     assert!(forged.text().contains("Sign out?"));
-    assert_eq!(
-        browser.open("/reports").await.status,
-        200,
-        "still signed in"
-    );
-    let confirmed = browser
-        .send("POST", "/.auth/logout", &navigation("same-origin"), b"")
-        .await;
+    assert_eq!(browser.open("/reports").await.status, 200, "still signed in");
+    let confirmed = browser.send("POST", "/.auth/logout", &navigation("same-origin"), b"").await;
     assert_eq!(confirmed.status, 303);
     assert_eq!(browser.open("/reports").await.status, 303, "signed out");
     world.stop().await;
@@ -127,14 +96,9 @@ async fn what_we_do_not_have_is_said() {
     let world = World::start().await;
     let mut browser = world.treasurer().await;
     let before = world.portal.received().len();
-    for target in [
-        "/.auth",
-        "/.auth/",
-        "/.auth/nothing",
-        "/.auth/login/other",
-        "/.AUTH/me",
-        "/.auth/me/",
-    ] {
+    for target in
+        ["/.auth", "/.auth/", "/.auth/nothing", "/.auth/login/other", "/.AUTH/me", "/.auth/me/"]
+    {
         assert_refusal(&browser.open(target).await, 404, "endpoint-unknown");
     }
     let answer = browser.send("DELETE", "/.auth/logout", PAGE, b"").await;
@@ -155,11 +119,7 @@ async fn the_admin_listener_tells_health_and_metrics() {
         ("/version", 200),
         ("/x", 404),
     ] {
-        assert_eq!(
-            admin.send("GET", target, &[], b"").await.status,
-            status,
-            "{target}"
-        );
+        assert_eq!(admin.send("GET", target, &[], b"").await.status, status, "{target}");
     }
     let mut browser = world.treasurer().await;
     browser.open("/reports").await;

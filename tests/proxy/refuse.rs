@@ -10,26 +10,14 @@ async fn the_password_door_is_shut_for_everybody() {
     let member = world.treasurer().await;
     let before = world.portal.received().len();
     for browser in [&stranger, &member] {
-        for target in [
-            "/login",
-            "/LOGIN",
-            "/login/",
-            "/login?x=1",
-            "/%6cogin",
-            "/login.",
-            "/login%20",
-        ] {
-            let answer = browser
-                .send("POST", target, PAGE, b"user=x&password=letmein")
-                .await;
+        for target in
+            ["/login", "/LOGIN", "/login/", "/login?x=1", "/%6cogin", "/login.", "/login%20"]
+        {
+            let answer = browser.send("POST", target, PAGE, b"user=x&password=letmein").await;
             assert_refusal(&answer, 403, "local-login-blocked");
         }
     }
-    assert_eq!(
-        world.portal.received().len(),
-        before,
-        "nothing reached the portal"
-    );
+    assert_eq!(world.portal.received().len(), before, "nothing reached the portal");
     let series = "anteport_decisions_total{portal=\"PORTAL\",decision=\"refuse\",reason=\"local-login-blocked\"}";
     let series = series.replace("PORTAL", &world.proxy.to_string());
     assert_eq!(world.metric(&series).await, 14.0);
@@ -40,22 +28,14 @@ async fn the_password_door_is_shut_for_everybody() {
 async fn a_get_of_the_login_page_becomes_a_sign_in() {
     let world = World::start().await;
     let mut browser = world.browser();
-    let landed = browser
-        .sign_in("/login?next=/x", "member@harborclub.example")
-        .await;
+    let landed = browser.sign_in("/login?next=/x", "member@harborclub.example").await;
     assert_eq!((landed.status, landed.url.path()), (200, "/"));
     let page = browser.open("/login").await;
     assert_eq!(page.status, 200);
     assert!(
         page.text().contains("You are signed in") && page.text().contains("Zo\u{eb} Halvorsen")
     );
-    assert!(
-        !world
-            .portal
-            .received()
-            .iter()
-            .any(|request| request.line.contains("/login"))
-    );
+    assert!(!world.portal.received().iter().any(|request| request.line.contains("/login")));
     world.stop().await;
 }
 
@@ -74,10 +54,7 @@ async fn oidc_17_background_calls_get_401_and_never_start_a_login() {
     }
     let answer = browser.send("POST", "/form", PAGE, b"a=b").await;
     assert_refusal(&answer, 401, "sign-in-required");
-    let json = browser
-        .send("GET", "/api", &[("accept", "application/json")], b"")
-        .await
-        .json();
+    let json = browser.send("GET", "/api", &[("accept", "application/json")], b"").await.json();
     assert_eq!(json["error"], "sign-in-required");
     assert_eq!(world.microsoft.counts().authorize, 0);
     assert!(world.portal.received().is_empty());
@@ -98,10 +75,7 @@ async fn path_07_ambiguous_paths_reach_nobody() {
     ] {
         let answer = raw(
             &world,
-            &format!(
-                "GET {target} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\n\r\n",
-                world.proxy
-            ),
+            &format!("GET {target} HTTP/1.1\r\nHost: {}\r\nAccept: text/html\r\n\r\n", world.proxy),
         )
         .await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{target}: {answer}");
@@ -119,14 +93,9 @@ async fn host_01_an_unknown_host_is_misdirected() {
     assert!(answer.starts_with("HTTP/1.1 421"), "{answer}");
     let answer = raw(&world, "GET / HTTP/1.1\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    let answer = raw(
-        &world,
-        &format!(
-            "GET / HTTP/1.1\r\nHost: {0}\r\nHost: {0}\r\n\r\n",
-            world.proxy
-        ),
-    )
-    .await;
+    let answer =
+        raw(&world, &format!("GET / HTTP/1.1\r\nHost: {0}\r\nHost: {0}\r\n\r\n", world.proxy))
+            .await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert!(world.portal.received().is_empty());
     world.stop().await;
@@ -147,24 +116,14 @@ const OFF: &str = "    mode: off\n    identity: { headers: { X-Auth-User: oid } 
 
 #[tokio::test]
 async fn optional_lets_everybody_pass_and_names_who_signed_in() {
-    let world = World::start_with(Plan {
-        portal: OPTIONAL,
-        ..Plan::default()
-    })
-    .await;
-    let forged = [
-        ("x-auth-user", "admin"),
-        ("authorization", "Basic eA=="),
-        ("accept", "text/html"),
-    ];
+    let world = World::start_with(Plan { portal: OPTIONAL, ..Plan::default() }).await;
+    let forged =
+        [("x-auth-user", "admin"), ("authorization", "Basic eA=="), ("accept", "text/html")];
     let stranger = world.browser().send("POST", "/login", &forged, b"").await;
     assert_eq!(stranger.status, 200, "the portal's own sign-in stays open");
     assert_eq!(world.portal.last().header("x-auth-user"), None);
     assert_eq!(world.portal.last().header("x-anteport-assertion"), None);
-    assert_eq!(
-        world.portal.last().header("authorization"),
-        Some("Basic eA==")
-    );
+    assert_eq!(world.portal.last().header("authorization"), Some("Basic eA=="));
     let page = world.browser().open("/.auth/login").await;
     assert_eq!(page.status, 200);
     assert!(page.text().contains("Sign in with Corporate Account"));
@@ -183,11 +142,7 @@ async fn optional_lets_everybody_pass_and_names_who_signed_in() {
 
 #[tokio::test]
 async fn hdr_02_off_passes_everything_but_forged_identity() {
-    let world = World::start_with(Plan {
-        portal: OFF,
-        ..Plan::default()
-    })
-    .await;
+    let world = World::start_with(Plan { portal: OFF, ..Plan::default() }).await;
     let forged = [
         ("x-auth-user", "admin"),
         ("X_Auth_User", "admin"),
@@ -195,10 +150,7 @@ async fn hdr_02_off_passes_everything_but_forged_identity() {
         ("x-ms-client-principal", "x"),
         ("accept-language", "de"),
     ];
-    let answer = world
-        .browser()
-        .send("GET", "/anything?x=%2F", &forged, b"")
-        .await;
+    let answer = world.browser().send("GET", "/anything?x=%2F", &forged, b"").await;
     assert_eq!(answer.status, 200);
     let received = world.portal.last();
     assert_eq!(received.line, "GET /anything?x=%2F HTTP/1.1");

@@ -46,11 +46,7 @@ fn its_futures_can_be_sent() {
 async fn every_login_has_code_flow_state_nonce_and_s256() {
     let world = World::start().await;
     let (_, request) = begin(NOON);
-    let url = world
-        .rp
-        .authorization_url(&request, REDIRECT)
-        .await
-        .unwrap();
+    let url = world.rp.authorization_url(&request, REDIRECT).await.unwrap();
     let base = world.provider.base();
     assert!(url.starts_with(&format!("{base}/{TENANT}/oauth2/v2.0/authorize?")));
     let query = query(&url);
@@ -109,12 +105,7 @@ async fn nothing_is_asked_before_somebody_logs_in() {
 async fn a_callback_of_another_issuer_does_not_get_the_code() {
     let world = World::start().await;
     let (pending, request) = begin(NOON);
-    let redemption = accept(
-        pending,
-        &request,
-        "&iss=https%3A%2F%2Felsewhere.example",
-        NOON,
-    );
+    let redemption = accept(pending, &request, "&iss=https%3A%2F%2Felsewhere.example", NOON);
     let error = world.rp.redeem(&redemption, REDIRECT).await.unwrap_err();
     assert_eq!(error.code(), "login-callback-issuer");
     assert!(!error.is_temporary());
@@ -140,11 +131,7 @@ async fn a_promised_issuer_must_be_there() {
 
 async fn discovery_code(world: &World) -> &'static str {
     let (_, request) = begin(NOON);
-    let error = world
-        .rp
-        .authorization_url(&request, REDIRECT)
-        .await
-        .unwrap_err();
+    let error = world.rp.authorization_url(&request, REDIRECT).await.unwrap_err();
     assert!(error.is_temporary());
     error.code()
 }
@@ -155,52 +142,16 @@ async fn metadata_of_somebody_else_is_refused() {
     let world = World::start().await;
     let base = world.provider.base();
     for (name, value, code) in [
-        (
-            "issuer",
-            json!(format!("{base}/{{tenantid}}/v2.0")),
-            "provider-issuer",
-        ),
-        (
-            "issuer",
-            json!(format!("{base}/{OTHER_TENANT}/v2.0")),
-            "provider-issuer",
-        ),
-        (
-            "issuer",
-            json!(format!("{base}/{TENANT}/v2.0/")),
-            "provider-issuer",
-        ),
-        (
-            "issuer",
-            json!(format!("https://elsewhere.example/{TENANT}/v2.0")),
-            "provider-issuer",
-        ),
+        ("issuer", json!(format!("{base}/{{tenantid}}/v2.0")), "provider-issuer"),
+        ("issuer", json!(format!("{base}/{OTHER_TENANT}/v2.0")), "provider-issuer"),
+        ("issuer", json!(format!("{base}/{TENANT}/v2.0/")), "provider-issuer"),
+        ("issuer", json!(format!("https://elsewhere.example/{TENANT}/v2.0")), "provider-issuer"),
         ("issuer", json!(null), "provider-metadata-malformed"),
-        (
-            "token_endpoint",
-            json!("https://elsewhere.example/token"),
-            "provider-endpoint-elsewhere",
-        ),
-        (
-            "jwks_uri",
-            json!("http://127.0.0.1:1/keys"),
-            "provider-endpoint-elsewhere",
-        ),
-        (
-            "jwks_uri",
-            json!(format!("{base}@elsewhere.example/")),
-            "provider-endpoint-elsewhere",
-        ),
-        (
-            "authorization_endpoint",
-            json!("javascript:x"),
-            "provider-endpoint-elsewhere",
-        ),
-        (
-            "end_session_endpoint",
-            json!("/logout"),
-            "provider-endpoint-elsewhere",
-        ),
+        ("token_endpoint", json!("https://elsewhere.example/token"), "provider-endpoint-elsewhere"),
+        ("jwks_uri", json!("http://127.0.0.1:1/keys"), "provider-endpoint-elsewhere"),
+        ("jwks_uri", json!(format!("{base}@elsewhere.example/")), "provider-endpoint-elsewhere"),
+        ("authorization_endpoint", json!("javascript:x"), "provider-endpoint-elsewhere"),
+        ("end_session_endpoint", json!("/logout"), "provider-endpoint-elsewhere"),
         ("token_endpoint", json!(7), "provider-metadata-malformed"),
     ] {
         let mut lie = metadata(&base);
@@ -220,10 +171,7 @@ async fn a_domain_stands_for_the_tenant_of_the_issuer_for_good() {
     .await;
     world.log_in("one", 0).await.unwrap();
     let paths = world.provider.seen("openid-configuration");
-    assert_eq!(
-        paths[0].path,
-        "/harborclub.example/v2.0/.well-known/openid-configuration"
-    );
+    assert_eq!(paths[0].path, "/harborclub.example/v2.0/.well-known/openid-configuration");
 
     world.clock.advance(Duration::from_secs(25 * 3600));
     let mut moved = metadata(&world.provider.base());
@@ -263,10 +211,7 @@ async fn keys_of_others_do_not_sign_for_us() {
     ours["issuer"] = json!(format!("{}/{{tenantid}}/v2.0", world.provider.base()));
     for other in [personal, elsewhere] {
         world.provider.publish(&[other, ours.clone()]);
-        assert_eq!(
-            world.log_in("one", 0).await.unwrap_err().code(),
-            "token-key-unknown"
-        );
+        assert_eq!(world.log_in("one", 0).await.unwrap_err().code(), "token-key-unknown");
         world.log_in("two", 1).await.unwrap();
     }
 }
@@ -299,10 +244,7 @@ async fn redirects_are_not_followed() {
 async fn an_answer_of_more_than_a_mebibyte_is_refused() {
     let world = World::start().await;
     let mebibyte = 1024 * 1024;
-    for reply in [
-        Reply::Body(200, vec![b' '; mebibyte + 1]),
-        Reply::Chunked(mebibyte + 1),
-    ] {
+    for reply in [Reply::Body(200, vec![b' '; mebibyte + 1]), Reply::Chunked(mebibyte + 1)] {
         world.provider.set_metadata(reply);
         assert_eq!(discovery_code(&world).await, "provider-answer-too-large");
     }
@@ -313,10 +255,7 @@ async fn an_answer_of_more_than_a_mebibyte_is_refused() {
 /// LIM-06
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_not_waited_for() {
-    let limits = Limits {
-        total: Duration::from_millis(50),
-        ..quick()
-    };
+    let limits = Limits { total: Duration::from_millis(50), ..quick() };
     let world = World::with(limits, |_| {}).await;
     world.provider.set_metadata(Reply::Silence);
     let code = timeout(Duration::from_secs(2), discovery_code(&world)).await;
@@ -330,10 +269,7 @@ async fn an_answer_that_does_not_come_is_not_waited_for() {
 async fn a_handshake_that_does_not_come_is_not_waited_for() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let authority = format!("https://{}", listener.local_addr().unwrap());
-    let limits = Limits {
-        total: Duration::from_millis(50),
-        ..quick()
-    };
+    let limits = Limits { total: Duration::from_millis(50), ..quick() };
     let mut configured = configured(&authority);
     configured.trusted = Some(vec![certificate().0]);
     let world = World::of(Provider::start().await, configured, limits);
@@ -341,10 +277,7 @@ async fn a_handshake_that_does_not_come_is_not_waited_for() {
     assert_eq!(code, Ok("provider-slow"));
 }
 
-fn certificate() -> (
-    rustls::pki_types::CertificateDer<'static>,
-    tokio_rustls::TlsAcceptor,
-) {
+fn certificate() -> (rustls::pki_types::CertificateDer<'static>, tokio_rustls::TlsAcceptor) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let certificate = made.cert.der().clone();
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
@@ -383,10 +316,7 @@ async fn without_a_ca_of_its_own_the_systems_are_trusted() {
     let configured = configured(&format!("https://localhost:{}", provider.address.port()));
     let world = World::of(provider, configured, quick());
     let code = discovery_code(&world).await;
-    assert!(
-        ["provider-tls", "provider-no-trusted-roots"].contains(&code),
-        "{code}"
-    );
+    assert!(["provider-tls", "provider-no-trusted-roots"].contains(&code), "{code}");
 }
 
 /// AZ-06, REL-01
@@ -403,11 +333,7 @@ async fn a_provider_that_is_down_at_the_start_is_used_once_it_is_back() {
 
 #[tokio::test]
 async fn a_provider_that_is_not_there_is_said_so() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let configured = configured(&format!("http://{nobody}"));
     let world = World::of(Provider::start().await, configured, quick());
     assert_eq!(discovery_code(&world).await, "provider-not-connected");
@@ -433,10 +359,7 @@ async fn the_last_good_copy_outlives_an_outage_of_a_day() {
     world.provider.set_keys(Reply::Body(500, Vec::new()));
     world.clock.advance(Duration::from_secs(24 * 3600 - 1));
     world.log_in("one", 0).await.unwrap();
-    assert_eq!(
-        world.rp.keys_age(world.clock.now()),
-        Some(Duration::from_secs(24 * 3600 - 1))
-    );
+    assert_eq!(world.rp.keys_age(world.clock.now()), Some(Duration::from_secs(24 * 3600 - 1)));
     world.clock.advance(Duration::from_secs(1));
     assert!(!world.rp.is_ready());
     assert_eq!(discovery_code(&world).await, "provider-status");
@@ -475,10 +398,7 @@ async fn a_withdrawn_key_is_forgotten_with_the_next_fetch() {
     world.log_in("one", 0).await.unwrap();
     world.provider.publish(&[jwk("two", &KEYS[1])]);
     world.log_in("two", 1).await.unwrap();
-    assert_eq!(
-        world.log_in("one", 0).await.unwrap_err().code(),
-        "token-key-unknown"
-    );
+    assert_eq!(world.log_in("one", 0).await.unwrap_err().code(), "token-key-unknown");
 }
 
 /// OIDC-08
@@ -500,10 +420,7 @@ async fn fifty_tokens_with_an_unknown_key_are_one_fetch() {
     }
     while let Some(verdict) = all.join_next().await {
         let error = verdict.unwrap().unwrap_err();
-        assert!(matches!(
-            error,
-            RelyingPartyError::IdToken(IdTokenError::KeyUnknown)
-        ));
+        assert!(matches!(error, RelyingPartyError::IdToken(IdTokenError::KeyUnknown)));
     }
     assert_eq!(world.provider.count("/keys") - before, 1);
 
@@ -548,10 +465,7 @@ async fn kept_fresh(world: &World, story: impl Future<Output = ()>) {
 /// OIDC-08: a real key that comes right after a forged one is known soon, without anybody's help.
 #[tokio::test]
 async fn a_miss_makes_the_background_task_look_a_second_time() {
-    let limits = Limits {
-        second_look: Duration::from_millis(1),
-        ..quick()
-    };
+    let limits = Limits { second_look: Duration::from_millis(1), ..quick() };
     let world = World::with(limits, |_| {}).await;
     kept_fresh(&world, async {
         until(|| world.rp.is_ready()).await;
@@ -567,10 +481,7 @@ async fn a_miss_makes_the_background_task_look_a_second_time() {
 /// REL-02: keys are fetched before anybody needs them.
 #[tokio::test]
 async fn the_background_task_fetches_again_and_again() {
-    let limits = Limits {
-        refresh: Duration::from_millis(1),
-        ..quick()
-    };
+    let limits = Limits { refresh: Duration::from_millis(1), ..quick() };
     let world = World::with(limits, |_| {}).await;
     kept_fresh(&world, async {
         until(|| world.provider.count("/keys") >= 3).await;
@@ -593,10 +504,7 @@ fn the_bounds_are_those_of_the_rules() {
 /// REL-01
 #[tokio::test]
 async fn the_background_task_comes_back_with_the_provider() {
-    let limits = Limits {
-        longest_pause: Duration::from_millis(1),
-        ..quick()
-    };
+    let limits = Limits { longest_pause: Duration::from_millis(1), ..quick() };
     let world = World::with(limits, |_| {}).await;
     world.provider.set_down(true);
     kept_fresh(&world, async {
@@ -628,23 +536,19 @@ fn refused(code: u64) -> Reply {
 async fn a_refused_secret_is_passed_over_and_the_good_one_remembered() {
     for code in [7_000_215, 7_000_222] {
         let world = World::with(quick(), |provider| {
-            provider
-                .client_secrets
-                .push(Secret::new("secret B".to_owned()));
+            provider.client_secrets.push(Secret::new("secret B".to_owned()));
         })
         .await;
         let nonces: Arc<Mutex<String>> = Arc::default();
         let issuer = world.provider.issuer();
         let nonce = Arc::clone(&nonces);
-        world
-            .provider
-            .set_token(move |seen| match &*seen.form["client_secret"] {
-                "secret B" => {
-                    let claims = crate::world::claims(&issuer, &nonce.lock().unwrap(), NOON);
-                    Reply::Json(200, token_answer(&token("one", &claims, &KEYS[0])))
-                }
-                _ => refused(code),
-            });
+        world.provider.set_token(move |seen| match &*seen.form["client_secret"] {
+            "secret B" => {
+                let claims = crate::world::claims(&issuer, &nonce.lock().unwrap(), NOON);
+                Reply::Json(200, token_answer(&token("one", &claims, &KEYS[0])))
+            }
+            _ => refused(code),
+        });
         for requests in [2, 3] {
             let (pending, request) = begin(NOON);
             nonces.lock().unwrap().clone_from(request.nonce.expose());
@@ -660,18 +564,14 @@ async fn a_refused_secret_is_passed_over_and_the_good_one_remembered() {
 #[tokio::test]
 async fn a_secret_that_got_as_far_as_the_code_is_the_good_one() {
     let world = World::with(quick(), |provider| {
-        provider
-            .client_secrets
-            .push(Secret::new("secret B".to_owned()));
+        provider.client_secrets.push(Secret::new("secret B".to_owned()));
     })
     .await;
     for requests in [2, 3] {
-        world
-            .provider
-            .set_token(|seen| match &*seen.form["client_secret"] {
-                "secret B" => Reply::Json(400, json!({"error": "invalid_grant"})),
-                _ => refused(7_000_222),
-            });
+        world.provider.set_token(|seen| match &*seen.form["client_secret"] {
+            "secret B" => Reply::Json(400, json!({"error": "invalid_grant"})),
+            _ => refused(7_000_222),
+        });
         let (pending, request) = begin(NOON);
         let redemption = accept(pending, &request, "", NOON);
         let error = world.rp.redeem(&redemption, REDIRECT).await.unwrap_err();
@@ -691,9 +591,7 @@ async fn refusal(world: &World, reply: Reply) -> RelyingPartyError {
 #[tokio::test]
 async fn when_every_secret_is_refused_each_was_tried_once() {
     let world = World::with(quick(), |provider| {
-        provider
-            .client_secrets
-            .push(Secret::new("secret B".to_owned()));
+        provider.client_secrets.push(Secret::new("secret B".to_owned()));
     })
     .await;
     let error = refusal(&world, refused(7_000_222)).await;
@@ -711,60 +609,23 @@ async fn when_every_secret_is_refused_each_was_tried_once() {
 #[tokio::test]
 async fn a_refused_exchange_is_not_repeated() {
     let world = World::with(quick(), |provider| {
-        provider
-            .client_secrets
-            .push(Secret::new("secret B".to_owned()));
+        provider.client_secrets.push(Secret::new("secret B".to_owned()));
     })
     .await;
     let error = |error: &str, code: u64| json!({"error": error, "error_codes": [code]});
     let described = json!({"error": "invalid_grant", "error_description": "AADSTS54005: again"});
     for (status, body, code, is_temporary) in [
         (400, described, "token-request-refused", false),
-        (
-            400,
-            error("invalid_grant", 70008),
-            "token-request-refused",
-            false,
-        ),
-        (
-            401,
-            error("invalid_client", 7_000_218),
-            "token-request-refused",
-            false,
-        ),
-        (
-            400,
-            error("unauthorized_client", 7_000_215),
-            "token-request-refused",
-            false,
-        ),
-        (
-            400,
-            error("temporarily_unavailable", 90006),
-            "provider-busy",
-            true,
-        ),
+        (400, error("invalid_grant", 70008), "token-request-refused", false),
+        (401, error("invalid_client", 7_000_218), "token-request-refused", false),
+        (400, error("unauthorized_client", 7_000_215), "token-request-refused", false),
+        (400, error("temporarily_unavailable", 90006), "provider-busy", true),
         (400, error("invalid_request", 90033), "provider-busy", true),
         (429, json!("slow down"), "provider-busy", true),
         (503, json!(null), "provider-busy", true),
-        (
-            200,
-            json!({"token_type": "Bearer"}),
-            "token-answer-malformed",
-            true,
-        ),
-        (
-            200,
-            json!({"token_type": "DPoP", "id_token": "x"}),
-            "token-answer-malformed",
-            true,
-        ),
-        (
-            200,
-            json!({"token_type": "Bearer", "id_token": 7}),
-            "token-answer-malformed",
-            true,
-        ),
+        (200, json!({"token_type": "Bearer"}), "token-answer-malformed", true),
+        (200, json!({"token_type": "DPoP", "id_token": "x"}), "token-answer-malformed", true),
+        (200, json!({"token_type": "Bearer", "id_token": 7}), "token-answer-malformed", true),
         (200, json!([]), "token-answer-malformed", true),
         (201, token_answer("x"), "token-request-refused", false),
     ] {
@@ -786,11 +647,7 @@ async fn a_token_of_another_login_is_refused() {
     let (pending, request) = begin(NOON);
     let redemption = accept(pending, &request, "", NOON);
     let tokens = world.rp.redeem(&redemption, REDIRECT).await.unwrap();
-    let error = world
-        .rp
-        .verify(&tokens, &redemption, NOON)
-        .await
-        .unwrap_err();
+    let error = world.rp.verify(&tokens, &redemption, NOON).await.unwrap_err();
     assert_eq!(error.code(), "token-nonce");
     assert_eq!(format!("{tokens:?}"), "Tokens(…)");
 }
@@ -841,8 +698,6 @@ async fn whoever_leaves_while_fetching_makes_way_for_the_next() {
         _ = world.rp.authorization_url(&request, REDIRECT) => unreachable!("there is no answer"),
         () = until(|| world.provider.count("openid-configuration") == 1) => {}
     }
-    world
-        .provider
-        .set_metadata(Reply::Json(200, metadata(&world.provider.base())));
+    world.provider.set_metadata(Reply::Json(200, metadata(&world.provider.base())));
     world.log_in("one", 0).await.unwrap();
 }

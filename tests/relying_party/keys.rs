@@ -7,11 +7,8 @@ use serde_json::{Value, json};
 use crate::provider::{KEYS, PERSONAL, TENANT, base64, jwk, numbers};
 
 const ISSUER: &str = "https://login.microsoftonline.com/3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11/v2.0";
-const OWNER: Issuer<'_> = Issuer {
-    issuer: ISSUER,
-    tenant: TENANT,
-    cloud: Some("microsoftonline.com"),
-};
+const OWNER: Issuer<'_> =
+    Issuer { issuer: ISSUER, tenant: TENANT, cloud: Some("microsoftonline.com") };
 
 fn read(keys: &[Value]) -> Result<Keys, KeySetError> {
     Keys::read(json!({ "keys": keys }).to_string().as_bytes(), OWNER)
@@ -51,17 +48,9 @@ fn a_bad_key_is_refused_and_the_others_are_taken() {
         ("e", json!(base64([1, 0, 0])), KeyProblem::Weak),
         ("e", json!(base64([0xff; 9])), KeyProblem::Weak),
         ("issuer", json!(personal), KeyProblem::Issuer),
-        (
-            "issuer",
-            json!("https://login.microsoftonline.us/{tenantid}/v2.0"),
-            KeyProblem::Issuer,
-        ),
+        ("issuer", json!("https://login.microsoftonline.us/{tenantid}/v2.0"), KeyProblem::Issuer),
         ("issuer", json!(5), KeyProblem::Malformed),
-        (
-            "cloud_instance_name",
-            json!("microsoftonline.us"),
-            KeyProblem::Cloud,
-        ),
+        ("cloud_instance_name", json!("microsoftonline.us"), KeyProblem::Cloud),
     ] {
         let keys = read(&[changed(name, value.clone()), jwk("good", &KEYS[0])]).unwrap();
         assert_eq!(keys.refused(), [problem], "{name}: {value}");
@@ -74,10 +63,7 @@ fn a_bad_key_is_refused_and_the_others_are_taken() {
         ("n", json!(base64(padded))),
         ("e", json!(base64(exponent))),
         ("issuer", json!(ISSUER)),
-        (
-            "issuer",
-            json!("https://login.microsoftonline.com/{tenantid}/v2.0"),
-        ),
+        ("issuer", json!("https://login.microsoftonline.com/{tenantid}/v2.0")),
         ("cloud_instance_name", json!("microsoftonline.com")),
         ("x5c", json!(["not a certificate"])),
     ] {
@@ -89,13 +75,7 @@ fn a_bad_key_is_refused_and_the_others_are_taken() {
 #[test]
 fn of_two_keys_with_one_id_neither_is_taken() {
     let (one, other) = (jwk("same", &KEYS[0]), jwk("same", &KEYS[1]));
-    let keys = read(&[
-        one.clone(),
-        other.clone(),
-        jwk("good", &KEYS[0]),
-        one.clone(),
-    ])
-    .unwrap();
+    let keys = read(&[one.clone(), other.clone(), jwk("good", &KEYS[0]), one.clone()]).unwrap();
     assert!(keys.get("same").is_none());
     assert_eq!(keys.refused(), [KeyProblem::Ambiguous; 3]);
     assert_eq!(keys.len(), 1);
@@ -111,10 +91,7 @@ fn a_set_without_a_usable_key_is_not_taken() {
     let many: Vec<Value> = (0..300).map(|id| jwk(&id.to_string(), &KEYS[0])).collect();
     assert_eq!(read(&many).unwrap_err(), KeySetError::TooMany);
     for document in ["", "{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[]} x"#] {
-        assert_eq!(
-            Keys::read(document.as_bytes(), OWNER).unwrap_err(),
-            KeySetError::Malformed
-        );
+        assert_eq!(Keys::read(document.as_bytes(), OWNER).unwrap_err(), KeySetError::Malformed);
     }
 }
 
@@ -124,12 +101,7 @@ fn a_key_signs_for_no_other_issuer_than_its_own() {
     let keys = read(&[changed("issuer", json!(ISSUER)), jwk("any", &KEYS[0])]).unwrap();
     let elsewhere = ISSUER.replace(TENANT, PERSONAL);
     assert!(keys.get("changed").unwrap().may_sign_for(TENANT, ISSUER));
-    assert!(
-        !keys
-            .get("changed")
-            .unwrap()
-            .may_sign_for(PERSONAL, &elsewhere)
-    );
+    assert!(!keys.get("changed").unwrap().may_sign_for(PERSONAL, &elsewhere));
     assert!(keys.get("any").unwrap().may_sign_for(PERSONAL, &elsewhere));
 }
 

@@ -1,11 +1,7 @@
 //! The relying party, held to the rules of its identity provider's protocol: tokens and keys
 //! without a network, calls against a scripted provider.
 #![expect(unreachable_pub, reason = "a test program")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by them"
-)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by them")]
 
 mod calls;
 mod keys;

@@ -44,13 +44,7 @@ pub fn numbers(key: &RsaKeyPair) -> (Vec<u8>, Vec<u8>) {
     let (sequence, _) = element(key.public_key().as_ref());
     let (modulus, rest) = element(sequence);
     let (exponent, _) = element(rest);
-    let plain = |number: &[u8]| {
-        number
-            .iter()
-            .copied()
-            .skip_while(|byte| *byte == 0)
-            .collect()
-    };
+    let plain = |number: &[u8]| number.iter().copied().skip_while(|byte| *byte == 0).collect();
     (plain(modulus), plain(exponent))
 }
 
@@ -71,13 +65,7 @@ pub fn jwk(kid: &str, key: &RsaKeyPair) -> Value {
 pub fn sign(header: &[u8], payload: &[u8], key: &RsaKeyPair) -> String {
     let input = format!("{}.{}", base64(header), base64(payload));
     let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(
-        &RSA_PKCS1_SHA256,
-        &SystemRandom::new(),
-        input.as_bytes(),
-        &mut signature,
-    )
-    .unwrap();
+    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature).unwrap();
     format!("{input}.{}", base64(signature))
 }
 
@@ -147,11 +135,7 @@ impl Provider {
             seen: Vec::new(),
         }));
         let is_down = Arc::new(AtomicBool::new(false));
-        let provider = Self {
-            address,
-            script: Arc::clone(&script),
-            is_down: Arc::clone(&is_down),
-        };
+        let provider = Self { address, script: Arc::clone(&script), is_down: Arc::clone(&is_down) };
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -215,9 +199,7 @@ impl Provider {
     pub fn seen(&self, part: &str) -> Vec<Seen> {
         let script = self.script.lock().unwrap();
         let seen = script.seen.iter();
-        seen.filter(|seen| seen.path.contains(part))
-            .cloned()
-            .collect()
+        seen.filter(|seen| seen.path.contains(part)).cloned().collect()
     }
 
     pub fn count(&self, part: &str) -> usize {
@@ -277,10 +259,7 @@ async fn answer(
             .header("content-type", "application/json")
             .body(full(value.to_string().into_bytes())),
         Reply::Body(status, body) => response.status(status).body(full(body)),
-        Reply::Redirect(to) => response
-            .status(302)
-            .header("location", to)
-            .body(full(Vec::new())),
+        Reply::Redirect(to) => response.status(302).header("location", to).body(full(Vec::new())),
         Reply::Chunked(bytes) => response.body(chunks(bytes)),
         Reply::Silence => std::future::pending().await,
     }

@@ -22,11 +22,7 @@ const SKEW: Duration = Duration::from_secs(60);
 
 fn judge_at(raw: &str, now: Timestamp) -> Result<VerifiedClaims, IdTokenError> {
     let set = json!({"keys": [jwk("one", &KEYS[0])]}).to_string();
-    let owner = Issuer {
-        issuer: ISSUER,
-        tenant: TENANT,
-        cloud: None,
-    };
+    let owner = Issuer { issuer: ISSUER, tenant: TENANT, cloud: None };
     let keys = Keys::read(set.as_bytes(), owner).unwrap();
     let nonce = Secret::new(NONCE.to_owned());
     let access_token = Secret::new("opaque-access-token".to_owned());
@@ -79,10 +75,7 @@ fn reason(raw: &str) -> &'static str {
 #[test]
 fn a_good_token_is_believed_and_names_tenant_and_object() {
     let claims = judge(&token("one", &good(), &KEYS[0])).unwrap();
-    let subject = Subject::Directory {
-        tenant: TENANT.to_owned(),
-        object: OBJECT.to_owned(),
-    };
+    let subject = Subject::Directory { tenant: TENANT.to_owned(), object: OBJECT.to_owned() };
     assert_eq!(claims.subject(), &subject);
     assert_eq!(claims.text("name"), Some("Ines Caldera"));
     assert_eq!(claims.get("roles"), Some(&json!(["treasurer"])));
@@ -94,22 +87,10 @@ fn a_claim_that_says_something_else_is_refused() {
     let elsewhere = "b7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8";
     let now = NOON.unix_seconds();
     for (name, value, code) in [
-        (
-            "iss",
-            json!("https://elsewhere.example/v2.0"),
-            "token-issuer",
-        ),
+        ("iss", json!("https://elsewhere.example/v2.0"), "token-issuer"),
         ("iss", json!(format!("{ISSUER}/")), "token-issuer"),
-        (
-            "iss",
-            json!(ISSUER.replace(TENANT, elsewhere)),
-            "token-issuer",
-        ),
-        (
-            "iss",
-            json!(ISSUER.replace("https", "HTTPS")),
-            "token-issuer",
-        ),
+        ("iss", json!(ISSUER.replace(TENANT, elsewhere)), "token-issuer"),
+        ("iss", json!(ISSUER.replace("https", "HTTPS")), "token-issuer"),
         ("iss", json!("no url"), "token-issuer"),
         ("iss", json!(["x"]), "token-claim-type"),
         ("aud", json!("another"), "token-audience"),
@@ -142,11 +123,7 @@ fn a_claim_that_says_something_else_is_refused() {
         ("oid", json!(OBJECT.to_uppercase()), "token-subject"),
         ("ver", json!("1.0"), "token-version"),
         ("ver", json!(2.0), "token-claim-type"),
-        (
-            "at_hash",
-            json!("AAAAAAAAAAAAAAAAAAAAAA"),
-            "token-access-token-hash",
-        ),
+        ("at_hash", json!("AAAAAAAAAAAAAAAAAAAAAA"), "token-access-token-hash"),
     ] {
         assert_eq!(reason(&with(name, value.clone())), code, "{name}: {value}");
     }
@@ -209,16 +186,11 @@ fn no_clock_is_too_wrong_to_refuse_with() {
 /// OIDC-06
 #[test]
 fn the_algorithm_is_ours_to_choose() {
-    for algorithm in [
-        "none", "None", "HS256", "RS384", "PS256", "ES256", "rs256", "A256GCM",
-    ] {
+    for algorithm in ["none", "None", "HS256", "RS384", "PS256", "ES256", "rs256", "A256GCM"] {
         let raw = with_header(json!({"alg": algorithm, "kid": "one"}));
         assert_eq!(reason(&raw), "token-algorithm", "{algorithm}");
     }
-    assert_eq!(
-        reason(&with_header(json!({"kid": "one"}))),
-        "token-algorithm"
-    );
+    assert_eq!(reason(&with_header(json!({"kid": "one"}))), "token-algorithm");
     let list = json!({"alg": ["RS256"], "kid": "one"});
     assert_eq!(reason(&with_header(list)), "token-algorithm");
 }
@@ -256,10 +228,7 @@ fn a_signature_fits_its_own_content_and_key() {
     let other = with("name", json!("Somebody Else"));
     let (other, _) = other.rsplit_once('.').unwrap();
     assert_eq!(reason(&format!("{other}.{signature}")), "token-signature");
-    assert_eq!(
-        reason(&format!("{content}.{}", &signature[4..])),
-        "token-signature"
-    );
+    assert_eq!(reason(&format!("{content}.{}", &signature[4..])), "token-signature");
 }
 
 /// OIDC-07
@@ -267,10 +236,7 @@ fn a_signature_fits_its_own_content_and_key() {
 fn a_key_in_the_header_is_ignored() {
     let raw = |extra: Value| {
         let mut header = header("one");
-        header
-            .as_object_mut()
-            .unwrap()
-            .extend(extra.as_object().unwrap().clone());
+        header.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let claims = good().to_string();
         sign(header.to_string().as_bytes(), claims.as_bytes(), &KEYS[1])
     };
@@ -287,18 +253,12 @@ fn a_key_in_the_header_is_ignored() {
 /// OIDC-07
 #[test]
 fn the_key_must_be_named() {
-    assert_eq!(
-        reason(&with_header(json!({"alg": "RS256"}))),
-        "token-key-missing"
-    );
+    assert_eq!(reason(&with_header(json!({"alg": "RS256"}))), "token-key-missing");
     for kid in [json!(""), json!(1), json!(null), json!("x".repeat(300))] {
         let raw = with_header(json!({"alg": "RS256", "kid": kid}));
         assert_eq!(reason(&raw), "token-malformed");
     }
-    assert_eq!(
-        reason(&token("two", &good(), &KEYS[0])),
-        "token-key-unknown"
-    );
+    assert_eq!(reason(&token("two", &good(), &KEYS[0])), "token-key-unknown");
 }
 
 #[test]

@@ -26,10 +26,7 @@ pub struct World {
 
 /// Nobody is made to wait, and nobody else's failure is passed on.
 pub fn quick() -> Limits {
-    Limits {
-        retry: Duration::ZERO,
-        ..Limits::default()
-    }
+    Limits { retry: Duration::ZERO, ..Limits::default() }
 }
 
 pub fn configured(authority: &str) -> config::Provider {
@@ -67,12 +64,7 @@ impl World {
             Arc::new(move |call, outcome, _| notes.lock().unwrap().push((call, outcome))),
             limits,
         );
-        Self {
-            provider,
-            rp,
-            clock,
-            observed,
-        }
+        Self { provider, rp, clock, observed }
     }
 
     pub fn claims(&self, nonce: &str) -> Value {
@@ -106,14 +98,8 @@ pub fn claims(issuer: &str, nonce: &str, now: Timestamp) -> Value {
 pub fn begin(now: Timestamp) -> (PendingLogin, AuthorizationRequest) {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let byte = NEXT.fetch_add(1, Ordering::Relaxed);
-    let challenge = Challenge {
-        return_to: ReturnTo::root(),
-    };
-    let seed = LoginSeed {
-        state: [byte; 16],
-        nonce: [byte; 16],
-        verifier: [byte; 32],
-    };
+    let challenge = Challenge { return_to: ReturnTo::root() };
+    let seed = LoginSeed { state: [byte; 16], nonce: [byte; 16], verifier: [byte; 32] };
     PendingLogin::begin(challenge, "corporate", &seed, now)
 }
 

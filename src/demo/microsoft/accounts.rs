@@ -43,9 +43,7 @@ impl Account {
     /// Finds an account as typed.
     pub(super) fn named(username: &str) -> Option<&'static Self> {
         let username = username.trim();
-        ACCOUNTS
-            .iter()
-            .find(|account| account.username.eq_ignore_ascii_case(username))
+        ACCOUNTS.iter().find(|account| account.username.eq_ignore_ascii_case(username))
     }
 
     /// `sub`: pairwise, so it depends on the client.

@@ -95,10 +95,7 @@ fn grant(microsoft: &Microsoft, tenant: &str, request: &AuthorizationRequest, ss
         microsoft,
         "The browser was sent back with an authorization code",
         vec![
-            (
-                "redirect_uri".to_owned(),
-                request.address.redirect_uri.clone(),
-            ),
+            ("redirect_uri".to_owned(), request.address.redirect_uri.clone()),
             ("code".to_owned(), shortened(&code)),
         ],
     );
@@ -132,10 +129,7 @@ fn refuse_at(microsoft: &Microsoft, address: &ReturnAddress, error: &AadError) -
     let fields = vec![
         ("error", error.error.to_owned()),
         ("error_description", told.description),
-        (
-            "error_uri",
-            format!("{}/error?code={}", microsoft.base, error.number),
-        ),
+        ("error_uri", format!("{}/error?code={}", microsoft.base, error.number)),
     ];
     send_back(address, fields)
 }
@@ -143,21 +137,9 @@ fn refuse_at(microsoft: &Microsoft, address: &ReturnAddress, error: &AadError) -
 fn fail(microsoft: &Microsoft, address: &ReturnAddress, error: &AuthorizeError) -> Answer {
     let mut fields = vec![("error", error.error.clone())];
     fields.extend(error.subcode.clone().map(|code| ("error_subcode", code)));
-    fields.extend(
-        error
-            .description
-            .clone()
-            .map(|text| ("error_description", text)),
-    );
-    let details = fields
-        .iter()
-        .map(|(name, value)| ((*name).to_owned(), value.clone()))
-        .collect();
-    tell(
-        microsoft,
-        "The browser was sent back with an error",
-        details,
-    );
+    fields.extend(error.description.clone().map(|text| ("error_description", text)));
+    let details = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    tell(microsoft, "The browser was sent back with an error", details);
     send_back(address, fields)
 }
 
@@ -175,9 +157,7 @@ fn send_back(address: &ReturnAddress, mut fields: Vec<(&'static str, String)>) -
 /// The address that the sign-in page starts with.
 fn suggested(request: &AuthorizationRequest) -> &str {
     let hint = request.login_hint.as_deref().unwrap_or_default();
-    let account = super::ACCOUNTS
-        .iter()
-        .find(|account| account.is_meant_by(hint));
+    let account = super::ACCOUNTS.iter().find(|account| account.is_meant_by(hint));
     account.map_or("", |account| account.username)
 }
 
@@ -202,10 +182,7 @@ fn tell_of_request(microsoft: &Microsoft, request: &AuthorizationRequest) {
         return;
     };
     let mut details = vec![
-        (
-            "redirect_uri".to_owned(),
-            request.address.redirect_uri.clone(),
-        ),
+        ("redirect_uri".to_owned(), request.address.redirect_uri.clone()),
         ("scope".to_owned(), request.scope.clone()),
     ];
     let challenge = request.challenge.as_ref().map(|challenge| &challenge.value);
@@ -216,11 +193,7 @@ fn tell_of_request(microsoft: &Microsoft, request: &AuthorizationRequest) {
     ] {
         details.extend(value.map(|value| (name.to_owned(), shortened(value))));
     }
-    story.open(
-        Narrator::Microsoft,
-        "An authorization request came",
-        details,
-    );
+    story.open(Narrator::Microsoft, "An authorization request came", details);
 }
 
 fn tell(microsoft: &Microsoft, title: &str, details: Vec<(String, String)>) {

@@ -19,11 +19,7 @@ pub(super) struct AadError {
 
 impl AadError {
     pub(super) fn new(number: u32, error: &'static str, text: impl Into<String>) -> Self {
-        Self {
-            number,
-            error,
-            text: text.into(),
-        }
+        Self { number, error, text: text.into() }
     }
 
     pub(super) fn unknown_tenant(tenant: &str) -> Self {
@@ -99,12 +95,7 @@ impl AadError {
             "AADSTS{}: {} Trace ID: {trace_id} Correlation ID: {correlation_id} Timestamp: {time}",
             self.number, self.text
         );
-        Told {
-            description,
-            trace_id,
-            correlation_id,
-            time,
-        }
+        Told { description, trace_id, correlation_id, time }
     }
 
     /// The answer of an endpoint that speaks JSON.
@@ -125,11 +116,7 @@ impl AadError {
         });
         let answer = answer::json(status, &body);
         let answer = answer::with(answer, PRAGMA, "no-cache");
-        answer::with(
-            answer,
-            HeaderName::from_static("x-ms-request-id"),
-            &told.trace_id,
-        )
+        answer::with(answer, HeaderName::from_static("x-ms-request-id"), &told.trace_id)
     }
 }
 

@@ -113,10 +113,7 @@ fn spoil(claims: &mut Map<String, Value>, microsoft: &Microsoft, grant: &Grant, 
             claim("preferred_username", json!(username));
             // Guests have an address whatever the scope.
             claim("email", json!(username));
-            claim(
-                "idp",
-                json!(format!("https://sts.windows.net/{OTHER_TENANT}/")),
-            );
+            claim("idp", json!(format!("https://sts.windows.net/{OTHER_TENANT}/")));
         }
         Fault::AlgNone
         | Fault::Hs256WithPublicKey

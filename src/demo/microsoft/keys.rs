@@ -126,12 +126,7 @@ impl SigningKey {
         let input = signing_input("RS256", Some(&self.kid), claims);
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                input.as_bytes(),
-                &mut signature,
-            )
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)
             .expect("a key that was made here signs");
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
@@ -166,8 +161,5 @@ fn signing_input(alg: &str, kid: Option<&str>, claims: &Value) -> String {
 /// shape: a sequence header of 4 bytes; an integer header of 4, a zero and 256 bytes; an integer
 /// header of 2 and the exponent.
 fn components(der: &[u8]) -> (&[u8], &[u8]) {
-    (
-        der.get(9..265).unwrap_or_default(),
-        der.get(267..).unwrap_or_default(),
-    )
+    (der.get(9..265).unwrap_or_default(), der.get(267..).unwrap_or_default())
 }

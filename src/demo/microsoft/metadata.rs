@@ -72,17 +72,13 @@ fn recorded_headers(answer: Answer) -> Answer {
     let answer = answer::with(answer, CACHE_CONTROL, "max-age=86400, private");
     let answer = answer::with(answer, ACCESS_CONTROL_ALLOW_ORIGIN, "*");
     let answer = answer::with(answer, ACCESS_CONTROL_ALLOW_METHODS, "GET, OPTIONS");
-    let answer = answer::with(
-        answer,
-        STRICT_TRANSPORT_SECURITY,
-        "max-age=31536000; includeSubDomains",
-    );
+    let answer =
+        answer::with(answer, STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
     let name = HeaderName::from_static("p3p");
     let mut answer = answer::with(answer, name, "CP=\"DSP CUR OTPi IND OTRi ONL FIN\"");
-    for (name, value) in [
-        ("x-ms-request-id", random::guid()),
-        ("x-ms-ests-server", "2.1.0 - emulator".to_owned()),
-    ] {
+    for (name, value) in
+        [("x-ms-request-id", random::guid()), ("x-ms-ests-server", "2.1.0 - emulator".to_owned())]
+    {
         answer = answer::with(answer, HeaderName::from_static(name), &value);
     }
     let cookies = [

@@ -71,10 +71,7 @@ impl Options {
     #[must_use]
     pub fn demo(ports: &Ports, client_secret: Secret<String>, story: Arc<Story>) -> Self {
         Self {
-            secrets: vec![ClientSecret {
-                value: client_secret,
-                expires: None,
-            }],
+            secrets: vec![ClientSecret { value: client_secret, expires: None }],
             redirect_uris: vec![
                 ports.redirect_uri(),
                 format!("{}/.auth/logout/done", ports.public_url()),

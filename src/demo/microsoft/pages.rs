@@ -50,10 +50,7 @@ pub(super) fn login(
 ) -> Answer {
     let template = Login {
         action: format!("/{tenant}/login"),
-        fields: parameters
-            .iter()
-            .filter(|(name, _)| !OWN_FIELDS.contains(name))
-            .collect(),
+        fields: parameters.iter().filter(|(name, _)| !OWN_FIELDS.contains(name)).collect(),
         host: address.url.host_str().unwrap_or_default(),
         username,
         failed,
@@ -74,11 +71,7 @@ struct FormPost<'a> {
 
 /// A form that sends itself to the redirect URI.
 pub(super) fn form_post(address: &ReturnAddress, fields: &[(&'static str, String)]) -> Answer {
-    let template = FormPost {
-        action: address.url.as_str(),
-        fields,
-        script: SUBMIT,
-    };
+    let template = FormPost { action: address.url.as_str(), fields, script: SUBMIT };
     let policy = format!("{}; {}", form_action(Some(&address.url)), *SUBMIT_SOURCE);
     answer::page_under(&policy, StatusCode::OK, &template)
 }
@@ -147,9 +140,7 @@ pub(super) fn home(microsoft: &Microsoft) -> Answer {
         client_id: CLIENT_ID,
         accounts: ACCOUNTS,
         password: PASSWORD,
-        latest: latest
-            .map(|entry| (date_and_time(entry.at), entry))
-            .collect(),
+        latest: latest.map(|entry| (date_and_time(entry.at), entry)).collect(),
     };
     answer::page(StatusCode::OK, &template)
 }
@@ -162,19 +153,11 @@ struct Notice {
 }
 
 pub(super) fn signed_out() -> Answer {
-    notice(
-        StatusCode::OK,
-        "You signed out",
-        "It is a good idea to close all browser windows.",
-    )
+    notice(StatusCode::OK, "You signed out", "It is a good idea to close all browser windows.")
 }
 
 pub(super) fn not_found() -> Answer {
-    notice(
-        StatusCode::NOT_FOUND,
-        "There is nothing here",
-        "The emulator has no such address.",
-    )
+    notice(StatusCode::NOT_FOUND, "There is nothing here", "The emulator has no such address.")
 }
 
 pub(super) fn outage() -> Answer {

@@ -145,9 +145,7 @@ fn check_response_mode(parameters: &Parameters) -> Result<(), AadError> {
 }
 
 fn scope(parameters: &Parameters) -> Result<String, AadError> {
-    let scope = parameters
-        .get("scope")
-        .ok_or_else(|| AadError::missing("scope"))?;
+    let scope = parameters.get("scope").ok_or_else(|| AadError::missing("scope"))?;
     if scope.split_ascii_whitespace().any(|part| part == "openid") {
         return Ok(scope.to_owned());
     }
@@ -187,10 +185,7 @@ fn challenge(parameters: &Parameters) -> Result<Option<PkceChallenge>, AadError>
             "Invalid size of Code_Challenge parameter.",
         ));
     }
-    Ok(Some(PkceChallenge {
-        value: value.to_owned(),
-        hashed,
-    }))
+    Ok(Some(PkceChallenge { value: value.to_owned(), hashed }))
 }
 
 fn prompt(parameters: &Parameters) -> Result<Prompt, AadError> {
@@ -207,17 +202,9 @@ fn prompt(parameters: &Parameters) -> Result<Prompt, AadError> {
 }
 
 fn query_too_long() -> AadError {
-    AadError::new(
-        90015,
-        "invalid_request",
-        "The size of the request's query string is too long.",
-    )
+    AadError::new(90015, "invalid_request", "The size of the request's query string is too long.")
 }
 
 fn no_redirect_uri() -> AadError {
-    AadError::new(
-        500_113,
-        "invalid_request",
-        "No reply address is registered for the application.",
-    )
+    AadError::new(500_113, "invalid_request", "No reply address is registered for the application.")
 }

@@ -24,11 +24,7 @@ impl Microsoft {
     /// Signs `account` in, in place of whoever was signed in before.
     pub(super) fn start_sso(&self, headers: &HeaderMap, account: &'static Account) -> Sso {
         self.end_sso(headers);
-        let sso = Sso {
-            cookie: Secret::new(random::token(48)),
-            account,
-            sid: random::guid(),
-        };
+        let sso = Sso { cookie: Secret::new(random::token(48)), account, sid: random::guid() };
         self.state().keep_sso(sso.clone());
         sso
     }

@@ -70,9 +70,7 @@ pub(super) struct PkceChallenge {
 impl Grant {
     /// Whether that scope was asked for.
     pub(super) fn covers(&self, scope: &str) -> bool {
-        self.scope
-            .split_ascii_whitespace()
-            .any(|part| part == scope)
+        self.scope.split_ascii_whitespace().any(|part| part == scope)
     }
 }
 

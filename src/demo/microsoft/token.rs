@@ -83,10 +83,7 @@ fn refresh(microsoft: &Microsoft, call: &Call) -> Result<Grant, AadError> {
         .find(|issued| issued.token.matches(token))
         .ok_or_else(|| invalid_grant(70000, "The provided refresh token is not valid."))?;
     // `nonce` belongs to the sign-in.
-    Ok(Grant {
-        nonce: None,
-        ..issued.grant.clone()
-    })
+    Ok(Grant { nonce: None, ..issued.grant.clone() })
 }
 
 impl IssuedCode {
@@ -175,17 +172,11 @@ async fn succeed(microsoft: &Microsoft, grant: Grant) -> Answer {
             body.insert("refresh_token".to_owned(), token.clone().into());
         }
         let token = Secret::new(token);
-        microsoft
-            .state()
-            .keep_refresh(IssuedRefresh { token, grant });
+        microsoft.state().keep_refresh(IssuedRefresh { token, grant });
     }
     let answer = answer::json(StatusCode::OK, &body);
     let answer = answer::with(answer, PRAGMA, "no-cache");
-    let answer = answer::with(
-        answer,
-        HeaderName::from_static("x-ms-request-id"),
-        &random::guid(),
-    );
+    let answer = answer::with(answer, HeaderName::from_static("x-ms-request-id"), &random::guid());
     answer::with(answer, HeaderName::from_static("x-ms-clitelem"), "1,0,0,,")
 }
 

@@ -70,11 +70,7 @@ pub(super) enum Reason {
 impl Verifier {
     /// `public_url` is issuer and audience, and where the keys are.
     pub(super) fn new(public_url: String, clock: Clock) -> Self {
-        Self {
-            public_url,
-            clock,
-            keys: Mutex::default(),
-        }
+        Self { public_url, clock, keys: Mutex::default() }
     }
 
     /// Verifies the assertion of a request with these headers.
@@ -164,9 +160,7 @@ impl Verifier {
 
 impl std::fmt::Debug for Verifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifier")
-            .field("public_url", &self.public_url)
-            .finish_non_exhaustive()
+        f.debug_struct("Verifier").field("public_url", &self.public_url).finish_non_exhaustive()
     }
 }
 

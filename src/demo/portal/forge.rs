@@ -48,10 +48,7 @@ pub(super) async fn attack(public_url: &str) -> Attack {
         send(format!("{public_url}/public/whoami.json")),
         send(format!("{public_url}/whoami.json")),
     );
-    Attack {
-        public: judge(public, judge_public),
-        members: judge(members, judge_members),
-    }
+    Attack { public: judge(public, judge_public), members: judge(members, judge_members) }
 }
 
 type Sent = (String, Result<Fetched, FetchError>);
@@ -98,10 +95,7 @@ fn judge_public(answer: &Fetched) -> (bool, String) {
         return (true, verdict.to_owned());
     }
     let names: Vec<_> = through.iter().map(|(name, _)| name.as_str()).collect();
-    (
-        false,
-        format!("Forged headers arrived: {}.", names.join(", ")),
-    )
+    (false, format!("Forged headers arrived: {}.", names.join(", ")))
 }
 
 fn judge_members(answer: &Fetched) -> (bool, String) {
@@ -122,8 +116,7 @@ fn arrived(answer: &Fetched) -> Option<Vec<(String, String)>> {
 /// Whether this line is one of ours, in any spelling that an old server takes for the same name.
 fn is_forged((name, _): &(String, String)) -> bool {
     let name = folded(name);
-    SENT.iter()
-        .any(|(sent, _)| *sent != "Connection" && folded(sent) == name)
+    SENT.iter().any(|(sent, _)| *sent != "Connection" && folded(sent) == name)
 }
 
 fn folded(name: &str) -> String {
@@ -145,10 +138,7 @@ mod tests {
     #[test]
     fn what_arrived_is_what_the_portal_says() {
         let body = br#"{"headers":[["x-auth-roles","Administrator"],["host","x"]]}"#;
-        let answer = Fetched {
-            status: StatusCode::OK,
-            body: body.as_slice().into(),
-        };
+        let answer = Fetched { status: StatusCode::OK, body: body.as_slice().into() };
         let (held, verdict) = judge_public(&answer);
         assert!(!held);
         assert_eq!(verdict, "Forged headers arrived: x-auth-roles.");

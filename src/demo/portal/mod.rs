@@ -101,11 +101,7 @@ impl Portal {
                 None => Signed::Nobody,
             },
         };
-        let seen = Seen {
-            parts,
-            assertion,
-            signed,
-        };
+        let seen = Seen { parts, assertion, signed };
         self.route(seen, body).await
     }
 
@@ -135,9 +131,9 @@ impl Portal {
             "/stream" => streams::slow(),
             "/set-cookie" => set_cookies(),
             "/" => self.page(&seen, pages::front),
-            "/reports" => self.page(&seen, |seen| {
-                pages::reports(seen, &Parameters::parse(query(seen)))
-            }),
+            "/reports" => {
+                self.page(&seen, |seen| pages::reports(seen, &Parameters::parse(query(seen))))
+            }
             "/demo" => self.page(&seen, |seen| {
                 pages::demo(seen, &self.story.latest_sign_in(), &self.portal_url)
             }),
@@ -194,11 +190,7 @@ fn see_other(location: &str) -> Answer {
 
 fn not_allowed(methods: &str) -> Answer {
     let status = StatusCode::METHOD_NOT_ALLOWED;
-    let answer = answer::bytes(
-        status,
-        "text/plain",
-        "This method is not for this address.\n",
-    );
+    let answer = answer::bytes(status, "text/plain", "This method is not for this address.\n");
     answer::with(answer, ALLOW, methods)
 }
 
@@ -206,11 +198,7 @@ fn not_allowed(methods: &str) -> Answer {
 fn set_cookies() -> Answer {
     let text = "Sent: harbor_theme, and a try to replace __Host-anteport.\n";
     let answer = answer::bytes(StatusCode::OK, "text/plain", text);
-    let answer = answer::and(
-        answer,
-        SET_COOKIE,
-        "harbor_theme=navy; Path=/; SameSite=Lax",
-    );
+    let answer = answer::and(answer, SET_COOKIE, "harbor_theme=navy; Path=/; SameSite=Lax");
     let theirs = "__Host-anteport=set-by-the-portal; Path=/; Secure; HttpOnly";
     answer::and(answer, SET_COOKIE, theirs)
 }

@@ -31,12 +31,7 @@ impl Signed {
 
 /// The front page.
 pub(super) fn front(seen: &Seen) -> Answer {
-    page(
-        StatusCode::OK,
-        &Front {
-            signed: &seen.signed,
-        },
-    )
+    page(StatusCode::OK, &Front { signed: &seen.signed })
 }
 
 /// Figures of a year.
@@ -88,22 +83,14 @@ pub(super) fn forged(seen: &Seen, attack: &Attack) -> Answer {
     let forged = Forged {
         signed: &seen.signed,
         sent: &forge::SENT,
-        tries: [
-            ("A public address", &attack.public),
-            ("An address for members", &attack.members),
-        ],
+        tries: [("A public address", &attack.public), ("An address for members", &attack.members)],
     };
     page(StatusCode::OK, &forged)
 }
 
 /// There is no such page.
 pub(super) fn missing(seen: &Seen) -> Answer {
-    page(
-        StatusCode::NOT_FOUND,
-        &Missing {
-            signed: &seen.signed,
-        },
-    )
+    page(StatusCode::NOT_FOUND, &Missing { signed: &seen.signed })
 }
 
 /// The sign-out goes on to Microsoft's port, and Chromium applies `form-action` to redirects. With
@@ -196,14 +183,8 @@ impl Proof {
         let shown = |claim: &str| claims.get(claim).map(plain).unwrap_or_default();
         let checks = vec![
             ("Header", "X-Anteport-Assertion, exactly once".to_owned()),
-            (
-                "Algorithm",
-                format!("{}, and no other", verified.algorithm()),
-            ),
-            (
-                "Key id",
-                format!("{}, in /.auth/jwks.json", verified.key_id()),
-            ),
+            ("Algorithm", format!("{}, and no other", verified.algorithm())),
+            ("Key id", format!("{}, in /.auth/jwks.json", verified.key_id())),
             ("Signature", "right".to_owned()),
             ("Issuer", format!("{}, as expected", shown("iss"))),
             ("Audience", format!("{}, as expected", shown("aud"))),
@@ -212,10 +193,7 @@ impl Proof {
         ];
         let claims = claims.iter();
         let claims = claims.map(|(name, value)| (name.clone(), plain(value)));
-        Ok(Self {
-            checks,
-            claims: claims.collect(),
-        })
+        Ok(Self { checks, claims: claims.collect() })
     }
 }
 

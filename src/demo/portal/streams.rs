@@ -37,10 +37,7 @@ pub(super) fn download(length: u64) -> Answer {
 
 /// Ten lines, with a pause before each but the first.
 pub(super) fn slow() -> Answer {
-    let body = Slow {
-        sent: 0,
-        pause: Box::pin(time::sleep(Duration::ZERO)),
-    };
+    let body = Slow { sent: 0, pause: Box::pin(time::sleep(Duration::ZERO)) };
     answer::stream(StatusCode::OK, "text/plain", body.boxed_unsync())
 }
 

@@ -19,10 +19,7 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     pub fn all(&self, name: &str) -> Vec<&str> {
@@ -39,9 +36,7 @@ impl Answer {
     }
 
     pub fn location(&self) -> Url {
-        let location = self
-            .header("location")
-            .unwrap_or_else(|| panic!("{self:?}"));
+        let location = self.header("location").unwrap_or_else(|| panic!("{self:?}"));
         self.url.join(location).unwrap()
     }
 }
@@ -65,10 +60,7 @@ pub const PAGE: &[(&str, &str)] = &[
 
 impl Browser {
     pub fn new(origin: String) -> Self {
-        Self {
-            origin: Url::parse(&origin).unwrap(),
-            cookies: BTreeMap::new(),
-        }
+        Self { origin: Url::parse(&origin).unwrap(), cookies: BTreeMap::new() }
     }
 
     /// The cookies that our proxy's host has set.
@@ -108,12 +100,7 @@ impl Browser {
     /// Fills in the emulated Microsoft's form and goes as far as the provider's redirect back.
     pub async fn sign_in_to_callback(&mut self, target: &str, username: &str) -> Url {
         let form = self.follow(target).await;
-        assert!(
-            form.text().contains("name=\"password\""),
-            "{} {}",
-            form.url,
-            form.text()
-        );
+        assert!(form.text().contains("name=\"password\""), "{} {}", form.url, form.text());
         let back = self.submit(&form, username, "demo").await;
         back.location()
     }
@@ -139,9 +126,7 @@ impl Browser {
                 fields.append_pair(&attribute(input, "name").unwrap(), &value);
             }
         }
-        fields
-            .append_pair("username", username)
-            .append_pair("password", password);
+        fields.append_pair("username", username).append_pair("password", password);
         let body = fields.finish();
         let mut headers = PAGE.to_vec();
         headers.push(("content-type", "application/x-www-form-urlencoded"));
@@ -171,27 +156,19 @@ impl Browser {
             request = request.header(*name, *value);
         }
         if let Some(jar) = self.cookies.get(&host(url)).filter(|jar| !jar.is_empty()) {
-            let pairs: Vec<String> = jar
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect();
+            let pairs: Vec<String> =
+                jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
             request = request.header("cookie", pairs.join("; "));
         }
-        let request = request
-            .body(Full::new(Bytes::copy_from_slice(body)))
-            .unwrap();
+        let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
         let stream = TcpStream::connect(host(url)).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);
         let response = sender.send_request(request).await.unwrap();
         let (head, body) = response.into_parts();
         let headers = head.headers.iter().map(|(name, value)| {
-            (
-                name.to_string(),
-                String::from_utf8_lossy(value.as_bytes()).into_owned(),
-            )
+            (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
         });
         Answer {
             status: head.status.as_u16(),
@@ -216,11 +193,7 @@ impl Browser {
 }
 
 fn host(url: &Url) -> String {
-    format!(
-        "{}:{}",
-        url.host_str().unwrap(),
-        url.port_or_known_default().unwrap()
-    )
+    format!("{}:{}", url.host_str().unwrap(), url.port_or_known_default().unwrap())
 }
 
 /// An attribute of a tag, with the few entities that our templates write.
@@ -237,10 +210,6 @@ fn attribute(tag: &str, name: &str) -> Option<String> {
         ("&#62;", ">"),
     ];
     Some(
-        entities
-            .iter()
-            .fold(value.to_owned(), |text, (entity, plain)| {
-                text.replace(entity, plain)
-            }),
+        entities.iter().fold(value.to_owned(), |text, (entity, plain)| text.replace(entity, plain)),
     )
 }

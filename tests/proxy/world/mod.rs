@@ -62,12 +62,7 @@ pub const AZURE_ONLY: &str = r#"
 
 impl Default for Plan {
     fn default() -> Self {
-        Self {
-            portal: AZURE_ONLY,
-            sessions: "{}",
-            listen_tls: None,
-            microsoft_is_up: true,
-        }
+        Self { portal: AZURE_ONLY, sessions: "{}", listen_tls: None, microsoft_is_up: true }
     }
 }
 
@@ -87,21 +82,14 @@ impl World {
             admin: admin.port(),
         };
         let secret = Secret::new("the secret of the tests".to_owned());
-        let scheme = if plan.listen_tls.is_some() {
-            "https"
-        } else {
-            "http"
-        };
+        let scheme = if plan.listen_tls.is_some() { "https" } else { "http" };
         let mut options = Options::demo(&ports, secret.clone(), Story::new(clock.clone()));
         if plan.listen_tls.is_some() {
             let secure = |uri: &String| uri.replacen("http://", "https://", 1);
             options.redirect_uris = options.redirect_uris.iter().map(secure).collect();
         }
         let microsoft = Microsoft::new(format!("http://{authority}"), clock.clone(), options);
-        let tls = plan
-            .listen_tls
-            .map(|tls| format!(", tls: {tls}"))
-            .unwrap_or_default();
+        let tls = plan.listen_tls.map(|tls| format!(", tls: {tls}")).unwrap_or_default();
         let text = format!(
             r#"
 listen: {{ address: "{proxy}"{tls} }}
@@ -156,9 +144,7 @@ portals:
         let listener = tokio::net::TcpListener::bind(self.authority).await.unwrap();
         let microsoft = Arc::clone(&self.microsoft);
         self.emulator = Some(tokio::spawn(async move {
-            microsoft::serve(listener, microsoft, std::future::pending())
-                .await
-                .unwrap();
+            microsoft::serve(listener, microsoft, std::future::pending()).await.unwrap();
         }));
     }
 
@@ -191,31 +177,23 @@ portals:
     /// The value of one series.
     pub async fn metric(&self, series: &str) -> f64 {
         let text = self.metrics().await;
-        let line = text.lines().find(|line| {
-            line.strip_prefix(series)
-                .is_some_and(|rest| rest.starts_with(' '))
-        });
-        line.and_then(|line| line.rsplit(' ').next())
-            .map_or(0.0, |value| value.parse().unwrap())
+        let line = text
+            .lines()
+            .find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')));
+        line.and_then(|line| line.rsplit(' ').next()).map_or(0.0, |value| value.parse().unwrap())
     }
 
     /// Asks for a stop, and waits until everything has ended.
     pub async fn stop(mut self) {
         let _ = self.stop.take().unwrap().send(());
         let service = self.service.take().unwrap();
-        tokio::time::timeout(Duration::from_secs(20), service)
-            .await
-            .unwrap()
-            .unwrap();
+        tokio::time::timeout(Duration::from_secs(20), service).await.unwrap().unwrap();
     }
 }
 
 /// A port that nobody had a moment ago.
 fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// A refusal must be a page with its code and the request's id, not kept, and free of scripts.

@@ -21,10 +21,7 @@ pub struct Received {
 
 impl Received {
     pub fn all(&self, name: &str) -> Vec<&str> {
-        let found = self
-            .headers
-            .iter()
-            .filter(|(known, _)| known.eq_ignore_ascii_case(name));
+        let found = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str()).collect()
     }
 
@@ -57,11 +54,7 @@ impl Portal {
                 connections.spawn(serve(stream, connection, Arc::clone(&record)));
             }
         });
-        Self {
-            address,
-            received,
-            listening,
-        }
+        Self { address, received, listening }
     }
 
     /// Nobody listens any more, and open connections are cut.
@@ -82,10 +75,7 @@ impl Portal {
 
     /// The latest request that arrived.
     pub fn last(&self) -> Received {
-        self.received()
-            .last()
-            .cloned()
-            .expect("the portal received nothing")
+        self.received().last().cloned().expect("the portal received nothing")
     }
 }
 
@@ -95,12 +85,7 @@ async fn serve(mut stream: TcpStream, connection: usize, record: Arc<Mutex<Vec<R
         let Some(received) = read(&mut stream, &mut buffer, connection).await else {
             return;
         };
-        let target = received
-            .line
-            .split(' ')
-            .nth(1)
-            .unwrap_or_default()
-            .to_owned();
+        let target = received.line.split(' ').nth(1).unwrap_or_default().to_owned();
         let is_head = received.line.starts_with("HEAD ");
         record.lock().unwrap().push(received);
         let path = target.split('?').next().unwrap_or_default();
@@ -160,16 +145,8 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize) -
             (name.to_owned(), value.trim().to_owned())
         })
         .collect();
-    let mut received = Received {
-        line,
-        headers,
-        body: Vec::new(),
-        connection,
-    };
-    if let Some(length) = received
-        .header("content-length")
-        .map(|text| text.parse().unwrap())
-    {
+    let mut received = Received { line, headers, body: Vec::new(), connection };
+    if let Some(length) = received.header("content-length").map(|text| text.parse().unwrap()) {
         while buffer.len() < length {
             fill(stream, buffer).await?;
         }
@@ -210,7 +187,5 @@ async fn fill(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
