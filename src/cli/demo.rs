@@ -88,12 +88,7 @@ async fn play(demo: &Demo) -> Result<(), DemoError> {
         microsoft::serve(emulator, emulated, async move { until.asked().await }).await
     });
     let serving = own_portal.map(|listener| {
-        let portal = Portal::new(portal::Options {
-            public_url: ports.public_url(),
-            portal_url: ports.portal_url(),
-            clock,
-            story,
-        });
+        let portal = Portal::new(clock, portal::Options::demo(&ports, story));
         tokio::spawn(async move {
             portal::serve(listener, portal, async move { shutdown.asked().await }).await
         })

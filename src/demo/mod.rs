@@ -132,6 +132,7 @@ portals:
         X-Auth-Name: name
         X-Auth-Roles: roles
       assertion: {{ algorithm: ES256, lifetime: 60s }}
+    logout: {{ federated: true }}
 "#
     )
 }

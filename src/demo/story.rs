@@ -52,6 +52,17 @@ impl Narrator {
     }
 }
 
+/// The place of a step in a sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A sign-in starts here.
+    Opens,
+    /// Somebody is signed in from here on.
+    Completes,
+    /// Anywhere else.
+    Within,
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub struct Step {
@@ -63,8 +74,8 @@ pub struct Step {
     pub title: String,
     /// Its particulars.
     pub details: Vec<(String, String)>,
-    /// Whether a sign-in starts here.
-    pub opens: bool,
+    /// Its place in a sign-in.
+    pub place: Place,
 }
 
 impl Story {
@@ -84,7 +95,7 @@ impl Story {
         title: impl Into<String>,
         details: Vec<(String, String)>,
     ) {
-        self.add(narrator, title.into(), details, false);
+        self.add(narrator, title.into(), details, Place::Within);
     }
 
     /// Adds the step with which a sign-in starts.
@@ -94,11 +105,21 @@ impl Story {
         title: impl Into<String>,
         details: Vec<(String, String)>,
     ) {
-        self.add(narrator, title.into(), details, true);
+        self.add(narrator, title.into(), details, Place::Opens);
     }
 
-    fn add(&self, narrator: Narrator, title: String, details: Vec<(String, String)>, opens: bool) {
-        let step = Step { at: self.clock.now(), narrator, title, details, opens };
+    /// Adds the step with which a sign-in has succeeded.
+    pub fn complete(
+        &self,
+        narrator: Narrator,
+        title: impl Into<String>,
+        details: Vec<(String, String)>,
+    ) {
+        self.add(narrator, title.into(), details, Place::Completes);
+    }
+
+    fn add(&self, narrator: Narrator, title: String, details: Vec<(String, String)>, place: Place) {
+        let step = Step { at: self.clock.now(), narrator, title, details, place };
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         if steps.len() == Self::LONGEST {
             steps.pop_front();
@@ -113,11 +134,15 @@ impl Story {
         steps.iter().cloned().collect()
     }
 
-    /// The steps since the last sign-in started.
+    /// The steps since the start of the last sign-in that succeeded; of the last one at all, if
+    /// none did. An attempt that somebody gave up does not hide what came before.
     #[must_use]
     pub fn latest_sign_in(&self) -> Vec<Step> {
         let mut steps = self.steps();
-        let start = steps.iter().rposition(|step| step.opens).unwrap_or(0);
+        let end =
+            steps.iter().rposition(|step| step.place == Place::Completes).unwrap_or(steps.len());
+        let start =
+            steps.iter().take(end).rposition(|step| step.place == Place::Opens).unwrap_or(0);
         steps.split_off(start)
     }
 }
@@ -149,13 +174,17 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_sign_in_starts_with_its_authorization_request() {
+    fn the_latest_sign_in_is_the_last_one_that_succeeded() {
         let story = Story::new(Clock::at(Timestamp::from_unix_seconds(0)));
-        for title in ["first", "second"] {
-            story.open(Narrator::Microsoft, title, vec![]);
-            story.tell(Narrator::Portal, "then", vec![]);
-        }
-        let titles: Vec<_> = story.latest_sign_in().into_iter().map(|step| step.title).collect();
-        assert_eq!(titles, ["second", "then"]);
+        let titles = || -> Vec<String> {
+            let steps = story.latest_sign_in().into_iter();
+            steps.map(|step| step.title).collect()
+        };
+        story.open(Narrator::Microsoft, "first", vec![]);
+        story.open(Narrator::Microsoft, "second", vec![]);
+        assert_eq!(titles(), ["second"]);
+        story.complete(Narrator::Microsoft, "done", vec![]);
+        story.open(Narrator::Microsoft, "third", vec![]);
+        assert_eq!(titles(), ["second", "done", "third"]);
     }
 }

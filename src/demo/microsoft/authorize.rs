@@ -1,203 +1,383 @@
-//! The authorization endpoint: a request that is in order leads to the sign-in page, or past it
-//! when the browser is known, and back to the redirect URI with a code.
+//! The authorization endpoint: checks in Microsoft's order, the sign-in form, and the way back.
+//! What is wrong with the client or its redirect URI is told to the visitor; everything else is
+//! told to the redirect URI.
 
-use http::Method;
+use http::header::{COOKIE, HeaderMap, SET_COOKIE};
+use url::Url;
 
 use super::accounts::{Account, PASSWORD};
 use super::errors::AadError;
 use super::faults::AuthorizeError;
-use super::request::{AuthorizationRequest, Prompt, Refusal, ReturnAddress};
-use super::state::{Grant, IssuedCode, Sso};
-use super::{Call, Microsoft, pages, sso};
+use super::state::{Grant, IssuedCode, PkceChallenge, Sso};
+use super::{CLIENT_ID, Call, Microsoft, TENANT_DOMAIN, TENANT_ID, pages};
 use crate::demo::answer::{self, Answer};
+use crate::demo::parameters::Parameters;
 use crate::demo::random;
 use crate::demo::story::{Narrator, shortened};
 use crate::gate::Secret;
 
-/// Random bytes of a code: with them it has about a thousand characters, as Entra ID's do.
-const CODE_BYTES: usize = 750;
+/// The cookie of single sign-on.
+const COOKIE_NAME: &str = "ESTSAUTH";
+/// The longest query that is read.
+const LONGEST_QUERY: usize = 8 * 1024;
 
-/// An authorization request.
+/// An authorization request that is in order.
+pub(super) struct Asked {
+    pub(super) reply: Reply,
+    pub(super) wish: Wish,
+}
+
+/// What an application asks for.
+pub(super) struct Wish {
+    pub(super) login_hint: Option<String>,
+    tenant: String,
+    redirect_uri: String,
+    scope: String,
+    nonce: Option<String>,
+    challenge: Option<PkceChallenge>,
+    prompt: Option<Prompt>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Prompt {
+    None,
+    Login,
+    SelectAccount,
+    Consent,
+}
+
+/// How the answer goes back.
+pub(super) struct Reply {
+    pub(super) uri: Url,
+    mode: Mode,
+    state: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Query,
+    Fragment,
+    FormPost,
+}
+
+/// Who is told that a request is not in order.
+enum Refused {
+    Visitor(AadError),
+    Application(Box<Reply>, AadError),
+}
+
+/// Answers an authorization request.
 pub(super) fn begin(microsoft: &Microsoft, tenant: &str, call: &Call) -> Answer {
     microsoft.counts.authorize.up();
-    let request = match AuthorizationRequest::read(microsoft, call) {
-        Ok(request) => request,
-        Err(refusal) => return refuse(microsoft, &refusal),
+    let parameters = call.parameters();
+    let asked = match read(microsoft, tenant, parameters, call.query_length) {
+        Ok(asked) => asked,
+        Err(refused) => return refuse(microsoft, refused),
     };
-    tell_of_request(microsoft, &request);
+    tell_request(microsoft, parameters);
     let planned = microsoft.state().authorize_errors.pop_front();
-    if let Some(error) = planned {
-        return fail(microsoft, &request.address, &error);
+    if let Some(planned) = planned {
+        return deny(microsoft, &asked.reply, planned);
     }
-    match (microsoft.sso(&call.headers), request.prompt) {
-        (Some(sso), _) if request.is_content_with(sso.account) => {
-            tell(
-                microsoft,
-                "The browser was signed in already, so nobody was asked",
-                vec![("account".to_owned(), sso.account.username.to_owned())],
+    let sso = signed_in(microsoft, &call.headers);
+    match (asked.wish.prompt, sso) {
+        (None | Some(Prompt::None | Prompt::Consent), Some(sso)) => issue(microsoft, &asked, &sso),
+        (Some(Prompt::None), None) => {
+            let error = AadError::new(
+                50058,
+                "login_required",
+                "A silent sign-in request was sent but no user is signed in.",
             );
-            grant(microsoft, tenant, &request, &sso)
+            refuse(microsoft, Refused::Application(Box::new(asked.reply), error))
         }
-        (_, Prompt::None) => refuse_at(microsoft, &request.address, &nobody_signed_in()),
-        (_, Prompt::IfNeeded | Prompt::Always) => {
-            tell(microsoft, "The sign-in page was shown", vec![]);
-            let username = suggested(&request);
-            pages::login(tenant, call.parameters(), &request.address, username, false)
+        (Some(Prompt::SelectAccount), Some(sso)) => {
+            pages::sign_in(tenant, parameters, &asked, Some(sso.account), None)
         }
+        (_, _) => pages::sign_in(tenant, parameters, &asked, None, None),
     }
 }
 
-/// The sign-in page, filled in; it carries the request along.
+/// Answers the sign-in form, whose URL carries the authorization request.
 pub(super) fn submit(microsoft: &Microsoft, tenant: &str, call: &Call) -> Answer {
-    if call.method != Method::POST {
-        return pages::error(microsoft, &AadError::only_post(&call.method));
-    }
-    let request = match AuthorizationRequest::read(microsoft, call) {
-        Ok(request) => request,
-        Err(refusal) => return refuse(microsoft, &refusal),
+    let asked = match read(microsoft, tenant, &call.query, call.query_length) {
+        Ok(asked) => asked,
+        Err(refused) => return refuse(microsoft, refused),
     };
     if call.form.get("cancel").is_some() {
-        return fail(microsoft, &request.address, &cancelled());
+        let cancelled = AuthorizeError {
+            error: "access_denied".to_owned(),
+            subcode: Some("cancel".to_owned()),
+            description: None,
+        };
+        return deny(microsoft, &asked.reply, cancelled);
+    }
+    let before = signed_in(microsoft, &call.headers);
+    if let (Some(_), Some(sso)) = (call.form.get("continue"), before) {
+        return issue(microsoft, &asked, &sso);
     }
     let username = call.form.get("username").unwrap_or_default();
     let password = call.form.get("password").unwrap_or_default();
     let Some(account) = Account::named(username).filter(|_| password == PASSWORD) else {
-        tell(microsoft, "The password was wrong (AADSTS50126)", vec![]);
-        return pages::login(tenant, call.parameters(), &request.address, username, true);
+        let wrong = "Your account or password is incorrect. (AADSTS50126)";
+        return pages::sign_in(tenant, &call.query, &asked, None, Some((username, wrong)));
     };
-    tell(
-        microsoft,
-        "The visitor signed in",
-        vec![("account".to_owned(), account.username.to_owned())],
-    );
-    let sso = microsoft.start_sso(&call.headers, account);
-    sso::set_cookie(grant(microsoft, tenant, &request, &sso), &sso)
+    let sso = Sso { cookie: Secret::new(random::token(32)), account, sid: random::guid() };
+    microsoft.state().keep_sso(sso.clone());
+    if let Some(story) = microsoft.story() {
+        let details = vec![("account".to_owned(), account.username.to_owned())];
+        let title = format!("{} signed in with name and password", account.name);
+        story.tell(Narrator::Microsoft, title, details);
+    }
+    let answer = issue(microsoft, &asked, &sso);
+    with_cookie(answer, sso.cookie.expose(), "")
 }
 
-/// Back to the application with a code.
-fn grant(microsoft: &Microsoft, tenant: &str, request: &AuthorizationRequest, sso: &Sso) -> Answer {
-    let code = format!("1.{}", random::token(CODE_BYTES));
+fn read(
+    microsoft: &Microsoft,
+    tenant: &str,
+    parameters: &Parameters,
+    query_length: usize,
+) -> Result<Asked, Refused> {
+    let reply = read_reply(microsoft, parameters, query_length).map_err(Refused::Visitor)?;
+    match read_wish(tenant, parameters) {
+        Ok(wish) => Ok(Asked { reply, wish }),
+        Err(error) => Err(Refused::Application(Box::new(reply), error)),
+    }
+}
+
+/// What has to be in order before anything may be sent to the redirect URI.
+fn read_reply(
+    microsoft: &Microsoft,
+    parameters: &Parameters,
+    query_length: usize,
+) -> Result<Reply, AadError> {
+    if query_length > LONGEST_QUERY {
+        let text = "The query string is too long.";
+        return Err(AadError::new(90015, "invalid_request", text));
+    }
+    if let Some(name) = parameters.repeated() {
+        return Err(AadError::repeated(name));
+    }
+    let client_id = parameters.get("client_id").ok_or_else(|| AadError::missing("client_id"))?;
+    if !client_id.eq_ignore_ascii_case(CLIENT_ID) {
+        return Err(AadError::new(
+            700_016,
+            "unauthorized_client",
+            format!("Application with identifier '{client_id}' was not found in the directory."),
+        ));
+    }
+    let registered = microsoft.options.redirect_uris.iter();
+    let uri = match parameters.get("redirect_uri") {
+        Some(asked) => registered.into_iter().find(|known| *known == asked),
+        None => registered.into_iter().next(),
+    };
+    // What is registered parses, unless whoever made the emulator mistyped it.
+    uri.and_then(|uri| Url::parse(uri).ok())
+        .map(|uri| Reply {
+            uri,
+            mode: match parameters.get("response_mode") {
+                Some("form_post") => Mode::FormPost,
+                Some("fragment") => Mode::Fragment,
+                _ => Mode::Query,
+            },
+            state: parameters.get("state").map(str::to_owned),
+        })
+        .ok_or_else(|| {
+            let asked = parameters.get("redirect_uri").unwrap_or_default();
+            let text = format!(
+                "The redirect URI '{asked}' specified in the request does not match the redirect \
+                 URIs configured for the application '{CLIENT_ID}'."
+            );
+            AadError::new(50011, "invalid_request", text)
+        })
+}
+
+fn read_wish(tenant: &str, parameters: &Parameters) -> Result<Wish, AadError> {
+    let response_type =
+        parameters.get("response_type").ok_or_else(|| AadError::missing("response_type"))?;
+    match response_type {
+        "code" => {}
+        with_token if with_token.split(' ').any(|part| part == "id_token") => {
+            let text = "response_type 'id_token' is not enabled for the application.";
+            return Err(AadError::new(700_054, "unsupported_response_type", text));
+        }
+        _ => {
+            let text = "The provided value for the input parameter 'response_type' is not valid.";
+            return Err(AadError::new(70005, "unsupported_response_type", text));
+        }
+    }
+    if !matches!(parameters.get("response_mode"), None | Some("query" | "fragment" | "form_post")) {
+        let text = "The provided value for the input parameter 'response_mode' is not valid.";
+        return Err(AadError::new(70007, "invalid_request", text));
+    }
+    let scope = parameters.get("scope").ok_or_else(|| AadError::missing("scope"))?;
+    let prompt = match parameters.get("prompt") {
+        None => None,
+        Some("none") => Some(Prompt::None),
+        Some("login") => Some(Prompt::Login),
+        Some("select_account") => Some(Prompt::SelectAccount),
+        Some("consent") => Some(Prompt::Consent),
+        Some(_) => {
+            let text = "The provided value for the input parameter 'prompt' is not valid.";
+            return Err(AadError::new(90023, "invalid_request", text));
+        }
+    };
+    let redirect_uri = parameters.get("redirect_uri").unwrap_or_default();
+    Ok(Wish {
+        login_hint: parameters.get("login_hint").map(str::to_owned),
+        tenant: tenant.to_ascii_lowercase(),
+        redirect_uri: redirect_uri.to_owned(),
+        scope: scope.to_owned(),
+        nonce: parameters.get("nonce").map(str::to_owned),
+        challenge: read_challenge(parameters)?,
+        prompt,
+    })
+}
+
+/// RFC 7636, section 4.3: without a method it is `plain`.
+fn read_challenge(parameters: &Parameters) -> Result<Option<PkceChallenge>, AadError> {
+    let hashed = match parameters.get("code_challenge_method") {
+        None | Some("plain") => false,
+        Some("S256") => true,
+        Some(_) => {
+            let text = "The code challenge method is not valid: use 'S256' or 'plain'.";
+            return Err(AadError::new(501_491, "invalid_request", text));
+        }
+    };
+    let Some(value) = parameters.get("code_challenge") else {
+        return Ok(None);
+    };
+    if !(43..=128).contains(&value.len()) {
+        let text = "The size of the code_challenge parameter is not between 43 and 128.";
+        return Err(AadError::new(50147, "invalid_request", text));
+    }
+    Ok(Some(PkceChallenge { value: value.to_owned(), hashed }))
+}
+
+fn refuse(microsoft: &Microsoft, refused: Refused) -> Answer {
+    match refused {
+        Refused::Visitor(error) => pages::error(microsoft, &error),
+        Refused::Application(reply, error) => {
+            let told = error.told(microsoft.now());
+            let error = AuthorizeError {
+                error: error.error.to_owned(),
+                subcode: None,
+                description: Some(told.description),
+            };
+            deny(microsoft, &reply, error)
+        }
+    }
+}
+
+fn deny(microsoft: &Microsoft, reply: &Reply, error: AuthorizeError) -> Answer {
+    if let Some(story) = microsoft.story() {
+        let details = vec![
+            ("to".to_owned(), reply.uri.to_string()),
+            ("error".to_owned(), error.error.clone()),
+        ];
+        story.tell(Narrator::Browser, "Sent back with an error", details);
+    }
+    let mut fields = vec![("error", error.error)];
+    fields.extend(error.subcode.map(|text| ("error_subcode", text)));
+    fields.extend(error.description.map(|text| ("error_description", text)));
+    reply.send(fields)
+}
+
+/// Makes a code and sends it back.
+fn issue(microsoft: &Microsoft, asked: &Asked, sso: &Sso) -> Answer {
+    // As long as Entra's: nothing on the way may have a limit below that.
+    let code = format!("1.AXYA{}", random::token(745));
+    if let Some(story) = microsoft.story() {
+        let mut details = vec![
+            ("to".to_owned(), asked.reply.uri.to_string()),
+            ("code".to_owned(), shortened(&code)),
+        ];
+        details.extend(
+            asked.reply.state.as_deref().map(|state| ("state".to_owned(), shortened(state))),
+        );
+        story.tell(Narrator::Browser, "Sent back to the proxy with a code", details);
+    }
     microsoft.state().keep_code(IssuedCode {
         code: Secret::new(code.clone()),
         grant: Grant {
             account: sso.account,
             sid: sso.sid.clone(),
-            scope: request.scope.clone(),
-            nonce: request.nonce.clone(),
+            scope: asked.wish.scope.clone(),
+            nonce: asked.wish.nonce.clone(),
         },
-        tenant: tenant.to_owned(),
-        redirect_uri: request.address.redirect_uri.clone(),
-        challenge: request.challenge.clone(),
+        tenant: asked.wish.tenant.clone(),
+        redirect_uri: asked.wish.redirect_uri.clone(),
+        challenge: asked.wish.challenge.clone(),
         issued: microsoft.now(),
         redeemed: false,
     });
-    tell(
-        microsoft,
-        "The browser was sent back with an authorization code",
-        vec![
-            ("redirect_uri".to_owned(), request.address.redirect_uri.clone()),
-            ("code".to_owned(), shortened(&code)),
-        ],
-    );
-    let fields = vec![("code", code), ("session_state", sso.sid.clone())];
-    send_back(&request.address, fields)
+    asked.reply.send(vec![("code", code), ("session_state", sso.sid.clone())])
 }
 
-fn refuse(microsoft: &Microsoft, refusal: &Refusal) -> Answer {
-    match refusal {
-        Refusal::Page(error) => {
-            let title = format!("The request was refused on a page (AADSTS{})", error.number);
-            if let Some(story) = microsoft.story() {
-                story.open(Narrator::Microsoft, title, vec![]);
-            }
-            pages::error(microsoft, error)
+impl Reply {
+    /// Goes back with `fields` and the `state` of the request, unchanged.
+    fn send(&self, mut fields: Vec<(&'static str, String)>) -> Answer {
+        if let Some(state) = &self.state {
+            let place = fields.len().min(1);
+            fields.insert(place, ("state", state.clone()));
         }
-        Refusal::Redirect(address, error) => refuse_at(microsoft, address, error),
+        let mut uri = self.uri.clone();
+        match self.mode {
+            Mode::FormPost => pages::form_post(&uri, &fields),
+            Mode::Query => {
+                uri.query_pairs_mut().extend_pairs(fields);
+                answer::redirect(uri.as_str())
+            }
+            Mode::Fragment => {
+                let fragment = url::form_urlencoded::Serializer::new(String::new())
+                    .extend_pairs(fields)
+                    .finish();
+                uri.set_fragment(Some(&fragment));
+                answer::redirect(uri.as_str())
+            }
+        }
     }
 }
 
-fn refuse_at(microsoft: &Microsoft, address: &ReturnAddress, error: &AadError) -> Answer {
-    let told = error.told(microsoft.now());
-    tell(
-        microsoft,
-        "The browser was sent back with an error",
-        vec![
-            ("error".to_owned(), error.error.to_owned()),
-            ("code".to_owned(), format!("AADSTS{}", error.number)),
-        ],
-    );
-    let fields = vec![
-        ("error", error.error.to_owned()),
-        ("error_description", told.description),
-        ("error_uri", format!("{}/error?code={}", microsoft.base, error.number)),
-    ];
-    send_back(address, fields)
+/// Who is signed in at Microsoft in this browser.
+pub(super) fn signed_in(microsoft: &Microsoft, headers: &HeaderMap) -> Option<Sso> {
+    let value = cookie(headers)?;
+    let state = microsoft.state();
+    let mut sessions = state.sso.iter();
+    sessions.find(|sso| sso.cookie.matches(value)).cloned()
 }
 
-fn fail(microsoft: &Microsoft, address: &ReturnAddress, error: &AuthorizeError) -> Answer {
-    let mut fields = vec![("error", error.error.clone())];
-    fields.extend(error.subcode.clone().map(|code| ("error_subcode", code)));
-    fields.extend(error.description.clone().map(|text| ("error_description", text)));
-    let details = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    tell(microsoft, "The browser was sent back with an error", details);
-    send_back(address, fields)
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let fields = headers.get_all(COOKIE).iter();
+    fields
+        .filter_map(|field| field.to_str().ok())
+        .flat_map(|field| field.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
 }
 
-/// The answer at the redirect URI, in the mode that was asked for.
-fn send_back(address: &ReturnAddress, mut fields: Vec<(&'static str, String)>) -> Answer {
-    fields.extend(address.state.clone().map(|state| ("state", state)));
-    if address.form_post {
-        return pages::form_post(address, &fields);
+/// Sets the cookie of single sign-on, below the tenant's names only: cookies do not know ports,
+/// and the proxy and the portal share the host of this emulator.
+pub(super) fn with_cookie(mut answer: Answer, value: &str, attributes: &str) -> Answer {
+    for path in [TENANT_ID, TENANT_DOMAIN] {
+        let cookie =
+            format!("{COOKIE_NAME}={value}; Path=/{path}; HttpOnly; SameSite=Lax{attributes}");
+        answer = answer::and(answer, SET_COOKIE, &cookie);
     }
-    let mut url = address.url.clone();
-    url.query_pairs_mut().extend_pairs(&fields);
-    answer::redirect(url.as_str())
+    answer
 }
 
-/// The address that the sign-in page starts with.
-fn suggested(request: &AuthorizationRequest) -> &str {
-    let hint = request.login_hint.as_deref().unwrap_or_default();
-    let account = super::ACCOUNTS.iter().find(|account| account.is_meant_by(hint));
-    account.map_or("", |account| account.username)
-}
-
-fn nobody_signed_in() -> AadError {
-    AadError::new(
-        50058,
-        "login_required",
-        "A silent sign-in request was sent but no user is signed in.",
-    )
-}
-
-fn cancelled() -> AuthorizeError {
-    AuthorizeError {
-        error: "access_denied".to_owned(),
-        subcode: Some("cancel".to_owned()),
-        description: None,
-    }
-}
-
-fn tell_of_request(microsoft: &Microsoft, request: &AuthorizationRequest) {
+fn tell_request(microsoft: &Microsoft, parameters: &Parameters) {
     let Some(story) = microsoft.story() else {
         return;
     };
-    let mut details = vec![
-        ("redirect_uri".to_owned(), request.address.redirect_uri.clone()),
-        ("scope".to_owned(), request.scope.clone()),
-    ];
-    let challenge = request.challenge.as_ref().map(|challenge| &challenge.value);
-    for (name, value) in [
-        ("state", request.address.state.as_ref()),
-        ("nonce", request.nonce.as_ref()),
-        ("code_challenge", challenge),
-    ] {
-        details.extend(value.map(|value| (name.to_owned(), shortened(value))));
-    }
-    story.open(Narrator::Microsoft, "An authorization request came", details);
-}
-
-fn tell(microsoft: &Microsoft, title: &str, details: Vec<(String, String)>) {
-    if let Some(story) = microsoft.story() {
-        story.tell(Narrator::Microsoft, title, details);
-    }
+    let details = parameters.iter().map(|(name, value)| {
+        let shown = match name {
+            "state" | "nonce" | "code_challenge" | "login_hint" => shortened(value),
+            _ => value.to_owned(),
+        };
+        (name.to_owned(), shown)
+    });
+    let title = "The proxy sent the browser here to sign in";
+    story.open(Narrator::Microsoft, title, details.collect());
 }

@@ -1,12 +1,12 @@
 //! Errors as Entra ID words them: `AADSTS…`, with trace id, correlation id and time.
 
+use http::StatusCode;
 use http::header::{HeaderName, PRAGMA};
-use http::{Method, StatusCode};
 use serde_json::json;
 
 use super::Microsoft;
 use crate::demo::answer::{self, Answer};
-use crate::demo::{CLIENT_ID, TENANT_DOMAIN, random};
+use crate::demo::random;
 use crate::gate::Timestamp;
 
 /// An error of Entra ID.
@@ -50,40 +50,6 @@ impl AadError {
             format!(
                 "The request is not properly formatted. The parameter '{parameter}' is duplicated."
             ),
-        )
-    }
-
-    pub(super) fn unknown_application(client_id: &str) -> Self {
-        let client_id: String = client_id.chars().take(100).collect();
-        Self::new(
-            700_016,
-            "unauthorized_client",
-            format!(
-                "Application with identifier '{client_id}' was not found in the directory \
-                 '{TENANT_DOMAIN}'. This can happen if the application has not been installed by \
-                 the administrator of the tenant or consented to by any user in the tenant."
-            ),
-        )
-    }
-
-    /// One that is not registered, or not the one that the code was asked for with.
-    pub(super) fn redirect_uri(asked: &str) -> Self {
-        let asked: String = asked.chars().take(256).collect();
-        Self::new(
-            50011,
-            "invalid_grant",
-            format!(
-                "The redirect URI '{asked}' specified in the request does not match the redirect \
-                 URIs configured for the application '{CLIENT_ID}'."
-            ),
-        )
-    }
-
-    pub(super) fn only_post(method: &Method) -> Self {
-        Self::new(
-            900_561,
-            "invalid_request",
-            format!("The endpoint only accepts POST requests. Received a {method} request."),
         )
     }
 

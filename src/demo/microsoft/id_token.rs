@@ -1,120 +1,109 @@
-//! ID tokens, as Entra ID's v2.0 endpoint makes them: back-dated by five minutes, valid for an
-//! hour and five. A [`Fault`] is one thing wrong with a token that is otherwise in order.
+//! The ID token: the claims of Entra ID v2.0, back-dated by five minutes, and every way in which a
+//! test wants one to be wrong.
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use super::Microsoft;
-use super::faults::Fault;
-use super::keys;
 use super::state::Grant;
-use crate::demo::{CLIENT_ID, TENANT_ID, random};
-use crate::gate::Timestamp;
+use super::{CLIENT_ID, Fault, Microsoft, TENANT_ID, keys};
+use crate::demo::random;
 
-/// How far `iat` and `nbf` lie in the past.
+/// By how much `iat` and `nbf` lie in the past.
 const BACK_DATED: Duration = Duration::from_secs(300);
-/// From `iat` to `exp`.
+/// From `iat` to
 const LIFETIME: Duration = Duration::from_secs(3900);
-const HOUR: Duration = Duration::from_secs(3600);
 /// A tenant that is not ours.
-const OTHER_TENANT: &str = "5d0e8f37-92a4-4c1b-a6f8-1b7c3e9d2a60";
-/// The domain of a guest.
-const GUEST_DOMAIN: &str = "rowing.example";
+const OTHER_TENANT: &str = "91d0f3b2-7c64-4e15-8a0b-d3e6c5f70128";
 
 /// Makes the ID token of a grant.
-pub(super) async fn issue(microsoft: &Microsoft, grant: &Grant, fault: Option<Fault>) -> String {
+pub(super) async fn make(microsoft: &Microsoft, grant: &Grant, fault: Option<Fault>) -> IdToken {
     let mut claims = claims(microsoft, grant);
     if let Some(fault) = fault {
-        spoil(&mut claims, microsoft, grant, fault);
+        spoil(&mut claims, microsoft, fault);
     }
     let claims = Value::Object(claims);
-    let key = microsoft.keys.signing().await;
-    match fault {
+    let keys = &microsoft.keys;
+    let jwt = match fault {
         Some(Fault::AlgNone) => keys::unsigned(&claims),
-        Some(Fault::Hs256WithPublicKey) => key.sign_with_public_key(&claims),
-        Some(Fault::UnknownKey) => microsoft.keys.foreign().await.sign(&claims),
-        Some(Fault::PersonalKey) => microsoft.keys.personal().await.sign(&claims),
-        Some(Fault::BadSignature) => with_another_bit(&key.sign(&claims)),
-        _ => key.sign(&claims),
-    }
+        Some(Fault::Hs256WithPublicKey) => keys.signing().await.sign_with_public_key(&claims),
+        Some(Fault::UnknownKey) => keys.foreign().await.sign(&claims),
+        Some(Fault::PersonalKey) => keys.personal().await.sign(&claims),
+        Some(Fault::BadSignature) => with_another_signature(&keys.signing().await.sign(&claims)),
+        _ => keys.signing().await.sign(&claims),
+    };
+    IdToken { jwt, claims }
+}
+
+/// An ID token and what it says.
+pub(super) struct IdToken {
+    pub(super) jwt: String,
+    pub(super) claims: Value,
 }
 
 fn claims(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
     let account = grant.account;
     let issued = microsoft.now().before(BACK_DATED);
     let mut claims = Map::new();
-    let mut claim = |name: &str, value: Value| {
-        claims.insert(name.to_owned(), value);
-    };
-    claim("aud", json!(CLIENT_ID));
-    claim("iss", json!(microsoft.issuer()));
-    claim("iat", json!(issued.unix_seconds()));
-    claim("nbf", json!(issued.unix_seconds()));
-    claim("exp", json!(issued.after(LIFETIME).unix_seconds()));
-    claim("aio", json!(random::token(48)));
-    claim("rh", json!(format!("1.{}.", random::token(36))));
-    claim("roles", json!(account.roles));
-    claim("sid", json!(grant.sid));
-    claim("login_hint", json!(account.login_hint()));
-    claim("sub", json!(account.subject()));
-    claim("uti", json!(random::token(16)));
-    claim("ver", json!("2.0"));
+    let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+    set("aud", CLIENT_ID.into());
+    set("iss", microsoft.issuer().into());
+    set("iat", issued.unix_seconds().into());
+    set("nbf", issued.unix_seconds().into());
+    set("exp", issued.after(LIFETIME).unix_seconds().into());
+    set("aio", random::token(60).into());
+    set("rh", format!("1.{}", random::token(30)).into());
+    set("uti", random::token(16).into());
+    set("sub", account.subject().into());
+    set("sid", grant.sid.clone().into());
+    set("login_hint", account.login_hint().into());
+    set("roles", json!(account.roles));
+    set("ver", "2.0".into());
     if let Some(nonce) = &grant.nonce {
-        claim("nonce", json!(nonce));
+        set("nonce", nonce.clone().into());
     }
-    if grant.covers("profile") {
-        claim("name", json!(account.name));
-        claim("oid", json!(account.oid));
-        claim("preferred_username", json!(account.username));
-        claim("tid", json!(TENANT_ID));
+    if grant.asks_for("profile") {
+        set("name", account.name.into());
+        set("preferred_username", account.username.into());
+        set("oid", account.oid.into());
+        set("tid", TENANT_ID.into());
     }
-    if grant.covers("email") {
-        claim("email", json!(account.username));
+    if grant.asks_for("email") {
+        set("email", account.username.into());
     }
     claims
 }
 
-/// Changes the claims of which a fault speaks; those of the signature are left to [`issue`].
-fn spoil(claims: &mut Map<String, Value>, microsoft: &Microsoft, grant: &Grant, fault: Fault) {
-    let now = microsoft.now();
-    let seconds = |at: Timestamp| json!(at.unix_seconds());
-    let other_issuer = json!(format!("{}/{OTHER_TENANT}/v2.0", microsoft.base));
-    let mut claim = |name: &str, value: Value| {
-        claims.insert(name.to_owned(), value);
-    };
+fn spoil(claims: &mut Map<String, Value>, microsoft: &Microsoft, fault: Fault) {
+    let foreign_issuer = format!("{}/{OTHER_TENANT}/v2.0", microsoft.base);
+    let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
     match fault {
-        Fault::WrongNonce => claim("nonce", json!(random::token(32))),
-        Fault::WrongAudience => claim("aud", json!(random::guid())),
-        Fault::WrongIssuer => claim("iss", other_issuer),
+        Fault::WrongNonce => {
+            set("nonce", random::token(16).into());
+        }
+        Fault::WrongAudience => {
+            set("aud", "0b5f7c11-9e2d-4a38-b6c4-1d7e8f9a0b2c".into());
+        }
+        Fault::WrongIssuer => {
+            set("iss", foreign_issuer.into());
+        }
         Fault::OtherTenant => {
-            claim("iss", other_issuer);
-            claim("tid", json!(OTHER_TENANT));
-        }
-        Fault::Expired => {
-            let ended = now.before(HOUR);
-            claim("iat", seconds(ended.before(LIFETIME)));
-            claim("nbf", seconds(ended.before(LIFETIME)));
-            claim("exp", seconds(ended));
-        }
-        Fault::NotYetValid => {
-            let begins = now.after(HOUR * 2);
-            claim("nbf", seconds(begins));
-            claim("exp", seconds(begins.after(LIFETIME)));
+            set("iss", foreign_issuer.into());
+            set("tid", OTHER_TENANT.into());
         }
         Fault::MissingOid => {
             claims.remove("oid");
         }
         Fault::Guest => {
-            let local = grant.account.username.split('@').next();
-            let username = format!("{}@{GUEST_DOMAIN}", local.unwrap_or_default());
-            claim("preferred_username", json!(username));
-            // Guests have an address whatever the scope.
-            claim("email", json!(username));
-            claim("idp", json!(format!("https://sts.windows.net/{OTHER_TENANT}/")));
+            set("idp", format!("https://sts.windows.net/{OTHER_TENANT}/").into());
+            set("acct", 1.into());
+            set("name", "Ana Ferreira".into());
+            set("preferred_username", "ana@partner.example".into());
+            set("email", "ana@partner.example".into());
+            set("oid", "e2a9c7d4-5b31-4f80-96de-7a0c4b8d1f63".into());
         }
+        Fault::Expired => shift(claims, -2 * 3600),
+        Fault::NotYetValid => shift(claims, 2 * 3600),
         Fault::AlgNone
         | Fault::Hs256WithPublicKey
         | Fault::UnknownKey
@@ -123,11 +112,30 @@ fn spoil(claims: &mut Map<String, Value>, microsoft: &Microsoft, grant: &Grant, 
     }
 }
 
-fn with_another_bit(token: &str) -> String {
-    let (input, signature) = token.rsplit_once('.').unwrap_or((token, ""));
-    let mut signature = URL_SAFE_NO_PAD.decode(signature).unwrap_or_default();
-    if let Some(byte) = signature.last_mut() {
-        *byte ^= 1;
+fn shift(claims: &mut Map<String, Value>, seconds: i64) {
+    for name in ["iat", "nbf", "exp"] {
+        if let Some(time) = claims.get_mut(name) {
+            *time = time.as_i64().map_or(0, |time| time + seconds).into();
+        }
     }
-    format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+/// The same token with the first character of its signature exchanged.
+fn with_another_signature(jwt: &str) -> String {
+    let Some((signed, signature)) = jwt.rsplit_once('.') else {
+        return jwt.to_owned();
+    };
+    let mut rest = signature.chars();
+    let first = match rest.next() {
+        Some('A') => 'B',
+        _ => 'A',
+    };
+    format!("{signed}.{first}{}", rest.as_str())
+}
+
+impl Grant {
+    /// Whether a scope was asked for.
+    pub(super) fn asks_for(&self, scope: &str) -> bool {
+        self.scope.split(' ').any(|asked| asked == scope)
+    }
 }

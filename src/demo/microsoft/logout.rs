@@ -1,49 +1,55 @@
-//! The sign-out endpoint: it ends the single sign-on of the browser, asking first when it was not
-//! told whose, and goes on only to an address that is registered.
+//! Signing out at Microsoft. Without a `logout_hint` the visitor is asked which account, even if
+//! there is only one; without a registered URI to return to, they stay on a page here.
 
-use url::Url;
+use http::Method;
 
-use super::{Call, Microsoft, pages, sso};
+use super::{Call, Microsoft, authorize, pages};
 use crate::demo::answer::{self, Answer};
-use crate::demo::parameters::Parameters;
 use crate::demo::story::Narrator;
 
-/// Ends the single sign-on.
+/// Ends the single sign-on of this browser.
 pub(super) fn end(microsoft: &Microsoft, call: &Call) -> Answer {
     microsoft.counts.logout.up();
-    let parameters = call.parameters();
-    let target = target(microsoft, parameters);
-    if let Some(sso) = microsoft.sso(&call.headers) {
-        let hint = parameters.get("logout_hint");
-        // Without a hint Microsoft asks, even where there is a single account to choose.
-        if !hint.is_some_and(|hint| sso.account.is_meant_by(hint)) {
-            tell(microsoft, "The visitor was asked which account to sign out");
-            return pages::pick_account(sso.account, parameters, target.as_ref());
+    let picked = call.method == Method::POST && call.form.get("picked").is_some();
+    // The picker's form comes back to the URL that it was shown at.
+    let parameters = match picked {
+        true => &call.query,
+        false => call.parameters(),
+    };
+    let sso = authorize::signed_in(microsoft, &call.headers);
+    let hint = parameters.get("logout_hint");
+    if let Some(sso) = &sso {
+        let is_meant = hint.is_some_and(|hint| sso.account.is_meant_by(hint));
+        if !picked && !is_meant {
+            let returning = return_to(microsoft, parameters.get("post_logout_redirect_uri"));
+            return pages::pick_account(sso.account, parameters, returning);
         }
-        microsoft.end_sso(&call.headers);
-        tell(microsoft, "The visitor signed out at Microsoft");
+        let mut state = microsoft.state();
+        state.sso.retain(|known| known.sid != sso.sid);
     }
-    let answer = match &target {
-        Some(target) => answer::redirect(target.as_str()),
+    if let Some(story) = microsoft.story() {
+        let who = sso.as_ref().map_or("nobody", |sso| sso.account.username);
+        let details = vec![("account".to_owned(), who.to_owned())];
+        story.tell(Narrator::Microsoft, "Signed out at Microsoft", details);
+    }
+    let answer = match return_to(microsoft, parameters.get("post_logout_redirect_uri")) {
+        Some(uri) => answer::redirect(&with_state(uri, parameters.get("state"))),
         None => pages::signed_out(),
     };
-    sso::clear_cookie(answer)
+    authorize::with_cookie(answer, "", "; Max-Age=0")
 }
 
-/// Where to go afterwards, with the `state` echoed.
-fn target(microsoft: &Microsoft, parameters: &Parameters) -> Option<Url> {
-    let asked = parameters.get("post_logout_redirect_uri")?;
-    let registered = &microsoft.options.redirect_uris;
-    let known = registered.iter().find(|known| *known == asked)?;
-    let mut url = Url::parse(known).ok()?;
-    if let Some(state) = parameters.get("state") {
-        url.query_pairs_mut().append_pair("state", state);
-    }
-    Some(url)
+fn return_to<'a>(microsoft: &'a Microsoft, asked: Option<&str>) -> Option<&'a str> {
+    let mut registered = microsoft.options.redirect_uris.iter();
+    registered.find(|known| Some(known.as_str()) == asked).map(String::as_str)
 }
 
-fn tell(microsoft: &Microsoft, title: &str) {
-    if let Some(story) = microsoft.story() {
-        story.tell(Narrator::Microsoft, title, vec![]);
+fn with_state(uri: &str, state: Option<&str>) -> String {
+    match (url::Url::parse(uri), state) {
+        (Ok(mut uri), Some(state)) => {
+            uri.query_pairs_mut().append_pair("state", state);
+            uri.into()
+        }
+        (_, _) => uri.to_owned(),
     }
 }

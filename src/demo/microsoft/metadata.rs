@@ -62,6 +62,7 @@ pub(super) async fn keys(microsoft: &Microsoft) -> Answer {
         story.tell(Narrator::Microsoft, "The signing keys were fetched", vec![]);
     }
     let base = &microsoft.base;
+    // The braces are literal: each tenant puts its own id there.
     let issuer = format!("{base}/{{tenantid}}/v2.0");
     let personal_issuer = format!("{base}/{PERSONAL_TENANT}/v2.0");
     let keys = microsoft.keys.set(&issuer, &personal_issuer).await;

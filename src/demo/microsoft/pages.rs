@@ -1,6 +1,5 @@
-//! The emulator's pages. Each of them says what it is, and looks like nothing of Microsoft's.
-
-use std::sync::LazyLock;
+//! The emulator's pages. Every one of them says that it is an emulator; none but the posting form
+//! has a script.
 
 use askama::Template;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -10,55 +9,59 @@ use http::StatusCode;
 use url::Url;
 
 use super::accounts::{ACCOUNTS, Account, PASSWORD};
+use super::authorize::Asked;
 use super::errors::{AadError, Told, date_and_time};
-use super::request::ReturnAddress;
-use super::{Entry, Microsoft};
+use super::log::Entry;
+use super::{CLIENT_ID, Microsoft, TENANT_DOMAIN, TENANT_ID};
 use crate::demo::answer::{self, Answer};
 use crate::demo::parameters::Parameters;
-use crate::demo::{CLIENT_ID, TENANT_DOMAIN, TENANT_ID};
 
-/// The fields of the sign-in page itself; all others are the request that it carries along.
-const OWN_FIELDS: &[&str] = &["username", "password", "cancel"];
-
-/// The one script: it sends the form of `response_mode=form_post`.
-const SUBMIT: &str = "document.forms[0].submit();";
-
-static SUBMIT_SOURCE: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(digest(&SHA256, SUBMIT.as_bytes()));
-    format!("script-src 'sha256-{hash}'")
-});
+const STYLE: &str = include_str!("../templates/microsoft/emulator.css");
+/// What submits the posting form; its hash is in the page's policy.
+const SUBMIT: &str = "document.forms[0].submit()";
 
 #[derive(Template)]
-#[template(path = "microsoft/login.html")]
-struct Login<'a> {
-    action: String,
-    fields: Vec<(&'a str, &'a str)>,
-    host: &'a str,
+#[template(path = "microsoft/sign_in.html")]
+struct SignIn<'a> {
+    action: &'a str,
     username: &'a str,
-    failed: bool,
+    wrong: Option<&'a str>,
+    signed_in: Option<&'static Account>,
+    application: String,
     accounts: &'static [Account],
     password: &'static str,
 }
 
-/// The sign-in page, which sends `parameters` along; again, if the last attempt `failed`.
-pub(super) fn login(
+/// The sign-in form. `wrong` has what was typed, and why it was not accepted.
+pub(super) fn sign_in(
     tenant: &str,
     parameters: &Parameters,
-    address: &ReturnAddress,
-    username: &str,
-    failed: bool,
+    asked: &Asked,
+    signed_in: Option<&'static Account>,
+    wrong: Option<(&str, &str)>,
 ) -> Answer {
-    let template = Login {
-        action: format!("/{tenant}/login"),
-        fields: parameters.iter().filter(|(name, _)| !OWN_FIELDS.contains(name)).collect(),
-        host: address.url.host_str().unwrap_or_default(),
-        username,
-        failed,
+    let hint = asked.wish.login_hint.as_deref().unwrap_or_default();
+    let hinted = ACCOUNTS.iter().find(|account| account.is_meant_by(hint));
+    let hinted = hinted.map_or(hint, |account| account.username);
+    let page = SignIn {
+        action: &format!("/{tenant}/login?{}", written(parameters)),
+        username: wrong.map_or(hinted, |(username, _)| username),
+        wrong: wrong.map(|(_, reason)| reason),
+        signed_in,
+        application: asked.reply.uri.origin().ascii_serialization(),
         accounts: ACCOUNTS,
         password: PASSWORD,
     };
-    let policy = form_action(Some(&address.url));
-    answer::page_under(&policy, StatusCode::OK, &template)
+    answer::page_under(&leading_to(&asked.reply.uri), StatusCode::OK, &page)
+}
+
+/// A form's policy counts for the redirects that answer it, too.
+fn leading_to(uri: &Url) -> String {
+    format!("form-action 'self' {}", uri.origin().ascii_serialization())
+}
+
+fn written(parameters: &Parameters) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters.iter()).finish()
 }
 
 #[derive(Template)]
@@ -66,130 +69,118 @@ pub(super) fn login(
 struct FormPost<'a> {
     action: &'a str,
     fields: &'a [(&'static str, String)],
-    script: &'static str,
+    submit: &'static str,
 }
 
-/// A form that sends itself to the redirect URI.
-pub(super) fn form_post(address: &ReturnAddress, fields: &[(&'static str, String)]) -> Answer {
-    let template = FormPost { action: address.url.as_str(), fields, script: SUBMIT };
-    let policy = format!("{}; {}", form_action(Some(&address.url)), *SUBMIT_SOURCE);
-    answer::page_under(&policy, StatusCode::OK, &template)
+/// A page of this site that posts to another, as `response_mode=form_post` does.
+pub(super) fn form_post(uri: &Url, fields: &[(&'static str, String)]) -> Answer {
+    let page = FormPost { action: uri.as_str(), fields, submit: SUBMIT };
+    let hash = STANDARD.encode(digest(&SHA256, SUBMIT.as_bytes()));
+    let policy = format!("script-src 'sha256-{hash}'; {}", leading_to(uri));
+    answer::page_under(&policy, StatusCode::OK, &page)
+}
+
+#[derive(Template)]
+#[template(path = "microsoft/error.html")]
+struct ErrorPage<'a> {
+    error: &'a AadError,
+    told: Told,
+}
+
+/// An error that the application never hears of.
+pub(super) fn error(microsoft: &Microsoft, error: &AadError) -> Answer {
+    let told = error.told(microsoft.now());
+    answer::page(StatusCode::BAD_REQUEST, &ErrorPage { error, told })
 }
 
 #[derive(Template)]
 #[template(path = "microsoft/pick_account.html")]
 struct PickAccount<'a> {
+    account: &'a Account,
     action: String,
-    fields: Vec<(&'a str, &'a str)>,
-    hint: String,
-    account: &'static Account,
 }
 
-/// Asks which account to sign out.
+/// Which account to sign out of.
 pub(super) fn pick_account(
-    account: &'static Account,
+    account: &Account,
     parameters: &Parameters,
-    target: Option<&Url>,
+    returning: Option<&str>,
 ) -> Answer {
-    let carried = ["post_logout_redirect_uri", "state"];
-    let template = PickAccount {
-        action: format!("/{TENANT_ID}/oauth2/v2.0/logout"),
-        fields: carried
-            .into_iter()
-            .filter_map(|name| Some((name, parameters.get(name)?)))
-            .collect(),
-        hint: account.login_hint(),
-        account,
-    };
-    answer::page_under(&form_action(target), StatusCode::OK, &template)
+    let page = PickAccount { account, action: format!("?{}", written(parameters)) };
+    let returning = returning.and_then(|uri| Url::parse(uri).ok());
+    let policy = returning.map_or_else(|| "form-action 'self'".to_owned(), |uri| leading_to(&uri));
+    answer::page_under(&policy, StatusCode::OK, &page)
 }
 
 #[derive(Template)]
-#[template(path = "microsoft/error.html")]
-struct Refused<'a> {
-    error: &'a AadError,
-    told: Told,
+#[template(path = "microsoft/message.html")]
+struct Message<'a> {
+    title: &'a str,
+    text: &'a str,
 }
 
-/// An error of which the application does not hear.
-pub(super) fn error(microsoft: &Microsoft, error: &AadError) -> Answer {
-    let told = error.told(microsoft.now());
-    answer::page(StatusCode::BAD_REQUEST, &Refused { error, told })
+/// Signed out, and nowhere to return to.
+pub(super) fn signed_out() -> Answer {
+    let page = Message {
+        title: "You signed out of your account",
+        text: "It's a good idea to close all browser windows.",
+    };
+    answer::page(StatusCode::OK, &page)
+}
+
+pub(super) fn not_found() -> Answer {
+    let page = Message { title: "Not emulated", text: "The emulator has no such endpoint." };
+    answer::page(StatusCode::NOT_FOUND, &page)
+}
+
+pub(super) fn server_error() -> Answer {
+    let page =
+        Message { title: "Something went wrong", text: "The emulator was told to fail here." };
+    answer::page(StatusCode::INTERNAL_SERVER_ERROR, &page)
+}
+
+pub(super) fn outage() -> Answer {
+    let page =
+        Message { title: "Service unavailable", text: "The emulator was told to be out of order." };
+    answer::page(StatusCode::SERVICE_UNAVAILABLE, &page)
 }
 
 #[derive(Template)]
 #[template(path = "microsoft/home.html")]
 struct Home<'a> {
-    microsoft: &'a Microsoft,
-    tenant: &'static str,
-    domain: &'static str,
-    client_id: &'static str,
+    facts: Vec<(&'static str, String)>,
+    redirect_uris: &'a [String],
     accounts: &'static [Account],
     password: &'static str,
-    latest: Vec<(String, Entry)>,
+    requests: Vec<Line>,
 }
 
-/// What this is, and what was asked of it lately.
+struct Line {
+    time: String,
+    entry: Entry,
+}
+
+/// What this is, for somebody who opens it.
 pub(super) fn home(microsoft: &Microsoft) -> Answer {
-    const SHOWN: usize = 20;
-    let latest = microsoft.log().into_iter().rev().take(SHOWN);
-    let template = Home {
-        microsoft,
-        tenant: TENANT_ID,
-        domain: TENANT_DOMAIN,
-        client_id: CLIENT_ID,
+    let base = &microsoft.base;
+    let metadata = format!("{base}/{TENANT_ID}/v2.0/.well-known/openid-configuration");
+    let lines = microsoft.log().into_iter().rev().take(30);
+    let page = Home {
+        facts: vec![
+            ("Authority", base.clone()),
+            ("Tenant", format!("{TENANT_ID} ({TENANT_DOMAIN})")),
+            ("Client id", CLIENT_ID.to_owned()),
+            ("Issuer", microsoft.issuer()),
+            ("Metadata", metadata),
+        ],
+        redirect_uris: &microsoft.options.redirect_uris,
         accounts: ACCOUNTS,
         password: PASSWORD,
-        latest: latest.map(|entry| (date_and_time(entry.at), entry)).collect(),
+        requests: lines.map(|entry| Line { time: date_and_time(entry.at), entry }).collect(),
     };
-    answer::page(StatusCode::OK, &template)
+    answer::page(StatusCode::OK, &page)
 }
 
-#[derive(Template)]
-#[template(path = "microsoft/notice.html")]
-struct Notice {
-    title: &'static str,
-    text: &'static str,
-}
-
-pub(super) fn signed_out() -> Answer {
-    notice(StatusCode::OK, "You signed out", "It is a good idea to close all browser windows.")
-}
-
-pub(super) fn not_found() -> Answer {
-    notice(StatusCode::NOT_FOUND, "There is nothing here", "The emulator has no such address.")
-}
-
-pub(super) fn outage() -> Answer {
-    notice(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "The service is unavailable",
-        "The emulated outage goes on until it is ended.",
-    )
-}
-
-pub(super) fn server_error() -> Answer {
-    notice(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "Something went wrong",
-        "The emulator was told to fail.",
-    )
-}
-
-fn notice(status: StatusCode, title: &'static str, text: &'static str) -> Answer {
-    answer::page(status, &Notice { title, text })
-}
-
-/// The style of all of them.
 pub(super) fn style() -> Answer {
-    answer::style(include_str!("../templates/microsoft/emulator.css"))
-}
-
-/// Chromium applies `form-action` to each redirect that follows a form, so it has to name where
-/// the form ends.
-fn form_action(end: Option<&Url>) -> String {
-    match end {
-        Some(url) => format!("form-action 'self' {}", url.origin().ascii_serialization()),
-        None => "form-action 'self'".to_owned(),
-    }
+    answer::style(STYLE)
 }

@@ -67,13 +67,6 @@ pub(super) struct PkceChallenge {
     pub(super) hashed: bool,
 }
 
-impl Grant {
-    /// Whether that scope was asked for.
-    pub(super) fn covers(&self, scope: &str) -> bool {
-        self.scope.split_ascii_whitespace().any(|part| part == scope)
-    }
-}
-
 impl State {
     pub(super) fn keep_code(&mut self, code: IssuedCode) {
         push(&mut self.codes, code, KEPT);

@@ -1,213 +1,277 @@
-//! The token endpoint: codes and refresh tokens in, ID tokens out.
+//! The token endpoint: authenticates the client, redeems a code once, and refreshes.
 
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{HeaderName, PRAGMA};
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::header::{AUTHORIZATION, HeaderName, PRAGMA};
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::errors::AadError;
-use super::faults::TokenAnswer;
-use super::state::{Grant, IssuedCode, IssuedRefresh, PkceChallenge};
-use super::{Call, Microsoft, client, id_token, pages};
+use super::state::{Grant, IssuedRefresh, PkceChallenge};
+use super::{CLIENT_ID, Call, Microsoft, TokenAnswer, id_token, pages};
 use crate::demo::answer::{self, Answer};
 use crate::demo::random;
 use crate::demo::story::{Narrator, shortened};
-use crate::gate::{Secret, Timestamp};
+use crate::gate::Secret;
 
-/// How long a code is good for.
+/// How long a code may be redeemed.
 const CODE_LIFETIME: Duration = Duration::from_secs(600);
 
-/// A call of the token endpoint.
+/// Answers a token request.
 pub(super) async fn redeem(microsoft: &Microsoft, tenant: &str, call: &Call) -> Answer {
     microsoft.counts.token.up();
     let planned = microsoft.state().token_answers.pop_front();
     match planned {
-        Some(TokenAnswer::SecretExpired) => return refuse(microsoft, &client::secret_expired()),
-        Some(TokenAnswer::ServerError) => return pages::server_error(),
-        Some(TokenAnswer::Slow(span)) => tokio::time::sleep(span).await,
         None => {}
+        Some(TokenAnswer::Slow(delay)) => tokio::time::sleep(delay).await,
+        Some(TokenAnswer::ServerError) => return pages::server_error(),
+        Some(TokenAnswer::SecretExpired) => return refuse(microsoft, &secret_expired()),
     }
-    match granted(microsoft, tenant, call) {
-        Ok(grant) => succeed(microsoft, grant).await,
-        Err(error) => refuse(microsoft, &error),
+    let grant = match accept(microsoft, tenant, call) {
+        Ok(grant) => grant,
+        Err(error) => return refuse(microsoft, &error),
+    };
+    let fault = microsoft.state().token_faults.pop_front();
+    let mut body = json!({
+        "token_type": "Bearer",
+        "scope": echoed(&grant.scope),
+        "expires_in": 4211,
+        "ext_expires_in": 4211,
+        // For Graph, and opaque to everybody else.
+        "access_token": format!("eyJ0.{}", random::token(900)),
+    });
+    let id_token = id_token::make(microsoft, &grant, fault).await;
+    if let Some(story) = microsoft.story() {
+        let title = "An ID token was issued";
+        story.complete(Narrator::Microsoft, title, told_claims(&id_token.claims));
     }
+    if let Some(body) = body.as_object_mut() {
+        if grant.asks_for("openid") {
+            body.insert("id_token".to_owned(), id_token.jwt.into());
+        }
+        if grant.asks_for("offline_access") {
+            let token = new_refresh_token(microsoft, grant);
+            body.insert("refresh_token".to_owned(), token.into());
+        }
+    }
+    let answer = answer::json(StatusCode::OK, &body);
+    let answer = answer::with(answer, PRAGMA, "no-cache");
+    let name = HeaderName::from_static("x-ms-clitelem");
+    let answer = answer::with(answer, name, "1,0,0,,");
+    let name = HeaderName::from_static("x-ms-request-id");
+    answer::with(answer, name, &random::guid())
 }
 
-/// Checks everything, in Microsoft's order.
-fn granted(microsoft: &Microsoft, tenant: &str, call: &Call) -> Result<Grant, AadError> {
+fn refuse(microsoft: &Microsoft, error: &AadError) -> Answer {
+    if let Some(story) = microsoft.story() {
+        let details = vec![(error.error.to_owned(), format!("AADSTS{}", error.number))];
+        story.tell(Narrator::Microsoft, "A token request was refused", details);
+    }
+    error.json(microsoft)
+}
+
+fn accept(microsoft: &Microsoft, tenant: &str, call: &Call) -> Result<Grant, AadError> {
     if call.method != Method::POST {
-        return Err(AadError::only_post(&call.method));
+        let text =
+            format!("The endpoint only accepts POST requests. Received a {} request.", call.method);
+        return Err(AadError::new(900_561, "invalid_request", text));
     }
     if let Some(name) = call.form.repeated() {
         return Err(AadError::repeated(name));
     }
     let grant_type = required(call, "grant_type")?;
-    client::authenticate(microsoft, call)?;
+    let method = authenticate(microsoft, call)?;
     match grant_type {
-        "authorization_code" => redeem_code(microsoft, tenant, call),
+        "authorization_code" => redeem_code(microsoft, tenant, call, method),
         "refresh_token" => refresh(microsoft, call),
-        other => Err(AadError::new(
+        _ => Err(AadError::new(
             70003,
             "unsupported_grant_type",
-            format!("The app requested an unsupported grant type '{other}'."),
+            "The app requested an unsupported grant type.",
         )),
     }
-}
-
-/// A code counts as redeemed only when everything about the call was in order.
-fn redeem_code(microsoft: &Microsoft, tenant: &str, call: &Call) -> Result<Grant, AadError> {
-    let code = required(call, "code")?;
-    let redirect_uri = required(call, "redirect_uri")?;
-    let verifier = call.form.get("code_verifier");
-    let now = microsoft.now();
-    let mut state = microsoft.state();
-    let mut codes = state.codes.iter_mut();
-    let issued = codes
-        .find(|issued| issued.code.matches(code))
-        .ok_or_else(|| invalid_grant(70000, "The provided authorization code is not valid."))?;
-    issued.check(tenant, redirect_uri, verifier, now)?;
-    issued.redeemed = true;
-    Ok(issued.grant.clone())
-}
-
-/// A refresh token stays good after its use, as at Microsoft.
-fn refresh(microsoft: &Microsoft, call: &Call) -> Result<Grant, AadError> {
-    let token = required(call, "refresh_token")?;
-    let state = microsoft.state();
-    let mut tokens = state.refresh_tokens.iter();
-    let issued = tokens
-        .find(|issued| issued.token.matches(token))
-        .ok_or_else(|| invalid_grant(70000, "The provided refresh token is not valid."))?;
-    // `nonce` belongs to the sign-in.
-    Ok(Grant { nonce: None, ..issued.grant.clone() })
-}
-
-impl IssuedCode {
-    fn check(
-        &self,
-        tenant: &str,
-        redirect_uri: &str,
-        verifier: Option<&str>,
-        now: Timestamp,
-    ) -> Result<(), AadError> {
-        if self.redeemed {
-            return Err(invalid_grant(
-                54005,
-                "OAuth2 Authorization code was already redeemed, please retry with a new valid \
-                 code or use an existing refresh token.",
-            ));
-        }
-        if now.since(self.issued) >= CODE_LIFETIME {
-            return Err(invalid_grant(
-                70008,
-                "The provided authorization code or refresh token has expired due to inactivity. \
-                 Send a new interactive authorization request for this user and resource.",
-            ));
-        }
-        if !self.tenant.eq_ignore_ascii_case(tenant) {
-            return Err(invalid_grant(
-                700_005,
-                "Provided Authorization Code is intended to use against other tenant, thus \
-                 rejected.",
-            ));
-        }
-        if self.redirect_uri != redirect_uri {
-            return Err(AadError::redirect_uri(redirect_uri));
-        }
-        let proven = match (&self.challenge, verifier) {
-            (None, None) => true,
-            (Some(challenge), Some(verifier)) => challenge.is_met_by(verifier),
-            // A verifier without a challenge is a downgrade (RFC 9700, 4.8.2).
-            _ => false,
-        };
-        if !proven {
-            return Err(invalid_grant(
-                501_481,
-                "The Code_Verifier does not match the code_challenge supplied in the \
-                 authorization request.",
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl PkceChallenge {
-    fn is_met_by(&self, verifier: &str) -> bool {
-        match self.hashed {
-            true => self.value == URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes())),
-            false => self.value == verifier,
-        }
-    }
-}
-
-async fn succeed(microsoft: &Microsoft, grant: Grant) -> Answer {
-    let fault = microsoft.state().token_faults.pop_front();
-    let id_token = id_token::issue(microsoft, &grant, fault).await;
-    if let Some(story) = microsoft.story() {
-        let mut details = vec![
-            ("account".to_owned(), grant.account.username.to_owned()),
-            ("id_token".to_owned(), shortened(&id_token)),
-        ];
-        details.extend(fault.map(|fault| ("fault".to_owned(), format!("{fault:?}"))));
-        story.tell(Narrator::Microsoft, "Tokens were issued", details);
-    }
-    // Between 60 and 90 minutes, as Microsoft draws it.
-    let lifetime = 3600 + u32::from(u16::from_be_bytes(random::bytes())) % 1800;
-    let mut body = json!({
-        "token_type": "Bearer",
-        "scope": scope_told(&grant),
-        "expires_in": lifetime,
-        "ext_expires_in": lifetime,
-        // Of Microsoft Graph, and so opaque to an application.
-        "access_token": random::token(900),
-        "id_token": id_token,
-    });
-    if grant.covers("offline_access") {
-        let token = format!("1.{}", random::token(750));
-        if let Some(body) = body.as_object_mut() {
-            body.insert("refresh_token".to_owned(), token.clone().into());
-        }
-        let token = Secret::new(token);
-        microsoft.state().keep_refresh(IssuedRefresh { token, grant });
-    }
-    let answer = answer::json(StatusCode::OK, &body);
-    let answer = answer::with(answer, PRAGMA, "no-cache");
-    let answer = answer::with(answer, HeaderName::from_static("x-ms-request-id"), &random::guid());
-    answer::with(answer, HeaderName::from_static("x-ms-clitelem"), "1,0,0,,")
-}
-
-/// `scope` of the answer, which is not what was asked for.
-fn scope_told(grant: &Grant) -> String {
-    let asked = grant.scope.split_ascii_whitespace();
-    let mut told: Vec<_> = asked.filter(|part| *part != "offline_access").collect();
-    if !grant.covers("User.Read") {
-        told.push("User.Read");
-    }
-    told.join(" ")
-}
-
-fn refuse(microsoft: &Microsoft, error: &AadError) -> Answer {
-    if let Some(story) = microsoft.story() {
-        story.tell(
-            Narrator::Microsoft,
-            "The token request was refused",
-            vec![
-                ("error".to_owned(), error.error.to_owned()),
-                ("code".to_owned(), format!("AADSTS{}", error.number)),
-            ],
-        );
-    }
-    error.json(microsoft)
 }
 
 fn required<'a>(call: &'a Call, name: &str) -> Result<&'a str, AadError> {
     call.form.get(name).ok_or_else(|| AadError::missing(name))
 }
 
-fn invalid_grant(number: u32, text: &str) -> AadError {
-    AadError::new(number, "invalid_grant", text)
+/// Checks who asks; names the method by which it proved it.
+fn authenticate(microsoft: &Microsoft, call: &Call) -> Result<&'static str, AadError> {
+    let (client_id, secret, method) = match basic_credentials(call) {
+        Some((client_id, secret)) => (client_id, Some(secret), "client_secret_basic"),
+        None => (
+            required(call, "client_id")?.to_owned(),
+            call.form.get("client_secret").map(str::to_owned),
+            "client_secret_post",
+        ),
+    };
+    if !client_id.eq_ignore_ascii_case(CLIENT_ID) {
+        return Err(AadError::new(
+            700_016,
+            "unauthorized_client",
+            format!("Application with identifier '{client_id}' was not found in the directory."),
+        ));
+    }
+    // The registration is of the platform Web, whose codes no script of a page redeems.
+    if call.has_origin() {
+        let text = "Cross-origin token redemption is permitted only for the 'Single-Page \
+                    Application' client-type.";
+        return Err(AadError::new(9_002_326, "invalid_request", text));
+    }
+    let Some(secret) = secret else {
+        let text = "The request body must contain the following parameter: 'client_assertion' or \
+                    'client_secret'.";
+        return Err(AadError::new(7_000_218, "invalid_client", text));
+    };
+    let mut secrets = microsoft.options.secrets.iter();
+    match secrets.find(|known| known.value.matches(&secret)) {
+        None => {
+            let text = format!(
+                "Invalid client secret provided. Ensure the secret being sent in the request is \
+                 the client secret value, not the client secret ID, for a secret added to app \
+                 '{CLIENT_ID}'."
+            );
+            Err(AadError::new(7_000_215, "invalid_client", text))
+        }
+        Some(known) if known.expires.is_some_and(|end| microsoft.now() >= end) => {
+            Err(secret_expired())
+        }
+        Some(_) => Ok(method),
+    }
+}
+
+fn secret_expired() -> AadError {
+    let text = format!("The provided client secret keys for app '{CLIENT_ID}' are expired.");
+    AadError::new(7_000_222, "invalid_client", text)
+}
+
+/// RFC 6749, section 2.3.1: both parts are form-encoded before they are joined.
+fn basic_credentials(call: &Call) -> Option<(String, String)> {
+    let field = call.headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, encoded) = field.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let joined = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (client_id, secret) = joined.split_once(':')?;
+    Some((form_decoded(client_id), form_decoded(secret)))
+}
+
+fn form_decoded(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+}
+
+fn redeem_code(
+    microsoft: &Microsoft,
+    tenant: &str,
+    call: &Call,
+    method: &'static str,
+) -> Result<Grant, AadError> {
+    let code = required(call, "code")?;
+    let now = microsoft.now();
+    let mut state = microsoft.state();
+    let Some(issued) = state.codes.iter_mut().find(|known| known.code.matches(code)) else {
+        let text = "The provided authorization code is not valid.";
+        return Err(AadError::new(70000, "invalid_grant", text));
+    };
+    if issued.redeemed {
+        let text = "OAuth2 Authorization code was already redeemed, please retry with a new valid \
+                    code or use an existing refresh token.";
+        return Err(AadError::new(54005, "invalid_grant", text));
+    }
+    if now >= issued.issued.after(CODE_LIFETIME) {
+        let text = "The provided authorization code or refresh token has expired.";
+        return Err(AadError::new(70008, "invalid_grant", text));
+    }
+    if issued.tenant != tenant.to_ascii_lowercase() {
+        let text = "The provided authorization code is intended to use against other tenant.";
+        return Err(AadError::new(700_005, "invalid_grant", text));
+    }
+    if call.form.get("redirect_uri").unwrap_or_default() != issued.redirect_uri {
+        let text = "The reply address does not match the one of the authorization request.";
+        return Err(AadError::new(500_112, "invalid_grant", text));
+    }
+    let pkce = match &issued.challenge {
+        None => "not asked for",
+        Some(challenge) => {
+            let verifier = call.form.get("code_verifier").unwrap_or_default();
+            if !challenge.fits(verifier) {
+                let text = "The code_verifier does not match the code_challenge supplied in the \
+                            authorization request.";
+                return Err(AadError::new(501_481, "invalid_grant", text));
+            }
+            "the verifier fits the challenge"
+        }
+    };
+    issued.redeemed = true;
+    let grant = issued.grant.clone();
+    drop(state);
+    if let Some(story) = microsoft.story() {
+        let details = [
+            ("code", shortened(code)),
+            ("client", format!("authenticated by {method}")),
+            ("PKCE", pkce.to_owned()),
+            ("redirect_uri", "the same as before".to_owned()),
+        ];
+        let details = details.map(|(name, value)| (name.to_owned(), value));
+        let title = "The proxy redeemed the code, on a connection of its own";
+        story.tell(Narrator::Microsoft, title, details.into());
+    }
+    Ok(grant)
+}
+
+impl PkceChallenge {
+    fn fits(&self, verifier: &str) -> bool {
+        if self.hashed {
+            URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes())) == self.value
+        } else {
+            verifier == self.value
+        }
+    }
+}
+
+/// The old refresh token stays good, as at Microsoft; the new ID token has no nonce.
+fn refresh(microsoft: &Microsoft, call: &Call) -> Result<Grant, AadError> {
+    let token = required(call, "refresh_token")?;
+    let state = microsoft.state();
+    let mut known = state.refresh_tokens.iter();
+    let found = known.find(|known| known.token.matches(token));
+    let grant = found.map(|known| Grant { nonce: None, ..known.grant.clone() });
+    grant.ok_or_else(|| {
+        let text = "The provided refresh token is not valid.";
+        AadError::new(70000, "invalid_grant", text)
+    })
+}
+
+fn new_refresh_token(microsoft: &Microsoft, grant: Grant) -> String {
+    let token = format!("1.AXYA{}", random::token(600));
+    microsoft.state().keep_refresh(IssuedRefresh { token: Secret::new(token.clone()), grant });
+    token
+}
+
+/// The echo of the scopes: another order, and without `offline_access`.
+fn echoed(scope: &str) -> String {
+    let mut echoed: Vec<_> =
+        scope.split(' ').filter(|scope| !scope.is_empty() && *scope != "offline_access").collect();
+    echoed.reverse();
+    echoed.push("User.Read");
+    echoed.join(" ")
+}
+
+fn told_claims(claims: &Value) -> Vec<(String, String)> {
+    const SHOWN: &[&str] = &["iss", "aud", "tid", "oid", "name", "email", "roles", "nonce", "exp"];
+    let claim = |name: &&str| {
+        let shown = match claims.get(*name)? {
+            Value::String(text) if *name == "nonce" => shortened(text),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Some(((*name).to_owned(), shown))
+    };
+    SHOWN.iter().filter_map(claim).collect()
 }

@@ -1,13 +1,13 @@
-//! Whether a request's assertion is believed, as the developer of a portal would write it: one
-//! header, one algorithm, the proxy's keys, and four claims that have to be right. No plain header
-//! is looked at. Shares no code with `identity`, which signs.
+//! How a portal verifies `X-Anteport-Assertion`: the one file that a portal's developer writes.
+//! There once, ES256 by a published key, from this proxy, for this portal, and now. Whatever is
+//! not all of that is nobody; no other header is asked instead (ENV-06).
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
 use jsonwebtoken::errors::ErrorKind;
-use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
@@ -15,209 +15,215 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::demo::fetch;
+use crate::demo::story::{Narrator, Story};
 use crate::gate::Timestamp;
+use crate::gate::identity::ASSERTION;
 
-/// The header that carries it.
-const HEADER: &str = "x-anteport-assertion";
-/// How long keys are used without being asked for again.
-const FRESH: Duration = Duration::from_secs(5 * 60);
-/// How often keys are asked for at most, whatever key ids come in.
-const BETWEEN_FETCHES: Duration = Duration::from_secs(5);
-/// By how many seconds the proxy's clock and ours may differ.
-const LEEWAY: i64 = 5;
+/// By how much the proxy's clock may be ahead of ours.
+const SKEW: Duration = Duration::from_secs(5);
+/// Between two fetches of the keys, so that a forged `kid` cannot make many.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// Verifies assertions that the proxy at one public URL made.
-pub(super) struct Verifier {
-    public_url: String,
-    clock: Clock,
-    keys: Mutex<Keys>,
+/// The claims of an assertion.
+pub(super) type Claims = Map<String, Value>;
+
+/// What came of verifying, and on the way there.
+#[derive(Debug)]
+pub(super) struct Verification {
+    /// The checks that were made, in their order; the last one failed unless there are claims.
+    pub(super) checks: Vec<Check>,
+    pub(super) outcome: Result<Claims, Refused>,
 }
 
-/// What an assertion said, after every check.
-#[derive(Clone, Debug)]
-pub(super) struct Verified {
-    key_id: String,
-    claims: Map<String, Value>,
+/// One check.
+#[derive(Debug)]
+pub(super) struct Check {
+    pub(super) question: &'static str,
+    pub(super) finding: String,
+    pub(super) held: bool,
 }
 
-/// Why an assertion is not believed. The texts are stable.
+/// Why a request has no verified sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Reason {
-    #[error("missing")]
+pub(super) enum Refused {
+    #[error("there is no assertion")]
     Missing,
-    #[error("repeated")]
+    #[error("there is more than one assertion")]
     Repeated,
-    #[error("malformed")]
+    #[error("the assertion is not a JWT that names a key")]
     Malformed,
-    #[error("wrong algorithm")]
-    WrongAlgorithm,
-    #[error("keys unavailable")]
+    #[error("the assertion is not signed with ES256")]
+    Algorithm,
+    #[error("the proxy's keys cannot be fetched")]
     KeysUnavailable,
-    #[error("unknown key")]
+    #[error("the proxy publishes no such key")]
     UnknownKey,
-    #[error("bad signature")]
-    BadSignature,
-    #[error("wrong issuer")]
-    WrongIssuer,
-    #[error("wrong audience")]
-    WrongAudience,
-    #[error("expired")]
+    #[error("the signature does not fit")]
+    Signature,
+    #[error("the assertion is from another issuer")]
+    Issuer,
+    #[error("the assertion is for another portal")]
+    Audience,
+    #[error("the assertion lacks a claim")]
+    MissingClaim,
+    #[error("the assertion has expired")]
     Expired,
-    #[error("from the future")]
-    FromTheFuture,
+    #[error("the assertion is from the future")]
+    Early,
+}
+
+impl Refused {
+    /// The stable name of this reason.
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "assertion-missing",
+            Self::Repeated => "assertion-repeated",
+            Self::Malformed => "assertion-malformed",
+            Self::Algorithm => "assertion-algorithm",
+            Self::KeysUnavailable => "keys-unavailable",
+            Self::UnknownKey => "key-unknown",
+            Self::Signature => "signature",
+            Self::Issuer => "issuer",
+            Self::Audience => "audience",
+            Self::MissingClaim => "claim-missing",
+            Self::Expired => "expired",
+            Self::Early => "issued-in-the-future",
+        }
+    }
+}
+
+/// Verifies assertions, with the proxy's keys in a cache.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    issuer: String,
+    audience: String,
+    jwks_url: Url,
+    clock: Clock,
+    story: Arc<Story>,
+    cache: Mutex<Option<Cached>>,
+}
+
+#[derive(Debug)]
+struct Cached {
+    keys: JwkSet,
+    fetched: Timestamp,
 }
 
 impl Verifier {
-    /// `public_url` is issuer and audience, and where the keys are.
-    pub(super) fn new(public_url: String, clock: Clock) -> Self {
-        Self { public_url, clock, keys: Mutex::default() }
+    pub(super) fn new(
+        issuer: String,
+        audience: String,
+        jwks_url: Url,
+        clock: Clock,
+        story: Arc<Story>,
+    ) -> Self {
+        Self { issuer, audience, jwks_url, clock, story, cache: Mutex::default() }
     }
 
-    /// Verifies the assertion of a request with these headers.
-    pub(super) async fn verify(&self, headers: &HeaderMap) -> Result<Verified, Reason> {
-        let mut values = headers.get_all(HEADER).iter();
-        let token = match (values.next(), values.next()) {
-            (None, _) => return Err(Reason::Missing),
-            (Some(_), Some(_)) => return Err(Reason::Repeated),
-            (Some(value), None) => value.to_str().map_err(|_| Reason::Malformed)?,
-        };
-        // Two lines that something on the way has joined.
-        if token.contains(',') {
-            return Err(Reason::Repeated);
+    /// Who sent a request.
+    pub(super) async fn verify(&self, headers: &HeaderMap) -> Verification {
+        let mut checks = Vec::new();
+        let outcome = self.judge(headers, &mut checks).await;
+        if let Err(refused) = &outcome {
+            checks.push(Check { question: "Refused", finding: refused.to_string(), held: false });
         }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Reason::Malformed)?;
+        Verification { checks, outcome }
+    }
+
+    async fn judge(&self, headers: &HeaderMap, checks: &mut Vec<Check>) -> Result<Claims, Refused> {
+        let mut held = |question, finding: String| {
+            checks.push(Check { question, finding, held: true });
+        };
+        let mut fields = headers.get_all(ASSERTION).iter();
+        let field = fields.next().ok_or(Refused::Missing)?;
+        if fields.next().is_some() {
+            return Err(Refused::Repeated);
+        }
+        let jwt = field.to_str().map_err(|_| Refused::Malformed)?;
+        held("Is the header there exactly once?", "yes".to_owned());
+
+        let header = jsonwebtoken::decode_header(jwt).map_err(|_| Refused::Malformed)?;
         if header.alg != Algorithm::ES256 {
-            return Err(Reason::WrongAlgorithm);
+            return Err(Refused::Algorithm);
         }
-        let key_id = header.kid.ok_or(Reason::UnknownKey)?;
-        let key = self.key(&key_id).await?;
-        let claims = signed_claims(token, &key)?;
-        self.check(&claims)?;
-        Ok(Verified { key_id, claims })
-    }
+        held("Is it signed with ES256?", "yes".to_owned());
 
-    fn check(&self, claims: &Map<String, Value>) -> Result<(), Reason> {
-        let is_us = |claim| claims.get(claim).and_then(Value::as_str) == Some(&self.public_url);
-        if !is_us("iss") {
-            return Err(Reason::WrongIssuer);
-        }
-        if !is_us("aud") {
-            return Err(Reason::WrongAudience);
-        }
-        let second = |claim| claims.get(claim).and_then(Value::as_i64);
-        let (Some(issued), Some(expires)) = (second("iat"), second("exp")) else {
-            return Err(Reason::Malformed);
-        };
-        let now = self.clock.now().unix_seconds();
-        if now >= expires.saturating_add(LEEWAY) {
-            return Err(Reason::Expired);
-        }
-        if issued > now.saturating_add(LEEWAY) {
-            return Err(Reason::FromTheFuture);
-        }
-        Ok(())
-    }
+        let kid = header.kid.ok_or(Refused::Malformed)?;
+        let key = self.key(&kid).await?;
+        let shown: String = kid.chars().take(24).collect();
+        held("Does the proxy publish the key?", format!("yes: {shown}"));
 
-    /// The key of that id. One task at a time asks for keys; the others wait for what it gets.
-    async fn key(&self, id: &str) -> Result<DecodingKey, Reason> {
-        let mut keys = self.keys.lock().await;
+        let mut rules = Validation::new(Algorithm::ES256);
+        rules.set_issuer(&[&self.issuer]);
+        rules.set_audience(&[&self.audience]);
+        rules.set_required_spec_claims(&["iss", "aud", "exp", "sub"]);
+        // The times are compared with our own clock below.
+        rules.validate_exp = false;
+        let decoded = jsonwebtoken::decode::<Claims>(jwt, &key, &rules);
+        let claims = decoded.map_err(|error| refused(error.kind()))?.claims;
+        held("Does the signature fit?", "yes".to_owned());
+        held("Is it from this proxy?", self.issuer.clone());
+        held("Is it for this portal?", self.audience.clone());
+
         let now = self.clock.now();
-        if keys.are_fresh(now)
-            && let Some(key) = keys.by_id.get(id)
+        let time = |name: &str| claims.get(name).and_then(Value::as_i64);
+        let (Some(issued), Some(expires)) = (time("iat"), time("exp")) else {
+            return Err(Refused::MissingClaim);
+        };
+        if now >= Timestamp::from_unix_seconds(expires) {
+            return Err(Refused::Expired);
+        }
+        if Timestamp::from_unix_seconds(issued) > now.after(SKEW) {
+            return Err(Refused::Early);
+        }
+        let left = expires.saturating_sub(now.unix_seconds());
+        held("Is it of now?", format!("yes, for {left} more seconds"));
+        Ok(claims)
+    }
+
+    /// The key of that id; an unknown one may be new, so the keys are fetched again.
+    async fn key(&self, kid: &str) -> Result<DecodingKey, Refused> {
+        let mut cache = self.cache.lock().await;
+        if let Some(key) = cache.as_ref().and_then(|cached| find(&cached.keys, kid)) {
+            return Ok(key);
+        }
+        let now = self.clock.now();
+        if let Some(cached) = cache.as_ref()
+            && now < cached.fetched.after(PAUSE)
         {
-            return Ok(key.clone());
+            return Err(Refused::UnknownKey);
         }
-        if keys.may_ask(now) {
-            keys.asked = Some(now);
-            if let Some(by_id) = self.fetch().await {
-                keys.by_id = by_id;
-                keys.fetched = Some(now);
-            }
-        }
-        if !keys.are_fresh(now) {
-            return Err(Reason::KeysUnavailable);
-        }
-        keys.by_id.get(id).cloned().ok_or(Reason::UnknownKey)
-    }
-
-    async fn fetch(&self) -> Option<HashMap<String, DecodingKey>> {
-        let url = Url::parse(&format!("{}/.auth/jwks.json", self.public_url)).ok()?;
-        let answer = fetch::get(&url, &[]).await.ok()?;
-        if !answer.status.is_success() {
-            return None;
-        }
-        let document: Value = serde_json::from_slice(&answer.body).ok()?;
-        // A key that we cannot use costs itself and not the set.
-        let keys = document.get("keys")?.as_array()?.iter();
-        let keys = keys.filter_map(|key| {
-            let key: Jwk = serde_json::from_value(key.clone()).ok()?;
-            let id = key.common.key_id.clone()?;
-            Some((id, DecodingKey::from_jwk(&key).ok()?))
-        });
-        Some(keys.collect())
+        let fetched = fetch::get(&self.jwks_url, &[("accept", "application/json")]).await;
+        let keys = fetched
+            .ok()
+            .filter(|answer| answer.status.is_success())
+            .and_then(|answer| serde_json::from_slice::<JwkSet>(&answer.body).ok())
+            .ok_or(Refused::KeysUnavailable)?;
+        let details = vec![("from".to_owned(), self.jwks_url.to_string())];
+        let title = "The portal fetched the proxy's public keys";
+        self.story.tell(Narrator::Portal, title, details);
+        let key = find(&keys, kid);
+        *cache = Some(Cached { keys, fetched: now });
+        key.ok_or(Refused::UnknownKey)
     }
 }
 
-impl std::fmt::Debug for Verifier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verifier").field("public_url", &self.public_url).finish_non_exhaustive()
-    }
+fn find(keys: &JwkSet, kid: &str) -> Option<DecodingKey> {
+    let key = keys.find(kid).filter(|key| is_p256(key))?;
+    DecodingKey::from_jwk(key).ok()
 }
 
-impl Verified {
-    /// The id of the key that verified it.
-    pub(super) fn key_id(&self) -> &str {
-        &self.key_id
-    }
-
-    /// The one algorithm that we take.
-    pub(super) const fn algorithm(&self) -> &'static str {
-        "ES256"
-    }
-
-    /// Everything that it says.
-    pub(super) const fn claims(&self) -> &Map<String, Value> {
-        &self.claims
-    }
-
-    /// What to call the member.
-    pub(super) fn display_name(&self) -> &str {
-        let text = |claim| self.claims.get(claim).and_then(Value::as_str);
-        text("name").or_else(|| text("sub")).unwrap_or("a member")
-    }
+fn is_p256(key: &Jwk) -> bool {
+    matches!(&key.algorithm, AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256)
 }
 
-#[derive(Default)]
-struct Keys {
-    by_id: HashMap<String, DecodingKey>,
-    fetched: Option<Timestamp>,
-    asked: Option<Timestamp>,
-}
-
-impl Keys {
-    fn are_fresh(&self, now: Timestamp) -> bool {
-        self.fetched.is_some_and(|at| now.since(at) < FRESH)
-    }
-
-    fn may_ask(&self, now: Timestamp) -> bool {
-        self.asked.is_none_or(|at| now.since(at) >= BETWEEN_FETCHES)
-    }
-}
-
-/// The claims, if the signature is right. Times are not looked at: the library would read the wall
-/// clock, and [`Verifier::check`] has ours.
-fn signed_claims(token: &str, key: &DecodingKey) -> Result<Map<String, Value>, Reason> {
-    let mut only_signature = Validation::new(Algorithm::ES256);
-    only_signature.required_spec_claims.clear();
-    only_signature.validate_exp = false;
-    only_signature.validate_aud = false;
-    match jsonwebtoken::decode(token, key, &only_signature) {
-        Ok(decoded) => Ok(decoded.claims),
-        Err(error) => Err(match error.kind() {
-            ErrorKind::InvalidSignature => Reason::BadSignature,
-            // A key for another algorithm, of the same id.
-            ErrorKind::InvalidAlgorithm => Reason::WrongAlgorithm,
-            _ => Reason::Malformed,
-        }),
+fn refused(kind: &ErrorKind) -> Refused {
+    match kind {
+        ErrorKind::InvalidSignature => Refused::Signature,
+        ErrorKind::InvalidIssuer => Refused::Issuer,
+        ErrorKind::InvalidAudience => Refused::Audience,
+        ErrorKind::MissingRequiredClaim(_) => Refused::MissingClaim,
+        ErrorKind::InvalidAlgorithm => Refused::Algorithm,
+        _ => Refused::Malformed,
     }
 }

@@ -1,77 +1,91 @@
-//! The password door: the old login that a portal like this has, with a cookie of its own. Anybody
-//! gets in with one password, which is the point: the proxy has to keep this door shut.
+//! The password door: the portal's own sign-in, from a time before Anteport. It is really there,
+//! and really opens, for whoever reaches it.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cookie::Cookie;
-use http::HeaderMap;
-use http::header::COOKIE;
+use http::header::{COOKIE, HeaderMap, SET_COOKIE};
+use http::{HeaderName, StatusCode};
 
+use super::{Call, Portal, pages};
+use crate::demo::answer::{self, Answer};
+use crate::demo::parameters::Parameters;
 use crate::demo::random;
+use crate::gate::Secret;
 
-const NAME: &str = "PORTALSESSION";
-const PASSWORD: &str = "letmein";
-/// How many are signed in at most; then the first one is signed out.
-const MOST: usize = 1000;
-const LONGEST_NAME: usize = 100;
+/// The password of everybody.
+pub(super) const PASSWORD: &str = "letmein";
+const COOKIE_NAME: &str = "PORTALSESSION";
+const KEPT: usize = 1000;
 
-/// The `Set-Cookie` that takes the cookie away.
-pub(super) const NO_COOKIE: &str = "PORTALSESSION=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax";
-
-/// Who came in by password: the cookie's value and the name.
-#[derive(Default)]
-pub(super) struct Door(Mutex<VecDeque<(String, String)>>);
+/// Who is signed in by password.
+#[derive(Debug, Default)]
+pub(super) struct Door(Mutex<VecDeque<(Secret<String>, String)>>);
 
 impl Door {
-    /// The `Set-Cookie` for a visitor who has the password.
-    pub(super) fn open(&self, name: &str, password: &str) -> Option<String> {
-        if name.trim().is_empty() || password != PASSWORD {
-            return None;
-        }
-        let token = random::token(18);
-        let name = name.trim().chars().take(LONGEST_NAME).collect();
-        let mut inside = self.inside();
-        if inside.len() == MOST {
-            inside.pop_front();
-        }
-        inside.push_back((token.clone(), name));
-        Some(format!("{NAME}={token}; Path=/; HttpOnly; SameSite=Lax"))
-    }
-
-    /// The name of who sent this cookie.
-    pub(super) fn member(&self, headers: &HeaderMap) -> Option<String> {
-        let token = token(headers)?;
-        let inside = self.inside();
-        let member = inside.iter().find(|(known, _)| *known == token);
-        member.map(|(_, name)| name.clone())
-    }
-
-    /// Signs out who sent this cookie.
-    pub(super) fn close(&self, headers: &HeaderMap) {
-        if let Some(token) = token(headers) {
-            self.inside().retain(|(known, _)| *known != token);
-        }
-    }
-
-    fn inside(&self) -> MutexGuard<'_, VecDeque<(String, String)>> {
+    fn sessions(&self) -> MutexGuard<'_, VecDeque<(Secret<String>, String)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl std::fmt::Debug for Door {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Door").finish_non_exhaustive()
+    fn open(&self, name: &str) -> String {
+        let cookie = random::token(24);
+        let mut sessions = self.sessions();
+        if sessions.len() >= KEPT {
+            sessions.pop_front();
+        }
+        sessions.push_back((Secret::new(cookie.clone()), name.to_owned()));
+        cookie
+    }
+
+    /// Whose session the cookie of a request is.
+    pub(super) fn who(&self, headers: &HeaderMap) -> Option<String> {
+        let cookie = cookie(headers)?;
+        let sessions = self.sessions();
+        let found = sessions.iter().find(|(known, _)| known.matches(cookie));
+        found.map(|(_, name)| name.clone())
+    }
+
+    fn close(&self, headers: &HeaderMap) {
+        if let Some(cookie) = cookie(headers) {
+            self.sessions().retain(|(known, _)| !known.matches(cookie));
+        }
     }
 }
 
-fn token(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get_all(COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(Cookie::split_parse)
-        .filter_map(Result::ok)
-        .find(|cookie| cookie.name() == NAME)
-        .map(|cookie| cookie.value().to_owned())
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let fields = headers.get_all(COOKIE).iter();
+    fields
+        .filter_map(|field| field.to_str().ok())
+        .flat_map(|field| field.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
+}
+
+/// Answers the password form.
+pub(super) fn knock(portal: &Portal, call: &Call, form: &Parameters) -> Answer {
+    let name = form.get("name").unwrap_or("member");
+    if form.get("password") != Some(PASSWORD) {
+        return pages::login(portal, call, true);
+    }
+    let name: String = name.chars().take(60).collect();
+    let cookie = portal.door.open(&name);
+    let cookie = format!("{COOKIE_NAME}={cookie}; Path=/; HttpOnly; SameSite=Lax");
+    answer::with(answer::redirect("/"), SET_COOKIE, &cookie)
+}
+
+/// Ends the portal's own session.
+pub(super) fn leave(portal: &Portal, call: &Call) -> Answer {
+    portal.door.close(&call.headers);
+    let cookie = format!("{COOKIE_NAME}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
+    answer::with(answer::redirect("/"), SET_COOKIE, &cookie)
+}
+
+/// Sets a cookie of the portal's, and tries to set one of the proxy's.
+pub(super) fn plant_cookies() -> Answer {
+    let text = "one cookie of the portal's, one of the proxy's\n";
+    let answer = answer::bytes(StatusCode::OK, "text/plain; charset=utf-8", text);
+    let answer = answer::and(answer, SET_COOKIE, "portal_view=compact; Path=/");
+    let planted = "__Host-anteport=planted; Path=/; Secure; HttpOnly";
+    let answer = answer::and(answer, SET_COOKIE, planted);
+    answer::with(answer, HeaderName::from_static("x-portal"), "legacy")
 }

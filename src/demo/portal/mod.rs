@@ -1,60 +1,177 @@
-//! "Harbor Club", the members portal of the demo: old, with a password form of its own, and behind
-//! the proxy. It stands for the portal that nobody can change, except that its developer did the
-//! one thing that we advise: it verifies the signed assertion ([`assertion`]) and believes no plain
-//! header.
+//! A small members portal of the kind that Anteport is put before: it has a password form of its
+//! own, and it learned to believe `X-Anteport-Assertion` in one file (`assertion.rs`), as a
+//! portal's developer would do it. It never looks at a plain identity header.
 //!
-//! Its own port stands open on loopback, so that a visitor can see that the password door is real
-//! and that only the proxy keeps it shut. Deliberately not here: anything that the proxy does.
+//! Besides its pages it has what tests need: `/whoami.json` says what arrived, `/download`,
+//! `/upload`, `/slow` and `/stream` move bodies, `/set-cookie` tries to plant a cookie.
 
 mod assertion;
 mod door;
 mod forge;
 mod pages;
-mod streams;
+mod transfer;
 mod whoami;
 
 use std::io;
 use std::sync::Arc;
 
-use http::header::{ALLOW, SET_COOKIE};
-use http::request::Parts;
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
+use url::Url;
 
-use self::assertion::{Reason, Verified, Verifier};
-use self::door::Door;
-use self::pages::Signed;
 use super::answer::{self, Answer};
-use super::listener;
 use super::parameters::Parameters;
 use super::story::{Narrator, Story};
+use super::{Ports, listener};
 use crate::clock::Clock;
+use assertion::{Verification, Verifier};
+use door::Door;
 
-/// What a portal is made of.
+/// What the portal was told when it was set up.
 #[derive(Debug)]
 pub struct Options {
-    /// The proxy's public URL, without a trailing slash: the issuer and audience of assertions.
-    pub public_url: String,
-    /// The portal's own URL, past the proxy.
-    pub portal_url: String,
-    /// Where the time comes from.
-    pub clock: Clock,
-    /// What both partners tell.
+    /// `iss` of the assertion: the proxy's public URL, without a slash at its end.
+    pub issuer: String,
+    /// `aud` of the assertion.
+    pub audience: String,
+    /// Where the keys of the assertion are published.
+    pub jwks_url: Url,
+    /// The portal's public URL, which is the proxy's; what `/demo/forge` attacks.
+    pub public_url: Url,
+    /// The portal's own URL, for a link past the proxy.
+    pub own_url: String,
+    /// Where to tell what happens, and what `/demo` shows.
     pub story: Arc<Story>,
 }
 
-/// The portal. Its answers depend on the assertion and on its own cookie, and on nothing else.
-#[derive(Debug)]
-pub struct Portal {
-    public_url: String,
-    portal_url: String,
-    story: Arc<Story>,
-    verifier: Verifier,
-    door: Door,
+impl Options {
+    /// What [`super::configuration`] makes the proxy send.
+    #[must_use]
+    pub fn demo(ports: &Ports, story: Arc<Story>) -> Self {
+        let public_url =
+            Url::parse(&ports.public_url()).expect("a loopback address with a port is a URL");
+        let mut jwks_url = public_url.clone();
+        jwks_url.set_path("/.auth/jwks.json");
+        Self {
+            issuer: ports.public_url(),
+            audience: ports.public_url(),
+            jwks_url,
+            public_url,
+            own_url: ports.portal_url(),
+            story,
+        }
+    }
 }
 
-/// Answers requests until `shutdown` completes.
+/// The portal.
+#[derive(Debug)]
+pub struct Portal {
+    verifier: Verifier,
+    door: Door,
+    public_url: Url,
+    own_url: String,
+    story: Arc<Story>,
+}
+
+impl Portal {
+    /// Sets one up.
+    #[must_use]
+    pub fn new(clock: Clock, options: Options) -> Arc<Self> {
+        let story = options.story;
+        Arc::new(Self {
+            verifier: Verifier::new(
+                options.issuer,
+                options.audience,
+                options.jwks_url,
+                clock,
+                Arc::clone(&story),
+            ),
+            door: Door::default(),
+            public_url: options.public_url,
+            own_url: options.own_url,
+            story,
+        })
+    }
+
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        let call = Call {
+            query: Parameters::parse(head.uri.query().unwrap_or_default().as_bytes()),
+            verification: self.verifier.verify(&head.headers).await,
+            method: head.method,
+            uri: head.uri,
+            headers: head.headers,
+        };
+        self.tell(&call);
+        let is_read = matches!(call.method, Method::GET | Method::HEAD);
+        match call.uri.path() {
+            "/whoami.json" | "/public/whoami.json" => whoami::answer(&call),
+            "/upload" if call.method == Method::POST => transfer::upload(body).await,
+            "/login" if call.method == Method::POST => {
+                let form = Parameters::of_body(body).await.unwrap_or_default();
+                door::knock(&self, &call, &form)
+            }
+            path if is_read => self.page(path, &call).await,
+            _ => answer::with(
+                pages::message(&self, &call, StatusCode::METHOD_NOT_ALLOWED),
+                http::header::ALLOW,
+                "GET, HEAD",
+            ),
+        }
+    }
+
+    async fn page(&self, path: &str, call: &Call) -> Answer {
+        match path {
+            "/" => pages::home(self, call),
+            "/reports" => pages::reports(self, call),
+            "/login" => pages::login(self, call, false),
+            "/logout" => door::leave(self, call),
+            "/demo" => pages::demo(self, call),
+            "/demo/forge" => forge::attack(self, call).await,
+            "/assets/portal.css" => pages::style(),
+            "/download" => transfer::download(&call.query),
+            "/slow" => transfer::slow(&call.query).await,
+            "/stream" => transfer::stream(&call.query),
+            "/set-cookie" => door::plant_cookies(),
+            _ => pages::message(self, call, StatusCode::NOT_FOUND),
+        }
+    }
+
+    fn tell(&self, call: &Call) {
+        let path = call.uri.path();
+        if path.starts_with("/assets/") || path.starts_with("/demo") || path == "/favicon.ico" {
+            return;
+        }
+        let outcome = match &call.verification.outcome {
+            Ok(_) => "verified".to_owned(),
+            Err(refused) => refused.to_string(),
+        };
+        let mut details = vec![
+            ("request".to_owned(), format!("{} {path}", call.method)),
+            ("assertion".to_owned(), outcome),
+        ];
+        let claims = call.headers.iter().filter_map(|(name, value)| {
+            let is_identity = name.as_str().starts_with("x-auth-");
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            is_identity.then(|| (name.to_string(), value))
+        });
+        details.extend(claims);
+        let title = "A request reached the portal";
+        self.story.tell(Narrator::Portal, title, details);
+    }
+}
+
+/// A request without its body.
+struct Call {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    query: Parameters,
+    verification: Verification,
+}
+
+/// Answers on `listener` until `shutdown` completes.
 ///
 /// # Errors
 /// A listener that is not on loopback (CFG-05).
@@ -63,142 +180,6 @@ pub async fn serve(
     portal: Arc<Portal>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let handler = move |request| {
-        let portal = Arc::clone(&portal);
-        async move { portal.answer(request).await }
-    };
+    let handler = move |request| Arc::clone(&portal).handle(request);
     listener::serve(listener, handler, shutdown).await
-}
-
-/// A request of which everything but the body was judged.
-struct Seen {
-    parts: Parts,
-    assertion: Result<Verified, Reason>,
-    signed: Signed,
-}
-
-impl Portal {
-    /// A portal that nobody has signed in to yet.
-    #[must_use]
-    pub fn new(options: Options) -> Arc<Self> {
-        Arc::new(Self {
-            verifier: Verifier::new(options.public_url.clone(), options.clock),
-            public_url: options.public_url,
-            portal_url: options.portal_url,
-            story: options.story,
-            door: Door::default(),
-        })
-    }
-
-    /// Every request takes these steps.
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
-        let (parts, body) = request.into_parts();
-        let assertion = self.verifier.verify(&parts.headers).await;
-        let signed = match &assertion {
-            Ok(verified) => Signed::Member(verified.display_name().to_owned()),
-            Err(_) => match self.door.member(&parts.headers) {
-                Some(name) => Signed::Password(name),
-                None => Signed::Nobody,
-            },
-        };
-        let seen = Seen { parts, assertion, signed };
-        self.route(seen, body).await
-    }
-
-    async fn route(&self, seen: Seen, body: Incoming) -> Answer {
-        let path = seen.parts.uri.path().to_owned();
-        match path.as_str() {
-            "/whoami.json" | "/public/whoami.json" => {
-                streams::drain(body).await;
-                answer::json(StatusCode::OK, &whoami::describe(&seen))
-            }
-            "/demo/forge" => {
-                streams::drain(body).await;
-                pages::forged(&seen, &forge::attack(&self.public_url).await)
-            }
-            "/login" if seen.parts.method == Method::POST => self.log_in(&seen, body).await,
-            "/upload" if seen.parts.method == Method::POST => streams::upload(body).await,
-            "/upload" => not_allowed("POST"),
-            _ if !is_read(&seen.parts.method) => not_allowed("GET, HEAD"),
-            "/assets/portal.css" => answer::style(include_str!("../templates/portal/portal.css")),
-            "/login" => pages::login(&seen, None),
-            "/logout-local" => self.log_out(&seen),
-            "/download" => {
-                let query = Parameters::parse(query(&seen));
-                let length = query.number("bytes", streams::LONGEST_DOWNLOAD);
-                streams::download(length.unwrap_or(0))
-            }
-            "/stream" => streams::slow(),
-            "/set-cookie" => set_cookies(),
-            "/" => self.page(&seen, pages::front),
-            "/reports" => {
-                self.page(&seen, |seen| pages::reports(seen, &Parameters::parse(query(seen))))
-            }
-            "/demo" => self.page(&seen, |seen| {
-                pages::demo(seen, &self.story.latest_sign_in(), &self.portal_url)
-            }),
-            _ => pages::missing(&seen),
-        }
-    }
-
-    /// A page, and its step in the story. The page is made first: it shows its own request itself.
-    fn page(&self, seen: &Seen, make: impl FnOnce(&Seen) -> Answer) -> Answer {
-        let page = make(seen);
-        if let Ok(verified) = &seen.assertion {
-            let target: String = seen.parts.uri.to_string().chars().take(200).collect();
-            let details = [
-                ("request", format!("{} {target}", seen.parts.method)),
-                ("assertion", format!("verified, {}", verified.algorithm())),
-                ("member", verified.display_name().to_owned()),
-            ];
-            let details = details.map(|(name, value)| (name.to_owned(), value));
-            let title = "The portal got a request, and verified who asks";
-            self.story.tell(Narrator::Portal, title, details.to_vec());
-        }
-        page
-    }
-
-    async fn log_in(&self, seen: &Seen, body: Incoming) -> Answer {
-        let form = Parameters::of_body(body).await.unwrap_or_default();
-        let name = form.get("username").unwrap_or_default();
-        let password = form.get("password").unwrap_or_default();
-        match self.door.open(name, password) {
-            Some(cookie) => answer::and(see_other("/"), SET_COOKIE, &cookie),
-            None => pages::login(seen, Some(name)),
-        }
-    }
-
-    fn log_out(&self, seen: &Seen) -> Answer {
-        self.door.close(&seen.parts.headers);
-        answer::and(see_other("/"), SET_COOKIE, door::NO_COOKIE)
-    }
-}
-
-fn query(seen: &Seen) -> &[u8] {
-    seen.parts.uri.query().unwrap_or_default().as_bytes()
-}
-
-fn is_read(method: &Method) -> bool {
-    method == Method::GET || method == Method::HEAD
-}
-
-fn see_other(location: &str) -> Answer {
-    let mut answer = answer::redirect(location);
-    *answer.status_mut() = StatusCode::SEE_OTHER;
-    answer
-}
-
-fn not_allowed(methods: &str) -> Answer {
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    let answer = answer::bytes(status, "text/plain", "This method is not for this address.\n");
-    answer::with(answer, ALLOW, methods)
-}
-
-/// A cookie of the portal's own, and one that is not its to set.
-fn set_cookies() -> Answer {
-    let text = "Sent: harbor_theme, and a try to replace __Host-anteport.\n";
-    let answer = answer::bytes(StatusCode::OK, "text/plain", text);
-    let answer = answer::and(answer, SET_COOKIE, "harbor_theme=navy; Path=/; SameSite=Lax");
-    let theirs = "__Host-anteport=set-by-the-portal; Path=/; Secure; HttpOnly";
-    answer::and(answer, SET_COOKIE, theirs)
 }

@@ -1,222 +1,236 @@
-//! The pages of Harbor Club. Templates escape by type; no page has a script.
+//! The portal's pages.
 
 use askama::Template;
-use http::header::REFERRER_POLICY;
-use http::{Method, StatusCode};
+use http::StatusCode;
+use http::header::COOKIE;
 use serde_json::Value;
 
-use super::forge::{self, Attack, Try};
-use super::{Seen, whoami};
+use super::assertion::{Check, Claims};
+use super::{Call, Portal, door};
 use crate::demo::answer::{self, Answer};
-use crate::demo::parameters::Parameters;
 use crate::demo::story::{Step, shortened};
-use crate::gate::Timestamp;
+use crate::gate::identity::ASSERTION;
 
-/// Who is signed in, and how the portal knows.
-#[derive(Clone, Debug)]
-pub(super) enum Signed {
-    /// By an assertion that the portal verified.
+/// How many steps of a sign-in are shown.
+const STEPS: usize = 30;
+const STYLE: &str = include_str!("../templates/portal/portal.css");
+
+/// Who is asking, as far as the portal believes it.
+enum Visitor {
+    /// The assertion was verified.
     Member(String),
-    /// By the portal's own password.
-    Password(String),
-    /// Nobody.
+    /// The portal's own password was given.
+    Local(String),
     Nobody,
 }
 
-impl Signed {
-    const fn is_anybody(&self) -> bool {
-        !matches!(self, Self::Nobody)
+impl Visitor {
+    fn of(portal: &Portal, call: &Call) -> Self {
+        match (&call.verification.outcome, portal.door.who(&call.headers)) {
+            (Ok(claims), _) => Self::Member(name(claims)),
+            (Err(_), Some(name)) => Self::Local(name),
+            (Err(_), None) => Self::Nobody,
+        }
     }
 }
 
-/// The front page.
-pub(super) fn front(seen: &Seen) -> Answer {
-    page(StatusCode::OK, &Front { signed: &seen.signed })
-}
-
-/// Figures of a year.
-pub(super) fn reports(seen: &Seen, query: &Parameters) -> Answer {
-    let reports = Reports {
-        signed: &seen.signed,
-        year: query.get("year").unwrap_or("2025"),
-        asked: query.iter().collect(),
-        rows: &[
-            ("Berths let", "84", "81"),
-            ("Members", "312", "305"),
-            ("Regattas sailed", "9", "8"),
-            ("Harbour fees, €", "46,210", "43,870"),
-        ],
-    };
-    page(StatusCode::OK, &reports)
-}
-
-/// The password form; after a wrong password, with the name that was typed.
-pub(super) fn login(seen: &Seen, refused: Option<&str>) -> Answer {
-    let status = match refused {
-        Some(_) => StatusCode::UNAUTHORIZED,
-        None => StatusCode::OK,
-    };
-    let login = Login {
-        signed: &seen.signed,
-        refused: refused.is_some(),
-        name: refused.unwrap_or_default(),
-    };
-    page(status, &login)
-}
-
-/// What just happened, and what this request brought.
-pub(super) fn demo(seen: &Seen, steps: &[Step], portal_url: &str) -> Answer {
-    let demo = Demo {
-        signed: &seen.signed,
-        steps,
-        method: &seen.parts.method,
-        target: seen.parts.uri.to_string(),
-        headers: lines(whoami::lines(&seen.parts.headers)),
-        proof: Proof::of(seen),
-        portal_url,
-    };
-    page(StatusCode::OK, &demo)
-}
-
-/// What an attacker sent, and what arrived.
-pub(super) fn forged(seen: &Seen, attack: &Attack) -> Answer {
-    let forged = Forged {
-        signed: &seen.signed,
-        sent: &forge::SENT,
-        tries: [("A public address", &attack.public), ("An address for members", &attack.members)],
-    };
-    page(StatusCode::OK, &forged)
-}
-
-/// There is no such page.
-pub(super) fn missing(seen: &Seen) -> Answer {
-    page(StatusCode::NOT_FOUND, &Missing { signed: &seen.signed })
-}
-
-/// The sign-out goes on to Microsoft's port, and Chromium applies `form-action` to redirects. With
-/// the policy `no-referrer` a form would be sent with `Origin: null`, which looks like an attack.
-fn page(status: StatusCode, template: &impl Template) -> Answer {
-    let policy = "form-action 'self' http://127.0.0.1:*";
-    let answer = answer::page_under(policy, status, template);
-    answer::with(answer, REFERRER_POLICY, "same-origin")
+/// What to call a member: a name if there is one, else what is always there.
+fn name(claims: &Claims) -> String {
+    let text = |claim: &&str| claims.get(*claim).and_then(Value::as_str);
+    let known = ["name", "email", "sub"].iter().find_map(text);
+    known.unwrap_or("a member").to_owned()
 }
 
 #[derive(Template)]
-#[template(path = "portal/front.html")]
-struct Front<'a> {
-    signed: &'a Signed,
+#[template(path = "portal/home.html")]
+struct Home {
+    visitor: Visitor,
+    roles: Vec<String>,
+}
+
+pub(super) fn home(portal: &Portal, call: &Call) -> Answer {
+    let roles = match &call.verification.outcome {
+        Ok(claims) => texts(claims.get("roles")),
+        Err(_) => Vec::new(),
+    };
+    let visitor = Visitor::of(portal, call);
+    answer::page(StatusCode::OK, &Home { visitor, roles })
+}
+
+/// A claim that is a list or one text.
+fn texts(claim: Option<&Value>) -> Vec<String> {
+    match claim {
+        Some(Value::Array(items)) => items.iter().filter_map(text).collect(),
+        Some(one) => text(one).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_str().map(str::to_owned)
 }
 
 #[derive(Template)]
 #[template(path = "portal/reports.html")]
 struct Reports<'a> {
-    signed: &'a Signed,
+    visitor: Visitor,
     year: &'a str,
-    asked: Vec<(&'a str, &'a str)>,
-    rows: &'a [(&'static str, &'static str, &'static str)],
+    query: Vec<(&'a str, &'a str)>,
+}
+
+pub(super) fn reports(portal: &Portal, call: &Call) -> Answer {
+    let page = Reports {
+        visitor: Visitor::of(portal, call),
+        year: call.query.get("year").unwrap_or("every year"),
+        query: call.query.iter().collect(),
+    };
+    answer::page(StatusCode::OK, &page)
 }
 
 #[derive(Template)]
 #[template(path = "portal/login.html")]
-struct Login<'a> {
-    signed: &'a Signed,
+struct Login {
+    visitor: Visitor,
     refused: bool,
-    name: &'a str,
+}
+
+pub(super) fn login(portal: &Portal, call: &Call, refused: bool) -> Answer {
+    let visitor = Visitor::of(portal, call);
+    let status = match refused {
+        true => StatusCode::UNAUTHORIZED,
+        false => StatusCode::OK,
+    };
+    answer::page(status, &Login { visitor, refused })
+}
+
+#[derive(Template)]
+#[template(path = "portal/message.html")]
+struct Message {
+    visitor: Visitor,
+    title: &'static str,
+}
+
+pub(super) fn message(portal: &Portal, call: &Call, status: StatusCode) -> Answer {
+    let page = Message {
+        visitor: Visitor::of(portal, call),
+        title: status.canonical_reason().unwrap_or("Not possible"),
+    };
+    answer::page(status, &page)
 }
 
 #[derive(Template)]
 #[template(path = "portal/demo.html")]
 struct Demo<'a> {
-    signed: &'a Signed,
-    steps: &'a [Step],
-    method: &'a Method,
-    target: String,
-    headers: Vec<Line>,
-    proof: Result<Proof, String>,
-    portal_url: &'a str,
+    visitor: Visitor,
+    steps: Vec<Scene>,
+    checks: &'a [Check],
+    claims: Vec<(String, String)>,
+    headers: Vec<(String, String, bool)>,
+    own_url: &'a str,
+    password: &'static str,
+}
+
+struct Scene {
+    time: String,
+    step: Step,
+}
+
+/// What just happened.
+pub(super) fn demo(portal: &Portal, call: &Call) -> Answer {
+    let claims = call.verification.outcome.as_ref();
+    let claims = claims.map(|claims| claims.iter().map(shown_claim).collect());
+    let steps = portal.story.latest_sign_in().into_iter().take(STEPS);
+    let page = Demo {
+        visitor: Visitor::of(portal, call),
+        steps: steps.map(scene).collect(),
+        checks: &call.verification.checks,
+        claims: claims.unwrap_or_default(),
+        headers: shown_headers(call),
+        own_url: &portal.own_url,
+        password: door::PASSWORD,
+    };
+    answer::page(StatusCode::OK, &page)
+}
+
+fn scene(step: Step) -> Scene {
+    let second = step.at.unix_seconds().rem_euclid(86_400);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    Scene { time: format!("{hour:02}:{minute:02}:{second:02}"), step }
+}
+
+fn shown_claim((name, value): (&String, &Value)) -> (String, String) {
+    let shown = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    (name.clone(), shown)
+}
+
+/// Name, value, and whether the proxy set it. Tokens are shortened, and cookies named only.
+fn shown_headers(call: &Call) -> Vec<(String, String, bool)> {
+    let headers = call.headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let shown = if name == ASSERTION {
+            shortened(&value)
+        } else if name == COOKIE {
+            let names = value.split(';').filter_map(|pair| pair.split('=').next());
+            let names: Vec<_> = names.map(str::trim).collect();
+            format!("{} (values not shown)", names.join(", "))
+        } else {
+            value.into_owned()
+        };
+        let name = name.as_str();
+        let is_identity = name == ASSERTION || name.starts_with("x-auth-");
+        (name.to_owned(), shown, is_identity)
+    });
+    headers.collect()
+}
+
+/// A header that was forged.
+pub(super) struct Forged {
+    pub(super) name: &'static str,
+    pub(super) sent: &'static str,
+    pub(super) arrived: bool,
+    pub(super) is_control: bool,
+}
+
+/// A request of the attacker's.
+pub(super) struct Attempt {
+    pub(super) path: &'static str,
+    pub(super) outcome: String,
+    pub(super) refused: bool,
 }
 
 #[derive(Template)]
 #[template(path = "portal/forge.html")]
-struct Forged<'a> {
-    signed: &'a Signed,
-    sent: &'a [(&'static str, &'static str)],
-    tries: [(&'static str, &'a Try); 2],
+struct Forge {
+    visitor: Visitor,
+    forged: Vec<Forged>,
+    reached: bool,
+    held: bool,
+    attempts: [Attempt; 2],
 }
 
-#[derive(Template)]
-#[template(path = "portal/missing.html")]
-struct Missing<'a> {
-    signed: &'a Signed,
-}
-
-/// A header line on the page.
-struct Line {
-    name: String,
-    value: String,
-    is_identity: bool,
-}
-
-fn lines(headers: Vec<(String, String)>) -> Vec<Line> {
-    let line = |(name, value): (String, String)| Line {
-        is_identity: name.starts_with("x-auth-") || name.starts_with("x-anteport-"),
-        // A cookie is as good as a password for as long as it lasts, and a page gets shared.
-        value: match name.as_str() {
-            "x-anteport-assertion" | "cookie" => shortened(&value),
-            _ => value,
-        },
-        name,
+/// What came of the attack.
+pub(super) fn forge(
+    portal: &Portal,
+    call: &Call,
+    forged: Vec<Forged>,
+    reached: bool,
+    attempts: [Attempt; 2],
+) -> Answer {
+    let leaked = forged.iter().any(|header| header.arrived && !header.is_control);
+    let refused = attempts.iter().any(|attempt| attempt.refused);
+    let page = Forge {
+        visitor: Visitor::of(portal, call),
+        held: reached && !leaked && refused,
+        forged,
+        reached,
+        attempts,
     };
-    headers.into_iter().map(line).collect()
+    answer::page(StatusCode::OK, &page)
 }
 
-/// How the portal verified the assertion.
-struct Proof {
-    checks: Vec<(&'static str, String)>,
-    claims: Vec<(String, String)>,
-}
-
-impl Proof {
-    fn of(seen: &Seen) -> Result<Self, String> {
-        let verified = seen.assertion.as_ref().map_err(ToString::to_string)?;
-        let claims = verified.claims();
-        let shown = |claim: &str| claims.get(claim).map(plain).unwrap_or_default();
-        let checks = vec![
-            ("Header", "X-Anteport-Assertion, exactly once".to_owned()),
-            ("Algorithm", format!("{}, and no other", verified.algorithm())),
-            ("Key id", format!("{}, in /.auth/jwks.json", verified.key_id())),
-            ("Signature", "right".to_owned()),
-            ("Issuer", format!("{}, as expected", shown("iss"))),
-            ("Audience", format!("{}, as expected", shown("aud"))),
-            ("Issued", moment(claims.get("iat"))),
-            ("Expires", moment(claims.get("exp"))),
-        ];
-        let claims = claims.iter();
-        let claims = claims.map(|(name, value)| (name.clone(), plain(value)));
-        Ok(Self { checks, claims: claims.collect() })
-    }
-}
-
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-/// When a step happened, for its template.
-fn step_time(step: &Step) -> String {
-    clock_face(step.at)
-}
-
-fn moment(seconds: Option<&Value>) -> String {
-    let seconds = seconds.and_then(Value::as_i64).unwrap_or(0);
-    clock_face(Timestamp::from_unix_seconds(seconds))
-}
-
-/// The time of day, in UTC.
-fn clock_face(at: Timestamp) -> String {
-    let second = at.unix_seconds().rem_euclid(24 * 60 * 60);
-    let (hour, minute) = (second / 3600, second / 60 % 60);
-    format!("{hour:02}:{minute:02}:{:02} UTC", second % 60)
+pub(super) fn style() -> Answer {
+    answer::style(STYLE)
 }

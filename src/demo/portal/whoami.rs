@@ -1,29 +1,27 @@
-//! What the portal received, as JSON: for tests, and for whoever wants to see it.
+//! `/whoami.json`: exactly what arrived at the portal, for any method.
 
-use http::HeaderMap;
+use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::Seen;
+use super::Call;
+use crate::demo::answer::{self, Answer};
 
-/// Method, target, headers and what the assertion was worth.
-pub(super) fn describe(seen: &Seen) -> Value {
-    let assertion = match &seen.assertion {
-        Ok(verified) => json!({ "verified": true, "claims": verified.claims() }),
-        Err(reason) => json!({ "verified": false, "reason": reason.to_string() }),
+/// Says what arrived. Header names are in lower case, in the order in which each came first; a
+/// byte that is not UTF-8 is shown as U+FFFD.
+pub(super) fn answer(call: &Call) -> Answer {
+    let headers = call.headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        json!([name.as_str(), value])
+    });
+    let assertion = match &call.verification.outcome {
+        Ok(claims) => json!({ "verified": true, "claims": claims }),
+        Err(refused) => json!({ "verified": false, "reason": refused.code() }),
     };
-    json!({
-        "method": seen.parts.method.as_str(),
-        "target": seen.parts.uri.to_string(),
-        "headers": lines(&seen.parts.headers),
+    let body = json!({
+        "method": call.method.as_str(),
+        "target": call.uri.to_string(),
+        "headers": headers.collect::<Vec<Value>>(),
         "assertion": assertion,
-    })
-}
-
-/// The header lines in the order in which they came; lines of one name stand together.
-pub(super) fn lines(headers: &HeaderMap) -> Vec<(String, String)> {
-    let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-        (name.as_str().to_owned(), value)
-    };
-    headers.iter().map(line).collect()
+    });
+    answer::json(StatusCode::OK, &body)
 }
