@@ -236,7 +236,7 @@ proptest! {
         let mut headers = page_headers();
         headers.append(HeaderName::from_bytes(spelled.as_bytes()).unwrap(), HeaderValue::from_static("admin"));
         owned.cleanse(&mut headers, false, Mode::Off).unwrap();
-        prop_assert_eq!(headers.len(), 2, "{} {:?}", spelled, headers);
+        prop_assert_eq!(headers.len(), 1, "{} {:?}", spelled, headers);
     }
 
     #[test]
@@ -453,7 +453,7 @@ fn hdr_01_what_connection_names_goes_with_it() {
         headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     owned.cleanse(&mut headers, false, Mode::AzureOnly).unwrap();
-    assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["host", "accept"]);
+    assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
 }
 
 #[test]

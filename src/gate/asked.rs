@@ -47,7 +47,9 @@ impl<'h> Asked<'h> {
         if !is_known(method) {
             return Err(Refusal::Method);
         }
-        let mut target = CanonicalPath::parse(uri.path()).map_err(Refusal::Path)?.into_string();
+        let room = uri.query().map_or(0, |query| query.len() + 1);
+        let path = CanonicalPath::parse_with_room(uri.path(), room).map_err(Refusal::Path)?;
+        let mut target = path.into_string();
         let path_end = target.len();
         let folded = match deny_key(&target) {
             Cow::Borrowed(_) => None,

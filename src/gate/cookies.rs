@@ -91,7 +91,8 @@ pub fn is_own(name: &[u8]) -> bool {
 }
 
 fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    field.split(|byte| *byte == b';')
+    let ends = memchr::memchr_iter(b';', field).chain([field.len()]);
+    ends.scan(0, |from, end| Some(field.get(std::mem::replace(from, end + 1)..end).unwrap_or(&[])))
 }
 
 /// A pair of ours. Most are not, and their first byte says so.

@@ -118,7 +118,7 @@ impl OwnedNames {
     }
 
     /// Makes a visitor's headers safe to send on: refuses ambiguous ones, then removes what is
-    /// hop-by-hop, what is owned, our cookies, and in `azure_only` the credentials that a portal
+    /// hop-by-hop, what is owned, `Host`, our cookies, and in `azure_only` the credentials that a portal
     /// could take for a local sign-in (PATH-15). Sets nothing.
     ///
     /// # Errors
@@ -132,6 +132,7 @@ impl OwnedNames {
         check_single(headers)?;
         remove_named_by_connection(headers);
         remove_all(headers, |name| self.takes(name.as_str()));
+        headers.remove(HOST);
         if mode == Mode::AzureOnly {
             headers.remove(AUTHORIZATION);
         }
@@ -145,18 +146,39 @@ impl OwnedNames {
 /// The first character, folded, and the number of characters that are not separators; `None` for
 /// a name with characters outside letters, digits and `-` (HDR-04), or with none.
 fn plain(name: &str) -> Option<(u8, usize)> {
-    let mut first = None;
+    let mut first = 0;
     let mut length = 0;
     for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() {
-            first = first.or(Some(byte.to_ascii_lowercase()));
-            length += 1;
-        } else if byte != b'-' {
-            return None;
+        match FOLDED.get(usize::from(byte)).copied().unwrap_or(ODD) {
+            ODD => return None,
+            SEPARATOR => {}
+            folded => {
+                if length == 0 {
+                    first = folded;
+                }
+                length += 1;
+            }
         }
     }
-    first.map(|first| (first, length))
+    (length > 0).then_some((first, length))
 }
+
+/// Each byte folded, or what it is instead.
+#[expect(clippy::indexing_slicing, reason = "a mistake here would fail the build")]
+const FOLDED: [u8; 256] = {
+    let mut table = [ODD; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            table[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    table[b'-' as usize] = SEPARATOR;
+    table
+};
+const ODD: u8 = 0;
+const SEPARATOR: u8 = 1;
 
 const fn length_bit(length: usize) -> u64 {
     1 << (if length > 63 { 63 } else { length })
@@ -176,11 +198,10 @@ impl Folded {
     fn of(name: &str) -> Option<Self> {
         let mut folded = Self { text: [0; LONGEST], length: 0, hash: 0xcbf2_9ce4_8422_2325 };
         for byte in name.bytes() {
-            let byte = match byte {
-                b'-' => continue,
-                b'a'..=b'z' | b'0'..=b'9' => byte,
-                b'A'..=b'Z' => byte | 0x20,
-                _ => return None,
+            let byte = match FOLDED.get(usize::from(byte)).copied().unwrap_or(ODD) {
+                ODD => return None,
+                SEPARATOR => continue,
+                folded => folded,
             };
             if let Some(place) = folded.text.get_mut(folded.length) {
                 *place = byte;
@@ -267,8 +288,7 @@ fn check_single(headers: &HeaderMap) -> Result<(), Refusal> {
 pub fn cleanse_answer(headers: &mut HeaderMap) {
     remove_named_by_connection(headers);
     remove_all(headers, |name| {
-        let name = name.as_str();
-        HOP_BY_HOP.contains(&name) || NOT_IN_ANSWERS.contains(&name)
+        HOP_BY_HOP.contains(&name.as_str()) || NOT_IN_ANSWERS.contains(&name.as_str())
     });
     let is_ours = |value: &HeaderValue| {
         let name = value.as_bytes().split(|byte| matches!(byte, b'=' | b';')).next();

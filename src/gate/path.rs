@@ -67,13 +67,18 @@ impl CanonicalPath {
     /// # Errors
     /// Says which rule of `security.md` section 3 the spelling breaks.
     pub fn parse(raw: &str) -> Result<Self, PathError> {
+        Self::parse_with_room(raw, 0)
+    }
+
+    /// [`CanonicalPath::parse`], with room for so many bytes more.
+    pub(super) fn parse_with_room(raw: &str, room: usize) -> Result<Self, PathError> {
         if raw.len() > Self::LONGEST {
             return Err(PathError::TooLong);
         }
         if !raw.starts_with('/') {
             return Err(PathError::NotAbsolute);
         }
-        let mut path = String::with_capacity(raw.len());
+        let mut path = String::with_capacity(raw.len() + room);
         let mut has_escapes = false;
         let mut rest = raw.bytes();
         while let Some(byte) = rest.next() {

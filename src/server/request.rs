@@ -102,15 +102,16 @@ impl Visit<'_> {
             Ok(envelope) => envelope,
             Err(error) => return respond::identity(&error, &asker, account),
         };
+        let request_id = account.request_id();
         let forwarding = Forwarding {
-            host: portal.host.clone(),
-            scheme: portal.scheme.clone(),
-            address: peer.address.clone(),
-            request_id: account.request_id(),
+            host: &portal.host,
+            scheme: &portal.scheme,
+            address: &peer.address,
+            request_id: &request_id,
         };
         account.waiting();
         let answer = upstream
-            .send(permit, head.method, headers, body, envelope.as_deref(), forwarding)
+            .send(&permit, &head.method, &headers, body, envelope.as_deref(), forwarding)
             .await;
         account.waited(answer.as_ref().err());
         match answer {
@@ -136,7 +137,7 @@ fn pass_on(
     if is_for_a_member {
         keep_private(&mut head.headers);
     }
-    head.headers.insert(X_REQUEST_ID, account.request_id());
+    head.headers.insert(&X_REQUEST_ID, account.request_id());
     account.answered(head.status);
     Response::from_parts(head, Body::portal(body, account))
 }

@@ -276,6 +276,6 @@ fn own(
     for (name, value) in fixed {
         set(&mut response, name, HeaderValue::from_static(value));
     }
-    set(&mut response, X_REQUEST_ID, asker.request_id.clone());
+    set(&mut response, X_REQUEST_ID.clone(), asker.request_id.clone());
     response
 }

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{Method, Request, Response};
+use http::{Method, Response};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
@@ -58,23 +58,19 @@ impl Connection {
     /// of the request that was taken, so that a long upload is no late answer.
     pub(super) async fn run(
         mut self: Box<Self>,
-        request: Request<Incoming>,
-        target: &str,
+        mut sending: Sending,
+        method: &Method,
         patience: Duration,
         pool: &Arc<Pool>,
     ) -> Result<Answer, Failed> {
-        let method = request.method().clone();
-        let mut sending = Sending::new(request, target);
         self.appetite = READ;
         self.deadline.as_mut().reset(Instant::now() + patience);
-        let head = poll_fn(|cx| self.poll_head(cx, &mut sending, &method, patience)).await;
+        let head = poll_fn(|cx| self.poll_head(cx, &mut sending, method, patience)).await;
         let head = match head {
             Ok(head) => head,
-            Err(error) if sending.is_untouched() => {
-                return Err(Failed { error, unsent: Some(sending.into_request()) });
-            }
             Err(error) => {
-                return Err(Failed { error, unsent: None });
+                let unsent = sending.is_untouched().then_some(sending);
+                return Err(Failed { error, unsent });
             }
         };
         let mut body = AnswerBody {
@@ -142,22 +138,23 @@ impl std::fmt::Debug for Connection {
     }
 }
 
+const LAST_CHUNK: Bytes = Bytes::from_static(b"0\r\n\r\n");
+
 /// A request without an answer.
 pub(super) struct Failed {
     pub(super) error: UpstreamError,
     /// The request itself, if nothing of it was sent (HTTP-07).
-    pub(super) unsent: Option<Request<Incoming>>,
+    pub(super) unsent: Option<Sending>,
 }
 
 /// A request on its way to the portal. Its trailers stay behind (HDR-07).
-struct Sending {
-    head: http::request::Parts,
+pub(super) struct Sending {
     body: Incoming,
-    framing: Framing,
-    /// What is to be written, in this order.
+    is_chunked: bool,
+    /// What is to be written, in this order; first of all the head.
     waiting: VecDeque<Bytes>,
-    /// Bytes that were written.
-    written: u64,
+    /// Whether anything was written.
+    has_begun: bool,
     /// The body has ended and been put into `waiting`.
     is_whole: bool,
     /// Whether anything moved since somebody looked.
@@ -165,19 +162,15 @@ struct Sending {
 }
 
 impl Sending {
-    fn new(request: Request<Incoming>, target: &str) -> Self {
-        let size = request.body().size_hint().exact();
-        let takes_content = !matches!(*request.method(), Method::GET | Method::HEAD);
-        let framing = match size {
-            Some(0) if !takes_content => Framing::Absent,
-            Some(length) => Framing::Length(length),
-            None => Framing::Chunked,
-        };
-        let head = Bytes::from(wire::write_head(&request, target, framing));
-        let is_whole = size == Some(0);
-        let (parts, body) = request.into_parts();
-        let waiting = VecDeque::from([head]);
-        Self { head: parts, body, framing, waiting, written: 0, is_whole, moved: false }
+    pub(super) fn new(head: Bytes, body: Incoming, framing: Framing) -> Self {
+        let is_whole = body.is_end_stream();
+        let is_chunked = framing == Framing::Chunked;
+        let mut waiting = VecDeque::with_capacity(4);
+        waiting.push_back(head);
+        if is_whole && is_chunked {
+            waiting.push_back(LAST_CHUNK);
+        }
+        Self { body, is_chunked, waiting, has_begun: false, is_whole, moved: false }
     }
 
     /// Writes as much as the portal takes, and takes as much as the visitor sends.
@@ -189,7 +182,7 @@ impl Sending {
         loop {
             while !self.waiting.is_empty() {
                 let count = ready!(self.poll_write(cx, stream))?;
-                self.written += count as u64;
+                self.has_begun = true;
                 self.moved = true;
                 self.forget(count);
             }
@@ -205,8 +198,8 @@ impl Sending {
                 Some(Err(error)) => return Poll::Ready(Err(UpstreamError::Visitor(error))),
                 None => {
                     self.is_whole = true;
-                    if self.framing == Framing::Chunked {
-                        self.waiting.push_back(Bytes::from_static(b"0\r\n\r\n"));
+                    if self.is_chunked {
+                        self.waiting.push_back(LAST_CHUNK);
                     }
                 }
             }
@@ -217,7 +210,7 @@ impl Sending {
         if data.is_empty() {
             return;
         }
-        if self.framing == Framing::Chunked {
+        if self.is_chunked {
             self.waiting.push_back(wire::chunk_head(data.len()));
             self.waiting.push_back(data);
             self.waiting.push_back(Bytes::from_static(b"\r\n"));
@@ -255,17 +248,13 @@ impl Sending {
         }
     }
 
-    /// Nothing was written, and nothing of the body was taken from the visitor.
+    /// Nothing was written; what was taken of the body is still here.
     fn is_untouched(&self) -> bool {
-        self.written == 0 && self.waiting.len() == 1
+        !self.has_begun
     }
 
     fn is_done(&self) -> bool {
         self.is_whole && self.waiting.is_empty()
-    }
-
-    fn into_request(self) -> Request<Incoming> {
-        Request::from_parts(self.head, self.body)
     }
 }
 

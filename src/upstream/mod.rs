@@ -10,8 +10,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use hyper::body::{Body as _, Incoming};
 use tokio::net::TcpStream;
 
 pub use exchange::{Answer, AnswerBody};
@@ -20,8 +20,9 @@ pub use wire::WireError;
 use crate::config;
 use crate::gate::Permit;
 use crate::gate::identity::{self, Envelope};
-use exchange::{Connection, Failed};
+use exchange::{Connection, Failed, Sending};
 use pool::Pool;
+use wire::Framing;
 
 /// A portal's server, as one worker reaches it.
 #[derive(Debug)]
@@ -76,17 +77,36 @@ impl UpstreamError {
 }
 
 /// What we tell the portal besides the member's identity, on every request.
-#[derive(Clone, Debug)]
-pub struct Forwarding {
+#[derive(Clone, Copy, Debug)]
+pub struct Forwarding<'a> {
     /// The portal's public host.
-    pub host: HeaderValue,
+    pub host: &'a HeaderValue,
     /// `https` or `http`, as visitors see it (FWD-03).
-    pub scheme: HeaderValue,
+    pub scheme: &'a HeaderValue,
     /// The visitor's address.
-    pub address: HeaderValue,
+    pub address: &'a HeaderValue,
     /// The name of this request in the logs.
-    pub request_id: HeaderValue,
+    pub request_id: &'a HeaderValue,
 }
+
+impl<'a> Forwarding<'a> {
+    /// As headers. The visitor's own were removed with the rest of what is owned (FWD-01).
+    fn headers(self) -> [(&'static HeaderName, &'a HeaderValue); 5] {
+        [
+            (&header::HOST, self.host),
+            (&X_FORWARDED_HOST, self.host),
+            (&X_FORWARDED_PROTO, self.scheme),
+            (&X_FORWARDED_FOR, self.address),
+            (&X_REQUEST_ID, self.request_id),
+        ]
+    }
+}
+
+static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// The name of a request, which the portal may log beside ours.
+pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl Upstream {
     /// Without any connection yet; nothing is looked up or dialled before the first request.
@@ -95,29 +115,29 @@ impl Upstream {
         Self { settings, pool: Arc::new(Pool::default()) }
     }
 
-    /// Sends a permitted request: `headers` have been cleansed, and get what we say ourselves.
+    /// Sends a permitted request. `headers` are the visitor's, cleansed; to them comes what we say
+    /// ourselves.
     ///
     /// # Errors
     /// Why there is no answer. Nothing was sent twice.
     pub async fn send(
         &self,
-        permit: Permit,
-        method: Method,
-        mut headers: HeaderMap,
+        permit: &Permit,
+        method: &Method,
+        headers: &HeaderMap,
         body: Incoming,
         envelope: Option<&Envelope>,
-        forwarding: Forwarding,
+        forwarding: Forwarding<'_>,
     ) -> Result<Answer, UpstreamError> {
-        // Room for all of ours at once: a map that grows hashes every name again.
-        headers.reserve(FORWARDING + envelope.map_or(0, |envelope| envelope.headers.len()));
-        set_forwarding(&mut headers, forwarding);
-        for (name, value) in envelope.into_iter().flat_map(|envelope| &envelope.headers) {
-            headers.insert(name, value.clone());
-        }
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.headers_mut() = headers;
-        let mut answer = self.exchange(request, permit.target()).await?;
+        let framing = match body.size_hint().exact() {
+            Some(0) if matches!(*method, Method::GET | Method::HEAD) => Framing::Absent,
+            Some(length) => Framing::Length(length),
+            None => Framing::Chunked,
+        };
+        let identity = envelope.into_iter().flat_map(|envelope| &envelope.headers);
+        let ours = forwarding.headers().into_iter().chain(identity.map(|(n, v)| (n, v)));
+        let head = wire::write_head(method, permit.target(), ours, headers, framing);
+        let mut answer = self.exchange(Sending::new(head, body, framing), method).await?;
         identity::cleanse_answer(answer.head_mut().headers_mut());
         Ok(answer)
     }
@@ -126,20 +146,20 @@ impl Upstream {
     /// anything of the request was sent, once more on a new one (HTTP-07).
     async fn exchange(
         &self,
-        mut request: Request<Incoming>,
-        target: &str,
+        mut sending: Sending,
+        method: &Method,
     ) -> Result<Answer, UpstreamError> {
         let patience = self.settings.response_timeout;
         if let Some(kept) = self.pool.take() {
-            match kept.run(request, target, patience, &self.pool).await {
+            match kept.run(sending, method, patience, &self.pool).await {
                 Ok(answer) => return Ok(answer),
-                Err(Failed { unsent: Some(unsent), .. }) => request = unsent,
+                Err(Failed { unsent: Some(unsent), .. }) => sending = unsent,
                 Err(failed) => return Err(failed.error),
             }
         }
         // Boxed because it is rare: the future of every request would have room for it.
         let fresh = Connection::new(Box::pin(self.connect()).await?);
-        fresh.run(request, target, patience, &self.pool).await.map_err(|failed| failed.error)
+        fresh.run(sending, method, patience, &self.pool).await.map_err(|failed| failed.error)
     }
 
     async fn connect(&self) -> Result<TcpStream, UpstreamError> {
@@ -174,22 +194,4 @@ impl Upstream {
     pub fn idle(&self) -> usize {
         self.pool.len()
     }
-}
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-/// The name of a request, which the portal may log beside ours.
-pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// How many headers [`set_forwarding`] sets.
-const FORWARDING: usize = 5;
-
-/// The visitor's own were removed with the rest of what is owned (FWD-01).
-fn set_forwarding(headers: &mut HeaderMap, forwarding: Forwarding) {
-    headers.insert(X_FORWARDED_HOST, forwarding.host.clone());
-    headers.insert(header::HOST, forwarding.host);
-    headers.insert(X_FORWARDED_PROTO, forwarding.scheme);
-    headers.insert(X_FORWARDED_FOR, forwarding.address);
-    headers.insert(X_REQUEST_ID, forwarding.request_id);
 }

@@ -7,7 +7,7 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use http::{header, response};
 use httparse::ParserConfig;
 
@@ -54,17 +54,22 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// Writes the head of a request. Its framing fields are ours (HTTP-01), and the target is the one
-/// that was judged.
-pub(super) fn write_head<B>(request: &Request<B>, target: &str, framing: Framing) -> Vec<u8> {
-    let headers = request.headers();
-    let room = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-    let mut head = Vec::with_capacity(target.len() + 64 + room.sum::<usize>());
-    head.extend_from_slice(request.method().as_str().as_bytes());
-    head.push(b' ');
-    head.extend_from_slice(target.as_bytes());
-    head.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, value) in headers {
+/// Writes the head of a request: the target that was judged, what we say ourselves, what is left of
+/// the visitor's headers, and framing, which is ours (HTTP-01). That no name comes twice is because
+/// all of ours were taken from the visitor's before.
+pub(super) fn write_head<'h>(
+    method: &Method,
+    target: &str,
+    ours: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>,
+    visitors: &'h HeaderMap,
+    framing: Framing,
+) -> Bytes {
+    let mut head = Vec::with_capacity(1536.max(target.len() + 1024));
+    for piece in [method.as_str(), " ", target, " HTTP/1.1\r\n"] {
+        head.extend_from_slice(piece.as_bytes());
+    }
+    for (name, value) in ours.chain(visitors) {
+        head.reserve(name.as_str().len() + value.len() + 4);
         head.extend_from_slice(name.as_str().as_bytes());
         head.extend_from_slice(b": ");
         head.extend_from_slice(value.as_bytes());
@@ -78,7 +83,7 @@ pub(super) fn write_head<B>(request: &Request<B>, target: &str, framing: Framing
         Framing::Chunked => head.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
     head.extend_from_slice(b"\r\n");
-    head
+    Bytes::from(head)
 }
 
 /// What goes before a chunk of so many bytes; `\r\n` goes after it.
@@ -119,40 +124,40 @@ pub(super) fn read_head(read: &mut BytesMut, method: &Method) -> Result<Option<H
 }
 
 fn parse_head(read: &mut BytesMut) -> Result<Option<(response::Parts, Version)>, WireError> {
+    const END: &[u8] = b"\r\n\r\n";
+    let Some(end) = memchr::memmem::find(read, END) else {
+        // What cannot become a head need not be waited for.
+        let could_be = read.iter().zip(b"HTTP/1.").all(|(one, other)| one == other);
+        return if could_be { Ok(None) } else { Err(WireError::Head) };
+    };
+    if end > LONGEST_HEAD {
+        return Err(WireError::HeadTooLong);
+    }
+    let head = read.split_to(end + END.len()).freeze();
     let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let config = ParserConfig::default();
-    let status = config.parse_response_with_uninit_headers(&mut parsed, read, &mut fields);
-    let length = match status.map_err(|_| WireError::Head)? {
-        httparse::Status::Complete(length) => length,
-        httparse::Status::Partial => return Ok(None),
-    };
+    let status = config.parse_response_with_uninit_headers(&mut parsed, &head, &mut fields);
+    // A line feed alone could end the head earlier, for a reader that takes it for a line's end.
+    if status != Ok(httparse::Status::Complete(head.len())) {
+        return Err(WireError::Head);
+    }
     let version = match parsed.version {
         Some(1) => Version::HTTP_11,
         Some(0) => Version::HTTP_10,
         _ => return Err(WireError::Head),
     };
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
-    // Where each field is within the head, so that its value can share the head's memory.
-    let start = read.as_ptr() as usize;
-    let mut places = [(0, 0, 0, 0); MOST_FIELDS];
-    let mut count = 0;
-    for (place, field) in places.iter_mut().zip(parsed.headers.iter()) {
-        let name = field.name.as_ptr() as usize - start;
-        let value = field.value.as_ptr() as usize - start;
-        *place = (name, name + field.name.len(), value, value + field.value.len());
-        count += 1;
-    }
-    let head = read.split_to(length).freeze();
-    let mut headers = HeaderMap::with_capacity(count + 4);
-    for (name, name_end, value, value_end) in places.into_iter().take(count) {
-        let name = head.get(name..name_end).unwrap_or_default();
-        let name = HeaderName::from_bytes(name).map_err(|_| WireError::Head)?;
-        let value = HeaderValue::from_maybe_shared(head.slice(value..value_end));
-        headers.append(name, value.map_err(|_| WireError::Head)?);
-    }
     let mut response = Response::new(());
     *response.status_mut() = status.ok_or(WireError::Head)?;
+    // Room for what is added on the way to the visitor.
+    let mut headers = HeaderMap::with_capacity(parsed.headers.len() + 4);
+    for field in parsed.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| WireError::Head)?;
+        // Values share the memory of the head.
+        let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
+        headers.append(name, value.map_err(|_| WireError::Head)?);
+    }
     *response.headers_mut() = headers;
     Ok(Some((response.into_parts().0, version)))
 }
