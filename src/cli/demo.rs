@@ -123,7 +123,7 @@ fn announce(ports: &Ports) {
         ));
     }
     say("");
-    say(&format!("  what just happened   {}/demo", ports.public_url()));
+    say(&format!("  what just happened     {}/demo", ports.public_url()));
     say(&format!("  the emulated Microsoft {}", ports.authority()));
     say(&format!("  the portal, around us  {}", ports.portal_url()));
     say(&format!("  health and metrics     http://127.0.0.1:{}/metrics", ports.admin));

@@ -136,8 +136,8 @@ impl OwnedNames {
         if mode == Mode::AzureOnly {
             headers.remove(AUTHORIZATION);
         }
-        if has_own_cookies {
-            remove_own_cookies(headers);
+        if has_own_cookies || headers.get_all(COOKIE).iter().nth(1).is_some() {
+            join_cookies_without_ours(headers);
         }
         Ok(())
     }
@@ -335,9 +335,19 @@ fn replace_all(headers: &mut HeaderMap, name: &HeaderName, values: Vec<HeaderVal
     }
 }
 
-fn remove_own_cookies(headers: &mut HeaderMap) {
-    let kept = headers.get_all(COOKIE).iter().filter_map(cookies::without_own).collect();
-    replace_all(headers, &COOKIE, kept);
+/// HTTP/2 may bring cookies in crumbs, which HTTP/1.1 has in one field (RFC 9113, section 8.2.3).
+fn join_cookies_without_ours(headers: &mut HeaderMap) {
+    let kept: Vec<HeaderValue> =
+        headers.get_all(COOKIE).iter().filter_map(cookies::without_own).collect();
+    let joined = kept.iter().map(HeaderValue::as_bytes).collect::<Vec<_>>().join(&b"; "[..]);
+    match HeaderValue::from_bytes(&joined) {
+        Ok(joined) if !joined.is_empty() => {
+            headers.insert(COOKIE, joined);
+        }
+        _ => {
+            headers.remove(COOKIE);
+        }
+    }
 }
 
 fn built_in() -> impl Iterator<Item = &'static str> {

@@ -8,4 +8,5 @@ mod forward;
 mod login;
 mod own;
 mod refuse;
+mod tls;
 mod world;
