@@ -18,8 +18,10 @@ use crate::world::{Plan, World};
 /// A world with a certificate of its own, and that certificate.
 async fn world() -> (World, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let folder =
-        std::env::temp_dir().join(format!("anteport-tls-{:p}", Arc::as_ptr(&Arc::new(()))));
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let folder = format!("anteport-tls-{}-{number}", std::process::id());
+    let folder = std::env::temp_dir().join(folder);
     std::fs::create_dir_all(&folder).unwrap();
     let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
     std::fs::write(&certificate, made.cert.pem()).unwrap();

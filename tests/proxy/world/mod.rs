@@ -74,7 +74,9 @@ impl World {
     pub async fn start_with(plan: Plan) -> Self {
         let clock = Clock::at(MORNING);
         let portal = Portal::start().await;
-        let (proxy, admin, authority) = (free_port(), free_port(), free_port());
+        // Held until the proxy has it: its sockets may share an address with each other.
+        let held = anteport::server::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
+        let (proxy, admin, authority) = (held[0].local_addr().unwrap(), free_port(), free_port());
         let ports = Ports {
             proxy: proxy.port(),
             microsoft: authority.port(),
@@ -118,6 +120,7 @@ portals:
             .unwrap_or_else(|problems| panic!("{problems}"));
         let service = Service::start(loaded.config, clock.clone(), DroppedLines::default())
             .unwrap_or_else(|error| panic!("{error:?}"));
+        drop(held);
         let (stop, stopped) = oneshot::channel();
         let service = tokio::spawn(service.attend(async move {
             let _ = stopped.await;
