@@ -1,0 +1,227 @@
+//! The binary as an operator and an SRE meet it: started, asked, read and stopped.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("anteport-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// So many free ports in a row.
+fn free_ports(count: u16) -> u16 {
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let Some(last) = first.checked_add(count - 1) else { continue };
+        let all: Vec<_> =
+            (first..=last).map_while(|port| TcpListener::bind(("127.0.0.1", port)).ok()).collect();
+        if all.len() == usize::from(count) {
+            return first;
+        }
+    }
+}
+
+fn config(first: u16) -> String {
+    let (admin, portal, provider) = (first + 1, first + 2, first + 3);
+    format!(
+        r#"
+listen: {{ address: "127.0.0.1:{first}" }}
+admin: {{ address: "127.0.0.1:{admin}" }}
+providers:
+  corporate:
+    kind: entra_id
+    authority: "http://127.0.0.1:{provider}"
+    tenant: 3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11
+    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
+    credentials: [ {{ secret: {{ value: "canary-of-the-secret" }} }} ]
+portals:
+  - public_url: "http://127.0.0.1:{first}"
+    upstream: {{ url: "http://127.0.0.1:{portal}" }}
+    local_login: {{ login_pages: [/login], password_routes: [ {{ path: /login }} ] }}
+    routes: [ {{ path: "/public/**", access: public }}, {{ path: "/**", access: signed_in }} ]
+"#
+    )
+}
+
+fn run(config: &Path) -> Child {
+    Command::new(BINARY)
+        .args(["run", "--config"])
+        .arg(config)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Stops a process as an operator would, and waits for its end.
+fn stop(child: &mut Child, signal: &str) -> ExitStatus {
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    child.wait().unwrap()
+}
+
+fn ask(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let host = format!("Host: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    stream.write_all(format!("{request}\r\n{host}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn log_01_03_one_access_event_a_request_and_nothing_secret_in_it() {
+    let folder = Folder::new();
+    let first = free_ports(4);
+    let mut child = run(&folder.write("config.yaml", &config(first)));
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut lines = Vec::new();
+    while !lines.iter().any(|line: &String| line.contains("\"ready\"")) {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).unwrap() > 0, "it ended: {lines:?}");
+        lines.push(line);
+    }
+    let answers = [
+        ask(first, "GET /public/page?canary-of-the-query HTTP/1.1\r\nCookie: a=canary-of-a-cookie"),
+        ask(first, "GET /reports?canary-of-the-query HTTP/1.1\r\nAccept: text/html"),
+        ask(
+            first,
+            "POST /login HTTP/1.1\r\nContent-Length: 25\r\nAuthorization: canary-of-a-credential",
+        ),
+        ask(
+            first,
+            "GET /.auth/login/corporate/callback?code=canary-of-a-code&state=canary HTTP/1.1",
+        ),
+    ];
+    let statuses: Vec<_> = answers.iter().map(|answer| answer.get(9..12).unwrap()).collect();
+    assert_eq!(statuses, ["502", "503", "403", "400"]);
+    assert!(
+        ask(first + 1, "GET /readyz HTTP/1.1").contains("200 OK"),
+        "an outage there is not ours"
+    );
+    assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    lines.extend(rest.lines().map(str::to_owned));
+    let events: Vec<serde_json::Value> = lines
+        .iter()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|event: &serde_json::Value| event["target"] == "anteport::access")
+        .collect();
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            (
+                event["url.path"].as_str().unwrap(),
+                event["decision"].as_str().unwrap(),
+                event["http.response.status_code"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("/public/page", "forward", 502),
+            ("/reports", "refuse", 503),
+            ("/login", "refuse", 403),
+            ("/.auth/login/corporate/callback", "refuse", 400),
+        ]
+    );
+    for (event, answer) in events.iter().zip(&answers) {
+        assert!(answer.contains(event["request.id"].as_str().unwrap()), "the page names the line");
+        assert!(event["code"].as_str().unwrap().contains('-') && event["duration_ms"].is_number());
+    }
+    let all = lines.join("\n");
+    assert!(!all.contains("canary"), "{all}");
+    assert_eq!(all.matches("password-route-refused").count(), 1, "one audit event");
+    assert_eq!(all.matches("\"login-failed\"").count(), 2, "one line a failed login");
+}
+
+#[test]
+fn a_configuration_with_errors_is_refused_with_78_and_all_of_them() {
+    let folder = Folder::new();
+    let text = config(free_ports(4)).replace("mode", "mood").replace("tenant:", "tenent:");
+    let text = text.replace("access: public", "acess: public");
+    let output = run(&folder.write("config.yaml", &text)).wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    for wanted in
+        ["tenent", "did you mean `tenant`", "acess", "did you mean `access`", "config.yaml:7:"]
+    {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    assert!(!said.contains("canary"), "{said}");
+}
+
+#[test]
+fn an_address_in_use_is_said_and_ends_with_1() {
+    let folder = Folder::new();
+    let first = free_ports(4);
+    let taken = TcpListener::bind(("127.0.0.1", first + 1)).unwrap();
+    let output = run(&folder.write("config.yaml", &config(first))).wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("admin.address") && said.contains("in use"), "{said}");
+    drop(taken);
+}
+
+#[test]
+fn the_demo_is_ready_on_four_ports_and_stops_on_both_signals() {
+    for signal in ["-INT", "-TERM"] {
+        let first = free_ports(4);
+        let mut child = Command::new(BINARY)
+            .args(["demo", "--port", &first.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert!(line.starts_with("Anteport demo is ready"), "{line}");
+        for port in first..first + 4 {
+            TcpStream::connect(("127.0.0.1", port)).unwrap();
+        }
+        assert!(ask(first, "GET /reports?year=2026 HTTP/1.1\r\nAccept: text/html").contains("303"));
+        assert_eq!(stop(&mut child, signal).code(), Some(0));
+    }
+}
+
+#[test]
+fn a_demo_whose_port_is_taken_says_which() {
+    let first = free_ports(4);
+    let taken = TcpListener::bind(("127.0.0.1", first + 2)).unwrap();
+    let output =
+        Command::new(BINARY).args(["demo", "--port", &first.to_string()]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("port {}", first + 2)) && said.contains("--port"), "{said}");
+    drop(taken);
+}
