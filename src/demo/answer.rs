@@ -26,8 +26,8 @@ pub(super) fn page(status: StatusCode, template: &impl Template) -> Answer {
 /// A page whose policy allows `more`.
 pub(super) fn page_under(more: &str, status: StatusCode, template: &impl Template) -> Answer {
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; \
-         frame-ancestors 'none'; {more}"
+        "default-src 'none'; connect-src 'self'; style-src 'self'; img-src 'self' data:; \
+         base-uri 'none'; frame-ancestors 'none'; {more}"
     );
     let html = template.render().unwrap_or_else(|error| error.to_string());
     let answer = bytes(status, "text/html; charset=utf-8", html);

@@ -17,7 +17,7 @@ pub fn explain(code: &str) -> Words {
         "local-login-blocked" => (
             "Passwords are no longer used here",
             "This portal now signs you in with your corporate account. The old password form is \
-             closed; sign in with the button instead.",
+             closed, for everybody.",
         ),
         "no-route" | "endpoint-unknown" => (
             "This page is not available",
