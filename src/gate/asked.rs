@@ -7,6 +7,7 @@ use http::header::{ACCEPT, COOKIE, HOST, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::cookies::{self, CookieReading};
+use super::identity::check_single;
 use super::path::{CanonicalPath, deny_key};
 use super::route::{Policy, lies_under};
 use super::{Endpoint, Refusal, SessionId};
@@ -33,6 +34,11 @@ pub enum Purpose {
 }
 
 impl<'h> Asked<'h> {
+    /// The most bytes of all header fields together (LIM-01).
+    pub const LARGEST_HEAD: usize = 32 * 1024;
+    /// The most header fields, HTTP/2's cookie crumbs counted one by one (LIM-01).
+    pub const MOST_FIELDS: usize = 100;
+
     /// Reads a request for one of `portals`.
     ///
     /// # Errors
@@ -47,6 +53,8 @@ impl<'h> Asked<'h> {
         if !is_known(method) {
             return Err(Refusal::Method);
         }
+        check_size(headers)?;
+        check_single(headers)?;
         let room = uri.query().map_or(0, |query| query.len() + 1);
         let path = CanonicalPath::parse_with_room(uri.path(), room).map_err(Refusal::Path)?;
         let mut target = path.into_string();
@@ -153,6 +161,15 @@ fn portal(portals: &[Policy], uri: &Uri, headers: &HeaderMap) -> Result<usize, R
             _ => Err(Refusal::Host),
         },
         (None, None) => Err(Refusal::Host),
+    }
+}
+
+fn check_size(headers: &HeaderMap) -> Result<(), Refusal> {
+    let bytes: usize =
+        headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    match headers.len() > Asked::MOST_FIELDS || bytes > Asked::LARGEST_HEAD {
+        true => Err(Refusal::HeadTooLarge),
+        false => Ok(()),
     }
 }
 

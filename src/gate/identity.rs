@@ -1,8 +1,8 @@
 //! Identity headers: which we set, and every spelling that we strip.
 //!
 //! The order is the control: validate → remove hop-by-hop → remove ours and forbidden ones → set
-//! ours. [`OwnedNames::cleanse`] does the first three on every request in every mode; only a
-//! permit sets. Deliberately not here: what the headers say (`crate::identity`).
+//! ours. `Asked::read` does the first and [`OwnedNames::cleanse`] the next two, on every request in
+//! every mode; only a permit sets. Deliberately not here: what the headers say (`crate::identity`).
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
@@ -117,29 +117,23 @@ impl OwnedNames {
         (may_be_owned && self.folded.contains(&folded)) || folded.is_of_a_family()
     }
 
-    /// Makes a visitor's headers safe to send on: refuses ambiguous ones, then removes what is
-    /// hop-by-hop, what is owned, `Host`, our cookies, and in `azure_only` the credentials that a portal
-    /// could take for a local sign-in (PATH-15). Sets nothing.
-    ///
-    /// # Errors
-    /// [`Refusal::RepeatedHeader`], before anything was removed.
-    pub fn cleanse(
-        &self,
-        headers: &mut HeaderMap,
-        has_own_cookies: bool,
-        mode: Mode,
-    ) -> Result<(), Refusal> {
-        check_single(headers)?;
+    /// Makes a visitor's headers safe to send on: removes what is hop-by-hop, what is owned, `Host`,
+    /// our cookies, and credentials: in `azure_only` all that a portal could take for a local
+    /// sign-in (PATH-15), else those that sign a whole connection in, which several visitors share
+    /// (HTTP-12). Sets nothing.
+    pub fn cleanse(&self, headers: &mut HeaderMap, has_own_cookies: bool, mode: Mode) {
         remove_named_by_connection(headers);
         remove_all(headers, |name| self.takes(name.as_str()));
         headers.remove(HOST);
-        if mode == Mode::AzureOnly {
+        if headers
+            .get(AUTHORIZATION)
+            .is_some_and(|credentials| mode == Mode::AzureOnly || sign_a_connection_in(credentials))
+        {
             headers.remove(AUTHORIZATION);
         }
         if has_own_cookies || headers.get_all(COOKIE).iter().nth(1).is_some() {
             join_cookies_without_ours(headers);
         }
-        Ok(())
     }
 }
 
@@ -273,7 +267,13 @@ impl Hasher for Known {
     }
 }
 
-fn check_single(headers: &HeaderMap) -> Result<(), Refusal> {
+fn sign_a_connection_in(credentials: &HeaderValue) -> bool {
+    let scheme = credentials.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+    [&b"ntlm"[..], b"negotiate"].iter().any(|bound| scheme.eq_ignore_ascii_case(bound))
+}
+
+/// HDR-06: no header that must be there once is there twice.
+pub(super) fn check_single(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.len() == headers.keys_len() {
         return Ok(());
     }

@@ -195,6 +195,9 @@ pub enum Refusal {
     /// A path without a canonical spelling.
     #[error("the path cannot be read in exactly one way: {0}")]
     Path(PathError),
+    /// More header fields, or longer ones, than are read (LIM-01).
+    #[error("the header fields are too many or too long")]
+    HeadTooLarge,
     /// A header that must be there once is there twice (HDR-06).
     #[error("a header that may be there once is there more than once")]
     RepeatedHeader,
@@ -218,6 +221,7 @@ impl Refusal {
             Self::UnknownHost => "host-unknown",
             Self::Method => "method-unknown",
             Self::Path(error) => error.code(),
+            Self::HeadTooLarge => "head-too-large",
             Self::RepeatedHeader => "header-repeated",
             Self::NoRoute => "no-route",
             Self::PasswordRoute => "local-login-blocked",

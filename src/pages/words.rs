@@ -43,6 +43,11 @@ pub fn explain(code: &str) -> Words {
             "It has characters that could mean two different things, so it was not passed on. \
              Check the link, or start from the portal’s first page.",
         ),
+        "head-too-large" => (
+            "This request is too large",
+            "Your browser sent more along with the address than is taken here, mostly cookies. \
+             Delete the cookies of this site and try again.",
+        ),
         "host-ambiguous" | "header-repeated" | "visitor-broken" => (
             "This request cannot be read",
             "Your browser, or something between it and us, sent a request that could mean two \
@@ -135,6 +140,7 @@ mod tests {
             Refusal::UnknownHost,
             Refusal::Method,
             Refusal::Path(PathError::Segment),
+            Refusal::HeadTooLarge,
             Refusal::RepeatedHeader,
             Refusal::NoRoute,
             Refusal::PasswordRoute,

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-/// Of all header fields together, in bytes (LIM-01).
-pub(super) const HEAD_BYTES: usize = 32 * 1024;
+/// For the head of a request, in bytes: as much as the gate judges, and a target with its line. The
+/// library's own limit is a rough one, and the gate's is exact (LIM-01).
+pub(super) const HEAD_BYTES: usize = crate::gate::Asked::LARGEST_HEAD + 16 * 1024;
 // Header fields (LIM-01): 100, which is what hyper reads HTTP/1.1 heads with. Saying so makes it
 // allocate for each head, so it is not said, and a test holds it.
 /// For a request's head to arrive; also how long a connection may idle (LIM-01).

@@ -2,6 +2,7 @@
 //! first. Deliberately not here: any decision about who may pass (`gate`).
 
 mod account;
+mod caching;
 mod connection;
 mod limits;
 mod listener;

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http::{Request, Response, header};
 use hyper::body::Incoming;
 
 use super::account::{Account, Body};
+use super::caching;
 use super::connection::Peer;
 use super::respond::{self, Asker};
 use super::worker::Worker;
@@ -91,9 +92,7 @@ impl Visit<'_> {
         let Visit { policy, portal, head, signed_in, now, asker, mut account, .. } = self;
         let mut headers = head.headers;
         account.decided(Verdict::Forward, None);
-        if let Err(refusal) = portal.owned.cleanse(&mut headers, has_own_cookies, policy.mode) {
-            return respond::refuse(refusal, &asker, account);
-        }
+        portal.owned.cleanse(&mut headers, has_own_cookies, policy.mode);
         let member = match permit.bearer() {
             Bearer::Member => signed_in,
             Bearer::Nobody => None,
@@ -135,7 +134,7 @@ fn pass_on(
         head.headers.remove(header::WWW_AUTHENTICATE);
     }
     if is_for_a_member {
-        keep_private(&mut head.headers);
+        caching::keep_private(&mut head.headers);
     }
     head.headers.insert(&X_REQUEST_ID, account.request_id());
     account.answered(head.status);
@@ -155,43 +154,4 @@ fn envelope(
     let envelope = Arc::new(portal.identity.render(member.session(), now)?);
     member.keep(&envelope);
     Ok(envelope)
-}
-
-/// What was made for one member is at least private (UI-02), and a page that the portal says
-/// nothing about is not kept at all: going back after signing out must ask again. Caching is
-/// never relaxed.
-fn keep_private(headers: &mut HeaderMap) {
-    const PRIVATE: HeaderValue = HeaderValue::from_static("private");
-    const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-    let said = headers.get(header::CACHE_CONTROL).map(HeaderValue::as_bytes);
-    let has = |wanted: &[u8]| {
-        said.is_some_and(|said| {
-            said.split(|byte| *byte == b',')
-                .any(|directive| directive.trim_ascii().eq_ignore_ascii_case(wanted))
-        })
-    };
-    if has(b"no-store") || has(b"private") {
-        return;
-    }
-    if has(b"public") || said.is_some_and(|said| !said.is_empty()) {
-        let kept: Vec<String> = headers
-            .get_all(header::CACHE_CONTROL)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|directive| directive.trim().to_owned())
-            .filter(|directive| {
-                let name = directive.split('=').next().unwrap_or_default();
-                !name.eq_ignore_ascii_case("public") && !name.eq_ignore_ascii_case("s-maxage")
-            })
-            .chain(["private".to_owned()])
-            .collect();
-        let value = HeaderValue::try_from(kept.join(", ")).unwrap_or(NO_STORE);
-        headers.insert(header::CACHE_CONTROL, value);
-        return;
-    }
-    let is_page = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/html"));
-    headers.insert(header::CACHE_CONTROL, if is_page { NO_STORE } else { PRIVATE });
 }

@@ -75,6 +75,7 @@ pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> R
     account.decided(Verdict::Refuse, Some(refusal.code()));
     let status = match refusal {
         Refusal::Host | Refusal::RepeatedHeader => StatusCode::BAD_REQUEST,
+        Refusal::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Refusal::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
         Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
         Refusal::Path(PathError::TooLong) => StatusCode::URI_TOO_LONG,

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use tokio::runtime;
@@ -24,23 +25,38 @@ pub(super) struct Worker {
 
 /// Tells whether a stop has been asked for. Clones are told together.
 #[derive(Clone, Debug)]
-pub struct Shutdown(watch::Receiver<bool>);
+pub struct Shutdown {
+    asked: watch::Receiver<bool>,
+    /// The same, for whoever looks at it with every request: reading it writes nothing.
+    flag: Arc<AtomicBool>,
+}
 
 /// Asks for a stop.
 #[derive(Debug)]
-pub struct Stop(watch::Sender<bool>);
+pub struct Stop {
+    ask: watch::Sender<bool>,
+    flag: Arc<AtomicBool>,
+}
 
 impl Stop {
     /// A stop that nobody has asked for yet.
     #[must_use]
     pub fn new() -> (Self, Shutdown) {
-        let (sender, receiver) = watch::channel(false);
-        (Self(sender), Shutdown(receiver))
+        let (ask, asked) = watch::channel(false);
+        let flag = Arc::new(AtomicBool::new(false));
+        (Self { ask, flag: Arc::clone(&flag) }, Shutdown { asked, flag })
     }
 
     /// Asks everybody to finish what they are at. Dropping asks too.
     pub fn ask(&self) {
-        self.0.send_replace(true);
+        self.flag.store(true, Ordering::Release);
+        self.ask.send_replace(true);
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.ask();
     }
 }
 
@@ -48,7 +64,7 @@ impl Shutdown {
     /// Whether a stop has been asked for.
     #[must_use]
     pub fn is_asked(&self) -> bool {
-        *self.0.borrow()
+        self.flag.load(Ordering::Acquire)
     }
 
     /// Returns once a stop has been asked for.
@@ -59,7 +75,7 @@ impl Shutdown {
     /// Returns once a stop has been asked for.
     pub async fn asked(&mut self) {
         // An error means that whoever could ask is gone, which asks as well.
-        let _ = self.0.wait_for(|asked| *asked).await;
+        let _ = self.asked.wait_for(|asked| *asked).await;
     }
 }
 

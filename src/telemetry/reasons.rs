@@ -14,6 +14,7 @@ pub const REASONS: &[&str] = &[
     "path-segment",
     "path-parameter",
     "path-too-long",
+    "head-too-large",
     "header-repeated",
     "no-route",
     "local-login-blocked",

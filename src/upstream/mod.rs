@@ -165,10 +165,9 @@ impl Upstream {
     async fn connect(&self) -> Result<TcpStream, UpstreamError> {
         let config::Upstream { host, port, connect_timeout, .. } = &*self.settings;
         let dial = async {
-            let bare = host.trim_start_matches('[').trim_end_matches(']');
-            match bare.parse() {
+            match host.parse() {
                 Ok(address) => TcpStream::connect(SocketAddr::new(address, *port)).await,
-                Err(_) => TcpStream::connect((bare, *port)).await,
+                Err(_) => TcpStream::connect((host.as_str(), *port)).await,
             }
         };
         let stream = tokio::time::timeout(*connect_timeout, dial)

@@ -101,6 +101,25 @@ async fn host_01_an_unknown_host_is_misdirected() {
     world.stop().await;
 }
 
+#[tokio::test]
+async fn lim_01_targets_and_heads_are_bounded() {
+    let world = World::start().await;
+    let host = format!("Host: {}\r\nAccept: text/html\r\n", world.proxy);
+    let long = "a".repeat(9000);
+    let answer = raw(&world, &format!("GET /{long} HTTP/1.1\r\n{host}\r\n")).await;
+    assert!(answer.starts_with("HTTP/1.1 414") && answer.contains("path-too-long"), "{answer}");
+    let answer =
+        raw(&world, &format!("GET / HTTP/1.1\r\n{host}{}\r\n", "A: b\r\n".repeat(99))).await;
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    for size in [32, 40, 100] {
+        let large = format!("A: {}\r\n", "b".repeat(size * 1024));
+        let answer = raw(&world, &format!("GET / HTTP/1.1\r\n{host}{large}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+    }
+    assert!(world.portal.received().is_empty());
+    world.stop().await;
+}
+
 /// Sends bytes as they are and reads the first of the answer.
 async fn raw(world: &World, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

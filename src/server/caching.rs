@@ -1,0 +1,46 @@
+//! What browsers and caches may keep of a portal's answers to a member (UI-02). Caching is never
+//! relaxed.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue};
+
+/// Makes an answer at least private. A page that the portal says nothing about is not kept at all:
+/// going back after signing out must ask again.
+pub(super) fn keep_private(headers: &mut HeaderMap) {
+    let kept = match headers.get_all(CACHE_CONTROL).iter().next() {
+        Some(_) => private(headers),
+        None if is_page(headers) => Some(HeaderValue::from_static("no-store")),
+        None => Some(HeaderValue::from_static("private")),
+    };
+    if let Some(kept) = kept {
+        headers.insert(CACHE_CONTROL, kept);
+    }
+}
+
+/// What the portal said, less what is for shared caches; `None` if it is private already.
+fn private(headers: &HeaderMap) -> Option<HeaderValue> {
+    let said: Vec<&str> = headers
+        .get_all(CACHE_CONTROL)
+        .iter()
+        .flat_map(|value| value.to_str().unwrap_or("no-store").split(','))
+        .map(str::trim)
+        .collect();
+    let is = |directive: &str, name: &str| {
+        directive.split('=').next().is_some_and(|known| known.trim().eq_ignore_ascii_case(name))
+    };
+    // `private="field"` is about one field only (RFC 9111, section 5.2.2.7).
+    let private =
+        |directive: &&str| is(directive, "no-store") || directive.eq_ignore_ascii_case("private");
+    if said.iter().any(private) {
+        return None;
+    }
+    let mut kept = said;
+    kept.retain(|directive| !is(directive, "public") && !is(directive, "s-maxage"));
+    kept.push("private");
+    Some(HeaderValue::try_from(kept.join(", ")).unwrap_or(HeaderValue::from_static("no-store")))
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map(|kind| kind.as_bytes()).unwrap_or_default();
+    kind.get(..9).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/html"))
+}
