@@ -24,7 +24,7 @@
 //! `relying_party`, `sessions`, `identity` and `upstream` do not know each other, and `server`
 //! brings them together. A crate that might one day be replaced has one home: `openidconnect` in
 //! `relying_party`, `moka` in `sessions`, the YAML reader in `config/yaml.rs`, `prometheus` in
-//! `telemetry/metrics.rs`.
+//! `telemetry/metrics`.
 //!
 //! # What holds
 //!

@@ -4,15 +4,20 @@
 //! atomic adds: no hashing, no allocation, no lock. What every request writes is kept per thread
 //! (in [`SHARDS`] copies on cache lines of their own) and added up when somebody asks.
 
+mod labels;
+mod series;
+
 use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use prometheus::TextEncoder;
-use prometheus::proto::{
-    Bucket, Counter, Gauge, Histogram as HistogramProto, LabelPair, Metric, MetricFamily,
-    MetricType,
-};
+use prometheus::proto::MetricFamily;
+
+pub use labels::{CallOutcome, Handshake, ProviderCall, SessionEnd, UpstreamFailure};
+pub use series::{Count, Level};
+
+use series::{Family, Histogram, counter, counters, gauge, gauges, histograms, labels};
 
 use super::Verdict;
 use super::log::DroppedLines;
@@ -382,127 +387,6 @@ impl ProviderMetrics {
     }
 }
 
-macro_rules! label {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
-
-        impl $name {
-            const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
-
-            /// Its label.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-    };
-}
-
-label!(
-    /// What a provider was called for.
-    ProviderCall {
-        /// Its discovery document.
-        Metadata = "metadata",
-        /// Its signing keys.
-        Keys = "keys",
-        /// An authorization code redeemed.
-        Token = "token",
-    }
-);
-label!(
-    /// How a call to a provider ended.
-    CallOutcome {
-        /// With the answer that was wanted.
-        Ok = "ok",
-        /// With an answer that says no, or none that can be read.
-        Refused = "refused",
-        /// Without an answer.
-        Unreachable = "unreachable",
-        /// After its time.
-        Timeout = "timeout",
-    }
-);
-label!(
-    /// How a session ended.
-    SessionEnd {
-        /// The member signed out.
-        Logout = "logout",
-        /// Nobody used it for the idle time, or its absolute time was over.
-        Expired = "expired",
-        /// There was no room left for it.
-        Evicted = "evicted",
-        /// The same browser signed in again.
-        Replaced = "replaced",
-        /// An operator or the provider ended it.
-        Revoked = "revoked",
-    }
-);
-label!(
-    /// How a TLS handshake ended.
-    Handshake {
-        /// With a connection.
-        Ok = "ok",
-        /// With an alert or a cut.
-        Failed = "failed",
-        /// After its time.
-        Timeout = "timeout",
-    }
-);
-label!(
-    /// Why a portal did not answer a request.
-    UpstreamFailure {
-        /// No connection could be made.
-        Unreachable = "unreachable",
-        /// The answer did not begin in time.
-        Timeout = "timeout",
-        /// The connection or its bytes were not what HTTP asks for.
-        Broken = "broken",
-    }
-);
-
-/// Something that is counted.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    /// One more.
-    pub fn add(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    fn value(&self) -> u64 {
-        self.0.load(Relaxed)
-    }
-}
-
-/// Something that goes up and down.
-#[derive(Debug, Default)]
-pub struct Level(AtomicI64);
-
-impl Level {
-    /// One more.
-    pub fn up(&self) {
-        self.0.fetch_add(1, Relaxed);
-    }
-
-    /// One less.
-    pub fn down(&self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-
-    /// This many now.
-    pub fn set(&self, value: i64) {
-        self.0.store(value, Relaxed);
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 of anything here")]
-    fn value(&self) -> f64 {
-        self.0.load(Relaxed) as f64
-    }
-}
-
 /// The hundreds of a status; anything else is `other`.
 const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
 
@@ -532,9 +416,9 @@ impl Shard {
     fn sum(shards: &[Self]) -> Self {
         let sum = Self::default();
         for shard in shards {
-            sum.forwarded.0.fetch_add(shard.forwarded.value(), Relaxed);
+            sum.forwarded.add_all(&shard.forwarded);
             for (sum, count) in sum.classes.iter().zip(&shard.classes) {
-                sum.0.fetch_add(count.value(), Relaxed);
+                sum.add_all(count);
             }
             sum.duration.add(&shard.duration);
             sum.overhead.add(&shard.overhead);
@@ -592,61 +476,6 @@ const OVERHEAD_BOUNDS: [u64; 11] = [
 const CALL_BOUNDS: [u64; 7] =
     [25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS, 1_000 * MS, 5_000 * MS];
 
-/// A histogram of `N` buckets, the last of them without an upper bound.
-#[derive(Debug)]
-struct Histogram<const N: usize> {
-    buckets: [Count; N],
-    nanos: AtomicU64,
-}
-
-impl<const N: usize> Default for Histogram<N> {
-    fn default() -> Self {
-        Self { buckets: std::array::from_fn(|_| Count::default()), nanos: AtomicU64::new(0) }
-    }
-}
-
-impl<const N: usize> Histogram<N> {
-    fn observe<const BOUNDS: usize>(&self, bounds: &[u64; BOUNDS], value: Duration) {
-        const { assert!(N == BOUNDS + 1) };
-        let nanos = u64::try_from(value.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = bounds.iter().take_while(|bound| nanos > **bound).count();
-        if let Some(count) = self.buckets.get(bucket) {
-            count.add();
-        }
-        self.nanos.fetch_add(nanos, Relaxed);
-    }
-
-    fn add(&self, other: &Self) {
-        for (sum, count) in self.buckets.iter().zip(&other.buckets) {
-            sum.0.fetch_add(count.value(), Relaxed);
-        }
-        self.nanos.fetch_add(other.nanos.load(Relaxed), Relaxed);
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a sum of seconds is read as a rate")]
-    fn metric(&self, bounds: &[u64], labels: Vec<LabelPair>) -> Metric {
-        let mut total = 0;
-        let mut buckets = Vec::with_capacity(N);
-        let upper_bounds = bounds.iter().map(|nanos| *nanos as f64 / 1e9);
-        for (count, upper_bound) in self.buckets.iter().zip(upper_bounds.chain([f64::INFINITY])) {
-            total += count.value();
-            let mut bucket = Bucket::default();
-            bucket.set_upper_bound(upper_bound);
-            bucket.set_cumulative_count(total);
-            buckets.push(bucket);
-        }
-        // The encoder writes `+Inf` itself, from the count.
-        buckets.pop();
-        let mut histogram = HistogramProto::default();
-        histogram.set_bucket(buckets);
-        histogram.set_sample_count(total);
-        histogram.set_sample_sum(self.nanos.load(Relaxed) as f64 / 1e9);
-        let mut metric = Metric::from_label(labels);
-        metric.set_histogram(histogram);
-        metric
-    }
-}
-
 fn counts(length: usize) -> Vec<Count> {
     std::iter::repeat_with(Count::default).take(length).collect()
 }
@@ -667,66 +496,6 @@ fn reason_index(code: Option<&str>) -> usize {
             reasons().position(|known| known == code).unwrap_or_else(|| reasons().count() + 1)
         }
     }
-}
-
-/// A family of metrics that is being written.
-struct Family(MetricFamily);
-
-impl Family {
-    fn new(name: &str, help: &str, kind: MetricType) -> Self {
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        Self(family)
-    }
-
-    fn push(&mut self, metric: Metric) {
-        self.0.mut_metric().push(metric);
-    }
-
-    fn done(self) -> MetricFamily {
-        self.0
-    }
-}
-
-fn counters(name: &str, help: &str) -> Family {
-    Family::new(name, help, MetricType::COUNTER)
-}
-
-fn gauges(name: &str, help: &str) -> Family {
-    Family::new(name, help, MetricType::GAUGE)
-}
-
-fn histograms(name: &str, help: &str) -> Family {
-    Family::new(name, help, MetricType::HISTOGRAM)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
-fn counter(labels: Vec<LabelPair>, value: u64) -> Metric {
-    let mut counter = Counter::default();
-    counter.set_value(value as f64);
-    let mut metric = Metric::from_label(labels);
-    metric.set_counter(counter);
-    metric
-}
-
-fn gauge(labels: Vec<LabelPair>, value: f64) -> Metric {
-    let mut gauge = Gauge::default();
-    gauge.set_value(value);
-    let mut metric = Metric::from_label(labels);
-    metric.set_gauge(gauge);
-    metric
-}
-
-fn labels(parts: &[&[(&str, &str)]]) -> Vec<LabelPair> {
-    let pair = |(name, value): &(&str, &str)| {
-        let mut pair = LabelPair::default();
-        pair.set_name((*name).to_owned());
-        pair.set_value((*value).to_owned());
-        pair
-    };
-    parts.iter().flat_map(|part| part.iter()).map(pair).collect()
 }
 
 #[cfg(test)]

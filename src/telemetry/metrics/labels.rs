@@ -1,0 +1,81 @@
+//! The closed sets that labels come from.
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
+
+        impl $name {
+            pub(super) const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
+
+            /// Its label.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+label!(
+    /// What a provider was called for.
+    ProviderCall {
+        /// Its discovery document.
+        Metadata = "metadata",
+        /// Its signing keys.
+        Keys = "keys",
+        /// An authorization code redeemed.
+        Token = "token",
+    }
+);
+label!(
+    /// How a call to a provider ended.
+    CallOutcome {
+        /// With the answer that was wanted.
+        Ok = "ok",
+        /// With an answer that says no, or none that can be read.
+        Refused = "refused",
+        /// Without an answer.
+        Unreachable = "unreachable",
+        /// After its time.
+        Timeout = "timeout",
+    }
+);
+label!(
+    /// How a session ended.
+    SessionEnd {
+        /// The member signed out.
+        Logout = "logout",
+        /// Nobody used it for the idle time, or its absolute time was over.
+        Expired = "expired",
+        /// There was no room left for it.
+        Evicted = "evicted",
+        /// The same browser signed in again.
+        Replaced = "replaced",
+        /// An operator or the provider ended it.
+        Revoked = "revoked",
+    }
+);
+label!(
+    /// How a TLS handshake ended.
+    Handshake {
+        /// With a connection.
+        Ok = "ok",
+        /// With an alert or a cut.
+        Failed = "failed",
+        /// After its time.
+        Timeout = "timeout",
+    }
+);
+label!(
+    /// Why a portal did not answer a request.
+    UpstreamFailure {
+        /// No connection could be made.
+        Unreachable = "unreachable",
+        /// The answer did not begin in time.
+        Timeout = "timeout",
+        /// The connection or its bytes were not what HTTP asks for.
+        Broken = "broken",
+    }
+);
