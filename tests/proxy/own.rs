@@ -1,7 +1,7 @@
 //! Our own endpoints: who am I, keys, signing out; and what the admin listener and TLS show.
 
 use crate::world::browser::PAGE;
-use crate::world::{World, assert_refusal};
+use crate::world::{Plan, World, assert_refusal};
 
 #[tokio::test]
 async fn me_says_who_is_signed_in_and_never_a_token() {
@@ -44,6 +44,28 @@ async fn sess_04_signing_out_ends_the_session_here_and_at_the_provider() {
     let asked = browser.follow("/reports").await;
     assert!(asked.text().contains("name=\"password\""), "{}", asked.text());
     assert_eq!(world.metric("anteport_sessions_ended_total{reason=\"logout\"}").await, 1.0);
+    world.stop().await;
+}
+
+const LOCAL_SIGN_OUT: &str = r#"
+    routes: [ { path: "/public/**", access: public }, { path: "/**", access: signed_in } ]
+    local_login: { login_pages: [/login] }
+    logout: { federated: false }
+"#;
+
+#[tokio::test]
+async fn a_local_sign_out_ends_our_session_alone_and_says_so() {
+    let world = World::start_with(Plan { portal: LOCAL_SIGN_OUT, ..Plan::default() }).await;
+    let mut browser = world.treasurer().await;
+    let off = browser.open("/.auth/logout").await;
+    assert_eq!((off.status, off.header("location")), (303, Some("/.auth/logout/done")));
+    let page = browser.follow_from(off).await;
+    assert!(page.text().contains("may still be signed in"), "{}", page.text());
+    assert_eq!(world.microsoft.counts().logout, 0);
+    // The provider still knows the browser: signing in again asks nothing.
+    assert_eq!(browser.follow("/reports").await.status, 200);
+    let bye = browser.open("/.auth/logout?post_logout_redirect_uri=/public/bye").await;
+    assert_eq!(bye.header("location"), Some("/public/bye"));
     world.stop().await;
 }
 
