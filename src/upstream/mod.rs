@@ -1,4 +1,4 @@
-//! Where allowed requests go. A [`Permit`](crate::gate::Permit) is the only key: what was judged
+//! Where allowed requests go. A [`Permit`] is the only key: what was judged
 //! is what is sent. Each worker has its own connections to a portal; one belongs to one request
 //! while in use, and is driven by that request's own task.
 

@@ -44,6 +44,18 @@ async fn http_05_surplus_bytes_reach_nobody() {
 }
 
 #[tokio::test]
+async fn a_portal_that_answers_early_is_heard_and_its_connection_not_used_again() {
+    let world = World::start().await;
+    let mut member = world.treasurer().await;
+    let answer = member.send("POST", "/early", PAGE, &vec![b'x'; 5_000_000]).await;
+    assert_eq!((answer.status, answer.text().as_str()), (413, "too large"));
+    let early = world.portal.last().connection;
+    assert_eq!(member.open("/reports").await.status, 200);
+    assert_ne!(world.portal.last().connection, early);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn http_06_a_body_cut_short_is_an_error_for_the_visitor() {
     let world = World::start().await;
     let mut member = world.treasurer().await;

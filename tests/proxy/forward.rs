@@ -227,6 +227,43 @@ async fn connections_to_the_portal_are_used_again() {
 }
 
 #[tokio::test]
+async fn sess_07_every_answer_goes_to_whoever_asked() {
+    let world = World::start().await;
+    let treasurer = world.treasurer().await;
+    let mut member = world.browser();
+    member.sign_in("/", "member@harborclub.example").await;
+    let mut asking = tokio::task::JoinSet::new();
+    for asker in 0..16 {
+        let (name, browser) = match asker % 2 {
+            0 => ("treasurer", treasurer.clone()),
+            _ => ("member", member.clone()),
+        };
+        asking.spawn(async move {
+            for number in 0..50 {
+                let target = format!("/of/{name}/{asker}/{number}");
+                let body = vec![b'x'; number * 100];
+                let method = if number % 3 == 0 { "POST" } else { "GET" };
+                let answer = browser.send(method, &target, PAGE, &body).await;
+                assert_eq!(answer.text(), format!("the portal answers {target}"));
+            }
+        });
+    }
+    asking.join_all().await;
+    let received = world.portal.received();
+    let of = |name: &str| {
+        let wanted = format!("/of/{name}/");
+        let emails = received.iter().filter(|request| request.line.contains(&wanted));
+        emails.map(|request| request.header("x-auth-email").unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    for name in ["treasurer", "member"] {
+        let emails = of(name);
+        assert_eq!(emails.len(), 400);
+        assert!(emails.iter().all(|email| *email == format!("{name}@harborclub.example")));
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn gen_05_requests_of_one_connection_are_judged_alone() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let world = World::start().await;

@@ -120,6 +120,12 @@ async fn serve(mut stream: TcpStream, connection: usize, record: Arc<Mutex<Vec<R
                 format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nContent-Type: text/plain\r\n\r\n{body}").into_bytes()
             }
         };
+        if path == "/early" {
+            let answer = b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large";
+            stream.write_all(answer).await.unwrap();
+            while fill(&mut stream, &mut buffer).await.is_some() {}
+            return;
+        }
         let ends = matches!(path, "/cut" | "/cut-chunks" | "/close");
         if stream.write_all(&answer).await.is_err() || ends {
             return;
@@ -146,6 +152,10 @@ async fn read(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize) -
         })
         .collect();
     let mut received = Received { line, headers, body: Vec::new(), connection };
+    if received.line.contains(" /early ") {
+        // It answers before it has read what is sent.
+        return Some(received);
+    }
     if let Some(length) = received.header("content-length").map(|text| text.parse().unwrap()) {
         while buffer.len() < length {
             fill(stream, buffer).await?;
