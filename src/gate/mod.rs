@@ -126,12 +126,6 @@ impl Permit {
         &self.target
     }
 
-    /// Takes the target out, to be sent.
-    #[must_use]
-    pub fn into_target(self) -> String {
-        self.target
-    }
-
     /// In whose name it goes.
     #[must_use]
     pub const fn bearer(&self) -> Bearer {

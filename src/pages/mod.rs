@@ -18,16 +18,6 @@ pub use words::{Words, explain};
 /// The one style of all pages, exactly as it stands between `<style>` and `</style>`.
 pub const STYLE: &str = include_str!("templates/own/style.css");
 
-/// The headers that go with every page of ours, beside [`csp`] (UI-01, UI-02).
-pub const HEADERS: [(&str, &str); 6] = [
-    ("content-type", "text/html; charset=utf-8"),
-    ("cache-control", "no-store"),
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-    ("referrer-policy", "no-referrer"),
-    ("cross-origin-opener-policy", "same-origin"),
-];
-
 static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
     format!(

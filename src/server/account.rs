@@ -117,14 +117,15 @@ impl Account {
     pub(super) fn waited(&mut self, error: Option<&UpstreamError>) {
         self.waited = self.waiting_since.map(|since| since.elapsed()).unwrap_or_default();
         let failure = match error {
-            None => return,
+            // A visitor who went away is no fault of the portal's.
+            None | Some(UpstreamError::Visitor(_)) => return,
             Some(UpstreamError::Unreachable { .. } | UpstreamError::ConnectTimeout(_)) => {
                 UpstreamFailure::Unreachable
             }
             Some(UpstreamError::ResponseTimeout(_)) => UpstreamFailure::Timeout,
-            Some(
-                UpstreamError::Broken(_) | UpstreamError::Connection(_) | UpstreamError::Visitor(_),
-            ) => UpstreamFailure::Broken,
+            Some(UpstreamError::Broken(_) | UpstreamError::Connection(_)) => {
+                UpstreamFailure::Broken
+            }
         };
         if let Some(portal) = self.portal {
             self.proxy.metrics.portal(portal).upstream_failed(failure);

@@ -29,8 +29,8 @@ use crate::gate::Policy;
 use crate::gate::identity::OwnedNames;
 use crate::identity::{Identity, Signer, SigningError};
 use crate::relying_party::{Call, Outcome, RelyingParty};
-use crate::sessions::{Seal, Sessions};
-use crate::telemetry::metrics::{CallOutcome, Metrics, ProviderCall};
+use crate::sessions::{Ended, Seal, Sessions};
+use crate::telemetry::metrics::{CallOutcome, Metrics, ProviderCall, SessionEnd};
 
 /// What all workers share.
 #[derive(Debug)]
@@ -122,11 +122,15 @@ impl Proxy {
             });
             policies.push(portal.policy);
         }
+        let counted = Arc::clone(&metrics);
         Ok(Self {
             policies,
             portals,
             relying_parties,
-            sessions: Sessions::new(&config.sessions),
+            sessions: Sessions::new(&config.sessions, move |ended| match ended {
+                Ended::Expired => counted.session_ended(SessionEnd::Expired),
+                Ended::Evicted => counted.session_ended(SessionEnd::Evicted),
+            }),
             lifetimes: config.sessions.lifetimes,
             seal: Seal::generate().map_err(|_| SetUpError::Random)?,
             signer,

@@ -222,6 +222,8 @@ pub(super) fn page(
         set(&mut response, header::CONTENT_SECURITY_POLICY, policy);
     }
     set(&mut response, header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    let opener = HeaderName::from_static("cross-origin-opener-policy");
+    set(&mut response, opener, HeaderValue::from_static("same-origin"));
     response
 }
 

@@ -23,6 +23,14 @@ pub(super) struct Worker {
     pub(super) upstreams: Vec<Upstream>,
 }
 
+impl Worker {
+    fn tidy(&self) {
+        for (index, upstream) in self.upstreams.iter().enumerate() {
+            self.proxy.metrics.portal(index).upstream_idle.shift(upstream.tidy());
+        }
+    }
+}
+
 /// Tells whether a stop has been asked for. Clones are told together.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
@@ -149,7 +157,7 @@ async fn accept(
                 }
             },
             Some(ended) = open.join_next() => report(&worker.proxy, ended),
-            _ = tidy.tick() => worker.upstreams.iter().for_each(Upstream::tidy),
+            _ = tidy.tick() => worker.tidy(),
             () = shutdown.asked() => break,
         }
     }

@@ -12,6 +12,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::error::Unspecified;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
@@ -54,16 +55,35 @@ impl SignedIn {
     }
 }
 
+/// How the table came to forget a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// One of its lifetimes was over.
+    Expired,
+    /// There was no room.
+    Evicted,
+}
+
 impl Sessions {
     /// An empty store for at most `capacity` sessions; beyond, the least recently used goes. The
-    /// table forgets on its own what the lifetimes have ended, beside the requests.
+    /// table forgets on its own what the lifetimes have ended, beside the requests, and tells
+    /// `ended`.
     #[must_use]
-    pub fn new(settings: &crate::config::Sessions) -> Self {
+    pub fn new(
+        settings: &crate::config::Sessions,
+        ended: impl Fn(Ended) + Send + Sync + 'static,
+    ) -> Self {
         let table = Cache::builder()
             .max_capacity(settings.capacity)
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(settings.lifetimes.absolute)
             .time_to_idle(settings.lifetimes.idle)
+            .eviction_listener(move |_, _, cause| match cause {
+                RemovalCause::Expired => ended(Ended::Expired),
+                RemovalCause::Size => ended(Ended::Evicted),
+                // By us, who know why.
+                RemovalCause::Explicit | RemovalCause::Replaced => {}
+            })
             .build_with_hasher(Hashing::default());
         // A login that was begun more than its limit ago is refused without asking here.
         let spent_logins = Cache::builder()

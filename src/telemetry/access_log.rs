@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use tracing::Level;
-
 use super::Verdict;
 use super::log::Shown;
 
@@ -33,12 +31,6 @@ pub struct Access<'a> {
     pub status: u16,
     /// From the request's head to the head of the answer.
     pub duration: Duration,
-}
-
-/// Whether anybody wants access events: the caller need not even gather what one holds.
-#[must_use]
-pub fn is_on() -> bool {
-    tracing::enabled!(target: TARGET, Level::INFO)
 }
 
 /// Writes an access event. Costs one look-up when they are off.

@@ -17,8 +17,6 @@ pub enum Event {
     LoggedOut,
     /// One of the portal's password entrances was asked for.
     PasswordRouteRefused,
-    /// A visitor sent an identity header of ours; it was removed.
-    IdentityHeaderRemoved,
     /// The process began to serve.
     Started,
     /// The process stopped serving.
@@ -34,7 +32,6 @@ impl Event {
             Self::LoginFailed => "login-failed",
             Self::LoggedOut => "logged-out",
             Self::PasswordRouteRefused => "password-route-refused",
-            Self::IdentityHeaderRemoved => "identity-header-removed",
             Self::Started => "started",
             Self::Stopped => "stopped",
         }

@@ -8,6 +8,7 @@ mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
@@ -29,6 +30,8 @@ use wire::Framing;
 pub struct Upstream {
     settings: Arc<config::Upstream>,
     pool: Arc<Pool>,
+    /// How many idle connections [`Upstream::tidy`] told of last.
+    told: AtomicUsize,
 }
 
 /// Why there is no answer from the portal.
@@ -112,7 +115,7 @@ impl Upstream {
     /// Without any connection yet; nothing is looked up or dialled before the first request.
     #[must_use]
     pub fn new(settings: Arc<config::Upstream>) -> Self {
-        Self { settings, pool: Arc::new(Pool::default()) }
+        Self { settings, pool: Arc::new(Pool::default()), told: AtomicUsize::new(0) }
     }
 
     /// Sends a permitted request. `headers` are the visitor's, cleansed; to them comes what we say
@@ -183,14 +186,12 @@ impl Upstream {
         Ok(stream)
     }
 
-    /// Closes connections that have been idle for a while.
-    pub fn tidy(&self) {
+    /// Closes connections that have been idle for a while; by how many there are more or less idle
+    /// ones than the last time.
+    pub fn tidy(&self) -> i64 {
         self.pool.tidy();
-    }
-
-    /// How many connections are kept idle.
-    #[must_use]
-    pub fn idle(&self) -> usize {
-        self.pool.len()
+        let now = self.pool.len();
+        let told = self.told.swap(now, Ordering::Relaxed);
+        i64::try_from(now).unwrap_or(0) - i64::try_from(told).unwrap_or(0)
     }
 }

@@ -36,10 +36,8 @@ label!(
         Ok = "ok",
         /// With an answer that says no, or none that can be read.
         Refused = "refused",
-        /// Without an answer.
+        /// Without an answer, or with one that says "not now".
         Unreachable = "unreachable",
-        /// After its time.
-        Timeout = "timeout",
     }
 );
 label!(
@@ -53,8 +51,6 @@ label!(
         Evicted = "evicted",
         /// The same browser signed in again.
         Replaced = "replaced",
-        /// An operator or the provider ended it.
-        Revoked = "revoked",
     }
 );
 label!(

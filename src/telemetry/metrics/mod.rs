@@ -205,8 +205,10 @@ impl Metrics {
     fn collect_upstreams(&self, families: &mut Vec<MetricFamily>) {
         let mut requests =
             counters("anteport_upstream_requests_total", "Requests sent to portals.");
-        let mut connections =
-            gauges("anteport_upstream_connections", "Connections to portals that are open.");
+        let mut connections = gauges(
+            "anteport_upstream_connections",
+            "Connections to portals that wait for a request.",
+        );
         for portal in &self.portals {
             let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
             let answered = Shard::sum(&portal.shards).forwarded.value();
@@ -215,10 +217,8 @@ impl Metrics {
                 let labels = of_portal(&[("outcome", outcome.as_str())]);
                 requests.push(counter(labels, count.value()));
             }
-            for (state, level) in [("busy", &portal.upstream_busy), ("idle", &portal.upstream_idle)]
-            {
-                connections.push(gauge(of_portal(&[("state", state)]), level.value()));
-            }
+            let idle = portal.upstream_idle.value();
+            connections.push(gauge(of_portal(&[("state", "idle")]), idle));
         }
         families.extend([requests.done(), connections.done()]);
     }
@@ -313,8 +313,6 @@ pub struct PortalMetrics {
     /// answered is not here but in its shard.
     decisions: [Vec<Count>; Verdict::ALL.len()],
     upstream_failures: [Count; UpstreamFailure::ALL.len()],
-    /// Connections to the portal that carry a request.
-    pub upstream_busy: Level,
     /// Connections to the portal that wait for one.
     pub upstream_idle: Level,
 }
@@ -326,7 +324,6 @@ impl PortalMetrics {
             shards: Default::default(),
             decisions: std::array::from_fn(|_| counts(reasons().count() + 2)),
             upstream_failures: Default::default(),
-            upstream_busy: Level::default(),
             upstream_idle: Level::default(),
         }
     }

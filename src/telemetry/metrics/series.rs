@@ -44,6 +44,11 @@ impl Level {
         self.0.fetch_sub(1, Relaxed);
     }
 
+    /// So many more, or less.
+    pub fn shift(&self, by: i64) {
+        self.0.fetch_add(by, Relaxed);
+    }
+
     /// This many now.
     pub fn set(&self, value: i64) {
         self.0.store(value, Relaxed);
