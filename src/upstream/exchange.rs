@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{Method, Response};
+use http::{Method, Response, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
@@ -25,6 +25,7 @@ use tokio_util::io::poll_read_buf;
 use super::UpstreamError;
 use super::pool::Pool;
 use super::wire::{self, Content, Framing, Head, Piece, WireError};
+use crate::gate::identity;
 
 /// How much is read from a portal at once, at first; a read that fills it doubles the next one.
 const READ: usize = 8 * 1024;
@@ -83,7 +84,7 @@ impl Connection {
         if body.content.is_at_end() {
             body.release();
         }
-        Ok(Answer { head: Response::from_parts(head.parts, ()), body })
+        Ok(Answer { head: Response::from_parts(head.parts, ()), announced: head.announced, body })
     }
 
     fn poll_head(
@@ -262,12 +263,19 @@ impl Sending {
 #[derive(Debug)]
 pub struct Answer {
     head: Response<()>,
+    announced: Option<u64>,
     body: AnswerBody,
 }
 
 impl Answer {
-    pub(super) fn head_mut(&mut self) -> &mut Response<()> {
-        &mut self.head
+    /// Without what a portal must not say; framing is ours again from here on (HTTP-01).
+    pub(super) fn cleansed(mut self) -> Self {
+        let headers = self.head.headers_mut();
+        identity::cleanse_answer(headers);
+        if let Some(length) = self.announced {
+            headers.insert(header::CONTENT_LENGTH, length.into());
+        }
+        self
     }
 
     /// Head and body.

@@ -20,7 +20,7 @@ pub use wire::WireError;
 
 use crate::config;
 use crate::gate::Permit;
-use crate::gate::identity::{self, Envelope};
+use crate::gate::identity::Envelope;
 use exchange::{Connection, Failed, Sending};
 use pool::Pool;
 use wire::Framing;
@@ -140,9 +140,8 @@ impl Upstream {
         let identity = envelope.into_iter().flat_map(|envelope| &envelope.headers);
         let ours = forwarding.headers().into_iter().chain(identity.map(|(n, v)| (n, v)));
         let head = wire::write_head(method, permit.target(), ours, headers, framing);
-        let mut answer = self.exchange(Sending::new(head, body, framing), method).await?;
-        identity::cleanse_answer(answer.head_mut().headers_mut());
-        Ok(answer)
+        let answer = self.exchange(Sending::new(head, body, framing), method).await?;
+        Ok(answer.cleansed())
     }
 
     /// On a kept connection if there is one. Where that turns out to have been closed before

@@ -96,6 +96,8 @@ pub(super) fn chunk_head(length: usize) -> Bytes {
 pub(super) struct Head {
     pub(super) parts: response::Parts,
     pub(super) content: Content,
+    /// The length that an answer to HEAD says a GET would have (RFC 9110, section 9.3.2).
+    pub(super) announced: Option<u64>,
     /// Whether the portal keeps the connection open afterwards.
     pub(super) keeps_open: bool,
 }
@@ -114,10 +116,11 @@ pub(super) fn read_head(read: &mut BytesMut, method: &Method) -> Result<Option<H
             StatusCode::SWITCHING_PROTOCOLS => return Err(WireError::Switched),
             status if status.is_informational() => {}
             _ => {
-                let content = Content::of(&parts, version, method)?;
+                let (content, length) = Content::of(&parts, version, method)?;
+                let announced = length.filter(|_| method == Method::HEAD);
                 let keeps_open =
                     keeps_open(&parts.headers, version) && !matches!(content, Content::UntilClose);
-                return Ok(Some(Head { parts, content, keeps_open }));
+                return Ok(Some(Head { parts, content, announced, keeps_open }));
             }
         }
     }
@@ -215,7 +218,12 @@ pub(super) enum Piece {
 }
 
 impl Content {
-    fn of(parts: &response::Parts, version: Version, method: &Method) -> Result<Self, WireError> {
+    /// With the length that the head says.
+    fn of(
+        parts: &response::Parts,
+        version: Version,
+        method: &Method,
+    ) -> Result<(Self, Option<u64>), WireError> {
         let headers = &parts.headers;
         let codings = headers.get_all(header::TRANSFER_ENCODING).iter();
         let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
@@ -229,17 +237,18 @@ impl Content {
         }
         let without_content = method == Method::HEAD
             || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-        match (coding, length) {
-            _ if without_content => Ok(Self::Length(0)),
-            ((None, _), Some(length)) => Ok(Self::Length(length)),
-            ((None, _), None) => Ok(Self::UntilClose),
+        let content = match (coding, length) {
+            _ if without_content => Self::Length(0),
+            ((None, _), Some(length)) => Self::Length(length),
+            ((None, _), None) => Self::UntilClose,
             ((Some(coding), None), None)
                 if version == Version::HTTP_11 && coding.eq_ignore_ascii_case(b"chunked") =>
             {
-                Ok(Self::Chunks(Chunks::Size))
+                Self::Chunks(Chunks::Size)
             }
-            _ => Err(WireError::Framing),
-        }
+            _ => return Err(WireError::Framing),
+        };
+        Ok((content, length))
     }
 
     /// Whether nothing is left.

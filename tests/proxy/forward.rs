@@ -202,6 +202,18 @@ async fn bodies_pass_untouched_both_ways() {
 }
 
 #[tokio::test]
+async fn an_answer_to_head_says_how_long_a_get_would_be() {
+    let world = World::start().await;
+    let member = world.treasurer().await;
+    let get = member.send("GET", "/reports", PAGE, b"").await;
+    let head = member.send("HEAD", "/reports", PAGE, b"").await;
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(head.header("content-length"), get.header("content-length"));
+    assert_eq!(head.header("content-length"), Some(&*get.body.len().to_string()));
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn hdr_07_trailers_stay_behind() {
     let world = World::start().await;
     let mut browser = world.treasurer().await;
