@@ -1,7 +1,19 @@
-//! The parameters of a query or of a form, in the order in which they came.
+//! The parameters of a query or of a form, in the order in which they came, and cookies.
 
+use http::HeaderMap;
+use http::header::COOKIE;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
+
+/// The value of the first cookie of this name.
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, wanted: &str) -> Option<&'h str> {
+    let fields = headers.get_all(COOKIE).iter();
+    fields
+        .filter_map(|field| field.to_str().ok())
+        .flat_map(|field| field.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find_map(|(name, value)| (name == wanted).then_some(value))
+}
 
 /// Names and values, decoded.
 #[derive(Clone, Debug, Default)]

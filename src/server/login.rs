@@ -204,16 +204,19 @@ impl Visit<'_> {
         );
         // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
         self.portal.identity.render(&session, self.now)?;
+        let member = session.claims().subject().member_key();
+        let handle = session.handle().to_owned();
+        let id = self.proxy.sessions.start(session).map_err(|_| LoginFailure::Seal)?;
+        // Only now is it true.
         audit::write(
             Event::LoginSucceeded,
             &Audit {
                 provider: Some(party.name()),
-                member: Some(&session.claims().subject().member_key()),
-                session: Some(session.handle()),
+                member: Some(&member),
+                session: Some(&handle),
                 ..self.audit()
             },
         );
-        let id = self.proxy.sessions.start(session).map_err(|_| LoginFailure::Seal)?;
         self.end_session(SessionEnd::Replaced);
         Ok((id, redemption.complete()))
     }

@@ -55,6 +55,10 @@ impl SignedIn {
     }
 }
 
+/// The fewest spent logins that are remembered: a small table of sessions must not let a login be
+/// used again because others pushed it out.
+const SPENT_LOGINS: u64 = 100_000;
+
 /// How the table came to forget a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -87,7 +91,7 @@ impl Sessions {
             .build_with_hasher(Hashing::default());
         // A login that was begun more than its limit ago is refused without asking here.
         let spent_logins = Cache::builder()
-            .max_capacity(settings.capacity)
+            .max_capacity(SPENT_LOGINS.max(settings.capacity))
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(PendingLogin::LIMIT * 2)
             .build_with_hasher(Hashing::default());

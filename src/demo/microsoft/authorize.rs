@@ -2,7 +2,7 @@
 //! What is wrong with the client or its redirect URI is told to the visitor; everything else is
 //! told to the redirect URI.
 
-use http::header::{COOKIE, HeaderMap, SET_COOKIE};
+use http::header::{HeaderMap, SET_COOKIE};
 use url::Url;
 
 use super::accounts::{Account, PASSWORD};
@@ -11,7 +11,7 @@ use super::faults::AuthorizeError;
 use super::state::{Grant, IssuedCode, PkceChallenge, Sso};
 use super::{CLIENT_ID, Call, Microsoft, TENANT_DOMAIN, TENANT_ID, pages};
 use crate::demo::answer::{self, Answer};
-use crate::demo::parameters::Parameters;
+use crate::demo::parameters::{self, Parameters};
 use crate::demo::random;
 use crate::demo::story::{Narrator, shortened};
 use crate::gate::Secret;
@@ -341,19 +341,10 @@ impl Reply {
 
 /// Who is signed in at Microsoft in this browser.
 pub(super) fn signed_in(microsoft: &Microsoft, headers: &HeaderMap) -> Option<Sso> {
-    let value = cookie(headers)?;
+    let value = parameters::cookie(headers, COOKIE_NAME)?;
     let state = microsoft.state();
     let mut sessions = state.sso.iter();
     sessions.find(|sso| sso.cookie.matches(value)).cloned()
-}
-
-fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let fields = headers.get_all(COOKIE).iter();
-    fields
-        .filter_map(|field| field.to_str().ok())
-        .flat_map(|field| field.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
 }
 
 /// Sets the cookie of single sign-on, below the tenant's names only: cookies do not know ports,

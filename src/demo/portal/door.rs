@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use http::header::{COOKIE, HeaderMap, SET_COOKIE};
+use http::header::{HeaderMap, SET_COOKIE};
 use http::{HeaderName, StatusCode};
 
 use super::{Call, Portal, pages};
 use crate::demo::answer::{self, Answer};
-use crate::demo::parameters::Parameters;
+use crate::demo::parameters::{self, Parameters};
 use crate::demo::random;
 use crate::gate::Secret;
 
@@ -39,26 +39,17 @@ impl Door {
 
     /// Whose session the cookie of a request is.
     pub(super) fn who(&self, headers: &HeaderMap) -> Option<String> {
-        let cookie = cookie(headers)?;
+        let cookie = parameters::cookie(headers, COOKIE_NAME)?;
         let sessions = self.sessions();
         let found = sessions.iter().find(|(known, _)| known.matches(cookie));
         found.map(|(_, name)| name.clone())
     }
 
     fn close(&self, headers: &HeaderMap) {
-        if let Some(cookie) = cookie(headers) {
+        if let Some(cookie) = parameters::cookie(headers, COOKIE_NAME) {
             self.sessions().retain(|(known, _)| !known.matches(cookie));
         }
     }
-}
-
-fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let fields = headers.get_all(COOKIE).iter();
-    fields
-        .filter_map(|field| field.to_str().ok())
-        .flat_map(|field| field.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find_map(|(name, value)| (name == COOKIE_NAME).then_some(value))
 }
 
 /// Answers the password form.
