@@ -61,6 +61,8 @@ async fn a_local_sign_out_ends_our_session_alone_and_says_so() {
     assert_eq!((off.status, off.header("location")), (303, Some("/.auth/logout/done")));
     let page = browser.follow_from(off).await;
     assert!(page.text().contains("may still be signed in"), "{}", page.text());
+    assert!(page.text().contains("<code>signed-out</code>"), "every page has a code");
+    assert!(page.text().contains(page.header("x-request-id").unwrap()));
     assert_eq!(world.microsoft.counts().logout, 0);
     // The provider still knows the browser: signing in again asks nothing.
     assert_eq!(browser.follow("/reports").await.status, 200);

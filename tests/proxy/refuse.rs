@@ -146,6 +146,8 @@ async fn optional_lets_everybody_pass_and_names_who_signed_in() {
     let page = world.browser().open("/.auth/login").await;
     assert_eq!(page.status, 200);
     assert!(page.text().contains("Sign in with Corporate Account"));
+    assert!(page.text().contains("<code>sign-in</code>"), "every page has a code");
+    assert!(page.text().contains(page.header("x-request-id").unwrap()));
     let mut browser = world.browser();
     let landed = browser
         .sign_in(
