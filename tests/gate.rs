@@ -8,9 +8,9 @@ use std::time::Duration;
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::login::{AuthorizationRequest, Callback, LoginError, LoginSeed, PendingLogin};
 use anteport::gate::{
-    Access, Asked, CanonicalPath, Challenge, Decision, Endpoint, Lifetimes, Mode, PasswordRoute,
-    Policy, Refusal, ReturnTo, Route, Session, SessionId, Subject, Timestamp, VerifiedClaims,
-    cookies, decide,
+    Access, Asked, CanonicalPath, Challenge, Decision, Endpoint, Lifetimes, Mode, Passes,
+    PasswordRoute, Policy, Refusal, ReturnTo, Route, Session, SessionId, Subject, Timestamp,
+    VerifiedClaims, cookies, decide,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use proptest::prelude::*;
@@ -19,7 +19,11 @@ const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 const HOST: &str = "members.example";
 
 fn policy(mode: Mode) -> Policy {
-    let route = |path: &str, access| Route { path: path.parse().unwrap(), access };
+    let route = |path: &str, access| Route {
+        path: path.parse().unwrap(),
+        access,
+        passes: Passes::default(),
+    };
     Policy {
         host: Arc::from(HOST),
         secure: true,

@@ -109,6 +109,11 @@ pub(super) struct PasswordRouteFile {
 pub(super) struct RouteFile {
     pub(super) path: Option<Located<PathPattern>>,
     pub(super) access: Option<Located<Access>>,
+    pub(super) websocket: Option<bool>,
+    pub(super) response_trailers: Option<bool>,
+    pub(super) credentials: Option<bool>,
+    /// Outside `None` if it was reported, inside if there is no limit.
+    pub(super) max_body: Option<Option<u64>>,
 }
 
 pub(super) struct IdentityFile {
@@ -252,6 +257,10 @@ fn route(section: &Section<'_>) -> RouteFile {
                 _ => Access::SignedIn,
             })
         }),
+        websocket: bare(section.value("websocket", value::yes_or_no)),
+        response_trailers: bare(section.value("response_trailers", value::yes_or_no)),
+        credentials: bare(section.value("local_credentials", value::yes_or_no)),
+        max_body: bare(section.value("max_body", value::size_or_none)),
     }
 }
 

@@ -37,6 +37,7 @@ const PATH: Kind = Kind::Value("a path to a file");
 const PATTERN: Kind = Kind::Value("a path such as `/login` or `/assets/**`");
 const DURATION: Kind =
     Kind::Value("a duration with its unit, such as `500ms`, `60s`, `30m`, `12h` or `7d`");
+const SIZE: Kind = Kind::Value("a size such as `64KiB`, `10MiB` or `2GiB`, or `none`");
 const YES_OR_NO: Kind = word(&["true", "false"]);
 
 /// The top of the file.
@@ -254,6 +255,20 @@ const ROUTE: &[Key] = &[
         word(&["public", "signed_in"]),
         "`public` or `signed_in`; nothing is public because a line is missing",
     ),
+    default("websocket", "false", YES_OR_NO, "whether upgrades to WebSocket pass"),
+    default(
+        "response_trailers",
+        "false",
+        YES_OR_NO,
+        "whether trailers of the portal's answers pass, as gRPC needs them",
+    ),
+    default(
+        "local_credentials",
+        "false",
+        YES_OR_NO,
+        "whether `Authorization` passes to the portal and `WWW-Authenticate` to the visitor",
+    ),
+    default("max_body", "none", SIZE, "the largest body of a request"),
 ];
 
 const IDENTITY: &[Key] = &[

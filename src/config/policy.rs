@@ -8,7 +8,7 @@ use http::Method;
 use super::context::{Context, Located};
 use super::file::PortalFile;
 use super::patterns::{includes, is_below, meet};
-use crate::gate::{Access, CanonicalPath, Mode, PasswordRoute, PathPattern, Policy, Route};
+use crate::gate::{Access, CanonicalPath, Mode, Passes, PasswordRoute, PathPattern, Policy, Route};
 
 /// Everything that the gate judges by; `None` if something was reported.
 pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy> {
@@ -66,6 +66,12 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
                     Some(Route {
                         path: route.path.as_ref()?.value.clone(),
                         access: route.access.as_ref()?.value,
+                        passes: Passes {
+                            websocket: route.websocket?,
+                            trailers: route.response_trailers?,
+                            credentials: route.credentials?,
+                            largest_body: route.max_body?,
+                        },
                     })
                 })
                 .collect::<Option<_>>()?,
@@ -79,7 +85,7 @@ fn default_routes(mode: Mode) -> Vec<Route> {
         Mode::Optional | Mode::Off => Access::Public,
     };
     let everything = "/**".parse().ok();
-    everything.map(|path| Route { path, access }).into_iter().collect()
+    everything.map(|path| Route { path, access, passes: Passes::default() }).into_iter().collect()
 }
 
 /// PATH-17: below `auth_path` there is nothing but our own pages.

@@ -59,6 +59,29 @@ fn any_duration(text: &str) -> Option<Duration> {
     }
 }
 
+/// Bytes with their unit; `none` is no limit.
+pub(super) fn size_or_none(text: &str) -> Result<Option<u64>, Unfit> {
+    if text == "none" {
+        return Ok(None);
+    }
+    size(text).map(Some)
+}
+
+/// Bytes with their unit.
+pub(super) fn size(text: &str) -> Result<u64, Unfit> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).ok_or(Unfit::Kind)?;
+    let number: u64 = number.parse().map_err(|_| Unfit::Kind)?;
+    let each = match unit {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(Unfit::Kind),
+    };
+    number.checked_mul(each).ok_or(Unfit::Kind)
+}
+
 pub(super) fn capacity(text: &str) -> Result<u64, Unfit> {
     let number = text.parse().ok().filter(|_| is_digits(text));
     number.filter(|number| (1..=100_000_000).contains(number)).ok_or(Unfit::Kind)

@@ -18,7 +18,7 @@ pub use claims::{Subject, VerifiedClaims};
 pub use login::Challenge;
 pub use path::{CanonicalPath, PathError};
 pub use return_to::ReturnTo;
-pub use route::{Access, Mode, PasswordRoute, PathPattern, PatternError, Policy, Route};
+pub use route::{Access, Mode, Passes, PasswordRoute, PathPattern, PatternError, Policy, Route};
 pub use secret::Secret;
 pub use session::{Lifetimes, Session, SessionId};
 pub use time::Timestamp;
@@ -49,9 +49,13 @@ pub fn decide(
     }
     let session = session.filter(|session| session.is_live(now) && session.is_for(&policy.host));
     match policy.mode {
-        Mode::Off => Decision::Forward(Permit::new(asked, Bearer::Nobody)),
+        Mode::Off => {
+            let route = policy.covering(asked.path(), asked.deny_key());
+            let passes = route.map(|route| route.passes).unwrap_or_default();
+            Decision::Forward(Permit::new(asked, Bearer::Nobody, passes))
+        }
         Mode::Optional => match policy.covering(asked.path(), asked.deny_key()) {
-            Some(_) => Decision::Forward(Permit::new(asked, Bearer::of(session))),
+            Some(route) => Decision::Forward(Permit::new(asked, Bearer::of(session), route.passes)),
             None => Decision::Refuse(Refusal::NoRoute),
         },
         Mode::AzureOnly => guard(policy, asked, session),
@@ -69,12 +73,14 @@ fn guard(policy: &Policy, asked: Asked<'_>, session: Option<&Session>) -> Decisi
             None => sign_in(&asked, ReturnTo::root()),
         };
     }
-    match (policy.covering(asked.path(), asked.deny_key()).map(|route| route.access), session) {
-        (None, _) => Decision::Refuse(Refusal::NoRoute),
-        (Some(Access::Public), _) | (Some(Access::SignedIn), Some(_)) => {
-            Decision::Forward(Permit::new(asked, Bearer::of(session)))
+    let Some(route) = policy.covering(asked.path(), asked.deny_key()) else {
+        return Decision::Refuse(Refusal::NoRoute);
+    };
+    match (route.access, session) {
+        (Access::Public, _) | (Access::SignedIn, Some(_)) => {
+            Decision::Forward(Permit::new(asked, Bearer::of(session), route.passes))
         }
-        (Some(Access::SignedIn), None) => {
+        (Access::SignedIn, None) => {
             let return_to = ReturnTo::parse(asked.target(), &policy.own);
             sign_in(&asked, return_to.unwrap_or_else(ReturnTo::root))
         }
@@ -95,6 +101,7 @@ fn sign_in(asked: &Asked<'_>, return_to: ReturnTo) -> Decision {
 pub struct Permit {
     target: String,
     bearer: Bearer,
+    passes: Passes,
 }
 
 /// In whose name a permitted request goes.
@@ -116,8 +123,8 @@ impl Bearer {
 }
 
 impl Permit {
-    fn new(asked: Asked<'_>, bearer: Bearer) -> Self {
-        Self { target: asked.into_target(), bearer }
+    fn new(asked: Asked<'_>, bearer: Bearer, passes: Passes) -> Self {
+        Self { target: asked.into_target(), bearer, passes }
     }
 
     /// The target that was judged, and is to be sent (GEN-01).
@@ -130,6 +137,12 @@ impl Permit {
     #[must_use]
     pub const fn bearer(&self) -> Bearer {
         self.bearer
+    }
+
+    /// What passes on its route besides an ordinary request and answer.
+    #[must_use]
+    pub const fn passes(&self) -> Passes {
+        self.passes
     }
 }
 

@@ -182,6 +182,22 @@ pub struct Route {
     pub path: PathPattern,
     /// Whom it lets in.
     pub access: Access,
+    /// What passes on it besides ordinary requests and answers.
+    pub passes: Passes,
+}
+
+/// What passes on a route only where its line says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passes {
+    /// Upgrades to WebSocket (HTTP-08).
+    pub websocket: bool,
+    /// Trailers of the portal's answers, as gRPC needs them (HDR-07).
+    pub trailers: bool,
+    /// `Authorization` to the portal and its `WWW-Authenticate` to the visitor, in every mode
+    /// (PATH-15).
+    pub credentials: bool,
+    /// The most bytes that a request's body may have; `None` is without a limit (LIM-03).
+    pub largest_body: Option<u64>,
 }
 
 /// One of the portal's own entrances for passwords: refused for everybody in `azure_only`.
