@@ -9,9 +9,10 @@ use anteport::gate::identity::OwnedNames;
 use anteport::gate::login::{AuthorizationRequest, Callback, LoginError, LoginSeed, PendingLogin};
 use anteport::gate::{
     Access, Asked, CanonicalPath, Challenge, Decision, Endpoint, Lifetimes, Mode, Passes,
-    PasswordRoute, Policy, Refusal, ReturnTo, Route, Session, SessionId, Subject, Timestamp,
-    VerifiedClaims, cookies, decide,
+    PasswordRoute, Policy, RawTarget, Refusal, ReturnTo, Route, Session, SessionId, Subject,
+    Timestamp, VerifiedClaims, cookies, decide,
 };
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use proptest::prelude::*;
 
@@ -72,8 +73,8 @@ fn asked_with<'h>(
     target: &str,
     headers: &'h HeaderMap,
 ) -> Result<Asked<'h>, Refusal> {
-    let uri: Uri = target.parse().unwrap_or_else(|_| Uri::from_static("*"));
-    Asked::read(&[policy(Mode::AzureOnly)], method, &uri, headers)
+    let target = RawTarget::Line(Bytes::copy_from_slice(target.as_bytes()));
+    Asked::read(&[policy(Mode::AzureOnly)], method, &target, headers)
 }
 
 fn decision(mode: Mode, method: &Method, target: &str, session: Option<&Session>) -> Decision {

@@ -4,18 +4,20 @@
 use std::borrow::Cow;
 
 use http::header::{ACCEPT, COOKIE, HOST, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::cookies::{self, CookieReading};
 use super::identity::check_single;
 use super::path::{CanonicalPath, deny_key};
 use super::route::{Policy, lies_under};
+use super::target::{Aim, RawTarget};
 use super::{Endpoint, Refusal, SessionId};
 
 /// A request as the gate sees it.
 #[derive(Debug)]
 pub struct Asked<'h> {
     portal: usize,
+    for_server: bool,
     method: Method,
     target: String,
     path_end: usize,
@@ -46,29 +48,33 @@ impl<'h> Asked<'h> {
     pub fn read(
         portals: &[Policy],
         method: &Method,
-        uri: &Uri,
+        target: &RawTarget,
         headers: &'h HeaderMap,
     ) -> Result<Self, Refusal> {
-        let portal = portal(portals, uri, headers)?;
         if !is_known(method) {
             return Err(Refusal::Method);
         }
+        let aim = target.aim(method)?;
+        let portal = portal(portals, &aim, headers)?;
         check_size(headers)?;
         check_single(headers)?;
-        let room = uri.query().map_or(0, |query| query.len() + 1);
-        let path = CanonicalPath::parse_with_room(uri.path(), room).map_err(Refusal::Path)?;
+        let room = aim.query.map_or(0, |query| query.len() + 1);
+        let for_server = aim.path == "*";
+        let path = if for_server { "/" } else { aim.path };
+        let path = CanonicalPath::parse_with_room(path, room).map_err(Refusal::Path)?;
         let mut target = path.into_string();
         let path_end = target.len();
         let folded = match deny_key(&target) {
             Cow::Borrowed(_) => None,
             Cow::Owned(key) => Some(key),
         };
-        if let Some(query) = uri.query() {
+        if let Some(query) = aim.query {
             target.push('?');
             target.push_str(query);
         }
         Ok(Self {
             portal,
+            for_server,
             method: method.clone(),
             target,
             path_end,
@@ -132,6 +138,9 @@ impl<'h> Asked<'h> {
 
     /// The endpoint of ours that it asks for, or that a sloppy reader could take it for.
     pub(super) fn own_endpoint(&self, own: &CanonicalPath) -> Option<Endpoint> {
+        if self.for_server {
+            return Some(Endpoint::Server);
+        }
         lies_under(self.path(), own.as_str()).then(|| {
             let rest = self.path().strip_prefix(own.as_str());
             rest.map_or(Endpoint::Unknown, Endpoint::named)
@@ -143,25 +152,43 @@ impl<'h> Asked<'h> {
     }
 }
 
-/// HOST-01: exactly one host, known to us; `Host`, `:authority` and an absolute target agree.
-fn portal(portals: &[Policy], uri: &Uri, headers: &HeaderMap) -> Result<usize, Refusal> {
+/// HOST-01: exactly one host, known to us; `Host`, `:authority` and an absolute target agree, and
+/// the scheme is the one that visitors know (PATH-01).
+fn portal(portals: &[Policy], aim: &Aim<'_>, headers: &HeaderMap) -> Result<usize, Refusal> {
     let mut named = headers.get_all(HOST).iter();
     let header = match (named.next(), named.next()) {
         (Some(host), None) => Some(host.to_str().map_err(|_| Refusal::Host)?),
         (None, _) => None,
         (Some(_), Some(_)) => return Err(Refusal::Host),
     };
-    let authority = uri.authority().map(http::uri::Authority::as_str);
     let find = |host: &str| portals.iter().position(|portal| portal.is_at(host));
-    match (header, authority) {
-        (Some(host), None) | (None, Some(host)) => find(host).ok_or(Refusal::UnknownHost),
-        (Some(host), Some(authority)) => match (find(host), find(authority)) {
-            (Some(one), Some(other)) if one == other => Ok(one),
-            (None, None) => Err(Refusal::UnknownHost),
-            _ => Err(Refusal::Host),
-        },
-        (None, None) => Err(Refusal::Host),
+    let portal = match (header, aim.authority) {
+        (Some(host), None) | (None, Some(host)) if is_plain_host(host) => {
+            find(host).ok_or(Refusal::UnknownHost)
+        }
+        (Some(host), Some(authority)) if is_plain_host(host) && is_plain_host(authority) => {
+            match (find(host), find(authority)) {
+                (Some(one), Some(other)) if one == other => Ok(one),
+                (None, None) => Err(Refusal::UnknownHost),
+                _ => Err(Refusal::Host),
+            }
+        }
+        _ => Err(Refusal::Host),
+    }?;
+    let secure = portals.get(portal).is_some_and(|portal| portal.secure);
+    let own_scheme = if secure { "https" } else { "http" };
+    match aim.scheme.is_none_or(|scheme| scheme.eq_ignore_ascii_case(own_scheme)) {
+        true => Ok(portal),
+        false => Err(Refusal::Target),
     }
+}
+
+/// Name or address, and perhaps a port: no user name, no list, no escape (HOST-01).
+fn is_plain_host(host: &str) -> bool {
+    let is_plain = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']')
+    };
+    !host.is_empty() && host.len() <= 260 && host.bytes().all(is_plain)
 }
 
 fn check_size(headers: &HeaderMap) -> Result<(), Refusal> {

@@ -11,6 +11,7 @@ mod return_to;
 mod route;
 mod secret;
 mod session;
+mod target;
 mod time;
 
 pub use asked::{Asked, Purpose};
@@ -21,6 +22,7 @@ pub use return_to::ReturnTo;
 pub use route::{Access, Mode, Passes, PasswordRoute, PathPattern, PatternError, Policy, Route};
 pub use secret::Secret;
 pub use session::{Lifetimes, Session, SessionId};
+pub use target::RawTarget;
 pub use time::Timestamp;
 
 /// What happens to a request.
@@ -163,6 +165,8 @@ pub enum Endpoint {
     Me,
     /// `jwks.json`: the keys of the assertion.
     Jwks,
+    /// What the server can do as a whole: `OPTIONS *` (RFC 9110, section 9.3.7).
+    Server,
     /// The portal's login page, asked for by somebody who is signed in.
     SignedIn,
     /// Nothing that we have.
@@ -199,6 +203,9 @@ pub enum Refusal {
     /// A method that we do not know (PATH-13).
     #[error("the method is not one that portals are asked with")]
     Method,
+    /// Neither a path nor a URL of this portal (PATH-01).
+    #[error("the target is neither a path nor a URL of this portal")]
+    Target,
     /// A path without a canonical spelling.
     #[error("the path cannot be read in exactly one way: {0}")]
     Path(PathError),
@@ -227,6 +234,7 @@ impl Refusal {
             Self::Host => "host-ambiguous",
             Self::UnknownHost => "host-unknown",
             Self::Method => "method-unknown",
+            Self::Target => "target-form",
             Self::Path(error) => error.code(),
             Self::HeadTooLarge => "head-too-large",
             Self::RepeatedHeader => "header-repeated",

@@ -38,7 +38,7 @@ pub fn explain(code: &str) -> Words {
             "Your browser asked in a way that this address does not support. Go back and try \
              again from the page before.",
         ),
-        code if code.starts_with("path-") => (
+        code if code.starts_with("path-") || code == "target-form" => (
             "This address cannot be read",
             "It has characters that could mean two different things, so it was not passed on. \
              Check the link, or start from the portal’s first page.",
@@ -139,6 +139,7 @@ mod tests {
             Refusal::Host,
             Refusal::UnknownHost,
             Refusal::Method,
+            Refusal::Target,
             Refusal::Path(PathError::Segment),
             Refusal::HeadTooLarge,
             Refusal::RepeatedHeader,

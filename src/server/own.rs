@@ -47,6 +47,7 @@ impl Visit<'_> {
             Endpoint::LoggedOut => self.signed_out(),
             Endpoint::Me => self.me(),
             Endpoint::Jwks => self.jwks(),
+            Endpoint::Server => self.server_as_a_whole(),
             Endpoint::SignedIn => self.already_signed_in(),
             Endpoint::Unknown => self.unknown(),
         }
@@ -213,6 +214,14 @@ impl Visit<'_> {
         let said =
             Said { action: Some(HOME), ..Said::new(StatusCode::NOT_FOUND, "endpoint-unknown") };
         respond::say(&said, &self.asker, self.account)
+    }
+
+    /// `OPTIONS *`: what we take at all (RFC 9110, section 9.3.7).
+    fn server_as_a_whole(self) -> Response<Body> {
+        let mut response = respond::empty(StatusCode::NO_CONTENT, &self.asker, self.account);
+        let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        respond::set(&mut response, header::ALLOW, HeaderValue::from_static(methods));
+        response
     }
 
     /// Another method than this endpoint takes.

@@ -14,7 +14,9 @@ use super::respond::{self, Asker};
 use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::Envelope;
-use crate::gate::{Asked, Bearer, Decision, Mode, Permit, Policy, Refusal, Timestamp, decide};
+use crate::gate::{
+    Asked, Bearer, Decision, Mode, Permit, Policy, RawTarget, Refusal, Timestamp, decide,
+};
 use crate::identity::IdentityError;
 use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
@@ -39,8 +41,8 @@ impl Worker {
         let (head, body) = request.into_parts();
         let mut account = Account::open(&self.proxy, &head);
         let asker = Asker::of(&head, account.request_id());
-        let asked = match Asked::read(&self.proxy.policies, &head.method, &head.uri, &head.headers)
-        {
+        let target = RawTarget::Pseudo(head.uri.clone());
+        let asked = match Asked::read(&self.proxy.policies, &head.method, &target, &head.headers) {
             Ok(asked) => asked,
             Err(refusal) => return respond::refuse(refusal, &asker, account),
         };

@@ -74,7 +74,7 @@ pub(super) const HOME: Link<'static> = Link { label: "Continue to the site", hre
 pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> Response<Body> {
     account.decided(Verdict::Refuse, Some(refusal.code()));
     let status = match refusal {
-        Refusal::Host | Refusal::RepeatedHeader => StatusCode::BAD_REQUEST,
+        Refusal::Host | Refusal::Target | Refusal::RepeatedHeader => StatusCode::BAD_REQUEST,
         Refusal::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Refusal::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
         Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
@@ -239,11 +239,17 @@ pub(super) fn json(
 
 /// On to another place, by GET whatever this request was (RET-04).
 pub(super) fn redirect(location: &str, asker: &Asker, account: Account) -> Response<Body> {
-    let mut response = own(StatusCode::SEE_OTHER, "text/plain", String::new(), asker, account);
-    response.headers_mut().remove(header::CONTENT_TYPE);
+    let mut response = empty(StatusCode::SEE_OTHER, asker, account);
     // Locations are made of configuration, sealed values and `ReturnTo`: always header values.
     let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));
     set(&mut response, header::LOCATION, location);
+    response
+}
+
+/// An answer whose status says it all.
+pub(super) fn empty(status: StatusCode, asker: &Asker, account: Account) -> Response<Body> {
+    let mut response = own(status, "text/plain", String::new(), asker, account);
+    response.headers_mut().remove(header::CONTENT_TYPE);
     response
 }
 

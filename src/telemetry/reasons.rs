@@ -6,6 +6,7 @@ pub const REASONS: &[&str] = &[
     "host-ambiguous",
     "host-unknown",
     "method-unknown",
+    "target-form",
     "path-not-absolute",
     "path-character",
     "path-escape",
