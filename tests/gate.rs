@@ -8,9 +8,9 @@ use std::time::Duration;
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::login::{AuthorizationRequest, Callback, LoginError, LoginSeed, PendingLogin};
 use anteport::gate::{
-    Access, Asked, CanonicalPath, Challenge, Decision, Endpoint, Lifetimes, Mode, Passes,
-    PasswordRoute, Policy, RawTarget, Refusal, ReturnTo, Route, Session, SessionId, Subject,
-    Timestamp, VerifiedClaims, cookies, decide,
+    Access, Asked, CanonicalPath, Challenge, Decision, Endpoint, Lifetimes, Mode, Passes, Policy,
+    RawTarget, Refusal, ReturnTo, Route, Rule, Session, SessionId, Spelling, Subject, Timestamp,
+    VerifiedClaims, cookies, decide,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -30,11 +30,14 @@ fn policy(mode: Mode) -> Policy {
         secure: true,
         mode,
         own: CanonicalPath::parse("/.auth").unwrap(),
-        login_pages: vec!["/login".parse().unwrap()],
-        password_routes: vec![PasswordRoute {
-            path: "/login".parse().unwrap(),
+        spelling: Spelling::default(),
+        login_pages: vec![Rule::at("/login".parse().unwrap())],
+        password_routes: vec![Rule {
             methods: Some(vec![Method::POST]),
+            ..Rule::at("/login".parse().unwrap())
         }],
+        portal_cookies: Vec::new(),
+        form_limit: 1024,
         routes: vec![
             route("/assets/**", Access::Public),
             route("/admin/**", Access::SignedIn),
@@ -77,7 +80,12 @@ fn asked_with<'h>(
     Asked::read(&[policy(Mode::AzureOnly)], method, &target, headers)
 }
 
-fn decision(mode: Mode, method: &Method, target: &str, session: Option<&Session>) -> Decision {
+fn decision(
+    mode: Mode,
+    method: &Method,
+    target: &str,
+    session: Option<&Session>,
+) -> Decision<'static> {
     match asked(method, target) {
         Ok(asked) => decide(&policy(mode), asked, session, NOON),
         Err(refusal) => Decision::Refuse(refusal),
@@ -190,7 +198,7 @@ proptest! {
         let session = session(NOON);
         let session = signed_in.then_some(&session);
         let decision = decision(Mode::AzureOnly, &Method::POST, &path, session);
-        prop_assert!(matches!(decision, Decision::Refuse(Refusal::PasswordRoute)), "{} {:?}", path, decision);
+        prop_assert!(matches!(decision, Decision::Refuse(Refusal::PasswordRoute { .. })), "{} {:?}", path, decision);
     }
 
     #[test]
@@ -385,7 +393,10 @@ fn azure_only_shuts_the_password_door_for_everybody() {
     let session = session(NOON);
     for session in [None, Some(&session)] {
         let decision = decision(Mode::AzureOnly, &Method::POST, "/login", session);
-        assert!(matches!(decision, Decision::Refuse(Refusal::PasswordRoute)), "{decision:?}");
+        assert!(
+            matches!(decision, Decision::Refuse(Refusal::PasswordRoute { .. })),
+            "{decision:?}"
+        );
     }
     let page = decision(Mode::AzureOnly, &Method::GET, "/login?next=/x", None);
     let Decision::Login(challenge) = page else { panic!("{page:?}") };

@@ -6,17 +6,19 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Method;
 use url::Url;
 
 use super::context::{Context, Located, Spot};
+use super::doors::DoorFile;
 use super::keys;
 use super::kind::Unfit;
 use super::section::Section;
 use super::value;
 use super::yaml::Node;
 use super::{LogFormat, Logging, Tenant};
-use crate::gate::{Access, CanonicalPath, Mode, PathPattern, Secret, Timestamp};
+use crate::gate::{
+    Access, CanonicalPath, Mode, Oddities, Oddity, PathPattern, Secret, Timestamp, ValuePattern,
+};
 
 /// The whole file.
 pub(super) struct File {
@@ -72,6 +74,7 @@ pub(super) struct PortalFile {
     pub(super) auth_path: Option<CanonicalPath>,
     pub(super) sign_in: Option<SignInFile>,
     pub(super) local_login: Option<LocalLoginFile>,
+    pub(super) spelling: Option<SpellingFile>,
     /// Whether the key is there.
     pub(super) names_local_login: bool,
     /// `None` if the key is not there.
@@ -95,15 +98,22 @@ pub(super) struct SignInFile {
 }
 
 pub(super) struct LocalLoginFile {
-    pub(super) login_pages: Vec<Located<PathPattern>>,
-    pub(super) password_routes: Vec<PasswordRouteFile>,
+    pub(super) profiles: Vec<Located<String>>,
+    pub(super) login_pages: Vec<DoorFile>,
+    pub(super) password_routes: Vec<DoorFile>,
+    pub(super) portal_cookies: Vec<ValuePattern>,
+    pub(super) form_limit: Option<usize>,
 }
 
-pub(super) struct PasswordRouteFile {
+pub(super) struct SpellingFile {
+    pub(super) mends_segments: Option<bool>,
+    pub(super) mends_session_parameter: Option<bool>,
+    pub(super) allowed: Vec<AllowanceFile>,
+}
+
+pub(super) struct AllowanceFile {
     pub(super) path: Option<Located<PathPattern>>,
-    /// `None` is every method; a list that cannot be read was reported. HEAD is not among them,
-    /// which the gate judges as GET.
-    pub(super) methods: Option<Vec<Method>>,
+    pub(super) oddities: Option<Oddities>,
 }
 
 pub(super) struct RouteFile {
@@ -209,6 +219,7 @@ fn portal(section: &Section<'_>) -> PortalFile {
         mode: bare(section.value("mode", |word| {
             Ok(match word {
                 "optional" => Mode::Optional,
+                "report_only" => Mode::ReportOnly,
                 "off" => Mode::Off,
                 _ => Mode::AzureOnly,
             })
@@ -220,14 +231,8 @@ fn portal(section: &Section<'_>) -> PortalFile {
             providers: section.values("providers", value::text),
             button_label: bare(section.value("button_label", value::label)),
         }),
-        local_login: section.section("local_login").map(|section| LocalLoginFile {
-            login_pages: section.values("login_pages", value::pattern).unwrap_or_default(),
-            password_routes: section
-                .sections("password_routes")
-                .iter()
-                .map(password_route)
-                .collect(),
-        }),
+        local_login: section.section("local_login").map(|section| local_login(&section)),
+        spelling: section.section("spelling").map(|section| spelling(&section)),
         names_local_login: section.has("local_login"),
         routes: section
             .has("routes")
@@ -239,12 +244,34 @@ fn portal(section: &Section<'_>) -> PortalFile {
     }
 }
 
-fn password_route(section: &Section<'_>) -> PasswordRouteFile {
-    let methods = section
-        .values("methods", |name| Method::from_bytes(name.as_bytes()).map_err(|_| Unfit::Kind));
-    PasswordRouteFile {
-        path: section.value("path", value::pattern),
-        methods: methods.map(|methods| methods.into_iter().map(|method| method.value).collect()),
+fn local_login(section: &Section<'_>) -> LocalLoginFile {
+    let doors = |key: &str| section.sections(key).iter().map(DoorFile::read).collect();
+    let cookies = section.values("portal_cookies", super::doors::value_pattern);
+    LocalLoginFile {
+        profiles: section.values("profile", value::text).unwrap_or_default(),
+        login_pages: doors("login_pages"),
+        password_routes: doors("password_routes"),
+        portal_cookies: cookies.into_iter().flatten().map(|cookie| cookie.value).collect(),
+        form_limit: bare(section.value("form_limit", value::form_limit)),
+    }
+}
+
+fn spelling(section: &Section<'_>) -> SpellingFile {
+    let redirects = |key: &str| bare(section.value(key, |word| Ok(word == "redirect")));
+    SpellingFile {
+        mends_segments: redirects("odd_segments"),
+        mends_session_parameter: redirects("session_parameter"),
+        allowed: section
+            .sections("allow")
+            .iter()
+            .map(|section| AllowanceFile {
+                path: section.value("path", value::pattern),
+                oddities: section.values("oddities", value::oddity).map(|oddities| {
+                    let oddities: Vec<Oddity> = oddities.iter().map(|odd| odd.value).collect();
+                    Oddities::of(&oddities)
+                }),
+            })
+            .collect(),
     }
 }
 

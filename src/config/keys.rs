@@ -2,6 +2,7 @@
 //! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
 
 use super::kind::{Key, Kind, Need};
+use super::profiles;
 
 const fn required(name: &'static str, kind: Kind, says: &'static str) -> Key {
     let need = Need::Required;
@@ -20,11 +21,6 @@ const fn default(name: &'static str, default: &'static str, kind: Kind, says: &'
 
 const fn defaults(name: &'static str, keys: &'static [Key], says: &'static str) -> Key {
     let (need, kind) = (Need::Defaults, Kind::Section(keys));
-    Key { name, need, kind, says }
-}
-
-const fn later(name: &'static str, says: &'static str) -> Key {
-    let (need, kind) = (Need::Later, Kind::Value("nothing"));
     Key { name, need, kind, says }
 }
 
@@ -177,7 +173,7 @@ const PORTAL: &[Key] = &[
     default(
         "mode",
         "azure_only",
-        Kind::Word { now: &["azure_only", "optional", "off"], later: &["report_only"] },
+        word(&["azure_only", "optional", "report_only", "off"]),
         "whether visitors have to sign in, may, or cannot",
     ),
     default(
@@ -191,6 +187,11 @@ const PORTAL: &[Key] = &[
         "local_login",
         LOCAL_LOGIN,
         "where the portal itself asks for passwords; `{}` says that it does not",
+    ),
+    defaults(
+        "spelling",
+        SPELLING,
+        "what becomes of paths that are not in their canonical spelling",
     ),
     optional(
         "routes",
@@ -227,24 +228,120 @@ const SIGN_IN: &[Key] = &[
 
 const LOCAL_LOGIN: &[Key] = &[
     optional(
+        "profile",
+        Kind::List(&word(profiles::NAMES)),
+        "the product that the portal is made with, whose doors are known",
+    ),
+    optional(
         "login_pages",
-        Kind::List(&PATTERN),
+        Kind::List(&Kind::Short { keys: DOOR, key: "path" }),
         "the portal's login pages: asking for one becomes a sign-in",
     ),
     optional(
         "password_routes",
-        Kind::List(&Kind::Section(PASSWORD_ROUTE)),
+        Kind::List(&Kind::Section(DOOR)),
         "where the portal takes passwords: refused for everybody",
     ),
-    later("profile", "name `login_pages` and `password_routes`"),
+    optional(
+        "portal_cookies",
+        Kind::List(&VALUE_PATTERN),
+        "the portal's own session cookies: dropped unless they were set during a session of ours",
+    ),
+    default(
+        "form_limit",
+        "1MiB",
+        Kind::Value("a size from `1KiB` to `16MiB`"),
+        "how much of a body is read for a rule that looks at a form; longer ones are refused there",
+    ),
 ];
 
-const PASSWORD_ROUTE: &[Key] = &[
+/// One of the portal's own doors.
+const DOOR: &[Key] = &[
+    optional("name", Kind::Value("a name of 1 to 64 of a-z, 0-9 and -"), "what the log calls it"),
     required("path", PATTERN, "a path such as `/login`"),
     optional(
+        "covers",
+        Kind::List(&word(&["extensions", "path_info", "language_prefix", "suffixes", "anywhere"])),
+        "what else could be this path: `/login.json`, `/login/more`, `/en/login`, `/login-form`, \
+         `/any/folder/login`",
+    ),
+    optional(
         "methods",
-        Kind::List(&word(&["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"])),
+        Kind::List(&word(METHODS)),
         "the methods that are refused, all of them if none is named; HEAD goes with GET",
+    ),
+    optional("query", PAIRS, "parameters of the query that have to be there"),
+    optional("form", PAIRS, "fields of the body or the query that have to be there"),
+    optional("headers", PAIRS, "headers that have to be there"),
+    optional("cookies", PAIRS, "cookies that have to be there"),
+    optional(
+        "unless",
+        Kind::List(&Kind::Section(EXCEPTION)),
+        "what lets a request through all the same, to the letter",
+    ),
+];
+
+const EXCEPTION: &[Key] = &[
+    optional("path", PATTERN, "a path such as `/login/help`"),
+    optional("methods", Kind::List(&word(METHODS)), "one of these methods"),
+    optional("query", PAIRS, "parameters of the query that have to be there"),
+    optional("form", PAIRS, "fields of the body or the query that have to be there"),
+    optional("headers", PAIRS, "headers that have to be there"),
+    optional("cookies", PAIRS, "cookies that have to be there"),
+];
+
+const METHODS: &[&str] = &["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+const VALUE_PATTERN: Kind = Kind::Value("a text, perhaps with `*` at one end");
+const PAIRS: Kind = Kind::Named {
+    name: "names, each with a value or a list of values, `*` for any",
+    of: &Kind::List(&VALUE_PATTERN),
+};
+
+/// A profile: what is known of a product's doors.
+pub(super) const PROFILE: &[Key] = &[
+    required("product", Kind::Value("a name"), "the product's name"),
+    required("proof", Kind::Value("a sentence"), "what it has been tried on"),
+    required("sources", Kind::List(&Kind::Value("a URL")), "where the doors are documented"),
+    optional("login_pages", Kind::List(&Kind::Short { keys: DOOR, key: "path" }), "login pages"),
+    optional("password_routes", Kind::List(&Kind::Section(DOOR)), "password routes"),
+    optional("portal_cookies", Kind::List(&VALUE_PATTERN), "session cookies"),
+];
+
+const SPELLING: &[Key] = &[
+    default(
+        "odd_segments",
+        "reject",
+        word(&["reject", "redirect"]),
+        "what becomes of a GET with `//`, `/./` or `/../`: refused, or sent to the canonical path",
+    ),
+    default(
+        "session_parameter",
+        "reject",
+        word(&["reject", "redirect"]),
+        "what becomes of a GET with `;jsessionid=…`: refused, or sent to the path without it",
+    ),
+    optional(
+        "allow",
+        Kind::List(&Kind::Section(ALLOWANCE)),
+        "odd spellings that the portal needs, below a path",
+    ),
+];
+
+const ALLOWANCE: &[Key] = &[
+    required("path", PATTERN, "where, such as `/wiki/**`"),
+    required(
+        "oddities",
+        Kind::List(&word(&[
+            "encoded_slash",
+            "encoded_percent",
+            "encoded_punctuation",
+            "empty_segments",
+            "parameters",
+            "look_alikes",
+            "windows_names",
+        ])),
+        "which of `encoded_slash`, `encoded_percent`, `encoded_punctuation`, `empty_segments`, \
+         `parameters`, `look_alikes` and `windows_names` pass",
     ),
 ];
 
@@ -340,16 +437,14 @@ mod tests {
 
     fn names(keys: &[Key], into: &mut Vec<&'static str>) {
         for key in keys {
-            if !matches!(key.need, Need::Later) {
-                into.push(key.name);
-            }
+            into.push(key.name);
             below(&key.kind, into);
         }
     }
 
     fn below(kind: &Kind, into: &mut Vec<&'static str>) {
         match kind {
-            Kind::Section(keys) => names(keys, into),
+            Kind::Section(keys) | Kind::Short { keys, .. } => names(keys, into),
             Kind::List(of) | Kind::Named { of, .. } => below(of, into),
             Kind::Value(_) | Kind::Private(_) | Kind::Word { .. } => {}
         }

@@ -22,8 +22,6 @@ pub(super) enum Need {
     Default(&'static str),
     /// A section; left out, the defaults of its keys hold.
     Defaults,
-    /// It has a meaning in the design, and none in this version.
-    Later,
 }
 
 /// What kind of value stands at a key.
@@ -36,6 +34,8 @@ pub(super) enum Kind {
     Word { now: &'static [&'static str], later: &'static [&'static str] },
     /// A section.
     Section(&'static [Key]),
+    /// A section, or one value alone, which stands for its key of this name.
+    Short { keys: &'static [Key], key: &'static str },
     /// A list.
     List(&'static Kind),
     /// A section whose keys are names that the operator chooses.
@@ -56,10 +56,9 @@ impl From<&str> for Unfit {
     }
 }
 
-/// The names of the keys that have a meaning in this version.
+/// The names of the keys.
 pub(super) fn present(keys: &'static [Key]) -> impl Iterator<Item = &'static str> {
-    let present = keys.iter().filter(|key| !matches!(key.need, Need::Later));
-    present.map(|key| key.name)
+    keys.iter().map(|key| key.name)
 }
 
 impl Kind {
@@ -68,7 +67,9 @@ impl Kind {
         match self {
             Self::Value(what) | Self::Private(what) => format!("expected {what}"),
             Self::Word { now, .. } => format!("expected {}", listed_or(now)),
-            Self::Section(keys) => format!("expected a section with {}", listed(present(keys))),
+            Self::Section(keys) | Self::Short { keys, .. } => {
+                format!("expected a section with {}", listed(present(keys)))
+            }
             Self::List(_) => "expected a list".to_owned(),
             Self::Named { name, .. } => format!("expected a section of {name}"),
         }

@@ -8,6 +8,7 @@
 //! configuration names it reads itself.
 
 mod context;
+mod doors;
 mod file;
 mod headers;
 mod interpolate;
@@ -17,6 +18,7 @@ mod patterns;
 mod policy;
 mod portal;
 mod problem;
+mod profiles;
 mod resolve;
 mod secrets;
 mod section;

@@ -6,19 +6,35 @@ use std::sync::Arc;
 use http::Method;
 
 use super::context::{Context, Located};
-use super::file::PortalFile;
+use super::doors::DoorFile;
+use super::file::{LocalLoginFile, PortalFile, SpellingFile};
 use super::patterns::{includes, is_below, meet};
-use crate::gate::{Access, CanonicalPath, Mode, Passes, PasswordRoute, PathPattern, Policy, Route};
+use super::profiles::{self, Profile};
+use crate::gate::{
+    Access, Allowance, CanonicalPath, Mode, Passes, PathPattern, Policy, Route, Rule, Spelling,
+    ValuePattern,
+};
 
 /// Everything that the gate judges by; `None` if something was reported.
 pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy> {
     let local = file.local_login.as_ref();
-    let login_pages: Vec<&Located<PathPattern>> =
-        local.map_or_else(Vec::new, |local| local.login_pages.iter().collect());
-    let password_paths: Vec<&Located<PathPattern>> = local.map_or_else(Vec::new, |local| {
-        let routes = local.password_routes.iter();
-        routes.filter_map(|route| route.path.as_ref()).collect()
-    });
+    let paths = |doors: fn(&LocalLoginFile) -> &Vec<DoorFile>| {
+        let doors = local.map_or(&[][..], |local| doors(local).as_slice());
+        // What is a door only under conditions says nothing of its path.
+        let doors = doors.iter().filter(|door| !door.is_conditional());
+        doors.filter_map(|door| door.path.as_ref()).collect::<Vec<_>>()
+    };
+    let login_pages = paths(|local| &local.login_pages);
+    let password_paths = paths(|local| &local.password_routes);
+    let profiles = local.map(|local| profiles_of(context, local));
+    let (own_pages, own_routes) = match local {
+        Some(local) => (rules(&local.login_pages), rules(&local.password_routes)),
+        None => (Some(Vec::new()), Some(Vec::new())),
+    };
+    if let Some(spelling) = &file.spelling {
+        let doors: Vec<&Rule> = own_pages.iter().chain(&own_routes).flatten().collect();
+        check_allowances(context, spelling, file.auth_path.as_ref(), &doors, profiles.as_deref());
+    }
     let route_paths = file.routes.iter().flatten().filter_map(|route| route.path.as_ref());
     if let Some(own) = &file.auth_path {
         let all = login_pages.iter().chain(&password_paths).copied().chain(route_paths);
@@ -37,6 +53,13 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
         }
     }
 
+    let mut doors = Doors { pages: own_pages?, routes: own_routes?, cookies: Vec::new() };
+    doors.cookies.extend(local.iter().flat_map(|local| local.portal_cookies.clone()));
+    for profile in profiles.into_iter().flatten() {
+        doors.pages.extend(profile.login_pages);
+        doors.routes.extend(profile.password_routes);
+        doors.cookies.extend(profile.portal_cookies);
+    }
     let url = &file.public_url.as_ref()?.value;
     let mode = file.mode?;
     Some(Policy {
@@ -47,17 +70,11 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
         secure: url.scheme() == "https",
         mode,
         own: file.auth_path.clone()?,
-        login_pages: login_pages.into_iter().map(|page| page.value.clone()).collect(),
-        password_routes: local
-            .map_or(&[][..], |local| &local.password_routes)
-            .iter()
-            .map(|route| {
-                Some(PasswordRoute {
-                    path: route.path.as_ref()?.value.clone(),
-                    methods: route.methods.clone(),
-                })
-            })
-            .collect::<Option<_>>()?,
+        spelling: spelling(file.spelling.as_ref()?)?,
+        login_pages: doors.pages,
+        password_routes: doors.routes,
+        portal_cookies: doors.cookies,
+        form_limit: file.local_login.as_ref().map_or(Some(0), |local| local.form_limit)?,
         routes: match &file.routes {
             None => default_routes(mode),
             Some(routes) => routes
@@ -79,10 +96,77 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
     })
 }
 
+/// Own doors and those of the profiles.
+struct Doors {
+    pages: Vec<Rule>,
+    routes: Vec<Rule>,
+    cookies: Vec<ValuePattern>,
+}
+
+fn rules(doors: &[DoorFile]) -> Option<Vec<Rule>> {
+    doors.iter().map(DoorFile::rule).collect()
+}
+
+fn profiles_of(context: &Context<'_>, local: &LocalLoginFile) -> Vec<Profile> {
+    let found = local.profiles.iter().filter_map(|name| match profiles::find(&name.value) {
+        Ok(profile) => Some(profile),
+        Err(problem) => {
+            context.error(&name.spot, format!("this profile cannot be used: {problem}"));
+            None
+        }
+    });
+    found.collect()
+}
+
+fn spelling(file: &SpellingFile) -> Option<Spelling> {
+    let allowed = file.allowed.iter().map(|allowance| {
+        let path = allowance.path.as_ref()?.value.clone();
+        Some(Allowance { path, oddities: allowance.oddities? })
+    });
+    Some(Spelling {
+        mends_segments: file.mends_segments?,
+        mends_session_parameter: file.mends_session_parameter?,
+        allowed: allowed.collect::<Option<_>>()?,
+    })
+}
+
+/// PATH-17: where something is kept out, it has one spelling.
+fn check_allowances(
+    context: &Context<'_>,
+    spelling: &SpellingFile,
+    own: Option<&CanonicalPath>,
+    doors: &[&Rule],
+    profiles: Option<&[Profile]>,
+) {
+    let of_profiles = profiles.into_iter().flatten();
+    let of_profiles =
+        of_profiles.flat_map(|profile| profile.login_pages.iter().chain(&profile.password_routes));
+    let doors: Vec<&Rule> = doors.iter().copied().chain(of_profiles).collect();
+    for path in spelling.allowed.iter().filter_map(|allowance| allowance.path.as_ref()) {
+        let written = path.value.as_str();
+        if own.is_some_and(|own| meet(written, &format!("{own}/**"))) {
+            let message = "our own pages are in here, and have one spelling; name a narrower path";
+            context.error(&path.spot, message);
+        }
+        // A door that is everywhere has its conditions, which do not depend on the path.
+        let met = doors
+            .iter()
+            .find(|door| door.path.as_str() != "/**" && meet(written, door.path.as_str()));
+        if let Some(door) = met {
+            let message = format!(
+                "the password route or login page `{}` is in here, and an odd spelling could \
+                 reach it; name a narrower path",
+                door.path
+            );
+            context.error(&path.spot, message);
+        }
+    }
+}
+
 fn default_routes(mode: Mode) -> Vec<Route> {
     let access = match mode {
         Mode::AzureOnly => Access::SignedIn,
-        Mode::Optional | Mode::Off => Access::Public,
+        Mode::Optional | Mode::ReportOnly | Mode::Off => Access::Public,
     };
     let everything = "/**".parse().ok();
     everything.map(|path| Route { path, access, passes: Passes::default() }).into_iter().collect()
@@ -131,7 +215,7 @@ fn warn_of_routes(
             continue;
         };
         match (access.value, mode) {
-            (Access::SignedIn, Mode::Optional | Mode::Off) => {
+            (Access::SignedIn, Mode::Optional | Mode::ReportOnly | Mode::Off) => {
                 let message = format!(
                     "`signed_in` has no effect in mode `{}`, in which everybody passes",
                     mode.name()
@@ -143,7 +227,8 @@ fn warn_of_routes(
                     warn_of_public(context, path, login_pages, password_paths);
                 }
             }
-            (Access::SignedIn, Mode::AzureOnly) | (Access::Public, Mode::Optional | Mode::Off) => {}
+            (Access::SignedIn, Mode::AzureOnly)
+            | (Access::Public, Mode::Optional | Mode::ReportOnly | Mode::Off) => {}
         }
     }
 }
@@ -156,6 +241,9 @@ fn warn_of_shut_pages(
 ) {
     let routes = file.local_login.iter();
     for route in routes.flat_map(|local| &local.password_routes) {
+        if route.is_conditional() {
+            continue;
+        }
         let refuses_get =
             route.methods.as_ref().is_none_or(|methods| methods.contains(&Method::GET));
         let Some(path) = route.path.as_ref().filter(|_| refuses_get) else {

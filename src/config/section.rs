@@ -16,6 +16,8 @@ pub(super) struct Section<'a> {
     context: &'a Context<'a>,
     keys: &'static [Key],
     entries: &'a [Entry],
+    /// One value alone, and the key that it stands for; see [`Kind::Short`].
+    short: Option<(&'static str, &'a Node)>,
     spot: Spot,
 }
 
@@ -37,7 +39,7 @@ impl<'a> Section<'a> {
                 return None;
             }
         };
-        let section = Self { context, keys, entries, spot };
+        let section = Self { context, keys, entries, short: None, spot };
         section.report_unknown();
         section.report_missing();
         Some(section)
@@ -73,6 +75,11 @@ impl<'a> Section<'a> {
         parse: impl Fn(&str) -> Result<T, Unfit>,
     ) -> Option<Located<T>> {
         let key = self.key(name)?;
+        if let Some((short, node)) = self.short
+            && short == name
+        {
+            return self.scalar(&key.kind, node, &self.spot, &parse);
+        }
         match (self.entry(name), &key.need) {
             (Some(entry), _) => {
                 let spot = self.spot.key(entry.place, name);
@@ -134,6 +141,7 @@ impl<'a> Section<'a> {
                 context: self.context,
                 keys,
                 entries: &[],
+                short: None,
                 spot: self.spot_of(name),
             }),
             (None, _) => None,
@@ -142,13 +150,23 @@ impl<'a> Section<'a> {
 
     /// A list of sections, without those that were reported as something else.
     pub(super) fn sections(&self, name: &str) -> Vec<Self> {
-        let kind = self.key(name).map(|key| &key.kind);
-        let (Some(Kind::List(Kind::Section(keys))), Some(entry)) = (kind, self.entry(name)) else {
+        let (Some(Kind::List(kind)), Some(entry)) =
+            (self.key(name).map(|key| &key.kind), self.entry(name))
+        else {
             return Vec::new();
+        };
+        let (keys, short) = match kind {
+            Kind::Section(keys) => (keys, None),
+            Kind::Short { keys, key } => (keys, Some(*key)),
+            Kind::Value(_) | Kind::Private(_) | Kind::Word { .. } => return Vec::new(),
+            Kind::List(_) | Kind::Named { .. } => return Vec::new(),
         };
         let spot = self.spot.key(entry.place, name);
         let items = match &entry.node.value {
             Value::List(_) => self.items(&entry.node, &spot).unwrap_or_default(),
+            Value::Scalar(_) if short.is_some() => {
+                self.items(&entry.node, &spot).unwrap_or_default()
+            }
             other => {
                 if self.check_value(&entry.node, &spot).is_some() {
                     let message = format!(
@@ -162,7 +180,38 @@ impl<'a> Section<'a> {
         };
         items
             .into_iter()
-            .filter_map(|(node, spot)| Section::open(self.context, keys, node, spot))
+            .filter_map(|(node, spot)| match (short, &node.value) {
+                (Some(key), Value::Scalar(_)) => Some(Self {
+                    context: self.context,
+                    keys,
+                    entries: &[],
+                    short: Some((key, node)),
+                    spot,
+                }),
+                _ => Section::open(self.context, keys, node, spot),
+            })
+            .collect()
+    }
+
+    /// The lists of [`Kind::Named`], each with its name, without those that were reported; one value
+    /// alone is a list too.
+    pub(super) fn named_lists<T>(
+        &self,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, Unfit>,
+    ) -> Vec<(Located<String>, Vec<Located<T>>)> {
+        let Some(Kind::Named { of: Kind::List(kind), .. }) = self.key(name).map(|key| &key.kind)
+        else {
+            return Vec::new();
+        };
+        self.named_entries(name)
+            .into_iter()
+            .filter_map(|(entry, spot)| {
+                let items = self.items(&entry.node, &spot)?;
+                let values = items.into_iter();
+                let values = values.map(|(node, spot)| self.scalar(kind, node, &spot, &parse));
+                Some((named(entry, spot), values.collect::<Option<_>>()?))
+            })
             .collect()
     }
 
@@ -337,11 +386,6 @@ impl<'a> Section<'a> {
         let holds_secrets = self.keys.iter().any(|key| key.kind.is_private());
         for entry in self.entries {
             match self.keys.iter().find(|key| key.name == entry.key) {
-                Some(key) if matches!(key.need, Need::Later) => {
-                    let spot = self.spot.key(entry.place, &entry.key);
-                    let message = format!("this key is not in this version; {}", key.says);
-                    self.context.error(&spot, message);
-                }
                 Some(_) => {}
                 None => {
                     let nearest = nearest(&entry.key, present(self.keys));

@@ -9,7 +9,7 @@ use url::{Host, Url};
 
 use super::Tenant;
 use super::kind::Unfit;
-use crate::gate::{CanonicalPath, PathPattern, Timestamp};
+use crate::gate::{CanonicalPath, Oddity, PathPattern, Timestamp};
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, Unfit> {
     text.parse().map_err(|_| Unfit::Kind)
@@ -65,6 +65,25 @@ pub(super) fn size_or_none(text: &str) -> Result<Option<u64>, Unfit> {
         return Ok(None);
     }
     size(text).map(Some)
+}
+
+/// From 1 KiB to 16 MiB.
+pub(super) fn form_limit(text: &str) -> Result<usize, Unfit> {
+    let size = size(text)?;
+    let fits = (1 << 10..=16 << 20).contains(&size);
+    usize::try_from(size).ok().filter(|_| fits).ok_or(Unfit::Kind)
+}
+
+/// 1 to 64 lower-case letters, digits and hyphens.
+pub(super) fn slug(text: &str) -> Result<String, Unfit> {
+    let is_slug = (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    is_slug.then(|| text.to_owned()).ok_or(Unfit::Kind)
+}
+
+pub(super) fn oddity(text: &str) -> Result<Oddity, Unfit> {
+    let mut named = Oddity::NAMED.into_iter();
+    named.find_map(|(name, oddity)| (name == text).then_some(oddity)).ok_or(Unfit::Kind)
 }
 
 /// Bytes with their unit.

@@ -2,14 +2,20 @@
 //! decide nothing, and its body.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use http::header::{ACCEPT, COOKIE, HOST, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::clues::{self, Clue};
 use super::cookies::{self, CookieReading};
+use super::fold::deny_key;
+use super::form::Form;
 use super::identity::check_single;
-use super::path::{CanonicalPath, deny_key};
-use super::route::{Policy, lies_under};
+use super::oddities::{Oddities, Oddity};
+use super::parameters::{self, Field};
+use super::path::{CanonicalPath, PathError, mended};
+use super::route::{Policy, Spelling, lies_under};
 use super::target::{Aim, RawTarget};
 use super::{Endpoint, Refusal, SessionId};
 
@@ -17,13 +23,34 @@ use super::{Endpoint, Refusal, SessionId};
 #[derive(Debug)]
 pub struct Asked<'h> {
     portal: usize,
-    for_server: bool,
+    kind: Kind,
     method: Method,
     target: String,
     path_end: usize,
-    folded: Option<String>,
+    deny_key: DenyKey,
+    query_fields: OnceCell<Vec<Field>>,
+    /// `None` before the body has been read.
+    form: Option<Form>,
     headers: &'h HeaderMap,
     cookies: CookieReading,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A path, in its one spelling.
+    Path,
+    /// A path that had to be mended: the visitor is sent to it.
+    Mended,
+    /// The server as a whole (`OPTIONS *`).
+    Server,
+}
+
+/// Most paths, less a slash at their end, are their own key.
+#[derive(Debug)]
+enum DenyKey {
+    Begins(usize),
+    Folded(String),
 }
 
 /// What the visitor's browser will do with the answer.
@@ -59,14 +86,18 @@ impl<'h> Asked<'h> {
         check_size(headers)?;
         check_single(headers)?;
         let room = aim.query.map_or(0, |query| query.len() + 1);
-        let for_server = aim.path == "*";
-        let path = if for_server { "/" } else { aim.path };
-        let path = CanonicalPath::parse_with_room(path, room).map_err(Refusal::Path)?;
+        let (path, kind) = match aim.path {
+            "*" => (CanonicalPath::parse("/").map_err(Refusal::Path)?, Kind::Server),
+            raw => {
+                let spelling = portals.get(portal).map(|policy| &policy.spelling);
+                read_path(raw, room, method, spelling).map_err(Refusal::Path)?
+            }
+        };
         let mut target = path.into_string();
         let path_end = target.len();
-        let folded = match deny_key(&target) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(key) => Some(key),
+        let deny_key = match deny_key(target.strip_suffix('/').unwrap_or(&target)) {
+            Cow::Borrowed(key) => DenyKey::Begins(key.len()),
+            Cow::Owned(key) => DenyKey::Folded(key),
         };
         if let Some(query) = aim.query {
             target.push('?');
@@ -74,14 +105,23 @@ impl<'h> Asked<'h> {
         }
         Ok(Self {
             portal,
-            for_server,
+            kind,
             method: method.clone(),
             target,
             path_end,
-            folded,
+            deny_key,
+            query_fields: OnceCell::new(),
+            form: None,
             headers,
             cookies: cookies::read(headers.get_all(COOKIE)),
         })
+    }
+
+    /// The same, with what its body says. A request whose body was not read could say anything.
+    #[must_use]
+    pub fn with_form(mut self, form: Form) -> Self {
+        self.form = Some(form);
+        self
     }
 
     /// Which of the portals it was read for.
@@ -132,13 +172,45 @@ impl<'h> Asked<'h> {
         self.cookies.any_own
     }
 
+    /// Whether it has to be sent to the canonical spelling first.
+    pub(super) fn is_mended(&self) -> bool {
+        self.kind == Kind::Mended
+    }
+
     pub(super) fn deny_key(&self) -> &str {
-        self.folded.as_deref().unwrap_or_else(|| self.path())
+        match &self.deny_key {
+            DenyKey::Begins(end) => self.target.get(..*end).unwrap_or_default(),
+            DenyKey::Folded(key) => key,
+        }
+    }
+
+    pub(super) const fn headers(&self) -> &'h HeaderMap {
+        self.headers
+    }
+
+    pub(super) const fn form(&self) -> Option<&Form> {
+        self.form.as_ref()
+    }
+
+    /// Whether its body may tell where the portal takes passwords, and has not been read.
+    pub(super) fn may_tell_of_passwords(&self) -> bool {
+        self.form.is_none() && clues::is_form(self.headers)
+    }
+
+    /// What it shows of where the portal takes passwords.
+    pub(super) fn clues(&self) -> Vec<Clue> {
+        let form = self.form.as_ref().unwrap_or(&Form::Absent);
+        clues::of(self.headers, self.query_fields().iter(), form)
+    }
+
+    /// What the query says. It is taken apart for the rules that look at it, and never written anew.
+    pub(super) fn query_fields(&self) -> &[Field] {
+        self.query_fields.get_or_init(|| self.query().map(parameters::read).unwrap_or_default())
     }
 
     /// The endpoint of ours that it asks for, or that a sloppy reader could take it for.
     pub(super) fn own_endpoint(&self, own: &CanonicalPath) -> Option<Endpoint> {
-        if self.for_server {
+        if self.kind == Kind::Server {
             return Some(Endpoint::Server);
         }
         lies_under(self.path(), own.as_str()).then(|| {
@@ -150,6 +222,37 @@ impl<'h> Asked<'h> {
     pub(super) fn into_target(self) -> String {
         self.target
     }
+}
+
+/// The path in its one spelling; or, where the operator says so, with an oddity that is allowed
+/// there (PATH-17), or mended, for a GET (PATH-07, PATH-08).
+fn read_path(
+    raw: &str,
+    room: usize,
+    method: &Method,
+    spelling: Option<&Spelling>,
+) -> Result<(CanonicalPath, Kind), PathError> {
+    let error = match CanonicalPath::parse_with(raw, Oddities::NONE, room) {
+        Ok((path, _)) => return Ok((path, Kind::Path)),
+        Err(error) => error,
+    };
+    let Some(spelling) = spelling else {
+        return Err(error);
+    };
+    if !spelling.allowed.is_empty() {
+        let all = Oddities::of(&Oddity::NAMED.map(|(_, oddity)| oddity));
+        if let Ok((path, found)) = CanonicalPath::parse_with(raw, all, room)
+            && spelling.allows(path.as_str(), found)
+        {
+            return Ok((path, Kind::Path));
+        }
+    }
+    let may_be_mended = matches!(*method, Method::GET | Method::HEAD)
+        && (spelling.mends_segments || spelling.mends_session_parameter);
+    let mended = may_be_mended
+        .then(|| mended(raw, spelling.mends_segments, spelling.mends_session_parameter))
+        .flatten();
+    mended.map(|path| (path, Kind::Mended)).ok_or(error)
 }
 
 /// HOST-01: exactly one host, known to us; `Host`, `:authority` and an absolute target agree, and

@@ -40,6 +40,13 @@ pub fn read<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> CookieRead
     reading
 }
 
+/// All cookies, as name and value.
+pub(super) fn all<'a>(
+    fields: impl IntoIterator<Item = &'a HeaderValue>,
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    fields.into_iter().flat_map(|field| pairs(field.as_bytes())).map(name_and_value)
+}
+
 /// The cookies of logins under way, as name and value; a name that comes twice is nobody's.
 pub fn logins<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<(&'a str, &'a str)> {
     let mut found: Vec<(&str, &str)> = Vec::new();

@@ -3,12 +3,20 @@
 
 mod asked;
 mod claims;
+mod clues;
 pub mod cookies;
+mod fold;
+mod form;
 pub mod identity;
+mod letters;
 pub mod login;
+mod oddities;
+mod parameters;
 mod path;
+mod pattern;
 mod return_to;
 mod route;
+mod rule;
 mod secret;
 mod session;
 mod target;
@@ -16,10 +24,17 @@ mod time;
 
 pub use asked::{Asked, Purpose};
 pub use claims::{Subject, VerifiedClaims};
+pub use clues::Clue;
+pub use form::Form;
 pub use login::Challenge;
+pub use oddities::{Oddities, Oddity};
+pub use parameters::{Pair, ValuePattern};
 pub use path::{CanonicalPath, PathError};
+pub use pattern::{PathPattern, PatternError};
 pub use return_to::ReturnTo;
-pub use route::{Access, Mode, Passes, PasswordRoute, PathPattern, PatternError, Policy, Route};
+use route::Found;
+pub use route::{Access, Allowance, Mode, Passes, Policy, Route, Spelling};
+pub use rule::{Conditions, Covers, Exception, Rule};
 pub use secret::Secret;
 pub use session::{Lifetimes, Session, SessionId};
 pub use target::RawTarget;
@@ -27,70 +42,147 @@ pub use time::Timestamp;
 
 /// What happens to a request.
 #[derive(Debug)]
-pub enum Decision {
+pub enum Decision<'h> {
     /// It goes to the portal.
     Forward(Permit),
     /// The visitor signs in first.
     Login(Challenge),
     /// It is for an endpoint of ours.
     Own(Endpoint),
+    /// The visitor is sent to the canonical spelling of what was asked for, a path and query on our
+    /// own origin (PATH-07).
+    Redirect(String),
     /// It goes nowhere.
     Refuse(Refusal),
+    /// A rule looks at the form: decide again once the body has been read and is with what was
+    /// asked ([`Asked::with_form`]).
+    Inspect(Box<Asked<'h>>),
+}
+
+impl<'h> Decision<'h> {
+    /// What was decided, or what was asked, if that depends on a form that has not been read.
+    ///
+    /// # Errors
+    /// What was asked, for [`Asked::with_form`] and another decision.
+    pub fn settled(self) -> Result<Decision<'static>, Box<Asked<'h>>> {
+        Ok(match self {
+            Self::Inspect(asked) => return Err(asked),
+            Self::Forward(permit) => Decision::Forward(permit),
+            Self::Login(challenge) => Decision::Login(challenge),
+            Self::Own(endpoint) => Decision::Own(endpoint),
+            Self::Redirect(target) => Decision::Redirect(target),
+            Self::Refuse(refusal) => Decision::Refuse(refusal),
+        })
+    }
 }
 
 /// May this request pass? A pure function of configuration, request, session and time.
 #[must_use]
-pub fn decide(
+pub fn decide<'h>(
     policy: &Policy,
-    asked: Asked<'_>,
+    asked: Asked<'h>,
     session: Option<&Session>,
     now: Timestamp,
-) -> Decision {
+) -> Decision<'h> {
+    if asked.is_mended() {
+        return Decision::Redirect(asked.into_target());
+    }
     if let Some(endpoint) = asked.own_endpoint(&policy.own) {
         return Decision::Own(endpoint);
     }
     let session = session.filter(|session| session.is_live(now) && session.is_for(&policy.host));
     match policy.mode {
         Mode::Off => {
-            let route = policy.covering(asked.path(), asked.deny_key());
-            let passes = route.map(|route| route.passes).unwrap_or_default();
-            Decision::Forward(Permit::new(asked, Bearer::Nobody, passes))
+            let route = policy.covering(&asked).map(|(index, _)| index);
+            let passes = route.and_then(|index| policy.routes.get(index));
+            let passes = passes.map(|route| route.passes).unwrap_or_default();
+            let bearer = Bearer::Nobody;
+            Decision::Forward(Permit {
+                target: asked.into_target(),
+                bearer,
+                passes,
+                route,
+                noted: None,
+            })
         }
-        Mode::Optional => match policy.covering(asked.path(), asked.deny_key()) {
-            Some(route) => Decision::Forward(Permit::new(asked, Bearer::of(session), route.passes)),
-            None => Decision::Refuse(Refusal::NoRoute),
+        Mode::Optional => forward(policy, asked, session),
+        Mode::ReportOnly if asked.may_tell_of_passwords() => Decision::Inspect(Box::new(asked)),
+        Mode::ReportOnly => match policy.password_route(&asked) {
+            Found::Rule(rule) => report(policy, asked, session, Some(rule)),
+            Found::NeedsForm => Decision::Inspect(Box::new(asked)),
+            Found::Nothing => report(policy, asked, session, None),
         },
         Mode::AzureOnly => guard(policy, asked, session),
     }
 }
 
-fn guard(policy: &Policy, asked: Asked<'_>, session: Option<&Session>) -> Decision {
-    if policy.is_password_route(asked.method(), asked.deny_key()) {
-        return Decision::Refuse(Refusal::PasswordRoute);
+/// To the portal, if any route covers it.
+fn forward<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> Decision<'h> {
+    match policy.covering(&asked) {
+        Some((index, route)) => Decision::Forward(Permit {
+            target: asked.into_target(),
+            bearer: Bearer::of(session),
+            passes: route.passes,
+            route: Some(index),
+            noted: None,
+        }),
+        None => Decision::Refuse(Refusal::NoRoute),
     }
-    if policy.is_login_page(asked.method(), asked.deny_key()) {
-        return match session {
-            // Another sign-in would end here again; a page says so and leads on.
-            Some(_) => Decision::Own(Endpoint::SignedIn),
-            None => sign_in(&asked, ReturnTo::root()),
-        };
+}
+
+/// To the portal, with what `azure_only` would have refused it for and what it shows of passwords.
+fn report<'h>(
+    policy: &Policy,
+    asked: Asked<'h>,
+    session: Option<&Session>,
+    rule: Option<usize>,
+) -> Decision<'h> {
+    let note = Note { rule, clues: asked.clues(), path: asked.path().to_owned() };
+    let mut decision = forward(policy, asked, session);
+    if let Decision::Forward(permit) = &mut decision
+        && (note.rule.is_some() || !note.clues.is_empty())
+    {
+        permit.noted = Some(Box::new(note));
     }
-    let Some(route) = policy.covering(asked.path(), asked.deny_key()) else {
-        return Decision::Refuse(Refusal::NoRoute);
-    };
-    match (route.access, session) {
-        (Access::Public, _) | (Access::SignedIn, Some(_)) => {
-            Decision::Forward(Permit::new(asked, Bearer::of(session), route.passes))
-        }
-        (Access::SignedIn, None) => {
+    decision
+}
+
+/// What was noted about a request in `report_only`.
+#[derive(Clone, Debug)]
+pub struct Note {
+    /// The password route that `azure_only` would refuse it for, by its place in the policy.
+    pub rule: Option<usize>,
+    /// What showed that passwords are taken here.
+    pub clues: Vec<Clue>,
+    /// The canonical path.
+    pub path: String,
+}
+
+fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> Decision<'h> {
+    match policy.password_route(&asked) {
+        Found::Rule(rule) => return Decision::Refuse(Refusal::PasswordRoute { rule }),
+        Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
+        Found::Nothing => {}
+    }
+    match policy.login_page(&asked) {
+        // Another sign-in would end here again; a page says so and leads on.
+        Found::Rule(_) if session.is_some() => return Decision::Own(Endpoint::SignedIn),
+        Found::Rule(_) => return sign_in(&asked, ReturnTo::root()),
+        Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
+        Found::Nothing => {}
+    }
+    match policy.covering(&asked) {
+        Some((_, route)) if route.access == Access::SignedIn && session.is_none() => {
             let return_to = ReturnTo::parse(asked.target(), &policy.own);
             sign_in(&asked, return_to.unwrap_or_else(ReturnTo::root))
         }
+        Some(_) => forward(policy, asked, session),
+        None => Decision::Refuse(Refusal::NoRoute),
     }
 }
 
 /// A page logs in, a background call is refused (OIDC-17).
-fn sign_in(asked: &Asked<'_>, return_to: ReturnTo) -> Decision {
+fn sign_in<'h>(asked: &Asked<'h>, return_to: ReturnTo) -> Decision<'h> {
     match asked.purpose() {
         Purpose::Page => Decision::Login(Challenge { return_to }),
         Purpose::Background => Decision::Refuse(Refusal::SignInRequired),
@@ -104,6 +196,8 @@ pub struct Permit {
     target: String,
     bearer: Bearer,
     passes: Passes,
+    route: Option<usize>,
+    noted: Option<Box<Note>>,
 }
 
 /// In whose name a permitted request goes.
@@ -125,10 +219,6 @@ impl Bearer {
 }
 
 impl Permit {
-    fn new(asked: Asked<'_>, bearer: Bearer, passes: Passes) -> Self {
-        Self { target: asked.into_target(), bearer, passes }
-    }
-
     /// The target that was judged, and is to be sent (GEN-01).
     #[must_use]
     pub fn target(&self) -> &str {
@@ -145,6 +235,18 @@ impl Permit {
     #[must_use]
     pub const fn passes(&self) -> Passes {
         self.passes
+    }
+
+    /// The route that lets it pass, by its place in the policy.
+    #[must_use]
+    pub const fn route(&self) -> Option<usize> {
+        self.route
+    }
+
+    /// What was noted about it in `report_only`.
+    #[must_use]
+    pub fn noted(&self) -> Option<&Note> {
+        self.noted.as_deref()
     }
 }
 
@@ -220,7 +322,10 @@ pub enum Refusal {
     NoRoute,
     /// One of the portal's own password entrances.
     #[error("the portal's own password sign-in is closed")]
-    PasswordRoute,
+    PasswordRoute {
+        /// Which, by its place in the policy.
+        rule: usize,
+    },
     /// A background call without a session (OIDC-17).
     #[error("the request needs a session, and is not a page that could begin a sign-in")]
     SignInRequired,
@@ -239,7 +344,7 @@ impl Refusal {
             Self::HeadTooLarge => "head-too-large",
             Self::RepeatedHeader => "header-repeated",
             Self::NoRoute => "no-route",
-            Self::PasswordRoute => "local-login-blocked",
+            Self::PasswordRoute { .. } => "local-login-blocked",
             Self::SignInRequired => "sign-in-required",
         }
     }

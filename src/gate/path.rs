@@ -1,11 +1,15 @@
 //! Request paths in their one spelling: what is judged is what is sent (GEN-01).
 //!
 //! A portal's server may decode, fold or split a path in ways that we cannot know, so a spelling
-//! that two servers could read differently is refused rather than guessed at. Deliberately not
-//! here: which route covers a path (`route`), and the query, which nobody rewrites (PATH-19).
+//! that two servers could read differently is refused rather than guessed at, unless the operator
+//! has allowed it below a prefix ([`Oddities`]). Deliberately not here: which route covers a path
+//! (`route`), what a path is compared as where a rule keeps out (`deny_key`), and the query, which
+//! nobody rewrites (PATH-19).
 
-use std::borrow::Cow;
 use std::fmt;
+
+use super::letters;
+use super::oddities::{Oddities, Oddity};
 
 /// A request path in the one spelling that we judge, log and forward. Starts with `/`; no empty,
 /// `.` or `..` segment, no encoded separator, no parameter, no control byte, no query.
@@ -30,12 +34,18 @@ pub enum PathError {
     /// Escapes that do not decode to UTF-8 (PATH-06).
     #[error("the path does not decode to UTF-8")]
     Utf8,
+    /// Letters that a server could take for ASCII (PATH-06).
+    #[error("the path has a character that could be taken for another one")]
+    LookAlike,
     /// `//`, `/./` or `/../`, plain or encoded (PATH-07).
     #[error("the path has an empty, `.` or `..` segment")]
     Segment,
     /// A `;` parameter (PATH-08).
     #[error("the path has a `;` parameter")]
     Parameter,
+    /// A stream, a short name or a session segment of Windows servers (PATH-11).
+    #[error("the path has a segment that Windows servers read as something else")]
+    Windows,
     /// Over [`CanonicalPath::LONGEST`].
     #[error("the path is longer than {} bytes", CanonicalPath::LONGEST)]
     TooLong,
@@ -51,8 +61,10 @@ impl PathError {
             Self::Escape => "path-escape",
             Self::EncodedSeparator => "path-encoded-separator",
             Self::Utf8 => "path-utf8",
+            Self::LookAlike => "path-look-alike",
             Self::Segment => "path-segment",
             Self::Parameter => "path-parameter",
+            Self::Windows => "path-windows",
             Self::TooLong => "path-too-long",
         }
     }
@@ -62,43 +74,50 @@ impl CanonicalPath {
     /// The longest path that is read, in bytes (LIM-01).
     pub const LONGEST: usize = 8192;
 
-    /// The only way to make one.
+    /// Reads a path without any oddity.
     ///
     /// # Errors
     /// Says which rule of `security.md` section 3 the spelling breaks.
     pub fn parse(raw: &str) -> Result<Self, PathError> {
-        Self::parse_with_room(raw, 0)
+        Self::parse_with(raw, Oddities::NONE, 0).map(|(path, _)| path)
     }
 
-    /// [`CanonicalPath::parse`], with room for so many bytes more.
-    pub(super) fn parse_with_room(raw: &str, room: usize) -> Result<Self, PathError> {
+    /// Reads a path in which these oddities may be, with room for so many bytes more, and tells
+    /// which of them are there.
+    pub(super) fn parse_with(
+        raw: &str,
+        allowed: Oddities,
+        room: usize,
+    ) -> Result<(Self, Oddities), PathError> {
         if raw.len() > Self::LONGEST {
             return Err(PathError::TooLong);
         }
         if !raw.starts_with('/') {
             return Err(PathError::NotAbsolute);
         }
-        let mut path = String::with_capacity(raw.len() + room);
-        let mut has_escapes = false;
+        let mut reading = Reading {
+            path: String::with_capacity(raw.len() + room),
+            allowed,
+            found: Oddities::NONE,
+            has_escapes: false,
+        };
         let mut rest = raw.bytes();
         while let Some(byte) = rest.next() {
             match byte {
                 b'%' => {
                     let decoded = escape(rest.next(), rest.next()).ok_or(PathError::Escape)?;
-                    has_escapes |= push_escape(&mut path, decoded)?;
+                    reading.push_escape(decoded)?;
                 }
-                b';' => return Err(PathError::Parameter),
-                _ if is_plain(byte) => path.push(char::from(byte)),
+                b';' => {
+                    reading.meet(Oddity::Parameters, PathError::Parameter)?;
+                    reading.path.push(';');
+                }
+                _ if is_plain(byte) => reading.path.push(char::from(byte)),
                 _ => return Err(PathError::Character),
             }
         }
-        if has_escapes && !decodes_to_utf8(&path) {
-            return Err(PathError::Utf8);
-        }
-        if has_odd_segment(&path) {
-            return Err(PathError::Segment);
-        }
-        Ok(Self(path))
+        reading.check_segments()?;
+        Ok((Self(reading.path), reading.found))
     }
 
     /// The path as text.
@@ -120,39 +139,144 @@ impl fmt::Display for CanonicalPath {
     }
 }
 
-/// The key under which a deny rule compares paths: ASCII case folded, trailing dots, spaces and
-/// slashes dropped from every segment, as Windows and many frameworks do (PATH-09). Borrows when
-/// the path is its own key, as nearly all are.
-pub(super) fn deny_key(path: &str) -> Cow<'_, str> {
-    let is_own_key = !path.bytes().any(|byte| byte.is_ascii_uppercase())
-        && path
-            .split('/')
-            .skip(1)
-            .all(|segment| !segment.is_empty() && trimmed(segment) == segment);
-    if is_own_key {
-        return Cow::Borrowed(path);
-    }
-    let mut key = String::with_capacity(path.len());
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        key.push('/');
-        key.push_str(&trimmed(segment).to_ascii_lowercase());
-    }
-    Cow::Owned(key)
+/// A path being read.
+struct Reading {
+    path: String,
+    allowed: Oddities,
+    found: Oddities,
+    /// Whether escapes are left in `path`.
+    has_escapes: bool,
 }
 
-fn trimmed(segment: &str) -> &str {
-    let mut kept = segment;
-    loop {
-        let shorter = kept.trim_end_matches('.');
-        let shorter = shorter.strip_suffix("%20").unwrap_or(shorter);
-        if shorter.len() == kept.len() {
-            return kept;
+impl Reading {
+    /// Notes an oddity; an error unless it is allowed.
+    fn meet(&mut self, oddity: Oddity, error: PathError) -> Result<(), PathError> {
+        self.found.add(oddity);
+        if self.allowed.has(oddity) { Ok(()) } else { Err(error) }
+    }
+
+    /// Appends one decoded byte in its canonical spelling (PATH-04).
+    fn push_escape(&mut self, decoded: u8) -> Result<(), PathError> {
+        const HEX: [char; 16] =
+            ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
+        let oddity = match decoded {
+            _ if is_unreserved(decoded) => {
+                self.path.push(char::from(decoded));
+                return Ok(());
+            }
+            b'/' => Some(Oddity::EncodedSlash),
+            b'%' => Some(Oddity::EncodedPercent),
+            b';' | b'?' | b'#' => Some(Oddity::EncodedPunctuation),
+            b'\\' | 0..=0x1f | 0x7f => return Err(PathError::EncodedSeparator),
+            _ => None,
+        };
+        if let Some(oddity) = oddity {
+            self.meet(oddity, PathError::EncodedSeparator)?;
         }
-        kept = shorter;
+        self.path.push('%');
+        for digit in [decoded >> 4, decoded & 15] {
+            self.path.push(HEX.get(usize::from(digit)).copied().unwrap_or('0'));
+        }
+        self.has_escapes = true;
+        Ok(())
+    }
+
+    fn check_segments(&mut self) -> Result<(), PathError> {
+        if self.path == "/" {
+            return Ok(());
+        }
+        let path = std::mem::take(&mut self.path);
+        // A trailing slash ends the last segment; it does not begin an empty one.
+        let inner = path.strip_prefix('/').unwrap_or(&path);
+        let inner = inner.strip_suffix('/').unwrap_or(inner);
+        for segment in inner.split('/') {
+            match segment {
+                "" => self.meet(Oddity::EmptySegments, PathError::Segment)?,
+                "." | ".." => return Err(PathError::Segment),
+                _ => {}
+            }
+        }
+        if self.has_escapes {
+            self.check_decoded(inner)?;
+        } else if inner.contains([':', '~', '(']) {
+            self.check_windows(inner)?;
+        }
+        if self.found.any() {
+            check_parts(inner)?;
+        }
+        self.path = path;
+        Ok(())
+    }
+
+    fn check_decoded(&mut self, inner: &str) -> Result<(), PathError> {
+        let decoded = percent_encoding::percent_decode_str(inner).decode_utf8();
+        let decoded = decoded.map_err(|_| PathError::Utf8)?;
+        if !decoded.is_ascii() && !decoded.split('/').all(letters::is_what_it_looks_like) {
+            self.meet(Oddity::LookAlikes, PathError::LookAlike)?;
+        }
+        self.check_windows(&decoded)
+    }
+
+    fn check_windows(&mut self, decoded: &str) -> Result<(), PathError> {
+        match decoded.split('/').any(is_windows) {
+            true => self.meet(Oddity::WindowsNames, PathError::Windows),
+            false => Ok(()),
+        }
     }
 }
 
-/// What RFC 3986 allows raw in a path, less `;`, which is a parameter.
+/// No oddity hides a way upwards: however often a server decodes, and whether it takes parameters
+/// away before or after, no part is `.` or `..`.
+fn check_parts(inner: &str) -> Result<(), PathError> {
+    let mut text = inner.to_owned();
+    loop {
+        let parts = text.split(['/', '\\']);
+        let is_dots = |part: &str| {
+            let name = part.split([';', '?', '#']).next().unwrap_or_default();
+            matches!(name, "." | "..") || matches!(part, "." | "..")
+        };
+        if text.bytes().any(|byte| byte.is_ascii_control()) || text.contains('\\') {
+            return Err(PathError::EncodedSeparator);
+        }
+        if parts.clone().any(is_dots) {
+            return Err(PathError::Segment);
+        }
+        let decoded = percent_encoding::percent_decode_str(&text).decode_utf8();
+        let decoded = decoded.map_err(|_| PathError::Utf8)?;
+        if *decoded == *text {
+            return Ok(());
+        }
+        text = decoded.into_owned();
+    }
+}
+
+/// A stream (`x::$DATA`), a short name (`LOGIN~1.ASP`) or a segment that ASP.NET takes for a session
+/// (`(S(…))`), for which it looks everywhere in the path.
+fn is_windows(segment: &str) -> bool {
+    segment.contains(":$") || is_short_name(segment) || has_session(segment)
+}
+
+/// Up to six characters, `~`, digits, and perhaps an extension of up to three.
+fn is_short_name(segment: &str) -> bool {
+    let segment = segment.trim_end_matches(['.', ' ']);
+    let (name, extension) = segment.rsplit_once('.').unwrap_or((segment, ""));
+    let Some((base, number)) = name.rsplit_once('~') else {
+        return false;
+    };
+    let is_number = (1..=6).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
+    is_number && (1..=6).contains(&base.chars().count()) && extension.chars().count() <= 3
+}
+
+/// `(`, a letter and `(` again: how cookieless sessions, anonymous ids and tickets begin.
+fn has_session(segment: &str) -> bool {
+    let bytes = segment.as_bytes();
+    bytes
+        .windows(3)
+        .any(|three| matches!(three, [b'(', letter, b'('] if letter.is_ascii_alphabetic()))
+}
+
+/// What RFC 3986 allows raw in a path, less `;`, which is a parameter, and with what browsers leave
+/// raw all the same.
 const fn is_plain(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(
@@ -169,6 +293,10 @@ const fn is_plain(byte: u8) -> bool {
                 | b'+'
                 | b','
                 | b'='
+                | b'['
+                | b']'
+                | b'|'
+                | b'^'
         )
 }
 
@@ -182,38 +310,123 @@ fn escape(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     u8::try_from(high * 16 + low).ok()
 }
 
-/// Appends one decoded byte in its canonical spelling; true if an escape remains (PATH-04).
-fn push_escape(path: &mut String, decoded: u8) -> Result<bool, PathError> {
-    match decoded {
-        _ if is_unreserved(decoded) => {
-            path.push(char::from(decoded));
-            Ok(false)
+/// The canonical spelling that a path with empty or dot segments stands for, or one with the session
+/// parameter of servlet containers: where a visitor is sent, never what is forwarded (PATH-07,
+/// PATH-08).
+pub(super) fn mended(raw: &str, segments: bool, session_parameter: bool) -> Option<CanonicalPath> {
+    let without;
+    let mut raw = raw;
+    if session_parameter {
+        without = without_session_parameters(raw);
+        raw = &without;
+    }
+    if segments {
+        let tidy = without_odd_segments(raw)?;
+        return CanonicalPath::parse(&tidy).ok();
+    }
+    CanonicalPath::parse(raw).ok()
+}
+
+/// `;jsessionid=…` at the end of a segment, in any case.
+fn without_session_parameters(raw: &str) -> String {
+    let mut kept = String::with_capacity(raw.len());
+    for (at, segment) in raw.split('/').enumerate() {
+        if at > 0 {
+            kept.push('/');
         }
-        b'/' | b'\\' | b'%' | b';' | b'?' | b'#' | 0..=0x1f | 0x7f => {
-            Err(PathError::EncodedSeparator)
-        }
-        _ => {
-            const HEX: [char; 16] =
-                ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F'];
-            path.push('%');
-            for digit in [decoded >> 4, decoded & 15] {
-                path.push(HEX.get(usize::from(digit)).copied().unwrap_or('0'));
+        let name = segment.split_once(';').and_then(|(name, parameter)| {
+            let (key, value) = parameter.split_once('=')?;
+            let is_id = |byte: u8| byte.is_ascii_alphanumeric() || b".-_!".contains(&byte);
+            (key.eq_ignore_ascii_case("jsessionid") && value.bytes().all(is_id)).then_some(name)
+        });
+        kept.push_str(name.unwrap_or(segment));
+    }
+    kept
+}
+
+/// RFC 3986, section 5.2.4, with dots as escapes taken for dots, and empty segments left out. A path
+/// that leads above the root has no canonical spelling.
+fn without_odd_segments(raw: &str) -> Option<String> {
+    let mut kept: Vec<&str> = Vec::new();
+    let mut ends_in_folder = false;
+    for segment in raw.split('/').skip(1) {
+        let plain = segment.replace("%2e", ".").replace("%2E", ".");
+        ends_in_folder = matches!(&*plain, "" | "." | "..");
+        match &*plain {
+            "" | "." => {}
+            ".." => {
+                kept.pop()?;
             }
-            Ok(true)
+            _ => kept.push(segment),
         }
     }
-}
-
-fn decodes_to_utf8(path: &str) -> bool {
-    percent_encoding::percent_decode_str(path).decode_utf8().is_ok()
-}
-
-fn has_odd_segment(path: &str) -> bool {
-    let inner = path.strip_prefix('/').unwrap_or(path);
-    if inner.is_empty() {
-        return false;
+    let mut path = format!("/{}", kept.join("/"));
+    if ends_in_folder && !kept.is_empty() {
+        path.push('/');
     }
-    // A trailing slash ends the last segment; it does not begin an empty one.
-    let inner = inner.strip_suffix('/').unwrap_or(inner);
-    inner.split('/').any(|segment| matches!(segment, "" | "." | ".."))
+    Some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(raw: &str, oddity: Oddity) -> Result<String, PathError> {
+        CanonicalPath::parse_with(raw, Oddities::of(&[oddity]), 0).map(|(path, _)| path.0)
+    }
+
+    #[test]
+    fn path_17_an_oddity_passes_where_it_is_allowed_and_hides_nothing() {
+        for (raw, oddity) in [
+            ("/a%2Fb", Oddity::EncodedSlash),
+            ("/100%25", Oddity::EncodedPercent),
+            ("/a%3Fb%23c%3B", Oddity::EncodedPunctuation),
+            ("/a//b", Oddity::EmptySegments),
+            ("/a;x=1/b", Oddity::Parameters),
+            ("/m%C2%B2", Oddity::LookAlikes),
+            ("/LOGIN~1", Oddity::WindowsNames),
+        ] {
+            assert!(CanonicalPath::parse(raw).is_err(), "{raw}");
+            assert_eq!(with(raw, oddity).as_deref(), Ok(raw));
+        }
+        for (raw, oddity, error) in [
+            ("/a%2F..%2Fb", Oddity::EncodedSlash, PathError::Segment),
+            ("/a%2f%2e%2e", Oddity::EncodedSlash, PathError::Segment),
+            ("/a/%252e%252e/b", Oddity::EncodedPercent, PathError::Segment),
+            ("/a%255cb", Oddity::EncodedPercent, PathError::EncodedSeparator),
+            ("/a%2500", Oddity::EncodedPercent, PathError::EncodedSeparator),
+            ("/a/..;/b", Oddity::Parameters, PathError::Segment),
+            ("/a//../b", Oddity::EmptySegments, PathError::Segment),
+            ("/a%5C", Oddity::EncodedSlash, PathError::EncodedSeparator),
+            ("/a%25", Oddity::EncodedSlash, PathError::EncodedSeparator),
+        ] {
+            assert_eq!(with(raw, oddity), Err(error), "{raw}");
+        }
+    }
+
+    #[test]
+    fn path_07_and_08_a_mended_path_is_canonical() {
+        let tidy = |raw| mended(raw, true, false).map(CanonicalPath::into_string);
+        for (raw, path) in [
+            ("//a", "/a"),
+            ("/a//b/./c", "/a/b/c"),
+            ("/a/../b", "/b"),
+            ("/a/%2e%2E/b/", "/b/"),
+            ("/a/.", "/a/"),
+            ("/a/b/..", "/a/"),
+            ("/a/..", "/"),
+            ("///", "/"),
+        ] {
+            assert_eq!(tidy(raw).as_deref(), Some(path), "{raw}");
+        }
+        for none in ["/..", "/a/../..", "/a;x//b", "//a%2fb", "/a//\\b"] {
+            assert_eq!(tidy(none), None, "{none}");
+        }
+        let bare = |raw| mended(raw, false, true).map(CanonicalPath::into_string);
+        assert_eq!(bare("/a;jsessionid=A1.b/c").as_deref(), Some("/a/c"));
+        assert_eq!(bare("/a;JSESSIONID=1").as_deref(), Some("/a"));
+        for none in ["/a;x=1", "/a;jsessionid=1;x", "/a;jsessionid=1?", "/..;jsessionid=1/b"] {
+            assert_eq!(bare(none), None, "{none}");
+        }
+    }
 }

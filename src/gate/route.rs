@@ -1,13 +1,16 @@
 //! What a portal's configuration says about a request: its routes, its login pages, its password
 //! routes and its mode. Deliberately not here: how they combine, which is `decide`.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use http::Method;
 
-use super::path::{CanonicalPath, PathError, deny_key};
+use super::asked::Asked;
+use super::oddities::Oddities;
+use super::parameters::ValuePattern;
+use super::path::CanonicalPath;
+use super::pattern::PathPattern;
+use super::rule::{Holds, Rule, as_judged};
 
 /// What the gate does for a portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +19,8 @@ pub enum Mode {
     AzureOnly,
     /// Visitors pass as nobody, or signed in if they wish; password doors stay open.
     Optional,
+    /// As `Optional`; what `AzureOnly` would refuse is noted, and so is where passwords come along.
+    ReportOnly,
     /// Everything passes. Identity headers of visitors are removed all the same.
     Off,
 }
@@ -27,6 +32,7 @@ impl Mode {
         match self {
             Self::AzureOnly => "azure_only",
             Self::Optional => "optional",
+            Self::ReportOnly => "report_only",
             Self::Off => "off",
         }
     }
@@ -46,122 +52,6 @@ impl Access {
     #[must_use]
     pub const fn is_public(self) -> bool {
         matches!(self, Self::Public)
-    }
-}
-
-/// A path with `*` for one segment and a last `**` for whatever follows: `/assets/**`, `/`,
-/// `/members/*/photo`. `/assets/**` covers `/assets` too.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathPattern {
-    text: String,
-    folded: String,
-    shape: Shape,
-}
-
-/// How a pattern is compared. Most are text, or text and `/**`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shape {
-    Text,
-    Below,
-    Segments,
-}
-
-impl Shape {
-    fn of(pattern: &str) -> Self {
-        match pattern.strip_suffix("/**") {
-            _ if !pattern.contains('*') => Self::Text,
-            Some(text) if !text.contains('*') => Self::Below,
-            _ => Self::Segments,
-        }
-    }
-
-    fn covers(self, pattern: &str, path: &str) -> bool {
-        match self {
-            Self::Text => pattern == path,
-            Self::Below => {
-                let above = pattern.strip_suffix("/**").unwrap_or(pattern);
-                let rest = path.strip_prefix(above);
-                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-            }
-            Self::Segments => covers_segments(pattern, path),
-        }
-    }
-}
-
-/// Why a pattern cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PatternError {
-    /// Its plain part is no path.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// `*` beside other characters, or `**` before the end.
-    #[error("`*` stands for one whole segment, and `**` only at the end for all that follow")]
-    Wildcard,
-    /// An escape or capital in the wrong spelling.
-    #[error("the path is not in its canonical spelling")]
-    NotCanonical,
-}
-
-impl FromStr for PathPattern {
-    type Err = PatternError;
-
-    fn from_str(text: &str) -> Result<Self, PatternError> {
-        if CanonicalPath::parse(text)?.as_str() != text {
-            return Err(PatternError::NotCanonical);
-        }
-        let mut segments = text.split('/').peekable();
-        while let Some(segment) = segments.next() {
-            let well_placed = match segment {
-                "*" => true,
-                "**" => segments.peek().is_none(),
-                plain => !plain.contains('*'),
-            };
-            if !well_placed {
-                return Err(PatternError::Wildcard);
-            }
-        }
-        let folded = deny_key(text).into_owned();
-        Ok(Self { text: text.to_owned(), folded, shape: Shape::of(text) })
-    }
-}
-
-impl PathPattern {
-    /// Whether this is the path, to the letter: what a rule that lets in must ask.
-    #[must_use]
-    pub fn is_exactly(&self, path: &str) -> bool {
-        self.shape.covers(&self.text, path)
-    }
-
-    /// Whether a portal could take a path with this deny key for this one, whatever its spelling:
-    /// what a rule that keeps out must ask (PATH-09).
-    #[must_use]
-    pub fn could_be(&self, deny_key: &str) -> bool {
-        self.shape.covers(&self.folded, deny_key)
-    }
-
-    /// As the operator wrote it.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
-impl fmt::Display for PathPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-fn covers_segments(pattern: &str, path: &str) -> bool {
-    let mut pattern = pattern.split('/');
-    let mut path = path.split('/');
-    loop {
-        match (pattern.next(), path.next()) {
-            (Some("**"), _) | (None, None) => return true,
-            (Some("*"), Some(segment)) if !segment.is_empty() => {}
-            (Some(wanted), Some(segment)) if wanted == segment => {}
-            _ => return false,
-        }
     }
 }
 
@@ -200,27 +90,6 @@ pub struct Passes {
     pub largest_body: Option<u64>,
 }
 
-/// One of the portal's own entrances for passwords: refused for everybody in `azure_only`.
-#[derive(Clone, Debug)]
-pub struct PasswordRoute {
-    /// Where the portal listens.
-    pub path: PathPattern,
-    /// With which methods; `None` is every method (PATH-13).
-    pub methods: Option<Vec<Method>>,
-}
-
-impl PasswordRoute {
-    fn could_be(&self, method: &Method, deny_key: &str) -> bool {
-        self.methods.as_ref().is_none_or(|methods| methods.contains(as_judged(method)))
-            && self.path.could_be(deny_key)
-    }
-}
-
-/// HEAD is judged as the GET that most frameworks make of it (PATH-13).
-fn as_judged(method: &Method) -> &Method {
-    if method == Method::HEAD { &Method::GET } else { method }
-}
-
 /// Everything that the gate knows about one portal.
 #[derive(Clone, Debug)]
 pub struct Policy {
@@ -233,37 +102,97 @@ pub struct Policy {
     pub mode: Mode,
     /// Where our own endpoints are, `/.auth` unless the operator moved them.
     pub own: CanonicalPath,
+    /// Which odd spellings of paths are mended or allowed.
+    pub spelling: Spelling,
     /// The portal's login pages: a GET becomes a sign-in.
-    pub login_pages: Vec<PathPattern>,
-    /// The portal's password entrances.
-    pub password_routes: Vec<PasswordRoute>,
+    pub login_pages: Vec<Rule>,
+    /// The portal's password entrances: refused for everybody in `azure_only`.
+    pub password_routes: Vec<Rule>,
+    /// The portal's own session cookies, by their names: dropped unless they were set during a
+    /// session of ours (PATH-18).
+    pub portal_cookies: Vec<ValuePattern>,
+    /// The most bytes of a body that are read for a rule that looks at forms.
+    pub form_limit: usize,
     /// Who may go where; the first that covers a path decides.
     pub routes: Vec<Route>,
 }
 
+/// What becomes of spellings that are not canonical.
+#[derive(Clone, Debug, Default)]
+pub struct Spelling {
+    /// Whether a GET with empty or dot segments is sent to the canonical path instead of being
+    /// refused (PATH-07).
+    pub mends_segments: bool,
+    /// Whether a GET with the session parameter of servlet containers is sent to the path without
+    /// it (PATH-08).
+    pub mends_session_parameter: bool,
+    /// What passes as it is, below some prefixes (PATH-17).
+    pub allowed: Vec<Allowance>,
+}
+
+/// Odd spellings that a portal needs, below a prefix.
+#[derive(Clone, Debug)]
+pub struct Allowance {
+    /// Where.
+    pub path: PathPattern,
+    /// Which.
+    pub oddities: Oddities,
+}
+
+impl Spelling {
+    /// Whether a path with these oddities passes.
+    pub(super) fn allows(&self, path: &str, oddities: Oddities) -> bool {
+        let here = self.allowed.iter().filter(|allowance| allowance.path.is_exactly(path));
+        let allowed = here.fold(Oddities::NONE, |all, allowance| all.and(allowance.oddities));
+        oddities.are_within(allowed)
+    }
+}
+
+/// Which of some rules holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// This one.
+    Rule(usize),
+    /// None.
+    Nothing,
+    /// That depends on the body.
+    NeedsForm,
+}
+
+fn first(rules: &[Rule], asked: &Asked<'_>) -> Found {
+    let mut found = Found::Nothing;
+    for (index, rule) in rules.iter().enumerate() {
+        match rule.holds(asked) {
+            Holds::Yes => return Found::Rule(index),
+            Holds::NeedsForm => found = Found::NeedsForm,
+            Holds::No => {}
+        }
+    }
+    found
+}
+
 impl Policy {
-    /// The first route that covers a path with its deny key. Nothing covers what no line names
-    /// (GEN-04); a public route covers exact text only, one that asks for a sign-in whatever could
-    /// be taken for it.
-    #[must_use]
-    pub fn covering(&self, path: &str, deny_key: &str) -> Option<&Route> {
-        self.routes.iter().find(|route| match route.access {
-            Access::Public => route.path.is_exactly(path),
-            Access::SignedIn => route.path.could_be(deny_key),
+    /// The first route that covers a path with its deny key, and its place. Nothing covers what no
+    /// line names (GEN-04); a public route covers exact text only, one that asks for a sign-in
+    /// whatever could be taken for it.
+    pub(super) fn covering(&self, asked: &Asked<'_>) -> Option<(usize, &Route)> {
+        self.routes.iter().enumerate().find(|(_, route)| match route.access {
+            Access::Public => route.path.is_exactly(asked.path()),
+            Access::SignedIn => route.path.could_be(asked.deny_key()),
         })
     }
 
-    /// Whether the portal could take this request for one of its password entrances.
-    #[must_use]
-    pub fn is_password_route(&self, method: &Method, deny_key: &str) -> bool {
-        self.password_routes.iter().any(|route| route.could_be(method, deny_key))
+    /// Which password entrance the portal could take this request for.
+    pub(super) fn password_route(&self, asked: &Asked<'_>) -> Found {
+        first(&self.password_routes, asked)
     }
 
-    /// Whether this asks for the portal's login page.
-    #[must_use]
-    pub fn is_login_page(&self, method: &Method, deny_key: &str) -> bool {
-        as_judged(method) == Method::GET
-            && self.login_pages.iter().any(|page| page.could_be(deny_key))
+    /// Which login page this asks for.
+    pub(super) fn login_page(&self, asked: &Asked<'_>) -> Found {
+        match as_judged(asked.method()) == Method::GET {
+            true => first(&self.login_pages, asked),
+            false => Found::Nothing,
+        }
     }
 
     /// Whether a `Host` names this portal: its host in any case, with the scheme's own port or

@@ -38,6 +38,15 @@ pub fn explain(code: &str) -> Words {
             "Your browser asked in a way that this address does not support. Go back and try \
              again from the page before.",
         ),
+        "forms-busy" => (
+            "Too much is going on",
+            "More forms are being sent than can be looked at together. Wait a moment and send yours \
+             again.",
+        ),
+        "request-timeout" => (
+            "This request took too long",
+            "What you sent did not arrive in time. Check your connection and send it again.",
+        ),
         code if code.starts_with("path-") || code == "target-form" => (
             "This address cannot be read",
             "It has characters that could mean two different things, so it was not passed on. \
@@ -144,7 +153,7 @@ mod tests {
             Refusal::HeadTooLarge,
             Refusal::RepeatedHeader,
             Refusal::NoRoute,
-            Refusal::PasswordRoute,
+            Refusal::PasswordRoute { rule: 0 },
             Refusal::SignInRequired,
         ] {
             assert_ne!(explain(refusal.code()), general, "{}", refusal.code());

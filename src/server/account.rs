@@ -15,7 +15,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::Proxy;
-use crate::gate::Asked;
+use crate::gate::{Asked, Note, Refusal};
 use crate::telemetry::Verdict;
 use crate::telemetry::access_log::{self, Access};
 use crate::telemetry::metrics::UpstreamFailure;
@@ -106,6 +106,27 @@ impl Account {
     pub(super) fn decided(&mut self, verdict: Verdict, code: Option<&'static str>) {
         self.verdict = verdict;
         self.code = code;
+    }
+
+    /// In `report_only`: what would be refused is counted and logged, and where passwords come along
+    /// is remembered.
+    pub(super) fn noted(&self, method: &Method, note: &Note) {
+        let Some(portal) = self.portal else {
+            return;
+        };
+        self.proxy.discoveries.add(portal, method, note);
+        let policy = self.proxy.policies.get(portal);
+        let rule = note.rule.and_then(|rule| policy?.password_routes.get(rule));
+        if let Some(rule) = rule {
+            self.proxy.metrics.portal(portal).would_be_refused.add();
+            tracing::info!(
+                request.id = self.request_id.to_str().unwrap_or_default(),
+                portal = policy.map(|policy| &*policy.host),
+                rule = &*rule.name,
+                code = Refusal::PasswordRoute { rule: 0 }.code(),
+                "would be refused in azure_only"
+            );
+        }
     }
 
     /// The portal has the request.

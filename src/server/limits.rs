@@ -29,3 +29,9 @@ pub(super) const PING_TIME: Duration = Duration::from_secs(10);
 pub(super) const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How often a worker and the process look after what has expired.
 pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// For the whole of a form that a rule looks at.
+pub(super) const FORM_TIME: Duration = Duration::from_secs(30);
+/// What all forms together that rules look at may take, in bytes (LIM-07); beyond, a 503.
+pub(super) const FORMS: usize = 64 * 1024 * 1024;
+/// In what portions [`FORMS`] is given out.
+pub(super) const FORM_UNIT: usize = 4 * 1024;

@@ -4,6 +4,8 @@
 mod account;
 mod caching;
 mod connection;
+mod discoveries;
+mod inspect;
 mod limits;
 mod listener;
 mod login;
@@ -47,6 +49,8 @@ pub struct Proxy {
     tls: Option<Arc<CertifiedKey>>,
     metrics: Arc<Metrics>,
     request_ids: account::RequestIds,
+    form_room: inspect::FormRoom,
+    discoveries: discoveries::Discoveries,
     logs_access: bool,
 }
 
@@ -136,6 +140,8 @@ impl Proxy {
             signer,
             tls: config.listen.tls,
             request_ids: account::RequestIds::generate().map_err(|_| SetUpError::Random)?,
+            form_room: inspect::FormRoom::new(),
+            discoveries: discoveries::Discoveries::default(),
             logs_access: config.logging.access,
             clock,
             metrics,
@@ -146,6 +152,11 @@ impl Proxy {
     #[must_use]
     pub fn relying_parties(&self) -> &[Arc<RelyingParty>] {
         &self.relying_parties
+    }
+
+    /// Where requests in `report_only` carried passwords, as JSON.
+    fn discoveries(&self) -> String {
+        self.discoveries.to_json(&self.policies).to_string()
     }
 
     /// How each provider is, for `/readyz?verbose`; none of it changes readiness.

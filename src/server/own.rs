@@ -243,7 +243,7 @@ impl Visit<'_> {
 
     /// A refusal that somebody may want to know about beyond the access log (LOG-03).
     pub(super) fn audit_refusal(&self, refusal: Refusal) {
-        if refusal == Refusal::PasswordRoute {
+        if matches!(refusal, Refusal::PasswordRoute { .. }) {
             let code = Some(refusal.code());
             audit::write(Event::PasswordRouteRefused, &Audit { code, ..self.audit() });
         }

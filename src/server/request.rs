@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use super::account::{Account, Body};
 use super::caching;
 use super::connection::Peer;
+use super::inspect;
 use super::respond::{self, Asker};
 use super::worker::Worker;
 use super::{Portal, Proxy};
@@ -20,7 +21,7 @@ use crate::gate::{
 use crate::identity::IdentityError;
 use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
-use crate::upstream::{Answer, Forwarding, Upstream, X_REQUEST_ID};
+use crate::upstream::{Answer, Forwarding, RequestBody, Upstream, X_REQUEST_ID};
 
 /// A request that has been read, on its way through the server.
 pub(super) struct Visit<'a> {
@@ -59,7 +60,24 @@ impl Worker {
             .and_then(|id| self.proxy.sessions.find(id, now))
             .filter(|found| found.session().is_for(&policy.host));
         let session = signed_in.as_deref().map(SignedIn::session);
-        let decision = decide(policy, asked, session, now);
+        let mut body = RequestBody::coming(body);
+        let mut _room = None;
+        let decision = match decide(policy, asked, session, now).settled() {
+            Ok(decision) => decision,
+            Err(asked) => {
+                let room = &self.proxy.form_room;
+                let inspecting = inspect::read(&head.headers, body, policy.form_limit, room);
+                let inspected = match Box::pin(inspecting).await {
+                    Ok(inspected) => inspected,
+                    Err(error) => return respond::uninspected(error, &asker, account),
+                };
+                (body, _room) = (inspected.body, inspected.room);
+                let asked = asked.with_form(inspected.form);
+                let decision = decide(policy, asked, session, now).settled();
+                // Once a form has been read, no rule asks for it again.
+                decision.unwrap_or(Decision::Refuse(Refusal::NoRoute))
+            }
+        };
         let visit =
             Visit { proxy: &self.proxy, policy, portal, head, signed_in, now, asker, account };
         // Boxed where it is rare: a future is as large as its largest branch, and moved for each
@@ -73,6 +91,9 @@ impl Worker {
             }
             Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
             Decision::Own(endpoint) => Box::pin(visit.own(endpoint)).await,
+            Decision::Redirect(target) => respond::canonical(&target, &visit.asker, visit.account),
+            // Once a form has been read, no rule asks for it again.
+            Decision::Inspect(_) => respond::refuse(Refusal::NoRoute, &visit.asker, visit.account),
             Decision::Refuse(refusal) => {
                 visit.audit_refusal(refusal);
                 respond::refuse(refusal, &visit.asker, visit.account)
@@ -87,13 +108,16 @@ impl Visit<'_> {
         self,
         permit: Permit,
         upstream: &Upstream,
-        body: Incoming,
+        body: RequestBody,
         has_own_cookies: bool,
         peer: &Peer,
     ) -> Response<Body> {
         let Visit { policy, portal, head, signed_in, now, asker, mut account, .. } = self;
         let mut headers = head.headers;
         account.decided(Verdict::Forward, None);
+        if let Some(note) = permit.noted() {
+            account.noted(&head.method, note);
+        }
         portal.owned.cleanse(&mut headers, has_own_cookies, policy.mode);
         let member = match permit.bearer() {
             Bearer::Member => signed_in,

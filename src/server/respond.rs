@@ -8,6 +8,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 
 use super::account::{Account, Body};
+use super::inspect::InspectError;
 use super::login::LoginFailure;
 use crate::gate::login::LoginError;
 use crate::gate::{PathError, Refusal};
@@ -81,11 +82,34 @@ pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> R
         Refusal::Path(PathError::TooLong) => StatusCode::URI_TOO_LONG,
         Refusal::Path(_) => StatusCode::BAD_REQUEST,
         Refusal::NoRoute => StatusCode::NOT_FOUND,
-        Refusal::PasswordRoute => StatusCode::FORBIDDEN,
+        Refusal::PasswordRoute { .. } => StatusCode::FORBIDDEN,
         Refusal::SignInRequired => StatusCode::UNAUTHORIZED,
     };
-    let action = (refusal == Refusal::PasswordRoute).then_some(HOME);
+    let action = matches!(refusal, Refusal::PasswordRoute { .. }).then_some(HOME);
     say(&Said { action, ..Said::new(status, refusal.code()) }, asker, account)
+}
+
+/// A form that could not be looked at.
+pub(super) fn uninspected(
+    error: InspectError,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
+    account.decided(Verdict::Refuse, Some(error.code()));
+    let status = match error {
+        InspectError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        InspectError::Slow => StatusCode::REQUEST_TIMEOUT,
+        InspectError::Broken => StatusCode::BAD_REQUEST,
+    };
+    say(&Said::new(status, error.code()), asker, account)
+}
+
+/// On to the canonical spelling of what was asked for, by the same method (PATH-07).
+pub(super) fn canonical(target: &str, asker: &Asker, mut account: Account) -> Response<Body> {
+    account.decided(Verdict::Own, Some("path-mended"));
+    let mut response = empty(StatusCode::PERMANENT_REDIRECT, asker, account);
+    locate(&mut response, target);
+    response
 }
 
 /// A login that became no session.
@@ -240,10 +264,15 @@ pub(super) fn json(
 /// On to another place, by GET whatever this request was (RET-04).
 pub(super) fn redirect(location: &str, asker: &Asker, account: Account) -> Response<Body> {
     let mut response = empty(StatusCode::SEE_OTHER, asker, account);
-    // Locations are made of configuration, sealed values and `ReturnTo`: always header values.
-    let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));
-    set(&mut response, header::LOCATION, location);
+    locate(&mut response, location);
     response
+}
+
+/// Locations are made of configuration, sealed values, canonical targets and `ReturnTo`: always
+/// header values.
+fn locate(response: &mut Response<Body>, location: &str) {
+    let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));
+    set(response, header::LOCATION, location);
 }
 
 /// An answer whose status says it all.

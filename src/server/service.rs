@@ -73,8 +73,11 @@ impl Service {
         let proxy = Arc::new(Proxy::new(config, clock, metrics)?);
         let told = Arc::clone(&proxy);
         let asked = Arc::clone(&proxy);
-        let admin_state =
-            state.with_refresh(move |_| told.tidy()).with_details(move || asked.details());
+        let seen = Arc::clone(&proxy);
+        let admin_state = state
+            .with_refresh(move |_| told.tidy())
+            .with_details(move || asked.details())
+            .with_discoveries(move || seen.discoveries());
         let (stop, shutdown) = Stop::new();
         let workers = worker::run(listeners, &proxy, &shutdown).map_err(StartError::Workers)?;
         Ok(Self { proxy, workers, stop, admin, admin_state: Arc::new(admin_state), address })

@@ -70,9 +70,11 @@ pub struct AdminState {
     readiness: AtomicU8,
     refresh: Hook,
     details: Details,
+    discoveries: Discoveries,
 }
 
 type Hook = Box<dyn Fn(&Metrics) + Send + Sync>;
+type Discoveries = Box<dyn Fn() -> String + Send + Sync>;
 type Details = Box<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
 impl AdminState {
@@ -85,6 +87,7 @@ impl AdminState {
             readiness: AtomicU8::new(Readiness::Starting as u8),
             refresh: Box::new(|_| {}),
             details: Box::new(Vec::new),
+            discoveries: Box::new(|| "{}".to_owned()),
         }
     }
 
@@ -102,6 +105,16 @@ impl AdminState {
         details: impl Fn() -> Vec<(String, String)> + Send + Sync + 'static,
     ) -> Self {
         self.details = Box::new(details);
+        self
+    }
+
+    /// Answers `/-/discoveries`: where requests carried passwords, as JSON.
+    #[must_use]
+    pub fn with_discoveries(
+        mut self,
+        discoveries: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.discoveries = Box::new(discoveries);
         self
     }
 
@@ -194,8 +207,13 @@ fn answer(state: &AdminState, request: &Request<Incoming>) -> Response<Full<Byte
         "/readyz" => readyz,
         "/metrics" => metrics,
         "/version" => |_, _| version(),
+        "/-/discoveries" => |state, _| {
+            let text = (state.discoveries)();
+            typed(StatusCode::OK, "application/json", format!("{text}\n"))
+        },
         _ => {
-            return plain(StatusCode::NOT_FOUND, "there is /livez, /readyz, /metrics, /version\n");
+            let text = "there is /livez, /readyz, /metrics, /version, /-/discoveries\n";
+            return plain(StatusCode::NOT_FOUND, text);
         }
     };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{Method, Response, header};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
@@ -24,6 +24,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::UpstreamError;
 use super::pool::Pool;
+use super::request_body::RequestBody;
 use super::wire::{self, Content, Framing, Head, Piece, WireError};
 use crate::gate::identity;
 
@@ -150,7 +151,7 @@ pub(super) struct Failed {
 
 /// A request on its way to the portal. Its trailers stay behind (HDR-07).
 pub(super) struct Sending {
-    body: Incoming,
+    body: RequestBody,
     is_chunked: bool,
     /// What is to be written, in this order; first of all the head.
     waiting: VecDeque<Bytes>,
@@ -163,7 +164,7 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    pub(super) fn new(head: Bytes, body: Incoming, framing: Framing) -> Self {
+    pub(super) fn new(head: Bytes, body: RequestBody, framing: Framing) -> Self {
         let is_whole = body.is_end_stream();
         let is_chunked = framing == Framing::Chunked;
         let mut waiting = VecDeque::with_capacity(4);

@@ -4,6 +4,7 @@
 
 mod exchange;
 mod pool;
+mod request_body;
 mod wire;
 
 use std::net::SocketAddr;
@@ -12,10 +13,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use tokio::net::TcpStream;
 
 pub use exchange::{Answer, AnswerBody};
+pub use request_body::RequestBody;
 pub use wire::WireError;
 
 use crate::config;
@@ -128,7 +130,7 @@ impl Upstream {
         permit: &Permit,
         method: &Method,
         headers: &HeaderMap,
-        body: Incoming,
+        body: RequestBody,
         envelope: Option<&Envelope>,
         forwarding: Forwarding<'_>,
     ) -> Result<Answer, UpstreamError> {

@@ -199,7 +199,21 @@ impl Metrics {
             duration.push(summed.duration.metric(&DURATION_BOUNDS, of_portal(&[])));
             overhead.push(summed.overhead.metric(&OVERHEAD_BOUNDS, of_portal(&[])));
         }
-        families.extend([requests.done(), decisions.done(), duration.done(), overhead.done()]);
+        let mut noted = counters(
+            "anteport_would_be_refused_total",
+            "Requests that passed in `report_only` and would be refused in `azure_only`.",
+        );
+        for portal in &self.portals {
+            let labels = labels(&[&[("portal", &portal.name)]]);
+            noted.push(counter(labels, portal.would_be_refused.value()));
+        }
+        families.extend([
+            noted.done(),
+            requests.done(),
+            decisions.done(),
+            duration.done(),
+            overhead.done(),
+        ]);
     }
 
     fn collect_upstreams(&self, families: &mut Vec<MetricFamily>) {
@@ -313,6 +327,8 @@ pub struct PortalMetrics {
     /// answered is not here but in its shard.
     decisions: [Vec<Count>; Verdict::ALL.len()],
     upstream_failures: [Count; UpstreamFailure::ALL.len()],
+    /// Requests that `report_only` let pass and `azure_only` would refuse.
+    pub would_be_refused: Count,
     /// Connections to the portal that wait for one.
     pub upstream_idle: Level,
 }
@@ -324,6 +340,7 @@ impl PortalMetrics {
             shards: Default::default(),
             decisions: std::array::from_fn(|_| counts(reasons().count() + 2)),
             upstream_failures: Default::default(),
+            would_be_refused: Count::default(),
             upstream_idle: Level::default(),
         }
     }
@@ -598,7 +615,7 @@ mod tests {
             Refusal::Method,
             Refusal::RepeatedHeader,
             Refusal::NoRoute,
-            Refusal::PasswordRoute,
+            Refusal::PasswordRoute { rule: 0 },
             Refusal::SignInRequired,
         ];
         for refusal in paths.map(Refusal::Path).into_iter().chain(refusals) {

@@ -143,15 +143,25 @@ impl Browser {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Answer {
-        let url = self.origin.join(target).unwrap();
-        self.ask(&url, method, headers, body).await
+        // As it is: joining would make it canonical.
+        self.ask_for(target, &self.origin.clone(), method, headers, body).await
     }
 
     async fn ask(&self, url: &Url, method: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut request = http::Request::builder()
-            .method(method)
-            .uri(&url[url::Position::BeforePath..url::Position::AfterQuery])
-            .header("host", host(url));
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        self.ask_for(target, url, method, headers, body).await
+    }
+
+    async fn ask_for(
+        &self,
+        target: &str,
+        url: &Url,
+        method: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Answer {
+        let mut request =
+            http::Request::builder().method(method).uri(target).header("host", host(url));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
