@@ -9,8 +9,8 @@ use anteport::gate::identity::OwnedNames;
 use anteport::gate::login::{AuthorizationRequest, Callback, LoginError, LoginSeed, PendingLogin};
 use anteport::gate::{
     Access, Asked, CanonicalPath, Challenge, Decision, Endpoint, Lifetimes, Mode, Passes, Policy,
-    RawTarget, Refusal, ReturnTo, Route, Rule, Session, SessionId, Spelling, Subject, Timestamp,
-    VerifiedClaims, cookies, decide,
+    PortalCookies, RawTarget, Refusal, ReturnTo, Route, Rule, Session, SessionId, Spelling,
+    Subject, Timestamp, VerifiedClaims, cookies, decide,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -36,7 +36,7 @@ fn policy(mode: Mode) -> Policy {
             methods: Some(vec![Method::POST]),
             ..Rule::at("/login".parse().unwrap())
         }],
-        portal_cookies: Vec::new(),
+        portal_cookies: PortalCookies::default(),
         form_limit: 1024,
         routes: vec![
             route("/assets/**", Access::Public),

@@ -4,8 +4,11 @@
 //! Exit codes: 0 fine · 1 failed · 2 usage · 3 `check` found errors · 69 a service that is needed
 //! cannot be reached at start · 78 `run` refused the configuration.
 
+mod admin_client;
 pub mod check;
 pub mod demo;
+pub mod discover;
+pub mod explain;
 pub mod healthcheck;
 pub mod run;
 
@@ -62,6 +65,24 @@ enum Verb {
     /// names, and connects to nobody.
     #[command(after_help = "Example: anteport check --config config.yaml")]
     Check(ConfigPath),
+    /// Say which route and rule decide a request, why, and what the portal would be sent
+    ///
+    /// It judges by the configuration as it is on disk, and connects to nobody.
+    #[command(after_help = "Examples:\n  anteport explain GET /wp-login.php?action=logout\n  \
+                            anteport explain POST https://members.example.org/session \
+                            --form 'user=x&password=y'")]
+    Explain {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        explain: explain::Request,
+    },
+    /// Propose password routes from what a running Anteport has seen in mode `report_only`
+    ///
+    /// It asks the admin listener where requests carried passwords or credentials, and prints rules
+    /// for `local_login` as YAML. Names of fields are kept, values never.
+    #[command(after_help = "Example: anteport discover --config /etc/anteport/config.yaml")]
+    Discover(ConfigPath),
     /// Ask a running Anteport whether it is alive, as a container's health check does
     ///
     /// It asks for /livez on the admin listener and gives it 2 seconds. Exit code 0 or 1.
@@ -102,6 +123,8 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
         Verb::Demo(demo) => demo::run(&demo),
         Verb::Run(config) => run::run(&config.resolve()),
         Verb::Check(config) => check::run(&config.resolve()),
+        Verb::Explain { config, explain } => explain::run(&config.resolve(), &explain),
+        Verb::Discover(config) => discover::run(&config.resolve()),
         Verb::Healthcheck { config, url } => match url {
             Some(url) => healthcheck::run_at(&url),
             None => healthcheck::run(&config.resolve()),

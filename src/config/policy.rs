@@ -11,8 +11,8 @@ use super::file::{LocalLoginFile, PortalFile, SpellingFile};
 use super::patterns::{includes, is_below, meet};
 use super::profiles::{self, Profile};
 use crate::gate::{
-    Access, Allowance, CanonicalPath, Mode, Passes, PathPattern, Policy, Route, Rule, Spelling,
-    ValuePattern,
+    Access, Allowance, CanonicalPath, Mode, Passes, PathPattern, Policy, PortalCookies, Route,
+    Rule, Spelling, ValuePattern,
 };
 
 /// Everything that the gate judges by; `None` if something was reported.
@@ -73,7 +73,7 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
         spelling: spelling(file.spelling.as_ref()?)?,
         login_pages: doors.pages,
         password_routes: doors.routes,
-        portal_cookies: doors.cookies,
+        portal_cookies: PortalCookies::new(&doors.cookies),
         form_limit: file.local_login.as_ref().map_or(Some(0), |local| local.form_limit)?,
         routes: match &file.routes {
             None => default_routes(mode),

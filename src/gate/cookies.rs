@@ -73,11 +73,23 @@ pub fn logins<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<(&'a
 /// left.
 #[must_use]
 pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
+    without_pairs(field, |pair| own_name_and_value(pair).is_some())
+}
+
+/// One field without the cookies that go, by name and value. `None` if nothing is left.
+pub(super) fn without(
+    field: &HeaderValue,
+    goes: impl Fn(&[u8], &[u8]) -> bool,
+) -> Option<HeaderValue> {
+    without_pairs(field, |pair| {
+        let (name, value) = name_and_value(pair);
+        goes(name, value)
+    })
+}
+
+fn without_pairs(field: &HeaderValue, goes: impl Fn(&[u8]) -> bool) -> Option<HeaderValue> {
     let mut kept = Vec::with_capacity(field.len());
-    for pair in pairs(field.as_bytes()) {
-        if own_name_and_value(pair).is_some() {
-            continue;
-        }
+    for pair in pairs(field.as_bytes()).filter(|pair| !goes(pair)) {
         if !kept.is_empty() {
             kept.push(b';');
         }
@@ -87,6 +99,11 @@ pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
         return None;
     }
     HeaderValue::from_bytes(&kept).ok()
+}
+
+/// Name and value of the cookie that a `Set-Cookie` sets.
+pub(super) fn first(field: &HeaderValue) -> (&[u8], &[u8]) {
+    name_and_value(pairs(field.as_bytes()).next().unwrap_or_default())
 }
 
 /// Whether a cookie name is ours, in any case: some servers fold it.

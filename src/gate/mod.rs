@@ -14,6 +14,7 @@ mod oddities;
 mod parameters;
 mod path;
 mod pattern;
+mod portal_cookies;
 mod return_to;
 mod route;
 mod rule;
@@ -21,6 +22,7 @@ mod secret;
 mod session;
 mod target;
 mod time;
+mod trace;
 
 pub use asked::{Asked, Purpose};
 pub use claims::{Subject, VerifiedClaims};
@@ -31,6 +33,7 @@ pub use oddities::{Oddities, Oddity};
 pub use parameters::{Pair, ValuePattern};
 pub use path::{CanonicalPath, PathError};
 pub use pattern::{PathPattern, PatternError};
+pub use portal_cookies::PortalCookies;
 pub use return_to::ReturnTo;
 use route::Found;
 pub use route::{Access, Allowance, Mode, Passes, Policy, Route, Spelling};
@@ -39,6 +42,7 @@ pub use secret::Secret;
 pub use session::{Lifetimes, Session, SessionId};
 pub use target::RawTarget;
 pub use time::Timestamp;
+pub use trace::Trace;
 
 /// What happens to a request.
 #[derive(Debug)]

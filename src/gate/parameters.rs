@@ -49,7 +49,7 @@ impl ValuePattern {
         (!plain.contains('*')).then_some(pattern)
     }
 
-    fn is(&self, value: &str) -> bool {
+    pub(super) fn is(&self, value: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Exactly(wanted) => value == wanted,
@@ -65,11 +65,16 @@ impl ValuePattern {
             Some(text) => value_key(text) + " ",
             None => value_key(text),
         };
+        self.mapped(fold)
+    }
+
+    /// The same pattern with another text.
+    pub(super) fn mapped(&self, map: impl Fn(&str) -> String) -> Self {
         match self {
             Self::Any => Self::Any,
-            Self::Exactly(text) => Self::Exactly(value_key(text)),
-            Self::Begins(text) => Self::Begins(fold(text)),
-            Self::Ends(text) => Self::Ends(value_key(text)),
+            Self::Exactly(text) => Self::Exactly(map(text)),
+            Self::Begins(text) => Self::Begins(map(text)),
+            Self::Ends(text) => Self::Ends(map(text)),
         }
     }
 }

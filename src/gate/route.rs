@@ -7,9 +7,9 @@ use http::Method;
 
 use super::asked::Asked;
 use super::oddities::Oddities;
-use super::parameters::ValuePattern;
 use super::path::CanonicalPath;
 use super::pattern::PathPattern;
+use super::portal_cookies::PortalCookies;
 use super::rule::{Holds, Rule, as_judged};
 
 /// What the gate does for a portal.
@@ -110,7 +110,7 @@ pub struct Policy {
     pub password_routes: Vec<Rule>,
     /// The portal's own session cookies, by their names: dropped unless they were set during a
     /// session of ours (PATH-18).
-    pub portal_cookies: Vec<ValuePattern>,
+    pub portal_cookies: PortalCookies,
     /// The most bytes of a body that are read for a rule that looks at forms.
     pub form_limit: usize,
     /// Who may go where; the first that covers a path decides.

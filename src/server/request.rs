@@ -123,7 +123,13 @@ impl Visit<'_> {
             Bearer::Member => signed_in,
             Bearer::Nobody => None,
         };
-        let envelope = match member.map(|member| envelope(portal, &member, now)).transpose() {
+        let guards_cookies = policy.mode == Mode::AzureOnly && !policy.portal_cookies.is_empty();
+        if guards_cookies {
+            policy.portal_cookies.take_out(&mut headers, |name, value| {
+                member.as_ref().is_some_and(|member| member.knows_cookie(name, value))
+            });
+        }
+        let envelope = match member.as_deref().map(|m| envelope(portal, m, now)).transpose() {
             Ok(envelope) => envelope,
             Err(error) => return respond::identity(&error, &asker, account),
         };
@@ -140,7 +146,14 @@ impl Visit<'_> {
             .await;
         account.waited(answer.as_ref().err());
         match answer {
-            Ok(answer) => pass_on(answer, envelope.is_some(), policy.mode, account),
+            Ok(answer) => {
+                if guards_cookies && let Some(member) = &member {
+                    for (name, value) in policy.portal_cookies.set_by(answer.headers()) {
+                        member.remember_cookie(name, value);
+                    }
+                }
+                pass_on(answer, envelope.is_some(), policy.mode, account)
+            }
             Err(error) => respond::upstream(&error, &asker, account),
         }
     }

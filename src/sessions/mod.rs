@@ -5,7 +5,7 @@ pub mod cookie;
 mod seal;
 
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -34,9 +34,39 @@ pub struct Sessions {
 pub struct SignedIn {
     session: Session,
     envelope: ArcSwapOption<Envelope>,
+    /// Digests of the portal's own session cookies that were set during this session, the newest
+    /// last (PATH-18).
+    portal_cookies: Mutex<Vec<Digest>>,
 }
 
+/// How many of the portal's own session cookies a session remembers.
+const PORTAL_COOKIES: usize = 16;
+
 impl SignedIn {
+    fn new(session: Session) -> Self {
+        let envelope = ArcSwapOption::empty();
+        Self { session, envelope, portal_cookies: Mutex::default() }
+    }
+
+    /// The portal set this cookie during this session.
+    pub fn remember_cookie(&self, name: &[u8], value: &[u8]) {
+        let cookie = Digest::of_pair(name, value);
+        let mut known = self.portal_cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(&cookie) {
+            if known.len() >= PORTAL_COOKIES {
+                known.remove(0);
+            }
+            known.push(cookie);
+        }
+    }
+
+    /// Whether the portal set this cookie during this session.
+    #[must_use]
+    pub fn knows_cookie(&self, name: &[u8], value: &[u8]) -> bool {
+        let known = self.portal_cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(&Digest::of_pair(name, value))
+    }
+
     /// The session.
     #[must_use]
     pub const fn session(&self) -> &Session {
@@ -106,8 +136,7 @@ impl Sessions {
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random)?;
         let id = SessionId::new(random);
-        let signed_in = SignedIn { session, envelope: ArcSwapOption::empty() };
-        self.table.insert(Digest::of(id.bytes()), Arc::new(signed_in));
+        self.table.insert(Digest::of(id.bytes()), Arc::new(SignedIn::new(session)));
         Ok(id)
     }
 
@@ -159,6 +188,11 @@ pub fn new_handle() -> Result<String, Unspecified> {
 struct Digest([u8; 32]);
 
 impl Digest {
+    /// Of a name and a value: no cookie's name has a `=`.
+    fn of_pair(name: &[u8], value: &[u8]) -> Self {
+        Self::of(&[name, b"=", value].concat())
+    }
+
     fn of(bytes: &[u8]) -> Self {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest(&SHA256, bytes).as_ref());

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::{Method, Response, header};
+use http::{HeaderMap, Method, Response, header};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::io::AsyncWrite as _;
 use tokio::net::TcpStream;
@@ -277,6 +277,12 @@ impl Answer {
             headers.insert(header::CONTENT_LENGTH, length.into());
         }
         self
+    }
+
+    /// Its headers, as the visitor gets them.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        self.head.headers()
     }
 
     /// Head and body.

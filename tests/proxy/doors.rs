@@ -159,6 +159,35 @@ async fn path_12_a_rule_looks_at_query_header_and_cookie() {
 }
 
 #[tokio::test]
+async fn path_18_a_portal_session_from_before_ours_reaches_nobody() {
+    let portal = "
+    mode: azure_only
+    local_login: { portal_cookies: [PHPSESSID, legacy_*] }
+    routes: [{ path: /open, access: public }, { path: /**, access: signed_in }]";
+    let world = World::start_with(Plan { portal, ..Plan::default() }).await;
+    let stranger = world.browser();
+    let mut member = world.treasurer().await;
+    let other = world.treasurer().await;
+    let cookies = async |browser: &Browser, target: &str, cookie: &str| {
+        let headers = [("accept", "text/html"), ("cookie", cookie)];
+        assert_eq!(browser.send("GET", target, &headers, b"").await.status, 200);
+        world.portal.last().all("cookie").join("; ")
+    };
+    let before = "a=1; PHPSESSID=before; legacy_x=2; phpsess%49d=3; b=4";
+    assert_eq!(cookies(&stranger, "/open", before).await, "a=1; b=4");
+    assert_eq!(cookies(&member, "/", before).await, "a=1; b=4");
+    assert_eq!(cookies(&member, "/", "PHPSESSID=during").await, "");
+    member.open("/local-session").await;
+    for name in ["PHPSESSID", "theme"] {
+        assert!(member.own_cookies().remove(name).is_some(), "{name} was set");
+    }
+    assert_eq!(cookies(&member, "/", "x=1; PHPSESSID=during").await, "x=1; PHPSESSID=during");
+    assert_eq!(cookies(&member, "/", "PHPSESSID=before").await, "");
+    assert_eq!(cookies(&other, "/", "PHPSESSID=during").await, "");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn path_07_and_08_a_get_is_sent_to_the_canonical_path() {
     let world = world().await;
     let member = world.treasurer().await;

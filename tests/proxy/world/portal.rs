@@ -99,6 +99,7 @@ async fn serve(mut stream: TcpStream, connection: usize, record: Arc<Mutex<Vec<R
             "/surplus" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison".to_vec(),
             "/switch" => b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_vec(),
             "/cookies" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: portal=1; Path=/\r\nSet-Cookie: __Host-anteport=stolen; Path=/; Secure\r\nSet-Cookie: __Host-anteport-login-1=x; Path=/; Secure\r\nX-Anteport-Assertion: reflected\r\nAlt-Svc: h2=\":443\"\r\nKeep-Alive: timeout=5\r\nConnection: X-Secret-Hop\r\nX-Secret-Hop: 1\r\nWWW-Authenticate: Basic\r\nX-Accel-Redirect: /internal\r\n\r\nok".to_vec(),
+            "/local-session" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: PHPSESSID=during; Path=/; HttpOnly\r\nSet-Cookie: theme=dark\r\n\r\nok".to_vec(),
             "/public-page" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html\r\nCache-Control: public, max-age=600, s-maxage=900\r\n\r\nok".to_vec(),
             "/page" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html; charset=utf-8\r\n\r\nok".to_vec(),
             "/trailers" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-After\r\n\r\n2\r\nok\r\n0\r\nX-After: 1\r\n\r\n".to_vec(),

@@ -1,0 +1,132 @@
+//! `discover`: rules for the portal's own doors, proposed from what a running Anteport has seen in
+//! `report_only`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::admin_client::{self, AskError, reachable};
+use super::{FAILED, complain, report, say, with_causes};
+use crate::config;
+
+/// For the whole answer.
+const LIMIT: Duration = Duration::from_secs(5);
+/// Bytes of an answer that are read; 512 places fit in.
+const MOST: u64 = 4 * 1024 * 1024;
+
+/// Why nothing can be proposed.
+#[derive(Debug, thiserror::Error)]
+enum DiscoverError {
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error("the answer is not what an Anteport of this version tells")]
+    Answer(#[source] serde_json::Error),
+}
+
+#[derive(Debug, Deserialize)]
+struct Discoveries {
+    places: Vec<Place>,
+    requests_beyond: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Place {
+    portal: String,
+    method: String,
+    path: String,
+    fields: Vec<String>,
+    credentials: bool,
+    refused_by: Option<String>,
+    requests: u64,
+}
+
+/// Asks the Anteport of the configuration at `path`, and prints what it proposes.
+#[must_use]
+pub fn run(path: &Path) -> ExitCode {
+    let address = match config::admin_address(path) {
+        Ok(address) => reachable(address).to_string(),
+        Err(problems) => {
+            report(&problems);
+            return ExitCode::from(FAILED);
+        }
+    };
+    match ask(&address) {
+        Ok(discoveries) => {
+            say(&proposal(&discoveries));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&format!("error: {}", with_causes(&error)));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn ask(address: &str) -> Result<Discoveries, DiscoverError> {
+    let answer = admin_client::ask(address, "/-/discoveries", MOST, LIMIT)?;
+    let body = memchr::memmem::find(&answer, b"\r\n\r\n").and_then(|at| answer.get(at + 4..));
+    serde_json::from_slice(body.unwrap_or_default()).map_err(DiscoverError::Answer)
+}
+
+fn proposal(discoveries: &Discoveries) -> String {
+    let mut lines = Vec::new();
+    let mut portals: Vec<&str> = discoveries.places.iter().map(|p| p.portal.as_str()).collect();
+    portals.sort_unstable();
+    portals.dedup();
+    if portals.is_empty() {
+        lines.push("# No request has carried a password since the start.".to_owned());
+        lines.push("# This looks at portals in mode `report_only`.".to_owned());
+    }
+    for portal in portals {
+        let of_portal = || discoveries.places.iter().filter(|place| place.portal == portal);
+        lines.push(format!("# {portal}"));
+        let open: Vec<&Place> = of_portal().filter(|place| place.refused_by.is_none()).collect();
+        if !open.is_empty() {
+            lines.push("local_login:".to_owned());
+            lines.push("  password_routes:".to_owned());
+            for place in open {
+                lines.extend(rules(place));
+            }
+        }
+        for place in of_portal() {
+            if let Some(rule) = &place.refused_by {
+                let (method, path, count) = (&place.method, &place.path, requests(place));
+                lines.push(format!("# `{rule}` would refuse {method} {path} ({count})"));
+            }
+        }
+    }
+    if discoveries.requests_beyond > 0 {
+        let more = discoveries.requests_beyond;
+        lines.push(format!("# {more} more requests carried passwords at places not listed here."));
+    }
+    lines.join("\n")
+}
+
+fn requests(place: &Place) -> String {
+    match place.requests {
+        1 => "1 request".to_owned(),
+        count => format!("{count} requests"),
+    }
+}
+
+/// A rule for each thing that showed a password: conditions of one rule would all have to hold.
+fn rules(place: &Place) -> Vec<String> {
+    let mut lines = vec![format!("    # {}", requests(place))];
+    // A path from a visitor is canonical: in quotes nothing in it means anything to YAML.
+    let (path, method) = (&place.path, &place.method);
+    for field in &place.fields {
+        lines.push(format!(
+            "    - {{ path: \"{path}\", methods: [{method}], form: {{ \"{field}\": \"*\" }} }}"
+        ));
+    }
+    if place.credentials {
+        for scheme in ["Basic *", "Digest *"] {
+            lines.push(format!(
+                "    - {{ path: \"{path}\", headers: {{ Authorization: \"{scheme}\" }} }}"
+            ));
+        }
+    }
+    lines
+}

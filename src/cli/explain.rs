@@ -1,0 +1,272 @@
+//! `explain`: which route and rule decide a request, why, and what the portal would be sent. It
+//! asks the gate itself, with the configuration as it is on disk, and connects to nobody.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+
+use super::{FAILED, FOUND_ERRORS, complain, report, say};
+use crate::clock::Clock;
+use crate::config::{self, Config, Portal};
+use crate::gate::identity::OwnedNames;
+use crate::gate::{
+    Access, Asked, Decision, Endpoint, Form, Mode, Policy, RawTarget, Refusal, Rule, Timestamp,
+    Trace, decide,
+};
+
+/// A request to explain.
+#[derive(Debug, clap::Args)]
+pub struct Request {
+    /// The method, such as GET
+    #[arg(value_name = "METHOD")]
+    method: String,
+    /// The URL as it would be sent; a path is enough where there is one portal
+    #[arg(value_name = "URL")]
+    url: String,
+    /// A header, such as "Authorization: Basic dTpw"; may be repeated
+    #[arg(long, value_name = "NAME: VALUE")]
+    header: Vec<String>,
+    /// The body; a urlencoded form unless a `Content-Type` header says otherwise
+    #[arg(long, value_name = "BODY")]
+    form: Option<String>,
+}
+
+/// Why a request cannot be explained.
+#[derive(Debug, thiserror::Error)]
+enum ExplainError {
+    #[error("`{0}` is no method")]
+    Method(String),
+    #[error("`{0}` is no header; write it as `Name: value`")]
+    Header(String),
+    #[error("the URL needs its host, because there are several portals: {0}")]
+    Host(String),
+}
+
+/// Explains a request by the configuration at `path`.
+#[must_use]
+pub fn run(path: &Path, asked: &Request) -> ExitCode {
+    let now = Clock::system().now();
+    let config = match config::load(path, now) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => {
+            report(&problems);
+            return ExitCode::from(FOUND_ERRORS);
+        }
+    };
+    match explained(&config, asked, now) {
+        Ok(text) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<String, ExplainError> {
+    let method = Method::from_bytes(explain.method.as_bytes())
+        .map_err(|_| ExplainError::Method(explain.method.clone()))?;
+    let (host, target) = host_and_target(config, &explain.url)?;
+    let headers = headers(explain, host)?;
+    let target = RawTarget::Line(Bytes::copy_from_slice(target.as_bytes()));
+    let body = explain.form.as_deref().unwrap_or_default();
+    let policies: Vec<Policy> = config.portals.iter().map(|portal| portal.policy.clone()).collect();
+    let read = || {
+        let asked = Asked::read(&policies, &method, &target, &headers)?;
+        Ok(asked.with_form(Form::read(&headers, body.as_bytes())))
+    };
+    let asked = match read() {
+        Ok(asked) => asked,
+        Err(refusal) => return Ok(lines(&[("decision", refused(refusal))])),
+    };
+    let Some(portal) = config.portals.get(asked.portal()) else {
+        return Ok(lines(&[("decision", refused(Refusal::UnknownHost))]));
+    };
+    let trace = portal.policy.trace(&asked);
+    let mut told = told_by(portal, &trace);
+    let Ok(again) = read() else {
+        return Ok(lines(&told));
+    };
+    match decide(&portal.policy, again, None, now) {
+        Decision::Forward(permit) => {
+            told.push(("stranger", "goes to the portal as nobody".to_owned()));
+            if portal.policy.mode != Mode::Off {
+                told.push(("member", "goes to the portal with identity".to_owned()));
+            }
+            if let Some(note) = permit.noted().and_then(|note| note.rule) {
+                let rule = portal.policy.password_routes.get(note);
+                let name = rule.map(|rule| &*rule.name).unwrap_or_default();
+                told.push(("noted", format!("`azure_only` would refuse it: `{name}`")));
+            }
+            told.extend(sent(portal, &method, permit.target(), &headers));
+        }
+        Decision::Login(_) if trace.login_page.is_some() => {
+            told.push(("stranger", "signs in first, then the portal's first page".to_owned()));
+            told.push(("member", "a page of ours says that they are signed in".to_owned()));
+        }
+        Decision::Login(_) | Decision::Refuse(Refusal::SignInRequired) => {
+            let page = "a page: signs in first, and comes back; a background call: 401";
+            told.push(("stranger", page.to_owned()));
+            told.push(("member", "goes to the portal with identity".to_owned()));
+            told.extend(sent(portal, &method, asked.target(), &headers));
+        }
+        Decision::Own(endpoint) => told.push(("everybody", own(&endpoint))),
+        Decision::Redirect(target) => {
+            told.push(("everybody", format!("is sent to {target} by a 308")));
+        }
+        Decision::Refuse(refusal) => told.push(("everybody", refused(refusal))),
+        // The form is there.
+        Decision::Inspect(_) => told.push(("everybody", refused(Refusal::NoRoute))),
+    }
+    Ok(lines(&told))
+}
+
+/// What stands before the first `/` after the scheme, and the rest as it is: a URL parser would
+/// mend what is to be explained.
+fn host_and_target<'a>(
+    config: &'a Config,
+    url: &'a str,
+) -> Result<(&'a str, &'a str), ExplainError> {
+    if let Some((_, rest)) = url.split_once("://").filter(|_| !url.starts_with('/')) {
+        let at = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, target) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        return Ok((host, if target.is_empty() { "/" } else { target }));
+    }
+    match config.portals.as_slice() {
+        [portal] => Ok((&portal.policy.host, url)),
+        several => {
+            let hosts = several.iter().map(|portal| &*portal.policy.host);
+            Err(ExplainError::Host(hosts.collect::<Vec<_>>().join(", ")))
+        }
+    }
+}
+
+fn headers(explain: &Request, host: &str) -> Result<HeaderMap, ExplainError> {
+    let mut headers = HeaderMap::new();
+    let bad = |text: &str| ExplainError::Header(text.to_owned());
+    for line in &explain.header {
+        let (name, value) = line.split_once(':').ok_or_else(|| bad(line))?;
+        let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|_| bad(line))?;
+        let value = HeaderValue::from_str(value.trim()).map_err(|_| bad(line))?;
+        headers.append(name, value);
+    }
+    if !headers.contains_key(HOST) {
+        headers.insert(HOST, HeaderValue::from_str(host).map_err(|_| bad(host))?);
+    }
+    if explain.form.is_some() && !headers.contains_key(CONTENT_TYPE) {
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        headers.insert(CONTENT_TYPE, form);
+    }
+    Ok(headers)
+}
+
+type Line = (&'static str, String);
+
+fn told_by(portal: &Portal, trace: &Trace<'_>) -> Vec<Line> {
+    let policy = &portal.policy;
+    let mut told = vec![
+        ("portal", format!("{} ({})", policy.host, policy.mode.name())),
+        ("path", trace.path.to_owned()),
+        ("compared as", trace.deny_key.to_owned()),
+    ];
+    if let Some(rule) = trace.password_route {
+        told.push(("password route", described(rule)));
+    }
+    if let Some(rule) = trace.login_page {
+        told.push(("login page", described(rule)));
+    }
+    told.push((
+        "route",
+        match trace.route {
+            Some((index, route)) => {
+                let access = match route.access {
+                    Access::Public => "public",
+                    Access::SignedIn => "signed_in",
+                };
+                format!("{} of {}: {} {access}", index + 1, policy.routes.len(), route.path)
+            }
+            None => "none covers it".to_owned(),
+        },
+    ));
+    told
+}
+
+/// A rule as far as it says more than its name.
+fn described(rule: &Rule) -> String {
+    let mut said = vec![format!("`{}`: path {}", rule.name, rule.path)];
+    let covers = [
+        (rule.covers.extensions, "extensions"),
+        (rule.covers.path_info, "path_info"),
+        (rule.covers.language_prefix, "language_prefix"),
+        (rule.covers.suffixes, "suffixes"),
+        (rule.covers.anywhere, "anywhere"),
+    ];
+    let covers: Vec<&str> =
+        covers.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();
+    if !covers.is_empty() {
+        said.push(format!("covers {}", covers.join(", ")));
+    }
+    if let Some(methods) = &rule.methods {
+        let methods: Vec<&str> = methods.iter().map(Method::as_str).collect();
+        said.push(methods.join(", "));
+    }
+    let conditions = [
+        ("query", &rule.conditions.query),
+        ("form", &rule.conditions.form),
+        ("headers", &rule.conditions.headers),
+        ("cookies", &rule.conditions.cookies),
+    ];
+    for (what, pairs) in conditions {
+        if !pairs.is_empty() {
+            let names: Vec<&str> = pairs.iter().map(|pair| pair.name()).collect();
+            said.push(format!("{what} {}", names.join(", ")));
+        }
+    }
+    said.join("; ")
+}
+
+fn refused(refusal: Refusal) -> String {
+    format!("refused: {refusal} ({})", refusal.code())
+}
+
+fn own(endpoint: &Endpoint) -> String {
+    match endpoint {
+        Endpoint::Unknown => "is told that there is no such page of ours (endpoint-unknown)".into(),
+        _ => "is answered by a page of ours; the portal sees nothing".into(),
+    }
+}
+
+/// The request line and the visitor's headers as the portal gets them, and the names of ours.
+fn sent(portal: &Portal, method: &Method, target: &str, headers: &HeaderMap) -> Vec<Line> {
+    let mut headers = headers.clone();
+    let mapped = portal.identity.headers.iter().map(|(name, _)| name);
+    OwnedNames::with(mapped).cleanse(&mut headers, true, portal.policy.mode);
+    let mut told = vec![("sent", format!("{method} {target} HTTP/1.1"))];
+    for (name, value) in &headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        told.push(("", format!("{name}: {value}")));
+    }
+    let ours = ["host", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-for", "x-request-id"];
+    told.push(("and by us", ours.join(", ")));
+    if portal.policy.mode != Mode::Off {
+        let mut identity: Vec<&str> = Vec::new();
+        if portal.identity.assertion.is_some() {
+            identity.push("x-anteport-assertion");
+        }
+        identity.extend(portal.identity.headers.iter().map(|(name, _)| name.as_str()));
+        if !identity.is_empty() {
+            told.push(("of a member", identity.join(", ")));
+        }
+    }
+    told
+}
+
+fn lines(told: &[Line]) -> String {
+    let lines = told.iter().map(|(name, text)| format!("{name:<15} {text}").trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
+}

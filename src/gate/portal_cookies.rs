@@ -1,0 +1,55 @@
+//! The portal's own session cookies. One that was made before the switch must not live on as a
+//! local sign-in, so such a cookie reaches the portal only if the portal set it during a session of
+//! ours (PATH-18). Deliberately not here: which those are, which the session remembers.
+
+use http::header::{COOKIE, SET_COOKIE};
+use http::{HeaderMap, HeaderValue};
+
+use super::cookies;
+use super::fold::{decoded_to_the_end, name_key};
+use super::parameters::ValuePattern;
+
+/// Which cookies are the portal's sessions, by their names.
+#[derive(Clone, Debug, Default)]
+pub struct PortalCookies(Vec<ValuePattern>);
+
+impl PortalCookies {
+    /// By patterns as an operator writes them. Servers read names in several ways, so they are
+    /// compared as deny rules compare them.
+    #[must_use]
+    pub fn new(names: &[ValuePattern]) -> Self {
+        Self(names.iter().map(|name| name.mapped(name_key)).collect())
+    }
+
+    /// Whether there are any to look for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn include(&self, name: &[u8]) -> bool {
+        let name = decoded_to_the_end(&String::from_utf8_lossy(name));
+        let key = name_key(&name);
+        self.0.iter().any(|pattern| pattern.is(&key))
+    }
+
+    /// Takes them out of a visitor's headers, less those to `keep`, by name and value.
+    pub fn take_out(&self, headers: &mut HeaderMap, keep: impl Fn(&[u8], &[u8]) -> bool) {
+        let goes = |name: &[u8], value: &[u8]| self.include(name) && !keep(name, value);
+        if !cookies::all(headers.get_all(COOKIE)).any(|(name, value)| goes(name, value)) {
+            return;
+        }
+        let kept = headers.get_all(COOKIE).iter().filter_map(|field| cookies::without(field, goes));
+        let kept: Vec<HeaderValue> = kept.collect();
+        headers.remove(COOKIE);
+        for field in kept {
+            headers.append(COOKIE, field);
+        }
+    }
+
+    /// Those that an answer of the portal's sets, by name and value.
+    pub fn set_by<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = (&'h [u8], &'h [u8])> {
+        let set = headers.get_all(SET_COOKIE).iter().map(cookies::first);
+        set.filter(|(name, _)| self.include(name))
+    }
+}
