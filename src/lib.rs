@@ -14,6 +14,7 @@
 //! | [`sessions`] | who is signed in |
 //! | [`identity`] | what the portal is told |
 //! | [`upstream`] | where allowed requests go |
+//! | `http1` | HTTP/1.1 on both sides, from bytes to values |
 //! | [`pages`] | what a visitor sees of us |
 //! | [`telemetry`] | metrics, logs, and the admin listener |
 //! | [`cli`] | one file a verb |
@@ -48,6 +49,7 @@ pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod gate;
+mod http1;
 pub mod identity;
 pub mod pages;
 pub mod relying_party;

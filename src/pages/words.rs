@@ -57,10 +57,16 @@ pub fn explain(code: &str) -> Words {
             "Your browser sent more along with the address than is taken here, mostly cookies. \
              Delete the cookies of this site and try again.",
         ),
-        "host-ambiguous" | "header-repeated" | "visitor-broken" => (
+        "host-ambiguous" | "header-repeated" | "visitor-broken" | "request-malformed"
+        | "expectation" => (
             "This request cannot be read",
             "Your browser, or something between it and us, sent a request that could mean two \
              different things. Try again; if it stays, tell whoever runs the portal.",
+        ),
+        "body-too-large" => (
+            "This is too much to send",
+            "What you sent is larger than the portal takes at this address. Send less, or a smaller \
+             file.",
         ),
         "upstream-unreachable" | "upstream-connect-timeout" | "upstream-broken" => (
             "The portal does not answer",

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use aws_lc_rs::error::Unspecified;
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::Proxy;
+use super::http1::Tunnel;
+use super::request::Head;
 use crate::gate::{Asked, Note, Refusal};
 use crate::telemetry::Verdict;
 use crate::telemetry::access_log::{self, Access};
@@ -67,15 +68,24 @@ pub(super) struct Account {
 /// What only the access log wants.
 #[derive(Debug)]
 struct Line {
-    method: Method,
+    method: Option<Method>,
     path: String,
 }
 
 impl Account {
-    pub(super) fn open(proxy: &Arc<Proxy>, head: &Parts) -> Self {
+    pub(super) fn open(proxy: &Arc<Proxy>, head: &Head) -> Self {
+        Self::of(proxy, Some(&head.method))
+    }
+
+    /// Of a request whose head could not be read.
+    pub(super) fn unread(proxy: &Arc<Proxy>) -> Self {
+        Self::of(proxy, None)
+    }
+
+    fn of(proxy: &Arc<Proxy>, method: Option<&Method>) -> Self {
         let line = proxy
             .logs_access
-            .then(|| Box::new(Line { method: head.method.clone(), path: String::new() }));
+            .then(|| Box::new(Line { method: method.cloned(), path: String::new() }));
         Self {
             proxy: Arc::clone(proxy),
             request_id: proxy.request_ids.next(),
@@ -178,7 +188,7 @@ impl Drop for Account {
             access_log::write(&Access {
                 request_id: self.request_id.to_str().unwrap_or_default(),
                 portal: portal.map(|policy| &*policy.host),
-                method: line.method.as_str(),
+                method: line.method.as_ref().map_or("-", Method::as_str),
                 path: (!line.path.is_empty()).then_some(&line.path),
                 verdict: self.verdict,
                 code: self.code,
@@ -200,6 +210,7 @@ pub(super) struct Body {
 enum Source {
     Portal(AnswerBody),
     Own(Option<Bytes>),
+    Tunnel(Option<Box<dyn Tunnel>>),
 }
 
 impl Body {
@@ -210,6 +221,20 @@ impl Body {
     pub(super) fn own(body: Bytes, account: Account) -> Self {
         let body = (!body.is_empty()).then_some(body);
         Self { source: Source::Own(body), _account: account }
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "portals are not asked to switch yet"))]
+    /// What follows a `101`: the connection becomes a tunnel to `io` (HTTP-08).
+    pub(super) fn tunnel(io: Box<dyn Tunnel>, account: Account) -> Self {
+        Self { source: Source::Tunnel(Some(io)), _account: account }
+    }
+
+    /// The far end of the tunnel, if this is one. The account stays open as long as the body.
+    pub(super) fn take_tunnel(&mut self) -> Option<Box<dyn Tunnel>> {
+        match &mut self.source {
+            Source::Tunnel(io) => io.take(),
+            Source::Portal(_) | Source::Own(_) => None,
+        }
     }
 }
 
@@ -224,6 +249,7 @@ impl HttpBody for Body {
         match &mut self.source {
             Source::Portal(body) => Pin::new(body).poll_frame(cx),
             Source::Own(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Tunnel(_) => Poll::Ready(None),
         }
     }
 
@@ -231,6 +257,7 @@ impl HttpBody for Body {
         match &self.source {
             Source::Portal(body) => body.is_end_stream(),
             Source::Own(body) => body.is_none(),
+            Source::Tunnel(_) => true,
         }
     }
 
@@ -240,6 +267,7 @@ impl HttpBody for Body {
             Source::Own(body) => {
                 SizeHint::with_exact(body.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
+            Source::Tunnel(_) => SizeHint::with_exact(0),
         }
     }
 }

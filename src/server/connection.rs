@@ -6,16 +6,21 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use http::HeaderValue;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::rt::{Read, Write};
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::limits;
+use super::request::Head;
 use super::worker::{Shutdown, Worker};
+use super::{http1, limits};
+use crate::gate::RawTarget;
 use crate::telemetry::metrics::Handshake;
+use crate::upstream::RequestBody;
 
 /// What a request inherits from its connection. Never an identity (GEN-05).
 #[derive(Debug)]
@@ -44,7 +49,7 @@ pub(super) async fn serve(
     let _ = stream.set_nodelay(true);
     let peer = Arc::new(Peer::new(address));
     let Some(tls) = tls else {
-        return serve_http1(worker, TokioIo::new(stream), peer, shutdown).await;
+        return http1::serve(worker, stream, &peer, shutdown).await;
     };
     let handshake = tokio::time::timeout(limits::HANDSHAKE_TIME, tls.accept(stream)).await;
     let metrics = Arc::clone(&worker.proxy.metrics);
@@ -52,11 +57,10 @@ pub(super) async fn serve(
         Ok(Ok(stream)) => {
             metrics.tls_handshake(Handshake::Ok);
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(super::tls::H2);
-            let stream = TokioIo::new(stream);
             if is_h2 {
-                serve_http2(worker, stream, peer, shutdown).await;
+                serve_http2(worker, TokioIo::new(stream), peer, shutdown).await;
             } else {
-                serve_http1(worker, stream, peer, shutdown).await;
+                http1::serve(worker, stream, &peer, shutdown).await;
             }
         }
         Ok(Err(_)) => metrics.tls_handshake(Handshake::Failed),
@@ -64,32 +68,17 @@ pub(super) async fn serve(
     }
 }
 
-async fn serve_http1<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, shutdown: Shutdown)
-where
-    I: Read + Write + Unpin + Send + 'static,
-{
-    let service = service_fn(move |request| {
-        let (worker, peer) = (Arc::clone(&worker), Arc::clone(&peer));
-        async move { Ok::<_, std::convert::Infallible>(worker.handle(&peer, request).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEAD_TIME)
-        .max_buf_size(limits::HEAD_BYTES)
-        .half_close(false)
-        .keep_alive(true)
-        .serve_connection(stream, service);
-    // How a visitor's connection ends is theirs to choose; what they asked for has been accounted.
-    let _ = until_stopped(connection, shutdown, |connection| connection.graceful_shutdown()).await;
-}
-
 async fn serve_http2<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, shutdown: Shutdown)
 where
     I: Read + Write + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let (worker, peer) = (Arc::clone(&worker), Arc::clone(&peer));
-        async move { Ok::<_, std::convert::Infallible>(worker.handle(&peer, request).await) }
+        let (head, body) = request.into_parts();
+        let (method, headers) = (head.method, head.headers);
+        let head = Head { method, target: RawTarget::Pseudo(head.uri), headers };
+        let body = RequestBody::http2(body);
+        async move { Ok::<_, std::convert::Infallible>(worker.handle(&peer, head, body).await) }
     });
     let header_list = u32::try_from(limits::HEAD_BYTES).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(TokioExecutor::new())

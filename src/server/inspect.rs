@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::limits;
 use crate::gate::Form;
-use crate::upstream::RequestBody;
+use crate::upstream::{BodyError, RequestBody};
 
 /// Room for forms, shared by all workers (LIM-07).
 #[derive(Clone, Debug)]
@@ -38,26 +38,22 @@ pub(super) struct Inspected {
 }
 
 /// Why a form could not be looked at; the request goes no further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum InspectError {
     /// Others take all the room.
     #[error("there is no room for another form just now")]
     Busy,
-    /// The visitor did not send it in time.
-    #[error("the form did not arrive within {:?}", limits::FORM_TIME)]
-    Slow,
-    /// The visitor broke off.
-    #[error("the visitor broke the request off")]
-    Broken,
+    /// It did not come, or not in time.
+    #[error(transparent)]
+    Body(#[from] BodyError),
 }
 
 impl InspectError {
     /// The stable name of this reason.
-    pub(super) const fn code(self) -> &'static str {
+    pub(super) const fn code(&self) -> &'static str {
         match self {
             Self::Busy => "forms-busy",
-            Self::Slow => "request-timeout",
-            Self::Broken => "visitor-broken",
+            Self::Body(error) => error.code(),
         }
     }
 }
@@ -78,17 +74,15 @@ pub(super) async fn read(
     let expected = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
     let room = room.take(expected.unwrap_or(limit)).ok_or(InspectError::Busy)?;
     let gather = gather(&mut body, limit);
-    let (read, is_whole) = tokio::time::timeout(limits::FORM_TIME, gather)
-        .await
-        .map_err(|_| InspectError::Slow)?
-        .map_err(|_| InspectError::Broken)?;
+    let (read, is_whole) =
+        tokio::time::timeout(limits::FORM_TIME, gather).await.map_err(|_| BodyError::Slow)??;
     let form = if is_whole { Form::read(headers, &read) } else { Form::Unreadable };
     body.put_back(read);
     Ok(Inspected { form, body, room: Some(room) })
 }
 
 /// The first piece that goes beyond the limit is the last that is read.
-async fn gather(body: &mut RequestBody, limit: usize) -> Result<(Bytes, bool), hyper::Error> {
+async fn gather(body: &mut RequestBody, limit: usize) -> Result<(Bytes, bool), BodyError> {
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {

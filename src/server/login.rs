@@ -174,7 +174,7 @@ impl Visit<'_> {
         party: &RelyingParty,
         used: &mut Option<String>,
     ) -> Result<(SessionId, ReturnTo), LoginFailure> {
-        let callback = Callback::read(self.head.uri.query().unwrap_or_default())?;
+        let callback = Callback::read(self.head.target.query().unwrap_or_default())?;
         let name = callback.number().map(|number| format!("{LOGIN_PREFIX}{number}"));
         let pending = cookies::logins(self.head.headers.get_all(header::COOKIE));
         let sealed = pending.iter().find(|(known, _)| Some(*known) == name.as_deref());

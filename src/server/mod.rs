@@ -5,6 +5,7 @@ mod account;
 mod caching;
 mod connection;
 mod discoveries;
+mod http1;
 mod inspect;
 mod limits;
 mod listener;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use rustls::sign::CertifiedKey;
 
+pub use limits::Limits;
 pub use listener::{bind, workers};
 pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
@@ -52,6 +54,7 @@ pub struct Proxy {
     form_room: inspect::FormRoom,
     discoveries: discoveries::Discoveries,
     logs_access: bool,
+    limits: Limits,
 }
 
 /// A portal, ready for requests.
@@ -143,9 +146,16 @@ impl Proxy {
             form_room: inspect::FormRoom::new(),
             discoveries: discoveries::Discoveries::default(),
             logs_access: config.logging.access,
+            limits: Limits::default(),
             clock,
             metrics,
         })
+    }
+
+    /// The same with other limits on visitors.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// The relying parties, whose keys somebody has to keep fresh.

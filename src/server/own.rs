@@ -281,7 +281,7 @@ impl Visit<'_> {
 
     /// A query parameter that is there exactly once.
     fn parameter(&self, name: &str) -> Option<String> {
-        let query = self.head.uri.query().unwrap_or_default();
+        let query = self.head.target.query().unwrap_or_default();
         let mut found = url::form_urlencoded::parse(query.as_bytes())
             .filter(|(known, _)| known == name)
             .map(|(_, value)| value.into_owned());

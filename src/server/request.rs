@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use http::request::Parts;
-use http::{Request, Response, header};
-use hyper::body::Incoming;
+use http::{HeaderMap, Method, Response, header};
 
 use super::account::{Account, Body};
 use super::caching;
@@ -23,12 +21,20 @@ use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
 use crate::upstream::{Answer, Forwarding, RequestBody, Upstream, X_REQUEST_ID};
 
+/// A request without its body, of any version of HTTP.
+#[derive(Debug)]
+pub(super) struct Head {
+    pub(super) method: Method,
+    pub(super) target: RawTarget,
+    pub(super) headers: HeaderMap,
+}
+
 /// A request that has been read, on its way through the server.
 pub(super) struct Visit<'a> {
     pub(super) proxy: &'a Arc<Proxy>,
     pub(super) policy: &'a Policy,
     pub(super) portal: &'a Portal,
-    pub(super) head: Parts,
+    pub(super) head: Head,
     pub(super) signed_in: Option<Arc<SignedIn>>,
     pub(super) now: Timestamp,
     pub(super) asker: Asker,
@@ -37,13 +43,17 @@ pub(super) struct Visit<'a> {
 
 impl Worker {
     /// Answers one request.
-    pub(super) async fn handle(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+    pub(super) async fn handle(
+        &self,
+        peer: &Peer,
+        head: Head,
+        mut body: RequestBody,
+    ) -> Response<Body> {
         let now = self.proxy.clock.now();
-        let (head, body) = request.into_parts();
         let mut account = Account::open(&self.proxy, &head);
         let asker = Asker::of(&head, account.request_id());
-        let target = RawTarget::Pseudo(head.uri.clone());
-        let asked = match Asked::read(&self.proxy.policies, &head.method, &target, &head.headers) {
+        let read = Asked::read(&self.proxy.policies, &head.method, &head.target, &head.headers);
+        let asked = match read {
             Ok(asked) => asked,
             Err(refusal) => return respond::refuse(refusal, &asker, account),
         };
@@ -60,7 +70,6 @@ impl Worker {
             .and_then(|id| self.proxy.sessions.find(id, now))
             .filter(|found| found.session().is_for(&policy.host));
         let session = signed_in.as_deref().map(SignedIn::session);
-        let mut body = RequestBody::coming(body);
         let mut _room = None;
         let decision = match decide(policy, asked, session, now).settled() {
             Ok(decision) => decision,
@@ -69,7 +78,7 @@ impl Worker {
                 let inspecting = inspect::read(&head.headers, body, policy.form_limit, room);
                 let inspected = match Box::pin(inspecting).await {
                     Ok(inspected) => inspected,
-                    Err(error) => return respond::uninspected(error, &asker, account),
+                    Err(error) => return respond::uninspected(&error, &asker, account),
                 };
                 (body, _room) = (inspected.body, inspected.room);
                 let asked = asked.with_form(inspected.form);
@@ -113,6 +122,10 @@ impl Visit<'_> {
         peer: &Peer,
     ) -> Response<Body> {
         let Visit { policy, portal, head, signed_in, now, asker, mut account, .. } = self;
+        let body = match body.limited(permit.passes().largest_body) {
+            Ok(body) => body,
+            Err(error) => return respond::visitor(&error, &asker, account),
+        };
         let mut headers = head.headers;
         account.decided(Verdict::Forward, None);
         if let Some(note) = permit.noted() {

@@ -4,19 +4,21 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::request::Parts;
 use http::{Response, StatusCode};
 
 use super::account::{Account, Body};
+use super::http1::Unread;
 use super::inspect::InspectError;
 use super::login::LoginFailure;
+use super::request::Head;
 use crate::gate::login::LoginError;
 use crate::gate::{PathError, Refusal};
+use crate::http1::request::HeadError;
 use crate::identity::IdentityError;
 use crate::pages::{self, Link};
 use crate::relying_party::RelyingPartyError;
 use crate::telemetry::Verdict;
-use crate::upstream::{UpstreamError, X_REQUEST_ID};
+use crate::upstream::{BodyError, UpstreamError, X_REQUEST_ID};
 
 /// Who reads the answer.
 #[derive(Clone, Debug)]
@@ -33,8 +35,13 @@ enum Reads {
 }
 
 impl Asker {
-    pub(super) fn of(head: &Parts, request_id: HeaderValue) -> Self {
+    pub(super) fn of(head: &Head, request_id: HeaderValue) -> Self {
         Self { request_id, accept: head.headers.get(header::ACCEPT).cloned() }
+    }
+
+    /// Whose request could not be read: a line of text will do.
+    const fn unread(request_id: HeaderValue) -> Self {
+        Self { request_id, accept: None }
     }
 
     /// A page for browsers, JSON for scripts that say so, and a line of text for the rest.
@@ -89,19 +96,46 @@ pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> R
     say(&Said { action, ..Said::new(status, refusal.code()) }, asker, account)
 }
 
+/// What a visitor sent is no request, or did not come in time.
+pub(super) fn unread(unread: Unread, mut account: Account) -> Response<Body> {
+    let asker = Asker::unread(account.request_id());
+    account.decided(Verdict::Refuse, Some(unread.code()));
+    let status = match unread {
+        Unread::Late => StatusCode::REQUEST_TIMEOUT,
+        Unread::Head(HeadError::Malformed | HeadError::Framing) => StatusCode::BAD_REQUEST,
+        Unread::Head(HeadError::Expectation) => StatusCode::EXPECTATION_FAILED,
+        Unread::Head(HeadError::TargetTooLong) => StatusCode::URI_TOO_LONG,
+        Unread::Head(HeadError::TooLarge) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    };
+    say(&Said::new(status, unread.code()), &asker, account)
+}
+
+/// A body that is not whole, or more than is taken.
+pub(super) fn visitor(error: &BodyError, asker: &Asker, mut account: Account) -> Response<Body> {
+    account.decided(Verdict::Refuse, Some(error.code()));
+    let status = match error {
+        BodyError::Cut | BodyError::Chunk | BodyError::Stream(_) | BodyError::Broken => {
+            StatusCode::BAD_REQUEST
+        }
+        BodyError::Slow => StatusCode::REQUEST_TIMEOUT,
+        BodyError::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+    };
+    say(&Said::new(status, error.code()), asker, account)
+}
+
 /// A form that could not be looked at.
 pub(super) fn uninspected(
-    error: InspectError,
+    error: &InspectError,
     asker: &Asker,
     mut account: Account,
 ) -> Response<Body> {
-    account.decided(Verdict::Refuse, Some(error.code()));
-    let status = match error {
-        InspectError::Busy => StatusCode::SERVICE_UNAVAILABLE,
-        InspectError::Slow => StatusCode::REQUEST_TIMEOUT,
-        InspectError::Broken => StatusCode::BAD_REQUEST,
-    };
-    say(&Said::new(status, error.code()), asker, account)
+    match error {
+        InspectError::Body(error) => visitor(error, asker, account),
+        InspectError::Busy => {
+            account.decided(Verdict::Refuse, Some(error.code()));
+            say(&Said::new(StatusCode::SERVICE_UNAVAILABLE, error.code()), asker, account)
+        }
+    }
 }
 
 /// On to the canonical spelling of what was asked for, by the same method (PATH-07).
@@ -154,7 +188,7 @@ pub(super) fn upstream(
         UpstreamError::Unreachable { .. }
         | UpstreamError::Broken(_)
         | UpstreamError::Connection(_) => StatusCode::BAD_GATEWAY,
-        UpstreamError::Visitor(_) => StatusCode::BAD_REQUEST,
+        UpstreamError::Visitor(error) => return visitor(error, asker, account),
     };
     tracing::warn!(
         request_id = asker.request_id(),

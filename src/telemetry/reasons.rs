@@ -24,7 +24,6 @@ pub const REASONS: &[&str] = &[
     "local-login-blocked",
     "sign-in-required",
     "forms-busy",
-    "request-timeout",
     "endpoint-unknown",
     "endpoint-method",
     "upstream-unreachable",
@@ -32,6 +31,10 @@ pub const REASONS: &[&str] = &[
     "upstream-response-timeout",
     "upstream-broken",
     "visitor-broken",
+    "request-malformed",
+    "request-timeout",
+    "expectation",
+    "body-too-large",
 ];
 
 /// Why a login did not become a session.

@@ -22,10 +22,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_util::io::poll_read_buf;
 
-use super::UpstreamError;
 use super::pool::Pool;
-use super::request_body::RequestBody;
 use super::wire::{self, Content, Framing, Head, Piece, WireError};
+use super::{RequestBody, UpstreamError};
 use crate::gate::identity;
 
 /// How much is read from a portal at once, at first; a read that fills it doubles the next one.
@@ -324,7 +323,7 @@ impl AnswerBody {
             let _ = sending.poll(cx, &mut connection.stream);
         }
         loop {
-            match self.content.next(&mut connection.read)? {
+            match self.content.next(&mut connection.read).map_err(WireError::from)? {
                 Piece::NeedsMore => {}
                 piece => return Poll::Ready(Ok(piece)),
             }

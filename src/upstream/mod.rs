@@ -2,10 +2,9 @@
 //! is what is sent. Each worker has its own connections to a portal; one belongs to one request
 //! while in use, and is driven by that request's own task.
 
+mod body;
 mod exchange;
 mod pool;
-mod request_body;
-mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,13 +15,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use hyper::body::Body as _;
 use tokio::net::TcpStream;
 
+pub use crate::http1::answer::WireError;
+pub use body::{BodyError, RequestBody};
 pub use exchange::{Answer, AnswerBody};
-pub use request_body::RequestBody;
-pub use wire::WireError;
 
 use crate::config;
 use crate::gate::Permit;
 use crate::gate::identity::Envelope;
+use crate::http1::answer as wire;
 use exchange::{Connection, Failed, Sending};
 use pool::Pool;
 use wire::Framing;
@@ -62,9 +62,9 @@ pub enum UpstreamError {
     /// The connection failed.
     #[error("the connection to the portal failed")]
     Connection(#[from] std::io::Error),
-    /// The visitor broke the request off.
-    #[error("the visitor broke the request off")]
-    Visitor(#[source] hyper::Error),
+    /// The visitor broke the request off, or sends what is not taken.
+    #[error("the request is not whole")]
+    Visitor(#[source] BodyError),
 }
 
 impl UpstreamError {
@@ -76,7 +76,7 @@ impl UpstreamError {
             Self::ConnectTimeout(_) => "upstream-connect-timeout",
             Self::ResponseTimeout(_) => "upstream-response-timeout",
             Self::Broken(_) | Self::Connection(_) => "upstream-broken",
-            Self::Visitor(_) => "visitor-broken",
+            Self::Visitor(error) => error.code(),
         }
     }
 }

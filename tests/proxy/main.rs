@@ -6,8 +6,10 @@
 mod doors;
 mod faults;
 mod forward;
+mod limits;
 mod login;
 mod own;
+mod raw;
 mod refuse;
 mod tls;
 mod world;

@@ -14,7 +14,7 @@ use anteport::demo::Ports;
 use anteport::demo::microsoft::{self, Microsoft, Options};
 use anteport::demo::story::Story;
 use anteport::gate::{Secret, Timestamp};
-use anteport::server::Service;
+use anteport::server::{Limits, Service};
 use anteport::telemetry::log::DroppedLines;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -44,6 +44,7 @@ pub struct Plan {
     pub sessions: &'static str,
     pub listen_tls: Option<String>,
     pub microsoft_is_up: bool,
+    pub limits: Limits,
 }
 
 pub const AZURE_ONLY: &str = r#"
@@ -62,7 +63,13 @@ pub const AZURE_ONLY: &str = r#"
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { portal: AZURE_ONLY, sessions: "{}", listen_tls: None, microsoft_is_up: true }
+        Self {
+            portal: AZURE_ONLY,
+            sessions: "{}",
+            listen_tls: None,
+            microsoft_is_up: true,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -118,8 +125,13 @@ portals:
         );
         let loaded = config::parse("tests.yaml", &text, &|_| None, MORNING)
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let service = Service::start(loaded.config, clock.clone(), DroppedLines::default())
-            .unwrap_or_else(|error| panic!("{error:?}"));
+        let service = Service::start_limited(
+            loaded.config,
+            clock.clone(),
+            DroppedLines::default(),
+            plan.limits,
+        )
+        .unwrap_or_else(|error| panic!("{error:?}"));
         drop(held);
         let (stop, stopped) = oneshot::channel();
         let service = tokio::spawn(service.attend(async move {

@@ -103,10 +103,11 @@ async fn serve(mut stream: TcpStream, connection: usize, record: Arc<Mutex<Vec<R
             "/public-page" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html\r\nCache-Control: public, max-age=600, s-maxage=900\r\n\r\nok".to_vec(),
             "/page" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html; charset=utf-8\r\n\r\nok".to_vec(),
             "/trailers" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-After\r\n\r\n2\r\nok\r\n0\r\nX-After: 1\r\n\r\n".to_vec(),
-            "/stream" => {
+            "/stream" | "/public/huge" => {
+                let chunks = if path == "/stream" { 1000 } else { 100_000 };
                 let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
                 stream.write_all(head).await.unwrap();
-                for _ in 0..1000 {
+                for _ in 0..chunks {
                     let chunk = [b"3e8\r\n".to_vec(), vec![b'x'; 1000], b"\r\n".to_vec()].concat();
                     if stream.write_all(&chunk).await.is_err() {
                         return;

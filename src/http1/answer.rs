@@ -1,24 +1,23 @@
-//! HTTP/1.1 as it is written to a portal and read from it (RFC 9112): heads, framing and chunks,
-//! from bytes to values and back. No sockets.
+//! HTTP/1.1 as it is written to a portal and read from it (RFC 9112): the head of a request out,
+//! the head of an answer in.
 //!
 //! It is strict where two readers could disagree about where an answer ends: such an answer is an
 //! error, and its connection is not used again (HTTP-05).
 
 use std::mem::MaybeUninit;
 
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version};
 use http::{header, response};
 use httparse::ParserConfig;
+
+use super::content::{ChunkError, Chunks, decimal};
+pub(crate) use super::content::{Content, Piece, chunk_head};
 
 /// The most bytes that the head of an answer may have: portals send long cookies.
 const LONGEST_HEAD: usize = 64 * 1024;
 /// The most fields that it may have.
 const MOST_FIELDS: usize = 100;
-/// The longest line of a chunk's size with its extensions, or of a trailer.
-const LONGEST_LINE: usize = 4096;
-/// The most bytes of trailers, which are dropped.
-const LONGEST_TRAILERS: usize = 16 * 1024;
 
 /// What is wrong with what a portal sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +44,7 @@ pub enum WireError {
 
 /// How a request's body is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// There is none, and nothing is said about it.
     Absent,
     /// So many bytes.
@@ -57,7 +56,7 @@ pub(super) enum Framing {
 /// Writes the head of a request: the target that was judged, what we say ourselves, what is left of
 /// the visitor's headers, and framing, which is ours (HTTP-01). That no name comes twice is because
 /// all of ours were taken from the visitor's before.
-pub(super) fn write_head<'h>(
+pub(crate) fn write_head<'h>(
     method: &Method,
     target: &str,
     ours: impl Iterator<Item = (&'h HeaderName, &'h HeaderValue)>,
@@ -86,25 +85,21 @@ pub(super) fn write_head<'h>(
     Bytes::from(head)
 }
 
-/// What goes before a chunk of so many bytes; `\r\n` goes after it.
-pub(super) fn chunk_head(length: usize) -> Bytes {
-    Bytes::from(format!("{length:x}\r\n"))
-}
-
 /// The head of an answer, and what follows it.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) parts: response::Parts,
-    pub(super) content: Content,
-    /// The length that an answer to HEAD says a GET would have (RFC 9110, section 9.3.2).
-    pub(super) announced: Option<u64>,
+pub(crate) struct Head {
+    pub(crate) parts: response::Parts,
+    pub(crate) content: Content,
+    /// The length that a GET would have, in an answer to HEAD or one that says that nothing has
+    /// changed (RFC 9110, sections 9.3.2 and 15.4.5).
+    pub(crate) announced: Option<u64>,
     /// Whether the portal keeps the connection open afterwards.
-    pub(super) keeps_open: bool,
+    pub(crate) keeps_open: bool,
 }
 
 /// Takes the head of an answer off the front of what was read; `None` while it is not complete.
 /// Interim answers are passed over: they belong to nobody (RFC 9110, section 15.2).
-pub(super) fn read_head(read: &mut BytesMut, method: &Method) -> Result<Option<Head>, WireError> {
+pub(crate) fn read_head(read: &mut BytesMut, method: &Method) -> Result<Option<Head>, WireError> {
     loop {
         let Some((parts, version)) = parse_head(read)? else {
             return match read.len() > LONGEST_HEAD {
@@ -117,13 +112,18 @@ pub(super) fn read_head(read: &mut BytesMut, method: &Method) -> Result<Option<H
             status if status.is_informational() => {}
             _ => {
                 let (content, length) = Content::of(&parts, version, method)?;
-                let announced = length.filter(|_| method == Method::HEAD);
+                let announced = length.filter(|_| says_length_only(method, parts.status));
                 let keeps_open =
                     keeps_open(&parts.headers, version) && !matches!(content, Content::UntilClose);
                 return Ok(Some(Head { parts, content, announced, keeps_open }));
             }
         }
     }
+}
+
+/// Whether a length is that of another answer, and none of this one's body.
+fn says_length_only(method: &Method, status: StatusCode) -> bool {
+    method == Method::HEAD || status == StatusCode::NOT_MODIFIED
 }
 
 fn parse_head(read: &mut BytesMut) -> Result<Option<(response::Parts, Version)>, WireError> {
@@ -180,45 +180,14 @@ fn keeps_open(headers: &HeaderMap, version: Version) -> bool {
     }
 }
 
-/// What is left of an answer's body (RFC 9112, section 6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// So many bytes.
-    Length(u64),
-    /// Chunks, at this point.
-    Chunks(Chunks),
-    /// Everything until the portal closes the connection.
-    UntilClose,
-}
-
-/// Where in a chunked body we are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Chunks {
-    /// Before the size of a chunk.
-    Size,
-    /// With so many bytes of a chunk to come.
-    Data(u64),
-    /// After a chunk, before its line break.
-    DataEnd,
-    /// After the last chunk, within trailers of which so many bytes were dropped.
-    Trailers(usize),
-    /// At the end.
-    Done,
-}
-
-/// What reading on brought.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
-    /// Some of the body.
-    Data(Bytes),
-    /// Nothing yet: more has to be read from the connection.
-    NeedsMore,
-    /// The end of the body.
-    End,
+impl From<ChunkError> for WireError {
+    fn from(ChunkError: ChunkError) -> Self {
+        Self::Chunk
+    }
 }
 
 impl Content {
-    /// With the length that the head says.
+    /// How an answer's body is framed, and the length that its head says.
     fn of(
         parts: &response::Parts,
         version: Version,
@@ -250,102 +219,6 @@ impl Content {
         };
         Ok((content, length))
     }
-
-    /// Whether nothing is left.
-    pub(super) const fn is_at_end(self) -> bool {
-        matches!(self, Self::Length(0) | Self::Chunks(Chunks::Done))
-    }
-
-    /// The next piece of the body out of what was read.
-    pub(super) fn next(&mut self, read: &mut BytesMut) -> Result<Piece, WireError> {
-        match self {
-            Self::Length(left) => Ok(take_data(read, left)),
-            Self::UntilClose if read.is_empty() => Ok(Piece::NeedsMore),
-            Self::UntilClose => Ok(Piece::Data(read.split().freeze())),
-            Self::Chunks(chunks) => chunks.next(read),
-        }
-    }
-}
-
-impl Chunks {
-    fn next(&mut self, read: &mut BytesMut) -> Result<Piece, WireError> {
-        loop {
-            match *self {
-                Self::Size => {
-                    let Some(line) = take_line(read)? else { return Ok(Piece::NeedsMore) };
-                    *self = match chunk_size(&line).ok_or(WireError::Chunk)? {
-                        0 => Self::Trailers(0),
-                        size => Self::Data(size),
-                    };
-                }
-                Self::Data(mut left) => {
-                    let piece = take_data(read, &mut left);
-                    *self = if left == 0 { Self::DataEnd } else { Self::Data(left) };
-                    return Ok(piece);
-                }
-                Self::DataEnd => {
-                    if read.len() < 2 {
-                        return Ok(Piece::NeedsMore);
-                    }
-                    if !read.starts_with(b"\r\n") {
-                        return Err(WireError::Chunk);
-                    }
-                    read.advance(2);
-                    *self = Self::Size;
-                }
-                Self::Trailers(dropped) => {
-                    let Some(line) = take_line(read)? else { return Ok(Piece::NeedsMore) };
-                    let dropped = dropped + line.len();
-                    if dropped > LONGEST_TRAILERS {
-                        return Err(WireError::Chunk);
-                    }
-                    *self = if line.is_empty() { Self::Done } else { Self::Trailers(dropped) };
-                }
-                Self::Done => return Ok(Piece::End),
-            }
-        }
-    }
-}
-
-/// As much of `left` bytes as was read.
-fn take_data(read: &mut BytesMut, left: &mut u64) -> Piece {
-    if *left == 0 {
-        return Piece::End;
-    }
-    if read.is_empty() {
-        return Piece::NeedsMore;
-    }
-    let size = usize::try_from(*left).map_or(read.len(), |left| left.min(read.len()));
-    *left -= size as u64;
-    Piece::Data(read.split_to(size).freeze())
-}
-
-/// A line without its `\r\n`; a bare line feed is none (RFC 9112, section 2.2).
-fn take_line(read: &mut BytesMut) -> Result<Option<BytesMut>, WireError> {
-    let Some(at) = read.iter().take(LONGEST_LINE).position(|byte| *byte == b'\n') else {
-        return if read.len() >= LONGEST_LINE { Err(WireError::Chunk) } else { Ok(None) };
-    };
-    let mut line = read.split_to(at + 1);
-    if !line.ends_with(b"\r\n") {
-        return Err(WireError::Chunk);
-    }
-    line.truncate(at - 1);
-    Ok(Some(line))
-}
-
-/// The size of a chunk: hex digits, then perhaps an extension, which is ignored.
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let digits = line.split(|byte| *byte == b';').next()?.trim_ascii_end();
-    let is_size = (1..=15).contains(&digits.len()) && digits.iter().all(u8::is_ascii_hexdigit);
-    let is_plain = line.iter().all(|byte| *byte == b'\t' || (0x20..0x7f).contains(byte));
-    let digits = std::str::from_utf8(digits).ok().filter(|_| is_size && is_plain)?;
-    u64::from_str_radix(digits, 16).ok()
-}
-
-/// Digits alone: no sign, no space, no list.
-fn decimal(digits: &[u8]) -> Option<u64> {
-    let is_number = (1..=19).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok().filter(|_| is_number)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -430,84 +303,12 @@ mod tests {
         assert!(!keeps("HTTP/1.1 200 OK\r\n\r\n"));
     }
 
-    /// Decodes a chunked body that arrives in these portions.
-    fn decode(portions: &[&[u8]]) -> Result<(Vec<u8>, Vec<u8>), WireError> {
-        let mut content = Content::Chunks(Chunks::Size);
-        let (mut read, mut body) = (BytesMut::new(), Vec::new());
-        for portion in portions {
-            read.extend_from_slice(portion);
-            loop {
-                match content.next(&mut read)? {
-                    Piece::Data(data) => body.extend_from_slice(&data),
-                    Piece::NeedsMore => break,
-                    Piece::End => return Ok((body, read.to_vec())),
-                }
-            }
-        }
-        Err(WireError::Short)
-    }
-
-    #[test]
-    fn chunks_that_are_none_are_refused() {
-        for bad in [
-            "\r\n",
-            "x\r\n",
-            "-1\r\n",
-            "+1\r\na\r\n",
-            "0x1\r\na\r\n",
-            " 1\r\na\r\n",
-            "1\na\r\n",
-            "1\r\nab\r\n",
-            "1\r\na\n0\r\n\r\n",
-            "1;\0\r\na\r\n",
-            "fffffffffffffffff\r\n",
-        ] {
-            assert_eq!(decode(&[bad.as_bytes()]), Err(WireError::Chunk), "{bad:?}");
-        }
-        let trailers = format!("0\r\n{}", "A: b\r\n".repeat(10_000));
-        assert_eq!(decode(&[trailers.as_bytes()]), Err(WireError::Chunk));
-        let endless = "1".repeat(LONGEST_LINE + 1);
-        assert_eq!(decode(&[endless.as_bytes()]), Err(WireError::Chunk));
-    }
-
     proptest! {
-        #[test]
-        fn chunks_decode_to_what_was_encoded_however_they_are_cut(
-            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 0..6),
-            extension in prop_oneof![Just(""), Just(";a=b"), Just(" ;x")],
-            trailers in prop_oneof![Just(""), Just("X-After: 1\r\n")],
-            surplus in prop::collection::vec(any::<u8>(), 0..10),
-            cuts in prop::collection::vec(0usize..400, 0..8),
-        ) {
-            let mut wire = Vec::new();
-            for chunk in &chunks {
-                wire.extend_from_slice(format!("{:x}{extension}\r\n", chunk.len()).as_bytes());
-                wire.extend_from_slice(chunk);
-                wire.extend_from_slice(b"\r\n");
-            }
-            wire.extend_from_slice(format!("0\r\n{trailers}\r\n").as_bytes());
-            wire.extend_from_slice(&surplus);
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut % (wire.len() + 1)).collect();
-            cuts.sort_unstable();
-            let mut portions = Vec::new();
-            let mut from = 0;
-            for cut in cuts {
-                portions.push(&wire[from..cut]);
-                from = cut;
-            }
-            portions.push(&wire[from..]);
-            let (body, left) = decode(&portions).unwrap();
-            prop_assert_eq!(body, chunks.concat());
-            // As far as it has arrived, what is beyond the body was not taken for it.
-            prop_assert!(surplus.starts_with(&left));
-        }
-
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = read_head(&mut BytesMut::from(&*bytes), &Method::GET);
             let answer = [b"HTTP/1.1 200 OK\r\n", &*bytes].concat();
             let _ = read_head(&mut BytesMut::from(&*answer), &Method::GET);
-            let _ = decode(&[&bytes]);
         }
     }
 }
