@@ -104,7 +104,7 @@ impl Chunks {
                 Self::Trailers(dropped) => {
                     let Some(line) = take_line(read)? else { return Ok(Piece::NeedsMore) };
                     let dropped = dropped + line.len();
-                    if dropped > LONGEST_TRAILERS {
+                    if dropped > LONGEST_TRAILERS || !is_trailer(&line) {
                         return Err(ChunkError);
                     }
                     *self = if line.is_empty() { Self::Done } else { Self::Trailers(dropped) };
@@ -139,6 +139,12 @@ fn take_line(read: &mut BytesMut) -> Result<Option<BytesMut>, ChunkError> {
     }
     line.truncate(at - 1);
     Ok(Some(line))
+}
+
+/// A field without control characters, or the empty line at the end (HTTP-03).
+fn is_trailer(line: &[u8]) -> bool {
+    let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    line.is_empty() || (line.contains(&b':') && !line.iter().any(is_control))
 }
 
 /// The size of a chunk: hex digits, then perhaps an extension, which is ignored.
@@ -192,6 +198,8 @@ mod tests {
             "1\r\na\n0\r\n\r\n",
             "1;\0\r\na\r\n",
             "fffffffffffffffff\r\n",
+            "0\r\nA\r\n\r\n",
+            "0\r\nA: b\rc\r\n\r\n",
         ] {
             assert_eq!(decode(&[bad.as_bytes()]), Err(ChunkError), "{bad:?}");
         }

@@ -79,21 +79,7 @@ pub(in crate::server) async fn serve<I: Transport>(
     shutdown: Shutdown,
 ) {
     let mut told = pin!(shutdown.clone().told());
-    let mut connection = Connection {
-        stream,
-        read: BytesMut::new(),
-        appetite: READ,
-        out: Outbox::default(),
-        deadline: Box::pin(tokio::time::sleep(worker.proxy.limits.idle_time)),
-        stall: None,
-        is_stalled: false,
-        search: Search::default(),
-        spare: HeaderMap::new(),
-        shutdown,
-        begun: Instant::now(),
-        requests: 0,
-        worker,
-    };
+    let mut connection = Connection::new(worker, stream, shutdown);
     // A stop is listened for once and then only looked at: the waker stays this task's.
     poll_fn(|cx| {
         let _ = told.as_mut().poll(cx);
@@ -104,6 +90,24 @@ pub(in crate::server) async fn serve<I: Transport>(
 }
 
 impl<I: Transport> Connection<I> {
+    pub(super) fn new(worker: Arc<Worker>, stream: I, shutdown: Shutdown) -> Self {
+        Self {
+            stream,
+            read: BytesMut::new(),
+            appetite: READ,
+            out: Outbox::default(),
+            deadline: Box::pin(tokio::time::sleep(worker.proxy.limits.idle_time)),
+            stall: None,
+            is_stalled: false,
+            search: Search::default(),
+            spare: HeaderMap::new(),
+            shutdown,
+            begun: Instant::now(),
+            requests: 0,
+            worker,
+        }
+    }
+
     async fn run(&mut self, peer: &Peer) {
         loop {
             let after = match self.next().await {
@@ -142,6 +146,10 @@ impl<I: Transport> Connection<I> {
     /// Waits for the head of the next request.
     async fn next(&mut self) -> Result<RequestHead, NoRequest> {
         self.appetite = READ;
+        if self.read.is_empty() && self.read.capacity() > 2 * READ {
+            // Who idles after an upload does so with an ordinary buffer (REL-12).
+            self.read = BytesMut::new();
+        }
         let mut has_begun = false;
         let mut is_waiting = false;
         poll_fn(|cx| {

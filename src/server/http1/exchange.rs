@@ -326,3 +326,6 @@ fn announce(parts: &mut http::response::Parts, asking: Asking, body: &Body) {
         parts.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| length.into());
     }
 }
+
+#[cfg(test)]
+mod tests;

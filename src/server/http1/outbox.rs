@@ -203,6 +203,8 @@ impl Outbox {
             self.forget(count);
         }
         self.text.clear();
+        // A connection that idles keeps room for an ordinary head (REL-12).
+        self.text.shrink_to(2 * ENOUGH);
         self.gone = 0;
         Poll::Ready(Ok(()))
     }
