@@ -253,3 +253,19 @@ fn statuses(bytes: &[u8]) -> Vec<String> {
     }
     said
 }
+
+#[tokio::test]
+async fn http_06_an_answer_cut_short_is_no_clean_end_for_http_1_0_either() {
+    let world = World::start().await;
+    let mut stream = TcpStream::connect(world.proxy).await.unwrap();
+    let get = |path: &str| format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", world.proxy);
+    stream.write_all(get("/public/trailers").as_bytes()).await.unwrap();
+    let mut whole = String::new();
+    stream.read_to_string(&mut whole).await.unwrap();
+    assert!(whole.contains("connection: close") && whole.ends_with("\r\n\r\nok"), "{whole}");
+    let mut stream = TcpStream::connect(world.proxy).await.unwrap();
+    stream.write_all(get("/public/cut-chunks").as_bytes()).await.unwrap();
+    let ended = stream.read_to_end(&mut Vec::new()).await;
+    assert!(ended.is_err(), "a reset, because nothing else says that it is not whole");
+    world.stop().await;
+}

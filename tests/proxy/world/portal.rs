@@ -91,7 +91,7 @@ async fn serve(mut stream: TcpStream, connection: usize, record: Arc<Mutex<Vec<R
         let path = target.split('?').next().unwrap_or_default();
         let answer: Vec<u8> = match path {
             "/cut" => b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this".to_vec(),
-            "/cut-chunks" => {
+            "/cut-chunks" | "/public/cut-chunks" => {
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec()
             }
             "/close" => Vec::new(),
@@ -102,7 +102,7 @@ async fn serve(mut stream: TcpStream, connection: usize, record: Arc<Mutex<Vec<R
             "/local-session" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: PHPSESSID=during; Path=/; HttpOnly\r\nSet-Cookie: theme=dark\r\n\r\nok".to_vec(),
             "/public-page" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html\r\nCache-Control: public, max-age=600, s-maxage=900\r\n\r\nok".to_vec(),
             "/page" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Type: text/html; charset=utf-8\r\n\r\nok".to_vec(),
-            "/trailers" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-After\r\n\r\n2\r\nok\r\n0\r\nX-After: 1\r\n\r\n".to_vec(),
+            "/trailers" | "/public/trailers" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-After\r\n\r\n2\r\nok\r\n0\r\nX-After: 1\r\n\r\n".to_vec(),
             "/stream" | "/public/huge" => {
                 let chunks = if path == "/stream" { 1000 } else { 100_000 };
                 let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -128,7 +128,7 @@ async fn serve(mut stream: TcpStream, connection: usize, record: Arc<Mutex<Vec<R
             while fill(&mut stream, &mut buffer).await.is_some() {}
             return;
         }
-        let ends = matches!(path, "/cut" | "/cut-chunks" | "/close");
+        let ends = matches!(path, "/cut" | "/cut-chunks" | "/public/cut-chunks" | "/close");
         if stream.write_all(&answer).await.is_err() || ends {
             return;
         }

@@ -156,3 +156,35 @@ fn lim_03_a_body_is_waited_for_as_long_as_it_brings_bytes() {
     assert_eq!(limits.patience(240), Duration::from_secs(11));
     assert!(limits.patience(u64::MAX) > Duration::from_secs(1_000_000));
 }
+
+#[tokio::test]
+async fn http_09_a_body_may_be_sent_on_by_another_task() {
+    use http_body_util::BodyExt as _;
+    let (mut connection, mut visitor, _stop) = connection();
+    let (mut inlet, body) = Inlet::new(crate::http1::content::Content::Length(10), true);
+    let mut reading = tokio::spawn(body.collect());
+    let visiting = async {
+        let mut interim = [0; 25];
+        visitor.read_exact(&mut interim).await.unwrap();
+        assert_eq!(&interim, b"HTTP/1.1 100 Continue\r\n\r\n");
+        for half in [b"hello", b"there"] {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            visitor.write_all(half).await.unwrap();
+        }
+    };
+    let serving = poll_fn(|cx| {
+        loop {
+            match connection.poll_visitor(cx, Some(&mut inlet), true) {
+                Visitor::Sent => {}
+                Visitor::Silent if inlet.is_over() => return Poll::Ready(()),
+                Visitor::Silent => return Poll::Pending,
+                Visitor::Gone => panic!("the visitor is still there"),
+            }
+        }
+    });
+    let both = async { tokio::join!(visiting, serving) };
+    tokio::time::timeout(Duration::from_secs(5), both).await.expect("both sides are woken");
+    let body = (&mut reading).await.unwrap().unwrap().to_bytes();
+    assert_eq!(body, "hellothere");
+    assert!(inlet.is_clean());
+}
