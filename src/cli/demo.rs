@@ -6,13 +6,15 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use url::{Host, Url};
+
 use super::{FAILED, complain, say};
 use crate::clock::Clock;
 use crate::config::{self, Problems};
 use crate::demo::microsoft::{self, ACCOUNTS, Microsoft, PASSWORD};
 use crate::demo::portal::{self, Portal};
 use crate::demo::story::Story;
-use crate::demo::{self, Ports};
+use crate::demo::{self, Before, Ports};
 use crate::server::{Service, StartError, Stop};
 use crate::telemetry::log;
 
@@ -23,8 +25,57 @@ pub struct Demo {
     #[arg(long, value_name = "PORT", default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..=65532))]
     port: u16,
     /// A portal of your own on this machine's loopback, in place of the demo's
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", conflicts_with = "upstream")]
     portal_port: Option<u16>,
+    /// A portal that runs already on this machine's loopback, as `http://127.0.0.1:3000`
+    #[arg(long, value_name = "URL", value_parser = loopback_origin)]
+    upstream: Option<String>,
+    /// Which product that portal is: the name of a profile, as `wordpress`
+    #[arg(long, value_name = "NAME", requires = "upstream", value_parser = profile_name)]
+    profile: Option<String>,
+}
+
+impl Demo {
+    fn before(&self) -> Before<'_> {
+        match &self.upstream {
+            None => Before::OwnPortal,
+            Some(url) => Before::Upstream { url, profile: self.profile.as_deref() },
+        }
+    }
+}
+
+/// The keys of a demo are worth nothing, so it stands before nothing that others can reach
+/// (CFG-05).
+fn loopback_origin(text: &str) -> Result<String, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    let on_loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if !on_loopback {
+        return Err("a demo stands only before a loopback address, such as 127.0.0.1".to_owned());
+    }
+    let is_origin = url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
+    match url.scheme() {
+        "http" | "https" if is_origin => Ok(url.origin().ascii_serialization()),
+        _ => Err("scheme, host and port are wanted, as in `http://127.0.0.1:3000`".to_owned()),
+    }
+}
+
+/// What can be the name of a profile; whether there is one of that name, the configuration says.
+fn profile_name(text: &str) -> Result<String, String> {
+    let is_name = text.starts_with(|first: char| first.is_ascii_lowercase())
+        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
+    match is_name {
+        true => Ok(text.to_owned()),
+        false => Err("the name of a profile is of a-z, 0-9 and _".to_owned()),
+    }
 }
 
 /// Why there is no demo.
@@ -68,15 +119,15 @@ async fn play(demo: &Demo) -> Result<(), DemoError> {
     let mut ports = Ports::starting_at(demo.port);
     ports.portal = demo.portal_port.unwrap_or(ports.portal);
     let secret = demo::new_client_secret();
-    let text = demo::configuration(&ports, &secret);
+    let text = demo::configuration(&ports, demo.before(), &secret);
     let loaded = config::parse("demo.yaml", &text, &|_| None, clock.now());
     let config = loaded.map_err(DemoError::Configuration)?.config;
     let log = log::init(&config.logging)?;
 
     let emulator = listen("the emulated Microsoft", ports.microsoft)?;
-    let own_portal = match demo.portal_port {
-        None => Some(listen("the portal", ports.portal)?),
-        Some(_) => None,
+    let own_portal = match (demo.portal_port, &demo.upstream) {
+        (None, None) => Some(listen("the portal", ports.portal)?),
+        _ => None,
     };
     let service = Service::start(config, clock.clone(), log.dropped_lines())?;
     let story = Story::new(clock.clone());
@@ -93,7 +144,7 @@ async fn play(demo: &Demo) -> Result<(), DemoError> {
             portal::serve(listener, portal, async move { shutdown.asked().await }).await
         })
     });
-    announce(&ports);
+    announce(demo, &ports);
     service.attend(stop_signal).await;
     stop.ask();
     // How the partners end is of no interest: the process ends with them.
@@ -112,8 +163,10 @@ fn listen(what: &'static str, port: u16) -> Result<tokio::net::TcpListener, Demo
     listener.map_err(|cause| DemoError::Listen { what, port, cause })
 }
 
-fn announce(ports: &Ports) {
-    say(&format!("Anteport demo is ready: open {}/reports?year=2026", ports.public_url()));
+fn announce(demo: &Demo, ports: &Ports) {
+    // The page is one of the demo's own portal.
+    let page = if demo.upstream.is_none() { "/reports?year=2026" } else { "/" };
+    say(&format!("Anteport demo is ready: open {}{page}", ports.public_url()));
     say("");
     for account in ACCOUNTS {
         say(&format!(
@@ -123,10 +176,66 @@ fn announce(ports: &Ports) {
         ));
     }
     say("");
-    say(&format!("  what just happened     {}/demo", ports.public_url()));
+    if demo.upstream.is_none() {
+        say(&format!("  what just happened     {}/demo", ports.public_url()));
+    }
     say(&format!("  the emulated Microsoft {}", ports.authority()));
-    say(&format!("  the portal, around us  {}", ports.portal_url()));
+    let portal_url = demo.upstream.clone().unwrap_or_else(|| ports.portal_url());
+    say(&format!("  the portal, around us  {portal_url}"));
     say(&format!("  health and metrics     http://127.0.0.1:{}/metrics", ports.admin));
     say("");
     say("Everything is on this machine only. Ctrl-C stops it.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cfg_05_a_demo_stands_before_loopback_only() {
+        let origin = |text| loopback_origin(text).ok();
+        assert_eq!(origin("http://127.0.0.1:80/"), Some("http://127.0.0.1".to_owned()));
+        assert_eq!(origin("http://127.9.0.1:3000"), Some("http://127.9.0.1:3000".to_owned()));
+        assert_eq!(origin("http://[::1]:3000"), Some("http://[::1]:3000".to_owned()));
+        assert_eq!(origin("http://LOCALHOST:3000"), Some("http://localhost:3000".to_owned()));
+        for other in [
+            "http://10.0.0.1:3000",
+            "http://0.0.0.0:3000",
+            "http://portal.example",
+            "http://127.0.0.1.example",
+            "http://localhost@portal.example",
+            "http://user@127.0.0.1",
+            "http://127.0.0.1/blog",
+            "http://127.0.0.1?a",
+            "ftp://127.0.0.1",
+            "127.0.0.1:3000",
+        ] {
+            assert_eq!(origin(other), None, "{other}");
+        }
+        assert!(profile_name("rails_devise").is_ok());
+        for odd in ["", "WordPress", "a b", "a}", "../a", "1"] {
+            assert!(profile_name(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_profile_is_of_an_upstream() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            _demo: Demo,
+        }
+        let refused = |words: &[&str]| {
+            let words = ["demo"].iter().chain(words);
+            <Line as clap::Parser>::try_parse_from(words).err().map(|error| error.kind())
+        };
+        let (missing, conflict) = (
+            Some(clap::error::ErrorKind::MissingRequiredArgument),
+            Some(clap::error::ErrorKind::ArgumentConflict),
+        );
+        let upstream = "http://127.0.0.1:3000";
+        assert_eq!(refused(&["--upstream", upstream, "--profile", "wordpress"]), None);
+        assert_eq!(refused(&["--profile", "wordpress"]), missing);
+        assert_eq!(refused(&["--upstream", upstream, "--portal-port", "1"]), conflict);
+    }
 }

@@ -90,12 +90,51 @@ pub fn new_client_secret() -> Secret<String> {
     Secret::new(format!("demo~{}", random::token(26)))
 }
 
+/// What the proxy of a demo stands before.
+#[derive(Clone, Copy, Debug)]
+pub enum Before<'a> {
+    /// The demo's own portal, or one that looks like it.
+    OwnPortal,
+    /// A portal that runs already, on loopback.
+    Upstream {
+        /// Scheme, host and port.
+        url: &'a str,
+        /// The product, by the name of its profile; without one, no route is known to take passwords.
+        profile: Option<&'a str>,
+    },
+}
+
+impl Before<'_> {
+    /// `local_login` and `routes`, as an operator would write them.
+    fn rules(&self) -> String {
+        const OWN_PORTAL: &str = r#"local_login:
+      login_pages: [/login]
+      password_routes:
+        - { path: /login, methods: [POST] }
+    routes:
+      - { path: "/assets/**", access: public }
+      - { path: "/public/**", access: public }
+      - { path: "/**", access: signed_in }"#;
+        match *self {
+            Self::OwnPortal => OWN_PORTAL.to_owned(),
+            Self::Upstream { profile: None, .. } => "local_login: {}".to_owned(),
+            Self::Upstream { profile: Some(profile), .. } => {
+                format!("local_login: {{ profile: {profile} }}")
+            }
+        }
+    }
+}
+
 /// The proxy's configuration in a demo, as an operator would write it.
 #[must_use]
-pub fn configuration(ports: &Ports, client_secret: &Secret<String>) -> String {
+pub fn configuration(ports: &Ports, before: Before<'_>, client_secret: &Secret<String>) -> String {
     let public_url = ports.public_url();
     let authority = ports.authority();
-    let portal_url = ports.portal_url();
+    let portal_url = match before {
+        Before::OwnPortal => ports.portal_url(),
+        Before::Upstream { url, .. } => url.to_owned(),
+    };
+    let rules = before.rules();
     let secret = client_secret.expose();
     let (proxy, admin) = (ports.proxy, ports.admin);
     format!(
@@ -117,14 +156,7 @@ portals:
     upstream: {{ url: "{portal_url}" }}
     mode: azure_only
     sign_in: {{ providers: [{PROVIDER}] }}
-    local_login:
-      login_pages: [/login]
-      password_routes:
-        - {{ path: /login, methods: [POST] }}
-    routes:
-      - {{ path: "/assets/**", access: public }}
-      - {{ path: "/public/**", access: public }}
-      - {{ path: "/**", access: signed_in }}
+    {rules}
     identity:
       headers:
         X-Auth-User: oid
@@ -146,6 +178,19 @@ mod tests {
         let ports = Ports::starting_at(8400);
         let (first, second) = (new_client_secret(), new_client_secret());
         assert!(!first.matches(second.expose()));
-        assert!(configuration(&ports, &first).contains(first.expose().as_str()));
+        let text = configuration(&ports, Before::OwnPortal, &first);
+        assert!(text.contains(first.expose().as_str()));
+    }
+
+    #[test]
+    fn before_another_portal_nothing_is_public_and_its_profile_is_named() {
+        let text = |profile| {
+            let before = Before::Upstream { url: "http://127.0.0.1:9", profile };
+            configuration(&Ports::starting_at(8400), before, &new_client_secret())
+        };
+        assert!(text(None).contains("local_login: {}\n"));
+        assert!(text(Some("wordpress")).contains("local_login: { profile: wordpress }\n"));
+        assert!(text(None).contains(r#"upstream: { url: "http://127.0.0.1:9" }"#));
+        assert!(!text(Some("wordpress")).contains("public }"));
     }
 }
