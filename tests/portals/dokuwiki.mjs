@@ -22,7 +22,7 @@ export default {
   site: { root, directives: `<DirectoryMatch "^${root}/(inc|bin|vendor)">\n    Require all denied\n  </DirectoryMatch>` },
 
   async prepare() {
-    cpSync('/usr/share/dokuwiki', root, { recursive: true, dereference: true });
+    await run('cp', ['-rL', '/usr/share/dokuwiki', root]);
     cpSync('/etc/dokuwiki', conf, { recursive: true, dereference: true, filter: (name) => !/auth\.php$|local\.php$|htaccess$/.test(name) });
     for (const name of ['attic', 'cache', 'index', 'locks', 'log', 'media', 'media_attic', 'media_meta', 'meta', 'pages', 'tmp']) {
       mkdirSync(path.join(data, name), { recursive: true });

@@ -42,10 +42,25 @@ async function isLocalUser(portal, url, cookie) {
 }
 
 /** What an attack brought: the portal's own opinion, not that of the gate. */
-async function effect(portal, url, attack, answer, before) {
+async function effect(portal, url, attack, answer, before, cookie) {
   if (attack.effect === 'state') return (await portal.state()) !== before;
   if (attack.effect === 'shows') return portal.shows(answer);
-  return portal.shows(answer) || isLocalUser(portal, url, cookieHeader(answer.cookies, attack.request.cookie));
+  return portal.shows(answer) || isLocalUser(portal, url, cookieHeader(answer.cookies, cookie));
+}
+
+/** A request with the words of this session in the places that are kept for them. */
+function filled(request, words) {
+  const { body } = request;
+  const put = (text, written) => Object.entries(words).reduce((now, [name, word]) => now.replaceAll(name, written(word)), text);
+  const plain = (word) => word;
+  const inBody = typeof body !== 'string' || body.startsWith('--') ? plain
+    : body.startsWith('{') ? (word) => JSON.stringify(word).slice(1, -1) : encodeURIComponent;
+  return {
+    ...request,
+    target: put(request.target, encodeURIComponent),
+    cookie: put(request.cookie ?? '', plain),
+    ...(body !== undefined && { body: put(body, inBody) }),
+  };
 }
 
 /** The portals name their server; the gate's own answers do not. */
@@ -54,17 +69,23 @@ const reached = (answer) => answer.headers.server !== undefined;
 async function attackOne(portal, url) {
   const begun = Date.now();
   const counts = { real: 0, refused: 0, harmless: 0, tries: 0, work: 0 };
+  // Some forms belong to a session that has seen them, and a session that is in already would prove nothing.
+  let words = await portal.newSession?.();
+  const ready = (request) => (words ? filled(request, words) : request);
+  const used = async () => { words = await portal.newSession?.(); };
   // Directly first: an entrance that does not open would prove nothing.
   let number = 0;
   const list = attacks(portal.entrances(), () => { number += 1; return number; });
   for (const attack of list) {
     if (attack.once && !attack.plain) continue;
     const before = attack.effect === 'state' ? await portal.state() : '';
-    const answer = await ask(url, attack.request);
-    if (!(await effect(portal, url, attack, answer, before))) continue;
+    const request = ready(attack.request);
+    const answer = await ask(url, request);
+    if (!(await effect(portal, url, attack, answer, before, request.cookie))) continue;
     counts.real += 1;
+    await used();
     attack.real = true;
-    attack.cookies = cookieHeader(answer.cookies);
+    attack.cookies = cookieHeader(answer.cookies, request.cookie);
   }
   for (const name of new Set(list.map((attack) => attack.name))) {
     if (!list.some((attack) => attack.name === name && attack.plain && attack.real)) {
@@ -84,12 +105,14 @@ async function attackOne(portal, url) {
     const fresh = attacks(portal.entrances(), () => { number += 1; return number; });
     for (const [index, attack] of fresh.entries()) {
       for (const own of ['', sessionOnly]) {
-        const request = { ...attack.request, cookie: [attack.request.cookie, own].filter(Boolean).join('; ') };
+        const plain = ready(attack.request);
+        const request = { ...plain, cookie: [plain.cookie, own].filter(Boolean).join('; ') };
         if (attack.absolute) request.target = demo.proxy + request.target;
         const answer = await ask(demo.proxy, request);
         counts.tries += 1;
         if (process.env.VERBOSE) console.log(own ? 'member  ' : 'stranger', answer.status, reached(answer) ? 'REACHED' : '       ', list[index].real ? 'real' : '    ', attack.name, request.method ?? 'GET', request.target, JSON.stringify(request.headers?.['content-type'] ?? ''), String(request.body ?? '').slice(0, 60).replaceAll('\r\n', '~'));
-        if (await effect(portal, url, attack, answer, before)) {
+        if (await effect(portal, url, attack, answer, before, plain.cookie)) {
+          await used();
           fail(portal, `${attack.name} works through the gate as ${own ? 'a member' : 'a stranger'}: ${describe(request)}`);
         } else if (!reached(answer)) {
           counts.refused += 1;
@@ -102,7 +125,7 @@ async function attackOne(portal, url) {
     // A session that somebody made at the portal before the gate was there.
     const made = list.find((attack) => attack.real && attack.effect === undefined && attack.plain);
     if (made) {
-      const cookie = cookieHeader([], [made.request.cookie, made.cookies].filter(Boolean).join('; '));
+      const cookie = made.cookies;
       if (!(await isLocalUser(portal, url, cookie))) fail(portal, 'the session made before is none, so dropping it would prove nothing');
       const answer = await ask(demo.proxy, { ...portal.member, cookie: `${cookie}; ${sessionOnly}` });
       counts.tries += 1;

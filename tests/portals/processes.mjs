@@ -1,7 +1,7 @@
 // What runs while the portals are attacked: each process in a group of its own, stopped by its id whatever happens.
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, openSync, readFileSync } from 'node:fs';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
@@ -13,9 +13,9 @@ const running = new Set();
 export const place = mkdtempSync(path.join(os.tmpdir(), 'anteport-portals-'));
 chmodSync(place, 0o755);
 
-function kill(group, signal) {
+function kill(child, signal) {
   try {
-    process.kill(-group.pid, signal);
+    process.kill(-child.pid, signal);
   } catch {
     // It has ended by itself.
   }
@@ -44,23 +44,23 @@ export async function start(name, command, args, { port, env = {}, cwd = place, 
   }
 }
 
-/** Stops all of them, the last one first, and removes their data. */
+/** Ends all of them with whatever they started, the last one first, and removes their data: nothing is worth a delay. */
 export async function stopAll() {
   for (const child of [...running].reverse()) {
-    if (child.exitCode === null && child.signalCode === null) {
-      const ended = once(child, 'exit');
-      // Its own children are its business, and killed with their group if it fails.
-      child.kill('SIGTERM');
-      const late = setTimeout(() => kill(child, 'SIGKILL'), 10_000);
-      await ended;
-      clearTimeout(late);
-    }
+    const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
     kill(child, 'SIGKILL');
+    await ended;
     running.delete(child);
   }
-  if (!process.env.KEEP) rmSync(place, { recursive: true, force: true });
+  removeData();
+}
+
+/** `KEEP=1` in the environment leaves the data for a look. */
+function removeData() {
+  if (!process.env.KEEP) execFileSync('rm', ['-rf', place]);
 }
 
 process.on('exit', () => {
   for (const child of running) kill(child, 'SIGKILL');
+  removeData();
 });

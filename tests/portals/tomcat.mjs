@@ -12,7 +12,6 @@ const base = path.join(place, 'tomcat');
 const LOGIN = { j_username: 'clerk', j_password: PASSWORD };
 const PROTECTED = '/examples/jsp/security/protected';
 const basic = `Basic ${Buffer.from(`clerk:${PASSWORD}`).toString('base64')}`;
-let cookie = '';
 
 export default {
   name: 'tomcat',
@@ -48,13 +47,11 @@ export default {
       ready: async () => (await ask(url, { target: '/' })).status === 200,
     });
     this.url = url;
-    // The form belongs to a session that was sent to it.
-    cookie = cookieHeader((await ask(url, { target: `${PROTECTED}/index.jsp` })).cookies);
   },
 
-  /** A new session that was sent to the form. */
-  async again() {
-    cookie = cookieHeader((await ask(this.url, { target: `${PROTECTED}/index.jsp` })).cookies);
+  /** The form belongs to a session that was sent to it. */
+  async newSession() {
+    return { SESSION: cookieHeader((await ask(this.url, { target: `${PROTECTED}/index.jsp` })).cookies) };
   },
   member: { target: `${PROTECTED}/index.jsp` },
   shows: (answer) => /You are logged in as remote user\s*<b>clerk|Tomcat Web Application Manager<\/|OK - Listed applications/.test(answer.text),
@@ -65,9 +62,7 @@ export default {
       name: 'form login',
       path: `${PROTECTED}/j_security_check`,
       fields: LOGIN,
-      cookie,
-      // Each try needs a session that was sent to the form; one that is in already would say nothing.
-      before: true,
+      cookie: 'SESSION',
       more: [
         { method: 'GET', target: `${PROTECTED}/j_security_check?j_username=clerk&j_password=${PASSWORD}` },
         { target: '/examples/j_security_check' },

@@ -1,6 +1,6 @@
 // WordPress of Debian behind Apache: `wp-login.php`, XML-RPC, the REST interface with application passwords, the letters
 // that reset a password, registration.
-import { cpSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -24,7 +24,7 @@ export default {
   site: { root },
 
   async prepare() {
-    cpSync('/usr/share/wordpress', root, { recursive: true, dereference: true });
+    await run('cp', ['-rL', '/usr/share/wordpress', root]);
     writeFileSync(path.join(root, 'wp-config.php'), `<?php
 $here = 'http://' . ($_SERVER['HTTP_HOST'] ?? '127.0.0.1');
 define('WP_HOME', $here);
