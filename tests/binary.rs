@@ -225,3 +225,98 @@ fn a_demo_whose_port_is_taken_says_which() {
     assert!(said.contains(&format!("port {}", first + 2)) && said.contains("--port"), "{said}");
     drop(taken);
 }
+
+fn anteport(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(BINARY).args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn explain_says_route_rule_and_what_would_be_sent() {
+    let folder = Folder::new();
+    let file = folder.write("config.yaml", &config(free_ports(4)));
+    let file = file.to_str().unwrap();
+    let explain = |more: &[&str]| {
+        let (code, said, complained) = anteport(&[&["explain", "--config", file], more].concat());
+        assert_eq!((code, complained.as_str()), (Some(0), ""), "{said}");
+        said
+    };
+    let said = explain(&["POST", "/%4cogin/", "--form", "a=b"]);
+    for wanted in [
+        "path            /Login/\n",
+        "compared as     /login\n",
+        "password route  `/login`: path /login\n",
+        "route           2 of 2: /** signed_in\n",
+        "refused: the portal's own password sign-in is closed (local-login-blocked)\n",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    let header = ["--header", "X-Anteport-Assertion: x", "--header", "Accept: text/html"];
+    let said = explain(&[&["GET", "/reports?a=1"][..], &header].concat());
+    for wanted in [
+        "stranger        signs in first, and comes back\n",
+        "member          goes to the portal with identity\n",
+        "sent            GET /reports?a=1 HTTP/1.1\n",
+        "                accept: text/html\n",
+        "of a member     x-anteport-assertion\n",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    assert!(!said.contains("assertion: x"), "a forged header is not sent: {said}");
+    assert!(explain(&["GET", "/a%2Fb"]).contains("(path-encoded-separator)"));
+    assert!(explain(&["OPTIONS", "*"]).contains("answered by a page of ours"));
+    assert!(explain(&["GET", "http://elsewhere.example/"]).contains("(host-unknown)"));
+    let (code, _, complained) =
+        anteport(&["explain", "--config", file, "GET", "/", "--header", "x"]);
+    assert_eq!(code, Some(1));
+    assert!(complained.contains("write it as `Name: value`"), "{complained}");
+}
+
+#[test]
+fn discover_proposes_rules_that_can_be_used() {
+    let folder = Folder::new();
+    let first = free_ports(4);
+    let text = config(first).replace("    local_login:", "    mode: report_only\n    local_login:");
+    let file = folder.write("config.yaml", &text);
+    let mut child = run(&file);
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("\"ready\"") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0, "it ended");
+    }
+    let file = file.to_str().unwrap();
+    let (_, said, _) = anteport(&["discover", "--config", file]);
+    assert!(said.starts_with("# No request has carried a password"), "{said}");
+    // Nobody listens where the portal would be, which discovers as well.
+    let form = "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 14";
+    for target in ["/members/7/session", "/login"] {
+        let mut stream = TcpStream::connect(("127.0.0.1", first)).unwrap();
+        let head = format!("POST {target} HTTP/1.1\r\nHost: 127.0.0.1:{first}\r\n{form}\r\n");
+        let request = format!("{head}Connection: close\r\n\r\nu=a&pwd=canary");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    }
+    ask(first, "GET /dav HTTP/1.1\r\nAuthorization: Basic Y2FuYXJ5");
+    let (code, said, _) = anteport(&["discover", "--config", file]);
+    assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
+    assert_eq!(code, Some(0));
+    assert!(!said.contains("canary") && !said.contains("Y2Fu"), "{said}");
+    for wanted in [
+        "- { path: \"/members/*/session\", methods: [POST], form: { \"pwd\": \"*\" } }",
+        "- { path: \"/dav\", headers: { Authorization: \"Basic *\" } }",
+        "# `/login` would refuse POST /login (1 request)",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    // What is proposed can be pasted.
+    let rules: String = said.lines().map(|line| format!("    {line}\n")).collect();
+    let pasted = config(first);
+    let own = pasted.lines().find(|line| line.contains("local_login")).unwrap();
+    let checked = folder.write("pasted.yaml", &pasted.replace(own, rules.trim_end()));
+    let (code, _, complained) = anteport(&["check", "--config", checked.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{complained}");
+}

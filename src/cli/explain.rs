@@ -109,9 +109,12 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
             told.push(("stranger", "signs in first, then the portal's first page".to_owned()));
             told.push(("member", "a page of ours says that they are signed in".to_owned()));
         }
-        Decision::Login(_) | Decision::Refuse(Refusal::SignInRequired) => {
-            let page = "a page: signs in first, and comes back; a background call: 401";
-            told.push(("stranger", page.to_owned()));
+        decision @ (Decision::Login(_) | Decision::Refuse(Refusal::SignInRequired)) => {
+            let stranger = match decision {
+                Decision::Login(_) => "signs in first, and comes back".to_owned(),
+                _ => refused(Refusal::SignInRequired),
+            };
+            told.push(("stranger", stranger));
             told.push(("member", "goes to the portal with identity".to_owned()));
             told.extend(sent(portal, &method, asked.target(), &headers));
         }
