@@ -2,6 +2,7 @@
 //! account with that. One tree of modules for two programs: `tests/models` and `tests/fuzz`.
 
 pub mod asp;
+pub mod bodies;
 pub mod django;
 pub mod fold;
 pub mod forwarded;

@@ -8,11 +8,13 @@ mod facts;
 mod kit;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use anteport::gate::{Asked, CanonicalPath, Decision, Mode, Policy, RawTarget, decide};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
-use kit::mutate::{Case, open_holes};
+use kit::mutate::{Case, Numbers, open_holes};
 use kit::portals::NOON;
 
 /// How many cases without `ANTEPORT_CASES`; more are for a release build.
@@ -115,4 +117,32 @@ fn path_20_the_targets_of_ordinary_sites_pass_as_they_are() {
     }
     assert!(targets.len() >= 260, "{}", targets.len());
     assert!(refused.is_empty(), "refused:\n{}", refused.join("\n"));
+}
+
+#[test]
+fn sup_05_the_corpus_and_random_bytes_hold() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus");
+    for (name, body) in kit::bodies::ALL {
+        let mut seeds = Vec::new();
+        for file in fs::read_dir(fuzz.join(name)).into_iter().flatten() {
+            seeds.push(fs::read(file.unwrap().path()).unwrap());
+        }
+        assert!((1..=40).contains(&seeds.len()), "{name}: {} files", seeds.len());
+        seeds.iter().for_each(|seed| body(seed));
+        // The corpus with bytes changed, cut and doubled.
+        for number in 0..3000 {
+            let mut numbers = Numbers::of(number);
+            let mut bytes = seeds[numbers.below(seeds.len())].clone();
+            for _ in 0..=numbers.below(4) {
+                let at = numbers.below(bytes.len());
+                match numbers.below(4) {
+                    0 if at < bytes.len() => bytes[at] = numbers.below(256) as u8,
+                    1 => bytes.truncate(at),
+                    2 => bytes.extend_from_within(at..),
+                    _ => bytes.insert(at, b"/%;.=\n ?"[numbers.below(8)]),
+                }
+            }
+            body(&bytes);
+        }
+    }
 }
