@@ -652,14 +652,14 @@ impl Case {
     pub fn known_hole(&self, breach: &Breach) -> Option<&'static str> {
         let kinds: Vec<String> =
             self.operators.iter().map(|one| format!("{:?}", one.kind)).collect();
-        let of_handler = open_holes().filter(|line| {
-            let (handler, wanted) = line.split_once(" by").unwrap_or((line, ""));
-            handler == self.handler(breach)
-                && wanted.split_whitespace().all(|wanted| kinds.iter().any(|kind| kind == wanted))
+        let handler = self.handler(breach);
+        let of_handler = open_holes().filter_map(|line| {
+            let (of, wanted) = line.trim_end_matches(RARE).split_once(" by")?;
+            let wanted: Vec<&str> = wanted.split_whitespace().collect();
+            let has_all = wanted.iter().all(|wanted| kinds.iter().any(|kind| kind == wanted));
+            (of == handler && has_all).then_some((wanted.len(), line))
         });
-        of_handler.max_by_key(|line| {
-            line.split_once(" by").map_or(0, |(_, wanted)| wanted.split_whitespace().count())
-        })
+        of_handler.max_by_key(|(count, _)| *count).map(|(_, line)| line)
     }
 
     /// What is reached.
@@ -688,6 +688,9 @@ impl Case {
         )
     }
 }
+
+/// Ends the line of a hole that takes more than the default number of cases to find.
+pub const RARE: &str = " (rare)";
 
 /// The lines of `open.txt`.
 pub fn open_holes() -> impl Iterator<Item = &'static str> {

@@ -35,7 +35,8 @@ pub struct Deny {
     pub path: &'static str,
     pub methods: Methods,
     pub covers: Covers,
-    /// Only where this parameter, of the query or of a form, has this value (PATH-12).
+    /// Only where this parameter, of the query or of a form, has this value (PATH-12). With `/`
+    /// and all below: a front controller takes it on every path, the public ones too.
     pub when: Option<(&'static str, &'static str)>,
 }
 
@@ -296,7 +297,10 @@ impl Portal {
                 paths.push(format!("/*/*{}", rule.path));
             }
             for path in paths {
-                let path = if rule.covers.below { format!("{path}/**") } else { path };
+                let path = match (rule.covers.below, path.as_str()) {
+                    (true, path) => format!("{}/**", path.trim_end_matches('/')),
+                    (false, path) => path.to_owned(),
+                };
                 let path: anteport::gate::PathPattern = path.parse().unwrap();
                 let methods = match rule.methods {
                     Methods::All => None,
