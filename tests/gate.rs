@@ -22,6 +22,7 @@ const HOST: &str = "members.example";
 fn policy(mode: Mode) -> Policy {
     let route = |path: &str, access| Route {
         path: path.parse().unwrap(),
+        query: Vec::new(),
         access,
         passes: Passes::default(),
     };

@@ -77,19 +77,22 @@ fn methods(section: &Section<'_>) -> Option<Vec<Method>> {
 }
 
 fn conditions(section: &Section<'_>) -> Conditions {
-    let pairs = |key: &str| {
-        let lists = section.named_lists(key, value_pattern);
-        let pair = |(name, values): (Located<String>, Vec<Located<ValuePattern>>)| {
-            Pair::new(&name.value, values.into_iter().map(|value| value.value).collect())
-        };
-        lists.into_iter().map(pair).collect()
-    };
+    let pairs = |key: &str| pairs(section, key);
     Conditions {
         query: pairs("query"),
         form: pairs("form"),
         headers: pairs("headers"),
         cookies: pairs("cookies"),
     }
+}
+
+/// Names, each with what its value has to be.
+pub(super) fn pairs(section: &Section<'_>, key: &str) -> Vec<Pair> {
+    let lists = section.named_lists(key, value_pattern);
+    let pair = |(name, values): (Located<String>, Vec<Located<ValuePattern>>)| {
+        Pair::new(&name.value, values.into_iter().map(|value| value.value).collect())
+    };
+    lists.into_iter().map(pair).collect()
 }
 
 pub(super) fn value_pattern(text: &str) -> Result<ValuePattern, Unfit> {

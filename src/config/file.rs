@@ -17,7 +17,8 @@ use super::value;
 use super::yaml::Node;
 use super::{LogFormat, Logging, Tenant};
 use crate::gate::{
-    Access, CanonicalPath, Mode, Oddities, Oddity, PathPattern, Secret, Timestamp, ValuePattern,
+    Access, CanonicalPath, Mode, Oddities, Oddity, Pair, PathPattern, Secret, Timestamp,
+    ValuePattern,
 };
 
 /// The whole file.
@@ -118,6 +119,7 @@ pub(super) struct AllowanceFile {
 
 pub(super) struct RouteFile {
     pub(super) path: Option<Located<PathPattern>>,
+    pub(super) query: Vec<Pair>,
     pub(super) access: Option<Located<Access>>,
     pub(super) websocket: Option<bool>,
     pub(super) response_trailers: Option<bool>,
@@ -278,6 +280,7 @@ fn spelling(section: &Section<'_>) -> SpellingFile {
 fn route(section: &Section<'_>) -> RouteFile {
     RouteFile {
         path: section.value("path", value::pattern),
+        query: super::doors::pairs(section, "query"),
         access: section.value("access", |word| {
             Ok(match word {
                 "public" => Access::Public,

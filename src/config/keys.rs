@@ -347,6 +347,7 @@ const ALLOWANCE: &[Key] = &[
 
 const ROUTE: &[Key] = &[
     required("path", PATTERN, "a path such as `/assets/**`"),
+    optional("query", PAIRS, "parameters of the query that have to be there for the line to count"),
     required(
         "access",
         word(&["public", "signed_in"]),

@@ -82,6 +82,7 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
                 .map(|route| {
                     Some(Route {
                         path: route.path.as_ref()?.value.clone(),
+                        query: route.query.clone(),
                         access: route.access.as_ref()?.value,
                         passes: Passes {
                             websocket: route.websocket?,
@@ -169,7 +170,10 @@ fn default_routes(mode: Mode) -> Vec<Route> {
         Mode::Optional | Mode::ReportOnly | Mode::Off => Access::Public,
     };
     let everything = "/**".parse().ok();
-    everything.map(|path| Route { path, access, passes: Passes::default() }).into_iter().collect()
+    everything
+        .map(|path| Route { path, query: Vec::new(), access, passes: Passes::default() })
+        .into_iter()
+        .collect()
 }
 
 /// PATH-17: below `auth_path` there is nothing but our own pages.
@@ -209,7 +213,9 @@ fn warn_of_routes(
                 );
                 context.warn(&path.spot, message);
             }
-            earlier.push(path);
+            if route.query.is_empty() {
+                earlier.push(path);
+            }
         }
         let Some(access) = &route.access else {
             continue;

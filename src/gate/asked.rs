@@ -29,6 +29,7 @@ pub struct Asked<'h> {
     path_end: usize,
     deny_key: DenyKey,
     query_fields: OnceCell<Vec<Field>>,
+    cookie_fields: OnceCell<Vec<Field>>,
     /// `None` before the body has been read.
     form: Option<Form>,
     headers: &'h HeaderMap,
@@ -111,6 +112,7 @@ impl<'h> Asked<'h> {
             path_end,
             deny_key,
             query_fields: OnceCell::new(),
+            cookie_fields: OnceCell::new(),
             form: None,
             headers,
             cookies: cookies::read(headers.get_all(COOKIE)),
@@ -206,6 +208,17 @@ impl<'h> Asked<'h> {
     /// What the query says. It is taken apart for the rules that look at it, and never written anew.
     pub(super) fn query_fields(&self) -> &[Field] {
         self.query_fields.get_or_init(|| self.query().map(parameters::read).unwrap_or_default())
+    }
+
+    /// What the cookies say, as a framework reads them that does not tell them from parameters.
+    pub(super) fn cookie_fields(&self) -> &[Field] {
+        let read = || {
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            let pairs = cookies::all(self.headers.get_all(COOKIE));
+            let pieces = pairs.map(|(name, value)| format!("{}={}", text(name), text(value)));
+            pieces.map(|piece| Field::encoded(&piece)).collect()
+        };
+        self.cookie_fields.get_or_init(read)
     }
 
     /// The endpoint of ours that it asks for, or that a sloppy reader could take it for.

@@ -12,12 +12,8 @@ use super::letters;
 /// the dots, spaces and slashes that Windows and many frameworks drop at the ends of segments.
 /// Borrows when the path is its own key, as nearly all are.
 pub(super) fn deny_key(path: &str) -> Cow<'_, str> {
-    let is_own_key = !path
-        .bytes()
-        .any(|byte| byte.is_ascii_uppercase() || matches!(byte, b'%' | b';') || !byte.is_ascii())
-        && path.split('/').skip(1).all(|segment| {
-            !segment.is_empty() && !segment.ends_with(['.', ' ']) && !segment.starts_with(' ')
-        });
+    let is_own_key = path.bytes().all(is_kept)
+        && path.split('/').skip(1).all(|segment| !segment.is_empty() && !segment.ends_with('.'));
     if is_own_key {
         return Cow::Borrowed(path);
     }
@@ -29,10 +25,41 @@ pub(super) fn deny_key(path: &str) -> Cow<'_, str> {
         let name = name.trim_start_matches(' ').trim_end_matches(['.', ' ']);
         if !name.is_empty() {
             key.push('/');
-            letters::push_folded(name, &mut key);
+            push_slug(name, &mut key);
         }
     }
     Cow::Owned(key)
+}
+
+/// What a key is made of: the rest is folded or left out.
+const fn is_kept(byte: u8) -> bool {
+    byte.is_ascii_lowercase()
+        || byte.is_ascii_digit()
+        || matches!(byte, b'/' | b'-' | b'_' | b'.' | b':' | b'*')
+}
+
+/// A folded text as systems make names of pages from it: spaces are hyphens, and punctuation that
+/// means nothing in a name is gone.
+fn push_slug(text: &str, key: &mut String) {
+    let mut folded = String::with_capacity(text.len());
+    letters::push_folded(text, &mut folded);
+    key.extend(folded.chars().filter_map(|letter| match letter {
+        ' ' => Some('-'),
+        _ if letter.is_ascii_punctuation() => {
+            u8::try_from(letter).ok().filter(|b| is_kept(*b)).map(char::from)
+        }
+        _ => Some(letter),
+    }));
+}
+
+/// A deny key without what Windows takes for the name of a stream: `/login.aspx` for
+/// `/login.aspx:x`. `None` if there is nothing to leave out.
+pub(super) fn without_streams(key: &str) -> Option<String> {
+    if !key.contains(':') {
+        return None;
+    }
+    let names = key.split('/').map(|segment| segment.split(':').next().unwrap_or_default());
+    Some(names.collect::<Vec<_>>().join("/"))
 }
 
 /// Decoded as often as it can be: where `%25` is allowed, a server may do it twice.
@@ -56,13 +83,43 @@ pub(super) fn name_key(name: &str) -> String {
     folded
 }
 
-/// The key of a value: in lower case, composed, without white space or controls at its ends.
+/// The key of a value: in lower case, composed, without white space, controls or slashes at its ends,
+/// and without punctuation that names of pages lose.
 pub(super) fn value_key(value: &str) -> String {
-    let is_blank = |letter: char| letter.is_whitespace() || letter.is_control();
+    let is_blank = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '/';
+    let key = pattern_key(value.trim_matches(is_blank));
+    key.trim_matches('/').to_owned()
+}
+
+/// The same with its ends as they are: what begins or ends a value.
+pub(super) fn pattern_key(value: &str) -> String {
     let composed: String = value.nfkc().collect();
-    let mut folded = String::with_capacity(composed.len());
-    letters::push_folded(composed.trim_matches(is_blank), &mut folded);
-    folded
+    let mut slug = String::with_capacity(composed.len());
+    push_slug(&composed, &mut slug);
+    let mut key = String::with_capacity(slug.len());
+    for letter in slug.chars() {
+        if !(letter == '/' && key.ends_with('/')) {
+            key.push(letter);
+        }
+    }
+    key
+}
+
+/// The keys of everything that a value could be taken for: itself, each item of a list with commas
+/// (ASP joins repeated names so), and the number that it begins with.
+pub(super) fn value_keys(value: &str) -> Vec<String> {
+    let mut keys = vec![value_key(value)];
+    if value.contains(',') {
+        keys.extend(value.split(',').map(value_key));
+    }
+    let number =
+        value.trim_start_matches(|c: char| c.is_whitespace() || c.is_control() || c == '+');
+    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+    if let Some(digits) = number.get(..digits).filter(|digits| !digits.is_empty()) {
+        let short = digits.trim_start_matches('0');
+        keys.push(if short.is_empty() { "0".to_owned() } else { short.to_owned() });
+    }
+    keys
 }
 
 #[cfg(test)]
@@ -89,7 +146,8 @@ mod tests {
             assert_eq!(deny_key(path), "/login", "{path}");
         }
         assert_eq!(deny_key("/a%2Fb"), "/a/b");
-        assert_eq!(deny_key("/%28S%28x%29%29"), "/(s(x))");
+        assert_eq!(deny_key("/my%20account~!"), "/my-account");
+        assert_eq!(without_streams("/login.aspx:x/a").as_deref(), Some("/login.aspx/a"));
         assert!(matches!(deny_key("/reports/2026-01"), Cow::Borrowed(_)));
         assert_eq!(deny_key("/"), "");
     }
@@ -101,5 +159,8 @@ mod tests {
         }
         assert_eq!(value_key(" Login\u{0}"), "login");
         assert_eq!(value_key("ｌｏｇｉｎ"), "login");
+        assert_eq!(value_key("//jwt-auth//v1/"), "jwt-auth/v1");
+        assert_eq!(value_keys("login,x"), ["loginx", "login", "x"]);
+        assert_eq!(value_keys(" 007x"), ["007x", "7"]);
     }
 }

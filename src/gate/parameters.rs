@@ -4,7 +4,7 @@
 //! that keeps out counts each of these readings; one that makes an exception counts only a value
 //! that is there once and is written plainly (PATH-12).
 
-use super::fold::{decoded_to_the_end, name_key, value_key};
+use super::fold::{decoded_to_the_end, name_key, pattern_key, value_key, value_keys};
 
 /// One named value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,14 +58,16 @@ impl ValuePattern {
         }
     }
 
-    /// The same pattern for values that are keys.
+    /// The same pattern for values that are keys. What stands at an end that is open stays there.
     fn folded(&self) -> Self {
-        // Blanks within a pattern count, though they are dropped at the ends of values.
-        let fold = |text: &str| match text.strip_suffix(' ') {
-            Some(text) => value_key(text) + " ",
-            None => value_key(text),
-        };
-        self.mapped(fold)
+        let begins = |text: &str| pattern_key(text.trim_start_matches([' ', '/'])).to_owned();
+        let ends = |text: &str| pattern_key(text.trim_end_matches([' ', '/'])).to_owned();
+        match self {
+            Self::Any => Self::Any,
+            Self::Exactly(text) => Self::Exactly(value_key(text)),
+            Self::Begins(text) => Self::Begins(begins(text)),
+            Self::Ends(text) => Self::Ends(ends(text)),
+        }
     }
 
     /// The same pattern with another text.
@@ -111,7 +113,8 @@ impl Pair {
     /// Whether a value in any spelling could be one of these.
     pub(super) fn could_have(&self, value: &str) -> bool {
         let words: Vec<&str> = value.split_whitespace().collect();
-        self.has_key(&value_key(&words.join(" "))) || self.has_key(&value_key(value))
+        let keys = [value_keys(&words.join(" ")), value_keys(value)].concat();
+        keys.iter().any(|key| self.has_key(key))
     }
 
     /// Whether this value, to the letter, is one of these.
@@ -176,7 +179,7 @@ impl Field {
         let mut field = Self {
             names: Vec::new(),
             has_any_name: false,
-            values: value.map(|value| vec![value_key(value)]),
+            values: value.map(value_keys),
             plain: None,
         };
         for name in names {
@@ -191,14 +194,15 @@ impl Field {
     }
 
     /// A piece of a query or a form, such as `a=b`.
-    fn encoded(piece: &str) -> Self {
+    pub(super) fn encoded(piece: &str) -> Self {
         let (raw_name, raw_value) = piece.split_once('=').unwrap_or((piece, ""));
         let (name, value) = (decoded(raw_name), decoded(raw_value));
         let mut field = Self {
             names: Vec::new(),
             has_any_name: name.is_none(),
-            values: value
-                .map(|value| vec![value_key(&value), value_key(&decoded_to_the_end(&value))]),
+            values: value.map(|value| {
+                [value_keys(&value), value_keys(&decoded_to_the_end(&value))].concat()
+            }),
             plain: None,
         };
         if let Some(name) = name {

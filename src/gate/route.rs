@@ -6,7 +6,9 @@ use std::sync::Arc;
 use http::Method;
 
 use super::asked::Asked;
+use super::fold::without_streams;
 use super::oddities::Oddities;
+use super::parameters::Pair;
 use super::path::CanonicalPath;
 use super::pattern::PathPattern;
 use super::portal_cookies::PortalCookies;
@@ -70,6 +72,9 @@ pub(super) fn lies_under(path: &str, prefix: &str) -> bool {
 pub struct Route {
     /// What it covers.
     pub path: PathPattern,
+    /// What has to be in the query besides: by anything that a server could take for it on a route
+    /// that asks for a sign-in, to the letter on a public one (PATH-12).
+    pub query: Vec<Pair>,
     /// Whom it lets in.
     pub access: Access,
     /// What passes on it besides ordinary requests and answers.
@@ -148,6 +153,12 @@ impl Spelling {
     }
 }
 
+/// Whether a path with this deny key could be the pattern's, streams of Windows left out or not.
+fn could_be(pattern: &PathPattern, deny_key: &str) -> bool {
+    pattern.could_be(deny_key)
+        || without_streams(deny_key).is_some_and(|key| pattern.could_be(&key))
+}
+
 /// Which of some rules holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -177,8 +188,17 @@ impl Policy {
     /// whatever could be taken for it.
     pub(super) fn covering(&self, asked: &Asked<'_>) -> Option<(usize, &Route)> {
         self.routes.iter().enumerate().find(|(_, route)| match route.access {
-            Access::Public => route.path.is_exactly(asked.path()),
-            Access::SignedIn => route.path.could_be(asked.deny_key()),
+            Access::Public => {
+                route.path.is_exactly(asked.path())
+                    && route
+                        .query
+                        .iter()
+                        .all(|pair| pair.is_plainly_in(asked.query_fields().iter()))
+            }
+            Access::SignedIn => {
+                could_be(&route.path, asked.deny_key())
+                    && route.query.iter().all(|pair| pair.could_be_in(asked.query_fields().iter()))
+            }
         })
     }
 

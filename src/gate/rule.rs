@@ -9,7 +9,7 @@ use http::header::COOKIE;
 
 use super::asked::Asked;
 use super::cookies;
-use super::fold::deny_key;
+use super::fold::{deny_key, without_streams};
 use super::parameters::{Field, Pair};
 use super::pattern::PathPattern;
 
@@ -50,7 +50,7 @@ pub struct Covers {
 pub struct Conditions {
     /// In the query.
     pub query: Vec<Pair>,
-    /// In the body, or in the query: most frameworks do not tell them apart.
+    /// In the body, or in the query or a cookie: many frameworks do not tell them apart.
     pub form: Vec<Pair>,
     /// In a header.
     pub headers: Vec<Pair>,
@@ -131,8 +131,11 @@ impl Rule {
 
     /// Whether a path with this deny key could be this rule's.
     pub(super) fn could_be(&self, deny_key: &str) -> bool {
-        self.path.could_be(deny_key)
-            || (self.covers != Covers::default() && self.covers.could_be(&self.path, deny_key))
+        let could_be = |key: &str| {
+            self.path.could_be(key)
+                || (self.covers != Covers::default() && self.covers.could_be(&self.path, key))
+        };
+        could_be(deny_key) || without_streams(deny_key).is_some_and(|key| could_be(&key))
     }
 
     /// HEAD is the GET that most frameworks make of it. A POST may be anything: frameworks let a
@@ -261,7 +264,7 @@ impl Exception {
 
 fn all_fields<'a>(asked: &'a Asked<'_>) -> impl Iterator<Item = &'a Field> {
     let form = asked.form().map_or(&[][..], super::Form::fields);
-    asked.query_fields().iter().chain(form)
+    asked.query_fields().iter().chain(form).chain(asked.cookie_fields())
 }
 
 fn could_have_header(asked: &Asked<'_>, pair: &Pair) -> bool {

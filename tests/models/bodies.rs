@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::{
-    Access, Asked, CanonicalPath, Mode, Passes, Policy, RawTarget, Refusal, Route, cookies,
+    Access, Asked, CanonicalPath, Mode, Passes, Policy, PortalCookies, RawTarget, Refusal, Route,
+    Spelling, cookies,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -23,10 +24,14 @@ static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {
         secure: true,
         mode: Mode::AzureOnly,
         own: CanonicalPath::parse("/.auth").unwrap(),
+        spelling: Spelling::default(),
         login_pages: Vec::new(),
         password_routes: Vec::new(),
+        portal_cookies: PortalCookies::default(),
+        form_limit: 0,
         routes: vec![Route {
             path: "/**".parse().unwrap(),
+            query: Vec::new(),
             access: Access::Public,
             passes: Passes::default(),
         }],

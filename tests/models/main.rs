@@ -11,7 +11,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anteport::gate::{Asked, CanonicalPath, Decision, Mode, Policy, RawTarget, decide};
+use anteport::gate::{
+    Asked, CanonicalPath, Decision, Mode, Policy, PortalCookies, RawTarget, Spelling, decide,
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 use kit::mutate::{Case, Numbers, RARE, open_holes};
@@ -95,8 +97,11 @@ fn path_20_the_targets_of_ordinary_sites_pass_as_they_are() {
         secure: true,
         mode: Mode::Off,
         own: CanonicalPath::parse("/.auth").unwrap(),
+        spelling: Spelling::default(),
         login_pages: Vec::new(),
         password_routes: Vec::new(),
+        portal_cookies: PortalCookies::default(),
+        form_limit: 0,
         routes: Vec::new(),
     };
     let mut headers = HeaderMap::new();

@@ -1,7 +1,6 @@
 //! One portal for each family of models: what its operator wrote down, the requests from which
 //! hostile ones are made, and the gate's judgement of a request. How rules become a policy is in
-//! one place, [`Portal::policy`]: what the gate cannot say yet is left out there, and its open
-//! holes are listed in `open.txt`.
+//! one place, [`Portal::policy`]; holes that are known are listed in `open.txt`.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -9,8 +8,9 @@ use std::time::Duration;
 
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::{
-    Access, Asked, CanonicalPath, Decision, Lifetimes, Mode, Passes, PasswordRoute, Policy,
-    RawTarget, Route, Session, Subject, Timestamp, VerifiedClaims, decide,
+    self, Access, Asked, CanonicalPath, Decision, Form, Lifetimes, Mode, Pair, Passes, Policy,
+    PortalCookies, RawTarget, Route, Rule, Session, Spelling, Subject, Timestamp, ValuePattern,
+    VerifiedClaims, decide,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -26,6 +26,8 @@ pub struct Portal {
     pub blocked: &'static [&'static str],
     /// Handlers that take a session.
     pub guarded: &'static [&'static str],
+    /// The parameter by which a front controller takes the page on every path.
+    pub front: Option<&'static str>,
     pub rules: &'static [Deny],
     pub seeds: &'static [Seed],
 }
@@ -53,7 +55,6 @@ pub struct Covers {
     /// Extra path info.
     pub below: bool,
     /// `.json` and the like.
-    #[expect(dead_code, reason = "the gate cannot be told yet")]
     pub format: bool,
     /// A language, or another single folder, before it.
     pub language: bool,
@@ -70,6 +71,7 @@ pub struct Seed {
 
 const PATH: Covers = Covers { below: false, format: false, language: false, anywhere: false };
 const BELOW: Covers = Covers { below: true, ..PATH };
+const FORMAT: Covers = Covers { format: true, ..BELOW };
 const LANGUAGE: Covers = Covers { language: true, ..BELOW };
 const LANGUAGE_FORMAT: Covers = Covers { language: true, format: true, ..BELOW };
 const ANYWHERE: Covers = Covers { anywhere: true, ..BELOW };
@@ -101,6 +103,7 @@ pub const PORTALS: &[Portal] = &[
         models: asp::MODELS,
         blocked: asp::BLOCKED,
         guarded: asp::GUARDED,
+        front: None,
         rules: &[
             deny("/login.aspx", Methods::LoginPage, BELOW),
             deny("/login", Methods::LoginPage, BELOW),
@@ -126,6 +129,7 @@ pub const PORTALS: &[Portal] = &[
         models: servlet::MODELS,
         blocked: servlet::BLOCKED,
         guarded: servlet::GUARDED,
+        front: None,
         rules: &[
             deny("/login", Methods::LoginPage, ANYWHERE_FORMAT),
             deny("/auth", Methods::All, BELOW),
@@ -151,8 +155,9 @@ pub const PORTALS: &[Portal] = &[
         models: php::MODELS,
         blocked: php::BLOCKED,
         guarded: php::GUARDED,
+        front: Some("route"),
         rules: &[
-            deny("/login.php", Methods::LoginPage, BELOW),
+            deny("/login.php", Methods::LoginPage, FORMAT),
             deny("/login", Methods::LoginPage, ANYWHERE),
             deny_when("/", "route", "login"),
         ],
@@ -174,6 +179,7 @@ pub const PORTALS: &[Portal] = &[
         models: rails::MODELS,
         blocked: rails::BLOCKED,
         guarded: rails::GUARDED,
+        front: None,
         rules: &[
             deny("/users/sign_in", Methods::LoginPage, LANGUAGE_FORMAT),
             deny(
@@ -181,7 +187,7 @@ pub const PORTALS: &[Portal] = &[
                 Methods::Only(&[Method::PUT, Method::PATCH]),
                 LANGUAGE_FORMAT,
             ),
-            deny_when("/session", "step", "password"),
+            Deny { covers: LANGUAGE_FORMAT, ..deny_when("/session", "step", "password") },
         ],
         seeds: &[
             post("/users/sign_in"),
@@ -199,6 +205,7 @@ pub const PORTALS: &[Portal] = &[
         models: django::MODELS,
         blocked: django::BLOCKED,
         guarded: django::GUARDED,
+        front: None,
         rules: &[
             deny("/accounts/login", Methods::LoginPage, LANGUAGE),
             deny("/api/token", Methods::All, LANGUAGE_FORMAT),
@@ -218,6 +225,7 @@ pub const PORTALS: &[Portal] = &[
         models: node::MODELS,
         blocked: node::BLOCKED,
         guarded: node::GUARDED,
+        front: None,
         rules: &[
             deny("/login", Methods::LoginPage, BELOW),
             deny("/api/auth/login", Methods::All, BELOW),
@@ -238,6 +246,7 @@ pub const PORTALS: &[Portal] = &[
         models: wordpress::MODELS,
         blocked: wordpress::BLOCKED,
         guarded: wordpress::GUARDED,
+        front: None,
         rules: &[
             deny("/wp-login.php", Methods::LoginPage, ANYWHERE),
             deny("/xmlrpc.php", Methods::All, ANYWHERE),
@@ -266,16 +275,18 @@ pub const PORTALS: &[Portal] = &[
 ];
 
 impl Portal {
-    /// Everything that the gate can be told today. Conditions on parameters, endings and «at any
-    /// depth» cannot be said yet; a folder before a path is said as the operator would, with `*`.
+    /// Everything that the operator says, as the gate is told.
     fn policy(&self) -> Policy {
         let mut policy = Policy {
             host: Arc::from(self.host),
             secure: true,
             mode: Mode::AzureOnly,
             own: CanonicalPath::parse("/.auth").unwrap(),
+            spelling: Spelling::default(),
             login_pages: Vec::new(),
             password_routes: Vec::new(),
+            portal_cookies: PortalCookies::default(),
+            form_limit: 1 << 20,
             routes: [
                 ("/assets/**", Access::Public),
                 ("/open/*", Access::Public),
@@ -283,30 +294,52 @@ impl Portal {
             ]
             .map(|(path, access)| Route {
                 path: path.parse().unwrap(),
+                query: Vec::new(),
                 access,
                 passes: Passes::default(),
             })
             .into(),
         };
-        for rule in self.rules.iter().filter(|rule| rule.when.is_none()) {
-            let mut paths = vec![rule.path.to_owned()];
-            if rule.covers.language || rule.covers.anywhere {
-                paths.push(format!("/*{}", rule.path));
-            }
-            if rule.covers.anywhere {
-                paths.push(format!("/*/*{}", rule.path));
+        if let Some(name) = self.front {
+            // It takes pages from its parameter on every path, the public ones too.
+            let route = Route {
+                path: "/**".parse().unwrap(),
+                query: vec![Pair::new(name, vec![ValuePattern::Any])],
+                access: Access::SignedIn,
+                passes: Passes::default(),
+            };
+            policy.routes.insert(0, route);
+        }
+        for deny in self.rules {
+            let mut paths = vec![deny.path.to_owned()];
+            if deny.when.is_some() && deny.path == "/" {
+                paths = vec!["/**".to_owned()];
+            } else if deny.covers.language && !deny.covers.anywhere {
+                // A single folder that is no language, as the operator would say it.
+                paths.push(format!("/*{}", deny.path));
             }
             for path in paths {
-                let path = match (rule.covers.below, path.as_str()) {
-                    (true, path) => format!("{}/**", path.trim_end_matches('/')),
-                    (false, path) => path.to_owned(),
+                let mut rule = Rule {
+                    covers: gate::Covers {
+                        extensions: deny.covers.format,
+                        path_info: deny.covers.below,
+                        language_prefix: deny.covers.language,
+                        anywhere: deny.covers.anywhere,
+                        suffixes: false,
+                    },
+                    ..Rule::at(path.parse().unwrap())
                 };
-                let path: anteport::gate::PathPattern = path.parse().unwrap();
-                let methods = match rule.methods {
+                if let Some((name, value)) = deny.when {
+                    // Routes may be told with a language before them.
+                    let values = [value.to_owned(), format!("*/{}", value.trim_start_matches('/'))];
+                    let values = values.map(|value| ValuePattern::parse(&value).unwrap());
+                    rule.conditions.form.push(Pair::new(name, values.into()));
+                }
+                rule.methods = match deny.methods {
                     Methods::All => None,
                     Methods::Only(methods) => Some(methods.to_vec()),
                     Methods::LoginPage => {
-                        policy.login_pages.push(path.clone());
+                        policy.login_pages.push(rule.clone());
                         let rest = [
                             Method::POST,
                             Method::PUT,
@@ -317,7 +350,7 @@ impl Portal {
                         Some(rest.to_vec())
                     }
                 };
-                policy.password_routes.push(PasswordRoute { path, methods });
+                policy.password_routes.push(rule);
             }
         }
         policy
@@ -384,9 +417,11 @@ pub fn judge(portal: &Portal, request: &Request, is_signed_in: bool) -> Option<S
     let has_own_cookies = asked.has_own_cookies();
     let at = asked.portal();
     let session = SESSIONS.get(at).filter(|_| is_signed_in);
-    let Decision::Forward(permit) = decide(&POLICIES[at], asked, session, NOON) else {
-        return None;
-    };
+    let decision = decide(&POLICIES[at], asked, session, NOON).settled().unwrap_or_else(|asked| {
+        let form = Form::read(&headers, &request.body);
+        decide(&POLICIES[at], asked.with_form(form), session, NOON).settled().unwrap()
+    });
+    let Decision::Forward(permit) = decision else { return None };
     OWNED.cleanse(&mut headers, has_own_cookies, Mode::AzureOnly);
     Some(Sent { target: permit.target().to_owned(), headers })
 }
