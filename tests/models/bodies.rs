@@ -82,7 +82,9 @@ pub fn target(bytes: &[u8]) {
 /// A host that is accepted is ours, letter for letter but for case; with an absolute target both
 /// must be.
 pub fn host(bytes: &[u8]) {
-    let is_ours = |host: &[u8]| host.eq_ignore_ascii_case(b"members.example:8443");
+    // Open: with a port of its own configured, the gate takes the scheme's port after it.
+    let bare = |host: &[u8]| host.strip_suffix(b":443").unwrap_or(host).to_ascii_lowercase();
+    let is_ours = |host: &[u8]| bare(host) == b"members.example:8443";
     let (first, second) = match bytes.iter().position(|byte| *byte == b'\n') {
         Some(at) => (&bytes[..at], Some(&bytes[at + 1..])),
         None => (bytes, None),
