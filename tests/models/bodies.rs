@@ -15,7 +15,10 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::mutate::Case;
 use super::portals::{PORTALS, Request, judge};
 
-pub const ALL: &[(&str, fn(&[u8]))] =
+/// A target's name, and what it runs.
+pub type Target = (&'static str, fn(&[u8]));
+
+pub const ALL: &[Target] =
     &[("target", target), ("host", host), ("cookies", cookies), ("decision", decision)];
 
 static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {
