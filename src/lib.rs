@@ -23,9 +23,9 @@
 //!
 //! Dependencies point one way. Everybody may use `gate`, and `gate` uses none of ours;
 //! `relying_party`, `sessions`, `identity` and `upstream` do not know each other, and `server`
-//! brings them together. A crate that might one day be replaced has one home: `openidconnect` in
-//! `relying_party`, `moka` in `sessions`, the YAML reader in `config/yaml.rs`, `prometheus` in
-//! `telemetry/metrics`.
+//! brings them together. `http1` is for those two that speak it, `server` and `upstream`. A crate
+//! that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka` in
+//! `sessions`, the YAML reader in `config/yaml.rs`, `prometheus` in `telemetry/metrics`.
 //!
 //! # What holds
 //!

@@ -61,7 +61,7 @@ impl HeadError {
     pub(crate) const fn code(self) -> &'static str {
         match self {
             Self::Malformed | Self::Framing => "request-malformed",
-            Self::Expectation => "expectation",
+            Self::Expectation => "expectation-unknown",
             Self::TargetTooLong => "path-too-long",
             Self::TooLarge => "head-too-large",
         }

@@ -57,8 +57,11 @@ pub fn explain(code: &str) -> Words {
             "Your browser sent more along with the address than is taken here, mostly cookies. \
              Delete the cookies of this site and try again.",
         ),
-        "host-ambiguous" | "header-repeated" | "visitor-broken" | "request-malformed"
-        | "expectation" => (
+        "host-ambiguous"
+        | "header-repeated"
+        | "visitor-broken"
+        | "request-malformed"
+        | "expectation-unknown" => (
             "This request cannot be read",
             "Your browser, or something between it and us, sent a request that could mean two \
              different things. Try again; if it stays, tell whoever runs the portal.",

@@ -33,7 +33,7 @@ pub const REASONS: &[&str] = &[
     "visitor-broken",
     "request-malformed",
     "request-timeout",
-    "expectation",
+    "expectation-unknown",
     "body-too-large",
 ];
 

@@ -154,6 +154,7 @@ const FRAMINGS: &[Framing] = &[
     framing("POST /private HTTP/1.1^@Transfer-Encoding: chunked^^5^hello^0^^GET /public/a HTTP/1.1^@^", "401 200", GET),
     framing("POST /private HTTP/1.1^@Transfer-Encoding: chunked^^5^helloX^GET /public/a HTTP/1.1^@^", "401!", &[]),
     framing("POST /private HTTP/1.1^@Content-Length: 99999999^^hello", "401!", &[]),
+    framing("POST /private HTTP/1.1^@Content-Length: 50^^never whole", "401!", &[]),
     // Expectations (HTTP-09).
     framing("POST /public/a HTTP/1.1^@Content-Length: 5^Expect: 100-continue^^hello", "200", FIVE),
     framing("POST /public/a HTTP/1.1^@Content-Length: 5^Expect: 200-ok^^hello", "417!", &[]),
