@@ -20,7 +20,10 @@ async fn said(world: &World, pieces: &[&str]) -> String {
     let mut stream = TcpStream::connect(world.proxy).await.unwrap();
     for piece in pieces {
         let piece = piece.replace('^', "\r\n").replace("HOST", &world.proxy.to_string());
-        stream.write_all(piece.as_bytes()).await.unwrap();
+        // On a busy machine it may have been closed meanwhile: what was said then is what counts.
+        if stream.write_all(piece.as_bytes()).await.is_err() {
+            break;
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     until_closed(&mut stream).await
