@@ -7,11 +7,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Method;
+use ipnet::IpNet;
 use url::Url;
 
 use super::context::{Context, Located, Spot};
 use super::keys;
 use super::kind::Unfit;
+use super::networks;
 use super::section::Section;
 use super::value;
 use super::yaml::Node;
@@ -32,6 +34,9 @@ pub(super) struct File {
 pub(super) struct ListenFile {
     pub(super) address: Option<Located<SocketAddr>>,
     pub(super) tls: Option<TlsFile>,
+    pub(super) proxy_protocol: Option<Located<bool>>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) trusted_proxies: Option<Option<Vec<Located<IpNet>>>>,
 }
 
 pub(super) struct TlsFile {
@@ -160,6 +165,11 @@ fn listen(section: &Section<'_>) -> ListenFile {
             certificate: section.value("certificate", value::path),
             key: section.value("key", value::path),
         }),
+        proxy_protocol: section.value("proxy_protocol", value::yes_or_no),
+        trusted_proxies: match section.has("trusted_proxies") {
+            true => section.values("trusted_proxies", networks::network).map(Some),
+            false => Some(None),
+        },
     }
 }
 

@@ -33,6 +33,7 @@ const fn word(now: &'static [&'static str]) -> Kind {
 }
 
 const ADDRESS: Kind = Kind::Value("an IP address and port, such as `0.0.0.0:8443`");
+const NETWORK: Kind = Kind::Value("a network such as `10.0.0.0/8`, or an address");
 const PATH: Kind = Kind::Value("a path to a file");
 const PATTERN: Kind = Kind::Value("a path such as `/login` or `/assets/**`");
 const DURATION: Kind =
@@ -71,6 +72,18 @@ const LISTEN: &[Key] = &[
         "tls",
         Kind::Section(TLS),
         "certificate and key; without them plain HTTP/1.1 is served, for TLS to end in front",
+    ),
+    default(
+        "proxy_protocol",
+        "false",
+        YES_OR_NO,
+        "whether every connection begins with a PROXY protocol header (1 or 2) and has to",
+    ),
+    optional(
+        "trusted_proxies",
+        Kind::List(&NETWORK),
+        "networks of the proxies in front, which may say by `X-Forwarded-For` or the PROXY \
+         protocol who the visitor is",
     ),
 ];
 

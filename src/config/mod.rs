@@ -13,6 +13,7 @@ mod headers;
 mod interpolate;
 mod keys;
 mod kind;
+mod networks;
 mod patterns;
 mod policy;
 mod portal;
@@ -39,6 +40,7 @@ use self::context::{Context, Spot};
 use self::resolve::Setting;
 use crate::gate::{Lifetimes, Policy, Secret, Timestamp};
 
+pub use self::networks::Networks;
 pub use self::problem::{Problem, Problems, Severity};
 
 /// A configuration that can be used.
@@ -164,6 +166,11 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Certificate chain and key, which fit each other; `None` serves plain HTTP/1.1.
     pub tls: Option<Arc<CertifiedKey>>,
+    /// Whether every connection begins with a PROXY protocol header (FWD-04). There are
+    /// `trusted_proxies` then.
+    pub proxy_protocol: bool,
+    /// Who may say whose a connection or a request is; nobody else (FWD-02, FWD-04).
+    pub trusted_proxies: Networks,
 }
 
 /// An identity provider: one tenant of Entra ID.

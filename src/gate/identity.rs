@@ -216,6 +216,10 @@ impl Folded {
         let families: &[&[u8]] = match self.text.first() {
             Some(b'x') => &[
                 b"xanteport",
+                b"xforwarded",
+                b"xoriginal",
+                b"xenvoy",
+                b"xvercel",
                 b"xmsclientprincipal",
                 b"xmstoken",
                 b"xauthrequest",

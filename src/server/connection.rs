@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
-use http::HeaderValue;
 use hyper::rt::{Read, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -14,35 +13,24 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::limits;
+use super::peer::Peer;
 use super::worker::{Shutdown, Worker};
 use crate::telemetry::metrics::Handshake;
-
-/// What a request inherits from its connection. Never an identity (GEN-05).
-#[derive(Debug)]
-pub(super) struct Peer {
-    /// The visitor's address, as the portal is told it.
-    pub(super) address: HeaderValue,
-}
-
-impl Peer {
-    fn new(address: IpAddr) -> Self {
-        // An address is digits, letters, dots and colons: always a header value.
-        let address = HeaderValue::try_from(address.to_canonical().to_string());
-        Self { address: address.unwrap_or(HeaderValue::from_static("unknown")) }
-    }
-}
 
 /// Serves a connection until it ends, or, once a stop is asked for, until what it carries is done.
 pub(super) async fn serve(
     worker: Arc<Worker>,
-    stream: TcpStream,
+    mut stream: TcpStream,
     address: IpAddr,
     tls: Option<TlsAcceptor>,
     shutdown: Shutdown,
 ) {
     // A socket that refuses this still works, with more delay.
     let _ = stream.set_nodelay(true);
-    let peer = Arc::new(Peer::new(address));
+    let Some(peer) = worker.proxy.peer(&mut stream, address).await else {
+        return;
+    };
+    let peer = Arc::new(peer);
     let Some(tls) = tls else {
         return serve_http1(worker, TokioIo::new(stream), peer, shutdown).await;
     };

@@ -2,6 +2,19 @@
 
 use std::time::Duration;
 
+/// How long we are patient. Values, so that tests need not be.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For a PROXY protocol header to arrive (FWD-04).
+    pub proxy_header: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { proxy_header: Duration::from_secs(3) }
+    }
+}
+
 /// For the head of a request, in bytes: as much as the gate judges, and a target with its line. The
 /// library's own limit is a rough one, and the gate's is exact (LIM-01).
 pub(super) const HEAD_BYTES: usize = crate::gate::Asked::LARGEST_HEAD + 16 * 1024;

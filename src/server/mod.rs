@@ -4,10 +4,13 @@
 mod account;
 mod caching;
 mod connection;
+mod front;
 mod limits;
 mod listener;
 mod login;
 mod own;
+mod peer;
+mod proxy_protocol;
 mod request;
 mod respond;
 mod service;
@@ -19,6 +22,7 @@ use std::sync::Arc;
 use http::HeaderValue;
 use rustls::sign::CertifiedKey;
 
+pub use limits::Limits;
 pub use listener::{bind, workers};
 pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
@@ -45,6 +49,8 @@ pub struct Proxy {
     seal: Seal,
     signer: Arc<Signer>,
     tls: Option<Arc<CertifiedKey>>,
+    front: front::Front,
+    limits: Limits,
     metrics: Arc<Metrics>,
     request_ids: account::RequestIds,
     logs_access: bool,
@@ -86,7 +92,12 @@ impl Proxy {
     ///
     /// # Errors
     /// When a key cannot be made.
-    pub fn new(config: Config, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, SetUpError> {
+    pub fn new(
+        config: Config,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        limits: Limits,
+    ) -> Result<Self, SetUpError> {
         let signer = Arc::new(Signer::generate()?);
         let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {
             let metrics = Arc::clone(&metrics);
@@ -135,6 +146,8 @@ impl Proxy {
             seal: Seal::generate().map_err(|_| SetUpError::Random)?,
             signer,
             tls: config.listen.tls,
+            front: front::Front::new(config.listen.proxy_protocol, config.listen.trusted_proxies),
+            limits,
             request_ids: account::RequestIds::generate().map_err(|_| SetUpError::Random)?,
             logs_access: config.logging.access,
             clock,

@@ -1,6 +1,7 @@
 //! THE REQUEST PATH. Every request takes these steps, in this order; our own endpoints are
 //! decisions too, because a handler that runs before the gate is a hole in the gate.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -9,7 +10,7 @@ use hyper::body::Incoming;
 
 use super::account::{Account, Body};
 use super::caching;
-use super::connection::Peer;
+use super::peer::Peer;
 use super::respond::{self, Asker};
 use super::worker::Worker;
 use super::{Portal, Proxy};
@@ -30,6 +31,8 @@ pub(super) struct Visit<'a> {
     pub(super) head: Parts,
     pub(super) signed_in: Option<Arc<SignedIn>>,
     pub(super) now: Timestamp,
+    /// The address that the request is from.
+    pub(super) visitor: IpAddr,
     pub(super) asker: Asker,
     pub(super) account: Account,
 }
@@ -53,6 +56,7 @@ impl Worker {
             return respond::refuse(Refusal::UnknownHost, &asker, account);
         };
         account.read(&asked);
+        let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
         let has_own_cookies = asked.has_own_cookies();
         let signed_in = asked
             .session_id()
@@ -60,8 +64,17 @@ impl Worker {
             .filter(|found| found.session().is_for(&policy.host));
         let session = signed_in.as_deref().map(SignedIn::session);
         let decision = decide(policy, asked, session, now);
-        let visit =
-            Visit { proxy: &self.proxy, policy, portal, head, signed_in, now, asker, account };
+        let visit = Visit {
+            proxy: &self.proxy,
+            policy,
+            portal,
+            head,
+            signed_in,
+            now,
+            visitor,
+            asker,
+            account,
+        };
         // Boxed where it is rare: a future is as large as its largest branch, and moved for each
         // request.
         match decision {
@@ -91,7 +104,7 @@ impl Visit<'_> {
         has_own_cookies: bool,
         peer: &Peer,
     ) -> Response<Body> {
-        let Visit { policy, portal, head, signed_in, now, asker, mut account, .. } = self;
+        let Visit { policy, portal, head, signed_in, now, visitor, asker, mut account, .. } = self;
         let mut headers = head.headers;
         account.decided(Verdict::Forward, None);
         portal.owned.cleanse(&mut headers, has_own_cookies, policy.mode);
@@ -107,7 +120,7 @@ impl Visit<'_> {
         let forwarding = Forwarding {
             host: &portal.host,
             scheme: &portal.scheme,
-            address: &peer.address,
+            address: &peer.told(visitor),
             request_id: &request_id,
         };
         account.waiting();

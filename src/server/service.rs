@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::worker::{Stop, Workers};
-use super::{Proxy, SetUpError, limits, listener, worker};
+use super::{Limits, Proxy, SetUpError, limits, listener, worker};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::telemetry::admin::{self, AdminState, Readiness};
@@ -58,6 +58,19 @@ impl Service {
         clock: Clock,
         dropped_lines: DroppedLines,
     ) -> Result<Self, StartError> {
+        Self::start_within(config, clock, dropped_lines, Limits::default())
+    }
+
+    /// [`Service::start`], with other limits.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_within(
+        config: Config,
+        clock: Clock,
+        dropped_lines: DroppedLines,
+        limits: Limits,
+    ) -> Result<Self, StartError> {
         let listeners = listener::bind(config.listen.address, listener::workers())
             .map_err(|cause| StartError::Listen { what: "listen.address", cause })?;
         let admin = TcpListener::bind(config.admin)
@@ -70,7 +83,7 @@ impl Service {
             config.providers.iter().map(|provider| &*provider.name).collect();
         let metrics = Arc::new(Metrics::new(&portals, &providers, dropped_lines));
         let state = AdminState::new(Arc::clone(&metrics), clock.clone());
-        let proxy = Arc::new(Proxy::new(config, clock, metrics)?);
+        let proxy = Arc::new(Proxy::new(config, clock, metrics, limits)?);
         let told = Arc::clone(&proxy);
         let asked = Arc::clone(&proxy);
         let admin_state =

@@ -5,6 +5,7 @@
 
 mod faults;
 mod forward;
+mod front;
 mod login;
 mod own;
 mod refuse;

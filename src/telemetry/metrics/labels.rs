@@ -65,6 +65,17 @@ label!(
     }
 );
 label!(
+    /// Why a visitor's connection was closed unserved.
+    ConnectionRefusal {
+        /// It had to come from a trusted proxy, and did not.
+        ProxyPeer = "proxy_peer",
+        /// It did not begin with a PROXY protocol header.
+        ProxyHeader = "proxy_header",
+        /// Its header did not come in time.
+        ProxyTimeout = "proxy_timeout",
+    }
+);
+label!(
     /// Why a portal did not answer a request.
     UpstreamFailure {
         /// No connection could be made.

@@ -14,7 +14,7 @@ use anteport::demo::Ports;
 use anteport::demo::microsoft::{self, Microsoft, Options};
 use anteport::demo::story::Story;
 use anteport::gate::{Secret, Timestamp};
-use anteport::server::Service;
+use anteport::server::{Limits, Service};
 use anteport::telemetry::log::DroppedLines;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -29,6 +29,8 @@ pub struct World {
     pub clock: Clock,
     pub microsoft: Arc<Microsoft>,
     pub portal: Portal,
+    /// The upstream of `Plan::more_portals`.
+    pub second: Portal,
     pub proxy: SocketAddr,
     pub admin: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -43,6 +45,11 @@ pub struct Plan {
     pub portal: &'static str,
     pub sessions: &'static str,
     pub listen_tls: Option<String>,
+    /// More keys of `listen`, each behind a comma.
+    pub listen: &'static str,
+    pub limits: Limits,
+    /// More portals, as items of the list; `UPSTREAM` is their address.
+    pub more_portals: &'static str,
     pub microsoft_is_up: bool,
 }
 
@@ -62,7 +69,15 @@ pub const AZURE_ONLY: &str = r#"
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { portal: AZURE_ONLY, sessions: "{}", listen_tls: None, microsoft_is_up: true }
+        Self {
+            portal: AZURE_ONLY,
+            sessions: "{}",
+            listen_tls: None,
+            listen: "",
+            limits: Limits::default(),
+            more_portals: "",
+            microsoft_is_up: true,
+        }
     }
 }
 
@@ -74,6 +89,7 @@ impl World {
     pub async fn start_with(plan: Plan) -> Self {
         let clock = Clock::at(MORNING);
         let portal = Portal::start().await;
+        let second = Portal::start().await;
         // Held until the proxy has it: its sockets may share an address with each other.
         let held = anteport::server::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
         let (proxy, admin, authority) = (held[0].local_addr().unwrap(), free_port(), free_port());
@@ -94,7 +110,7 @@ impl World {
         let tls = plan.listen_tls.map(|tls| format!(", tls: {tls}")).unwrap_or_default();
         let text = format!(
             r#"
-listen: {{ address: "{proxy}"{tls} }}
+listen: {{ address: "{proxy}"{tls}{listen} }}
 admin: {{ address: "{admin}" }}
 providers:
   corporate:
@@ -108,6 +124,7 @@ portals:
   - public_url: "{scheme}://{proxy}"
     upstream: {{ url: "http://{upstream}", response_timeout: 1s }}
 {portal_lines}
+{more_portals}
 "#,
             tenant = anteport::demo::TENANT_ID,
             client = anteport::demo::CLIENT_ID,
@@ -115,11 +132,18 @@ portals:
             sessions = plan.sessions,
             upstream = portal.address,
             portal_lines = plan.portal,
+            listen = plan.listen,
+            more_portals = plan.more_portals.replace("UPSTREAM", &second.address.to_string()),
         );
         let loaded = config::parse("tests.yaml", &text, &|_| None, MORNING)
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let service = Service::start(loaded.config, clock.clone(), DroppedLines::default())
-            .unwrap_or_else(|error| panic!("{error:?}"));
+        let service = Service::start_within(
+            loaded.config,
+            clock.clone(),
+            DroppedLines::default(),
+            plan.limits,
+        )
+        .unwrap_or_else(|error| panic!("{error:?}"));
         drop(held);
         let (stop, stopped) = oneshot::channel();
         let service = tokio::spawn(service.attend(async move {
@@ -129,6 +153,7 @@ portals:
             clock,
             microsoft,
             portal,
+            second,
             proxy,
             admin,
             stop: Some(stop),
