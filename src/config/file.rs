@@ -37,6 +37,8 @@ pub(super) struct ListenFile {
     pub(super) proxy_protocol: Option<Located<bool>>,
     /// Outside `None` if it was reported, inside if the key is not there.
     pub(super) trusted_proxies: Option<Option<Vec<Located<IpNet>>>>,
+    pub(super) max_connections: Option<usize>,
+    pub(super) max_connections_per_address: Option<usize>,
 }
 
 pub(super) struct TlsFile {
@@ -170,6 +172,10 @@ fn listen(section: &Section<'_>) -> ListenFile {
             true => section.values("trusted_proxies", networks::network).map(Some),
             false => Some(None),
         },
+        max_connections: bare(section.value("max_connections", value::connections)),
+        max_connections_per_address: bare(
+            section.value("max_connections_per_address", value::connections),
+        ),
     }
 }
 

@@ -34,6 +34,7 @@ const fn word(now: &'static [&'static str]) -> Kind {
 
 const ADDRESS: Kind = Kind::Value("an IP address and port, such as `0.0.0.0:8443`");
 const NETWORK: Kind = Kind::Value("a network such as `10.0.0.0/8`, or an address");
+const CONNECTIONS: Kind = Kind::Value("a number from 1 to 1000000");
 const PATH: Kind = Kind::Value("a path to a file");
 const PATTERN: Kind = Kind::Value("a path such as `/login` or `/assets/**`");
 const DURATION: Kind =
@@ -84,6 +85,13 @@ const LISTEN: &[Key] = &[
         Kind::List(&NETWORK),
         "networks of the proxies in front, which may say by `X-Forwarded-For` or the PROXY \
          protocol who the visitor is",
+    ),
+    default("max_connections", "10000", CONNECTIONS, "how many connections there may be in all"),
+    default(
+        "max_connections_per_address",
+        "256",
+        CONNECTIONS,
+        "how many of them one address may have, `trusted_proxies` excepted",
     ),
 ];
 

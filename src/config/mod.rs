@@ -171,6 +171,10 @@ pub struct Listen {
     pub proxy_protocol: bool,
     /// Who may say whose a connection or a request is; nobody else (FWD-02, FWD-04).
     pub trusted_proxies: Networks,
+    /// How many connections there may be in all (LIM-02).
+    pub max_connections: usize,
+    /// How many of them one address may have, `trusted_proxies` excepted; of IPv6, one /64.
+    pub max_connections_per_address: usize,
 }
 
 /// An identity provider: one tenant of Entra ID.

@@ -86,6 +86,8 @@ fn resolve_listen(
         tls,
         proxy_protocol: proxy_protocol?.value,
         trusted_proxies: networks.collect(),
+        max_connections: listen.max_connections?,
+        max_connections_per_address: listen.max_connections_per_address?,
     })
 }
 

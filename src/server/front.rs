@@ -39,7 +39,7 @@ impl Proxy {
         let address = address.to_canonical();
         let front = &self.front;
         if !front.proxy_protocol {
-            return Some(Peer::new(address, front.trusted.contain(address)));
+            return self.seated(Peer::new(address, front.trusted.contain(address)));
         }
         if !front.trusted.contain(address) {
             self.refuse_connection(ConnectionRefusal::ProxyPeer, address);
@@ -49,9 +49,9 @@ impl Proxy {
         let header = tokio::time::timeout(self.limits.proxy_header, Box::pin(header(stream)));
         match header.await {
             Ok(Ok(Conveyed::Visitor(visitor))) => {
-                Some(Peer::new(visitor, front.trusted.contain(visitor)))
+                self.seated(Peer::new(visitor, front.trusted.contain(visitor)))
             }
-            Ok(Ok(Conveyed::Nobody)) => Some(Peer::new(address, false)),
+            Ok(Ok(Conveyed::Nobody)) => self.seated(Peer::new(address, false)),
             Ok(Err(_)) => {
                 self.refuse_connection(ConnectionRefusal::ProxyHeader, address);
                 None
@@ -61,6 +61,18 @@ impl Proxy {
                 None
             }
         }
+    }
+
+    /// One address has so many connections (LIM-02); our own proxies have those of all visitors.
+    fn seated(&self, peer: Peer) -> Option<Peer> {
+        if self.front.trusted.contain(peer.address()) {
+            return Some(peer);
+        }
+        let Some(seat) = self.admission.seat(peer.address()) else {
+            self.refuse_connection(ConnectionRefusal::PerAddress, peer.address());
+            return None;
+        };
+        Some(peer.seated(seat))
     }
 
     /// Counts a connection that is closed unserved, and now and then says so.

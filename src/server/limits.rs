@@ -24,8 +24,6 @@ pub(super) const HEAD_BYTES: usize = crate::gate::Asked::LARGEST_HEAD + 16 * 102
 pub(super) const HEAD_TIME: Duration = Duration::from_secs(10);
 /// For a TLS handshake (LIM-02).
 pub(super) const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
-/// Connections of one worker (LIM-02).
-pub(super) const CONNECTIONS: usize = 10_000;
 /// HTTP/2 streams of one connection (LIM-04).
 pub(super) const STREAMS: u32 = 100;
 /// HTTP/2 flow-control windows, in bytes (LIM-04).

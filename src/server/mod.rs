@@ -2,6 +2,7 @@
 //! first. Deliberately not here: any decision about who may pass (`gate`).
 
 mod account;
+mod admission;
 mod caching;
 mod connection;
 mod front;
@@ -50,6 +51,7 @@ pub struct Proxy {
     signer: Arc<Signer>,
     tls: Option<Arc<CertifiedKey>>,
     front: front::Front,
+    admission: Arc<admission::Admission>,
     limits: Limits,
     metrics: Arc<Metrics>,
     request_ids: account::RequestIds,
@@ -147,6 +149,10 @@ impl Proxy {
             signer,
             tls: config.listen.tls,
             front: front::Front::new(config.listen.proxy_protocol, config.listen.trusted_proxies),
+            admission: admission::Admission::new(
+                config.listen.max_connections,
+                config.listen.max_connections_per_address,
+            ),
             limits,
             request_ids: account::RequestIds::generate().map_err(|_| SetUpError::Random)?,
             logs_access: config.logging.access,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::admission::Seat;
 use crate::config::Networks;
 
 /// What a request inherits from its connection.
@@ -15,6 +16,8 @@ pub(super) struct Peer {
     shown: HeaderValue,
     /// Whether it may say whose a request is (FWD-02).
     speaks_for_others: bool,
+    /// Held as long as the connection is open.
+    _seat: Option<Seat>,
 }
 
 static X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -25,7 +28,16 @@ const LONGEST_CHAIN: usize = 32;
 impl Peer {
     pub(super) fn new(address: IpAddr, speaks_for_others: bool) -> Self {
         let address = address.to_canonical();
-        Self { address, shown: shown(address), speaks_for_others }
+        Self { address, shown: shown(address), speaks_for_others, _seat: None }
+    }
+
+    pub(super) fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The same, with a place among the connections of its address.
+    pub(super) fn seated(self, seat: Seat) -> Self {
+        Self { _seat: Some(seat), ..self }
     }
 
     /// Whose a request is. A peer that is a proxy of ours may say it, in `X-Forwarded-For`; of

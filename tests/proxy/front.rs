@@ -231,3 +231,85 @@ async fn fwd_01_of_a_stranger_forwarding_headers_are_nothing() {
     }
     world.stop().await;
 }
+
+/// A connection that asks for something and stays open; `None` if it was closed unserved.
+async fn held(world: &World) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(world.proxy).await.unwrap();
+    let request = format!("GET /public/x HTTP/1.1\r\nHost: {}\r\n\r\n", world.proxy);
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut first = [0; 12];
+    stream.read_exact(&mut first).await.ok()?;
+    assert_eq!(&first, b"HTTP/1.1 200");
+    Some(stream)
+}
+
+#[tokio::test]
+async fn lim_02_08_one_address_has_so_many_connections_and_others_have_theirs() {
+    let world = world(", max_connections_per_address: 3").await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(held(&world).await.expect("there is room"));
+    }
+    for _ in 0..20 {
+        assert!(held(&world).await.is_none(), "the fourth is closed at once");
+    }
+    assert_eq!(refused(&world, "per_address").await, 20.0);
+    // Another address of this machine is somebody else.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(world.proxy).await.unwrap();
+    other.write_all(request(&world, "").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // A place that was given back can be taken.
+    open.pop();
+    let mut again = None;
+    for _ in 0..100 {
+        again = held(&world).await;
+        if again.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(again.is_some());
+    drop((open, again));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn lim_02_there_are_so_many_connections_in_all() {
+    let world =
+        world(", max_connections: 3, trusted_proxies: [127.0.0.1], max_connections_per_address: 1")
+            .await;
+    let mut open = Vec::new();
+    for _ in 0..3 {
+        open.push(held(&world).await.expect("a trusted proxy has those of all visitors"));
+    }
+    assert!(held(&world).await.is_none());
+    assert_eq!(refused(&world, "total").await, 1.0);
+    assert_eq!(world.metric("anteport_connections").await, 3.0);
+    drop(open);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn lim_02_behind_a_balancer_the_conveyed_address_has_so_many() {
+    let limits = Limits::default();
+    let listen =
+        ", proxy_protocol: true, trusted_proxies: [127.0.0.1], max_connections_per_address: 1";
+    let world = World::start_with(Plan { listen, limits, ..Plan::default() }).await;
+    let mut first = TcpStream::connect(world.proxy).await.unwrap();
+    let asked = format!("GET /public/x HTTP/1.1\r\nHost: {}\r\n\r\n", world.proxy);
+    let from = |address: &str| format!("PROXY TCP4 {address} 10.0.0.1 1 2\r\n{asked}");
+    first.write_all(from("192.0.2.7").as_bytes()).await.unwrap();
+    let mut piece = [0; 12];
+    first.read_exact(&mut piece).await.unwrap();
+    let closing = request(&world, "");
+    let from = |address: &str| format!("PROXY TCP4 {address} 10.0.0.1 1 2\r\n{closing}");
+    assert_eq!(sent(&world, &[from("192.0.2.7").as_bytes()]).await, "");
+    assert!(sent(&world, &[from("192.0.2.8").as_bytes()]).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(refused(&world, "per_address").await, 1.0);
+    drop(first);
+    world.stop().await;
+}

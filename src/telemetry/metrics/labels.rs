@@ -67,6 +67,10 @@ label!(
 label!(
     /// Why a visitor's connection was closed unserved.
     ConnectionRefusal {
+        /// There are as many as there may be.
+        Total = "total",
+        /// Its address has as many as one may have.
+        PerAddress = "per_address",
         /// It had to come from a trusted proxy, and did not.
         ProxyPeer = "proxy_peer",
         /// It did not begin with a PROXY protocol header.
