@@ -6,15 +6,15 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use hyper::rt::{Read, Write};
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::limits;
 use super::peer::Peer;
 use super::worker::{Shutdown, Worker};
+use super::{http2, limits};
 use crate::telemetry::metrics::Handshake;
 
 /// Serves a connection until it ends, or, once a stop is asked for, until what it carries is done.
@@ -42,7 +42,7 @@ pub(super) async fn serve(
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(super::tls::H2);
             let stream = TokioIo::new(stream);
             if is_h2 {
-                serve_http2(worker, stream, peer, shutdown).await;
+                http2::serve(worker, stream, peer, shutdown).await;
             } else {
                 serve_http1(worker, stream, peer, shutdown).await;
             }
@@ -68,30 +68,6 @@ where
         .keep_alive(true)
         .serve_connection(stream, service);
     // How a visitor's connection ends is theirs to choose; what they asked for has been accounted.
-    let _ = until_stopped(connection, shutdown, |connection| connection.graceful_shutdown()).await;
-}
-
-async fn serve_http2<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, shutdown: Shutdown)
-where
-    I: Read + Write + Unpin + Send + 'static,
-{
-    let service = service_fn(move |request| {
-        let (worker, peer) = (Arc::clone(&worker), Arc::clone(&peer));
-        async move { Ok::<_, std::convert::Infallible>(worker.handle(&peer, request).await) }
-    });
-    let header_list = u32::try_from(limits::HEAD_BYTES).unwrap_or(u32::MAX);
-    let connection = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits::STREAMS)
-        .initial_stream_window_size(limits::STREAM_WINDOW)
-        .initial_connection_window_size(limits::CONNECTION_WINDOW)
-        .max_header_list_size(header_list)
-        .max_pending_accept_reset_streams(limits::RESETS)
-        .max_local_error_reset_streams(limits::RESETS)
-        .max_send_buf_size(limits::STREAM_WINDOW as usize)
-        .keep_alive_interval(limits::PING_EVERY)
-        .keep_alive_timeout(limits::PING_TIME)
-        .serve_connection(stream, service);
     let _ = until_stopped(connection, shutdown, |connection| connection.graceful_shutdown()).await;
 }
 

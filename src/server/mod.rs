@@ -6,6 +6,7 @@ mod admission;
 mod caching;
 mod connection;
 mod front;
+mod http2;
 mod limits;
 mod listener;
 mod login;

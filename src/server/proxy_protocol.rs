@@ -8,11 +8,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// The most bytes that a header may have: addresses, and room for what some balancers add.
-pub const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 
 /// What a header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Conveyed {
+pub(super) enum Conveyed {
     /// The connection is this visitor's.
     Visitor(IpAddr),
     /// Nobody's that could be named: the balancer's own check, or an address of another kind.
@@ -21,7 +21,7 @@ pub enum Conveyed {
 
 /// How far a header has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub(super) enum Reading {
     /// All bytes so far belong to the header, and more of them have to come.
     Incomplete,
     /// The header is there.
@@ -36,7 +36,7 @@ pub enum Reading {
 /// What begins the connection is no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the connection does not begin with a PROXY protocol header")]
-pub struct Malformed;
+pub(super) struct Malformed;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const V1_START: &[u8; 6] = b"PROXY ";
@@ -50,7 +50,7 @@ const V2_FIXED: usize = 16;
 ///
 /// # Errors
 /// [`Malformed`] as soon as they cannot become a header any more.
-pub fn read(bytes: &[u8]) -> Result<Reading, Malformed> {
+pub(super) fn read(bytes: &[u8]) -> Result<Reading, Malformed> {
     if begins_alike(bytes, SIGNATURE) {
         version_2(bytes)
     } else if begins_alike(bytes, V1_START) {

@@ -65,7 +65,7 @@ label!(
     }
 );
 label!(
-    /// Why a visitor's connection was closed unserved.
+    /// Why a visitor's connection was closed by us.
     ConnectionRefusal {
         /// There are as many as there may be.
         Total = "total",
@@ -77,6 +77,8 @@ label!(
         ProxyHeader = "proxy_header",
         /// Its header did not come in time.
         ProxyTimeout = "proxy_timeout",
+        /// It was served, until its visitor had broken off too many requests.
+        Resets = "resets",
     }
 );
 label!(

@@ -139,7 +139,7 @@ impl Metrics {
         }
     }
 
-    /// A visitor's connection was closed unserved.
+    /// A visitor's connection was closed by us.
     pub fn connection_refused(&self, why: ConnectionRefusal) {
         if let Some(count) = self.connections_refused.get(why as usize) {
             count.add();
@@ -278,7 +278,7 @@ impl Metrics {
         }
         let mut refused = counters(
             "anteport_connections_refused_total",
-            "Connections of visitors that were closed unserved.",
+            "Connections of visitors that we did not take, or gave up.",
         );
         for (reason, count) in ConnectionRefusal::ALL.iter().zip(&self.connections_refused) {
             refused.push(counter(labels(&[&[("reason", reason.as_str())]]), count.value()));
