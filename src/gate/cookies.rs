@@ -13,7 +13,8 @@ pub const LOGIN_PREFIX: &str = "__Host-anteport-login-";
 /// What `Cookie` headers say to us.
 #[derive(Debug, Default)]
 pub struct CookieReading {
-    /// The session id, if it is there exactly once and has the right form.
+    /// The session id, if it is there exactly once, has the right form, and no other reader could
+    /// find another (COOK-02, COOK-03).
     pub session: Option<SessionId>,
     /// Whether any cookie has a name of ours.
     pub any_own: bool,
@@ -23,18 +24,22 @@ pub struct CookieReading {
 pub fn read<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> CookieReading {
     let mut reading = CookieReading::default();
     let mut copies = 0;
-    for pair in fields.into_iter().flat_map(|field| pairs(field.as_bytes())) {
-        let (name, value) = match own_name_and_value(pair) {
-            Some(own) => own,
-            None => continue,
-        };
+    let mut is_ambiguous = false;
+    // Most fields do not have our name in them, and need not be taken apart.
+    let fields = fields.into_iter().map(HeaderValue::as_bytes).filter(|field| has_own(field));
+    for pair in fields.flat_map(pairs).filter(|pair| has_own(pair)) {
         reading.any_own = true;
+        let Some((name, value)) = own_name_and_value(pair) else {
+            // Our name where a name does not stand: another reader may take it for one.
+            is_ambiguous = true;
+            continue;
+        };
         if name == SESSION.as_bytes() {
             copies += 1;
             reading.session = std::str::from_utf8(value).ok().and_then(SessionId::parse);
         }
     }
-    if copies != 1 {
+    if copies != 1 || is_ambiguous {
         reading.session = None;
     }
     reading
@@ -68,7 +73,8 @@ pub fn logins<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<(&'a
 pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
     let mut kept = Vec::with_capacity(field.len());
     for pair in pairs(field.as_bytes()) {
-        if own_name_and_value(pair).is_some() {
+        // Wherever in it our name stands: what cannot be read in one way is not passed on (COOK-02).
+        if has_own(pair) {
             continue;
         }
         if !kept.is_empty() {
@@ -88,6 +94,26 @@ pub fn is_own(name: &[u8]) -> bool {
     let own = SESSION.as_bytes();
     name.get(..own.len()).is_some_and(|head| head.eq_ignore_ascii_case(own))
         && matches!(name.get(own.len()), None | Some(b'-'))
+}
+
+/// Whether a `Set-Cookie` could be taken for one of ours, be it by a browser that knows cookies
+/// without a name: `=__Host-anteport=x` is sent back as `__Host-anteport=x`.
+#[must_use]
+pub fn sets_own(field: &HeaderValue) -> bool {
+    let pair = pairs(field.as_bytes()).next().unwrap_or_default();
+    has_own(pair)
+}
+
+/// Whether a name of ours stands anywhere in a text, in any case.
+fn has_own(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'_', text).any(|at| {
+        let own = SESSION.as_bytes();
+        let found = text.get(at..).unwrap_or_default();
+        found.get(..own.len()).is_some_and(|head| head.eq_ignore_ascii_case(own))
+            && !found
+                .get(own.len())
+                .is_some_and(|next| next.is_ascii_alphanumeric() || *next == b'_')
+    })
 }
 
 fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {

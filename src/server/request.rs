@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Request, Response, header};
+use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::account::{Account, Body};
@@ -14,10 +14,8 @@ use super::peer::Peer;
 use super::respond::{self, Asker};
 use super::worker::Worker;
 use super::{Portal, Proxy};
-use crate::gate::identity::Envelope;
-use crate::gate::{
-    Asked, Bearer, Decision, Mode, Permit, Policy, RawTarget, Refusal, Timestamp, decide,
-};
+use crate::gate::identity::{self, Envelope, LocalCredentials};
+use crate::gate::{Asked, Bearer, Decision, Permit, Policy, RawTarget, Refusal, Timestamp, decide};
 use crate::identity::IdentityError;
 use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
@@ -107,7 +105,8 @@ impl Visit<'_> {
         let Visit { policy, portal, head, signed_in, now, visitor, asker, mut account, .. } = self;
         let mut headers = head.headers;
         account.decided(Verdict::Forward, None);
-        portal.owned.cleanse(&mut headers, has_own_cookies, policy.mode);
+        let credentials = LocalCredentials::of(policy.mode, permit.passes());
+        portal.owned.cleanse(&mut headers, has_own_cookies, credentials);
         let member = match permit.bearer() {
             Bearer::Member => signed_in,
             Bearer::Nobody => None,
@@ -129,7 +128,7 @@ impl Visit<'_> {
             .await;
         account.waited(answer.as_ref().err());
         match answer {
-            Ok(answer) => pass_on(answer, envelope.is_some(), policy.mode, account),
+            Ok(answer) => pass_on(answer, envelope.is_some(), credentials, account),
             Err(error) => respond::upstream(&error, &asker, account),
         }
     }
@@ -139,15 +138,13 @@ impl Visit<'_> {
 fn pass_on(
     answer: Answer,
     is_for_a_member: bool,
-    mode: Mode,
+    credentials: LocalCredentials,
     mut account: Account,
 ) -> Response<Body> {
     let (head, body) = answer.into_parts();
     let (mut head, ()) = head.into_parts();
-    if mode == Mode::AzureOnly {
-        // The browser must not ask for a password of the portal's own (PATH-15).
-        head.headers.remove(header::WWW_AUTHENTICATE);
-    }
+    // The browser must not ask for a password of the portal's own (PATH-15).
+    identity::cleanse_challenges(&mut head.headers, credentials);
     if is_for_a_member {
         caching::keep_private(&mut head.headers);
     }

@@ -6,6 +6,7 @@
 mod faults;
 mod forward;
 mod front;
+mod headers;
 mod http2;
 mod login;
 mod own;
