@@ -10,6 +10,7 @@ mod headers;
 mod http2;
 mod login;
 mod own;
+mod portals;
 mod refuse;
 mod tls;
 mod world;

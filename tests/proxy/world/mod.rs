@@ -48,7 +48,7 @@ pub struct Plan {
     /// More keys of `listen`, each behind a comma.
     pub listen: &'static str,
     pub limits: Limits,
-    /// More portals, as items of the list; `UPSTREAM` is their address.
+    /// More portals, as items of the list; `UPSTREAM` is their address and `PORT` ours.
     pub more_portals: &'static str,
     pub microsoft_is_up: bool,
 }
@@ -106,6 +106,10 @@ impl World {
             let secure = |uri: &String| uri.replacen("http://", "https://", 1);
             options.redirect_uris = options.redirect_uris.iter().map(secure).collect();
         }
+        // Portals of other names are on the same port.
+        let named = |uri: &String| uri.replace("127.0.0.1", "localhost").replace("/.auth", "/own");
+        let others: Vec<String> = options.redirect_uris.iter().map(named).collect();
+        options.redirect_uris.extend(others);
         let microsoft = Microsoft::new(format!("http://{authority}"), clock.clone(), options);
         let tls = plan.listen_tls.map(|tls| format!(", tls: {tls}")).unwrap_or_default();
         let text = format!(
@@ -133,7 +137,10 @@ portals:
             upstream = portal.address,
             portal_lines = plan.portal,
             listen = plan.listen,
-            more_portals = plan.more_portals.replace("UPSTREAM", &second.address.to_string()),
+            more_portals = plan
+                .more_portals
+                .replace("UPSTREAM", &second.address.to_string())
+                .replace("PORT", &proxy.port().to_string()),
         );
         let loaded = config::parse("tests.yaml", &text, &|_| None, MORNING)
             .unwrap_or_else(|problems| panic!("{problems}"));
