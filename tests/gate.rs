@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anteport::gate::identity::OwnedNames;
+use anteport::gate::identity::{LocalCredentials, OwnedNames};
 use anteport::gate::login::{AuthorizationRequest, Callback, LoginError, LoginSeed, PendingLogin};
 use anteport::gate::{
     Access, Asked, CanonicalPath, Challenge, Decision, Endpoint, Lifetimes, Mode, Passes, Policy,
@@ -249,7 +249,7 @@ proptest! {
         let owned = OwnedNames::with(&[HeaderName::from_static("x-portal-member")]);
         let mut headers = page_headers();
         headers.append(HeaderName::from_bytes(spelled.as_bytes()).unwrap(), HeaderValue::from_static("admin"));
-        owned.cleanse(&mut headers, false, Mode::Off);
+        owned.cleanse(&mut headers, false, LocalCredentials::Pass);
         prop_assert_eq!(headers.len(), 1, "{} {:?}", spelled, headers);
     }
 
@@ -469,7 +469,7 @@ fn hdr_01_what_connection_names_goes_with_it() {
     ] {
         headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
-    owned.cleanse(&mut headers, false, Mode::AzureOnly);
+    owned.cleanse(&mut headers, false, LocalCredentials::Stop);
     assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["accept"]);
 }
 
@@ -547,7 +547,7 @@ fn http_12_credentials_that_sign_a_connection_in_never_pass() {
     for credentials in ["NTLM TlRMTVNTUAAB", "negotiate YII=", "Negotiate"] {
         let mut headers = page_headers();
         headers.insert("authorization", HeaderValue::from_static(credentials));
-        OwnedNames::with([]).cleanse(&mut headers, false, Mode::Off);
+        OwnedNames::with([]).cleanse(&mut headers, false, LocalCredentials::Pass);
         assert!(!headers.contains_key("authorization"), "{credentials}");
     }
 }
@@ -557,7 +557,11 @@ fn path_15_credentials_do_not_pass_in_azure_only() {
     for (mode, passes) in [(Mode::AzureOnly, false), (Mode::Optional, true), (Mode::Off, true)] {
         let mut headers = page_headers();
         headers.insert("authorization", HeaderValue::from_static("Basic eA=="));
-        OwnedNames::with([]).cleanse(&mut headers, false, mode);
+        OwnedNames::with([]).cleanse(
+            &mut headers,
+            false,
+            LocalCredentials::of(mode, Passes::default()),
+        );
         assert_eq!(headers.contains_key("authorization"), passes, "{mode:?}");
     }
 }

@@ -71,6 +71,7 @@ fn every_family_is_there_from_the_start() {
         "anteport_sessions_created_total",
         "anteport_sessions_ended_total",
         "anteport_connections",
+        "anteport_connections_refused_total",
         "anteport_tls_handshakes_total",
         "anteport_log_lines_dropped_total",
         "anteport_panics_total",

@@ -11,10 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::{FAILED, FOUND_ERRORS, complain, report, say};
 use crate::clock::Clock;
 use crate::config::{self, Config, Portal};
-use crate::gate::identity::OwnedNames;
+use crate::gate::identity::{LocalCredentials, OwnedNames};
 use crate::gate::{
-    Access, Asked, Decision, Endpoint, Form, Mode, Policy, RawTarget, Refusal, Rule, Timestamp,
-    Trace, decide,
+    Access, Asked, Decision, Endpoint, Form, Mode, Passes, Policy, RawTarget, Refusal, Rule,
+    Timestamp, Trace, decide,
 };
 
 /// A request to explain.
@@ -103,7 +103,7 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
                 let name = rule.map(|rule| &*rule.name).unwrap_or_default();
                 told.push(("noted", format!("`azure_only` would refuse it: `{name}`")));
             }
-            told.extend(sent(portal, &method, permit.target(), &headers));
+            told.extend(sent(portal, &method, permit.target(), &headers, permit.passes()));
         }
         Decision::Login(_) if trace.login_page.is_some() => {
             told.push(("stranger", "signs in first, then the portal's first page".to_owned()));
@@ -116,7 +116,8 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
             };
             told.push(("stranger", stranger));
             told.push(("member", "goes to the portal with identity".to_owned()));
-            told.extend(sent(portal, &method, asked.target(), &headers));
+            let passes = trace.route.map(|(_, route)| route.passes).unwrap_or_default();
+            told.extend(sent(portal, &method, asked.target(), &headers, passes));
         }
         Decision::Own(endpoint) => told.push(("everybody", own(&endpoint))),
         Decision::Redirect(target) => {
@@ -245,10 +246,17 @@ fn own(endpoint: &Endpoint) -> String {
 }
 
 /// The request line and the visitor's headers as the portal gets them, and the names of ours.
-fn sent(portal: &Portal, method: &Method, target: &str, headers: &HeaderMap) -> Vec<Line> {
+fn sent(
+    portal: &Portal,
+    method: &Method,
+    target: &str,
+    headers: &HeaderMap,
+    passes: Passes,
+) -> Vec<Line> {
     let mut headers = headers.clone();
     let mapped = portal.identity.headers.iter().map(|(name, _)| name);
-    OwnedNames::with(mapped).cleanse(&mut headers, true, portal.policy.mode);
+    let credentials = LocalCredentials::of(portal.policy.mode, passes);
+    OwnedNames::with(mapped).cleanse(&mut headers, true, credentials);
     let mut told = vec![("sent", format!("{method} {target} HTTP/1.1"))];
     for (name, value) in &headers {
         let value = String::from_utf8_lossy(value.as_bytes());

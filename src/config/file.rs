@@ -6,12 +6,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::Url;
 
 use super::context::{Context, Located, Spot};
 use super::doors::DoorFile;
 use super::keys;
 use super::kind::Unfit;
+use super::networks;
 use super::section::Section;
 use super::value;
 use super::yaml::Node;
@@ -35,6 +37,11 @@ pub(super) struct File {
 pub(super) struct ListenFile {
     pub(super) address: Option<Located<SocketAddr>>,
     pub(super) tls: Option<TlsFile>,
+    pub(super) proxy_protocol: Option<Located<bool>>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) trusted_proxies: Option<Option<Vec<Located<IpNet>>>>,
+    pub(super) max_connections: Option<usize>,
+    pub(super) max_connections_per_address: Option<usize>,
 }
 
 pub(super) struct TlsFile {
@@ -172,6 +179,15 @@ fn listen(section: &Section<'_>) -> ListenFile {
             certificate: section.value("certificate", value::path),
             key: section.value("key", value::path),
         }),
+        proxy_protocol: section.value("proxy_protocol", value::yes_or_no),
+        trusted_proxies: match section.has("trusted_proxies") {
+            true => section.values("trusted_proxies", networks::network).map(Some),
+            false => Some(None),
+        },
+        max_connections: bare(section.value("max_connections", value::connections)),
+        max_connections_per_address: bare(
+            section.value("max_connections_per_address", value::connections),
+        ),
     }
 }
 

@@ -29,6 +29,8 @@ const fn word(now: &'static [&'static str]) -> Kind {
 }
 
 const ADDRESS: Kind = Kind::Value("an IP address and port, such as `0.0.0.0:8443`");
+const NETWORK: Kind = Kind::Value("a network such as `10.0.0.0/8`, or an address");
+const CONNECTIONS: Kind = Kind::Value("a number from 1 to 1000000");
 const PATH: Kind = Kind::Value("a path to a file");
 const PATTERN: Kind = Kind::Value("a path such as `/login` or `/assets/**`");
 const DURATION: Kind =
@@ -67,6 +69,25 @@ const LISTEN: &[Key] = &[
         "tls",
         Kind::Section(TLS),
         "certificate and key; without them plain HTTP/1.1 is served, for TLS to end in front",
+    ),
+    default(
+        "proxy_protocol",
+        "false",
+        YES_OR_NO,
+        "whether every connection begins with a PROXY protocol header (1 or 2) and has to",
+    ),
+    optional(
+        "trusted_proxies",
+        Kind::List(&NETWORK),
+        "networks of the proxies in front, which may say by `X-Forwarded-For` or the PROXY \
+         protocol who the visitor is",
+    ),
+    default("max_connections", "10000", CONNECTIONS, "how many connections there may be in all"),
+    default(
+        "max_connections_per_address",
+        "256",
+        CONNECTIONS,
+        "how many of them one address may have, `trusted_proxies` excepted",
     ),
 ];
 

@@ -14,6 +14,7 @@ mod headers;
 mod interpolate;
 mod keys;
 mod kind;
+mod networks;
 mod patterns;
 mod policy;
 mod portal;
@@ -41,6 +42,7 @@ use self::context::{Context, Spot};
 use self::resolve::Setting;
 use crate::gate::{Lifetimes, Policy, Secret, Timestamp};
 
+pub use self::networks::Networks;
 pub use self::problem::{Problem, Problems, Severity};
 
 /// A configuration that can be used.
@@ -166,6 +168,15 @@ pub struct Listen {
     pub address: SocketAddr,
     /// Certificate chain and key, which fit each other; `None` serves plain HTTP/1.1.
     pub tls: Option<Arc<CertifiedKey>>,
+    /// Whether every connection begins with a PROXY protocol header (FWD-04). There are
+    /// `trusted_proxies` then.
+    pub proxy_protocol: bool,
+    /// Who may say whose a connection or a request is; nobody else (FWD-02, FWD-04).
+    pub trusted_proxies: Networks,
+    /// How many connections there may be in all (LIM-02).
+    pub max_connections: usize,
+    /// How many of them one address may have, `trusted_proxies` excepted; of IPv6, one /64.
+    pub max_connections_per_address: usize,
 }
 
 /// An identity provider: one tenant of Entra ID.

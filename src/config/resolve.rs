@@ -69,7 +69,26 @@ fn resolve_listen(
         Some(file) => Some(tls::certified_key(context, setting.folder, file)?),
         None => None,
     };
-    Some(Listen { address: listen.address.as_ref()?.value, tls })
+    let trusted = listen.trusted_proxies.as_ref();
+    let proxy_protocol = listen.proxy_protocol.as_ref();
+    if let (Some(required), Some(None)) = (proxy_protocol, trusted)
+        && required.value
+    {
+        // FWD-04: else everybody could say who they are.
+        let message = "whoever connects says here who the visitor is: name in `trusted_proxies` \
+                       the networks of those who may";
+        context.error(&required.spot, message);
+        return None;
+    }
+    let networks = trusted?.iter().flatten().map(|network| network.value);
+    Some(Listen {
+        address: listen.address.as_ref()?.value,
+        tls,
+        proxy_protocol: proxy_protocol?.value,
+        trusted_proxies: networks.collect(),
+        max_connections: listen.max_connections?,
+        max_connections_per_address: listen.max_connections_per_address?,
+    })
 }
 
 /// CFG-03: apart from visitors.

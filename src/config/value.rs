@@ -106,6 +106,11 @@ pub(super) fn capacity(text: &str) -> Result<u64, Unfit> {
     number.filter(|number| (1..=100_000_000).contains(number)).ok_or(Unfit::Kind)
 }
 
+pub(super) fn connections(text: &str) -> Result<usize, Unfit> {
+    let number = text.parse().ok().filter(|_| is_digits(text));
+    number.filter(|number| (1..=1_000_000).contains(number)).ok_or(Unfit::Kind)
+}
+
 fn is_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }

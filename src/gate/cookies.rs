@@ -13,7 +13,8 @@ pub const LOGIN_PREFIX: &str = "__Host-anteport-login-";
 /// What `Cookie` headers say to us.
 #[derive(Debug, Default)]
 pub struct CookieReading {
-    /// The session id, if it is there exactly once and has the right form.
+    /// The session id, if it is there exactly once, has the right form, and no other reader could
+    /// find another (COOK-02, COOK-03).
     pub session: Option<SessionId>,
     /// Whether any cookie has a name of ours.
     pub any_own: bool,
@@ -23,18 +24,22 @@ pub struct CookieReading {
 pub fn read<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> CookieReading {
     let mut reading = CookieReading::default();
     let mut copies = 0;
-    for pair in fields.into_iter().flat_map(|field| pairs(field.as_bytes())) {
-        let (name, value) = match own_name_and_value(pair) {
-            Some(own) => own,
-            None => continue,
-        };
+    let mut is_ambiguous = false;
+    // Most fields do not have our name in them, and need not be taken apart.
+    let fields = fields.into_iter().map(HeaderValue::as_bytes).filter(|field| has_own(field));
+    for pair in fields.flat_map(pairs).filter(|pair| has_own(pair)) {
         reading.any_own = true;
+        let Some((name, value)) = own_name_and_value(pair) else {
+            // Our name where a name does not stand: another reader may take it for one.
+            is_ambiguous = true;
+            continue;
+        };
         if name == SESSION.as_bytes() {
             copies += 1;
             reading.session = std::str::from_utf8(value).ok().and_then(SessionId::parse);
         }
     }
-    if copies != 1 {
+    if copies != 1 || is_ambiguous {
         reading.session = None;
     }
     reading
@@ -49,14 +54,10 @@ pub(super) fn all<'a>(
 
 /// The cookies of logins under way, as name and value; a name that comes twice is nobody's.
 pub fn logins<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<(&'a str, &'a str)> {
-    let mut found: Vec<(&str, &str)> = Vec::new();
-    let mut doubled: Vec<&str> = Vec::new();
-    for pair in fields.into_iter().flat_map(|field| pairs(field.as_bytes())) {
-        let (name, value) = name_and_value(pair);
-        let (Ok(name), Ok(value)) = (std::str::from_utf8(name), std::str::from_utf8(value)) else {
-            continue;
-        };
-        if !name.starts_with(LOGIN_PREFIX) {
+    let mut found: Vec<(&[u8], &[u8])> = Vec::new();
+    let mut doubled: Vec<&[u8]> = Vec::new();
+    for (name, value) in all(fields) {
+        if !name.starts_with(LOGIN_PREFIX.as_bytes()) {
             continue;
         }
         if found.iter().any(|(known, _)| *known == name) {
@@ -66,14 +67,16 @@ pub fn logins<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<(&'a
         }
     }
     found.retain(|(name, _)| !doubled.contains(name));
-    found
+    let text = |bytes| std::str::from_utf8(bytes).ok();
+    found.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
 
 /// One field without our cookies; the portal's stay byte for byte (COOK-01). `None` if nothing is
 /// left.
 #[must_use]
 pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
-    without_pairs(field, |pair| own_name_and_value(pair).is_some())
+    // Wherever in it our name stands: what cannot be read in one way is not passed on (COOK-02).
+    without_pairs(field, has_own)
 }
 
 /// One field without the cookies that go, by name and value. `None` if nothing is left.
@@ -112,6 +115,26 @@ pub fn is_own(name: &[u8]) -> bool {
     let own = SESSION.as_bytes();
     name.get(..own.len()).is_some_and(|head| head.eq_ignore_ascii_case(own))
         && matches!(name.get(own.len()), None | Some(b'-'))
+}
+
+/// Whether a `Set-Cookie` could be taken for one of ours, be it by a browser that knows cookies
+/// without a name: `=__Host-anteport=x` is sent back as `__Host-anteport=x`.
+#[must_use]
+pub fn sets_own(field: &HeaderValue) -> bool {
+    let pair = pairs(field.as_bytes()).next().unwrap_or_default();
+    has_own(pair)
+}
+
+/// Whether a name of ours stands anywhere in a text, in any case.
+fn has_own(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'_', text).any(|at| {
+        let own = SESSION.as_bytes();
+        let found = text.get(at..).unwrap_or_default();
+        found.get(..own.len()).is_some_and(|head| head.eq_ignore_ascii_case(own))
+            && !found
+                .get(own.len())
+                .is_some_and(|next| next.is_ascii_alphanumeric() || *next == b'_')
+    })
 }
 
 fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -9,11 +9,12 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName,
-    HeaderValue, SET_COOKIE, TRANSFER_ENCODING,
+    HeaderValue, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, header};
 
-use super::{Mode, Refusal, Timestamp, cookies};
+pub use super::answer::{cleanse_answer, cleanse_challenges};
+use super::{Mode, Passes, Refusal, Timestamp, cookies};
 
 /// The signed statement of who is asking.
 pub const ASSERTION: &str = "x-anteport-assertion";
@@ -34,6 +35,26 @@ pub struct OwnedNames {
     /// By first character: bit `n` is set if a name of `n` folded characters is owned. Most names
     /// of ordinary requests end here.
     lengths: [u64; 256],
+}
+
+/// Whether a sign-in of the portal's own may take place on a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalCredentials {
+    /// `Authorization` goes to the portal and `WWW-Authenticate` to the visitor.
+    Pass,
+    /// Neither does.
+    Stop,
+}
+
+impl LocalCredentials {
+    /// In `azure_only` they pass where the route's line says so, else everywhere (PATH-15).
+    #[must_use]
+    pub fn of(mode: Mode, passes: Passes) -> Self {
+        match mode {
+            Mode::AzureOnly if !passes.credentials => Self::Stop,
+            Mode::AzureOnly | Mode::Optional | Mode::ReportOnly | Mode::Off => Self::Pass,
+        }
+    }
 }
 
 /// How many folded characters of a name are compared.
@@ -64,7 +85,7 @@ static SINGLE: [HeaderName; 17] = [
 ];
 
 /// Those of RFC 9110 section 7.6.1, and framing, which is ours on both sides (HTTP-01).
-const HOP_BY_HOP: [&str; 12] = [
+pub(super) const HOP_BY_HOP: [&str; 12] = [
     "connection",
     "te",
     "trailer",
@@ -118,16 +139,21 @@ impl OwnedNames {
     }
 
     /// Makes a visitor's headers safe to send on: removes what is hop-by-hop, what is owned, `Host`,
-    /// our cookies, and credentials: in `azure_only` all that a portal could take for a local
-    /// sign-in (PATH-15), else those that sign a whole connection in, which several visitors share
-    /// (HTTP-12). Sets nothing.
-    pub fn cleanse(&self, headers: &mut HeaderMap, has_own_cookies: bool, mode: Mode) {
+    /// our cookies, and credentials: all that a portal could take for a local sign-in, unless they
+    /// pass here (PATH-15); those that sign a whole connection in never do, because several
+    /// visitors share it (HTTP-12). Sets nothing.
+    pub fn cleanse(
+        &self,
+        headers: &mut HeaderMap,
+        has_own_cookies: bool,
+        credentials: LocalCredentials,
+    ) {
         remove_named_by_connection(headers);
         remove_all(headers, |name| self.takes(name.as_str()));
         headers.remove(HOST);
         if headers
             .get(AUTHORIZATION)
-            .is_some_and(|credentials| mode == Mode::AzureOnly || sign_a_connection_in(credentials))
+            .is_some_and(|sent| credentials == LocalCredentials::Stop || sign_a_connection_in(sent))
         {
             headers.remove(AUTHORIZATION);
         }
@@ -216,17 +242,37 @@ impl Folded {
         let families: &[&[u8]] = match self.text.first() {
             Some(b'x') => &[
                 b"xanteport",
+                b"xaccel",
+                b"xarr",
+                b"xwaws",
+                b"xmiddleware",
+                b"xhttpmethod",
+                b"xssl",
+                b"xremote",
+                b"xauthenticated",
+                b"xwebauth",
+                b"xtailscale",
+                b"xteleport",
+                b"xjwt",
+                b"xmsadfs",
+                b"xappengine",
+                b"xakamai",
+                b"xamznmtls",
+                b"xforwarded",
+                b"xoriginal",
+                b"xenvoy",
+                b"xvercel",
                 b"xmsclientprincipal",
                 b"xmstoken",
                 b"xauthrequest",
                 b"xauthentik",
-                b"xpomeriumclaim",
+                b"xpomerium",
                 b"xvouchidp",
                 b"xgoogauthenticated",
                 b"xamznoidc",
             ],
-            Some(b'o') => &[b"oidcclaim"],
-            Some(b'c') => &[b"cfaccess"],
+            Some(b'o') => &[b"oidc"],
+            Some(b'c') => &[b"cfaccess", b"cfclient", b"cfcert"],
             _ => &[],
         };
         families.iter().any(|family| self.text().starts_with(family))
@@ -268,8 +314,16 @@ impl Hasher for Known {
 }
 
 fn sign_a_connection_in(credentials: &HeaderValue) -> bool {
-    let scheme = credentials.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
-    [&b"ntlm"[..], b"negotiate"].iter().any(|bound| scheme.eq_ignore_ascii_case(bound))
+    signs_a_connection_in(credentials.as_bytes())
+}
+
+/// Whether credentials or a challenge are of a scheme that signs a whole connection in.
+pub(super) fn signs_a_connection_in(text: &[u8]) -> bool {
+    let scheme = text.trim_ascii_start().split(|byte| matches!(byte, b' ' | b'\t')).next();
+    let scheme = scheme.unwrap_or_default();
+    [&b"ntlm"[..], b"negotiate", b"nego2", b"kerberos"]
+        .iter()
+        .any(|bound| scheme.eq_ignore_ascii_case(bound))
 }
 
 /// HDR-06: no header that must be there once is there twice.
@@ -283,29 +337,8 @@ pub(super) fn check_single(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// Takes out of a portal's answer what belongs to one connection (HDR-01), and what a portal must
-/// not say: our own assertion and request id, other servers' instructions (HDR-11).
-pub fn cleanse_answer(headers: &mut HeaderMap) {
-    remove_named_by_connection(headers);
-    remove_all(headers, |name| {
-        HOP_BY_HOP.contains(&name.as_str()) || NOT_IN_ANSWERS.contains(&name.as_str())
-    });
-    let is_ours = |value: &HeaderValue| {
-        let name = value.as_bytes().split(|byte| matches!(byte, b'=' | b';')).next();
-        name.is_some_and(|name| cookies::is_own(name.trim_ascii()))
-    };
-    if headers.get_all(SET_COOKIE).iter().any(is_ours) {
-        let kept = headers.get_all(SET_COOKIE).iter().filter(|value| !is_ours(value));
-        let kept: Vec<HeaderValue> = kept.cloned().collect();
-        replace_all(headers, &SET_COOKIE, kept);
-    }
-}
-
-const NOT_IN_ANSWERS: [&str; 6] =
-    [ASSERTION, "x-request-id", "alt-svc", "x-accel-redirect", "x-sendfile", "x-reproxy-url"];
-
 /// HDR-01: what `Connection` names is of that connection only.
-fn remove_named_by_connection(headers: &mut HeaderMap) {
+pub(super) fn remove_named_by_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -320,18 +353,11 @@ fn remove_named_by_connection(headers: &mut HeaderMap) {
 }
 
 /// One look at each name; nothing is allocated where nothing is removed.
-fn remove_all(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
+pub(super) fn remove_all(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {
     let unwanted: Vec<HeaderName> =
         headers.keys().filter(|name| is_unwanted(name)).cloned().collect();
     for name in &unwanted {
         headers.remove(name);
-    }
-}
-
-fn replace_all(headers: &mut HeaderMap, name: &HeaderName, values: Vec<HeaderValue>) {
-    headers.remove(name);
-    for value in values {
-        headers.append(name, value);
     }
 }
 

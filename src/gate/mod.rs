@@ -1,6 +1,7 @@
 //! The decision core: values in, values out. No I/O, no clock, no randomness, no logging, and
 //! nothing of the rest of this crate, so that it can be tried with a million inputs in a second.
 
+mod answer;
 mod asked;
 mod claims;
 mod clues;

@@ -219,8 +219,13 @@ impl Policy {
     /// without it (RFC 9110, section 4.2.3).
     #[must_use]
     pub fn is_at(&self, host: &str) -> bool {
+        if self.host.eq_ignore_ascii_case(host) {
+            return true;
+        }
         let own_port = if self.secure { ":443" } else { ":80" };
-        let bare = host.strip_suffix(own_port).unwrap_or(host);
-        self.host.eq_ignore_ascii_case(bare)
+        // A host with a port of its own has no other.
+        let has_port = self.host.rsplit(']').next().is_some_and(|rest| rest.contains(':'));
+        let bare = host.strip_suffix(own_port).filter(|_| !has_port);
+        bare.is_some_and(|bare| self.host.eq_ignore_ascii_case(bare))
     }
 }

@@ -2,15 +2,20 @@
 //! first. Deliberately not here: any decision about who may pass (`gate`).
 
 mod account;
+mod admission;
 mod caching;
 mod connection;
 mod discoveries;
+mod front;
 mod http1;
+mod http2;
 mod inspect;
 mod limits;
 mod listener;
 mod login;
 mod own;
+mod peer;
+mod proxy_protocol;
 mod request;
 mod respond;
 mod service;
@@ -49,12 +54,14 @@ pub struct Proxy {
     seal: Seal,
     signer: Arc<Signer>,
     tls: Option<Arc<CertifiedKey>>,
+    front: front::Front,
+    admission: Arc<admission::Admission>,
+    limits: Limits,
     metrics: Arc<Metrics>,
     request_ids: account::RequestIds,
     form_room: inspect::FormRoom,
     discoveries: discoveries::Discoveries,
     logs_access: bool,
-    limits: Limits,
 }
 
 /// A portal, ready for requests.
@@ -93,7 +100,12 @@ impl Proxy {
     ///
     /// # Errors
     /// When a key cannot be made.
-    pub fn new(config: Config, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, SetUpError> {
+    pub fn new(
+        config: Config,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        limits: Limits,
+    ) -> Result<Self, SetUpError> {
         let signer = Arc::new(Signer::generate()?);
         let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {
             let metrics = Arc::clone(&metrics);
@@ -142,20 +154,19 @@ impl Proxy {
             seal: Seal::generate().map_err(|_| SetUpError::Random)?,
             signer,
             tls: config.listen.tls,
+            front: front::Front::new(config.listen.proxy_protocol, config.listen.trusted_proxies),
+            admission: admission::Admission::new(
+                config.listen.max_connections,
+                config.listen.max_connections_per_address,
+            ),
+            limits,
             request_ids: account::RequestIds::generate().map_err(|_| SetUpError::Random)?,
             form_room: inspect::FormRoom::new(),
             discoveries: discoveries::Discoveries::default(),
             logs_access: config.logging.access,
-            limits: Limits::default(),
             clock,
             metrics,
         })
-    }
-
-    /// The same with other limits on visitors.
-    #[must_use]
-    pub fn limited(self, limits: Limits) -> Self {
-        Self { limits, ..self }
     }
 
     /// The relying parties, whose keys somebody has to keep fresh.

@@ -254,6 +254,7 @@ impl Visit<'_> {
         Audit {
             request_id: Some(self.asker.request_id()),
             portal: Some(&self.policy.host),
+            peer: Some(self.visitor),
             ..Audit::default()
         }
     }

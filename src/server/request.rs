@@ -1,18 +1,19 @@
 //! THE REQUEST PATH. Every request takes these steps, in this order; our own endpoints are
 //! decisions too, because a handler that runs before the gate is a hole in the gate.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Response, header};
+use http::{HeaderMap, Method, Response};
 
 use super::account::{Account, Body};
 use super::caching;
-use super::connection::Peer;
 use super::inspect;
+use super::peer::Peer;
 use super::respond::{self, Asker};
 use super::worker::Worker;
 use super::{Portal, Proxy};
-use crate::gate::identity::Envelope;
+use crate::gate::identity::{self, Envelope, LocalCredentials};
 use crate::gate::{
     Asked, Bearer, Decision, Mode, Permit, Policy, RawTarget, Refusal, Timestamp, decide,
 };
@@ -37,6 +38,8 @@ pub(super) struct Visit<'a> {
     pub(super) head: Head,
     pub(super) signed_in: Option<Arc<SignedIn>>,
     pub(super) now: Timestamp,
+    /// The address that the request is from.
+    pub(super) visitor: IpAddr,
     pub(super) asker: Asker,
     pub(super) account: Account,
 }
@@ -64,6 +67,7 @@ impl Worker {
             return respond::refuse(Refusal::UnknownHost, &asker, account);
         };
         account.read(&asked);
+        let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
         let has_own_cookies = asked.has_own_cookies();
         let signed_in = asked
             .session_id()
@@ -87,8 +91,17 @@ impl Worker {
                 decision.unwrap_or(Decision::Refuse(Refusal::NoRoute))
             }
         };
-        let visit =
-            Visit { proxy: &self.proxy, policy, portal, head, signed_in, now, asker, account };
+        let visit = Visit {
+            proxy: &self.proxy,
+            policy,
+            portal,
+            head,
+            signed_in,
+            now,
+            visitor,
+            asker,
+            account,
+        };
         // Boxed where it is rare: a future is as large as its largest branch, and moved for each
         // request.
         match decision {
@@ -121,7 +134,7 @@ impl Visit<'_> {
         has_own_cookies: bool,
         peer: &Peer,
     ) -> Response<Body> {
-        let Visit { policy, portal, head, signed_in, now, asker, mut account, .. } = self;
+        let Visit { policy, portal, head, signed_in, now, visitor, asker, mut account, .. } = self;
         let body = match body.limited(permit.passes().largest_body) {
             Ok(body) => body,
             Err(error) => return respond::visitor(&error, &asker, account),
@@ -131,7 +144,8 @@ impl Visit<'_> {
         if let Some(note) = permit.noted() {
             account.noted(&head.method, note);
         }
-        portal.owned.cleanse(&mut headers, has_own_cookies, policy.mode);
+        let credentials = LocalCredentials::of(policy.mode, permit.passes());
+        portal.owned.cleanse(&mut headers, has_own_cookies, credentials);
         let member = match permit.bearer() {
             Bearer::Member => signed_in,
             Bearer::Nobody => None,
@@ -150,7 +164,7 @@ impl Visit<'_> {
         let forwarding = Forwarding {
             host: &portal.host,
             scheme: &portal.scheme,
-            address: &peer.address,
+            address: &peer.told(visitor),
             request_id: &request_id,
         };
         account.waiting();
@@ -165,7 +179,7 @@ impl Visit<'_> {
                         member.remember_cookie(name, value);
                     }
                 }
-                pass_on(answer, envelope.is_some(), policy.mode, account)
+                pass_on(answer, envelope.is_some(), credentials, account)
             }
             Err(error) => respond::upstream(&error, &asker, account),
         }
@@ -176,15 +190,13 @@ impl Visit<'_> {
 fn pass_on(
     answer: Answer,
     is_for_a_member: bool,
-    mode: Mode,
+    credentials: LocalCredentials,
     mut account: Account,
 ) -> Response<Body> {
     let (head, body) = answer.into_parts();
     let (mut head, ()) = head.into_parts();
-    if mode == Mode::AzureOnly {
-        // The browser must not ask for a password of the portal's own (PATH-15).
-        head.headers.remove(header::WWW_AUTHENTICATE);
-    }
+    // The browser must not ask for a password of the portal's own (PATH-15).
+    identity::cleanse_challenges(&mut head.headers, credentials);
     if is_for_a_member {
         caching::keep_private(&mut head.headers);
     }

@@ -58,14 +58,14 @@ impl Service {
         clock: Clock,
         dropped_lines: DroppedLines,
     ) -> Result<Self, StartError> {
-        Self::start_limited(config, clock, dropped_lines, Limits::default())
+        Self::start_within(config, clock, dropped_lines, Limits::default())
     }
 
-    /// The same with other limits on visitors.
+    /// [`Service::start`], with other limits.
     ///
     /// # Errors
-    /// What stands in the way; nothing is left listening then.
-    pub fn start_limited(
+    /// As there.
+    pub fn start_within(
         config: Config,
         clock: Clock,
         dropped_lines: DroppedLines,
@@ -83,7 +83,7 @@ impl Service {
             config.providers.iter().map(|provider| &*provider.name).collect();
         let metrics = Arc::new(Metrics::new(&portals, &providers, dropped_lines));
         let state = AdminState::new(Arc::clone(&metrics), clock.clone());
-        let proxy = Arc::new(Proxy::new(config, clock, metrics)?.limited(limits));
+        let proxy = Arc::new(Proxy::new(config, clock, metrics, limits)?);
         let told = Arc::clone(&proxy);
         let asked = Arc::clone(&proxy);
         let seen = Arc::clone(&proxy);

@@ -12,7 +12,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::admission::Place;
 use super::{Proxy, connection, limits};
+use crate::telemetry::metrics::ConnectionRefusal;
 use crate::upstream::Upstream;
 
 /// One core's share of the work.
@@ -143,12 +145,17 @@ async fn accept(
     let mut tidy = tokio::time::interval(limits::TIDY_EVERY);
     loop {
         tokio::select! {
-            accepted = listener.accept(), if open.len() < limits::CONNECTIONS => match accepted {
+            accepted = listener.accept() => match accepted {
                 Ok((stream, from)) => {
+                    // Taken and closed at once: whoever waited in the kernel's queue would not know.
+                    let Some(counted) = Counted::new(&worker.proxy) else {
+                        worker.proxy.refuse_connection(ConnectionRefusal::Total, from.ip());
+                        continue;
+                    };
                     let serving = connection::serve(
                         Arc::clone(&worker), stream, from.ip(), tls.clone(), shutdown.clone(),
                     );
-                    open.spawn(Counted::new(&worker.proxy).during(serving));
+                    open.spawn(counted.during(serving));
                 }
                 Err(cause) => {
                     // Mostly too many descriptors: those in use will be given back.
@@ -184,12 +191,17 @@ fn report(proxy: &Proxy, ended: Result<(), tokio::task::JoinError>) {
 }
 
 /// One open connection in the metrics, however it ends.
-struct Counted(Arc<Proxy>);
+struct Counted {
+    proxy: Arc<Proxy>,
+    _place: Place,
+}
 
 impl Counted {
-    fn new(proxy: &Arc<Proxy>) -> Self {
+    /// `None` if there are as many as there may be (LIM-02).
+    fn new(proxy: &Arc<Proxy>) -> Option<Self> {
+        let place = proxy.admission.place()?;
         proxy.metrics.connections.up();
-        Self(Arc::clone(proxy))
+        Some(Self { proxy: Arc::clone(proxy), _place: place })
     }
 
     async fn during(self, serving: impl Future<Output = ()>) {
@@ -199,6 +211,6 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.metrics.connections.down();
+        self.proxy.metrics.connections.down();
     }
 }

@@ -51,7 +51,7 @@ pub struct Audit<'a> {
     pub member: Option<&'a str>,
     /// The session's handle, which opens nothing.
     pub session: Option<&'a str>,
-    /// The address of the peer.
+    /// The address that the visitor is at.
     pub peer: Option<std::net::IpAddr>,
     /// The reason code.
     pub code: Option<&'a str>,

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod log;
 pub mod metrics;
 pub mod reasons;
+pub mod seldom;
 
 /// What was decided about a request, as logs and metrics call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

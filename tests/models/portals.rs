@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use anteport::gate::identity::OwnedNames;
+use anteport::gate::identity::{LocalCredentials, OwnedNames};
 use anteport::gate::{
     self, Access, Asked, CanonicalPath, Decision, Form, Lifetimes, Mode, Pair, Passes, Policy,
     PortalCookies, RawTarget, Route, Rule, Session, Spelling, Subject, Timestamp, ValuePattern,
@@ -422,7 +422,7 @@ pub fn judge(portal: &Portal, request: &Request, is_signed_in: bool) -> Option<S
         decide(&POLICIES[at], asked.with_form(form), session, NOON).settled().unwrap()
     });
     let Decision::Forward(permit) = decision else { return None };
-    OWNED.cleanse(&mut headers, has_own_cookies, Mode::AzureOnly);
+    OWNED.cleanse(&mut headers, has_own_cookies, LocalCredentials::Stop);
     Some(Sent { target: permit.target().to_owned(), headers })
 }
 

@@ -6,9 +6,13 @@
 mod doors;
 mod faults;
 mod forward;
+mod front;
+mod headers;
+mod http2;
 mod limits;
 mod login;
 mod own;
+mod portals;
 mod raw;
 mod refuse;
 mod tls;

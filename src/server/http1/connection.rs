@@ -18,7 +18,7 @@ use super::tunnel;
 use super::{Transport, Unread};
 use crate::http1::request::{RequestHead, Search};
 use crate::server::Limits;
-use crate::server::connection::Peer;
+use crate::server::peer::Peer;
 use crate::server::worker::{Shutdown, Worker};
 
 /// How much is read from a visitor at once, at first; a body that fills it doubles the next read.

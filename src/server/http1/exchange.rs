@@ -18,7 +18,7 @@ use super::{Transport, Unread};
 use crate::gate::RawTarget;
 use crate::http1::request::RequestHead;
 use crate::server::account::{Account, Body};
-use crate::server::connection::Peer;
+use crate::server::peer::Peer;
 use crate::server::request::Head;
 use crate::server::respond;
 use crate::upstream::{BodyError, RequestBody};

@@ -65,6 +65,23 @@ label!(
     }
 );
 label!(
+    /// Why a visitor's connection was closed by us.
+    ConnectionRefusal {
+        /// There are as many as there may be.
+        Total = "total",
+        /// Its address has as many as one may have.
+        PerAddress = "per_address",
+        /// It had to come from a trusted proxy, and did not.
+        ProxyPeer = "proxy_peer",
+        /// It did not begin with a PROXY protocol header.
+        ProxyHeader = "proxy_header",
+        /// Its header did not come in time.
+        ProxyTimeout = "proxy_timeout",
+        /// It was served, until its visitor had broken off too many requests.
+        Resets = "resets",
+    }
+);
+label!(
     /// Why a portal did not answer a request.
     UpstreamFailure {
         /// No connection could be made.

@@ -14,7 +14,9 @@ use std::time::Duration;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
-pub use labels::{CallOutcome, Handshake, ProviderCall, SessionEnd, UpstreamFailure};
+pub use labels::{
+    CallOutcome, ConnectionRefusal, Handshake, ProviderCall, SessionEnd, UpstreamFailure,
+};
 pub use series::{Count, Level};
 
 use series::{Family, Histogram, counter, counters, gauge, gauges, histograms, labels};
@@ -45,6 +47,7 @@ pub struct Metrics {
     sessions_ended: [Count; SessionEnd::ALL.len()],
     /// Connections of visitors that are open.
     pub connections: Level,
+    connections_refused: [Count; ConnectionRefusal::ALL.len()],
     tls_handshakes: [Count; Handshake::ALL.len()],
     /// Requests that ended in a panic (REL-14).
     pub panics: Count,
@@ -64,6 +67,7 @@ impl Metrics {
             sessions_created: Count::default(),
             sessions_ended: Default::default(),
             connections: Level::default(),
+            connections_refused: Default::default(),
             tls_handshakes: Default::default(),
             panics: Count::default(),
         }
@@ -131,6 +135,13 @@ impl Metrics {
     /// A session ended.
     pub fn session_ended(&self, how: SessionEnd) {
         if let Some(count) = self.sessions_ended.get(how as usize) {
+            count.add();
+        }
+    }
+
+    /// A visitor's connection was closed by us.
+    pub fn connection_refused(&self, why: ConnectionRefusal) {
+        if let Some(count) = self.connections_refused.get(why as usize) {
             count.add();
         }
     }
@@ -279,6 +290,13 @@ impl Metrics {
         for (result, count) in Handshake::ALL.iter().zip(&self.tls_handshakes) {
             handshakes.push(counter(labels(&[&[("result", result.as_str())]]), count.value()));
         }
+        let mut refused = counters(
+            "anteport_connections_refused_total",
+            "Connections of visitors that we did not take, or gave up.",
+        );
+        for (reason, count) in ConnectionRefusal::ALL.iter().zip(&self.connections_refused) {
+            refused.push(counter(labels(&[&[("reason", reason.as_str())]]), count.value()));
+        }
         let single = |mut family: Family, metric| {
             family.push(metric);
             family.done()
@@ -298,6 +316,7 @@ impl Metrics {
                 gauges("anteport_connections", "Connections of visitors that are open."),
                 gauge(Vec::new(), self.connections.value()),
             ),
+            refused.done(),
             handshakes.done(),
             single(
                 counters(

@@ -29,6 +29,8 @@ pub struct World {
     pub clock: Clock,
     pub microsoft: Arc<Microsoft>,
     pub portal: Portal,
+    /// The upstream of `Plan::more_portals`.
+    pub second: Portal,
     pub proxy: SocketAddr,
     pub admin: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -43,8 +45,12 @@ pub struct Plan {
     pub portal: &'static str,
     pub sessions: &'static str,
     pub listen_tls: Option<String>,
-    pub microsoft_is_up: bool,
+    /// More keys of `listen`, each behind a comma.
+    pub listen: &'static str,
     pub limits: Limits,
+    /// More portals, as items of the list; `UPSTREAM` is their address and `PORT` ours.
+    pub more_portals: &'static str,
+    pub microsoft_is_up: bool,
 }
 
 pub const AZURE_ONLY: &str = r#"
@@ -67,8 +73,10 @@ impl Default for Plan {
             portal: AZURE_ONLY,
             sessions: "{}",
             listen_tls: None,
-            microsoft_is_up: true,
+            listen: "",
             limits: Limits::default(),
+            more_portals: "",
+            microsoft_is_up: true,
         }
     }
 }
@@ -81,6 +89,7 @@ impl World {
     pub async fn start_with(plan: Plan) -> Self {
         let clock = Clock::at(MORNING);
         let portal = Portal::start().await;
+        let second = Portal::start().await;
         // Held until the proxy has it: its sockets may share an address with each other.
         let held = anteport::server::bind(([127, 0, 0, 1], 0).into(), 1).unwrap();
         let (proxy, admin, authority) = (held[0].local_addr().unwrap(), free_port(), free_port());
@@ -97,11 +106,15 @@ impl World {
             let secure = |uri: &String| uri.replacen("http://", "https://", 1);
             options.redirect_uris = options.redirect_uris.iter().map(secure).collect();
         }
+        // Portals of other names are on the same port.
+        let named = |uri: &String| uri.replace("127.0.0.1", "localhost").replace("/.auth", "/own");
+        let others: Vec<String> = options.redirect_uris.iter().map(named).collect();
+        options.redirect_uris.extend(others);
         let microsoft = Microsoft::new(format!("http://{authority}"), clock.clone(), options);
         let tls = plan.listen_tls.map(|tls| format!(", tls: {tls}")).unwrap_or_default();
         let text = format!(
             r#"
-listen: {{ address: "{proxy}"{tls} }}
+listen: {{ address: "{proxy}"{tls}{listen} }}
 admin: {{ address: "{admin}" }}
 providers:
   corporate:
@@ -115,6 +128,7 @@ portals:
   - public_url: "{scheme}://{proxy}"
     upstream: {{ url: "http://{upstream}", response_timeout: 1s }}
 {portal_lines}
+{more_portals}
 "#,
             tenant = anteport::demo::TENANT_ID,
             client = anteport::demo::CLIENT_ID,
@@ -122,10 +136,15 @@ portals:
             sessions = plan.sessions,
             upstream = portal.address,
             portal_lines = plan.portal,
+            listen = plan.listen,
+            more_portals = plan
+                .more_portals
+                .replace("UPSTREAM", &second.address.to_string())
+                .replace("PORT", &proxy.port().to_string()),
         );
         let loaded = config::parse("tests.yaml", &text, &|_| None, MORNING)
             .unwrap_or_else(|problems| panic!("{problems}"));
-        let service = Service::start_limited(
+        let service = Service::start_within(
             loaded.config,
             clock.clone(),
             DroppedLines::default(),
@@ -141,6 +160,7 @@ portals:
             clock,
             microsoft,
             portal,
+            second,
             proxy,
             admin,
             stop: Some(stop),

@@ -95,6 +95,13 @@ async fn serve(mut stream: TcpStream, connection: usize, record: Arc<Mutex<Vec<R
                 b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n".to_vec()
             }
             "/close" => Vec::new(),
+            // Whatever the query says, in hex: the header lines of the answer.
+            "/say" => {
+                let hex = target.split('?').nth(1).unwrap_or_default().as_bytes();
+                let digit = |byte: u8| char::from(byte).to_digit(16).unwrap() as u8;
+                let lines = hex.chunks(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect();
+                [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n".to_vec(), lines, b"\r\nok".to_vec()].concat()
+            }
             "/silent" => std::future::pending().await,
             "/surplus" => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison".to_vec(),
             "/switch" => b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_vec(),

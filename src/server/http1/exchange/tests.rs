@@ -34,7 +34,7 @@ fn connection_with(limits: Limits) -> (Connection<DuplexStream>, DuplexStream, S
     let loaded = crate::config::parse("tests.yaml", CONFIG, &|_| None, now)
         .unwrap_or_else(|problems| panic!("{problems}"));
     let metrics = Arc::new(Metrics::new(&["portal"], &["corporate"], DroppedLines::default()));
-    let proxy = Proxy::new(loaded.config, Clock::at(now), metrics).unwrap().limited(limits);
+    let proxy = Proxy::new(loaded.config, Clock::at(now), metrics, limits).unwrap();
     let worker = Arc::new(Worker { proxy: Arc::new(proxy), upstreams: Vec::new() });
     let (near, visitor) = duplex(64 * 1024);
     let (stop, shutdown) = Stop::new();

@@ -1,0 +1,85 @@
+//! A portal's answer without what it must not say to a visitor (HDR-11). Deliberately not here: what
+//! is kept from caches, which depends on who asked (`server::caching`).
+
+use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
+
+use super::cookies;
+use super::identity::{
+    HOP_BY_HOP, LocalCredentials, remove_all, remove_named_by_connection, signs_a_connection_in,
+};
+
+/// Takes out of a portal's answer what belongs to one connection (HDR-01), and what a portal must
+/// not say: our own assertion and request id, our cookies, other servers' instructions (HDR-11).
+///
+/// `Clear-Site-Data` keeps all but cookies: at its own sign-out a portal may clear what it stored,
+/// and cannot know that it would end our session, or a login under way, with it. Its own cookies it
+/// can delete by name.
+pub fn cleanse_answer(headers: &mut HeaderMap) {
+    remove_named_by_connection(headers);
+    remove_all(headers, |name| {
+        let name = name.as_str();
+        HOP_BY_HOP.contains(&name)
+            || NOT_IN_ANSWERS.contains(&name)
+            || INSTRUCTIONS.iter().any(|family| name.starts_with(family))
+    });
+    if headers.get_all(SET_COOKIE).iter().any(cookies::sets_own) {
+        let kept = headers.get_all(SET_COOKIE).iter().filter(|value| !cookies::sets_own(value));
+        let kept: Vec<HeaderValue> = kept.cloned().collect();
+        replace_all(headers, &SET_COOKIE, kept);
+    }
+    if headers.contains_key(&CLEAR_SITE_DATA) {
+        let kept = headers.get_all(&CLEAR_SITE_DATA).iter().filter_map(without_cookies).collect();
+        replace_all(headers, &CLEAR_SITE_DATA, kept);
+    }
+}
+
+/// The challenges that a browser may see: those for a sign-in of a whole connection lead nowhere,
+/// because what it would answer is removed (HTTP-12).
+pub fn cleanse_challenges(headers: &mut HeaderMap, credentials: LocalCredentials) {
+    if !headers.contains_key(WWW_AUTHENTICATE) {
+        return;
+    }
+    let challenges = headers.get_all(WWW_AUTHENTICATE).iter();
+    let kept = match credentials {
+        LocalCredentials::Stop => Vec::new(),
+        LocalCredentials::Pass => {
+            let names_one = |value: &&HeaderValue| {
+                value.as_bytes().split(|byte| *byte == b',').any(signs_a_connection_in)
+            };
+            challenges.filter(|value| !names_one(value)).cloned().collect()
+        }
+    };
+    replace_all(headers, &WWW_AUTHENTICATE, kept);
+}
+
+static CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+/// What is left to be cleared. `"*"` is all that there is, and all but cookies is this.
+fn without_cookies(value: &HeaderValue) -> Option<HeaderValue> {
+    let kinds = value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let kept: Vec<&[u8]> = kinds
+        .filter(|kind| !kind.eq_ignore_ascii_case(b"\"cookies\""))
+        .map(|kind| if kind == b"\"*\"" { &br#""cache", "storage""#[..] } else { kind })
+        .collect();
+    HeaderValue::from_bytes(&kept.join(&b", "[..])).ok().filter(|value| !value.is_empty())
+}
+
+const NOT_IN_ANSWERS: [&str; 6] = [
+    "x-request-id",
+    "alt-svc",
+    "x-reproxy-url",
+    "x-litespeed-location",
+    "set-cookie2",
+    "x-rewrite-url",
+];
+
+/// What begins so is ours, or tells a server in front to fetch or rewrite something.
+const INSTRUCTIONS: [&str; 5] =
+    ["x-anteport", "x-accel-", "x-sendfile", "x-lighttpd-", "x-middleware-"];
+
+fn replace_all(headers: &mut HeaderMap, name: &HeaderName, values: Vec<HeaderValue>) {
+    headers.remove(name);
+    for value in values {
+        headers.append(name, value);
+    }
+}

@@ -1,0 +1,279 @@
+//! HTTP/2 towards visitors (RFC 9113): hyper's server, told every limit, and what it does not limit
+//! itself. Frames and header compression are `h2`'s; what it refuses of its own accord is written
+//! down in `limits.rs`.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::rt::{Executor, Read, Write};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioTimer;
+use tokio::time::Sleep;
+
+use super::account::Body;
+use super::limits;
+use super::peer::Peer;
+use super::request::Head;
+use super::worker::{Shutdown, Worker};
+use crate::gate::RawTarget;
+use crate::telemetry::metrics::ConnectionRefusal;
+use crate::upstream::{RequestBody, UpstreamError};
+
+/// Serves a connection until it ends, or has ended what it carries once it is old, has served
+/// enough, or a stop is asked for.
+pub(super) async fn serve<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, shutdown: Shutdown)
+where
+    I: Read + Write + Unpin + Send + 'static,
+{
+    let patience = worker.proxy.limits;
+    let conduct = Arc::new(Conduct::default());
+    let metrics = Arc::clone(&worker.proxy.metrics);
+    let watched = Arc::clone(&conduct);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (worker, peer) = (Arc::clone(&worker), Arc::clone(&peer));
+        let underway = Underway::begin(&conduct);
+        let (head, body) = request.into_parts();
+        let (method, headers) = (head.method, head.headers);
+        let head = Head { method, target: RawTarget::Pseudo(head.uri), headers };
+        let body = RequestBody::http2(body);
+        async move {
+            let answer = worker.handle(&peer, head, body).await;
+            Ok::<_, Infallible>(answer.map(|body| Outgoing::new(body, underway)))
+        }
+    });
+    let header_list = u32::try_from(limits::HEAD_BYTES).unwrap_or(u32::MAX);
+    let connection = http2::Builder::new(Streams { stall: patience.stall_time })
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(limits::STREAMS)
+        .initial_stream_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::CONNECTION_WINDOW)
+        .adaptive_window(false)
+        .max_frame_size(limits::FRAME)
+        .max_header_list_size(header_list)
+        .header_table_size(limits::HEADER_TABLE)
+        .max_pending_accept_reset_streams(limits::RESETS)
+        .max_local_error_reset_streams(limits::RESETS)
+        .max_send_buf_size(limits::SEND_BUFFER)
+        .keep_alive_interval(limits::PING_EVERY)
+        .keep_alive_timeout(limits::PING_TIME)
+        .serve_connection(stream, service);
+    let mut connection = pin!(connection);
+    let mut told = pin!(shutdown.clone().told());
+    let mut age = pin!(tokio::time::sleep(patience.age));
+    let mut first_request = pin!(tokio::time::sleep(patience.head_time));
+    let mut is_listening = false;
+    let mut is_finishing = false;
+    poll_fn(|cx| {
+        if !is_listening {
+            is_listening = true;
+            // Ready or not: they are looked at below. Their wakers are this task's, for all time.
+            let _ = told.as_mut().poll(cx);
+            let _ = age.as_mut().poll(cx);
+            let _ = first_request.as_mut().poll(cx);
+        }
+        // Not even the preface has to come, for all that the library cares.
+        if first_request.is_elapsed() && watched.requests.load(Relaxed) == 0 {
+            return Poll::Ready(());
+        }
+        if watched.is_abusive.load(Relaxed) {
+            metrics.connection_refused(ConnectionRefusal::Resets);
+            return Poll::Ready(());
+        }
+        let is_over = shutdown.is_asked()
+            || age.is_elapsed()
+            || watched.requests.load(Relaxed) >= patience.requests as usize;
+        if is_over && !is_finishing {
+            is_finishing = true;
+            connection.as_mut().graceful_shutdown();
+        }
+        // How a visitor's connection ends is theirs to choose; what they asked for is accounted.
+        connection.as_mut().poll(cx).map(|_| ())
+    })
+    .await;
+}
+
+/// How a visitor behaves on one connection. `h2` bounds the streams that are reset before they are
+/// looked at; one that is reset a moment later has cost the portal a request already, and is
+/// counted here.
+#[derive(Debug, Default)]
+struct Conduct {
+    requests: AtomicUsize,
+    /// Requests that the visitor broke off, less those that were answered to the end.
+    broken_off: AtomicUsize,
+    is_abusive: AtomicBool,
+}
+
+/// A request that has begun. Dropped before its answer has ended, it was broken off.
+#[derive(Debug)]
+struct Underway(Option<Arc<Conduct>>);
+
+impl Underway {
+    fn begin(conduct: &Arc<Conduct>) -> Self {
+        conduct.requests.fetch_add(1, Relaxed);
+        Self(Some(Arc::clone(conduct)))
+    }
+
+    fn done(&mut self) {
+        if let Some(conduct) = self.0.take() {
+            // All of a connection's streams are polled by one thread.
+            conduct.broken_off.store(conduct.broken_off.load(Relaxed).saturating_sub(1), Relaxed);
+        }
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if let Some(conduct) = self.0.take()
+            && conduct.broken_off.fetch_add(1, Relaxed) >= limits::BROKEN_OFF
+        {
+            conduct.is_abusive.store(true, Relaxed);
+        }
+    }
+}
+
+thread_local! {
+    /// What the stream that is being polled is at.
+    static AT: Cell<At> = const { Cell::new(At::Body) };
+}
+
+/// What a stream is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// The next piece of the answer, or the answer itself.
+    Body,
+    /// Room in the visitor's window for a piece that it has had for a while.
+    Window,
+    /// The same, for a piece that it has just got.
+    NewPiece,
+}
+
+/// Runs each stream, and gives up those whose visitor takes nothing (LIM-04). The body is not asked
+/// for more while a piece waits for room, and so cannot know; whoever polls the stream can.
+#[derive(Clone, Copy, Debug)]
+struct Streams {
+    stall: Duration,
+}
+
+impl<S> Executor<S> for Streams
+where
+    S: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: S) {
+        let stall = self.stall;
+        tokio::spawn(async move {
+            let mut stream = pin!(stream);
+            let mut at = At::Body;
+            // Most streams never wait for room, and need no timer.
+            let mut deadline: Option<Pin<Box<Sleep>>> = None;
+            poll_fn(|cx| {
+                AT.set(at);
+                if stream.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(());
+                }
+                at = AT.get();
+                match at {
+                    At::Body => deadline = None,
+                    At::NewPiece => {
+                        at = At::Window;
+                        deadline = Some(Box::pin(tokio::time::sleep(stall)));
+                    }
+                    At::Window => {}
+                }
+                match &mut deadline {
+                    // Dropping the stream resets it, and frees what waits in it.
+                    Some(deadline) => deadline.as_mut().poll(cx),
+                    None => Poll::Pending,
+                }
+            })
+            .await;
+        });
+    }
+}
+
+/// An answer's body in pieces that show whether the visitor takes them.
+///
+/// A piece is written once there is room for its first byte, and what has been written is out of
+/// our hands: the rest of it would wait for ever, watched by nobody. So the last byte of what may
+/// be the last piece goes alone: there is room for it only when all before it had some.
+#[derive(Debug)]
+struct Outgoing {
+    body: Body,
+    last: Option<Bytes>,
+    underway: Underway,
+}
+
+impl Outgoing {
+    fn new(body: Body, mut underway: Underway) -> Self {
+        if body.is_end_stream() {
+            underway.done();
+        }
+        Self { body, last: None, underway }
+    }
+
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        if let Some(last) = self.last.take() {
+            return Poll::Ready(Some(Ok(Frame::data(last))));
+        }
+        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            end => return Poll::Ready(end),
+        };
+        Poll::Ready(Some(Ok(match frame.into_data() {
+            Ok(mut data) => {
+                let may_be_last =
+                    self.body.is_end_stream() || self.body.size_hint().exact().is_none();
+                if may_be_last && data.len() > 1 {
+                    self.last = Some(data.split_off(data.len() - 1));
+                }
+                Frame::data(data)
+            }
+            Err(frame) => frame,
+        })))
+    }
+}
+
+impl HttpBody for Outgoing {
+    type Data = Bytes;
+    type Error = UpstreamError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+        AT.set(At::Body);
+        let piece = ready!(self.poll_piece(cx));
+        AT.set(At::NewPiece);
+        // An answer that the portal broke off is no fault of the visitor's.
+        if !matches!(piece, Some(Ok(_))) || self.is_end_stream() {
+            self.underway.done();
+        }
+        Poll::Ready(piece)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.last.is_none() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = self.body.size_hint();
+        let held = self.last.as_ref().map_or(0, |last| last.len() as u64);
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper.saturating_add(held));
+        }
+        hint.set_lower(hint.lower().saturating_add(held));
+        hint
+    }
+}
