@@ -123,16 +123,14 @@ pub fn cookies(bytes: &[u8]) {
         let pairs = fields.iter().flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
         pairs.map(|pair| pair.trim_ascii().to_vec()).filter(|pair| !pair.is_empty()).collect()
     };
-    let name_of = |pair: &[u8]| {
-        pair.split(|byte| *byte == b'=')
-            .next()
-            .unwrap_or_default()
-            .trim_ascii()
-            .to_ascii_lowercase()
-    };
+    // Wherever our name stands in a pair, some server could find our cookie in it.
     let is_ours = |pair: &[u8]| {
-        let name = name_of(pair);
-        name == b"__host-anteport" || name.starts_with(b"__host-anteport-")
+        let own = b"__host-anteport";
+        let text = pair.to_ascii_lowercase();
+        let ends = |at: usize| text.get(at + own.len()).is_none_or(|b| !b.is_ascii_alphanumeric());
+        (0..text.len()).any(|at| {
+            text[at..].starts_with(own) && ends(at) && text.get(at + own.len()) != Some(&b'_')
+        })
     };
     let before = pairs_of(&fields);
     assert_eq!(reading.any_own, before.iter().any(|pair| is_ours(pair)));
