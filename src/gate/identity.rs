@@ -301,6 +301,41 @@ pub fn cleanse_answer(headers: &mut HeaderMap) {
     }
 }
 
+/// The same for what comes after an answer's body, where nothing may be said that has to be known
+/// before it: framing, routing, caching, credentials, cookies, what the body is (RFC 9110, section
+/// 6.5.1).
+pub fn cleanse_trailers(trailers: &mut HeaderMap) {
+    cleanse_answer(trailers);
+    remove_all(trailers, |name| NOT_IN_TRAILERS.contains(name));
+}
+
+static NOT_IN_TRAILERS: [HeaderName; 24] = [
+    HOST,
+    AUTHORIZATION,
+    COOKIE,
+    SET_COOKIE,
+    CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LOCATION,
+    header::CONTENT_RANGE,
+    header::CONTENT_SECURITY_POLICY,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::WWW_AUTHENTICATE,
+    header::AGE,
+    header::CACHE_CONTROL,
+    header::DATE,
+    header::EXPIRES,
+    header::LOCATION,
+    header::MAX_FORWARDS,
+    header::PRAGMA,
+    header::RANGE,
+    header::RETRY_AFTER,
+    header::VARY,
+    header::WARNING,
+    header::REFRESH,
+];
+
 const NOT_IN_ANSWERS: [&str; 6] =
     [ASSERTION, "x-request-id", "alt-svc", "x-accel-redirect", "x-sendfile", "x-reproxy-url"];
 

@@ -122,7 +122,11 @@ impl Account {
             Some(UpstreamError::Unreachable { .. } | UpstreamError::ConnectTimeout(_)) => {
                 UpstreamFailure::Unreachable
             }
-            Some(UpstreamError::ResponseTimeout(_)) => UpstreamFailure::Timeout,
+            Some(UpstreamError::Tls(_)) => UpstreamFailure::Tls,
+            Some(UpstreamError::Busy(_)) => UpstreamFailure::Busy,
+            Some(UpstreamError::ResponseTimeout(_) | UpstreamError::Stalled(_)) => {
+                UpstreamFailure::Timeout
+            }
             Some(UpstreamError::Broken(_) | UpstreamError::Connection(_)) => {
                 UpstreamFailure::Broken
             }

@@ -24,7 +24,10 @@ pub const REASONS: &[&str] = &[
     "endpoint-method",
     "upstream-unreachable",
     "upstream-connect-timeout",
+    "upstream-tls",
+    "upstream-busy",
     "upstream-response-timeout",
+    "upstream-stalled",
     "upstream-broken",
     "visitor-broken",
 ];

@@ -17,7 +17,7 @@ const LONGEST_HEAD: usize = 64 * 1024;
 const MOST_FIELDS: usize = 100;
 /// The longest line of a chunk's size with its extensions, or of a trailer.
 const LONGEST_LINE: usize = 4096;
-/// The most bytes of trailers, which are dropped.
+/// The most bytes of trailers, dropped or not.
 const LONGEST_TRAILERS: usize = 16 * 1024;
 
 /// What is wrong with what a portal sent.
@@ -200,7 +200,7 @@ pub(super) enum Chunks {
     Data(u64),
     /// After a chunk, before its line break.
     DataEnd,
-    /// After the last chunk, within trailers of which so many bytes were dropped.
+    /// After the last chunk, within trailers of which so many bytes were read.
     Trailers(usize),
     /// At the end.
     Done,
@@ -211,6 +211,8 @@ pub(super) enum Chunks {
 pub(super) enum Piece {
     /// Some of the body.
     Data(Bytes),
+    /// The line of a trailer, which nobody has judged.
+    Trailer(Bytes),
     /// Nothing yet: more has to be read from the connection.
     NeedsMore,
     /// The end of the body.
@@ -293,13 +295,18 @@ impl Chunks {
                     read.advance(2);
                     *self = Self::Size;
                 }
-                Self::Trailers(dropped) => {
+                Self::Trailers(read_so_far) => {
                     let Some(line) = take_line(read)? else { return Ok(Piece::NeedsMore) };
-                    let dropped = dropped + line.len();
-                    if dropped > LONGEST_TRAILERS {
+                    let read_so_far = read_so_far + line.len();
+                    if read_so_far > LONGEST_TRAILERS {
                         return Err(WireError::Chunk);
                     }
-                    *self = if line.is_empty() { Self::Done } else { Self::Trailers(dropped) };
+                    if line.is_empty() {
+                        *self = Self::Done;
+                    } else {
+                        *self = Self::Trailers(read_so_far);
+                        return Ok(Piece::Trailer(line.freeze()));
+                    }
                 }
                 Self::Done => return Ok(Piece::End),
             }
@@ -331,6 +338,15 @@ fn take_line(read: &mut BytesMut) -> Result<Option<BytesMut>, WireError> {
     }
     line.truncate(at - 1);
     Ok(Some(line))
+}
+
+/// The name and value in the line of a trailer.
+pub(super) fn trailer(line: &Bytes) -> Result<(HeaderName, HeaderValue), WireError> {
+    let colon = memchr::memchr(b':', line).ok_or(WireError::Chunk)?;
+    let (name, value) = (line.slice(..colon), line.slice(colon + 1..));
+    let name = HeaderName::from_bytes(&name).map_err(|_| WireError::Chunk)?;
+    let value = HeaderValue::from_maybe_shared(value.slice_ref(value.trim_ascii()));
+    Ok((name, value.map_err(|_| WireError::Chunk)?))
 }
 
 /// The size of a chunk: hex digits, then perhaps an extension, which is ignored.
@@ -439,6 +455,7 @@ mod tests {
             loop {
                 match content.next(&mut read)? {
                     Piece::Data(data) => body.extend_from_slice(&data),
+                    Piece::Trailer(_) => {}
                     Piece::NeedsMore => break,
                     Piece::End => return Ok((body, read.to_vec())),
                 }
@@ -468,6 +485,16 @@ mod tests {
         assert_eq!(decode(&[trailers.as_bytes()]), Err(WireError::Chunk));
         let endless = "1".repeat(LONGEST_LINE + 1);
         assert_eq!(decode(&[endless.as_bytes()]), Err(WireError::Chunk));
+    }
+
+    #[test]
+    fn hdr_07_a_trailer_is_a_name_and_a_value() {
+        let read = |line: &str| trailer(&Bytes::from(line.to_owned()));
+        let (name, value) = read("Grpc-Status:  0 ").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("grpc-status", "0"));
+        for bad in ["x", ": y", "a b: c", " a: b", "a : b", "a: \u{1}", "a\r: b"] {
+            assert_eq!(read(bad).err(), Some(WireError::Chunk), "{bad:?}");
+        }
     }
 
     proptest! {

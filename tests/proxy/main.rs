@@ -9,4 +9,5 @@ mod login;
 mod own;
 mod refuse;
 mod tls;
+mod upstreams;
 mod world;

@@ -17,6 +17,11 @@ use crate::world::{Plan, World};
 
 /// A world with a certificate of its own, and that certificate.
 async fn world() -> (World, CertificateDer<'static>) {
+    world_with(Plan::default()).await
+}
+
+/// The same, with TLS besides what is planned.
+pub async fn world_with(plan: Plan) -> (World, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -29,12 +34,12 @@ async fn world() -> (World, CertificateDer<'static>) {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     std::fs::set_permissions(&key, private).unwrap();
     let tls = format!("{{ certificate: {}, key: {} }}", certificate.display(), key.display());
-    let world = World::start_with(Plan { listen_tls: Some(tls), ..Plan::default() }).await;
+    let world = World::start_with(Plan { listen_tls: Some(tls), ..plan }).await;
     std::fs::remove_dir_all(&folder).unwrap();
     (world, made.cert.der().clone())
 }
 
-async fn connect(
+pub async fn connect(
     world: &World,
     trusted: &CertificateDer<'static>,
     alpn: &[u8],

@@ -42,6 +42,8 @@ pub struct Plan {
     /// Lines in place of `mode`, `routes` and so on of the one portal, indented by four.
     pub portal: &'static str,
     pub sessions: &'static str,
+    /// What stands at `upstream` instead of this world's own portal.
+    pub upstream: Option<String>,
     pub listen_tls: Option<String>,
     pub microsoft_is_up: bool,
 }
@@ -62,7 +64,13 @@ pub const AZURE_ONLY: &str = r#"
 
 impl Default for Plan {
     fn default() -> Self {
-        Self { portal: AZURE_ONLY, sessions: "{}", listen_tls: None, microsoft_is_up: true }
+        Self {
+            portal: AZURE_ONLY,
+            sessions: "{}",
+            upstream: None,
+            listen_tls: None,
+            microsoft_is_up: true,
+        }
     }
 }
 
@@ -106,14 +114,17 @@ providers:
 sessions: {sessions}
 portals:
   - public_url: "{scheme}://{proxy}"
-    upstream: {{ url: "http://{upstream}", response_timeout: 1s }}
+    upstream: {upstream}
 {portal_lines}
 "#,
             tenant = anteport::demo::TENANT_ID,
             client = anteport::demo::CLIENT_ID,
             secret = secret.expose(),
             sessions = plan.sessions,
-            upstream = portal.address,
+            upstream = plan.upstream.unwrap_or_else(|| format!(
+                "{{ url: \"http://{}\", response_timeout: 1s }}",
+                portal.address
+            )),
             portal_lines = plan.portal,
         );
         let loaded = config::parse("tests.yaml", &text, &|_| None, MORNING)
