@@ -127,9 +127,11 @@ impl Account {
             Some(UpstreamError::ResponseTimeout(_) | UpstreamError::Stalled(_)) => {
                 UpstreamFailure::Timeout
             }
-            Some(UpstreamError::Broken(_) | UpstreamError::Connection(_)) => {
-                UpstreamFailure::Broken
-            }
+            Some(
+                UpstreamError::Broken(_)
+                | UpstreamError::Connection(_)
+                | UpstreamError::Exchange(_),
+            ) => UpstreamFailure::Broken,
         };
         if let Some(portal) = self.portal {
             self.proxy.metrics.portal(portal).upstream_failed(failure);

@@ -131,7 +131,8 @@ pub(super) fn upstream(
         UpstreamError::Unreachable { .. }
         | UpstreamError::Tls(_)
         | UpstreamError::Broken(_)
-        | UpstreamError::Connection(_) => StatusCode::BAD_GATEWAY,
+        | UpstreamError::Connection(_)
+        | UpstreamError::Exchange(_) => StatusCode::BAD_GATEWAY,
         UpstreamError::Visitor(_) => StatusCode::BAD_REQUEST,
     };
     tracing::warn!(

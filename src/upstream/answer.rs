@@ -1,24 +1,25 @@
 //! A portal's answer: its head, and the body as it comes.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, header};
-use hyper::body::{Body, Frame, SizeHint};
-use tokio::time::Instant;
+use http::{HeaderValue, Method, Response, header};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::UpstreamError;
+use super::body::Http1Body;
 use super::exchange::{Connection, Sending};
+use super::http2::{Http2Body, OnLine};
 use super::pool::Place;
-use super::wire::{self, Content, Head, Piece, WireError};
+use super::wire::Head;
 use crate::gate::identity;
 
 /// A portal's answer: its head, and the body as it comes.
 #[derive(Debug)]
 pub struct Answer {
     head: Response<()>,
-    announced: Option<u64>,
+    announced: Option<HeaderValue>,
     body: AnswerBody,
 }
 
@@ -31,27 +32,35 @@ impl Answer {
         place: Place,
         passes_trailers: bool,
     ) -> Self {
-        let mut body = AnswerBody {
-            content: head.content,
-            keeps_open: head.keeps_open,
-            sending: (!sending.is_done()).then(|| Box::new(sending)),
-            connection: Some(connection),
-            place,
-            is_waiting: false,
-            trailers: passes_trailers.then(Box::default),
-        };
-        if body.content.is_at_end() {
-            body.release();
-        }
-        Self { head: Response::from_parts(head.parts, ()), announced: head.announced, body }
+        let content = (head.content, head.keeps_open);
+        let body = Http1Body::new(connection, content, sending, place, passes_trailers);
+        let announced = head.announced.map(HeaderValue::from);
+        let head = Response::from_parts(head.parts, ());
+        Self { head, announced, body: AnswerBody(Kind::Http1(body)) }
+    }
+
+    /// An answer in HTTP/2.
+    pub(super) fn in_http2(
+        answer: Response<Incoming>,
+        on_line: OnLine,
+        method: &Method,
+        place: Place,
+        passes_trailers: bool,
+    ) -> Self {
+        let (parts, body) = answer.into_parts();
+        let is_announced = method == Method::HEAD;
+        let announced = parts.headers.get(header::CONTENT_LENGTH).filter(|_| is_announced).cloned();
+        let body = Http2Body::new(body, place, on_line, passes_trailers);
+        let body = AnswerBody(Kind::Http2(Box::new(body)));
+        Self { head: Response::from_parts(parts, ()), announced, body }
     }
 
     /// Without what a portal must not say; framing is ours again from here on (HTTP-01).
     pub(super) fn cleansed(mut self) -> Self {
         let headers = self.head.headers_mut();
         identity::cleanse_answer(headers);
-        if let Some(length) = self.announced {
-            headers.insert(header::CONTENT_LENGTH, length.into());
+        if let Some(length) = self.announced.take() {
+            headers.insert(header::CONTENT_LENGTH, length);
         }
         self
     }
@@ -63,81 +72,15 @@ impl Answer {
     }
 }
 
-/// The body of a portal's answer, and what may be left of the request. It holds the connection
-/// until both have ended exactly, and closes it otherwise (HTTP-05). Trailers are dropped unless
-/// the route lets them pass (HDR-07).
-pub struct AnswerBody {
-    content: Content,
-    keeps_open: bool,
-    /// What the portal has not taken yet, if it answered before the request's end.
-    sending: Option<Box<Sending>>,
-    connection: Option<Box<Connection>>,
-    place: Place,
-    /// The portal's time for its next bytes runs.
-    is_waiting: bool,
-    /// Those so far, if they pass.
-    trailers: Option<Box<HeaderMap>>,
-}
+/// The body of a portal's answer. Where it is cut short, it ends as an error (HTTP-06). Trailers
+/// are dropped unless the route lets them pass (HDR-07).
+#[derive(Debug)]
+pub struct AnswerBody(Kind);
 
-impl AnswerBody {
-    /// The answer has ended: gives the connection back if it is as good as new.
-    fn release(&mut self) {
-        if let Some(mut connection) = self.connection.take()
-            && self.keeps_open
-            && self.sending.as_ref().is_none_or(|sending| sending.is_done())
-            && connection.is_still_good()
-        {
-            self.place.pool().put(connection, Instant::now());
-        }
-    }
-
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Piece, UpstreamError>> {
-        let Some(connection) = &mut self.connection else {
-            return Poll::Ready(Ok(Piece::End));
-        };
-        // What the portal does not take any more does not spoil the answer that it gives.
-        if let Some(sending) = &mut self.sending {
-            let _ = connection.poll_send(cx, sending);
-            // A portal that takes is not silent.
-            self.is_waiting &= !sending.has_moved();
-        }
-        loop {
-            match self.content.next(&mut connection.read)? {
-                Piece::NeedsMore => {}
-                Piece::Trailer(line) => {
-                    if let Some(trailers) = &mut self.trailers {
-                        let (name, value) = wire::trailer(&line)?;
-                        trailers.append(name, value);
-                    }
-                    continue;
-                }
-                piece => return Poll::Ready(Ok(piece)),
-            }
-            let Poll::Ready(read) = connection.poll_read(cx) else {
-                let idle = self.place.servers().settings.idle_timeout;
-                if !self.is_waiting {
-                    self.is_waiting = true;
-                    connection.wait_at_most(idle);
-                }
-                ready!(connection.poll_deadline(cx));
-                return Poll::Ready(Err(UpstreamError::Stalled(idle)));
-            };
-            self.is_waiting = false;
-            if !read? {
-                return Poll::Ready(match self.content {
-                    Content::UntilClose => Ok(Piece::End),
-                    Content::Length(_) | Content::Chunks(_) => Err(WireError::Short.into()),
-                });
-            }
-        }
-    }
-
-    /// Those that may pass, once.
-    fn take_trailers(&mut self) -> Option<HeaderMap> {
-        let mut trailers = *self.trailers.take()?;
-        identity::cleanse_trailers(&mut trailers);
-        (!trailers.is_empty()).then_some(trailers)
-    }
+#[derive(Debug)]
+enum Kind {
+    Http1(Http1Body),
+    Http2(Box<Http2Body>),
 }
 
 impl Body for AnswerBody {
@@ -148,42 +91,23 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        let frame = match ready!(self.poll_piece(cx)) {
-            Ok(Piece::Data(data)) => {
-                if self.content.is_at_end() {
-                    self.release();
-                }
-                Some(Ok(Frame::data(data)))
-            }
-            Ok(Piece::End | Piece::NeedsMore | Piece::Trailer(_)) => {
-                self.release();
-                self.take_trailers().map(|trailers| Ok(Frame::trailers(trailers)))
-            }
-            // Cut short: the visitor's answer ends as an error too (HTTP-06).
-            Err(error) => {
-                self.connection = None;
-                self.keeps_open = false;
-                self.trailers = None;
-                Some(Err(error))
-            }
-        };
-        Poll::Ready(frame)
+        match &mut self.0 {
+            Kind::Http1(body) => Pin::new(body).poll_frame(cx),
+            Kind::Http2(body) => Pin::new(body).poll_frame(cx),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.is_at_end() && self.trailers.as_ref().is_none_or(|kept| kept.is_empty())
+        match &self.0 {
+            Kind::Http1(body) => body.is_end_stream(),
+            Kind::Http2(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.content {
-            Content::Length(left) => SizeHint::with_exact(left),
-            Content::Chunks(_) | Content::UntilClose => SizeHint::default(),
+        match &self.0 {
+            Kind::Http1(body) => body.size_hint(),
+            Kind::Http2(body) => body.size_hint(),
         }
-    }
-}
-
-impl std::fmt::Debug for AnswerBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AnswerBody").field("content", &self.content).finish_non_exhaustive()
     }
 }

@@ -39,6 +39,9 @@ pub enum UpstreamError {
     /// The connection failed.
     #[error("the connection to the portal failed")]
     Connection(#[source] io::Error),
+    /// Something that is not HTTP/2, or the end of the connection.
+    #[error("the portal broke off or did not speak HTTP/2")]
+    Exchange(#[source] hyper::Error),
     /// The visitor broke the request off.
     #[error("the visitor broke the request off")]
     Visitor(#[source] hyper::Error),
@@ -61,7 +64,7 @@ impl UpstreamError {
             Self::Busy(_) => "upstream-busy",
             Self::ResponseTimeout(_) => "upstream-response-timeout",
             Self::Stalled(_) => "upstream-stalled",
-            Self::Broken(_) | Self::Connection(_) => "upstream-broken",
+            Self::Broken(_) | Self::Connection(_) | Self::Exchange(_) => "upstream-broken",
             Self::Visitor(_) => "visitor-broken",
         }
     }

@@ -4,10 +4,13 @@
 //! servers is [`Servers`].
 
 mod answer;
+mod body;
 mod error;
 mod exchange;
 mod health;
+mod http2;
 mod limits;
+mod over_http2;
 mod pool;
 mod servers;
 mod stream;
@@ -25,9 +28,11 @@ pub use error::UpstreamError;
 pub use servers::Servers;
 pub use wire::WireError;
 
+use crate::config::Protocol;
 use crate::gate::Permit;
 use crate::gate::identity::Envelope;
 use exchange::{Connection, Failed, Sending, Terms};
+use http2::Lines;
 use pool::{Place, Pool};
 use wire::Framing;
 
@@ -35,8 +40,10 @@ use wire::Framing;
 #[derive(Debug)]
 pub struct Upstream {
     servers: Arc<Servers>,
-    /// By the index of their server.
+    /// By the index of their server, as are `lines`.
     pools: Vec<Arc<Pool>>,
+    /// Empty for HTTP/1.1.
+    lines: Vec<Lines>,
     turn: AtomicUsize,
     /// How many idle connections [`Upstream::tidy`] told of last.
     told: AtomicUsize,
@@ -85,7 +92,12 @@ impl Upstream {
     #[must_use]
     pub fn new(servers: Arc<Servers>) -> Self {
         let pools = (0..servers.len()).map(|_| Arc::new(Pool::new(&servers))).collect();
-        Self { servers, pools, turn: AtomicUsize::new(0), told: AtomicUsize::new(0) }
+        let lines = match servers.settings.protocol {
+            Protocol::Http1 => 0,
+            Protocol::Http2 => servers.len(),
+        };
+        let lines = std::iter::repeat_with(Lines::default).take(lines).collect();
+        Self { servers, pools, lines, turn: AtomicUsize::new(0), told: AtomicUsize::new(0) }
     }
 
     /// Sends a permitted request. `headers` are the visitor's, cleansed; to them comes what we say
@@ -102,6 +114,10 @@ impl Upstream {
         envelope: Option<&Envelope>,
         forwarding: Forwarding<'_>,
     ) -> Result<Answer, UpstreamError> {
+        if self.servers.settings.protocol == Protocol::Http2 {
+            let ours = (envelope, forwarding);
+            return Box::pin(self.send_http2(permit, method, headers, body, ours)).await;
+        }
         let framing = match body.size_hint().exact() {
             Some(0) if matches!(*method, Method::GET | Method::HEAD) => Framing::Absent,
             Some(length) => Framing::Length(length),
@@ -132,7 +148,10 @@ impl Upstream {
         let mut is_first = true;
         if let Some(kept) = pool.take() {
             match kept.run(sending, place, terms).await {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => {
+                    self.servers.answered(chosen);
+                    return Ok(answer);
+                }
                 Err(Failed { unsent: Some(unsent), .. }) => (sending, place) = unsent,
                 Err(failed) => return Err(failed.error),
             }
@@ -157,15 +176,11 @@ impl Upstream {
             Err(error) if !may_move || self.servers.len() < 2 => return Err(error),
             Err(_) => self.servers.choose(&self.turn, Some(chosen)),
         };
-        let pool = self.pool(chosen)?;
-        place.move_to(pool);
-        match pool.take() {
-            Some(kept) => Ok(kept),
-            None => self.servers.connect(chosen).await.map(Connection::new),
-        }
+        place.move_to(self.pool(chosen)?);
+        self.servers.connect(chosen).await.map(Connection::new)
     }
 
-    fn pool(&self, index: usize) -> Result<&Arc<Pool>, UpstreamError> {
+    pub(in crate::upstream) fn pool(&self, index: usize) -> Result<&Arc<Pool>, UpstreamError> {
         self.pools.get(index).ok_or_else(UpstreamError::no_server)
     }
 
@@ -173,7 +188,8 @@ impl Upstream {
     /// ones than the last time.
     pub fn tidy(&self) -> i64 {
         self.pools.iter().for_each(|pool| pool.tidy());
-        let now = self.pools.iter().map(|pool| pool.len()).sum();
+        let shared: usize = self.lines.iter().map(Lines::tidy).sum();
+        let now = shared + self.pools.iter().map(|pool| pool.len()).sum::<usize>();
         let told = self.told.swap(now, Ordering::Relaxed);
         i64::try_from(now).unwrap_or(0) - i64::try_from(told).unwrap_or(0)
     }

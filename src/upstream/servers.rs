@@ -100,6 +100,13 @@ impl Servers {
         self.requests.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// A server has answered on a connection that it had already.
+    pub(super) fn answered(&self, index: usize) {
+        if let Some(server) = self.get(index) {
+            server.health.reached();
+        }
+    }
+
     /// Connects to a server, and remembers whether that went well.
     pub(super) async fn connect(&self, index: usize) -> Result<Stream, UpstreamError> {
         let server = self.get(index).ok_or_else(UpstreamError::no_server)?;

@@ -11,6 +11,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::limits;
 use super::servers::Servers;
 use crate::config::{HealthCheck, Protocol};
 
@@ -79,7 +80,11 @@ impl Servers {
             Protocol::Http1 => {
                 let request = request.header(HOST, host).body(body);
                 let request = request.map_err(|error| error.to_string())?;
-                let (mut sender, connection) = http1::handshake(stream).await.map_err(broken)?;
+                let (mut sender, connection) = http1::Builder::new()
+                    .max_buf_size(limits::CHECK_HEAD)
+                    .handshake(stream)
+                    .await
+                    .map_err(broken)?;
                 while_driven(sender.send_request(request), connection).await.map_err(broken)
             }
             Protocol::Http2 => {
@@ -87,8 +92,11 @@ impl Servers {
                 let uri = Uri::builder().scheme(scheme).authority(host.as_bytes());
                 let uri = uri.path_and_query(path).build().map_err(|error| error.to_string())?;
                 let request = request.uri(uri).body(body).map_err(|error| error.to_string())?;
-                let (mut sender, connection) =
-                    http2::handshake(TokioExecutor::new(), stream).await.map_err(broken)?;
+                let (mut sender, connection) = http2::Builder::new(TokioExecutor::new())
+                    .max_header_list_size(limits::HTTP2_HEADERS)
+                    .handshake(stream)
+                    .await
+                    .map_err(broken)?;
                 while_driven(sender.send_request(request), connection).await.map_err(broken)
             }
         }

@@ -5,6 +5,7 @@
 
 mod faults;
 mod forward;
+mod http2_portals;
 mod login;
 mod own;
 mod refuse;

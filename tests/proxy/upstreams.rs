@@ -27,18 +27,18 @@ const OPEN: &str = r#"
       - { path: "/**", access: public }
 "#;
 
-fn plan(upstream: String) -> Plan {
+pub fn plan(upstream: String) -> Plan {
     Plan { portal: OPEN, upstream: Some(upstream), ..Plan::default() }
 }
 
-async fn get(world: &World, target: &str) -> Answer {
+pub async fn get(world: &World, target: &str) -> Answer {
     world.browser().send("GET", target, PAGE, b"").await
 }
 
 /// A server of a portal over plain sockets, perhaps within TLS. It dies with the value.
-pub struct Server {
-    pub name: &'static str,
-    pub port: u16,
+struct Server {
+    name: &'static str,
+    port: u16,
     heads: Arc<Mutex<Vec<String>>>,
     connections: Arc<AtomicUsize>,
     is_ill: Arc<AtomicBool>,
@@ -162,14 +162,14 @@ async fn serve(
 }
 
 /// A certificate with its key, in files that go with the value.
-struct Pair {
+pub struct Pair {
     folder: std::path::PathBuf,
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Pair {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let folder = format!("anteport-upstream-{}-{number}", std::process::id());
@@ -185,12 +185,12 @@ impl Pair {
         Self { folder, certificate, key: PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap() }
     }
 
-    fn file(&self, name: &str) -> String {
+    pub fn file(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }
 
     /// A server with this certificate; with `visitors`, it asks for one of theirs.
-    fn acceptor(&self, callers: Option<&Self>, alpn: &[u8]) -> TlsAcceptor {
+    pub fn acceptor(&self, callers: Option<&Self>, alpn: &[u8]) -> TlsAcceptor {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -411,6 +411,17 @@ async fn lim_05_more_requests_than_a_portal_may_have_are_asked_to_come_back() {
         }
     };
     tokio::time::timeout(Duration::from_secs(5), room).await.expect("there is room again");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn lim_05_a_portal_that_never_finishes_its_handshake_is_a_504() {
+    // The system accepts what nobody serves.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let upstream = format!("{{ url: \"{url}\", connect_timeout: 100ms }}");
+    let world = World::start_with(plan(upstream)).await;
+    assert_refusal(&get(&world, "/x").await, 504, "upstream-connect-timeout");
     world.stop().await;
 }
 
