@@ -39,6 +39,8 @@ pub(super) struct Terms<'a> {
     pub(super) patience: Duration,
     /// Whether trailers pass on its route (HDR-07).
     pub(super) passes_trailers: bool,
+    /// Whether `101` is an answer, because it was asked for (HTTP-08).
+    pub(super) may_switch: bool,
 }
 
 /// A connection to a portal.
@@ -71,15 +73,29 @@ impl Connection {
         place: Place,
         terms: Terms<'_>,
     ) -> Result<Answer, Failed> {
-        self.appetite = READ;
-        self.wait_at_most(terms.patience);
-        match poll_fn(|cx| self.poll_head(cx, &mut sending, terms)).await {
+        match self.read_answer(&mut sending, terms).await {
             Ok(head) => Ok(Answer::on(self, head, sending, place, terms.passes_trailers)),
             Err(error) => {
                 let unsent = sending.is_untouched().then_some((sending, place));
                 Err(Failed { error, unsent })
             }
         }
+    }
+
+    /// The same, up to the head.
+    pub(super) async fn read_answer(
+        &mut self,
+        sending: &mut Sending,
+        terms: Terms<'_>,
+    ) -> Result<Head, UpstreamError> {
+        self.appetite = READ;
+        self.wait_at_most(terms.patience);
+        poll_fn(|cx| self.poll_head(cx, sending, terms)).await
+    }
+
+    /// The bytes that are to come; those in `read` have come before them.
+    pub(super) fn stream(&mut self) -> Pin<&mut Stream> {
+        Pin::new(&mut self.stream)
     }
 
     /// Puts the deadline off.
@@ -117,7 +133,7 @@ impl Connection {
             self.wait_at_most(terms.patience);
         }
         loop {
-            if let Some(head) = wire::read_head(&mut self.read, terms.method)? {
+            if let Some(head) = wire::read_head(&mut self.read, terms.method, terms.may_switch)? {
                 return Poll::Ready(Ok(head));
             }
             match self.poll_read(cx) {
@@ -163,7 +179,8 @@ pub(super) struct Failed {
 
 /// A request on its way to the portal. Its trailers stay behind (HDR-07).
 pub(super) struct Sending {
-    body: Incoming,
+    /// `None` if there is nothing to wait for.
+    body: Option<Incoming>,
     is_chunked: bool,
     /// What is to be written, in this order; first of all the head.
     waiting: VecDeque<Bytes>,
@@ -178,8 +195,8 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    pub(super) fn new(head: Bytes, body: Incoming, framing: Framing) -> Self {
-        let is_whole = body.is_end_stream();
+    pub(super) fn new(head: Bytes, body: Option<Incoming>, framing: Framing) -> Self {
+        let is_whole = body.as_ref().is_none_or(Incoming::is_end_stream);
         let is_chunked = framing == Framing::Chunked;
         let mut waiting = VecDeque::with_capacity(4);
         waiting.push_back(head);
@@ -218,7 +235,11 @@ impl Sending {
             if self.is_whole {
                 return Poll::Ready(Ok(()));
             }
-            match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+            let frame = match &mut self.body {
+                Some(body) => ready!(Pin::new(body).poll_frame(cx)),
+                None => None,
+            };
+            match frame {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.take(data);

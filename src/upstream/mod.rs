@@ -15,6 +15,7 @@ mod pool;
 mod servers;
 mod stream;
 mod watch;
+mod websocket;
 mod wire;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use hyper::body::{Body as _, Incoming};
 pub use answer::{Answer, AnswerBody};
 pub use error::UpstreamError;
 pub use servers::Servers;
+pub use websocket::{AskedWebSocket, Tunnel, Upgrade, Upgraded};
 pub use wire::WireError;
 
 use crate::config::Protocol;
@@ -130,8 +132,8 @@ impl Upstream {
         let ours = forwarding.headers().into_iter().chain(more);
         let head = wire::write_head(method, permit.target(), ours, headers, framing);
         let patience = self.servers.settings.response_timeout;
-        let terms = Terms { method, patience, passes_trailers };
-        let answer = self.exchange(Sending::new(head, body, framing), terms).await?;
+        let terms = Terms { method, patience, passes_trailers, may_switch: false };
+        let answer = self.exchange(Sending::new(head, Some(body), framing), terms).await?;
         Ok(answer.cleansed())
     }
 

@@ -38,6 +38,9 @@ pub enum WireError {
     /// The connection ended first.
     #[error("the portal ended the connection within an answer")]
     Short,
+    /// `101`, and not to what was asked for (HTTP-08).
+    #[error("the portal switched to something else than the WebSocket that was asked for")]
+    Upgrade,
     /// `101` without being asked.
     #[error("the portal switched protocols without being asked")]
     Switched,
@@ -103,8 +106,12 @@ pub(super) struct Head {
 }
 
 /// Takes the head of an answer off the front of what was read; `None` while it is not complete.
-/// Interim answers are passed over: they belong to nobody (RFC 9110, section 15.2).
-pub(super) fn read_head(read: &mut BytesMut, method: &Method) -> Result<Option<Head>, WireError> {
+/// `101` is an answer only where it `may_switch`. Interim answers are passed over: they belong to nobody (RFC 9110, section 15.2).
+pub(super) fn read_head(
+    read: &mut BytesMut,
+    method: &Method,
+    may_switch: bool,
+) -> Result<Option<Head>, WireError> {
     loop {
         let Some((parts, version)) = parse_head(read)? else {
             return match read.len() > LONGEST_HEAD {
@@ -113,6 +120,11 @@ pub(super) fn read_head(read: &mut BytesMut, method: &Method) -> Result<Option<H
             };
         };
         match parts.status {
+            // What follows is no content of this answer.
+            StatusCode::SWITCHING_PROTOCOLS if may_switch => {
+                let (content, announced, keeps_open) = (Content::Length(0), None, false);
+                return Ok(Some(Head { parts, content, announced, keeps_open }));
+            }
             StatusCode::SWITCHING_PROTOCOLS => return Err(WireError::Switched),
             status if status.is_informational() => {}
             _ => {
@@ -370,7 +382,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn head(text: &str) -> Result<Option<Head>, WireError> {
-        read_head(&mut BytesMut::from(text), &Method::GET)
+        read_head(&mut BytesMut::from(text), &Method::GET, false)
     }
 
     fn content(fields: &str) -> Result<Content, WireError> {
@@ -531,9 +543,9 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read_head(&mut BytesMut::from(&*bytes), &Method::GET);
+            let _ = read_head(&mut BytesMut::from(&*bytes), &Method::GET, false);
             let answer = [b"HTTP/1.1 200 OK\r\n", &*bytes].concat();
-            let _ = read_head(&mut BytesMut::from(&*answer), &Method::GET);
+            let _ = read_head(&mut BytesMut::from(&*answer), &Method::GET, false);
             let _ = decode(&[&bytes]);
         }
     }

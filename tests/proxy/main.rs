@@ -11,4 +11,5 @@ mod own;
 mod refuse;
 mod tls;
 mod upstreams;
+mod websocket_portals;
 mod world;
