@@ -441,6 +441,15 @@ async fn http_06_a_portal_that_falls_silent_within_an_answer_is_given_up() {
     assert!(ended.is_ok(), "the visitor's connection is closed");
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.contains("part") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+    let portal = world.proxy;
+    for series in [
+        format!(
+            "anteport_decisions_total{{portal=\"{portal}\",decision=\"forward\",reason=\"upstream-stalled\"}}"
+        ),
+        format!("anteport_upstream_requests_total{{portal=\"{portal}\",outcome=\"timeout\"}}"),
+    ] {
+        assert_eq!(world.metric(&series).await, 1.0, "{series}");
+    }
     world.stop().await;
 }
 
