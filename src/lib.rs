@@ -19,6 +19,7 @@
 //! | [`telemetry`] | metrics, logs, and the admin listener |
 //! | [`cli`] | one file a verb |
 //! | [`demo`] | an emulated Microsoft and a small legacy portal |
+//! | `trust` | whom we believe over TLS when we are the one who calls |
 //! | [`clock`] | the one place that reads the wall clock |
 //!
 //! Dependencies point one way. Everybody may use `gate`, and `gate` uses none of ours;
@@ -56,4 +57,5 @@ pub mod relying_party;
 pub mod server;
 pub mod sessions;
 pub mod telemetry;
+mod trust;
 pub mod upstream;

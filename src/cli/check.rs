@@ -83,9 +83,7 @@ fn origin(portal: &Portal) -> &str {
 }
 
 fn upstream(portal: &Portal) -> String {
-    let (host, port) = (&portal.upstream.host, portal.upstream.port);
-    match host.contains(':') {
-        true => format!("http://[{host}]:{port}"),
-        false => format!("http://{host}:{port}"),
-    }
+    let scheme = if portal.upstream.tls.is_some() { "https" } else { "http" };
+    let servers = portal.upstream.servers.iter();
+    servers.map(|server| format!("{scheme}://{server}")).collect::<Vec<_>>().join(", ")
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustls::pki_types::ServerName;
 use url::Url;
 
 use super::context::{Context, Located, Spot};
@@ -17,7 +18,7 @@ use super::networks;
 use super::section::Section;
 use super::value;
 use super::yaml::Node;
-use super::{LogFormat, Logging, Tenant};
+use super::{LogFormat, Logging, Protocol, Tenant};
 use crate::gate::{
     Access, CanonicalPath, Mode, Oddities, Oddity, Pair, PathPattern, Secret, Timestamp,
     ValuePattern,
@@ -92,9 +93,33 @@ pub(super) struct PortalFile {
 }
 
 pub(super) struct UpstreamFile {
+    pub(super) spot: Spot,
     pub(super) url: Option<Located<Url>>,
+    pub(super) urls: Option<Vec<Located<Url>>>,
+    /// Whether the keys are there.
+    pub(super) names: (bool, bool),
+    pub(super) protocol: Option<Protocol>,
+    pub(super) tls: Option<UpstreamTlsFile>,
     pub(super) connect_timeout: Option<Duration>,
     pub(super) response_timeout: Option<Duration>,
+    pub(super) idle_timeout: Option<Duration>,
+    pub(super) max_requests: Option<usize>,
+    pub(super) health_check: Option<HealthCheckFile>,
+}
+
+pub(super) struct UpstreamTlsFile {
+    pub(super) spot: Spot,
+    pub(super) ca: Option<Vec<Located<PathBuf>>>,
+    pub(super) own: TlsFile,
+    pub(super) server_name: Option<ServerName<'static>>,
+}
+
+pub(super) struct HealthCheckFile {
+    pub(super) path: Option<CanonicalPath>,
+    pub(super) interval: Option<Duration>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) healthy_after: Option<u32>,
+    pub(super) unhealthy_after: Option<u32>,
 }
 
 pub(super) struct SignInFile {
@@ -227,13 +252,7 @@ fn portal(section: &Section<'_>) -> PortalFile {
     PortalFile {
         spot: section.spot().clone(),
         public_url: section.value("public_url", value::origin),
-        upstream: section.section("upstream").map(|section| UpstreamFile {
-            url: section.value("url", value::origin),
-            connect_timeout: bare(section.value("connect_timeout", value::duration("10ms", "1m"))),
-            response_timeout: bare(
-                section.value("response_timeout", value::duration("10ms", "1h")),
-            ),
-        }),
+        upstream: section.section("upstream").map(|section| upstream(&section)),
         mode: bare(section.value("mode", |word| {
             Ok(match word {
                 "optional" => Mode::Optional,
@@ -259,6 +278,42 @@ fn portal(section: &Section<'_>) -> PortalFile {
         federated: section
             .section("logout")
             .and_then(|section| bare(section.value("federated", value::yes_or_no))),
+    }
+}
+
+fn upstream(section: &Section<'_>) -> UpstreamFile {
+    UpstreamFile {
+        spot: section.spot().clone(),
+        url: section.value("url", value::origin),
+        urls: section.values("urls", value::origin),
+        names: (section.has("url"), section.has("urls")),
+        protocol: bare(section.value("protocol", |word| {
+            Ok(match word {
+                "http2" => Protocol::Http2,
+                _ => Protocol::Http1,
+            })
+        })),
+        tls: section.section("tls").map(|section| UpstreamTlsFile {
+            spot: section.spot().clone(),
+            ca: section.values("ca", value::path),
+            own: TlsFile {
+                certificate: section.value("certificate", value::path),
+                key: section.value("key", value::path),
+            },
+            server_name: bare(section.value("server_name", value::server_name)),
+        }),
+        connect_timeout: bare(section.value("connect_timeout", value::duration("10ms", "1m"))),
+        response_timeout: bare(section.value("response_timeout", value::duration("10ms", "1h"))),
+        idle_timeout: bare(section.value("idle_timeout", value::duration("10ms", "7d"))),
+        max_requests: bare(section.value("max_requests", value::number(1_000_000)))
+            .and_then(|most| usize::try_from(most).ok()),
+        health_check: section.section("health_check").map(|section| HealthCheckFile {
+            path: bare(section.value("path", value::plain_path)),
+            interval: bare(section.value("interval", value::duration("100ms", "1h"))),
+            timeout: bare(section.value("timeout", value::duration("10ms", "1m"))),
+            healthy_after: bare(section.value("healthy_after", value::number(100))),
+            unhealthy_after: bare(section.value("unhealthy_after", value::number(100))),
+        }),
     }
 }
 

@@ -1,6 +1,9 @@
 //! Every key that an operator may write: what stands at it, whether it has to, and what holds
 //! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
 
+mod upstream;
+
+use self::upstream::UPSTREAM;
 use super::kind::{Key, Kind, Need};
 use super::profiles;
 
@@ -221,16 +224,6 @@ const PORTAL: &[Key] = &[
     ),
     defaults("identity", IDENTITY, "what the portal is told about a member"),
     defaults("logout", LOGOUT, "what signing out does"),
-];
-
-const UPSTREAM: &[Key] = &[
-    required(
-        "url",
-        Kind::Value("a URL such as `http://127.0.0.1:3000`"),
-        "scheme, host and port, such as `http://127.0.0.1:3000`",
-    ),
-    default("connect_timeout", "2s", DURATION, "for a connection to be made"),
-    default("response_timeout", "30s", DURATION, "for the head of an answer to begin"),
 ];
 
 const SIGN_IN: &[Key] = &[

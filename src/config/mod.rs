@@ -24,23 +24,25 @@ mod resolve;
 mod secrets;
 mod section;
 mod tls;
+mod upstream;
 mod value;
 mod wording;
 mod yaml;
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::CertifiedKey;
 use url::Url;
 
 use self::context::{Context, Spot};
 use self::resolve::Setting;
-use crate::gate::{Lifetimes, Policy, Secret, Timestamp};
+use crate::gate::{CanonicalPath, Lifetimes, Policy, Secret, Timestamp};
 
 pub use self::networks::Networks;
 pub use self::problem::{Problem, Problems, Severity};
@@ -237,17 +239,78 @@ pub struct Portal {
     pub logout: Logout,
 }
 
-/// Where a portal's allowed requests go: plain HTTP/1.1.
+/// Where a portal's allowed requests go.
 #[derive(Debug)]
 pub struct Upstream {
-    /// Host (a name or an address) as written.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// For a connection to be made (LIM-05).
+    /// Its servers, which take turns; at least one.
+    pub servers: Vec<ServerAddress>,
+    /// What is spoken with them.
+    pub protocol: Protocol,
+    /// `None` is without TLS.
+    pub tls: Option<UpstreamTls>,
+    /// For a connection to be made, TLS included (LIM-05).
     pub connect_timeout: Duration,
     /// For the head of an answer to begin (LIM-05).
     pub response_timeout: Duration,
+    /// For the next bytes of an answer's body.
+    pub idle_timeout: Duration,
+    /// How many requests there may be at a time, of all workers together (LIM-05).
+    pub max_requests: usize,
+    /// How the servers are asked how they are.
+    pub health_check: Option<HealthCheck>,
+}
+
+/// A server's place on the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// Host (a name or an address) as written; an IPv6 address without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// What is spoken with a portal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 from the first byte on: by ALPN with TLS, by prior knowledge without.
+    Http2,
+}
+
+/// TLS towards a portal. That its certificate is verified cannot be turned off.
+#[derive(Debug)]
+pub struct UpstreamTls {
+    /// Certificates to trust instead of the system's.
+    pub trusted: Option<Vec<CertificateDer<'static>>>,
+    /// Our own certificate and key, which fit each other, if the portal asks for one.
+    pub certificate: Option<Arc<CertifiedKey>>,
+    /// The name that the portal's certificate is for, if it is not the host.
+    pub server_name: Option<ServerName<'static>>,
+}
+
+/// How servers are asked how they are.
+#[derive(Debug)]
+pub struct HealthCheck {
+    /// What is asked for.
+    pub path: CanonicalPath,
+    /// How often.
+    pub interval: Duration,
+    /// For an answer.
+    pub timeout: Duration,
+    /// After how many good answers in a row a server is well.
+    pub healthy_after: u32,
+    /// After how many bad ones it is ill.
+    pub unhealthy_after: u32,
 }
 
 /// How visitors of a portal sign in.

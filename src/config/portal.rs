@@ -1,15 +1,17 @@
 //! A portal: its place on the network, its sign-in, and what it is told. Deliberately not here:
-//! its rules for the gate, which are in `policy.rs`.
+//! its rules for the gate, which are in `policy.rs`, and where its requests go (`upstream.rs`).
+
+use std::path::Path;
 
 use http::HeaderName;
 use url::Url;
 
 use super::context::{Context, Located};
-use super::file::{AssertionFile, File, IdentityFile, PortalFile, SignInFile, UpstreamFile};
+use super::file::{AssertionFile, File, IdentityFile, PortalFile, SignInFile};
 use super::policy::policy;
-use super::value::{bare_host, is_loopback};
+use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
-use super::{Assertion, Identity, Logout, Portal, SignIn, Upstream, headers};
+use super::{Assertion, Identity, Logout, Portal, SignIn, headers, upstream};
 use crate::gate::Mode;
 
 /// The names of the providers, in their order.
@@ -20,6 +22,7 @@ pub(super) fn resolve_all(
     context: &Context<'_>,
     file: &File,
     providers: &Names<'_>,
+    folder: &Path,
 ) -> Option<Vec<Portal>> {
     let mut portals = Some(Vec::new());
     let mut hosts: Vec<(Host, String)> = Vec::new();
@@ -35,7 +38,7 @@ pub(super) fn resolve_all(
             .as_ref()
             .and_then(|sign_in| self::sign_in(context, sign_in, portal.mode, providers));
         used.extend(sign_in.iter().flat_map(|sign_in| &sign_in.providers).copied());
-        let resolved = resolve(context, portal, sign_in, file);
+        let resolved = resolve(context, portal, sign_in, file, folder);
         portals = portals.zip(resolved).map(|(mut portals, portal)| {
             portals.push(portal);
             portals
@@ -56,9 +59,12 @@ fn resolve(
     file: &PortalFile,
     sign_in: Option<SignIn>,
     whole: &File,
+    folder: &Path,
 ) -> Option<Portal> {
-    let upstream =
-        file.upstream.as_ref().and_then(|upstream| self::upstream(context, upstream, whole));
+    let upstream = file
+        .upstream
+        .as_ref()
+        .and_then(|upstream| upstream::resolve(context, upstream, whole, folder));
     let policy = policy(context, file);
     let identity = file
         .identity
@@ -122,34 +128,6 @@ fn check_unique(context: &Context<'_>, url: &Located<Url>, hosts: &mut Vec<(Host
         context.error(&url.spot, message);
     }
     hosts.push((host, url.shown.clone()));
-}
-
-fn upstream(context: &Context<'_>, file: &UpstreamFile, whole: &File) -> Option<Upstream> {
-    let url = file.url.as_ref()?;
-    if url.value.scheme() != "http" {
-        let message = "TLS to the portal is not in this version; use `http` on a network that \
-                       you trust";
-        context.error(&url.spot, message);
-        return None;
-    }
-    let host = bare_host(&url.value);
-    let port = url.value.port_or_known_default()?;
-    let listen = whole.listen.as_ref().and_then(|file| file.address.as_ref());
-    if let (Some(listen), Ok(address)) = (listen, host.parse::<std::net::IpAddr>()) {
-        let is_ours = listen.value.ip() == address
-            || (listen.value.ip().is_unspecified() && address.is_loopback());
-        if is_ours && listen.value.port() == port {
-            let message = "this is where we listen ourselves; name where the portal listens";
-            context.error(&url.spot, message);
-            return None;
-        }
-    }
-    Some(Upstream {
-        host,
-        port,
-        connect_timeout: file.connect_timeout?,
-        response_timeout: file.response_timeout?,
-    })
 }
 
 fn sign_in(

@@ -48,7 +48,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         });
     }
 
-    let portals = portal::resolve_all(context, file, &names);
+    let portals = portal::resolve_all(context, file, &names, setting.folder);
     let sessions = file.sessions.as_ref().and_then(|file| sessions(context, file));
     Some(Config {
         listen: listen?,

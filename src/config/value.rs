@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
 use super::Tenant;
@@ -109,6 +110,18 @@ pub(super) fn capacity(text: &str) -> Result<u64, Unfit> {
 pub(super) fn connections(text: &str) -> Result<usize, Unfit> {
     let number = text.parse().ok().filter(|_| is_digits(text));
     number.filter(|number| (1..=1_000_000).contains(number)).ok_or(Unfit::Kind)
+}
+
+/// From 1 to `most`.
+pub(super) fn number(most: u32) -> impl Fn(&str) -> Result<u32, Unfit> {
+    move |text| {
+        let number = text.parse().ok().filter(|_| is_digits(text));
+        number.filter(|number| (1..=most).contains(number)).ok_or(Unfit::Kind)
+    }
+}
+
+pub(super) fn server_name(text: &str) -> Result<ServerName<'static>, Unfit> {
+    ServerName::try_from(text.to_owned()).map_err(|_| Unfit::Kind)
 }
 
 fn is_digits(text: &str) -> bool {
@@ -251,14 +264,20 @@ pub(super) fn end_of_day(text: &str) -> Result<Timestamp, Unfit> {
 
 /// Where our own pages are: one canonical spelling, and below the root.
 pub(super) fn own_path(text: &str) -> Result<CanonicalPath, Unfit> {
-    let path = CanonicalPath::parse(text).map_err(|error| Unfit::Because(format!("{error}")))?;
-    if path.as_str() != text {
-        return Err(Unfit::Because(format!("the canonical spelling of this path is `{path}`")));
-    }
+    let path = plain_path(text)?;
     if text.ends_with('/') || text.contains('*') {
         return Err("our own pages are below a path, without `/` at its end and without `*`".into());
     }
     Ok(path)
+}
+
+/// A path in its canonical spelling.
+pub(super) fn plain_path(text: &str) -> Result<CanonicalPath, Unfit> {
+    let path = CanonicalPath::parse(text).map_err(|error| Unfit::Because(format!("{error}")))?;
+    match path.as_str() == text {
+        true => Ok(path),
+        false => Err(Unfit::Because(format!("the canonical spelling of this path is `{path}`"))),
+    }
 }
 
 pub(super) fn pattern(text: &str) -> Result<PathPattern, Unfit> {

@@ -1,7 +1,7 @@
 //! A portal's answer without what it must not say to a visitor (HDR-11). Deliberately not here: what
 //! is kept from caches, which depends on who asked (`server::caching`).
 
-use http::header::{HeaderMap, HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
 
 use super::cookies;
 use super::identity::{
@@ -32,6 +32,41 @@ pub fn cleanse_answer(headers: &mut HeaderMap) {
         replace_all(headers, &CLEAR_SITE_DATA, kept);
     }
 }
+
+/// The same for what comes after an answer's body, where nothing may be said that has to be known
+/// before it: framing, routing, caching, credentials, cookies, what the body is (RFC 9110, section
+/// 6.5.1).
+pub fn cleanse_trailers(trailers: &mut HeaderMap) {
+    cleanse_answer(trailers);
+    remove_all(trailers, |name| NOT_IN_TRAILERS.contains(name));
+}
+
+static NOT_IN_TRAILERS: [HeaderName; 24] = [
+    header::HOST,
+    header::AUTHORIZATION,
+    header::COOKIE,
+    SET_COOKIE,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LOCATION,
+    header::CONTENT_RANGE,
+    header::CONTENT_SECURITY_POLICY,
+    header::STRICT_TRANSPORT_SECURITY,
+    WWW_AUTHENTICATE,
+    header::AGE,
+    header::CACHE_CONTROL,
+    header::DATE,
+    header::EXPIRES,
+    header::LOCATION,
+    header::MAX_FORWARDS,
+    header::PRAGMA,
+    header::RANGE,
+    header::RETRY_AFTER,
+    header::VARY,
+    header::WARNING,
+    header::REFRESH,
+];
 
 /// The challenges that a browser may see: those for a sign-in of a whole connection lead nowhere,
 /// because what it would answer is removed (HTTP-12).

@@ -13,7 +13,7 @@ use http::header::{
 };
 use http::{HeaderMap, header};
 
-pub use super::answer::{cleanse_answer, cleanse_challenges};
+pub use super::answer::{cleanse_answer, cleanse_challenges, cleanse_trailers};
 use super::{Mode, Passes, Refusal, Timestamp, cookies};
 
 /// The signed statement of who is asking.

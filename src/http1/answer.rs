@@ -37,6 +37,9 @@ pub enum WireError {
     /// The connection ended first.
     #[error("the portal ended the connection within an answer")]
     Short,
+    /// `101`, and not to what was asked for (HTTP-08).
+    #[error("the portal switched to something else than the WebSocket that was asked for")]
+    Upgrade,
     /// `101` without being asked.
     #[error("the portal switched protocols without being asked")]
     Switched,
@@ -98,8 +101,13 @@ pub(crate) struct Head {
 }
 
 /// Takes the head of an answer off the front of what was read; `None` while it is not complete.
-/// Interim answers are passed over: they belong to nobody (RFC 9110, section 15.2).
-pub(crate) fn read_head(read: &mut BytesMut, method: &Method) -> Result<Option<Head>, WireError> {
+/// `101` is an answer only where it `may_switch`. Interim answers are passed over: they belong to
+/// nobody (RFC 9110, section 15.2).
+pub(crate) fn read_head(
+    read: &mut BytesMut,
+    method: &Method,
+    may_switch: bool,
+) -> Result<Option<Head>, WireError> {
     loop {
         let Some((parts, version)) = parse_head(read)? else {
             return match read.len() > LONGEST_HEAD {
@@ -108,6 +116,11 @@ pub(crate) fn read_head(read: &mut BytesMut, method: &Method) -> Result<Option<H
             };
         };
         match parts.status {
+            // What follows is no content of this answer.
+            StatusCode::SWITCHING_PROTOCOLS if may_switch => {
+                let (content, announced, keeps_open) = (Content::Length(0), None, false);
+                return Ok(Some(Head { parts, content, announced, keeps_open }));
+            }
             StatusCode::SWITCHING_PROTOCOLS => return Err(WireError::Switched),
             status if status.is_informational() => {}
             _ => {
@@ -221,13 +234,22 @@ impl Content {
     }
 }
 
+/// The name and value in the line of a trailer.
+pub(crate) fn trailer(line: &Bytes) -> Result<(HeaderName, HeaderValue), WireError> {
+    let colon = memchr::memchr(b':', line).ok_or(WireError::Chunk)?;
+    let (name, value) = (line.slice(..colon), line.slice(colon + 1..));
+    let name = HeaderName::from_bytes(&name).map_err(|_| WireError::Chunk)?;
+    let value = HeaderValue::from_maybe_shared(value.slice_ref(value.trim_ascii()));
+    Ok((name, value.map_err(|_| WireError::Chunk)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn head(text: &str) -> Result<Option<Head>, WireError> {
-        read_head(&mut BytesMut::from(text), &Method::GET)
+        read_head(&mut BytesMut::from(text), &Method::GET, false)
     }
 
     fn content(fields: &str) -> Result<Content, WireError> {
@@ -303,12 +325,22 @@ mod tests {
         assert!(!keeps("HTTP/1.1 200 OK\r\n\r\n"));
     }
 
+    #[test]
+    fn hdr_07_a_trailer_is_a_name_and_a_value() {
+        let read = |line: &str| trailer(&Bytes::from(line.to_owned()));
+        let (name, value) = read("Grpc-Status:  0 ").unwrap();
+        assert_eq!((name.as_str(), value.to_str().unwrap()), ("grpc-status", "0"));
+        for bad in ["x", ": y", "a b: c", " a: b", "a : b", "a: \u{1}", "a\r: b"] {
+            assert_eq!(read(bad).err(), Some(WireError::Chunk), "{bad:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read_head(&mut BytesMut::from(&*bytes), &Method::GET);
+            let _ = read_head(&mut BytesMut::from(&*bytes), &Method::GET, false);
             let answer = [b"HTTP/1.1 200 OK\r\n", &*bytes].concat();
-            let _ = read_head(&mut BytesMut::from(&*answer), &Method::GET);
+            let _ = read_head(&mut BytesMut::from(&*answer), &Method::GET, false);
         }
     }
 }

@@ -5,7 +5,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 
 /// The longest line of a chunk's size with its extensions, or of a trailer.
 const LONGEST_LINE: usize = 4096;
-/// The most bytes of trailers, which are dropped.
+/// The most bytes of trailers, dropped or not.
 const LONGEST_TRAILERS: usize = 16 * 1024;
 
 /// What ends a chunked body that has no trailers.
@@ -41,7 +41,7 @@ pub(crate) enum Chunks {
     Data(u64),
     /// After a chunk, before its line break.
     DataEnd,
-    /// After the last chunk, within trailers of which so many bytes were dropped.
+    /// After the last chunk, within trailers of which so many bytes were read.
     Trailers(usize),
     /// At the end.
     Done,
@@ -52,6 +52,8 @@ pub(crate) enum Chunks {
 pub(crate) enum Piece {
     /// Some of the body.
     Data(Bytes),
+    /// The line of a trailer, which nobody has judged.
+    Trailer(Bytes),
     /// Nothing yet: more has to be read from the connection.
     NeedsMore,
     /// The end of the body.
@@ -101,13 +103,18 @@ impl Chunks {
                     read.advance(2);
                     *self = Self::Size;
                 }
-                Self::Trailers(dropped) => {
+                Self::Trailers(so_far) => {
                     let Some(line) = take_line(read)? else { return Ok(Piece::NeedsMore) };
-                    let dropped = dropped + line.len();
-                    if dropped > LONGEST_TRAILERS || !is_trailer(&line) {
+                    let so_far = so_far + line.len();
+                    if so_far > LONGEST_TRAILERS || !is_trailer(&line) {
                         return Err(ChunkError);
                     }
-                    *self = if line.is_empty() { Self::Done } else { Self::Trailers(dropped) };
+                    if line.is_empty() {
+                        *self = Self::Done;
+                    } else {
+                        *self = Self::Trailers(so_far);
+                        return Ok(Piece::Trailer(line.freeze()));
+                    }
                 }
                 Self::Done => return Ok(Piece::End),
             }
@@ -176,6 +183,7 @@ mod tests {
             loop {
                 match content.next(&mut read)? {
                     Piece::Data(data) => body.extend_from_slice(&data),
+                    Piece::Trailer(_) => {}
                     Piece::NeedsMore => break,
                     Piece::End => return Ok((body, read.to_vec())),
                 }

@@ -71,10 +71,19 @@ pub fn explain(code: &str) -> Words {
             "What you sent is larger than the portal takes at this address. Send less, or a smaller \
              file.",
         ),
-        "upstream-unreachable" | "upstream-connect-timeout" | "upstream-broken" => (
+        "upstream-unreachable"
+        | "upstream-connect-timeout"
+        | "upstream-tls"
+        | "upstream-stalled"
+        | "upstream-broken" => (
             "The portal does not answer",
             "You are signed in, but the portal behind this page is not reachable just now. Wait a \
              moment and reload the page.",
+        ),
+        "upstream-busy" => (
+            "The portal is very busy",
+            "More people are using it just now than it can serve at once. Wait a moment and \
+             reload the page.",
         ),
         "upstream-response-timeout" => (
             "The portal takes too long",

@@ -15,8 +15,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
@@ -26,6 +26,7 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use super::Limits;
+use crate::trust::{self, TrustError};
 
 /// The most addresses of one host that are tried.
 const MOST_ADDRESSES: usize = 8;
@@ -159,43 +160,11 @@ impl Http {
     }
 
     async fn tls(&self) -> Result<Arc<ClientConfig>, HttpError> {
-        self.tls
-            .get_or_try_init(|| async {
-                let roots = match &self.trusted {
-                    Some(trusted) => roots(trusted.clone()),
-                    // It reads files, which must not hold up the other visitors of this worker.
-                    None => tokio::task::spawn_blocking(|| {
-                        roots(rustls_native_certs::load_native_certs().certs)
-                    })
-                    .await
-                    .map_err(|_| HttpError::NoRoots)?,
-                };
-                client_config(roots?)
-            })
-            .await
-            .cloned()
+        let made = self.tls.get_or_try_init(|| async {
+            trust::client_config(self.trusted.clone(), None, trust::HTTP1).await
+        });
+        Ok(Arc::clone(made.await?))
     }
-}
-
-fn roots(certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore, HttpError> {
-    let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(certificates);
-    if added == 0 {
-        return Err(HttpError::NoRoots);
-    }
-    Ok(roots)
-}
-
-fn client_config(roots: RootCertStore) -> Result<Arc<ClientConfig>, HttpError> {
-    // Named, never the process default, which somebody else could have set (CRY-01).
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| HttpError::Tls(io::Error::other(error)))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
 }
 
 fn request(
@@ -320,6 +289,15 @@ pub enum HttpError {
     /// Another status than the call needs.
     #[error("the answer had status {0}")]
     Status(StatusCode),
+}
+
+impl From<TrustError> for HttpError {
+    fn from(error: TrustError) -> Self {
+        match error {
+            TrustError::NoRoots => Self::NoRoots,
+            TrustError::Unusable(cause) => Self::Tls(io::Error::other(cause)),
+        }
+    }
 }
 
 impl HttpError {

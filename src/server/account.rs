@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::Proxy;
 use super::http1::Tunnel;
 use super::request::Head;
+use super::respond::causes;
 use crate::gate::{Asked, Note, Refusal};
 use crate::telemetry::Verdict;
 use crate::telemetry::access_log::{self, Access};
@@ -147,16 +148,38 @@ impl Account {
     /// The portal has answered, or will not.
     pub(super) fn waited(&mut self, error: Option<&UpstreamError>) {
         self.waited = self.waiting_since.map(|since| since.elapsed()).unwrap_or_default();
+        if let Some(error) = error {
+            self.count(error);
+        }
+    }
+
+    /// The portal broke off within its answer, or fell silent: the visitor's ends there too.
+    fn broken_off(&mut self, error: &UpstreamError) {
+        self.code = Some(error.code());
+        self.count(error);
+        tracing::warn!(
+            request_id = self.request_id.to_str().unwrap_or_default(),
+            code = error.code(),
+            cause = %causes(error),
+            "an answer of the portal was cut short"
+        );
+    }
+
+    fn count(&self, error: &UpstreamError) {
         let failure = match error {
             // A visitor who went away is no fault of the portal's.
-            None | Some(UpstreamError::Visitor(_)) => return,
-            Some(UpstreamError::Unreachable { .. } | UpstreamError::ConnectTimeout(_)) => {
+            UpstreamError::Visitor(_) => return,
+            UpstreamError::Unreachable { .. } | UpstreamError::ConnectTimeout(_) => {
                 UpstreamFailure::Unreachable
             }
-            Some(UpstreamError::ResponseTimeout(_)) => UpstreamFailure::Timeout,
-            Some(UpstreamError::Broken(_) | UpstreamError::Connection(_)) => {
-                UpstreamFailure::Broken
+            UpstreamError::Tls(_) => UpstreamFailure::Tls,
+            UpstreamError::Busy(_) => UpstreamFailure::Busy,
+            UpstreamError::ResponseTimeout(_) | UpstreamError::Stalled(_) => {
+                UpstreamFailure::Timeout
             }
+            UpstreamError::Broken(_)
+            | UpstreamError::Connection(_)
+            | UpstreamError::Exchange(_) => UpstreamFailure::Broken,
         };
         if let Some(portal) = self.portal {
             self.proxy.metrics.portal(portal).upstream_failed(failure);
@@ -203,7 +226,7 @@ impl Drop for Account {
 #[derive(Debug)]
 pub(super) struct Body {
     source: Source,
-    _account: Account,
+    account: Account,
 }
 
 #[derive(Debug)]
@@ -215,18 +238,17 @@ enum Source {
 
 impl Body {
     pub(super) fn portal(body: AnswerBody, account: Account) -> Self {
-        Self { source: Source::Portal(body), _account: account }
+        Self { source: Source::Portal(body), account }
     }
 
     pub(super) fn own(body: Bytes, account: Account) -> Self {
         let body = (!body.is_empty()).then_some(body);
-        Self { source: Source::Own(body), _account: account }
+        Self { source: Source::Own(body), account }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "portals are not asked to switch yet"))]
     /// What follows a `101`: the connection becomes a tunnel to `io` (HTTP-08).
     pub(super) fn tunnel(io: Box<dyn Tunnel>, account: Account) -> Self {
-        Self { source: Source::Tunnel(Some(io)), _account: account }
+        Self { source: Source::Tunnel(Some(io)), account }
     }
 
     /// The far end of the tunnel, if this is one. The account stays open as long as the body.
@@ -247,7 +269,13 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
         match &mut self.source {
-            Source::Portal(body) => Pin::new(body).poll_frame(cx),
+            Source::Portal(body) => {
+                let frame = Pin::new(body).poll_frame(cx);
+                if let Poll::Ready(Some(Err(error))) = &frame {
+                    self.account.broken_off(error);
+                }
+                frame
+            }
             Source::Own(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Tunnel(_) => Poll::Ready(None),
         }

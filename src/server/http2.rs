@@ -11,16 +11,21 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::Request;
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::ext::Protocol;
 use hyper::rt::{Executor, Read, Write};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Sleep;
 
 use super::account::Body;
+use super::http1::Tunnel;
 use super::limits;
 use super::peer::Peer;
 use super::request::Head;
@@ -42,12 +47,8 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let (worker, peer) = (Arc::clone(&worker), Arc::clone(&peer));
         let underway = Underway::begin(&conduct);
-        let (head, body) = request.into_parts();
-        let (method, headers) = (head.method, head.headers);
-        let head = Head { method, target: RawTarget::Pseudo(head.uri), headers };
-        let body = RequestBody::http2(body);
         async move {
-            let answer = worker.handle(&peer, head, body).await;
+            let answer = answer(&worker, &peer, request).await;
             Ok::<_, Infallible>(answer.map(|body| Outgoing::new(body, underway)))
         }
     });
@@ -64,6 +65,7 @@ where
         .max_pending_accept_reset_streams(limits::RESETS)
         .max_local_error_reset_streams(limits::RESETS)
         .max_send_buf_size(limits::SEND_BUFFER)
+        .enable_connect_protocol()
         .keep_alive_interval(limits::PING_EVERY)
         .keep_alive_timeout(limits::PING_TIME)
         .serve_connection(stream, service);
@@ -100,6 +102,60 @@ where
         connection.as_mut().poll(cx).map(|_| ())
     })
     .await;
+}
+
+/// Answers one request.
+async fn answer(worker: &Worker, peer: &Peer, mut request: Request<Incoming>) -> Response<Body> {
+    let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
+    let is_websocket = request.method() == Method::CONNECT && protocol == Some("websocket");
+    let upgrade = is_websocket.then(|| hyper::upgrade::on(&mut request));
+    let (head, body) = request.into_parts();
+    let (method, target, headers) = (head.method, RawTarget::Pseudo(head.uri), head.headers);
+    let mut head = Head { method, target, version: head.version, headers };
+    let Some(upgrade) = upgrade else {
+        return worker.handle(peer, head, RequestBody::http2(body)).await;
+    };
+    if !as_upgrade(&mut head) {
+        return worker.handle(peer, head, RequestBody::empty()).await;
+    }
+    let mut answer = worker.handle(peer, head, RequestBody::empty()).await;
+    if let Some(tunnel) = answer.body_mut().take_tunnel() {
+        // What HTTP/1.1 says of the connection, HTTP/2 does not (RFC 8441, section 5).
+        for name in [CONNECTION, UPGRADE, SEC_WEBSOCKET_ACCEPT] {
+            answer.headers_mut().remove(name);
+        }
+        *answer.status_mut() = StatusCode::OK;
+        tokio::spawn(relay(upgrade, tunnel));
+    }
+    answer
+}
+
+/// A WebSocket over HTTP/2 (RFC 8441, section 4) as the upgrade that portals know, to be judged like
+/// any other; `false` if there is no randomness for its key, and then it stays what it is.
+fn as_upgrade(head: &mut Head) -> bool {
+    let mut nonce = [0; 16];
+    let key = aws_lc_rs::rand::fill(&mut nonce)
+        .ok()
+        .and_then(|()| HeaderValue::try_from(STANDARD.encode(nonce)).ok());
+    let Some(key) = key else {
+        return false;
+    };
+    head.method = Method::GET;
+    head.version = Version::HTTP_11;
+    head.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    head.headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    head.headers.insert(SEC_WEBSOCKET_KEY, key);
+    true
+}
+
+/// Copies both ways, once the stream is the WebSocket's, until either side ends.
+async fn relay(upgrade: hyper::upgrade::OnUpgrade, mut tunnel: Box<dyn Tunnel>) {
+    let Ok(stream) = upgrade.await else {
+        return;
+    };
+    let mut stream = TokioIo::new(stream);
+    // How it ends is theirs to choose.
+    let _ = tokio::io::copy_bidirectional(&mut stream, &mut tunnel).await;
 }
 
 /// How a visitor behaves on one connection. `h2` bounds the streams that are reset before they are

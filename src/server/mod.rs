@@ -33,13 +33,14 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::gate::Policy;
 use crate::gate::identity::OwnedNames;
 use crate::identity::{Identity, Signer, SigningError};
 use crate::relying_party::{Call, Outcome, RelyingParty};
 use crate::sessions::{Ended, Seal, Sessions};
 use crate::telemetry::metrics::{CallOutcome, Metrics, ProviderCall, SessionEnd};
+use crate::upstream::Servers;
 
 /// What all workers share.
 #[derive(Debug)]
@@ -73,7 +74,7 @@ struct Portal {
     scheme: HeaderValue,
     owned: OwnedNames,
     identity: Identity,
-    upstream: Arc<config::Upstream>,
+    servers: Arc<Servers>,
     /// Indexes into [`Proxy::relying_parties`]; at least one.
     providers: Vec<usize>,
     button_label: String,
@@ -133,7 +134,7 @@ impl Proxy {
                 }),
                 owned: OwnedNames::with(portal.identity.headers.iter().map(|(name, _)| name)),
                 identity: Identity::new(&portal.identity, &public_url, &signer),
-                upstream: Arc::new(portal.upstream),
+                servers: Arc::new(Servers::new(portal.upstream)),
                 providers: portal.sign_in.providers,
                 button_label: portal.sign_in.button_label,
                 signs_out_at_provider: portal.logout.federated,
@@ -180,7 +181,8 @@ impl Proxy {
         self.discoveries.to_json(&self.policies).to_string()
     }
 
-    /// How each provider is, for `/readyz?verbose`; none of it changes readiness.
+    /// How each provider and each server of a portal is, for `/readyz?verbose`; none of it changes
+    /// readiness.
     fn details(&self) -> Vec<(String, String)> {
         let now = self.clock.now();
         let state = |party: &RelyingParty| match party.keys_age(now) {
@@ -188,7 +190,19 @@ impl Proxy {
             None => "not reached yet; nobody can sign in".to_owned(),
         };
         let parties = self.relying_parties.iter();
-        parties.map(|party| (format!("provider {}", party.name()), state(party))).collect()
+        let parties = parties.map(|party| (format!("provider {}", party.name()), state(party)));
+        let servers = self.portals.iter().zip(&self.policies).flat_map(|(portal, policy)| {
+            portal.servers.health().map(|(server, is_well)| {
+                let how = if is_well { "well" } else { "ill or not reachable" };
+                (format!("upstream {server} of {}", policy.host), how.to_owned())
+            })
+        });
+        parties.chain(servers).collect()
+    }
+
+    /// The servers of every portal, and what the portal is called: somebody has to watch them.
+    pub(crate) fn servers(&self) -> impl Iterator<Item = (Arc<Servers>, HeaderValue)> {
+        self.portals.iter().map(|portal| (Arc::clone(&portal.servers), portal.host.clone()))
     }
 
     /// Looks after what has expired and what is only counted now and then; to be called every few
@@ -196,6 +210,12 @@ impl Proxy {
     pub fn tidy(&self) {
         self.sessions.tidy();
         self.metrics.sessions.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
+        for (index, portal) in self.portals.iter().enumerate() {
+            let levels = &self.metrics.portal(index).upstream_healthy;
+            for ((_, is_well), (_, level)) in portal.servers.health().zip(levels) {
+                level.set(i64::from(is_well));
+            }
+        }
         let now = self.clock.now();
         for (index, party) in self.relying_parties.iter().enumerate() {
             if let Some(age) = party.keys_age(now) {

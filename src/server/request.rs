@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response, Version, header};
 
 use super::account::{Account, Body};
 use super::caching;
@@ -20,13 +20,17 @@ use crate::gate::{
 use crate::identity::IdentityError;
 use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
-use crate::upstream::{Answer, Forwarding, RequestBody, Upstream, X_REQUEST_ID};
+use crate::upstream::{
+    Answer, AskedWebSocket, Forwarding, RequestBody, Upgrade, Upgraded, Upstream, X_REQUEST_ID,
+};
 
 /// A request without its body, of any version of HTTP.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) method: Method,
     pub(super) target: RawTarget,
+    /// How it is read: a WebSocket over HTTP/2 comes as the upgrade that HTTP/1.1 has for it.
+    pub(super) version: Version,
     pub(super) headers: HeaderMap,
 }
 
@@ -144,7 +148,12 @@ impl Visit<'_> {
         if let Some(note) = permit.noted() {
             account.noted(&head.method, note);
         }
-        let credentials = LocalCredentials::of(policy.mode, permit.passes());
+        let passes = permit.passes();
+        let wish = passes
+            .websocket
+            .then(|| AskedWebSocket::read(&head.method, head.version, &headers))
+            .flatten();
+        let credentials = LocalCredentials::of(policy.mode, passes);
         portal.owned.cleanse(&mut headers, has_own_cookies, credentials);
         let member = match permit.bearer() {
             Bearer::Member => signed_in,
@@ -168,12 +177,22 @@ impl Visit<'_> {
             request_id: &request_id,
         };
         account.waiting();
-        let answer = upstream
-            .send(&permit, &head.method, &headers, body, envelope.as_deref(), forwarding)
-            .await;
+        let envelope = envelope.as_deref();
+        let answer = match &wish {
+            Some(wish) => {
+                let upgrade = upstream.upgrade(&permit, wish, &headers, envelope, forwarding);
+                Box::pin(upgrade).await
+            }
+            None => {
+                let sent =
+                    upstream.send(&permit, &head.method, &headers, body, envelope, forwarding);
+                sent.await.map(Upgrade::Answered)
+            }
+        };
         account.waited(answer.as_ref().err());
         match answer {
-            Ok(answer) => {
+            Ok(Upgrade::Switched(upgraded)) => switch(upgraded, account),
+            Ok(Upgrade::Answered(answer)) => {
                 if guards_cookies && let Some(member) = &member {
                     for (name, value) in policy.portal_cookies.set_by(answer.headers()) {
                         member.remember_cookie(name, value);
@@ -184,6 +203,17 @@ impl Visit<'_> {
             Err(error) => respond::upstream(&error, &asker, account),
         }
     }
+}
+
+/// The portal speaks WebSocket from here on (HTTP-08).
+fn switch(upgraded: Upgraded, mut account: Account) -> Response<Body> {
+    let Upgraded { head, tunnel } = upgraded;
+    let (mut head, ()) = head.into_parts();
+    head.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    head.headers.insert(&X_REQUEST_ID, account.request_id());
+    account.answered(head.status);
+    Response::from_parts(head, Body::tunnel(Box::new(tunnel), account))
 }
 
 /// The portal's answer on its way to the visitor.

@@ -182,12 +182,15 @@ pub(super) fn upstream(
 ) -> Response<Body> {
     account.decided(Verdict::Forward, Some(error.code()));
     let status = match error {
-        UpstreamError::ConnectTimeout(_) | UpstreamError::ResponseTimeout(_) => {
-            StatusCode::GATEWAY_TIMEOUT
-        }
+        UpstreamError::ConnectTimeout(_)
+        | UpstreamError::ResponseTimeout(_)
+        | UpstreamError::Stalled(_) => StatusCode::GATEWAY_TIMEOUT,
+        UpstreamError::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
         UpstreamError::Unreachable { .. }
+        | UpstreamError::Tls(_)
         | UpstreamError::Broken(_)
-        | UpstreamError::Connection(_) => StatusCode::BAD_GATEWAY,
+        | UpstreamError::Connection(_)
+        | UpstreamError::Exchange(_) => StatusCode::BAD_GATEWAY,
         UpstreamError::Visitor(error) => return visitor(error, asker, account),
     };
     tracing::warn!(

@@ -81,7 +81,12 @@ impl Service {
         let portals: Vec<&str> = config.portals.iter().map(|portal| &*portal.policy.host).collect();
         let providers: Vec<&str> =
             config.providers.iter().map(|provider| &*provider.name).collect();
-        let metrics = Arc::new(Metrics::new(&portals, &providers, dropped_lines));
+        let mut metrics = Metrics::new(&portals, &providers, dropped_lines);
+        for (index, portal) in config.portals.iter().enumerate() {
+            let servers = portal.upstream.servers.iter().map(ToString::to_string);
+            metrics.add_upstreams(index, servers);
+        }
+        let metrics = Arc::new(metrics);
         let state = AdminState::new(Arc::clone(&metrics), clock.clone());
         let proxy = Arc::new(Proxy::new(config, clock, metrics, limits)?);
         let told = Arc::clone(&proxy);
@@ -117,6 +122,9 @@ impl Service {
         let mut beside = JoinSet::new();
         for party in proxy.relying_parties() {
             beside.spawn(Arc::clone(party).keep_fresh());
+        }
+        for (servers, host) in proxy.servers() {
+            beside.spawn(servers.watch(host));
         }
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_EVERY);

@@ -132,7 +132,7 @@ async fn accept(
     tls: Option<TlsAcceptor>,
     mut shutdown: Shutdown,
 ) {
-    let upstreams = proxy.portals.iter().map(|portal| Upstream::new(Arc::clone(&portal.upstream)));
+    let upstreams = proxy.portals.iter().map(|portal| Upstream::new(Arc::clone(&portal.servers)));
     let worker = Arc::new(Worker { upstreams: upstreams.collect(), proxy });
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,

@@ -1,84 +1,56 @@
 //! Where allowed requests go. A [`Permit`] is the only key: what was judged
 //! is what is sent. Each worker has its own connections to a portal; one belongs to one request
-//! while in use, and is driven by that request's own task.
+//! while in use, and is driven by that request's own task. What workers share of a portal's
+//! servers is [`Servers`].
 
-mod body;
+mod answer;
+mod answer_body;
+mod error;
 mod exchange;
+mod health;
+mod http2;
+mod limits;
+mod over_http2;
 mod pool;
+mod request_body;
+mod servers;
+mod stream;
+mod watch;
+mod websocket;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use hyper::body::Body as _;
-use tokio::net::TcpStream;
 
 pub use crate::http1::answer::WireError;
-pub use body::{BodyError, RequestBody};
-pub use exchange::{Answer, AnswerBody};
+pub use answer::{Answer, AnswerBody};
+pub use error::UpstreamError;
+pub use request_body::{BodyError, RequestBody};
+pub use servers::Servers;
+pub use websocket::{AskedWebSocket, Tunnel, Upgrade, Upgraded};
 
-use crate::config;
+use crate::config::Protocol;
 use crate::gate::Permit;
 use crate::gate::identity::Envelope;
 use crate::http1::answer as wire;
-use exchange::{Connection, Failed, Sending};
-use pool::Pool;
+use exchange::{Connection, Failed, Sending, Terms};
+use http2::Lines;
+use pool::{Place, Pool};
 use wire::Framing;
 
-/// A portal's server, as one worker reaches it.
+/// A portal's servers, as one worker reaches them.
 #[derive(Debug)]
 pub struct Upstream {
-    settings: Arc<config::Upstream>,
-    pool: Arc<Pool>,
+    servers: Arc<Servers>,
+    /// By the index of their server, as are `lines`.
+    pools: Vec<Arc<Pool>>,
+    /// Empty for HTTP/1.1.
+    lines: Vec<Lines>,
+    turn: AtomicUsize,
     /// How many idle connections [`Upstream::tidy`] told of last.
     told: AtomicUsize,
-}
-
-/// Why there is no answer from the portal.
-#[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    /// No connection.
-    #[error("the portal at {host}:{port} cannot be reached")]
-    Unreachable {
-        /// As configured.
-        host: String,
-        /// As configured.
-        port: u16,
-        /// The system's reason.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// No connection in time.
-    #[error("the portal did not accept a connection within {0:?}")]
-    ConnectTimeout(Duration),
-    /// No answer in time.
-    #[error("the portal did not begin to answer within {0:?}")]
-    ResponseTimeout(Duration),
-    /// Something that is not HTTP/1.1, or nothing.
-    #[error("the portal broke off or did not speak HTTP/1.1")]
-    Broken(#[from] WireError),
-    /// The connection failed.
-    #[error("the connection to the portal failed")]
-    Connection(#[from] std::io::Error),
-    /// The visitor broke the request off, or sends what is not taken.
-    #[error("the request is not whole")]
-    Visitor(#[source] BodyError),
-}
-
-impl UpstreamError {
-    /// The stable name of this reason.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Unreachable { .. } => "upstream-unreachable",
-            Self::ConnectTimeout(_) => "upstream-connect-timeout",
-            Self::ResponseTimeout(_) => "upstream-response-timeout",
-            Self::Broken(_) | Self::Connection(_) => "upstream-broken",
-            Self::Visitor(error) => error.code(),
-        }
-    }
 }
 
 /// What we tell the portal besides the member's identity, on every request.
@@ -113,11 +85,23 @@ static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-prot
 /// The name of a request, which the portal may log beside ours.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// On routes where trailers pass: that we read them (RFC 9110, section 10.1.4).
+static TE: [(HeaderName, HeaderValue); 2] = [
+    (header::CONNECTION, HeaderValue::from_static("te")),
+    (header::TE, HeaderValue::from_static("trailers")),
+];
+
 impl Upstream {
     /// Without any connection yet; nothing is looked up or dialled before the first request.
     #[must_use]
-    pub fn new(settings: Arc<config::Upstream>) -> Self {
-        Self { settings, pool: Arc::new(Pool::default()), told: AtomicUsize::new(0) }
+    pub fn new(servers: Arc<Servers>) -> Self {
+        let pools = (0..servers.len()).map(|_| Arc::new(Pool::new(&servers))).collect();
+        let lines = match servers.settings.protocol {
+            Protocol::Http1 => 0,
+            Protocol::Http2 => servers.len(),
+        };
+        let lines = std::iter::repeat_with(Lines::default).take(lines).collect();
+        Self { servers, pools, lines, turn: AtomicUsize::new(0), told: AtomicUsize::new(0) }
     }
 
     /// Sends a permitted request. `headers` are the visitor's, cleansed; to them comes what we say
@@ -134,15 +118,24 @@ impl Upstream {
         envelope: Option<&Envelope>,
         forwarding: Forwarding<'_>,
     ) -> Result<Answer, UpstreamError> {
+        if self.servers.settings.protocol == Protocol::Http2 {
+            let ours = (envelope, forwarding);
+            return Box::pin(self.send_http2(permit, method, headers, body, ours)).await;
+        }
         let framing = match body.size_hint().exact() {
             Some(0) if matches!(*method, Method::GET | Method::HEAD) => Framing::Absent,
             Some(length) => Framing::Length(length),
             None => Framing::Chunked,
         };
+        let passes_trailers = permit.passes().trailers;
+        let te = if passes_trailers { &TE[..] } else { &[] };
         let identity = envelope.into_iter().flat_map(|envelope| &envelope.headers);
-        let ours = forwarding.headers().into_iter().chain(identity.map(|(n, v)| (n, v)));
+        let more = identity.chain(te).map(|(name, value)| (name, value));
+        let ours = forwarding.headers().into_iter().chain(more);
         let head = wire::write_head(method, permit.target(), ours, headers, framing);
-        let answer = self.exchange(Sending::new(head, body, framing), method).await?;
+        let patience = self.servers.settings.response_timeout;
+        let terms = Terms { method, patience, passes_trailers, may_switch: false };
+        let answer = self.exchange(Sending::new(head, body, framing), terms).await?;
         Ok(answer.cleansed())
     }
 
@@ -151,47 +144,56 @@ impl Upstream {
     async fn exchange(
         &self,
         mut sending: Sending,
-        method: &Method,
+        terms: Terms<'_>,
     ) -> Result<Answer, UpstreamError> {
-        let patience = self.settings.response_timeout;
-        if let Some(kept) = self.pool.take() {
-            match kept.run(sending, method, patience, &self.pool).await {
-                Ok(answer) => return Ok(answer),
-                Err(Failed { unsent: Some(unsent), .. }) => sending = unsent,
+        let chosen = self.servers.choose(&self.turn, None);
+        let pool = self.pool(chosen)?;
+        let mut place = Place::take(pool)?;
+        let mut is_first = true;
+        if let Some(kept) = pool.take() {
+            match kept.run(sending, place, terms).await {
+                Ok(answer) => {
+                    self.servers.answered(chosen);
+                    return Ok(answer);
+                }
+                Err(Failed { unsent: Some(unsent), .. }) => (sending, place) = unsent,
                 Err(failed) => return Err(failed.error),
             }
+            is_first = false;
         }
         // Boxed because it is rare: the future of every request would have room for it.
-        let fresh = Connection::new(Box::pin(self.connect()).await?);
-        fresh.run(sending, method, patience, &self.pool).await.map_err(|failed| failed.error)
+        let may_move = is_first && terms.method.is_idempotent();
+        let connection = Box::pin(self.connect(chosen, &mut place, may_move)).await?;
+        connection.run(sending, place, terms).await.map_err(|failed| failed.error)
     }
 
-    async fn connect(&self) -> Result<TcpStream, UpstreamError> {
-        let config::Upstream { host, port, connect_timeout, .. } = &*self.settings;
-        let dial = async {
-            match host.parse() {
-                Ok(address) => TcpStream::connect(SocketAddr::new(address, *port)).await,
-                Err(_) => TcpStream::connect((host.as_str(), *port)).await,
-            }
+    /// A new connection to the chosen server; where there is none, and the request may, one to
+    /// another, once (HTTP-07).
+    async fn connect(
+        &self,
+        chosen: usize,
+        place: &mut Place,
+        may_move: bool,
+    ) -> Result<Box<Connection>, UpstreamError> {
+        let chosen = match self.servers.connect(chosen).await {
+            Ok(stream) => return Ok(Connection::new(stream)),
+            Err(error) if !may_move || self.servers.len() < 2 => return Err(error),
+            Err(_) => self.servers.choose(&self.turn, Some(chosen)),
         };
-        let stream = tokio::time::timeout(*connect_timeout, dial)
-            .await
-            .map_err(|_| UpstreamError::ConnectTimeout(*connect_timeout))?
-            .map_err(|cause| UpstreamError::Unreachable {
-                host: host.clone(),
-                port: *port,
-                cause,
-            })?;
-        // Without it small requests wait for acknowledgements; a socket that refuses still works.
-        let _ = stream.set_nodelay(true);
-        Ok(stream)
+        place.move_to(self.pool(chosen)?);
+        self.servers.connect(chosen).await.map(Connection::new)
+    }
+
+    pub(in crate::upstream) fn pool(&self, index: usize) -> Result<&Arc<Pool>, UpstreamError> {
+        self.pools.get(index).ok_or_else(UpstreamError::no_server)
     }
 
     /// Closes connections that have been idle for a while; by how many there are more or less idle
     /// ones than the last time.
     pub fn tidy(&self) -> i64 {
-        self.pool.tidy();
-        let now = self.pool.len();
+        self.pools.iter().for_each(|pool| pool.tidy());
+        let shared: usize = self.lines.iter().map(Lines::tidy).sum();
+        let now = shared + self.pools.iter().map(|pool| pool.len()).sum::<usize>();
         let told = self.told.swap(now, Ordering::Relaxed);
         i64::try_from(now).unwrap_or(0) - i64::try_from(told).unwrap_or(0)
     }

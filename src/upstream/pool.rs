@@ -1,22 +1,21 @@
-//! Idle connections to one portal, of one worker: last in, first out, so that the warmest is used
+//! Idle connections to one server, of one worker: last in, first out, so that the warmest is used
 //! and the others grow old and go.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use super::UpstreamError;
 use super::exchange::Connection;
-
-/// How many idle connections a worker keeps to a portal.
-const MOST: usize = 256;
-/// For how long; shorter than the keep-alive time of common servers would be safer still, and the
-/// one retry of an unsent request covers the rest.
-const LONGEST: Duration = Duration::from_secs(55);
+use super::limits::{IDLE, LONGEST_IDLE};
+use super::servers::Servers;
 
 /// The lock is one worker's own: it is never waited for.
-#[derive(Debug, Default)]
-pub(super) struct Pool(Mutex<Vec<Idle>>);
+#[derive(Debug)]
+pub(super) struct Pool {
+    servers: Arc<Servers>,
+    idle: Mutex<Vec<Idle>>,
+}
 
 #[derive(Debug)]
 struct Idle {
@@ -25,10 +24,14 @@ struct Idle {
 }
 
 impl Pool {
-    /// A connection that ended its last connection exactly, and has not been closed since (HTTP-05).
+    pub(super) fn new(servers: &Arc<Servers>) -> Self {
+        Self { servers: Arc::clone(servers), idle: Mutex::default() }
+    }
+
+    /// A connection that ended its last exchange exactly, and has not been closed since (HTTP-05).
     pub(super) fn take(&self) -> Option<Box<Connection>> {
         loop {
-            let idle = self.lock().pop()?;
+            let mut idle = self.lock().pop()?;
             if idle.connection.is_still_good() {
                 return Some(idle.connection);
             }
@@ -37,14 +40,14 @@ impl Pool {
 
     pub(super) fn put(&self, connection: Box<Connection>, now: Instant) {
         let mut idle = self.lock();
-        if idle.len() < MOST {
+        if idle.len() < IDLE {
             idle.push(Idle { connection, since: now });
         }
     }
 
     pub(super) fn tidy(&self) {
         let now = Instant::now();
-        self.lock().retain(|idle| now.duration_since(idle.since) < LONGEST);
+        self.lock().retain(|idle| now.duration_since(idle.since) < LONGEST_IDLE);
     }
 
     pub(super) fn len(&self) -> usize {
@@ -52,6 +55,37 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request's place among those that the portal may have at a time (LIM-05), and the pool that
+/// its connection goes back to. It is given up when the answer has ended.
+#[derive(Debug)]
+pub(super) struct Place(Arc<Pool>);
+
+impl Place {
+    pub(super) fn take(pool: &Arc<Pool>) -> Result<Self, UpstreamError> {
+        pool.servers.enter()?;
+        Ok(Self(Arc::clone(pool)))
+    }
+
+    /// The same place, at another of the portal's servers.
+    pub(super) fn move_to(&mut self, pool: &Arc<Pool>) {
+        self.0 = Arc::clone(pool);
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.0
+    }
+
+    pub(super) fn servers(&self) -> &Arc<Servers> {
+        &self.0.servers
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.servers.leave();
     }
 }

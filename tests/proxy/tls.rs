@@ -20,7 +20,7 @@ async fn world() -> (World, CertificateDer<'static>) {
     world_with(Plan::default()).await
 }
 
-/// The same, of a plan.
+/// The same, with TLS besides what is planned.
 pub async fn world_with(plan: Plan) -> (World, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     static NEXT: AtomicUsize = AtomicUsize::new(0);

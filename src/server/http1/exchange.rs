@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
-use http::{Method, Response, StatusCode, Version, header};
+use http::{HeaderMap, Method, Response, StatusCode, Version, header};
 use hyper::body::Body as _;
 use tokio::time::Instant;
 
@@ -29,6 +29,8 @@ struct Asking {
     is_head: bool,
     version: Version,
     keeps_open: bool,
+    /// Whether the visitor reads trailers (RFC 9110, section 10.1.4).
+    takes_trailers: bool,
 }
 
 /// How it went with the visitor's side of an exchange.
@@ -50,6 +52,7 @@ impl<I: Transport> Connection<I> {
             is_head: head.method == Method::HEAD,
             version: head.version,
             keeps_open: head.keeps_open,
+            takes_trailers: takes_trailers(&head.headers),
         };
         let (mut inlet, body) = match head.content.is_at_end() {
             true => (None, RequestBody::empty()),
@@ -59,7 +62,8 @@ impl<I: Transport> Connection<I> {
             }
         };
         let target = RawTarget::Line(head.target);
-        let head = Head { method: head.method, target, headers: head.headers };
+        let (method, version, headers) = (head.method, head.version, head.headers);
+        let head = Head { method, target, version, headers };
         let worker = std::sync::Arc::clone(&self.worker);
         let response = {
             let mut handling = pin!(worker.handle(peer, head, body));
@@ -87,7 +91,12 @@ impl<I: Transport> Connection<I> {
     pub(super) async fn refuse(&mut self, unread: Unread) -> After {
         let account = Account::unread(&self.worker.proxy);
         let response = respond::unread(unread, account);
-        let asking = Asking { is_head: false, version: Version::HTTP_11, keeps_open: false };
+        let asking = Asking {
+            is_head: false,
+            version: Version::HTTP_11,
+            keeps_open: false,
+            takes_trailers: false,
+        };
         self.answer(asking, response, None).await
     }
 
@@ -127,7 +136,7 @@ impl<I: Transport> Connection<I> {
         let mut body = Some(body).filter(|_| framing != Framing::Bodiless);
         let written = poll_fn(|cx| {
             loop {
-                let written = self.poll_answer(cx, &mut body, framing);
+                let written = self.poll_answer(cx, &mut body, framing, asking.takes_trailers);
                 if let Poll::Ready(written) = written {
                     return Poll::Ready(Some(written));
                 }
@@ -236,6 +245,7 @@ impl<I: Transport> Connection<I> {
         cx: &mut Context<'_>,
         body: &mut Option<Body>,
         framing: Framing,
+        takes_trailers: bool,
     ) -> Poll<Result<(), Broken>> {
         loop {
             let mut is_waiting = false;
@@ -244,8 +254,15 @@ impl<I: Transport> Connection<I> {
                     Poll::Ready(Some(Ok(frame))) => {
                         let has_ended =
                             matches!(framing, Framing::Length(_)) && source.is_end_stream();
-                        if let Ok(data) = frame.into_data() {
-                            self.out.piece(data, framing);
+                        match frame.into_data() {
+                            Ok(data) => self.out.piece(data, framing),
+                            Err(frame) => {
+                                // They are the last that comes (HDR-07).
+                                let trailers = frame.into_trailers().ok();
+                                let trailers = trailers.filter(|_| takes_trailers);
+                                self.out.end(framing, trailers.as_ref());
+                                *body = None;
+                            }
                         }
                         if has_ended {
                             *body = None;
@@ -258,7 +275,7 @@ impl<I: Transport> Connection<I> {
                     }
                     Poll::Ready(None) => {
                         *body = None;
-                        self.out.end(framing);
+                        self.out.end(framing, None);
                     }
                     Poll::Pending => {
                         is_waiting = true;
@@ -301,6 +318,12 @@ impl<I: Transport> Connection<I> {
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::TE).iter();
+    let mut options = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// How an answer's body is framed (RFC 9112, section 6.3).

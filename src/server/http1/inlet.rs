@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use crate::http1::content::{Content, Piece};
+use crate::http1::content::{ChunkError, Content, Piece};
 use crate::server::Limits;
 use crate::upstream::BodyError;
 
@@ -124,7 +124,7 @@ impl Inlet {
 
     /// Hands over what was read; `false` if more has to be read first.
     pub(super) fn feed(&mut self, cx: &Context<'_>, read: &mut BytesMut) -> bool {
-        match self.content.next(read) {
+        match self.next_piece(read) {
             Ok(Piece::Data(data)) => {
                 self.received = self.received.saturating_add(data.len() as u64);
                 if let Some(since) = self.since.take() {
@@ -133,10 +133,20 @@ impl Inlet {
                 self.pass(cx, Some(Ok(data)));
             }
             Ok(Piece::End) => self.pass(cx, None),
-            Ok(Piece::NeedsMore) => return false,
+            Ok(Piece::NeedsMore | Piece::Trailer(_)) => return false,
             Err(_) => self.fail(cx, BodyError::Chunk),
         }
         true
+    }
+
+    /// Trailers of requests stay behind (HDR-07).
+    fn next_piece(&mut self, read: &mut BytesMut) -> Result<Piece, ChunkError> {
+        loop {
+            match self.content.next(read)? {
+                Piece::Trailer(_) => {}
+                piece => return Ok(piece),
+            }
+        }
     }
 
     /// There will be no more.
@@ -147,9 +157,9 @@ impl Inlet {
 
     /// Reads on for nobody; `false` if more has to be read first, or ever.
     pub(super) fn discard(&mut self, read: &mut BytesMut) -> bool {
-        match self.content.next(read) {
+        match self.next_piece(read) {
             Ok(Piece::Data(_)) => true,
-            Ok(Piece::End | Piece::NeedsMore) => false,
+            Ok(Piece::End | Piece::NeedsMore | Piece::Trailer(_)) => false,
             Err(_) => {
                 self.is_broken = true;
                 false

@@ -173,11 +173,19 @@ impl Outbox {
         }
     }
 
-    /// The end of the body. Only while there is room.
-    pub(super) fn end(&mut self, framing: Framing) {
-        if framing == Framing::Chunked {
-            self.text.extend_from_slice(LAST_CHUNK);
+    /// The end of the body, with what comes after it if it is in chunks. Only while there is room.
+    pub(super) fn end(&mut self, framing: Framing, trailers: Option<&HeaderMap>) {
+        if framing != Framing::Chunked {
+            return;
         }
+        let Some(trailers) = trailers else {
+            return self.text.extend_from_slice(LAST_CHUNK);
+        };
+        self.text.extend_from_slice(b"0\r\n");
+        for (name, value) in trailers {
+            self.field(name, value.as_bytes());
+        }
+        self.text.extend_from_slice(b"\r\n");
     }
 
     /// Writes everything.

@@ -86,6 +86,10 @@ label!(
     UpstreamFailure {
         /// No connection could be made.
         Unreachable = "unreachable",
+        /// TLS failed.
+        Tls = "tls",
+        /// There were too many requests already.
+        Busy = "busy",
         /// The answer did not begin in time.
         Timeout = "timeout",
         /// The connection or its bytes were not what HTTP asks for.

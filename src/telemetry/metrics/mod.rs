@@ -73,6 +73,17 @@ impl Metrics {
         }
     }
 
+    /// Adds the servers of a portal, all taken for well.
+    pub fn add_upstreams(&mut self, portal: usize, names: impl Iterator<Item = String>) {
+        if let Some(portal) = self.portals.get_mut(portal) {
+            portal.upstream_healthy.extend(names.map(|name| {
+                let level = Level::default();
+                level.set(1);
+                (name, level)
+            }));
+        }
+    }
+
     /// Those of a portal; beyond the list, those of no portal.
     #[must_use]
     pub fn portal(&self, index: usize) -> &PortalMetrics {
@@ -234,6 +245,10 @@ impl Metrics {
             "anteport_upstream_connections",
             "Connections to portals that wait for a request.",
         );
+        let mut healthy = gauges(
+            "anteport_upstream_healthy",
+            "Whether a portal's server can be reached and says that it is well.",
+        );
         for portal in &self.portals {
             let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
             let answered = Shard::sum(&portal.shards).forwarded.value();
@@ -244,8 +259,11 @@ impl Metrics {
             }
             let idle = portal.upstream_idle.value();
             connections.push(gauge(of_portal(&[("state", "idle")]), idle));
+            for (name, level) in &portal.upstream_healthy {
+                healthy.push(gauge(of_portal(&[("upstream", name)]), level.value()));
+            }
         }
-        families.extend([requests.done(), connections.done()]);
+        families.extend([requests.done(), connections.done(), healthy.done()]);
     }
 
     fn collect_logins(&self, families: &mut Vec<MetricFamily>, now: Timestamp) {
@@ -350,6 +368,8 @@ pub struct PortalMetrics {
     pub would_be_refused: Count,
     /// Connections to the portal that wait for one.
     pub upstream_idle: Level,
+    /// Each of the portal's servers, and 1 if it is well.
+    pub upstream_healthy: Vec<(String, Level)>,
 }
 
 impl PortalMetrics {
@@ -361,6 +381,7 @@ impl PortalMetrics {
             upstream_failures: Default::default(),
             would_be_refused: Count::default(),
             upstream_idle: Level::default(),
+            upstream_healthy: Vec::new(),
         }
     }
 

@@ -44,6 +44,8 @@ pub struct Plan {
     /// Lines in place of `mode`, `routes` and so on of the one portal, indented by four.
     pub portal: &'static str,
     pub sessions: &'static str,
+    /// What stands at `upstream` instead of this world's own portal.
+    pub upstream: Option<String>,
     pub listen_tls: Option<String>,
     /// More keys of `listen`, each behind a comma.
     pub listen: &'static str,
@@ -72,6 +74,7 @@ impl Default for Plan {
         Self {
             portal: AZURE_ONLY,
             sessions: "{}",
+            upstream: None,
             listen_tls: None,
             listen: "",
             limits: Limits::default(),
@@ -126,7 +129,7 @@ providers:
 sessions: {sessions}
 portals:
   - public_url: "{scheme}://{proxy}"
-    upstream: {{ url: "http://{upstream}", response_timeout: 1s }}
+    upstream: {upstream}
 {portal_lines}
 {more_portals}
 "#,
@@ -134,7 +137,10 @@ portals:
             client = anteport::demo::CLIENT_ID,
             secret = secret.expose(),
             sessions = plan.sessions,
-            upstream = portal.address,
+            upstream = plan.upstream.unwrap_or_else(|| format!(
+                "{{ url: \"http://{}\", response_timeout: 1s }}",
+                portal.address
+            )),
             portal_lines = plan.portal,
             listen = plan.listen,
             more_portals = plan

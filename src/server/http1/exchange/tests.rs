@@ -45,7 +45,8 @@ fn connection() -> (Connection<DuplexStream>, DuplexStream, Stop) {
     connection_with(Limits::default())
 }
 
-const ASKING: Asking = Asking { is_head: false, version: Version::HTTP_11, keeps_open: true };
+const ASKING: Asking =
+    Asking { is_head: false, version: Version::HTTP_11, keeps_open: true, takes_trailers: false };
 
 #[tokio::test]
 async fn http_08_a_101_makes_a_tunnel_and_nothing_goes_before_it() {
