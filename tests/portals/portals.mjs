@@ -85,7 +85,6 @@ async function attackOne(portal, url) {
     counts.real += 1;
     await used();
     attack.real = true;
-    attack.cookies = cookieHeader(answer.cookies, request.cookie);
   }
   for (const name of new Set(list.map((attack) => attack.name))) {
     if (!list.some((attack) => attack.name === name && attack.plain && attack.real)) {
@@ -125,7 +124,9 @@ async function attackOne(portal, url) {
     // A session that somebody made at the portal before the gate was there.
     const made = list.find((attack) => attack.real && attack.effect === undefined && attack.plain);
     if (made) {
-      const cookie = made.cookies;
+      await used();
+      const request = ready(made.request);
+      const cookie = cookieHeader((await ask(url, request)).cookies, request.cookie);
       if (!(await isLocalUser(portal, url, cookie))) fail(portal, 'the session made before is none, so dropping it would prove nothing');
       const answer = await ask(demo.proxy, { ...portal.member, cookie: `${cookie}; ${sessionOnly}` });
       counts.tries += 1;

@@ -168,7 +168,7 @@ RewriteRule . /index.php [L]
       fields: { comment: 'Fair wind', author: 'Ann', email: 'ann@harborclub.example', comment_post_ID: '1', comment_parent: '0' },
       status: 302,
     },
-    { name: 'page password', method: 'POST', target: '/wp-login.php?action=postpass', fields: { post_password: 'seagull' }, status: 302, cookie: 'wp-postpass_' },
+    { name: 'page password', method: 'POST', target: '/wp-login.php?action=postpass', fields: { post_password: 'seagull' }, cookie: 'wp-postpass_' },
     { name: 'logout link', target: '/wp-login.php?action=logout', status: 403 },
     { name: 'AJAX for everybody', method: 'POST', target: '/wp-admin/admin-ajax.php', fields: { action: 'heartbeat' }, status: 200 },
   ],
