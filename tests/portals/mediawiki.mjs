@@ -135,7 +135,8 @@ $wgPasswordConfig['A'] = ['class' => 'MWSaltedPassword'];
       steps: async (as) => {
         const page = await as({ target: '/index.php?title=Log&action=edit' });
         const fields = {};
-        for (const [input] of page.text.matchAll(/<input[^>]*type="?'?hidden[^>]*>/g)) {
+        const form = page.text.slice(page.text.indexOf('id="editform"')).split('</form>')[0];
+        for (const [input] of form.matchAll(/<input[^>]*type="?'?hidden[^>]*>/g)) {
           const name = /name=["']([^"']+)/.exec(input)?.[1];
           if (name) fields[name] = (/value=["']([^"']*)/.exec(input)?.[1] ?? '').replaceAll('&quot;', '"');
         }
