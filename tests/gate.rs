@@ -8,8 +8,8 @@ use std::time::Duration;
 use anteport::gate::identity::{LocalCredentials, OwnedNames};
 use anteport::gate::login::{AuthorizationRequest, Callback, LoginError, LoginSeed, PendingLogin};
 use anteport::gate::{
-    Access, Asked, CanonicalPath, Challenge, Decision, Endpoint, Lifetimes, Mode, Passes, Policy,
-    PortalCookies, RawTarget, Refusal, ReturnTo, Route, Rule, Session, SessionId, Spelling,
+    Access, Asked, CanonicalPath, Challenge, Covers, Decision, Endpoint, Lifetimes, Mode, Passes,
+    Policy, PortalCookies, RawTarget, Refusal, ReturnTo, Route, Rule, Session, SessionId, Spelling,
     Subject, Timestamp, VerifiedClaims, cookies, decide,
 };
 use bytes::Bytes;
@@ -22,6 +22,7 @@ const HOST: &str = "members.example";
 fn policy(mode: Mode) -> Policy {
     let route = |path: &str, access| Route {
         path: path.parse().unwrap(),
+        covers: Covers::default(),
         query: Vec::new(),
         access,
         passes: Passes::default(),

@@ -24,18 +24,10 @@ pub(super) struct DoorFile {
 
 impl DoorFile {
     pub(super) fn read(section: &Section<'_>) -> Self {
-        let words = section.values("covers", value::text).unwrap_or_default();
-        let says = |word: &str| words.iter().any(|written| written.value == word);
         Self {
             name: section.value("name", value::slug),
             path: section.value("path", value::pattern),
-            covers: Covers {
-                extensions: says("extensions"),
-                path_info: says("path_info"),
-                language_prefix: says("language_prefix"),
-                suffixes: says("suffixes"),
-                anywhere: says("anywhere"),
-            },
+            covers: covers(section),
             methods: methods(section),
             conditions: conditions(section),
             unless: section.sections("unless").iter().map(exception).collect(),
@@ -62,7 +54,23 @@ impl DoorFile {
     }
 }
 
+/// What a path stands for besides itself.
+pub(super) fn covers(section: &Section<'_>) -> Covers {
+    let words = section.values("covers", value::text).unwrap_or_default();
+    let says = |word: &str| words.iter().any(|written| written.value == word);
+    Covers {
+        extensions: says("extensions"),
+        path_info: says("path_info"),
+        language_prefix: says("language_prefix"),
+        suffixes: says("suffixes"),
+        anywhere: says("anywhere"),
+    }
+}
+
 fn exception(section: &Section<'_>) -> Exception {
+    if section.is_empty() {
+        section.refuse("an exception of nothing would lift the rule for everything");
+    }
     Exception {
         path: section.value("path", value::pattern).map(|path| path.value),
         methods: methods(section),

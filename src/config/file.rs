@@ -20,7 +20,7 @@ use super::value;
 use super::yaml::Node;
 use super::{LogFormat, Logging, Protocol, Tenant};
 use crate::gate::{
-    Access, CanonicalPath, Mode, Oddities, Oddity, Pair, PathPattern, Secret, Timestamp,
+    Access, CanonicalPath, Covers, Mode, Oddities, Oddity, Pair, PathPattern, Secret, Timestamp,
     ValuePattern,
 };
 
@@ -151,6 +151,7 @@ pub(super) struct AllowanceFile {
 
 pub(super) struct RouteFile {
     pub(super) path: Option<Located<PathPattern>>,
+    pub(super) covers: Covers,
     pub(super) query: Vec<Pair>,
     pub(super) access: Option<Located<Access>>,
     pub(super) websocket: Option<bool>,
@@ -351,6 +352,7 @@ fn spelling(section: &Section<'_>) -> SpellingFile {
 fn route(section: &Section<'_>) -> RouteFile {
     RouteFile {
         path: section.value("path", value::pattern),
+        covers: super::doors::covers(section),
         query: super::doors::pairs(section, "query"),
         access: section.value("access", |word| {
             Ok(match word {

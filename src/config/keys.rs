@@ -275,7 +275,7 @@ const DOOR: &[Key] = &[
     required("path", PATTERN, "a path such as `/login`"),
     optional(
         "covers",
-        Kind::List(&word(&["extensions", "path_info", "language_prefix", "suffixes", "anywhere"])),
+        COVERS,
         "what else could be this path: `/login.json`, `/login/more`, `/en/login`, `/login-form`, \
          `/any/folder/login`",
     ),
@@ -304,6 +304,8 @@ const EXCEPTION: &[Key] = &[
     optional("cookies", PAIRS, "cookies that have to be there"),
 ];
 
+const COVERS: Kind =
+    Kind::List(&word(&["extensions", "path_info", "language_prefix", "suffixes", "anywhere"]));
 const METHODS: &[&str] = &["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
 const VALUE_PATTERN: Kind = Kind::Value("a text, perhaps with `*` at one end");
 const PAIRS: Kind = Kind::Named {
@@ -361,6 +363,11 @@ const ALLOWANCE: &[Key] = &[
 
 const ROUTE: &[Key] = &[
     required("path", PATTERN, "a path such as `/assets/**`"),
+    optional(
+        "covers",
+        COVERS,
+        "what else could be this path, on a line that asks for a sign-in: as for a password route",
+    ),
     optional("query", PAIRS, "parameters of the query that have to be there for the line to count"),
     required(
         "access",

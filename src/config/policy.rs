@@ -11,8 +11,8 @@ use super::file::{LocalLoginFile, PortalFile, SpellingFile};
 use super::patterns::{includes, is_below, meet};
 use super::profiles::{self, Profile};
 use crate::gate::{
-    Access, Allowance, CanonicalPath, Mode, Passes, PathPattern, Policy, PortalCookies, Route,
-    Rule, Spelling, ValuePattern,
+    Access, Allowance, CanonicalPath, Covers, Mode, Passes, PathPattern, Policy, PortalCookies,
+    Route, Rule, Spelling, ValuePattern,
 };
 
 /// Everything that the gate judges by; `None` if something was reported.
@@ -82,6 +82,7 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
                 .map(|route| {
                     Some(Route {
                         path: route.path.as_ref()?.value.clone(),
+                        covers: route.covers,
                         query: route.query.clone(),
                         access: route.access.as_ref()?.value,
                         passes: Passes {
@@ -171,7 +172,13 @@ fn default_routes(mode: Mode) -> Vec<Route> {
     };
     let everything = "/**".parse().ok();
     everything
-        .map(|path| Route { path, query: Vec::new(), access, passes: Passes::default() })
+        .map(|path| Route {
+            path,
+            covers: Covers::default(),
+            query: Vec::new(),
+            access,
+            passes: Passes::default(),
+        })
         .into_iter()
         .collect()
 }
@@ -220,6 +227,11 @@ fn warn_of_routes(
         let Some(access) = &route.access else {
             continue;
         };
+        if access.value == Access::Public && route.covers != Covers::default() {
+            let message = "a public line covers what it names and nothing else: `covers` is for \
+                           lines that ask for a sign-in";
+            context.error(&access.spot, message);
+        }
         match (access.value, mode) {
             (Access::SignedIn, Mode::Optional | Mode::ReportOnly | Mode::Off) => {
                 let message = format!(

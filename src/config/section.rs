@@ -50,6 +50,16 @@ impl<'a> Section<'a> {
         &self.spot
     }
 
+    /// Reports what is wrong with the section as a whole.
+    pub(super) fn refuse(&self, message: &str) {
+        self.context.error(&self.spot, message);
+    }
+
+    /// Whether the operator wrote anything in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Whether the operator wrote this key.
     pub(super) fn has(&self, name: &str) -> bool {
         self.entry(name).is_some()

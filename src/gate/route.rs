@@ -6,13 +6,12 @@ use std::sync::Arc;
 use http::Method;
 
 use super::asked::Asked;
-use super::fold::without_streams;
 use super::oddities::Oddities;
 use super::parameters::Pair;
 use super::path::CanonicalPath;
 use super::pattern::PathPattern;
 use super::portal_cookies::PortalCookies;
-use super::rule::{Holds, Rule, as_judged};
+use super::rule::{Covers, Holds, Rule, as_judged};
 
 /// What the gate does for a portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +71,9 @@ pub(super) fn lies_under(path: &str, prefix: &str) -> bool {
 pub struct Route {
     /// What it covers.
     pub path: PathPattern,
+    /// What else could be this path, on a route that asks for a sign-in; a public one covers what it
+    /// names and nothing else.
+    pub covers: Covers,
     /// What has to be in the query besides: by anything that a server could take for it on a route
     /// that asks for a sign-in, to the letter on a public one (PATH-12).
     pub query: Vec<Pair>,
@@ -153,12 +155,6 @@ impl Spelling {
     }
 }
 
-/// Whether a path with this deny key could be the pattern's, streams of Windows left out or not.
-fn could_be(pattern: &PathPattern, deny_key: &str) -> bool {
-    pattern.could_be(deny_key)
-        || without_streams(deny_key).is_some_and(|key| pattern.could_be(&key))
-}
-
 /// Which of some rules holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -196,7 +192,7 @@ impl Policy {
                         .all(|pair| pair.is_plainly_in(asked.query_fields().iter()))
             }
             Access::SignedIn => {
-                could_be(&route.path, asked.deny_key())
+                route.covers.could_be(&route.path, asked.deny_key())
                     && route.query.iter().all(|pair| pair.could_be_in(asked.query_fields().iter()))
             }
         })

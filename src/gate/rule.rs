@@ -131,11 +131,7 @@ impl Rule {
 
     /// Whether a path with this deny key could be this rule's.
     pub(super) fn could_be(&self, deny_key: &str) -> bool {
-        let could_be = |key: &str| {
-            self.path.could_be(key)
-                || (self.covers != Covers::default() && self.covers.could_be(&self.path, key))
-        };
-        could_be(deny_key) || without_streams(deny_key).is_some_and(|key| could_be(&key))
+        self.covers.could_be(&self.path, deny_key)
     }
 
     /// HEAD is the GET that most frameworks make of it. A POST may be anything: frameworks let a
@@ -153,7 +149,16 @@ pub(super) fn as_judged(method: &Method) -> &Method {
 }
 
 impl Covers {
-    fn could_be(self, pattern: &PathPattern, key: &str) -> bool {
+    /// Whether a path with this deny key could be the pattern's, or what else it stands for; streams
+    /// of Windows left out or not (PATH-11).
+    pub(super) fn could_be(self, pattern: &PathPattern, deny_key: &str) -> bool {
+        let could_be = |key: &str| {
+            pattern.could_be(key) || (self != Self::default() && self.widely(pattern, key))
+        };
+        could_be(deny_key) || without_streams(deny_key).is_some_and(|key| could_be(&key))
+    }
+
+    fn widely(self, pattern: &PathPattern, key: &str) -> bool {
         let pattern = pattern.folded();
         let mut starts = vec![key];
         let below = |key: &'_ str| key.get(1..).and_then(|rest| rest.find('/')).map(|at| at + 1);

@@ -22,6 +22,8 @@ enum Source {
     Empty,
     Held(Bytes),
     Http2(Incoming),
+    /// All that was announced has come, and not yet its end: there could be more (HTTP-10).
+    Http2End(Incoming, Bytes),
     Streaming(Streaming),
     Broken,
 }
@@ -121,9 +123,35 @@ impl RequestBody {
                 Poll::Ready((!body.is_empty()).then(|| Ok(Frame::data(body))))
             }
             Source::Http2(body) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Stream)))
+                let announced = body.size_hint().exact();
+                let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+                let is_all = announced.is_some() && body.size_hint().exact() == Some(0);
+                match frame.map(|frame| frame.map_err(BodyError::Stream)) {
+                    Some(Ok(frame)) if is_all && !body.is_end_stream() && frame.is_data() => {
+                        let held = frame.into_data().unwrap_or_default();
+                        let source = std::mem::replace(&mut self.source, Source::Broken);
+                        if let Source::Http2(body) = source {
+                            self.source = Source::Http2End(body, held);
+                        }
+                        self.poll_source(cx)
+                    }
+                    frame => Poll::Ready(frame),
+                }
             }
+            Source::Http2End(body, held) => match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Err(error)) => Poll::Ready(Some(Err(BodyError::Stream(error)))),
+                // Trailers of requests stay behind; data would have been an error.
+                Some(Ok(frame))
+                    if frame.is_data() && frame.data_ref().is_some_and(|d| !d.is_empty()) =>
+                {
+                    Poll::Ready(Some(Err(BodyError::Broken)))
+                }
+                Some(Ok(_)) | None => {
+                    let held = std::mem::take(held);
+                    self.source = Source::Empty;
+                    Poll::Ready(Some(Ok(Frame::data(held))))
+                }
+            },
             Source::Streaming(body) => body.as_mut().poll_frame(cx),
             Source::Broken => Poll::Ready(Some(Err(BodyError::Broken))),
         }
@@ -160,6 +188,7 @@ impl Body for RequestBody {
             Source::Empty => true,
             Source::Held(body) => body.is_empty(),
             Source::Http2(body) => body.is_end_stream(),
+            Source::Http2End(..) => false,
             Source::Streaming(body) => body.is_end_stream(),
             Source::Broken => false,
         }
@@ -170,6 +199,7 @@ impl Body for RequestBody {
             Source::Empty => SizeHint::with_exact(0),
             Source::Held(body) => SizeHint::with_exact(body.len() as u64),
             Source::Http2(body) => body.size_hint(),
+            Source::Http2End(_, held) => SizeHint::with_exact(held.len() as u64),
             Source::Streaming(body) => body.size_hint(),
             Source::Broken => SizeHint::default(),
         };

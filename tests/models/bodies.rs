@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use anteport::gate::identity::{LocalCredentials, OwnedNames};
 use anteport::gate::{
-    Access, Asked, CanonicalPath, Mode, Passes, Policy, PortalCookies, RawTarget, Refusal, Route,
-    Spelling, cookies,
+    Access, Asked, CanonicalPath, Covers, Mode, Passes, Policy, PortalCookies, RawTarget, Refusal,
+    Route, Spelling, cookies,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -34,6 +34,7 @@ static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {
         form_limit: 0,
         routes: vec![Route {
             path: "/**".parse().unwrap(),
+            covers: Covers::default(),
             query: Vec::new(),
             access: Access::Public,
             passes: Passes::default(),

@@ -26,10 +26,18 @@ pub struct Portal {
     pub blocked: &'static [&'static str],
     /// Handlers that take a session.
     pub guarded: &'static [&'static str],
-    /// The parameter by which a front controller takes the page on every path.
-    pub front: Option<&'static str>,
+    /// What asks for a sign-in wherever it is, before the public routes.
+    pub guard: Option<Guard>,
     pub rules: &'static [Deny],
     pub seeds: &'static [Seed],
+}
+
+/// What asks for a sign-in below public paths too.
+pub enum Guard {
+    /// The parameter by which a front controller takes the page on every path.
+    Parameter(&'static str),
+    /// A path that the server finds at any depth.
+    Anywhere(&'static str),
 }
 
 /// An entrance that the operator shuts.
@@ -103,7 +111,7 @@ pub const PORTALS: &[Portal] = &[
         models: asp::MODELS,
         blocked: asp::BLOCKED,
         guarded: asp::GUARDED,
-        front: None,
+        guard: None,
         rules: &[
             deny("/login.aspx", Methods::LoginPage, BELOW),
             deny("/login", Methods::LoginPage, BELOW),
@@ -129,7 +137,7 @@ pub const PORTALS: &[Portal] = &[
         models: servlet::MODELS,
         blocked: servlet::BLOCKED,
         guarded: servlet::GUARDED,
-        front: None,
+        guard: Some(Guard::Anywhere("/export.action")),
         rules: &[
             deny("/login", Methods::LoginPage, ANYWHERE_FORMAT),
             deny("/auth", Methods::All, BELOW),
@@ -155,7 +163,7 @@ pub const PORTALS: &[Portal] = &[
         models: php::MODELS,
         blocked: php::BLOCKED,
         guarded: php::GUARDED,
-        front: Some("route"),
+        guard: Some(Guard::Parameter("route")),
         rules: &[
             deny("/login.php", Methods::LoginPage, FORMAT),
             deny("/login", Methods::LoginPage, ANYWHERE),
@@ -179,7 +187,7 @@ pub const PORTALS: &[Portal] = &[
         models: rails::MODELS,
         blocked: rails::BLOCKED,
         guarded: rails::GUARDED,
-        front: None,
+        guard: None,
         rules: &[
             deny("/users/sign_in", Methods::LoginPage, LANGUAGE_FORMAT),
             deny(
@@ -205,7 +213,7 @@ pub const PORTALS: &[Portal] = &[
         models: django::MODELS,
         blocked: django::BLOCKED,
         guarded: django::GUARDED,
-        front: None,
+        guard: None,
         rules: &[
             deny("/accounts/login", Methods::LoginPage, LANGUAGE),
             deny("/api/token", Methods::All, LANGUAGE_FORMAT),
@@ -225,7 +233,7 @@ pub const PORTALS: &[Portal] = &[
         models: node::MODELS,
         blocked: node::BLOCKED,
         guarded: node::GUARDED,
-        front: None,
+        guard: None,
         rules: &[
             deny("/login", Methods::LoginPage, BELOW),
             deny("/api/auth/login", Methods::All, BELOW),
@@ -246,7 +254,7 @@ pub const PORTALS: &[Portal] = &[
         models: wordpress::MODELS,
         blocked: wordpress::BLOCKED,
         guarded: wordpress::GUARDED,
-        front: None,
+        guard: None,
         rules: &[
             deny("/wp-login.php", Methods::LoginPage, ANYWHERE),
             deny("/xmlrpc.php", Methods::All, ANYWHERE),
@@ -294,21 +302,31 @@ impl Portal {
             ]
             .map(|(path, access)| Route {
                 path: path.parse().unwrap(),
+                covers: gate::Covers::default(),
                 query: Vec::new(),
                 access,
                 passes: Passes::default(),
             })
             .into(),
         };
-        if let Some(name) = self.front {
-            // It takes pages from its parameter on every path, the public ones too.
-            let route = Route {
-                path: "/**".parse().unwrap(),
-                query: vec![Pair::new(name, vec![ValuePattern::Any])],
+        if let Some(guard) = &self.guard {
+            let route = |path: &str| Route {
+                path: path.parse().unwrap(),
+                covers: gate::Covers { anywhere: true, ..gate::Covers::default() },
+                query: Vec::new(),
                 access: Access::SignedIn,
                 passes: Passes::default(),
             };
-            policy.routes.insert(0, route);
+            policy.routes.insert(
+                0,
+                match guard {
+                    Guard::Anywhere(path) => route(path),
+                    Guard::Parameter(name) => Route {
+                        query: vec![Pair::new(name, vec![ValuePattern::Any])],
+                        ..route("/**")
+                    },
+                },
+            );
         }
         for deny in self.rules {
             let mut paths = vec![deny.path.to_owned()];
