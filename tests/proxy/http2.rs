@@ -537,3 +537,31 @@ async fn lim_01_a_connection_that_asks_for_nothing_is_closed() {
     assert_eq!(wire.until(HEADERS).await.status(), 200);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn path_01_what_the_library_drops_of_a_target_is_neither_judged_nor_sent() {
+    let (world, certificate) = off(Limits::default()).await;
+    let mut wire = Wire::open(&world, &certificate, &[]).await;
+    // The library cuts a fragment off before anybody sees it: one value is judged and sent.
+    let request = wire.get(1, "/x?y#z");
+    wire.write(&request).await;
+    let got = wire.until(HEADERS).await;
+    match got.status() {
+        200 => assert_eq!(world.portal.last().line, "GET /x?y HTTP/1.1"),
+        status => assert_eq!(status, 400),
+    }
+    for path in ["x", "//x", "/a/../x", "/x\\y", "*"] {
+        let mut wire = Wire::open(&world, &certificate, &[]).await;
+        let before = world.portal.received().len();
+        let request = wire.get(1, path);
+        wire.write(&request).await;
+        // An answer of ours, a reset stream or the end: whatever it is, it is not the portal's.
+        while let Some(got) = wire.next().await {
+            if got.stream == 1 || got.kind == GOAWAY {
+                break;
+            }
+        }
+        assert_eq!(world.portal.received().len(), before, "{path} reached the portal");
+    }
+    world.stop().await;
+}

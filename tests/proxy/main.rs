@@ -16,6 +16,8 @@ mod own;
 mod portals;
 mod raw;
 mod refuse;
+mod rules;
+mod streams;
 mod tls;
 mod upstreams;
 mod websocket_portals;

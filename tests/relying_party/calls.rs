@@ -218,7 +218,7 @@ async fn keys_of_others_do_not_sign_for_us() {
 
 /// OIDC-11
 #[tokio::test]
-async fn redirects_are_not_followed() {
+async fn lim_06_redirects_are_not_followed() {
     let world = World::start().await;
     let elsewhere = Provider::start().await;
     let good = Reply::Json(200, metadata(&world.provider.base()));
@@ -241,7 +241,7 @@ async fn redirects_are_not_followed() {
 
 /// LIM-06
 #[tokio::test]
-async fn an_answer_of_more_than_a_mebibyte_is_refused() {
+async fn lim_06_an_answer_of_more_than_a_mebibyte_is_refused() {
     let world = World::start().await;
     let mebibyte = 1024 * 1024;
     for reply in [Reply::Body(200, vec![b' '; mebibyte + 1]), Reply::Chunked(mebibyte + 1)] {
@@ -254,7 +254,7 @@ async fn an_answer_of_more_than_a_mebibyte_is_refused() {
 
 /// LIM-06
 #[tokio::test]
-async fn an_answer_that_does_not_come_is_not_waited_for() {
+async fn lim_06_an_answer_that_does_not_come_is_not_waited_for() {
     let limits = Limits { total: Duration::from_millis(50), ..quick() };
     let world = World::with(limits, |_| {}).await;
     world.provider.set_metadata(Reply::Silence);
