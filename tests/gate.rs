@@ -8,9 +8,9 @@ use std::time::Duration;
 use anteport::gate::identity::{LocalCredentials, OwnedNames};
 use anteport::gate::login::{AuthorizationRequest, Callback, LoginError, LoginSeed, PendingLogin};
 use anteport::gate::{
-    Access, Asked, CanonicalPath, Challenge, Covers, Decision, Endpoint, Lifetimes, Mode, Passes,
-    Policy, PortalCookies, RawTarget, Refusal, ReturnTo, Route, Rule, Session, SessionId, Spelling,
-    Subject, Timestamp, VerifiedClaims, cookies, decide,
+    Access, Asked, CanonicalPath, Challenge, Conditions, Covers, Decision, Endpoint, Lifetimes,
+    Mode, Passes, Policy, PortalCookies, RawTarget, Refusal, ReturnTo, Route, Rule, Session,
+    SessionId, Spelling, Subject, Timestamp, VerifiedClaims, cookies, decide,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
@@ -23,7 +23,7 @@ fn policy(mode: Mode) -> Policy {
     let route = |path: &str, access| Route {
         path: path.parse().unwrap(),
         covers: Covers::default(),
-        query: Vec::new(),
+        conditions: Conditions::default(),
         access,
         passes: Passes::default(),
     };

@@ -20,8 +20,8 @@ use super::value;
 use super::yaml::Node;
 use super::{LogFormat, Logging, Protocol, Tenant};
 use crate::gate::{
-    Access, CanonicalPath, Covers, Mode, Oddities, Oddity, Pair, PathPattern, Secret, Timestamp,
-    ValuePattern,
+    Access, CanonicalPath, Conditions, Covers, Mode, Oddities, Oddity, PathPattern, Secret,
+    Timestamp, ValuePattern,
 };
 
 /// The whole file.
@@ -152,7 +152,7 @@ pub(super) struct AllowanceFile {
 pub(super) struct RouteFile {
     pub(super) path: Option<Located<PathPattern>>,
     pub(super) covers: Covers,
-    pub(super) query: Vec<Pair>,
+    pub(super) conditions: Conditions,
     pub(super) access: Option<Located<Access>>,
     pub(super) websocket: Option<bool>,
     pub(super) response_trailers: Option<bool>,
@@ -353,7 +353,11 @@ fn route(section: &Section<'_>) -> RouteFile {
     RouteFile {
         path: section.value("path", value::pattern),
         covers: super::doors::covers(section),
-        query: super::doors::pairs(section, "query"),
+        conditions: Conditions {
+            query: super::doors::pairs(section, "query"),
+            form: super::doors::pairs(section, "form"),
+            ..Conditions::default()
+        },
         access: section.value("access", |word| {
             Ok(match word {
                 "public" => Access::Public,

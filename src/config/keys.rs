@@ -369,6 +369,11 @@ const ROUTE: &[Key] = &[
         "what else could be this path, on a line that asks for a sign-in: as for a password route",
     ),
     optional("query", PAIRS, "parameters of the query that have to be there for the line to count"),
+    optional(
+        "form",
+        PAIRS,
+        "fields of the body or the query that have to be there for it to count",
+    ),
     required(
         "access",
         word(&["public", "signed_in"]),

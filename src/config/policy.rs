@@ -11,8 +11,8 @@ use super::file::{LocalLoginFile, PortalFile, SpellingFile};
 use super::patterns::{includes, is_below, meet};
 use super::profiles::{self, Profile};
 use crate::gate::{
-    Access, Allowance, CanonicalPath, Covers, Mode, Passes, PathPattern, Policy, PortalCookies,
-    Route, Rule, Spelling, ValuePattern,
+    Access, Allowance, CanonicalPath, Conditions, Covers, Mode, Passes, PathPattern, Policy,
+    PortalCookies, Route, Rule, Spelling, ValuePattern,
 };
 
 /// Everything that the gate judges by; `None` if something was reported.
@@ -83,7 +83,7 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
                     Some(Route {
                         path: route.path.as_ref()?.value.clone(),
                         covers: route.covers,
-                        query: route.query.clone(),
+                        conditions: route.conditions.clone(),
                         access: route.access.as_ref()?.value,
                         passes: Passes {
                             websocket: route.websocket?,
@@ -175,7 +175,7 @@ fn default_routes(mode: Mode) -> Vec<Route> {
         .map(|path| Route {
             path,
             covers: Covers::default(),
-            query: Vec::new(),
+            conditions: Conditions::default(),
             access,
             passes: Passes::default(),
         })
@@ -220,7 +220,7 @@ fn warn_of_routes(
                 );
                 context.warn(&path.spot, message);
             }
-            if route.query.is_empty() {
+            if route.conditions.is_empty() {
                 earlier.push(path);
             }
         }

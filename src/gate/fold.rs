@@ -13,7 +13,10 @@ use super::letters;
 /// Borrows when the path is its own key, as nearly all are.
 pub(super) fn deny_key(path: &str) -> Cow<'_, str> {
     let is_own_key = path.bytes().all(is_kept)
-        && path.split('/').skip(1).all(|segment| !segment.is_empty() && !segment.ends_with('.'));
+        && !path.contains("--")
+        && path.split('/').skip(1).all(|segment| {
+            !segment.is_empty() && !segment.ends_with(['.', '-']) && !segment.starts_with('-')
+        });
     if is_own_key {
         return Cow::Borrowed(path);
     }
@@ -25,7 +28,11 @@ pub(super) fn deny_key(path: &str) -> Cow<'_, str> {
         let name = name.trim_start_matches(' ').trim_end_matches(['.', ' ']);
         if !name.is_empty() {
             key.push('/');
-            push_slug(name, &mut key);
+            match name {
+                // Of a pattern: what has a meaning in it stands alone.
+                "*" | "**" => key.push_str(name),
+                _ => push_slug(name, &mut key),
+            }
         }
     }
     Cow::Owned(key)
@@ -35,21 +42,31 @@ pub(super) fn deny_key(path: &str) -> Cow<'_, str> {
 const fn is_kept(byte: u8) -> bool {
     byte.is_ascii_lowercase()
         || byte.is_ascii_digit()
-        || matches!(byte, b'/' | b'-' | b'_' | b'.' | b':' | b'*')
+        || matches!(byte, b'/' | b'-' | b'_' | b'.' | b':')
 }
 
-/// A folded text as systems make names of pages from it: spaces are hyphens, and punctuation that
-/// means nothing in a name is gone.
+/// A folded text as systems make names of pages from it: spaces are hyphens, one at a time and not
+/// at the ends, and punctuation that means nothing in a name is gone.
 fn push_slug(text: &str, key: &mut String) {
     let mut folded = String::with_capacity(text.len());
     letters::push_folded(text, &mut folded);
-    key.extend(folded.chars().filter_map(|letter| match letter {
-        ' ' => Some('-'),
-        _ if letter.is_ascii_punctuation() => {
-            u8::try_from(letter).ok().filter(|b| is_kept(*b)).map(char::from)
+    let begin = key.len();
+    for letter in folded.chars() {
+        let letter = if letter == ' ' { '-' } else { letter };
+        let is_left_out = letter.is_control()
+            || (letter.is_ascii_punctuation() && !u8::try_from(letter).is_ok_and(is_kept));
+        let is_again = letter == '-' && key.ends_with('-') && key.len() > begin;
+        if !is_left_out && !is_again {
+            key.push(letter);
         }
-        _ => Some(letter),
-    }));
+    }
+    // What is nothing but a hyphen is a name.
+    if key.len() > begin + 1 && key.ends_with('-') {
+        key.pop();
+    }
+    if key.len() > begin + 1 && key.get(begin..).is_some_and(|slug| slug.starts_with('-')) {
+        key.remove(begin);
+    }
 }
 
 /// A deny key without what Windows takes for the name of a stream: `/login.aspx` for
@@ -59,7 +76,8 @@ pub(super) fn without_streams(key: &str) -> Option<String> {
         return None;
     }
     let names = key.split('/').map(|segment| segment.split(':').next().unwrap_or_default());
-    Some(names.collect::<Vec<_>>().join("/"))
+    let names = names.map(|name| name.trim_end_matches(['.', ' ']));
+    Some(names.filter(|name| !name.is_empty()).flat_map(|name| ["/", name]).collect())
 }
 
 /// Decoded as often as it can be: where `%25` is allowed, a server may do it twice.

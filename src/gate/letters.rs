@@ -2,6 +2,7 @@
 //! they are folded to where a rule keeps out. The data are Unicode's, by its own crates:
 //! normalisation (UAX #15), confusables (UTS #39), general categories (UAX #44).
 
+use any_ascii::any_ascii_char;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
@@ -32,7 +33,7 @@ fn stays_itself(letter: char) -> bool {
     );
     (is_mark || is_shown)
         && !letter.nfkc().any(|mapped| mapped.is_ascii())
-        && (base(letter).is_some()
+        && (is_european(letter)
             || !letter.to_lowercase().chain(letter.to_uppercase()).any(|mapped| mapped.is_ascii()))
 }
 
@@ -85,7 +86,7 @@ fn has_look_alikes(segment: &str) -> bool {
 /// Whether it looks like a letter or digit of ASCII, or is mapped to one where text is squeezed
 /// into Windows code page 1252.
 fn could_be_ascii(letter: char) -> bool {
-    if base(letter).is_some() {
+    if is_european(letter) {
         return false;
     }
     let is_squeezed = "ΓΘΣΦΩαδεπστφ".contains(letter);
@@ -94,8 +95,8 @@ fn could_be_ascii(letter: char) -> bool {
     is_squeezed || (shown.peek().is_some() && shown.all(|shown| shown.is_ascii_alphanumeric()))
 }
 
-/// Appends a decoded segment as a rule that keeps out compares it: composed, compatible and marked
-/// letters by their bases, in lower case (PATH-09).
+/// Appends a decoded segment as a rule that keeps out compares it: in lower case, and every letter
+/// beyond ASCII as what slugs, collations and old code pages make of it (PATH-09).
 pub(super) fn push_folded(segment: &str, key: &mut String) {
     if segment.is_ascii() {
         key.extend(segment.bytes().map(|byte| char::from(byte.to_ascii_lowercase())));
@@ -105,29 +106,43 @@ pub(super) fn push_folded(segment: &str, key: &mut String) {
         if is_combining_mark(letter) || is_joiner(letter) {
             continue;
         }
-        match base(letter) {
-            Some(base) => key.push_str(base),
-            None => key.extend(letter.to_lowercase()),
+        let plain = any_ascii_char(letter);
+        match plain.is_empty() {
+            true => key.push(letter),
+            false => key.extend(plain.bytes().map(|byte| char::from(byte.to_ascii_lowercase()))),
         }
     }
 }
 
-/// What search, slugs and collations make of letters that are no composition of a base and a mark.
-const fn base(letter: char) -> Option<&'static str> {
-    Some(match letter {
-        'ß' | 'ẞ' => "ss",
-        'ı' | 'İ' => "i",
-        'ø' | 'Ø' => "o",
-        'ł' | 'Ł' => "l",
-        'đ' | 'Đ' | 'ð' | 'Ð' => "d",
-        'ħ' | 'Ħ' => "h",
-        'ŧ' | 'Ŧ' => "t",
-        'æ' | 'Æ' => "ae",
-        'œ' | 'Œ' => "oe",
-        'þ' | 'Þ' => "th",
-        'ŋ' | 'Ŋ' => "n",
-        _ => return None,
-    })
+/// Letters of European languages that a change of case or a careless eye turns into ASCII, and that
+/// are ordinary all the same.
+const fn is_european(letter: char) -> bool {
+    matches!(
+        letter,
+        'ß' | 'ẞ'
+            | 'ı'
+            | 'İ'
+            | 'ø'
+            | 'Ø'
+            | 'ł'
+            | 'Ł'
+            | 'đ'
+            | 'Đ'
+            | 'ð'
+            | 'Ð'
+            | 'ħ'
+            | 'Ħ'
+            | 'ŧ'
+            | 'Ŧ'
+            | 'æ'
+            | 'Æ'
+            | 'œ'
+            | 'Œ'
+            | 'þ'
+            | 'Þ'
+            | 'ŋ'
+            | 'Ŋ'
+    )
 }
 
 #[cfg(test)]
@@ -222,7 +237,8 @@ mod tests {
             ("paßword", "password"),
             ("ŁØGIN", "login"),
             ("Müller", "muller"),
-            ("РОССИЯ", "россия"),
+            ("Aƈć", "acc"),
+            ("Россия", "rossiya"),
         ] {
             assert_eq!(folded(text), key, "{text}");
         }

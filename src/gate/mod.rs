@@ -98,22 +98,20 @@ pub fn decide<'h>(
     let session = session.filter(|session| session.is_live(now) && session.is_for(&policy.host));
     match policy.mode {
         Mode::Off => {
-            let route = policy.covering(&asked).map(|(index, _)| index);
+            let route = match policy.covering(&asked) {
+                Found::At(index) => Some(index),
+                Found::Nothing => None,
+                Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
+            };
             let passes = route.and_then(|index| policy.routes.get(index));
             let passes = passes.map(|route| route.passes).unwrap_or_default();
-            let bearer = Bearer::Nobody;
-            Decision::Forward(Permit {
-                target: asked.into_target(),
-                bearer,
-                passes,
-                route,
-                noted: None,
-            })
+            let (target, bearer) = (asked.into_target(), Bearer::Nobody);
+            Decision::Forward(Permit { target, bearer, passes, route, noted: None })
         }
         Mode::Optional => forward(policy, asked, session),
         Mode::ReportOnly if asked.may_tell_of_passwords() => Decision::Inspect(Box::new(asked)),
         Mode::ReportOnly => match policy.password_route(&asked) {
-            Found::Rule(rule) => report(policy, asked, session, Some(rule)),
+            Found::At(rule) => report(policy, asked, session, Some(rule)),
             Found::NeedsForm => Decision::Inspect(Box::new(asked)),
             Found::Nothing => report(policy, asked, session, None),
         },
@@ -123,8 +121,13 @@ pub fn decide<'h>(
 
 /// To the portal, if any route covers it.
 fn forward<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> Decision<'h> {
-    match policy.covering(&asked) {
-        Some((index, route)) => Decision::Forward(Permit {
+    let (index, route) = match policy.covering(&asked) {
+        Found::At(index) => (index, policy.routes.get(index)),
+        Found::Nothing => (0, None),
+        Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
+    };
+    match route {
+        Some(route) => Decision::Forward(Permit {
             target: asked.into_target(),
             bearer: Bearer::of(session),
             passes: route.passes,
@@ -165,19 +168,24 @@ pub struct Note {
 
 fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> Decision<'h> {
     match policy.password_route(&asked) {
-        Found::Rule(rule) => return Decision::Refuse(Refusal::PasswordRoute { rule }),
+        Found::At(rule) => return Decision::Refuse(Refusal::PasswordRoute { rule }),
         Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
         Found::Nothing => {}
     }
     match policy.login_page(&asked) {
         // Another sign-in would end here again; a page says so and leads on.
-        Found::Rule(_) if session.is_some() => return Decision::Own(Endpoint::SignedIn),
-        Found::Rule(_) => return sign_in(&asked, ReturnTo::root()),
+        Found::At(_) if session.is_some() => return Decision::Own(Endpoint::SignedIn),
+        Found::At(_) => return sign_in(&asked, ReturnTo::root()),
         Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
         Found::Nothing => {}
     }
-    match policy.covering(&asked) {
-        Some((_, route)) if route.access == Access::SignedIn && session.is_none() => {
+    let route = match policy.covering(&asked) {
+        Found::At(index) => policy.routes.get(index),
+        Found::Nothing => None,
+        Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
+    };
+    match route {
+        Some(route) if route.access == Access::SignedIn && session.is_none() => {
             let return_to = ReturnTo::parse(asked.target(), &policy.own);
             sign_in(&asked, return_to.unwrap_or_else(ReturnTo::root))
         }

@@ -60,7 +60,11 @@ impl ValuePattern {
 
     /// The same pattern for values that are keys. What stands at an end that is open stays there.
     fn folded(&self) -> Self {
-        let begins = |text: &str| pattern_key(text.trim_start_matches([' ', '/'])).to_owned();
+        let begins = |text: &str| {
+            let key = pattern_key(text.trim_start_matches([' ', '/']));
+            // A space is a hyphen, and counts where more is to come.
+            if text.ends_with(' ') { key + "-" } else { key }
+        };
         let ends = |text: &str| pattern_key(text.trim_end_matches([' ', '/'])).to_owned();
         match self {
             Self::Any => Self::Any,

@@ -258,7 +258,8 @@ fn is_windows(segment: &str) -> bool {
 
 /// Up to six characters, `~`, digits, and perhaps an extension of up to three.
 fn is_short_name(segment: &str) -> bool {
-    let segment = segment.trim_end_matches(['.', ' ']);
+    // With or without the name of a stream.
+    let segment = segment.split(':').next().unwrap_or_default().trim_end_matches(['.', ' ']);
     let (name, extension) = segment.rsplit_once('.').unwrap_or((segment, ""));
     let Some((base, number)) = name.rsplit_once('~') else {
         return false;
@@ -267,12 +268,16 @@ fn is_short_name(segment: &str) -> bool {
     is_number && (1..=6).contains(&base.chars().count()) && extension.chars().count() <= 3
 }
 
-/// `(`, a letter and `(` again: how cookieless sessions, anonymous ids and tickets begin.
+/// `(`, a letter and `(` again: how cookieless sessions, anonymous ids and tickets begin. Any letter:
+/// a code page could make one of theirs of it.
 fn has_session(segment: &str) -> bool {
-    let bytes = segment.as_bytes();
-    bytes
-        .windows(3)
-        .any(|three| matches!(three, [b'(', letter, b'('] if letter.is_ascii_alphabetic()))
+    let mut letters = segment.chars();
+    let (mut first, mut second) = ('\0', '\0');
+    letters.any(|third| {
+        let found = first == '(' && second.is_alphabetic() && third == '(';
+        (first, second) = (second, third);
+        found
+    })
 }
 
 /// What RFC 3986 allows raw in a path, less `;`, which is a parameter, and with what browsers leave

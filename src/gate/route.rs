@@ -7,11 +7,10 @@ use http::Method;
 
 use super::asked::Asked;
 use super::oddities::Oddities;
-use super::parameters::Pair;
 use super::path::CanonicalPath;
 use super::pattern::PathPattern;
 use super::portal_cookies::PortalCookies;
-use super::rule::{Covers, Holds, Rule, as_judged};
+use super::rule::{Conditions, Covers, Holds, Rule, as_judged};
 
 /// What the gate does for a portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,9 +73,9 @@ pub struct Route {
     /// What else could be this path, on a route that asks for a sign-in; a public one covers what it
     /// names and nothing else.
     pub covers: Covers,
-    /// What has to be in the query besides: by anything that a server could take for it on a route
-    /// that asks for a sign-in, to the letter on a public one (PATH-12).
-    pub query: Vec<Pair>,
+    /// What has to be there besides: in anything that a server could take for it on a route that asks
+    /// for a sign-in, to the letter on a public one (PATH-12).
+    pub conditions: Conditions,
     /// Whom it lets in.
     pub access: Access,
     /// What passes on it besides ordinary requests and answers.
@@ -155,11 +154,11 @@ impl Spelling {
     }
 }
 
-/// Which of some rules holds.
+/// Which of some rules or routes holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// This one.
-    Rule(usize),
+    /// The one at this place.
+    At(usize),
     /// None.
     Nothing,
     /// That depends on the body.
@@ -170,7 +169,7 @@ fn first(rules: &[Rule], asked: &Asked<'_>) -> Found {
     let mut found = Found::Nothing;
     for (index, rule) in rules.iter().enumerate() {
         match rule.holds(asked) {
-            Holds::Yes => return Found::Rule(index),
+            Holds::Yes => return Found::At(index),
             Holds::NeedsForm => found = Found::NeedsForm,
             Holds::No => {}
         }
@@ -179,23 +178,28 @@ fn first(rules: &[Rule], asked: &Asked<'_>) -> Found {
 }
 
 impl Policy {
-    /// The first route that covers a path with its deny key, and its place. Nothing covers what no
-    /// line names (GEN-04); a public route covers exact text only, one that asks for a sign-in
-    /// whatever could be taken for it.
-    pub(super) fn covering(&self, asked: &Asked<'_>) -> Option<(usize, &Route)> {
-        self.routes.iter().enumerate().find(|(_, route)| match route.access {
-            Access::Public => {
-                route.path.is_exactly(asked.path())
-                    && route
-                        .query
-                        .iter()
-                        .all(|pair| pair.is_plainly_in(asked.query_fields().iter()))
+    /// The first route that covers a request. Nothing covers what no line names (GEN-04); a public
+    /// route covers exact text only, one that asks for a sign-in whatever could be taken for it.
+    pub(super) fn covering(&self, asked: &Asked<'_>) -> Found {
+        for (index, route) in self.routes.iter().enumerate() {
+            let is_here = match route.access {
+                Access::Public => route.path.is_exactly(asked.path()),
+                Access::SignedIn => route.covers.could_be(&route.path, asked.deny_key()),
+            };
+            if !is_here {
+                continue;
             }
-            Access::SignedIn => {
-                route.covers.could_be(&route.path, asked.deny_key())
-                    && route.query.iter().all(|pair| pair.could_be_in(asked.query_fields().iter()))
+            let holds = match route.access {
+                Access::Public => route.conditions.holds(asked),
+                Access::SignedIn => route.conditions.could_hold(asked),
+            };
+            match holds {
+                Holds::Yes => return Found::At(index),
+                Holds::NeedsForm => return Found::NeedsForm,
+                Holds::No => {}
             }
-        })
+        }
+        Found::Nothing
     }
 
     /// Which password entrance the portal could take this request for.

@@ -202,7 +202,7 @@ impl Covers {
         let has_extension = |stem: &str| {
             segment.strip_prefix(stem).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        (self.suffixes && segment.starts_with(wanted))
+        (self.suffixes && segment.starts_with(if self.extensions { stem } else { wanted }))
             || (self.extensions && (has_extension(wanted) || has_extension(stem)))
     }
 }
@@ -229,7 +229,8 @@ impl Conditions {
             && self.cookies.is_empty()
     }
 
-    fn could_hold(&self, asked: &Asked<'_>) -> Holds {
+    /// For whatever a server could take for them.
+    pub(super) fn could_hold(&self, asked: &Asked<'_>) -> Holds {
         let heads = self.headers.iter().all(|pair| could_have_header(asked, pair))
             && self.cookies.iter().all(|pair| could_have_cookie(asked, pair))
             && self.query.iter().all(|pair| pair.could_be_in(asked.query_fields().iter()));
@@ -243,8 +244,8 @@ impl Conditions {
         Holds::from(form.is_unreadable() || self.form.iter().all(could_be))
     }
 
-    /// The same to the letter, for exceptions. A value that the body could say again is not plain.
-    fn holds(&self, asked: &Asked<'_>) -> Holds {
+    /// The same to the letter, for what lets pass. A value that the body could say again is not plain.
+    pub(super) fn holds(&self, asked: &Asked<'_>) -> Holds {
         let heads = self.headers.iter().all(|pair| has_header(asked, pair))
             && self.cookies.iter().all(|pair| has_cookie(asked, pair))
             && self.query.iter().all(|pair| pair.is_plainly_in(asked.query_fields().iter()));

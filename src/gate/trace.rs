@@ -25,7 +25,7 @@ impl Policy {
     #[must_use]
     pub fn trace<'a>(&'a self, asked: &'a Asked<'_>) -> Trace<'a> {
         let rule = |rules: &'a [Rule], found| match found {
-            Found::Rule(index) => rules.get(index),
+            Found::At(index) => rules.get(index),
             Found::Nothing | Found::NeedsForm => None,
         };
         Trace {
@@ -33,7 +33,10 @@ impl Policy {
             deny_key: asked.deny_key(),
             password_route: rule(&self.password_routes, self.password_route(asked)),
             login_page: rule(&self.login_pages, self.login_page(asked)),
-            route: self.covering(asked),
+            route: match self.covering(asked) {
+                Found::At(index) => self.routes.get(index).map(|route| (index, route)),
+                Found::Nothing | Found::NeedsForm => None,
+            },
         }
     }
 }

@@ -18,15 +18,17 @@ const number = (name, otherwise) => Number(process.env[name] ?? otherwise);
 const ROUNDS = number('ROUNDS', 5);
 const SECONDS = number('ROUND_SECONDS', 5);
 const STARTS = number('STARTS', 10);
+/** An older binary to compare with in the same run, if there is one. */
+const BASELINE = process.env.BASELINE;
 const CONNECTIONS = 64;
 const SIZE = 1024;
-const LIMITS = { ratio: 1.5, start: 100, resident: 20 };
+const LIMITS = { ratio: 1.5, baseline: 1.05, start: 100, resident: 20 };
 const PATH = '/reports';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
 const work = fs.mkdtempSync(path.join(os.tmpdir(), 'anteport-bench-'));
 const children = [];
-let demo;
+const demos = [];
 
 /** The last core that we may use. */
 const core = execFileSync('taskset', ['-cp', String(process.pid)], { encoding: 'utf8' })
@@ -150,32 +152,43 @@ async function ratioToNginx() {
     listen 127.0.0.1:${port};
     location / { proxy_pass http://b; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host; }
   }`);
-  demo = await startDemo({ before: pinned, more: ['--portal-port', String(portal.port)] });
-  const cookie = await logIn(demo.proxy, PATH, 'treasurer@harborclub.example', 'demo');
-  const ours = { name: 'anteport', pid: demo.pid, port: Number(new URL(demo.proxy).port), cookie };
-  const theirs = { name: 'nginx', ...plain };
+  const before = async (name, binary) => {
+    const demo = await startDemo({ before: pinned, more: ['--portal-port', String(portal.port)], binary });
+    demos.push(demo);
+    const cookie = await logIn(demo.proxy, PATH, 'treasurer@harborclub.example', 'demo');
+    // Proof that what is measured is a signed request: without the cookie there is no 200.
+    const refused = await fetch(`${demo.proxy}${PATH}`, { redirect: 'manual' });
+    if (refused.status === 200) throw new Error('the request passes without a session: that is not what is to be measured');
+    return { name, pid: demo.pid, port: Number(new URL(demo.proxy).port), cookie };
+  };
+  const targets = [{ name: 'nginx', ...plain }, await before('anteport', BINARY)];
+  if (BASELINE) targets.push(await before('baseline', BASELINE));
 
-  // Proof that what is measured is a signed request: without the cookie there is no 200.
-  const refused = await fetch(`${demo.proxy}${PATH}`, { redirect: 'manual' });
-  if (refused.status === 200) throw new Error('the request passes without a session: that is not what is to be measured');
-
-  for (const target of [theirs, ours]) await load(target, 2);
-  const ratios = [];
+  for (const target of targets) await load(target, 2);
+  const ratios = { nginx: [], baseline: [] };
   for (let round = 1; round <= ROUNDS; round += 1) {
-    // In turn, and the first of the two changes.
-    const order = round % 2 ? [theirs, ours] : [ours, theirs];
+    // In turn, and who is first changes.
+    const order = [...targets.slice(round % targets.length), ...targets.slice(0, round % targets.length)];
     const found = new Map();
     for (const target of order) found.set(target.name, await load(target, SECONDS));
-    const [a, b] = [found.get('anteport'), found.get('nginx')];
-    ratios.push(a.micros / b.micros);
-    console.log(`round ${round}: anteport ${a.micros.toFixed(2)} µs, ${a.rate.toFixed(0)}/s; ` +
-      `nginx ${b.micros.toFixed(2)} µs, ${b.rate.toFixed(0)}/s; ratio ${(a.micros / b.micros).toFixed(3)}`);
+    const ours = found.get('anteport').micros;
+    for (const [name, list] of Object.entries(ratios)) {
+      if (found.has(name)) list.push(ours / found.get(name).micros);
+    }
+    console.log(`round ${round}: ` + targets.map(({ name }) => {
+      const { micros, rate } = found.get(name);
+      return `${name} ${micros.toFixed(2)} µs, ${rate.toFixed(0)}/s`;
+    }).join('; '));
   }
-  await demo.stop();
+  for (const demo of demos) await demo.stop();
   await plain.stop();
   await portal.stop();
-  const line = judge('CPU per authenticated, signed request, against plain nginx', median(ratios), LIMITS.ratio, '×');
-  console.log(`${line}; ${ROUNDS} rounds from ${spread(ratios)}`);
+  const line = judge('CPU per authenticated, signed request, against plain nginx', median(ratios.nginx), LIMITS.ratio, '×');
+  console.log(`${line}; ${ROUNDS} rounds from ${spread(ratios.nginx)}`);
+  if (BASELINE) {
+    const against = judge('the same against the baseline', median(ratios.baseline), LIMITS.baseline, '×');
+    console.log(`${against}; ${ROUNDS} rounds from ${spread(ratios.baseline)}`);
+  }
 }
 
 /** `anteport run` with a real configuration; the provider is not reachable, and need not be for readiness. */
@@ -226,7 +239,7 @@ try {
   await ratioToNginx();
   await runPlain();
 } finally {
-  await demo?.stop();
+  await Promise.all(demos.map((demo) => demo.stop()));
   await Promise.all(children.map(stop));
   fs.rmSync(work, { recursive: true, force: true });
 }

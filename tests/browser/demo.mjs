@@ -8,9 +8,9 @@ import { freePorts } from './ports.mjs';
 export const BINARY = fileURLToPath(new URL('../../target/release/anteport', import.meta.url));
 
 /** The demo on four free ports. `before` is put before the command, as in `['taskset', '-c', '1']`. */
-export async function startDemo({ more = [], before = [] } = {}) {
+export async function startDemo({ more = [], before = [], binary = BINARY } = {}) {
   const port = await freePorts(4);
-  const [command, ...rest] = [...before, BINARY, 'demo', '--port', String(port), ...more];
+  const [command, ...rest] = [...before, binary, 'demo', '--port', String(port), ...more];
   const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] });
   // A test that dies takes its demo along.
   const kill = () => child.kill('SIGKILL');

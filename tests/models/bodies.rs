@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use anteport::gate::identity::{LocalCredentials, OwnedNames};
 use anteport::gate::{
-    Access, Asked, CanonicalPath, Covers, Mode, Passes, Policy, PortalCookies, RawTarget, Refusal,
-    Route, Spelling, cookies,
+    Access, Asked, CanonicalPath, Conditions, Covers, Mode, Passes, Policy, PortalCookies,
+    RawTarget, Refusal, Route, Spelling, cookies,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -35,7 +35,7 @@ static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {
         routes: vec![Route {
             path: "/**".parse().unwrap(),
             covers: Covers::default(),
-            query: Vec::new(),
+            conditions: Conditions::default(),
             access: Access::Public,
             passes: Passes::default(),
         }],

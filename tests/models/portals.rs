@@ -68,6 +68,8 @@ pub struct Covers {
     pub language: bool,
     /// At any depth.
     pub anywhere: bool,
+    /// Whatever begins so.
+    pub suffixes: bool,
 }
 
 /// A request to begin with.
@@ -77,7 +79,8 @@ pub struct Seed {
     pub body: &'static str,
 }
 
-const PATH: Covers = Covers { below: false, format: false, language: false, anywhere: false };
+const PATH: Covers =
+    Covers { below: false, format: false, language: false, anywhere: false, suffixes: false };
 const BELOW: Covers = Covers { below: true, ..PATH };
 const FORMAT: Covers = Covers { format: true, ..BELOW };
 const LANGUAGE: Covers = Covers { language: true, ..BELOW };
@@ -142,7 +145,8 @@ pub const PORTALS: &[Portal] = &[
             deny("/login", Methods::LoginPage, ANYWHERE_FORMAT),
             deny("/auth", Methods::All, BELOW),
             deny("/j_security_check", Methods::All, ANYWHERE),
-            deny("/login.action", Methods::All, ANYWHERE),
+            // Struts calls methods by `!`, and loosely configured it wants no ending.
+            deny("/login.action", Methods::All, Covers { suffixes: true, ..ANYWHERE_FORMAT }),
             deny_when("/front", "action", "login"),
         ],
         seeds: &[
@@ -303,7 +307,7 @@ impl Portal {
             .map(|(path, access)| Route {
                 path: path.parse().unwrap(),
                 covers: gate::Covers::default(),
-                query: Vec::new(),
+                conditions: gate::Conditions::default(),
                 access,
                 passes: Passes::default(),
             })
@@ -312,8 +316,13 @@ impl Portal {
         if let Some(guard) = &self.guard {
             let route = |path: &str| Route {
                 path: path.parse().unwrap(),
-                covers: gate::Covers { anywhere: true, ..gate::Covers::default() },
-                query: Vec::new(),
+                covers: gate::Covers {
+                    anywhere: true,
+                    extensions: true,
+                    suffixes: true,
+                    ..gate::Covers::default()
+                },
+                conditions: gate::Conditions::default(),
                 access: Access::SignedIn,
                 passes: Passes::default(),
             };
@@ -322,7 +331,10 @@ impl Portal {
                 match guard {
                     Guard::Anywhere(path) => route(path),
                     Guard::Parameter(name) => Route {
-                        query: vec![Pair::new(name, vec![ValuePattern::Any])],
+                        conditions: gate::Conditions {
+                            form: vec![Pair::new(name, vec![ValuePattern::Any])],
+                            ..gate::Conditions::default()
+                        },
                         ..route("/**")
                     },
                 },
@@ -343,7 +355,7 @@ impl Portal {
                         path_info: deny.covers.below,
                         language_prefix: deny.covers.language,
                         anywhere: deny.covers.anywhere,
-                        suffixes: false,
+                        suffixes: deny.covers.suffixes,
                     },
                     ..Rule::at(path.parse().unwrap())
                 };
