@@ -169,6 +169,10 @@ pub struct Note {
 fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> Decision<'h> {
     match policy.password_route(&asked) {
         Found::At(rule) => return Decision::Refuse(Refusal::PasswordRoute { rule }),
+        // Nobody's form is read for nothing: whatever it says, a stranger gets no further here.
+        Found::NeedsForm if session.is_none() && policy.asks_for_sign_in(&asked) => {
+            return sign_in(&asked, ReturnTo::root());
+        }
         Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
         Found::Nothing => {}
     }

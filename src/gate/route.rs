@@ -202,6 +202,16 @@ impl Policy {
         Found::Nothing
     }
 
+    /// Whether the route that covers a request asks for a sign-in, whatever its body says.
+    pub(super) fn asks_for_sign_in(&self, asked: &Asked<'_>) -> bool {
+        match self.covering(asked) {
+            Found::At(index) => {
+                self.routes.get(index).is_some_and(|route| route.access == Access::SignedIn)
+            }
+            Found::Nothing | Found::NeedsForm => false,
+        }
+    }
+
     /// Which password entrance the portal could take this request for.
     pub(super) fn password_route(&self, asked: &Asked<'_>) -> Found {
         first(&self.password_routes, asked)

@@ -22,7 +22,7 @@ pub(super) struct Admission {
 /// What counts as one address: of IPv6 the network of a household, in which a visitor has more
 /// addresses than anybody could count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Origin {
+pub(super) enum Origin {
     V4(u32),
     V6(u64),
 }

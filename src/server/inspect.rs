@@ -2,30 +2,77 @@
 //! time, and within what all forms together may take. Deliberately not here: what the form says,
 //! which is `gate::Form`.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::admission::Origin;
 use super::limits;
 use crate::gate::Form;
 use crate::upstream::{BodyError, RequestBody};
 
 /// Room for forms, shared by all workers (LIM-07).
-#[derive(Clone, Debug)]
-pub(super) struct FormRoom(Arc<Semaphore>);
+#[derive(Debug, Default)]
+pub(super) struct FormRoom {
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    in_all: usize,
+    /// By visitor, while any of theirs is there.
+    by_origin: HashMap<Origin, usize>,
+}
+
+/// What one form takes of it, given back with the request.
+#[derive(Debug)]
+pub(super) struct Share {
+    room: Arc<FormRoom>,
+    origin: Origin,
+    bytes: usize,
+}
 
 impl FormRoom {
-    pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(limits::FORMS / limits::FORM_UNIT)))
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Share {
+    fn nothing(room: &Arc<FormRoom>, address: IpAddr) -> Self {
+        Self { room: Arc::clone(room), origin: address.into(), bytes: 0 }
     }
 
-    fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = u32::try_from(bytes.div_ceil(limits::FORM_UNIT)).ok()?;
-        Arc::clone(&self.0).try_acquire_many_owned(units).ok()
+    /// Takes as much more as has arrived; `false` if there is no room for it.
+    fn grow(&mut self, bytes: usize) -> bool {
+        let mut taken = self.room.lock();
+        let of_one = taken.by_origin.get(&self.origin).copied().unwrap_or(0) + bytes;
+        let in_all = taken.in_all + bytes;
+        if in_all > limits::FORMS || of_one > limits::FORMS_OF_ONE {
+            return false;
+        }
+        taken.in_all = in_all;
+        taken.by_origin.insert(self.origin, of_one);
+        self.bytes += bytes;
+        true
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.room.lock();
+        taken.in_all = taken.in_all.saturating_sub(self.bytes);
+        if let Some(of_one) = taken.by_origin.get_mut(&self.origin) {
+            *of_one = of_one.saturating_sub(self.bytes);
+            if *of_one == 0 {
+                taken.by_origin.remove(&self.origin);
+            }
+        }
     }
 }
 
@@ -34,7 +81,7 @@ impl FormRoom {
 pub(super) struct Inspected {
     pub(super) form: Form,
     pub(super) body: RequestBody,
-    pub(super) room: Option<OwnedSemaphorePermit>,
+    pub(super) share: Option<Share>,
 }
 
 /// Why a form could not be looked at; the request goes no further.
@@ -64,28 +111,35 @@ pub(super) async fn read(
     headers: &HeaderMap,
     mut body: RequestBody,
     limit: usize,
-    room: &FormRoom,
+    address: IpAddr,
+    room: &Arc<FormRoom>,
 ) -> Result<Inspected, InspectError> {
     let is_too_long = body.size_hint().lower() > limit as u64;
     if body.is_end_stream() || is_too_long {
         let form = if is_too_long { Form::Unreadable } else { Form::Absent };
-        return Ok(Inspected { form, body, room: None });
+        return Ok(Inspected { form, body, share: None });
     }
-    let expected = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
-    let room = room.take(expected.unwrap_or(limit)).ok_or(InspectError::Busy)?;
-    let gather = gather(&mut body, limit);
+    let mut share = Share::nothing(room, address);
+    let gather = gather(&mut body, limit, &mut share);
     let (read, is_whole) =
         tokio::time::timeout(limits::FORM_TIME, gather).await.map_err(|_| BodyError::Slow)??;
     let form = if is_whole { Form::read(headers, &read) } else { Form::Unreadable };
     body.put_back(read);
-    Ok(Inspected { form, body, room: Some(room) })
+    Ok(Inspected { form, body, share: Some(share) })
 }
 
 /// The first piece that goes beyond the limit is the last that is read.
-async fn gather(body: &mut RequestBody, limit: usize) -> Result<(Bytes, bool), BodyError> {
+async fn gather(
+    body: &mut RequestBody,
+    limit: usize,
+    share: &mut Share,
+) -> Result<(Bytes, bool), InspectError> {
     let mut read = BytesMut::new();
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
+            if !share.grow(data.len()) {
+                return Err(InspectError::Busy);
+            }
             read.extend_from_slice(&data);
         }
         if read.len() > limit {
@@ -93,4 +147,26 @@ async fn gather(body: &mut RequestBody, limit: usize) -> Result<(Bytes, bool), B
         }
     }
     Ok((read.freeze(), true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lim_08_nobody_takes_all_the_room_for_forms() {
+        let room = Arc::new(FormRoom::default());
+        let share = |address: &str| Share::nothing(&room, address.parse().unwrap());
+        let mut one = share("192.0.2.1");
+        assert!(one.grow(limits::FORMS_OF_ONE));
+        assert!(!one.grow(1));
+        assert!(!share("192.0.2.1").grow(1), "it is one address");
+        let mut others: Vec<Share> = (2..5).map(|last| share(&format!("192.0.2.{last}"))).collect();
+        assert!(others.iter_mut().all(|other| other.grow(limits::FORMS_OF_ONE)));
+        assert!(!share("192.0.2.9").grow(1), "there is no more");
+        drop(others);
+        assert!(share("192.0.2.9").grow(limits::FORMS_OF_ONE));
+        drop(one);
+        assert!(room.lock().by_origin.is_empty(), "what was taken is given back");
+    }
 }

@@ -59,8 +59,8 @@ pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);
 pub(super) const FORM_TIME: Duration = Duration::from_secs(30);
 /// What all forms together that rules look at may take, in bytes (LIM-07); beyond, a 503.
 pub(super) const FORMS: usize = 64 * 1024 * 1024;
-/// In what portions [`FORMS`] is given out.
-pub(super) const FORM_UNIT: usize = 4 * 1024;
+/// What the forms of one address may take of it, so that nobody takes all alone (LIM-08).
+pub(super) const FORMS_OF_ONE: usize = FORMS / 4;
 
 /// What a visitor may take of time, and of one connection. A value, so that tests need not wait as
 /// long as visitors may take.

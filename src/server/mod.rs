@@ -60,7 +60,7 @@ pub struct Proxy {
     limits: Limits,
     metrics: Arc<Metrics>,
     request_ids: account::RequestIds,
-    form_room: inspect::FormRoom,
+    form_room: Arc<inspect::FormRoom>,
     discoveries: discoveries::Discoveries,
     logs_access: bool,
 }
@@ -162,7 +162,7 @@ impl Proxy {
             ),
             limits,
             request_ids: account::RequestIds::generate().map_err(|_| SetUpError::Random)?,
-            form_room: inspect::FormRoom::new(),
+            form_room: Arc::default(),
             discoveries: discoveries::Discoveries::default(),
             logs_access: config.logging.access,
             clock,

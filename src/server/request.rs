@@ -78,17 +78,18 @@ impl Worker {
             .and_then(|id| self.proxy.sessions.find(id, now))
             .filter(|found| found.session().is_for(&policy.host));
         let session = signed_in.as_deref().map(SignedIn::session);
-        let mut _room = None;
+        let mut _share = None;
         let decision = match decide(policy, asked, session, now).settled() {
             Ok(decision) => decision,
             Err(asked) => {
                 let room = &self.proxy.form_room;
-                let inspecting = inspect::read(&head.headers, body, policy.form_limit, room);
+                let limit = policy.form_limit;
+                let inspecting = inspect::read(&head.headers, body, limit, visitor, room);
                 let inspected = match Box::pin(inspecting).await {
                     Ok(inspected) => inspected,
                     Err(error) => return respond::uninspected(&error, &asker, account),
                 };
-                (body, _room) = (inspected.body, inspected.room);
+                (body, _share) = (inspected.body, inspected.share);
                 let asked = asked.with_form(inspected.form);
                 let decision = decide(policy, asked, session, now).settled();
                 // Once a form has been read, no rule asks for it again.
