@@ -437,7 +437,8 @@ async fn http_06_a_portal_that_falls_silent_within_an_answer_is_given_up() {
     let request = format!("GET /stall HTTP/1.1\r\nHost: {}\r\n\r\n", world.proxy);
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+    let ended =
+        tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
     assert!(ended.is_ok(), "the visitor's connection is closed");
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.contains("part") && !answer.ends_with("0\r\n\r\n"), "{answer}");

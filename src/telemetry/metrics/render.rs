@@ -1,0 +1,206 @@
+//! Metrics as Prometheus reads them: every family with its help, put together when somebody asks.
+//! Deliberately not here: what is counted, and when.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use prometheus::TextEncoder;
+use prometheus::proto::MetricFamily;
+
+use super::series::{Family, counter, counters, gauge, gauges, histograms, labels};
+use super::{
+    CALL_BOUNDS, CallOutcome, ConnectionRefusal, DURATION_BOUNDS, Handshake, LOGIN_FAILURES,
+    Metrics, NEVER, OVERHEAD_BOUNDS, PortalMetrics, ProviderCall, REASONS, STATUS_CLASSES,
+    SessionEnd, Shard, Timestamp, UpstreamFailure, Verdict, reason_labels,
+};
+
+impl Metrics {
+    /// Everything in the text format 0.0.4.
+    #[must_use]
+    pub fn render(&self, now: Timestamp) -> String {
+        let mut families = Vec::new();
+        self.collect_requests(&mut families);
+        self.collect_upstreams(&mut families);
+        self.collect_logins(&mut families, now);
+        self.collect_process(&mut families);
+        families.retain(|family| !family.get_metric().is_empty());
+        // Fails only for a family without metrics, and there is none any more.
+        TextEncoder::new().encode_to_string(&families).unwrap_or_default()
+    }
+
+    fn all_portals(&self) -> impl Iterator<Item = &PortalMetrics> {
+        self.portals.iter().chain([&self.unrouted])
+    }
+
+    fn collect_requests(&self, families: &mut Vec<MetricFamily>) {
+        let mut requests = counters("anteport_requests_total", "Requests answered.");
+        let mut decisions =
+            counters("anteport_decisions_total", "What was decided about requests.");
+        let mut duration = histograms(
+            "anteport_request_duration_seconds",
+            "From a request's head to the head of its answer.",
+        );
+        let mut overhead = histograms(
+            "anteport_request_overhead_seconds",
+            "What we ourselves add to a forwarded request.",
+        );
+        for portal in self.all_portals() {
+            let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
+            let summed = Shard::sum(&portal.shards);
+            for (class, count) in STATUS_CLASSES.iter().zip(&summed.classes) {
+                requests.push(counter(of_portal(&[("status_class", class)]), count.value()));
+            }
+            for (verdict, by_reason) in Verdict::ALL.iter().zip(&portal.decisions) {
+                let passed = match verdict {
+                    Verdict::Forward => summed.forwarded.value(),
+                    Verdict::Login | Verdict::Own | Verdict::Refuse => 0,
+                };
+                for (reason, count) in reason_labels().zip(by_reason) {
+                    let count = count.value() + if reason == "none" { passed } else { 0 };
+                    // What the gate can refuse for is there from the start, to be alerted on.
+                    let is_expected = match verdict {
+                        Verdict::Refuse => REASONS.contains(&reason),
+                        Verdict::Forward | Verdict::Login | Verdict::Own => reason == "none",
+                    };
+                    if count > 0 || is_expected {
+                        let labels =
+                            of_portal(&[("decision", verdict.as_str()), ("reason", reason)]);
+                        decisions.push(counter(labels, count));
+                    }
+                }
+            }
+            duration.push(summed.duration.metric(&DURATION_BOUNDS, of_portal(&[])));
+            overhead.push(summed.overhead.metric(&OVERHEAD_BOUNDS, of_portal(&[])));
+        }
+        let mut noted = counters(
+            "anteport_would_be_refused_total",
+            "Requests that passed in `report_only` and would be refused in `azure_only`.",
+        );
+        for portal in &self.portals {
+            let labels = labels(&[&[("portal", &portal.name)]]);
+            noted.push(counter(labels, portal.would_be_refused.value()));
+        }
+        families.extend([
+            noted.done(),
+            requests.done(),
+            decisions.done(),
+            duration.done(),
+            overhead.done(),
+        ]);
+    }
+
+    fn collect_upstreams(&self, families: &mut Vec<MetricFamily>) {
+        let mut requests =
+            counters("anteport_upstream_requests_total", "Requests sent to portals.");
+        let mut connections = gauges(
+            "anteport_upstream_connections",
+            "Connections to portals that wait for a request.",
+        );
+        let mut healthy = gauges(
+            "anteport_upstream_healthy",
+            "Whether a portal's server can be reached and says that it is well.",
+        );
+        for portal in &self.portals {
+            let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
+            let answered = Shard::sum(&portal.shards).forwarded.value();
+            requests.push(counter(of_portal(&[("outcome", "ok")]), answered));
+            for (outcome, count) in UpstreamFailure::ALL.iter().zip(&portal.upstream_failures) {
+                let labels = of_portal(&[("outcome", outcome.as_str())]);
+                requests.push(counter(labels, count.value()));
+            }
+            let idle = portal.upstream_idle.value();
+            connections.push(gauge(of_portal(&[("state", "idle")]), idle));
+            for (name, level) in &portal.upstream_healthy {
+                healthy.push(gauge(of_portal(&[("upstream", name)]), level.value()));
+            }
+        }
+        families.extend([requests.done(), connections.done(), healthy.done()]);
+    }
+
+    fn collect_logins(&self, families: &mut Vec<MetricFamily>, now: Timestamp) {
+        let mut logins = counters("anteport_logins_total", "Logins, by how they went.");
+        let mut calls =
+            histograms("anteport_provider_call_duration_seconds", "Calls to identity providers.");
+        let mut keys = gauges(
+            "anteport_provider_keys_age_seconds",
+            "How long ago the provider's signing keys were fetched.",
+        );
+        for provider in &self.providers {
+            let of_provider =
+                |more: &[(&str, &str)]| labels(&[&[("provider", &provider.name)], more]);
+            let results = [("started", &provider.started), ("success", &provider.succeeded)];
+            let failures = LOGIN_FAILURES.iter().copied().chain(["other"]);
+            for (result, count) in results.into_iter().chain(failures.zip(&provider.failed)) {
+                logins.push(counter(of_provider(&[("result", result)]), count.value()));
+            }
+            for (call, outcomes) in ProviderCall::ALL.iter().zip(&provider.calls) {
+                for (outcome, histogram) in CallOutcome::ALL.iter().zip(outcomes) {
+                    let labels =
+                        of_provider(&[("call", call.as_str()), ("outcome", outcome.as_str())]);
+                    calls.push(histogram.metric(&CALL_BOUNDS, labels));
+                }
+            }
+            let fetched = provider.keys_fetched.load(Relaxed);
+            if fetched != NEVER {
+                let age = now.since(Timestamp::from_unix_millis(fetched));
+                keys.push(gauge(of_provider(&[]), age.as_secs_f64()));
+            }
+        }
+        families.extend([logins.done(), calls.done(), keys.done()]);
+    }
+
+    fn collect_process(&self, families: &mut Vec<MetricFamily>) {
+        let mut ended = counters("anteport_sessions_ended_total", "Sessions that ended.");
+        for (reason, count) in SessionEnd::ALL.iter().zip(&self.sessions_ended) {
+            ended.push(counter(labels(&[&[("reason", reason.as_str())]]), count.value()));
+        }
+        let mut handshakes =
+            counters("anteport_tls_handshakes_total", "TLS handshakes with visitors.");
+        for (result, count) in Handshake::ALL.iter().zip(&self.tls_handshakes) {
+            handshakes.push(counter(labels(&[&[("result", result.as_str())]]), count.value()));
+        }
+        let mut refused = counters(
+            "anteport_connections_refused_total",
+            "Connections of visitors that we did not take, or gave up.",
+        );
+        for (reason, count) in ConnectionRefusal::ALL.iter().zip(&self.connections_refused) {
+            refused.push(counter(labels(&[&[("reason", reason.as_str())]]), count.value()));
+        }
+        let single = |mut family: Family, metric| {
+            family.push(metric);
+            family.done()
+        };
+        let version = env!("CARGO_PKG_VERSION");
+        families.extend([
+            single(
+                gauges("anteport_sessions", "Sessions that there are."),
+                gauge(Vec::new(), self.sessions.value()),
+            ),
+            single(
+                counters("anteport_sessions_created_total", "Sessions that began."),
+                counter(Vec::new(), self.sessions_created.value()),
+            ),
+            ended.done(),
+            single(
+                gauges("anteport_connections", "Connections of visitors that are open."),
+                gauge(Vec::new(), self.connections.value()),
+            ),
+            refused.done(),
+            handshakes.done(),
+            single(
+                counters(
+                    "anteport_log_lines_dropped_total",
+                    "Log lines that the sink did not take.",
+                ),
+                counter(Vec::new(), self.dropped_lines.total()),
+            ),
+            single(
+                counters("anteport_panics_total", "Requests that ended in a panic."),
+                counter(Vec::new(), self.panics.value()),
+            ),
+            single(
+                gauges("anteport_build_info", "The version that runs; always 1."),
+                gauge(labels(&[&[("version", version)]]), 1.0),
+            ),
+        ]);
+    }
+}
