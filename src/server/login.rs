@@ -74,7 +74,7 @@ impl Visit<'_> {
             buttons: &buttons,
             request_id: self.asker.request_id(),
         });
-        respond::page(StatusCode::OK, html, &[], &self.asker, self.account)
+        respond::page(StatusCode::OK, html, &[], self.asker, self.account)
     }
 
     /// The address that begins a login with a provider and leads back to a place.
@@ -90,13 +90,13 @@ impl Visit<'_> {
         challenge: Challenge,
     ) -> Response<Body> {
         let Some(party) = self.proxy.relying_parties.get(provider) else {
-            return respond::refuse(Refusal::NoRoute, &self.asker, self.account);
+            return respond::refuse(Refusal::NoRoute, self.asker, self.account);
         };
         self.account.decided(Verdict::Login, None);
         match self.authorization(party, challenge).await {
             Ok((location, cookies)) => {
                 self.proxy.metrics.login_started(provider);
-                let mut response = respond::redirect(&location, &self.asker, self.account);
+                let mut response = respond::redirect(&location, self.asker, self.account);
                 for cookie in cookies {
                     respond::add_cookie(&mut response, cookie);
                 }
@@ -146,7 +146,7 @@ impl Visit<'_> {
     /// The provider sent the visitor back.
     pub(super) async fn callback(mut self, provider: usize) -> Response<Body> {
         let Some(party) = self.proxy.relying_parties.get(provider).map(Arc::clone) else {
-            return respond::refuse(Refusal::NoRoute, &self.asker, self.account);
+            return respond::refuse(Refusal::NoRoute, self.asker, self.account);
         };
         self.account.decided(Verdict::Own, None);
         if self.head.method != Method::GET || self.head.headers.contains_key("sec-purpose") {
@@ -158,7 +158,7 @@ impl Visit<'_> {
             Ok((id, return_to)) => {
                 self.proxy.metrics.login_succeeded(provider);
                 self.proxy.metrics.sessions_created.add();
-                let mut response = respond::redirect(return_to.as_str(), &self.asker, self.account);
+                let mut response = respond::redirect(return_to.as_str(), self.asker, self.account);
                 respond::add_cookie(&mut response, cookie::session(&id));
                 respond::add_cookie(&mut response, used.as_deref().and_then(cookie::no_login));
                 response
@@ -237,7 +237,7 @@ impl Visit<'_> {
         );
         let href = self.login_link(name, &ReturnTo::root());
         let again = Link { label: "Sign in again", href: &href };
-        let mut response = respond::login(failure, again, &self.asker, self.account);
+        let mut response = respond::login(failure, again, self.asker, self.account);
         respond::add_cookie(&mut response, used.and_then(cookie::no_login));
         response
     }

@@ -64,7 +64,7 @@ impl Visit<'_> {
             _ => return self.only("GET, POST"),
         };
         let Some(member) = self.signed_in.clone() else {
-            let mut response = respond::redirect(&self.done(), &self.asker, self.account);
+            let mut response = respond::redirect(&self.done(), self.asker, self.account);
             respond::add_cookie(&mut response, cookie::no_session());
             return response;
         };
@@ -90,7 +90,7 @@ impl Visit<'_> {
             },
         };
         self.account.decided(Verdict::Own, None);
-        let mut response = respond::redirect(&next, &self.asker, self.account);
+        let mut response = respond::redirect(&next, self.asker, self.account);
         respond::add_cookie(&mut response, cookie::no_session());
         // What the browser kept of the portal must not be shown by going back.
         let clear = HeaderName::from_static("clear-site-data");
@@ -137,7 +137,7 @@ impl Visit<'_> {
             request_id: self.asker.request_id(),
         });
         let targets = self.sign_out_origins();
-        respond::page(StatusCode::OK, html, &targets, &self.asker, self.account)
+        respond::page(StatusCode::OK, html, &targets, self.asker, self.account)
     }
 
     /// Where a sign-out ends: the page, or the place that was asked for when it began.
@@ -148,7 +148,7 @@ impl Visit<'_> {
             .and_then(|record| String::from_utf8(record).ok());
         let place = record.as_deref().and_then(|place| ReturnTo::parse(place, &self.policy.own));
         if let Some(place) = place {
-            return respond::redirect(place.as_str(), &self.asker, self.account);
+            return respond::redirect(place.as_str(), self.asker, self.account);
         }
         let href = match *self.portal.providers {
             [only] => self.proxy.relying_parties.get(only),
@@ -164,7 +164,7 @@ impl Visit<'_> {
             sign_in: Link { label: &self.portal.button_label, href: &href },
             request_id: self.asker.request_id(),
         });
-        respond::page(StatusCode::OK, html, &[], &self.asker, self.account)
+        respond::page(StatusCode::OK, html, &[], self.asker, self.account)
     }
 
     /// Who am I, in the shape of Easy Auth; never a token.
@@ -176,7 +176,7 @@ impl Visit<'_> {
             Some(member) => (StatusCode::OK, json!([describe(member)])),
             None => (StatusCode::UNAUTHORIZED, json!([])),
         };
-        respond::json(status, body.to_string(), &self.asker, self.account)
+        respond::json(status, body.to_string(), self.asker, self.account)
     }
 
     /// The keys by which a portal verifies the assertion. They are public and may be kept a while.
@@ -185,7 +185,7 @@ impl Visit<'_> {
             return self.only("GET, HEAD");
         }
         let keys = self.proxy.signer.jwks().to_owned();
-        let mut response = respond::json(StatusCode::OK, keys, &self.asker, self.account);
+        let mut response = respond::json(StatusCode::OK, keys, self.asker, self.account);
         let kind = HeaderValue::from_static("application/jwk-set+json");
         respond::set(&mut response, header::CONTENT_TYPE, kind);
         let kept = HeaderValue::from_static("public, max-age=300");
@@ -205,7 +205,7 @@ impl Visit<'_> {
             request_id: self.asker.request_id(),
         });
         let targets = self.sign_out_origins();
-        respond::page(StatusCode::OK, html, &targets, &self.asker, self.account)
+        respond::page(StatusCode::OK, html, &targets, self.asker, self.account)
     }
 
     /// Nothing of ours, and nothing that the portal is asked for either.
@@ -213,12 +213,12 @@ impl Visit<'_> {
         self.account.decided(Verdict::Refuse, Some("endpoint-unknown"));
         let said =
             Said { action: Some(HOME), ..Said::new(StatusCode::NOT_FOUND, "endpoint-unknown") };
-        respond::say(&said, &self.asker, self.account)
+        respond::say(&said, self.asker, self.account)
     }
 
     /// `OPTIONS *`: what we take at all (RFC 9110, section 9.3.7).
     fn server_as_a_whole(self) -> Response<Body> {
-        let mut response = respond::empty(StatusCode::NO_CONTENT, &self.asker, self.account);
+        let mut response = respond::empty(StatusCode::NO_CONTENT, self.asker, self.account);
         let methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
         respond::set(&mut response, header::ALLOW, HeaderValue::from_static(methods));
         response
@@ -228,7 +228,7 @@ impl Visit<'_> {
     pub(super) fn only(mut self, methods: &'static str) -> Response<Body> {
         self.account.decided(Verdict::Refuse, Some("endpoint-method"));
         let said = Said::new(StatusCode::METHOD_NOT_ALLOWED, "endpoint-method");
-        let mut response = respond::say(&said, &self.asker, self.account);
+        let mut response = respond::say(&said, self.asker, self.account);
         respond::set(&mut response, header::ALLOW, HeaderValue::from_static(methods));
         response
     }

@@ -39,12 +39,12 @@ pub(super) struct Visit<'a> {
     pub(super) proxy: &'a Arc<Proxy>,
     pub(super) policy: &'a Policy,
     pub(super) portal: &'a Portal,
-    pub(super) head: Head,
+    pub(super) head: &'a mut Head,
     pub(super) signed_in: Option<Arc<SignedIn>>,
     pub(super) now: Timestamp,
     /// The address that the request is from.
     pub(super) visitor: IpAddr,
-    pub(super) asker: Asker,
+    pub(super) asker: &'a Asker,
     pub(super) account: Account,
 }
 
@@ -53,7 +53,7 @@ impl Worker {
     pub(super) async fn handle(
         &self,
         peer: &Peer,
-        head: Head,
+        mut head: Head,
         mut body: RequestBody,
     ) -> Response<Body> {
         let now = self.proxy.clock.now();
@@ -100,11 +100,11 @@ impl Worker {
             proxy: &self.proxy,
             policy,
             portal,
-            head,
+            head: &mut head,
             signed_in,
             now,
             visitor,
-            asker,
+            asker: &asker,
             account,
         };
         // Boxed where it is rare: a future is as large as its largest branch, and moved for each
@@ -112,18 +112,18 @@ impl Worker {
         match decision {
             Decision::Forward(permit) => {
                 let Some(upstream) = self.upstreams.get(index) else {
-                    return respond::refuse(Refusal::NoRoute, &visit.asker, visit.account);
+                    return respond::refuse(Refusal::NoRoute, visit.asker, visit.account);
                 };
                 visit.forward(permit, upstream, body, has_own_cookies, peer).await
             }
             Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
             Decision::Own(endpoint) => Box::pin(visit.own(endpoint)).await,
-            Decision::Redirect(target) => respond::canonical(&target, &visit.asker, visit.account),
+            Decision::Redirect(target) => respond::canonical(&target, visit.asker, visit.account),
             // Once a form has been read, no rule asks for it again.
-            Decision::Inspect(_) => respond::refuse(Refusal::NoRoute, &visit.asker, visit.account),
+            Decision::Inspect(_) => respond::refuse(Refusal::NoRoute, visit.asker, visit.account),
             Decision::Refuse(refusal) => {
                 visit.audit_refusal(refusal);
-                respond::refuse(refusal, &visit.asker, visit.account)
+                respond::refuse(refusal, visit.asker, visit.account)
             }
         }
     }
@@ -142,9 +142,9 @@ impl Visit<'_> {
         let Visit { policy, portal, head, signed_in, now, visitor, asker, mut account, .. } = self;
         let body = match body.limited(permit.passes().largest_body) {
             Ok(body) => body,
-            Err(error) => return respond::visitor(&error, &asker, account),
+            Err(error) => return respond::visitor(&error, asker, account),
         };
-        let mut headers = head.headers;
+        let headers = &mut head.headers;
         account.decided(Verdict::Forward, None);
         if let Some(note) = permit.noted() {
             account.noted(&head.method, note);
@@ -152,23 +152,23 @@ impl Visit<'_> {
         let passes = permit.passes();
         let wish = passes
             .websocket
-            .then(|| AskedWebSocket::read(&head.method, head.version, &headers))
+            .then(|| AskedWebSocket::read(&head.method, head.version, headers))
             .flatten();
         let credentials = LocalCredentials::of(policy.mode, passes);
-        portal.owned.cleanse(&mut headers, has_own_cookies, credentials);
+        portal.owned.cleanse(headers, has_own_cookies, credentials);
         let member = match permit.bearer() {
             Bearer::Member => signed_in,
             Bearer::Nobody => None,
         };
         let guards_cookies = policy.mode == Mode::AzureOnly && !policy.portal_cookies.is_empty();
         if guards_cookies {
-            policy.portal_cookies.take_out(&mut headers, |name, value| {
+            policy.portal_cookies.take_out(headers, |name, value| {
                 member.as_ref().is_some_and(|member| member.knows_cookie(name, value))
             });
         }
         let envelope = match member.as_deref().map(|m| envelope(portal, m, now)).transpose() {
             Ok(envelope) => envelope,
-            Err(error) => return respond::identity(&error, &asker, account),
+            Err(error) => return respond::identity(&error, asker, account),
         };
         let request_id = account.request_id();
         let forwarding = Forwarding {
@@ -181,12 +181,12 @@ impl Visit<'_> {
         let envelope = envelope.as_deref();
         let answer = match &wish {
             Some(wish) => {
-                let upgrade = upstream.upgrade(&permit, wish, &headers, envelope, forwarding);
+                let upgrade = upstream.upgrade(&permit, wish, headers, envelope, forwarding);
                 Box::pin(upgrade).await
             }
             None => {
                 let sent =
-                    upstream.send(&permit, &head.method, &headers, body, envelope, forwarding);
+                    upstream.send(&permit, &head.method, headers, body, envelope, forwarding);
                 sent.await.map(Upgrade::Answered)
             }
         };
@@ -201,7 +201,7 @@ impl Visit<'_> {
                 }
                 pass_on(answer, envelope.is_some(), credentials, account)
             }
-            Err(error) => respond::upstream(&error, &asker, account),
+            Err(error) => respond::upstream(&error, asker, account),
         }
     }
 }
