@@ -43,6 +43,11 @@ pub fn explain(code: &str) -> Words {
             "More forms are being sent than can be looked at together. Wait a moment and send yours \
              again.",
         ),
+        "address-busy" => (
+            "Too much is going on",
+            "Very many requests come from where you are, and the portal has not answered them yet. \
+             Wait a moment and reload the page.",
+        ),
         "request-timeout" => (
             "This request took too long",
             "What you sent did not arrive in time. Check your connection and send it again.",

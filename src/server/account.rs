@@ -14,6 +14,7 @@ use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
 use super::Proxy;
+use super::admission::Seat;
 use super::http1::Tunnel;
 use super::request::Head;
 use super::respond::causes;
@@ -64,6 +65,8 @@ pub(super) struct Account {
     code: Option<&'static str>,
     status: u16,
     line: Option<Box<Line>>,
+    /// Its place among the portal's requests of its address.
+    seat: Option<Seat>,
 }
 
 /// What only the access log wants.
@@ -99,6 +102,7 @@ impl Account {
             code: None,
             status: 0,
             line,
+            seat: None,
         }
     }
 
@@ -138,6 +142,11 @@ impl Account {
                 "would be refused in azure_only"
             );
         }
+    }
+
+    /// It keeps this until it is closed.
+    pub(super) fn seated(&mut self, seat: Option<Seat>) {
+        self.seat = seat;
     }
 
     /// The portal has the request.

@@ -1,5 +1,6 @@
-//! How many connections there may be, in all and from one address (LIM-02), so that nobody takes
-//! the places of others (LIM-08). Touched when a connection begins and ends, and never between.
+//! How many connections there may be, in all and from one address (LIM-02), and how much one address
+//! may have of what all share, so that nobody takes the places of others (LIM-08).
+//! Touched when a connection or a request begins and ends, and never between.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,6 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many parts the addresses are kept in, so that workers seldom wait for each other.
 const SHARDS: usize = 16;
+/// So much an address may have however little there is: as many requests as some browsers behind one
+/// router send at a time.
+const LEAST_SHARE: usize = 32;
 
 /// Who is connected.
 #[derive(Debug)]
@@ -40,11 +44,51 @@ impl From<IpAddr> for Origin {
 #[derive(Debug)]
 pub(super) struct Place(Arc<Admission>);
 
+/// Which addresses have how much of what all share: of a portal's requests, of the room for forms. A
+/// connection over HTTP/2 carries a hundred requests, so the number of connections alone would leave
+/// everything to a few of one address.
+#[derive(Debug)]
+pub(super) struct Shares(Arc<Admission>);
+
+impl Shares {
+    /// Of so much.
+    pub(super) fn new(most: usize) -> Self {
+        Self(Admission::new(most, LEAST_SHARE.max(most / 4)))
+    }
+
+    /// Whether there is so much of it taken that it matters whose it is. Whoever has half of it alone
+    /// has been counted long before.
+    pub(super) fn are_counted(&self, taken: usize) -> bool {
+        taken >= self.0.most / 8
+    }
+
+    /// A place of this size for an address, where so much is taken in all. As long as half is free
+    /// anybody may have it; the other half is for those who have no more than a quarter.
+    pub(super) fn seat(&self, address: IpAddr, size: usize, taken: usize) -> Option<Seat> {
+        let admission = &self.0;
+        let is_free = taken < admission.most / 2;
+        let most = if is_free { usize::MAX } else { admission.most_of_one };
+        admission.seat_within(address, size, most)
+    }
+}
+
+/// An address has its share of a portal's requests already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Crowded;
+
+impl Crowded {
+    /// The stable name of this reason.
+    pub(super) const fn code(self) -> &'static str {
+        "address-busy"
+    }
+}
+
 /// One of the places of an address. Dropping gives it back.
 #[derive(Debug)]
 pub(super) struct Seat {
     admission: Arc<Admission>,
     origin: Origin,
+    size: usize,
 }
 
 impl Admission {
@@ -63,14 +107,19 @@ impl Admission {
 
     /// A place for this address, if it has one left.
     pub(super) fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
+        self.seat_within(address, 1, self.most_of_one)
+    }
+
+    /// A place for this address, if it has no more than `most` with it.
+    fn seat_within(self: &Arc<Self>, address: IpAddr, size: usize, most: usize) -> Option<Seat> {
         let origin = Origin::from(address);
         let mut seats = self.shard(origin);
-        let taken = seats.entry(origin).or_insert(0);
-        if *taken >= self.most_of_one {
+        let taken = seats.get(&origin).map_or(0, |taken| *taken).checked_add(size)?;
+        if taken > most || size == 0 {
             return None;
         }
-        *taken += 1;
-        Some(Seat { admission: Arc::clone(self), origin })
+        seats.insert(origin, taken);
+        Some(Seat { admission: Arc::clone(self), origin, size })
     }
 
     fn shard(&self, origin: Origin) -> MutexGuard<'_, HashMap<Origin, usize>> {
@@ -97,7 +146,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         let mut seats = self.admission.shard(self.origin);
         if let Some(taken) = seats.get_mut(&self.origin) {
-            *taken -= 1;
+            *taken -= self.size;
             if *taken == 0 {
                 seats.remove(&self.origin);
             }
@@ -139,6 +188,28 @@ mod tests {
         assert!(admission.seat(address("2001:db8:0:1::1")).is_some(), "another one");
         drop(seats);
         assert!(admission.seat(address("192.0.2.1")).is_some());
+    }
+
+    #[test]
+    fn lim_08_half_of_a_portal_is_kept_from_those_who_have_much_of_it() {
+        let shares = Shares::new(400);
+        let mut seats = Vec::new();
+        // Somebody takes what there is; every seat is a request at the portal.
+        while let Some(seat) = shares.seat(address("192.0.2.1"), 1, seats.len()) {
+            seats.push(seat);
+        }
+        assert_eq!(seats.len(), 200);
+        while let Some(seat) = shares.seat(address("192.0.2.2"), 1, seats.len()) {
+            seats.push(seat);
+        }
+        assert_eq!(seats.len(), 300, "a quarter, once half is gone");
+        seats.drain(..150);
+        assert!(shares.seat(address("192.0.2.2"), 1, seats.len()).is_some(), "half is free again");
+        // A small portal is not portioned out among browsers.
+        let shares = Shares::new(8);
+        let seats: Vec<_> = (0..32).map(|n| shares.seat(address("192.0.2.1"), 1, n)).collect();
+        assert!(seats.iter().all(Option::is_some));
+        assert!(shares.seat(address("192.0.2.1"), 1, 8).is_none());
     }
 
     #[test]

@@ -8,9 +8,10 @@ use std::time::Instant;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use super::Proxy;
+use super::admission::{Crowded, Seat};
 use super::peer::Peer;
 use super::proxy_protocol::{self, Conveyed, Malformed, Reading};
+use super::{Portal, Proxy};
 use crate::config::Networks;
 use crate::telemetry::metrics::ConnectionRefusal;
 use crate::telemetry::seldom::Seldom;
@@ -73,6 +74,21 @@ impl Proxy {
             return None;
         };
         Some(peer.seated(seat))
+    }
+
+    /// One address has so many of a portal's requests (LIM-08).
+    pub(super) fn share(&self, portal: &Portal, visitor: IpAddr) -> Result<Option<Seat>, Crowded> {
+        let taken = portal.servers.requests();
+        let stranger = self.stranger(visitor).filter(|_| portal.shares.are_counted(taken));
+        let Some(stranger) = stranger else {
+            return Ok(None);
+        };
+        portal.shares.seat(stranger, 1, taken).ok_or(Crowded).map(Some)
+    }
+
+    /// Whom a limit for one address is for; our own proxies have what all their visitors have.
+    pub(super) fn stranger(&self, visitor: IpAddr) -> Option<IpAddr> {
+        (!self.front.trusted.contain(visitor)).then_some(visitor)
     }
 
     /// Counts a connection that is closed unserved, and now and then says so.

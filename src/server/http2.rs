@@ -48,6 +48,7 @@ where
         let (worker, peer) = (Arc::clone(&worker), Arc::clone(&peer));
         let underway = Underway::begin(&conduct);
         async move {
+            unless_reset_already().await;
             let answer = answer(&worker, &peer, request).await;
             Ok::<_, Infallible>(answer.map(|body| Outgoing::new(body, underway)))
         }
@@ -100,6 +101,21 @@ where
         }
         // How a visitor's connection ends is theirs to choose; what they asked for is accounted.
         connection.as_mut().poll(cx).map(|_| ())
+    })
+    .await;
+}
+
+/// Waits for a moment, and only once: the library looks whether a stream was reset when it first
+/// waits, and drops it there. Requests that came together with their reset then cost a look at their
+/// head, instead of a connection to the portal each (LIM-04).
+async fn unless_reset_already() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     })
     .await;
 }

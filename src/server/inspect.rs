@@ -33,7 +33,8 @@ struct Taken {
 #[derive(Debug)]
 pub(super) struct Share {
     room: Arc<FormRoom>,
-    origin: Origin,
+    /// Nobody, if it is a proxy of ours, which speaks for many.
+    origin: Option<Origin>,
     bytes: usize,
 }
 
@@ -44,20 +45,25 @@ impl FormRoom {
 }
 
 impl Share {
-    fn nothing(room: &Arc<FormRoom>, address: IpAddr) -> Self {
-        Self { room: Arc::clone(room), origin: address.into(), bytes: 0 }
+    fn nothing(room: &Arc<FormRoom>, stranger: Option<IpAddr>) -> Self {
+        Self { room: Arc::clone(room), origin: stranger.map(Origin::from), bytes: 0 }
     }
 
     /// Takes as much more as has arrived; `false` if there is no room for it.
     fn grow(&mut self, bytes: usize) -> bool {
         let mut taken = self.room.lock();
-        let of_one = taken.by_origin.get(&self.origin).copied().unwrap_or(0) + bytes;
         let in_all = taken.in_all + bytes;
-        if in_all > limits::FORMS || of_one > limits::FORMS_OF_ONE {
+        if in_all > limits::FORMS {
             return false;
         }
+        if let Some(origin) = self.origin {
+            let of_one = taken.by_origin.get(&origin).copied().unwrap_or(0) + bytes;
+            if of_one > limits::FORMS_OF_ONE {
+                return false;
+            }
+            taken.by_origin.insert(origin, of_one);
+        }
         taken.in_all = in_all;
-        taken.by_origin.insert(self.origin, of_one);
         self.bytes += bytes;
         true
     }
@@ -67,10 +73,12 @@ impl Drop for Share {
     fn drop(&mut self) {
         let mut taken = self.room.lock();
         taken.in_all = taken.in_all.saturating_sub(self.bytes);
-        if let Some(of_one) = taken.by_origin.get_mut(&self.origin) {
+        if let Some(origin) = self.origin
+            && let Some(of_one) = taken.by_origin.get_mut(&origin)
+        {
             *of_one = of_one.saturating_sub(self.bytes);
             if *of_one == 0 {
-                taken.by_origin.remove(&self.origin);
+                taken.by_origin.remove(&origin);
             }
         }
     }
@@ -87,7 +95,7 @@ pub(super) struct Inspected {
 /// Why a form could not be looked at; the request goes no further.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum InspectError {
-    /// Others take all the room.
+    /// Others take all the room, or this address its share of it.
     #[error("there is no room for another form just now")]
     Busy,
     /// It did not come, or not in time.
@@ -111,7 +119,7 @@ pub(super) async fn read(
     headers: &HeaderMap,
     mut body: RequestBody,
     limit: usize,
-    address: IpAddr,
+    stranger: Option<IpAddr>,
     room: &Arc<FormRoom>,
 ) -> Result<Inspected, InspectError> {
     let is_too_long = body.size_hint().lower() > limit as u64;
@@ -119,7 +127,7 @@ pub(super) async fn read(
         let form = if is_too_long { Form::Unreadable } else { Form::Absent };
         return Ok(Inspected { form, body, share: None });
     }
-    let mut share = Share::nothing(room, address);
+    let mut share = Share::nothing(room, stranger);
     let gather = gather(&mut body, limit, &mut share);
     let (read, is_whole) =
         tokio::time::timeout(limits::FORM_TIME, gather).await.map_err(|_| BodyError::Slow)??;
@@ -156,7 +164,7 @@ mod tests {
     #[test]
     fn lim_08_nobody_takes_all_the_room_for_forms() {
         let room = Arc::new(FormRoom::default());
-        let share = |address: &str| Share::nothing(&room, address.parse().unwrap());
+        let share = |address: &str| Share::nothing(&room, address.parse().ok());
         let mut one = share("192.0.2.1");
         assert!(one.grow(limits::FORMS_OF_ONE));
         assert!(!one.grow(1));
@@ -164,6 +172,7 @@ mod tests {
         let mut others: Vec<Share> = (2..5).map(|last| share(&format!("192.0.2.{last}"))).collect();
         assert!(others.iter_mut().all(|other| other.grow(limits::FORMS_OF_ONE)));
         assert!(!share("192.0.2.9").grow(1), "there is no more");
+        assert!(!Share::nothing(&room, None).grow(1));
         drop(others);
         assert!(share("192.0.2.9").grow(limits::FORMS_OF_ONE));
         drop(one);

@@ -10,7 +10,11 @@
 //! a hundred answers of 128 KiB and more under way, of which each that is not taken is given up
 //! after [`Limits::stall_time`]. One address has 256 connections at most unless configured
 //! otherwise, which is 5 GiB for half a minute at worst: who has less memory lowers
-//! `listen.max_connections_per_address`. Nothing of this outlives its connection.
+//! `listen.max_connections_per_address`. Nothing of this outlives its connection. The kernel's own
+//! part is bounded by `listener::UNSENT`.
+//!
+//! **What one address takes of others (LIM-08):** 256 connections of HTTP/2 could ask for 25 600
+//! answers at a time, and a portal takes 1024. `admission::Shares` keeps half of those for the rest.
 //!
 //! **What `h2` 0.4.20 limits by itself**, and a test of ours holds (`tests/proxy/http2.rs`): five
 //! `CONTINUATION` frames for one head (one and a quarter times as many as the largest head needs,

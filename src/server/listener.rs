@@ -8,6 +8,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// How many connections the kernel may hold for us before we take them.
 const BACKLOG: i32 = 1024;
+/// How many bytes of answers, not yet on their way, the kernel may hold for one connection, beside
+/// what is. Without it that grows to megabytes, and a visitor who reads nothing for minutes looks
+/// like one who has taken everything (LIM-03, LIM-07). It is no limit of how fast anybody may read.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 128 * 1024;
 
 /// Binds `workers` sockets to one address. Port 0 lets the system choose, once for all of them.
 ///
@@ -30,6 +35,9 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    // Connections inherit it. A system without it still works, with more memory.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -39,4 +47,32 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 #[must_use]
 pub fn workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::{ErrorKind, Write as _};
+
+    use super::*;
+
+    #[test]
+    fn lim_03_the_kernel_holds_little_for_a_visitor_who_does_not_read() {
+        let [listener] =
+            <[_; 1]>::try_from(bind("127.0.0.1:0".parse().unwrap(), 1).unwrap()).unwrap();
+        let visitor = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        visitor.set_recv_buffer_size(4096).unwrap();
+        visitor.connect(&listener.local_addr().unwrap().into()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let mut taken = 0;
+        let full = loop {
+            match stream.write(&[0; 16 * 1024]) {
+                Ok(count) => taken += count,
+                Err(error) => break error.kind(),
+            }
+        };
+        assert_eq!(full, ErrorKind::WouldBlock);
+        assert!(taken < 512 * 1024, "{taken}");
+    }
 }

@@ -75,6 +75,7 @@ struct Portal {
     owned: OwnedNames,
     identity: Identity,
     servers: Arc<Servers>,
+    shares: admission::Shares,
     /// Indexes into [`Proxy::relying_parties`]; at least one.
     providers: Vec<usize>,
     button_label: String,
@@ -134,6 +135,7 @@ impl Proxy {
                 }),
                 owned: OwnedNames::with(portal.identity.headers.iter().map(|(name, _)| name)),
                 identity: Identity::new(&portal.identity, &public_url, &signer),
+                shares: admission::Shares::new(portal.upstream.max_requests),
                 servers: Arc::new(Servers::new(portal.upstream)),
                 providers: portal.sign_in.providers,
                 button_label: portal.sign_in.button_label,

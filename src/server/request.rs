@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method, Response, Version, header};
 
 use super::account::{Account, Body};
+use super::admission::Crowded;
 use super::caching;
 use super::inspect;
 use super::peer::Peer;
@@ -83,8 +84,9 @@ impl Worker {
             Ok(decision) => decision,
             Err(asked) => {
                 let room = &self.proxy.form_room;
+                let stranger = self.proxy.stranger(visitor);
                 let limit = policy.form_limit;
-                let inspecting = inspect::read(&head.headers, body, limit, visitor, room);
+                let inspecting = inspect::read(&head.headers, body, limit, stranger, room);
                 let inspected = match Box::pin(inspecting).await {
                     Ok(inspected) => inspected,
                     Err(error) => return respond::uninspected(&error, &asker, account),
@@ -139,12 +141,18 @@ impl Visit<'_> {
         has_own_cookies: bool,
         peer: &Peer,
     ) -> Response<Body> {
-        let Visit { policy, portal, head, signed_in, now, visitor, asker, mut account, .. } = self;
+        let Visit {
+            proxy, policy, portal, head, signed_in, now, visitor, asker, mut account, ..
+        } = self;
         let body = match body.limited(permit.passes().largest_body) {
             Ok(body) => body,
             Err(error) => return respond::visitor(&error, asker, account),
         };
         let headers = &mut head.headers;
+        match proxy.share(portal, visitor) {
+            Ok(seat) => account.seated(seat),
+            Err(Crowded) => return respond::crowded(asker, account),
+        }
         account.decided(Verdict::Forward, None);
         if let Some(note) = permit.noted() {
             account.noted(&head.method, note);

@@ -7,6 +7,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::account::{Account, Body};
+use super::admission::Crowded;
 use super::http1::Unread;
 use super::inspect::InspectError;
 use super::login::LoginFailure;
@@ -136,6 +137,12 @@ pub(super) fn uninspected(
             say(&Said::new(StatusCode::SERVICE_UNAVAILABLE, error.code()), asker, account)
         }
     }
+}
+
+/// Somebody has very many requests under way already (LIM-08).
+pub(super) fn crowded(asker: &Asker, mut account: Account) -> Response<Body> {
+    account.decided(Verdict::Refuse, Some(Crowded.code()));
+    say(&Said::new(StatusCode::SERVICE_UNAVAILABLE, Crowded.code()), asker, account)
 }
 
 /// On to the canonical spelling of what was asked for, by the same method (PATH-07).

@@ -24,6 +24,7 @@ pub const REASONS: &[&str] = &[
     "local-login-blocked",
     "sign-in-required",
     "forms-busy",
+    "address-busy",
     "endpoint-unknown",
     "endpoint-method",
     "upstream-unreachable",

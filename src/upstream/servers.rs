@@ -57,6 +57,11 @@ impl Servers {
         self.servers.iter().map(|server| (&server.address, server.health.is_well()))
     }
 
+    /// How many requests there are just now.
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     pub(super) fn len(&self) -> usize {
         self.servers.len()
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anteport::server::Limits;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 
 use crate::tls::{connect, world_with};
@@ -311,6 +311,30 @@ async fn lim_04_streams_that_are_reset_at_once_end_the_connection() {
     assert!(matches!(reason, Some(ENHANCE_YOUR_CALM) | None), "{reason:?}");
     assert!(world.portal.received().len() < 300, "{}", world.portal.received().len());
     assert_others_are_served(&world, &certificate).await;
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn lim_04_requests_that_come_with_their_reset_cost_the_portal_nothing() {
+    let portal = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = Some(format!("{{ url: \"http://{}\" }}", portal.local_addr().unwrap()));
+    let (world, certificate) = world_with(Plan { portal: OFF, upstream, ..Plan::default() }).await;
+    let mut wire = Wire::open(&world, &certificate, &[]).await;
+    let mut flood = Vec::new();
+    for number in 0..40 {
+        let stream = 2 * number + 1;
+        flood.extend(wire.get(stream, "/reset"));
+        flood.extend(frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes()));
+    }
+    flood.extend(wire.get(81, "/meant"));
+    wire.write(&flood).await;
+    let (mut stream, _) = portal.accept().await.unwrap();
+    let mut line = [0; 10];
+    stream.read_exact(&mut line).await.unwrap();
+    assert_eq!(&line, b"GET /meant");
+    let another = tokio::time::timeout(Duration::from_millis(300), portal.accept()).await;
+    assert!(another.is_err(), "the portal was asked to listen to what is reset already");
+    drop(wire);
     world.stop().await;
 }
 

@@ -415,6 +415,46 @@ async fn lim_05_more_requests_than_a_portal_may_have_are_asked_to_come_back() {
 }
 
 #[tokio::test]
+async fn lim_08_one_address_cannot_have_all_of_a_portal() {
+    let server = Server::start("one", None).await;
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let upstream = format!("{{ url: \"{url}\", max_requests: 80, response_timeout: 1m }}");
+    let world = World::start_with(plan(upstream)).await;
+    let held: Vec<_> = (0..40)
+        .map(|_| {
+            let browser = world.browser();
+            tokio::spawn(async move { browser.send("GET", "/hold", PAGE, b"").await })
+        })
+        .collect();
+    while server.heads().len() < 40 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // Half is gone, and all of it is this address's.
+    let answer = get(&world, "/x").await;
+    assert_refusal(&answer, 503, "address-busy");
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    // Another address of this machine is somebody else.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut other = socket.connect(world.proxy).await.unwrap();
+    let request = format!("GET /x HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", world.proxy);
+    other.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    other.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    for held in held {
+        held.abort();
+    }
+    let room = async {
+        while get(&world, "/x").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), room).await.expect("there is room again");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn lim_05_a_portal_that_never_finishes_its_handshake_is_a_504() {
     // The system accepts what nobody serves.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
