@@ -73,7 +73,7 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Option<Vec<Field>> {
         return None;
     };
     let kind = MediaType::read(kind.to_str().ok()?)?;
-    if !kind.charset.is_none_or(|charset| is_ascii_like(charset)) {
+    if !kind.charset.is_none_or(is_ascii_like) {
         return None;
     }
     match kind.essence.as_str() {

@@ -147,7 +147,7 @@ fn path_12_multipart_is_read_in_one_way_or_not_at_all() {
         (format!("--b|{named}||login|--b--"), Is::Login),
         (format!("--b|{named}||login|--b--|"), Is::Login),
         (format!("--b|{named}||logout|--b--|"), Is::Other),
-        (format!("--b|content-disposition:form-data;name=\"action\"||login|--b--|"), Is::Login),
+        ("--b|content-disposition:form-data;name=\"action\"||login|--b--|".to_owned(), Is::Login),
         (
             format!("--b|{named}|Content-Type: text/plain|Content-Length: 5||login|--b--|"),
             Is::Login,
@@ -161,10 +161,10 @@ fn path_12_multipart_is_read_in_one_way_or_not_at_all() {
         (format!("--b|{named}| folded: x||x|--b--|"), Is::Unreadable),
         (format!("--b|{named}|\tfolded: x||x|--b--|"), Is::Unreadable),
         (format!("--b|{named}\nX: y||x|--b--|"), Is::Unreadable),
-        (format!("--b|Content-Type: text/plain||x|--b--|"), Is::Unreadable),
-        (format!("--b|Content-Disposition: form-data; name=action||x|--b--|"), Is::Unreadable),
+        ("--b|Content-Type: text/plain||x|--b--|".to_owned(), Is::Unreadable),
+        ("--b|Content-Disposition: form-data; name=action||x|--b--|".to_owned(), Is::Unreadable),
         (
-            format!("--b|Content-Disposition: form-data; name=\"act\\ion\"||x|--b--|"),
+            "--b|Content-Disposition: form-data; name=\"act\\ion\"||x|--b--|".to_owned(),
             Is::Unreadable,
         ),
         (format!("preamble|--b|{named}||login|--b--|"), Is::Unreadable),

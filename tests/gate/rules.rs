@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::{Asked, HOST, NOON, asked_with, policy, session};
 
-pub fn pairs(name: &str, value: &str) -> Vec<Pair> {
+pub(super) fn pairs(name: &str, value: &str) -> Vec<Pair> {
     vec![Pair::new(name, vec![ValuePattern::parse(value).unwrap()])]
 }
 
