@@ -56,10 +56,10 @@ impl Shares {
         Self(Admission::new(most, LEAST_SHARE.max(most / 4)))
     }
 
-    /// Whether there is so much of it taken that it matters whose it is. Whoever has half of it alone
-    /// has been counted long before.
+    /// Whether there is so much of it taken that it matters whose it is: whoever has half of it alone
+    /// is then counted with more than a share.
     pub(super) fn are_counted(&self, taken: usize) -> bool {
-        taken >= self.0.most / 8
+        taken >= (self.0.most / 2).saturating_sub(self.0.most_of_one)
     }
 
     /// A place of this size for an address, where so much is taken in all. As long as half is free

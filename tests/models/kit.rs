@@ -12,5 +12,6 @@ pub mod node;
 pub mod php;
 pub mod portals;
 pub mod rails;
+pub mod readers;
 pub mod servlet;
 pub mod wordpress;

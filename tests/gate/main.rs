@@ -2,6 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
+mod answers;
+mod cookies_of_portals;
+mod facts;
+mod forms;
+mod rules;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,7 +102,7 @@ fn decision(
 
 #[test]
 fn path_02_to_08_the_table_of_paths_holds() {
-    for line in include_str!("fixtures/paths.txt").lines() {
+    for line in include_str!("../fixtures/paths.txt").lines() {
         if line.starts_with('#') || line.is_empty() {
             continue;
         }

@@ -1,0 +1,173 @@
+//! Values that others build on: time, claims, sessions, logins.
+
+use std::time::Duration;
+
+use anteport::gate::login::{Callback, LoginError, PendingLogin, microsoft_code};
+use anteport::gate::{
+    CanonicalPath, Lifetimes, ReturnTo, Secret, Session, SessionId, Subject, Timestamp,
+    VerifiedClaims,
+};
+
+use super::{NOON, begin, session};
+
+#[test]
+fn time_adds_and_saturates() {
+    let at = Timestamp::from_unix_millis;
+    let second = Duration::from_secs(1);
+    assert_eq!(Timestamp::from_unix_seconds(2), at(2000));
+    assert_eq!(Timestamp::from_unix_seconds(i64::MAX).unix_millis(), i64::MAX);
+    assert_eq!(at(1999).unix_seconds(), 1);
+    assert_eq!(at(-1).unix_seconds(), -1);
+    assert_eq!(at(5).after(second), at(1005));
+    assert_eq!(at(5).before(second), at(-995));
+    assert_eq!(at(i64::MAX).after(second).unix_millis(), i64::MAX);
+    assert_eq!(at(0).after(Duration::MAX).unix_millis(), i64::MAX);
+    assert_eq!(at(1500).since(at(500)), second);
+    assert_eq!(at(500).since(at(1500)), Duration::ZERO);
+}
+
+#[test]
+fn az_02_a_member_has_one_key_and_shows_nothing() {
+    let directory = Subject::Directory { tenant: "t".into(), object: "o".into() };
+    let issuer = Subject::Issuer { issuer: "https://i".into(), subject: "s".into() };
+    assert_eq!(directory.member_key(), "t.o");
+    assert_eq!(issuer.member_key(), "https://i#s");
+    let serde_json::Value::Object(claims) = serde_json::json!({"b": 1, "a": "x"}) else { panic!() };
+    let claims = VerifiedClaims::assertion(issuer.clone(), claims);
+    assert!(claims.subject() == &issuer);
+    assert_eq!(claims.get("b"), Some(&serde_json::json!(1)));
+    assert_eq!((claims.text("a"), claims.text("b"), claims.text("c")), (Some("x"), None, None));
+    assert_eq!(claims.iter().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(format!("{claims:?} {issuer:?}"), "VerifiedClaims { .. } Subject(…)");
+}
+
+#[test]
+fn sess_03_a_session_says_who_by_whom_and_until_when() {
+    let member = session(NOON);
+    assert_eq!((member.provider(), member.handle()), ("corporate", "h"));
+    assert_eq!(member.started(), NOON);
+    assert_eq!(member.ends(), NOON.after(Duration::from_secs(43_200)));
+    assert_eq!(member.claims().subject().member_key(), "t.o");
+    // The clock going back takes nothing away from it.
+    member.touch(NOON.after(Duration::from_secs(10)));
+    member.touch(NOON.before(Duration::from_secs(10)));
+    assert!(member.is_live(NOON.after(Duration::from_secs(1809))));
+    assert!(!member.is_live(NOON.after(Duration::from_secs(1810))));
+    let hour = Duration::from_secs(3600);
+    let lifetimes = Lifetimes { idle: hour * 2, absolute: hour };
+    let claims = member.claims().clone();
+    let short =
+        Session::start(claims, "p".into(), "members.example".into(), "h".into(), lifetimes, NOON);
+    assert!(short.is_live(NOON.after(hour - Duration::from_millis(1))));
+    assert!(!short.is_live(NOON.after(hour)));
+    assert!(short.is_for("members.example") && !short.is_for("other.example"));
+}
+
+#[test]
+fn sess_01_only_43_characters_are_a_session() {
+    let value = SessionId::new([7; 32]).cookie_value();
+    assert_eq!(SessionId::parse(&value).unwrap().bytes(), &[7; 32]);
+    for wrong in
+        [&value[1..], &format!("{value}A"), &value.replace('c', "+"), &value.replace('c', "é")]
+    {
+        assert!(SessionId::parse(wrong).is_none(), "{wrong}");
+    }
+}
+
+#[test]
+fn cry_01_a_secret_matches_only_itself() {
+    let secret = Secret::new("abc".to_owned());
+    assert!(secret.matches("abc") && !secret.matches("abd") && !secret.matches("ab"));
+    assert_eq!(format!("{secret:?}"), "Secret(…)");
+}
+
+#[test]
+fn oidc_03_a_redemption_carries_what_it_takes() {
+    let (pending, request) = begin([1; 16], [2; 16], [3; 32]);
+    assert_eq!(format!("{pending:?}"), "PendingLogin { provider: \"corporate\", .. }");
+    assert_eq!(pending.number(), &request.state.expose()[..12]);
+    assert!(request.state.expose().starts_with("6b49d200"));
+    let query = format!("code=c&state={}&iss=https%3A%2F%2Fi", request.state.expose());
+    let callback = Callback::read(&query).unwrap();
+    assert!(callback.state().matches(request.state.expose()));
+    let before = NOON.after(PendingLogin::LIMIT).before(Duration::from_millis(1));
+    let redemption = pending.accept(callback, "corporate", before).unwrap();
+    assert_eq!(redemption.code().expose(), "c");
+    assert_eq!(redemption.issuer(), Some("https://i"));
+    assert!(redemption.verifier().matches(request.verifier.expose()));
+    assert!(redemption.nonce().matches(request.nonce.expose()));
+    assert!(PendingLogin::from_bytes(b"{}").is_none());
+}
+
+#[test]
+fn oidc_05_a_callback_is_as_long_as_it_may_be() {
+    let fits = format!("state={}&code=c", "s".repeat(Callback::LONGEST - 13));
+    assert!(Callback::read(&fits).is_ok());
+    assert_eq!(Callback::read(&format!("{fits}c")).unwrap_err(), LoginError::Malformed);
+    for (state, number) in
+        [("abcdef-_0123xyz", Some("abcdef-_0123")), ("abcdef%20_0123", None), ("short", None)]
+    {
+        let callback = Callback::read(&format!("state={state}&code=c")).unwrap();
+        assert_eq!(callback.number(), number, "{state}");
+    }
+}
+
+#[test]
+fn oidc_16_a_refusal_of_the_provider_has_a_name() {
+    let read = |query: &str| {
+        let (pending, request) = begin([1; 16], [2; 16], [3; 32]);
+        let query = format!("{query}&state={}", request.state.expose());
+        match pending.accept(Callback::read(&query).unwrap(), "corporate", NOON) {
+            Err(error @ LoginError::Provider(_)) => error,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (query, code) in [
+        ("error=access_denied", "login-cancelled"),
+        ("error=access_denied&error_subcode=cancel&error_description=AADSTS1", "login-cancelled"),
+        ("error=access_denied&error_description=AADSTS65004", "login-cancelled"),
+        ("error=access_denied&error_description=AADSTS50105", "login-refused-by-provider"),
+        ("error=server_error", "login-refused-by-provider"),
+        ("error=server_error&error_subcode=cancel", "login-refused-by-provider"),
+    ] {
+        assert_eq!(read(query).code(), code, "{query}");
+    }
+    let shown = read("error=access_denied&error_description=x+AADB2C90091:+y").to_string();
+    assert_eq!(shown, "the provider answered `access_denied` (AADB2C90091)");
+    assert_eq!(read("error=bad-word_1").to_string(), "the provider answered `bad-word_1`");
+    for odd in [&"x".repeat(65), "", "a.b"] {
+        assert!(read(&format!("error={odd}")).to_string().contains("`unknown`"), "{odd}");
+    }
+    assert!(read(&format!("error={}", "x".repeat(64))).to_string().contains("xxx"));
+    assert_eq!(microsoft_code("AADSTS: none"), None);
+    assert_eq!(microsoft_code("AADSTS1234567890").as_deref(), Some("AADSTS123456789"));
+    let codes = [
+        LoginError::Malformed,
+        LoginError::Repeated,
+        LoginError::StateMissing,
+        LoginError::NotPending,
+        LoginError::StateMismatch,
+        LoginError::Expired { limit: PendingLogin::LIMIT },
+        LoginError::Replayed,
+    ]
+    .map(|error| error.code());
+    let expected = "login-callback-malformed login-parameter-repeated login-state-missing \
+                    login-not-pending login-state-mismatch login-expired login-replayed";
+    assert_eq!(codes.join(" "), expected);
+}
+
+#[test]
+fn ret_01_a_place_to_return_to_is_short_and_plain() {
+    let own = CanonicalPath::parse("/.auth").unwrap();
+    let parse = |target: &str| ReturnTo::parse(target, &own);
+    assert!(parse(&format!("/{}", "a".repeat(ReturnTo::LONGEST - 1))).is_some());
+    assert!(parse(&format!("/{}", "a".repeat(ReturnTo::LONGEST))).is_none());
+    for wrong in ["/a?b#c", "/a?b\\c", "/a?\"", "/a?<", "/a?>", "/a? ", "/.auth/me", "/.AUTH", "a"]
+    {
+        assert!(parse(wrong).is_none(), "{wrong}");
+    }
+    assert!(parse("/.authors").is_some());
+    assert_eq!(format!("{:?}", ReturnTo::root()), "ReturnTo(…)");
+    assert!(ReturnTo::try_from("//evil.example".to_owned()).is_err());
+    assert_eq!(String::from(parse("/a?b=c").unwrap()), "/a?b=c");
+}
