@@ -61,7 +61,7 @@ fn push_slug(text: &str, key: &mut String) {
         }
     }
     // What is nothing but a hyphen is a name.
-    if key.len() > begin + 1 && key.ends_with('-') {
+    while key.len() > begin + 1 && key.ends_with(['-', '.']) {
         key.pop();
     }
     if key.len() > begin + 1 && key.get(begin..).is_some_and(|slug| slug.starts_with('-')) {
@@ -164,7 +164,9 @@ mod tests {
             assert_eq!(deny_key(path), "/login", "{path}");
         }
         assert_eq!(deny_key("/a%2Fb"), "/a/b");
-        assert_eq!(deny_key("/my%20account~!"), "/my-account");
+        for slug in ["/my%20account~!", "/my-account.~", "/-my--account*"] {
+            assert_eq!(deny_key(slug), "/my-account", "{slug}");
+        }
         assert_eq!(without_streams("/login.aspx:x/a").as_deref(), Some("/login.aspx/a"));
         assert!(matches!(deny_key("/reports/2026-01"), Cow::Borrowed(_)));
         assert_eq!(deny_key("/"), "");
