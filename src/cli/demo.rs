@@ -16,6 +16,7 @@ use crate::demo::portal::{self, Portal};
 use crate::demo::story::Story;
 use crate::demo::{self, Before, Ports};
 use crate::server::{Service, StartError, Stop};
+use crate::telemetry::causes;
 use crate::telemetry::log;
 
 /// How a demo is started.
@@ -107,7 +108,7 @@ pub fn run(demo: &Demo) -> ExitCode {
     {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("error: {}", super::with_causes(&error)));
+            complain(&format!("error: {}", causes(&error)));
             ExitCode::from(FAILED)
         }
     }

@@ -8,8 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::admin_client::{self, AskError, reachable};
-use super::{FAILED, complain, report, say, with_causes};
+use super::{FAILED, complain, report, say};
 use crate::config;
+use crate::telemetry::causes;
 
 /// For the whole answer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -58,7 +59,7 @@ pub fn run(path: &Path) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            complain(&format!("error: {}", with_causes(&error)));
+            complain(&format!("error: {}", causes(&error)));
             ExitCode::from(FAILED)
         }
     }

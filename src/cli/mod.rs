@@ -152,12 +152,6 @@ fn report_each<'a>(problems: impl Iterator<Item = &'a Problem>) {
     }
 }
 
-/// An error with its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 /// The event loop for everything that is not a visitor's request.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()

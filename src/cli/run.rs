@@ -7,6 +7,7 @@ use super::{FAILED, REFUSED, complain, report, report_warnings};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::server::{Service, StartError};
+use crate::telemetry::causes;
 use crate::telemetry::log;
 
 /// Runs with the configuration at `path` until it is told to stop.
@@ -24,7 +25,7 @@ pub fn run(path: &Path) -> ExitCode {
     match serve(loaded.config, clock) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("error: {}", super::with_causes(&error)));
+            complain(&format!("error: {}", causes(&error)));
             ExitCode::from(FAILED)
         }
     }

@@ -17,11 +17,10 @@ use super::Proxy;
 use super::admission::Seat;
 use super::http1::Tunnel;
 use super::request::Head;
-use super::respond::causes;
 use crate::gate::{Asked, Note, Refusal};
-use crate::telemetry::Verdict;
 use crate::telemetry::access_log::{self, Access};
 use crate::telemetry::metrics::UpstreamFailure;
+use crate::telemetry::{Verdict, causes};
 use crate::upstream::{AnswerBody, UpstreamError};
 
 /// Makes the names of requests: unique within and between processes, and secret to nobody.

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 
 use super::account::Body;
 use super::request::Visit;
-use super::respond::{self, causes};
+use super::respond;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
 use crate::gate::login::{Callback, LoginError, LoginSeed, PendingLogin};
 use crate::gate::{Challenge, Refusal, ReturnTo, Session, SessionId};
@@ -18,6 +18,7 @@ use crate::relying_party::{RelyingParty, RelyingPartyError};
 use crate::sessions::{self, Purpose, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
+use crate::telemetry::causes;
 use crate::telemetry::metrics::SessionEnd;
 
 /// Why a visitor is not signed in.

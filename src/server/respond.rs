@@ -18,7 +18,7 @@ use crate::http1::request::HeadError;
 use crate::identity::IdentityError;
 use crate::pages::{self, Link};
 use crate::relying_party::RelyingPartyError;
-use crate::telemetry::Verdict;
+use crate::telemetry::{Verdict, causes};
 use crate::upstream::{BodyError, UpstreamError, X_REQUEST_ID};
 
 /// Who reads the answer.
@@ -223,18 +223,6 @@ pub(super) fn identity(
         "a member's identity could not be rendered"
     );
     say(&Said::new(StatusCode::INTERNAL_SERVER_ERROR, error.code()), asker, account)
-}
-
-/// An error with its causes, for the operator's log.
-pub(super) fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 /// Says it in the form that the asker reads.

@@ -40,3 +40,10 @@ impl Verdict {
         }
     }
 }
+
+/// An error with its causes, on one line, for the operator.
+#[must_use]
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::UpstreamError;
 use super::limits::{BACK_OFF, LONGEST_BACK_OFF};
 use crate::config::ServerAddress;
+use crate::telemetry::causes;
 
 /// How one server is.
 #[derive(Debug)]
@@ -116,18 +117,6 @@ impl Health {
 
 pub(super) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// An error with its causes, on one line.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
