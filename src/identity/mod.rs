@@ -153,3 +153,37 @@ fn is_overage(session: &Session) -> bool {
     names.is_some_and(|names| names.contains_key("groups"))
         || session.claims().get("hasgroups").and_then(Value::as_bool) == Some(true)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Lifetimes, Subject, VerifiedClaims};
+    use std::time::Duration;
+
+    const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    fn session(claim: &str, value: Value) -> Session {
+        let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
+        let claims =
+            VerifiedClaims::assertion(subject, Map::from_iter([(claim.to_owned(), value)]));
+        let lifetimes =
+            Lifetimes { idle: Duration::from_secs(1800), absolute: Duration::from_secs(43_200) };
+        Session::start(claims, "corporate".into(), "h".into(), "s".into(), lifetimes, NOON)
+    }
+
+    #[test]
+    fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
+        let name = HeaderName::from_static("x-auth-note");
+        let identity = Identity { headers: vec![(name.clone(), "note".into())], assertion: None };
+        let render = |length: usize| {
+            identity.render(&session("note", Value::from("n".repeat(length))), NOON)
+        };
+        let room = LARGEST - name.as_str().len() - 4;
+        assert_eq!(render(room).unwrap().headers.len(), 1);
+        let error = render(room + 1).unwrap_err();
+        assert_eq!(error.code(), "identity-too-large", "and nothing is cut short");
+        // What is encoded counts as it is on the wire.
+        let error = identity.render(&session("note", Value::from("é".repeat(room / 3))), NOON);
+        assert_eq!(error.unwrap_err().code(), "identity-too-large");
+    }
+}
