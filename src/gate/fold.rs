@@ -20,7 +20,8 @@ pub(super) fn deny_key(path: &str) -> Cow<'_, str> {
     if is_own_key {
         return Cow::Borrowed(path);
     }
-    let decoded = decoded_to_the_end(path);
+    // One without an end was refused when the path was read.
+    let decoded = decoded_to_the_end(path).unwrap_or_else(|| path.to_owned());
     let mut key = String::with_capacity(decoded.len());
     for segment in decoded.split(['/', '\\']) {
         // Only where parameters are allowed there are any: a container takes them away.
@@ -80,16 +81,21 @@ pub(super) fn without_streams(key: &str) -> Option<String> {
     Some(names.filter(|name| !name.is_empty()).flat_map(|name| ["/", name]).collect())
 }
 
-/// Decoded as often as it can be: where `%25` is allowed, a server may do it twice.
-pub(super) fn decoded_to_the_end(text: &str) -> String {
+/// How often something is decoded: no server does it so often, and a visitor could make it as often
+/// as the text is long.
+pub(super) const MOST_DECODINGS: usize = 8;
+
+/// Decoded as often as it can be, because a server may do it twice; `None` if that has no end.
+pub(super) fn decoded_to_the_end(text: &str) -> Option<String> {
     let mut text = text.to_owned();
-    loop {
+    for _ in 0..MOST_DECODINGS {
         let decoded = percent_encoding::percent_decode_str(&text).decode_utf8_lossy();
         if *decoded == *text {
-            return text;
+            return Some(text);
         }
         text = decoded.into_owned();
     }
+    None
 }
 
 /// The key of a parameter's, header's or cookie's name: letters and digits alone. PHP makes `_` of
@@ -123,9 +129,15 @@ pub(super) fn pattern_key(value: &str) -> String {
     key
 }
 
+/// The longest value that is compared: a longer one could be anything.
+const LONGEST_VALUE: usize = 1024;
+
 /// The keys of everything that a value could be taken for: itself, each item of a list with commas
-/// (ASP joins repeated names so), and the number that it begins with.
-pub(super) fn value_keys(value: &str) -> Vec<String> {
+/// (ASP joins repeated names so), and the number that it begins with; `None` if that is anything.
+pub(super) fn value_keys(value: &str) -> Option<Vec<String>> {
+    if value.len() > LONGEST_VALUE {
+        return None;
+    }
     let mut keys = vec![value_key(value)];
     if value.contains(',') {
         keys.extend(value.split(',').map(value_key));
@@ -137,7 +149,7 @@ pub(super) fn value_keys(value: &str) -> Vec<String> {
         let short = digits.trim_start_matches('0');
         keys.push(if short.is_empty() { "0".to_owned() } else { short.to_owned() });
     }
-    keys
+    Some(keys)
 }
 
 #[cfg(test)]
@@ -173,6 +185,13 @@ mod tests {
     }
 
     #[test]
+    fn lim_07_decoding_has_an_end() {
+        let deep = |times: usize| format!("%{}41", "25".repeat(times));
+        assert_eq!(decoded_to_the_end(&deep(3)).as_deref(), Some("A"));
+        assert_eq!(decoded_to_the_end(&deep(500_000)), None);
+    }
+
+    #[test]
     fn names_and_values_fold() {
         for name in ["j_password", "J.Password", "j password", "j[password]", "jpassword"] {
             assert_eq!(name_key(name), "jpassword", "{name}");
@@ -180,7 +199,8 @@ mod tests {
         assert_eq!(value_key(" Login\u{0}"), "login");
         assert_eq!(value_key("ｌｏｇｉｎ"), "login");
         assert_eq!(value_key("//jwt-auth//v1/"), "jwt-auth/v1");
-        assert_eq!(value_keys("login,x"), ["loginx", "login", "x"]);
-        assert_eq!(value_keys(" 007x"), ["007x", "7"]);
+        assert_eq!(value_keys("login,x").unwrap(), ["loginx", "login", "x"]);
+        assert_eq!(value_keys(" 007x").unwrap(), ["007x", "7"]);
+        assert_eq!(value_keys(&"x".repeat(LONGEST_VALUE + 1)), None);
     }
 }

@@ -35,6 +35,8 @@ impl fmt::Debug for Fields {
 
 /// The most fields that are read; more are unreadable.
 const MOST_FIELDS: usize = 4096;
+/// The longest path of names in JSON: every field below it has all of it.
+const LONGEST_PATH: usize = 1024;
 
 impl Form {
     /// Reads a whole body by the headers that came with it.
@@ -78,7 +80,9 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Option<Vec<Field>> {
     }
     match kind.essence.as_str() {
         "application/x-www-form-urlencoded" => {
-            let text = std::str::from_utf8(body).ok()?;
+            // Counted before they are taken apart: each takes far more room than its bytes.
+            let separators = body.iter().filter(|byte| matches!(byte, b'&' | b';')).count();
+            let text = std::str::from_utf8(body).ok().filter(|_| separators <= MOST_FIELDS)?;
             Some(parameters::read(text))
         }
         "multipart/form-data" => multipart(body, kind.boundary?),
@@ -301,6 +305,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
                 "" => name.0,
                 path => format!("{path}\0{}", name.0),
             };
+            if path.len() > LONGEST_PATH {
+                return Err(A::Error::custom("names too long"));
+            }
             entries.next_value_seed(Walk { path: &path, fields: self.fields })?;
             self.check()?;
         }

@@ -167,12 +167,12 @@ pub struct Note {
 }
 
 fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> Decision<'h> {
+    // Nobody's form is read for nothing: whatever it says, a stranger gets no further where a sign-in
+    // is asked for, and the route below says so.
+    let reads_forms = || session.is_some() || !policy.asks_for_sign_in(&asked);
     match policy.password_route(&asked) {
         Found::At(rule) => return Decision::Refuse(Refusal::PasswordRoute { rule }),
-        // Nobody's form is read for nothing: whatever it says, a stranger gets no further here.
-        Found::NeedsForm if session.is_none() && policy.asks_for_sign_in(&asked) => {
-            return sign_in(&asked, ReturnTo::root());
-        }
+        Found::NeedsForm if !reads_forms() => {}
         Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
         Found::Nothing => {}
     }
@@ -180,6 +180,7 @@ fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> De
         // Another sign-in would end here again; a page says so and leads on.
         Found::At(_) if session.is_some() => return Decision::Own(Endpoint::SignedIn),
         Found::At(_) => return sign_in(&asked, ReturnTo::root()),
+        Found::NeedsForm if !reads_forms() => {}
         Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
         Found::Nothing => {}
     }

@@ -117,8 +117,10 @@ impl Pair {
     /// Whether a value in any spelling could be one of these.
     pub(super) fn could_have(&self, value: &str) -> bool {
         let words: Vec<&str> = value.split_whitespace().collect();
-        let keys = [value_keys(&words.join(" ")), value_keys(value)].concat();
-        keys.iter().any(|key| self.has_key(key))
+        let could = |value: &str| {
+            value_keys(value).is_none_or(|keys| keys.iter().any(|key| self.has_key(key)))
+        };
+        could(&words.join(" ")) || could(value)
     }
 
     /// Whether this value, to the letter, is one of these.
@@ -183,7 +185,7 @@ impl Field {
         let mut field = Self {
             names: Vec::new(),
             has_any_name: false,
-            values: value.map(value_keys),
+            values: value.and_then(value_keys),
             plain: None,
         };
         for name in names {
@@ -204,8 +206,9 @@ impl Field {
         let mut field = Self {
             names: Vec::new(),
             has_any_name: name.is_none(),
-            values: value.map(|value| {
-                [value_keys(&value), value_keys(&decoded_to_the_end(&value))].concat()
+            values: value.and_then(|value| {
+                let again = decoded_to_the_end(&value)?;
+                Some([value_keys(&value)?, value_keys(&again)?].concat())
             }),
             plain: None,
         };
@@ -221,7 +224,10 @@ impl Field {
 
     /// Everything that a server could make of a name; what is an array's could have any value.
     fn add_names(&mut self, name: &str) {
-        let again = decoded_to_the_end(name);
+        let Some(again) = decoded_to_the_end(name) else {
+            self.has_any_name = true;
+            return;
+        };
         let cut = |text: &str| text.split(['[', '\0']).next().unwrap_or_default().to_owned();
         if name.contains(['[', '\0']) || again.contains(['[', '\0']) {
             self.values = None;

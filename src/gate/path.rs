@@ -8,6 +8,7 @@
 
 use std::fmt;
 
+use super::fold::MOST_DECODINGS;
 use super::letters;
 use super::oddities::{Oddities, Oddity};
 
@@ -229,7 +230,7 @@ impl Reading {
 /// away before or after, no part is `.` or `..`.
 fn check_parts(inner: &str) -> Result<(), PathError> {
     let mut text = inner.to_owned();
-    loop {
+    for _ in 0..MOST_DECODINGS {
         let parts = text.split(['/', '\\']);
         let is_dots = |part: &str| {
             let name = part.split([';', '?', '#']).next().unwrap_or_default();
@@ -248,6 +249,7 @@ fn check_parts(inner: &str) -> Result<(), PathError> {
         }
         text = decoded.into_owned();
     }
+    Err(PathError::EncodedSeparator)
 }
 
 /// A stream (`x::$DATA`), a short name (`LOGIN~1.ASP`) or a segment that ASP.NET takes for a session

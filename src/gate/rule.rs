@@ -9,7 +9,7 @@ use http::header::COOKIE;
 
 use super::asked::Asked;
 use super::cookies;
-use super::fold::{deny_key, without_streams};
+use super::fold::{decoded_to_the_end, name_key, without_streams};
 use super::parameters::{Field, Pair};
 use super::pattern::PathPattern;
 
@@ -160,21 +160,23 @@ impl Covers {
 
     fn widely(self, pattern: &PathPattern, key: &str) -> bool {
         let pattern = pattern.folded();
-        let mut starts = vec![key];
-        let below = |key: &'_ str| key.get(1..).and_then(|rest| rest.find('/')).map(|at| at + 1);
-        if self.anywhere {
-            let mut rest = key;
-            while let Some(at) = below(rest) {
-                rest = rest.get(at..).unwrap_or_default();
-                starts.push(rest);
+        let mut key = key;
+        let mut is_first = true;
+        loop {
+            if self.covers_from(pattern, key) {
+                return true;
             }
-        } else if self.language_prefix
-            && let Some(at) = below(key)
-            && key.get(1..at).is_some_and(is_language)
-        {
-            starts.push(key.get(at..).unwrap_or_default());
+            // On below the first segment, if that is one that may stand before.
+            let Some(at) = key.get(1..).and_then(|rest| rest.find('/')).map(|at| at + 1) else {
+                return false;
+            };
+            let is_language = key.get(1..at).is_some_and(is_language);
+            if !(self.anywhere || is_first && self.language_prefix && is_language) {
+                return false;
+            }
+            key = key.get(at..).unwrap_or_default();
+            is_first = false;
         }
-        starts.into_iter().any(|key| self.covers_from(pattern, key))
     }
 
     fn covers_from(self, pattern: &str, key: &str) -> bool {
@@ -290,7 +292,8 @@ fn has_header(asked: &Asked<'_>, pair: &Pair) -> bool {
 
 fn could_have_cookie(asked: &Asked<'_>, pair: &Pair) -> bool {
     cookies::all(asked.headers().get_all(COOKIE)).any(|(name, value)| {
-        pair.could_be_named(&deny_key(&String::from_utf8_lossy(name)))
+        let name = decoded_to_the_end(&String::from_utf8_lossy(name));
+        name.is_none_or(|name| pair.could_be_named(&name_key(&name)))
             && pair.could_have(&String::from_utf8_lossy(value))
     })
 }

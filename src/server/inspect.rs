@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
@@ -113,48 +113,65 @@ impl InspectError {
     }
 }
 
-/// Reads a body of up to `limit` bytes. A longer one is a form that nobody can read, and goes on
-/// behind what was read of it.
+/// How a form is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wants {
+    /// In bytes; a longer one is a form that nobody can read.
+    pub(super) limit: usize,
+    /// Whether the request goes on without, where there is no room or no time: no rule of the mode
+    /// refuses anything.
+    pub(super) may_do_without: bool,
+}
+
+/// Reads a body. What is left of it goes on behind what was read.
 pub(super) async fn read(
     headers: &HeaderMap,
     mut body: RequestBody,
-    limit: usize,
+    wants: Wants,
     stranger: Option<IpAddr>,
     room: &Arc<FormRoom>,
 ) -> Result<Inspected, InspectError> {
-    let is_too_long = body.size_hint().lower() > limit as u64;
+    let is_too_long = body.size_hint().lower() > wants.limit as u64;
     if body.is_end_stream() || is_too_long {
         let form = if is_too_long { Form::Unreadable } else { Form::Absent };
         return Ok(Inspected { form, body, share: None });
     }
     let mut share = Share::nothing(room, stranger);
-    let gather = gather(&mut body, limit, &mut share);
-    let (read, is_whole) =
-        tokio::time::timeout(limits::FORM_TIME, gather).await.map_err(|_| BodyError::Slow)??;
+    let mut read = BytesMut::new();
+    let gather = gather(&mut body, wants.limit, &mut share, &mut read);
+    let gathered = tokio::time::timeout(limits::FORM_TIME, gather).await;
+    let is_whole = match gathered.unwrap_or(Err(InspectError::Body(BodyError::Slow))) {
+        Ok(is_whole) => is_whole,
+        Err(InspectError::Busy | InspectError::Body(BodyError::Slow)) if wants.may_do_without => {
+            false
+        }
+        Err(error) => return Err(error),
+    };
+    let read = read.freeze();
     let form = if is_whole { Form::read(headers, &read) } else { Form::Unreadable };
     body.put_back(read);
     Ok(Inspected { form, body, share: Some(share) })
 }
 
-/// The first piece that goes beyond the limit is the last that is read.
+/// Whether it was all; the first piece that goes beyond the limit is the last that is read.
 async fn gather(
     body: &mut RequestBody,
     limit: usize,
     share: &mut Share,
-) -> Result<(Bytes, bool), InspectError> {
-    let mut read = BytesMut::new();
+    read: &mut BytesMut,
+) -> Result<bool, InspectError> {
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
+            read.extend_from_slice(&data);
             if !share.grow(data.len()) {
                 return Err(InspectError::Busy);
             }
-            read.extend_from_slice(&data);
         }
         if read.len() > limit {
-            return Ok((read.freeze(), false));
+            return Ok(false);
         }
     }
-    Ok((read.freeze(), true))
+    Ok(true)
 }
 
 #[cfg(test)]

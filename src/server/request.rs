@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, Response, Version, header};
 
+use hyper::body::Body as _;
+
 use super::account::{Account, Body};
 use super::admission::Crowded;
 use super::caching;
-use super::inspect;
+use super::inspect::{self, Wants};
 use super::peer::Peer;
 use super::respond::{self, Asker};
 use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::{self, Envelope, LocalCredentials};
 use crate::gate::{
-    Asked, Bearer, Decision, Mode, Permit, Policy, RawTarget, Refusal, Timestamp, decide,
+    Asked, Bearer, Decision, Form, Mode, Permit, Policy, RawTarget, Refusal, Timestamp, decide,
 };
 use crate::identity::IdentityError;
 use crate::sessions::SignedIn;
@@ -72,6 +74,7 @@ impl Worker {
             return respond::refuse(Refusal::UnknownHost, &asker, account);
         };
         account.read(&asked);
+        let asked = if body.is_end_stream() { asked.with_form(Form::Absent) } else { asked };
         let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
         let has_own_cookies = asked.has_own_cookies();
         let signed_in = asked
@@ -85,8 +88,11 @@ impl Worker {
             Err(asked) => {
                 let room = &self.proxy.form_room;
                 let stranger = self.proxy.stranger(visitor);
-                let limit = policy.form_limit;
-                let inspecting = inspect::read(&head.headers, body, limit, stranger, room);
+                let wants = Wants {
+                    limit: policy.form_limit,
+                    may_do_without: policy.mode != Mode::AzureOnly,
+                };
+                let inspecting = inspect::read(&head.headers, body, wants, stranger, room);
                 let inspected = match Box::pin(inspecting).await {
                     Ok(inspected) => inspected,
                     Err(error) => return respond::uninspected(&error, &asker, account),

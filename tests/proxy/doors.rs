@@ -273,3 +273,44 @@ async fn report_only_refuses_nothing_and_tells_where_passwords_come_along() {
     assert_eq!(world.metric(&series).await, 2.0);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn lim_07_forms_made_to_be_costly_are_refused_at_once() {
+    let portal = DOORS.replace("form_limit: 4KiB", "form_limit: 4MiB");
+    let plan = Plan { portal: Box::leak(portal.into()), ..Plan::default() };
+    let world = World::start_with(plan).await;
+    let member = world.treasurer().await;
+    let before = world.portal.received().len();
+    // Decoded again and again; more fields than anybody has; long names under which others stand.
+    let deep = format!("%{}41=1", "25".repeat(500_000));
+    let deep_value = format!("j_password=%{}41", "25".repeat(500_000));
+    let many = "a&".repeat(1_000_000);
+    let long = "k".repeat(100_000);
+    let json = format!("{{\"{long}\":{{{}\"j_password\":1}}}}", "\"a\":1,".repeat(4000));
+    for (kind, body) in [(FORM, &deep), (FORM, &deep_value), (FORM, &many), (JSON, &json)] {
+        refused(&member, "POST", "/session", kind, body.as_bytes()).await;
+    }
+    let cookie = format!("%{}41=1", "25".repeat(4000));
+    refused(&member, "GET", "/legacy/x", ("cookie", &cookie), b"").await;
+    assert_eq!(world.portal.received().len(), before);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_stranger_comes_back_to_the_page_that_was_asked_for_where_rules_look_at_forms() {
+    let portal = "
+    mode: azure_only
+    local_login: { password_routes: [{ path: /**, form: { password: \"*\" } }] }
+    routes: [{ path: /**, access: signed_in }]";
+    let world = World::start_with(Plan { portal, ..Plan::default() }).await;
+    let mut browser = world.browser();
+    let landed = browser.sign_in("/reports?year=2026", "treasurer@harborclub.example").await;
+    assert_eq!((landed.status, landed.url.path()), (200, "/reports"));
+    assert_eq!(landed.url.query(), Some("year=2026"));
+    let stranger = world.browser();
+    let headers = [("accept", "text/html"), FORM];
+    let answer = stranger.send("POST", "/reports", &headers, b"password=x").await;
+    assert_refusal(&answer, 401, "sign-in-required");
+    refused(&browser, "POST", "/reports", FORM, b"password=x").await;
+    world.stop().await;
+}
