@@ -113,7 +113,7 @@ impl Rule {
             return Holds::No;
         }
         let holds = self.conditions.could_hold(asked);
-        if holds == Holds::No || self.unless.is_empty() {
+        if holds == Holds::No {
             return holds;
         }
         let lifted = self.unless.iter().map(|exception| exception.holds(asked));

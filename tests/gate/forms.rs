@@ -69,6 +69,7 @@ fn path_12_a_type_says_how_a_body_is_read_or_nobody_can() {
     assert_eq!(is(FORM, b"a=\xff"), Is::Unreadable);
     assert_eq!(is(FORM, "a=b&".repeat(4096).as_bytes()), Is::Other);
     assert_eq!(is(FORM, "a=b&".repeat(4097).as_bytes()), Is::Unreadable);
+    assert_eq!(is(FORM, ("a=b&".repeat(4096) + "a=b").as_bytes()), Is::Unreadable);
 }
 
 #[test]

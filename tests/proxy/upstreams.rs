@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::tls;
@@ -383,34 +383,42 @@ async fn a_server_that_says_it_is_ill_is_left_out_unless_all_are() {
     world.stop().await;
 }
 
+/// So many visitors who wait for an answer.
+async fn hold(world: &World, server: &Server, count: usize) -> Vec<JoinHandle<Answer>> {
+    let visitor = |_| {
+        let browser = world.browser();
+        tokio::spawn(async move { browser.send("GET", "/hold", PAGE, b"").await })
+    };
+    let held = (0..count).map(visitor).collect();
+    while server.heads().len() < count {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    held
+}
+
+/// They go away, and that makes room.
+async fn leave(world: &World, held: Vec<JoinHandle<Answer>>) {
+    held.iter().for_each(JoinHandle::abort);
+    let room = async {
+        while get(world, "/x").await.status != 200 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), room).await.expect("there is room again");
+}
+
 #[tokio::test]
 async fn lim_05_more_requests_than_a_portal_may_have_are_asked_to_come_back() {
     let server = Server::start("one", None).await;
     let url = format!("http://127.0.0.1:{}", server.port);
     let upstream = format!("{{ url: \"{url}\", max_requests: 2, response_timeout: 1m }}");
     let world = World::start_with(plan(upstream)).await;
-    let held: Vec<_> = (0..2)
-        .map(|_| {
-            let browser = world.browser();
-            tokio::spawn(async move { browser.send("GET", "/hold", PAGE, b"").await })
-        })
-        .collect();
-    while server.heads().len() < 2 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let held = hold(&world, &server, 2).await;
     let answer = get(&world, "/x").await;
     assert_refusal(&answer, 503, "upstream-busy");
     assert_eq!(answer.header("retry-after"), Some("5"));
     // Visitors who go away make room.
-    for held in held {
-        held.abort();
-    }
-    let room = async {
-        while get(&world, "/x").await.status != 200 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), room).await.expect("there is room again");
+    leave(&world, held).await;
     world.stop().await;
 }
 
@@ -420,15 +428,7 @@ async fn lim_08_one_address_cannot_have_all_of_a_portal() {
     let url = format!("http://127.0.0.1:{}", server.port);
     let upstream = format!("{{ url: \"{url}\", max_requests: 80, response_timeout: 1m }}");
     let world = World::start_with(plan(upstream)).await;
-    let held: Vec<_> = (0..40)
-        .map(|_| {
-            let browser = world.browser();
-            tokio::spawn(async move { browser.send("GET", "/hold", PAGE, b"").await })
-        })
-        .collect();
-    while server.heads().len() < 40 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let held = hold(&world, &server, 40).await;
     // Half is gone, and all of it is this address's.
     let answer = get(&world, "/x").await;
     assert_refusal(&answer, 503, "address-busy");
@@ -442,15 +442,7 @@ async fn lim_08_one_address_cannot_have_all_of_a_portal() {
     let mut answer = String::new();
     other.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    for held in held {
-        held.abort();
-    }
-    let room = async {
-        while get(&world, "/x").await.status != 200 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(5), room).await.expect("there is room again");
+    leave(&world, held).await;
     world.stop().await;
 }
 
