@@ -11,6 +11,9 @@ use super::kind::{Key, Kind, Need, Unfit, present};
 use super::wording::{did_you_mean, listed, listed_or, nearest, quoted};
 use super::yaml::{Entry, Node, Value};
 
+/// The words at a key, each with the keys that there are beside it.
+type Variants = &'static [(&'static str, &'static [Key])];
+
 /// A section that is being read.
 pub(super) struct Section<'a> {
     context: &'a Context<'a>,
@@ -45,6 +48,28 @@ impl<'a> Section<'a> {
         Some(section)
     }
 
+    /// Opens a section of [`Kind::Variants`]: the word at its key says which keys there are.
+    fn open_variant(
+        context: &'a Context<'a>,
+        (key, of): (&'static str, Variants),
+        node: &'a Node,
+        spot: Spot,
+    ) -> Option<Self> {
+        let (_, any) = of.first()?;
+        let Value::Map(entries) = &node.value else {
+            return Section::open(context, any, node, spot);
+        };
+        let section = Self { context, keys: any, entries, short: None, spot: spot.clone() };
+        if !section.has(key) {
+            let says = section.key(key)?.says;
+            context.error(&spot, format!("`{key}` is missing: {says}"));
+            return None;
+        }
+        let word = section.value(key, |word| Ok(word.to_owned()))?.value;
+        let (_, keys) = of.iter().find(|(known, _)| *known == word)?;
+        Section::open(context, keys, node, spot)
+    }
+
     /// Where it begins.
     pub(super) fn spot(&self) -> &Spot {
         &self.spot
@@ -58,6 +83,11 @@ impl<'a> Section<'a> {
     /// Whether the operator wrote anything in it.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Whether there is such a key here, written or not.
+    pub(super) fn is_a_key(&self, name: &str) -> bool {
+        present(self.keys).any(|key| key == name)
     }
 
     /// Whether the operator wrote this key.
@@ -169,7 +199,7 @@ impl<'a> Section<'a> {
             Kind::Section(keys) => (keys, None),
             Kind::Short { keys, key } => (keys, Some(*key)),
             Kind::Value(_) | Kind::Private(_) | Kind::Word { .. } => return Vec::new(),
-            Kind::List(_) | Kind::Named { .. } => return Vec::new(),
+            Kind::List(_) | Kind::Named { .. } | Kind::Variants { .. } => return Vec::new(),
         };
         let spot = self.spot.key(entry.place, name);
         let items = match &entry.node.value {
@@ -228,16 +258,25 @@ impl<'a> Section<'a> {
     /// The sections of [`Kind::Named`], each with its name; one without a readable section is
     /// there all the same, so that it can be referred to.
     pub(super) fn named_sections(&self, name: &str) -> Vec<(Located<String>, Option<Self>)> {
-        let Some(Kind::Named { of: Kind::Section(keys), .. }) = self.key(name).map(|key| &key.kind)
-        else {
+        let Some(Kind::Named { of: kind, .. }) = self.key(name).map(|key| &key.kind) else {
             return Vec::new();
+        };
+        let open = |entry: &'a Entry, spot: &Spot| {
+            self.check_value(&entry.node, spot)?;
+            match kind {
+                Kind::Section(keys) => {
+                    Section::open(self.context, keys, &entry.node, spot.clone())
+                }
+                Kind::Variants { key, of } => {
+                    Section::open_variant(self.context, (key, of), &entry.node, spot.clone())
+                }
+                _ => None,
+            }
         };
         self.named_entries(name)
             .into_iter()
             .map(|(entry, spot)| {
-                let section = self
-                    .check_value(&entry.node, &spot)
-                    .and_then(|()| Section::open(self.context, keys, &entry.node, spot.clone()));
+                let section = open(entry, &spot);
                 (named(entry, spot), section)
             })
             .collect()
