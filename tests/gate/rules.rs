@@ -69,6 +69,8 @@ fn path_12_a_rule_holds_for_headers_and_cookies_in_any_spelling() {
         (&header, "x-other", "login", false),
         (&cookie, "cookie", "a=1; action=login", true),
         (&cookie, "cookie", "ACTION=Login", true),
+        (&cookie, "cookie", "a=1,action=login", true),
+        (&cookie, "cookie", "a=1 action=login", true),
         (&cookie, "cookie", "action=home", false),
         (&cookie, "cookie", "other=login", false),
     ] {
@@ -76,6 +78,63 @@ fn path_12_a_rule_holds_for_headers_and_cookies_in_any_spelling() {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         assert_eq!(is_refused(policy, Method::GET, "/door", &headers), refused, "{name}: {value}");
         assert!(!is_refused(policy, Method::GET, "/open", &headers), "{name}: {value}");
+    }
+}
+
+#[test]
+fn path_12_a_value_is_what_filters_and_scripts_make_of_it() {
+    let query = |name: &str, value: &str| {
+        let conditions = Conditions { query: pairs(name, value), ..Conditions::default() };
+        shut(door(conditions, vec![]))
+    };
+    let plain = headers(&[]);
+    let task = query("task", "user.login");
+    for (target, refused) in [
+        ("/door?task=user.login", true),
+        ("/door?task=us%C3%A9er.login", true),
+        ("/door?task=us(er%2F.login", true),
+        ("/door?task=.user.login", true),
+        ("/door?task=user.logout", false),
+    ] {
+        assert_eq!(is_refused(&task, Method::GET, target, &plain), refused, "{target}");
+    }
+    let title = query("title", "Special:PasswordReset");
+    for (target, refused) in [
+        ("/door?title=Special:_PasswordReset", true),
+        ("/door?title=_Special_%20:%20PasswordReset_", true),
+        ("/door?title=SpecialPasswordReset", false),
+    ] {
+        assert_eq!(is_refused(&title, Method::GET, target, &plain), refused, "{target}");
+    }
+    // Calls that come in one parameter.
+    let method = query("methodname", "auth_*");
+    let deep = format!("/door?args={}{}", "[".repeat(200), "]".repeat(200));
+    for (target, refused) in [
+        ("/door?args=[{%22methodname%22:%22auth_x%22}]", true),
+        ("/door?args=%20{%22a%22:{%22methodname%22:%22%C3%A9auth_x%22}}", true),
+        ("/door?args=[{%22methodname%22:%22core_x%22}]", false),
+        ("/door?args=[{%22methodname%22:", false),
+        (&deep, true),
+    ] {
+        assert_eq!(is_refused(&method, Method::GET, target, &plain), refused, "{target}");
+    }
+}
+
+#[test]
+fn path_12_a_query_in_a_foreign_charset_could_say_anything() {
+    let conditions = Conditions { query: pairs("action", "login"), ..Conditions::default() };
+    let policy = shut(door(conditions, vec![]));
+    for (kind, refused) in [
+        ("text/plain; charset=utf-7", true),
+        ("text/plain; xcharset=utf-7", true),
+        ("text/plain; charset=utf-8", false),
+        ("multipart/form-data; boundary=\"b", false),
+        ("text/plain", false),
+    ] {
+        let mut headers = headers(&[]);
+        headers.insert("content-type", HeaderValue::from_static(kind));
+        assert_eq!(is_refused(&policy, Method::GET, "/door?a=b", &headers), refused, "{kind}");
+        assert!(!is_refused(&policy, Method::GET, "/door", &headers), "{kind}");
     }
 }
 
