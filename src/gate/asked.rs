@@ -83,6 +83,9 @@ impl<'h> Asked<'h> {
             return Err(Refusal::Method);
         }
         let aim = target.aim(method)?;
+        if matches!(target, RawTarget::Line(_)) && !headers.contains_key(HOST) {
+            return Err(Refusal::Host);
+        }
         let portal = portal(portals, &aim, headers)?;
         check_size(headers)?;
         check_single(headers)?;

@@ -530,6 +530,13 @@ fn path_01_a_target_is_a_path_a_url_or_the_server() {
     assert_eq!(read(Method::OPTIONS, line("*?a")), Err(Refusal::Target));
     assert_eq!(read(Method::GET, line("members.example:443")), Err(Refusal::Target));
     assert_eq!(read(Method::GET, line("/a#b")), Err(Refusal::Target));
+    // HOST-01: HTTP/1.1 has `Host` whatever the target says, HTTP/2 has `:authority`.
+    let bare = |target: &RawTarget| {
+        let none = HeaderMap::new();
+        Asked::read(std::slice::from_ref(&policy), &Method::GET, target, &none).map(|_| ())
+    };
+    assert_eq!(bare(&line("https://members.example/a")), Err(Refusal::Host));
+    assert_eq!(bare(&pseudo("https://members.example/a")), Ok(()));
     let at_most = |length: usize| line(&format!("/?{}", "a".repeat(length - 2)));
     assert!(read(Method::GET, at_most(RawTarget::LONGEST)).is_ok());
     let too_long = Err(Refusal::Path(PathError::TooLong));
