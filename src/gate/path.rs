@@ -385,6 +385,15 @@ mod tests {
     }
 
     #[test]
+    fn lim_01_a_path_has_an_end() {
+        let path = |length: usize| CanonicalPath::parse(&format!("/{}", "a".repeat(length - 1)));
+        assert!(path(CanonicalPath::LONGEST).is_ok());
+        for length in [CanonicalPath::LONGEST + 1, CanonicalPath::LONGEST + 100] {
+            assert_eq!(path(length), Err(PathError::TooLong));
+        }
+    }
+
+    #[test]
     fn path_17_an_oddity_passes_where_it_is_allowed_and_hides_nothing() {
         for (raw, oddity) in [
             ("/a%2Fb", Oddity::EncodedSlash),

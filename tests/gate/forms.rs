@@ -180,6 +180,7 @@ fn path_12_multipart_is_read_in_one_way_or_not_at_all() {
         (format!("--b|{named}| folded: x||x|--b--|"), Is::Unreadable),
         (format!("--b|{named}|\tfolded: x||x|--b--|"), Is::Unreadable),
         (format!("--b|{named}\nX: y||x|--b--|"), Is::Unreadable),
+        (format!("--b|{named}|Content-Type: text/plain\nX: y||x|--b--|"), Is::Unreadable),
         ("--b|Content-Type: text/plain||x|--b--|".to_owned(), Is::Unreadable),
         ("--b|Content-Disposition: form-data; name=action||x|--b--|".to_owned(), Is::Unreadable),
         (

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use anteport::gate::identity::LocalCredentials;
 use anteport::gate::{
-    Access, Allowance, Bearer, Clue, Conditions, Decision, Endpoint, Exception, Form, Mode,
+    Access, Allowance, Bearer, Clue, Conditions, Covers, Decision, Endpoint, Exception, Form, Mode,
     Oddities, Oddity, Pair, Passes, PathError, PathPattern, PatternError, Policy, RawTarget,
     Refusal, Rule, Spelling, ValuePattern, decide,
 };
@@ -98,6 +98,22 @@ fn path_12_a_value_is_what_filters_and_scripts_make_of_it() {
     ] {
         assert_eq!(is_refused(&task, Method::GET, target, &plain), refused, "{target}");
     }
+    // Parts at a semicolon, arrays, brackets that are encoded twice, names that are numbers.
+    let action = query("action", "login");
+    for (target, refused) in [
+        ("/door?a=1;action=login", true),
+        ("/door?a=1;;b=2;action=login", true),
+        ("/door?a=1;b=action", false),
+        ("/door?action[0]=home", true),
+        ("/door?action%255B0%255D=home", true),
+        ("/door?actions[a]=login", false),
+    ] {
+        assert_eq!(is_refused(&action, Method::GET, target, &plain), refused, "{target}");
+    }
+    let nested = query("user[password]", "*");
+    assert!(is_refused(&nested, Method::GET, "/door?user[password]=x", &plain));
+    assert!(!is_refused(&nested, Method::GET, "/door?user[name]=x", &plain));
+    assert!(is_refused(&query("1", "*"), Method::GET, "/door?1=x", &plain));
     let title = query("title", "Special:PasswordReset");
     for (target, refused) in [
         ("/door?title=Special:_PasswordReset", true),
@@ -162,6 +178,64 @@ fn path_12_an_exception_holds_to_the_letter_and_once() {
     ] {
         let headers = headers(fields);
         assert_eq!(is_refused(policy, Method::GET, "/door", &headers), refused, "{fields:?}");
+    }
+}
+
+#[test]
+fn path_12_an_exception_is_written_plainly() {
+    let lifted = |value: &str, kind: &'static str, body: &str| {
+        let exception = Exception {
+            conditions: Conditions { form: pairs("action", value), ..Conditions::default() },
+            ..Exception::default()
+        };
+        let policy = shut(door(Conditions::default(), vec![exception]));
+        let headers = headers(&[("content-type", kind)]);
+        let asked = read(&policy, Method::POST, "/door", &headers);
+        let asked = asked.with_form(Form::read(&headers, body.as_bytes()));
+        matches!(decide(&policy, asked, None, NOON), Decision::Forward(_))
+    };
+    let form = "application/x-www-form-urlencoded";
+    assert!(lifted("logout", form, "action=logout"));
+    assert!(lifted("log out", "application/json", "{\"action\":\"log out\"}"));
+    for (value, body) in [
+        ("logout", "action=log%6fut"),
+        ("%41", "action=%41"),
+        ("a+b", "action=a+b"),
+        ("\u{e9}", "action=\u{e9}"),
+        ("logout", "action=logout&action=x"),
+        ("logout", "action=logout;x"),
+        ("logout", "Action=logout"),
+    ] {
+        assert!(!lifted(value, form, body), "{body}");
+    }
+    for body in [
+        "{\"action\":[\"logout\"]}",
+        "{\"x\":{\"action\":\"logout\"}}",
+        "{\"action\":\"logout\",\"x\":{\"action\":\"logout\"}}",
+    ] {
+        assert!(!lifted("logout", "application/json", body), "{body}");
+    }
+}
+
+#[test]
+fn path_10_a_language_before_a_path_is_a_language() {
+    let covers = Covers { language_prefix: true, ..Covers::default() };
+    let policy = shut(Rule { covers, ..Rule::at("/door".parse().unwrap()) });
+    let headers = headers(&[]);
+    for (language, refused) in [
+        ("en", true),
+        ("pt-br", true),
+        ("zh_hans", true),
+        ("sr-latn-rs", true),
+        ("e", false),
+        ("abcd", false),
+        ("e1", false),
+        ("en-x", false),
+        ("en-abcdefghi", false),
+        ("en-a:b", false),
+    ] {
+        let target = format!("/{language}/door");
+        assert_eq!(is_refused(&policy, Method::GET, &target, &headers), refused, "{language}");
     }
 }
 
@@ -328,6 +402,30 @@ fn where_passwords_come_along_is_noted_by_name_alone() {
 }
 
 #[test]
+fn path_12_no_form_of_a_stranger_is_read_where_a_sign_in_is_asked_for() {
+    let form = || Conditions { form: pairs("action", "login"), ..Conditions::default() };
+    let mut policy = shut(door(form(), vec![]));
+    policy.login_pages = vec![Rule { conditions: form(), ..Rule::at("/door".parse().unwrap()) }];
+    policy.routes[0].access = Access::SignedIn;
+    let headers = headers(&[("accept", "text/html")]);
+    let member = session(NOON);
+    for method in [Method::GET, Method::POST] {
+        let asked = |session| {
+            let asked = read(&policy, method.clone(), "/door?a=b", &headers);
+            decide(&policy, asked, session, NOON).settled()
+        };
+        match asked(None) {
+            Ok(Decision::Login(challenge)) if method == Method::GET => {
+                assert_eq!(challenge.return_to.as_str(), "/door?a=b");
+            }
+            Ok(Decision::Refuse(Refusal::SignInRequired)) if method == Method::POST => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(asked(Some(&member)).is_err(), "a member's form is read");
+    }
+}
+
+#[test]
 fn a_permit_says_in_whose_name_and_by_which_route() {
     let passes = Passes { websocket: true, ..Passes::default() };
     let mut policy = policy(Mode::AzureOnly);
@@ -406,6 +504,18 @@ fn path_07_08_17_odd_spellings_are_mended_or_allowed_where_it_says_so() {
     );
     let settled = decide(&policy, asked.unwrap(), None, NOON).settled();
     assert!(matches!(settled, Ok(Decision::Redirect(_))));
+    // Each of the two alone mends what it is about.
+    for (segments, parameter) in [(true, false), (false, true), (false, false)] {
+        let mut policy = policy.clone();
+        policy.spelling.mends_segments = segments;
+        policy.spelling.mends_session_parameter = parameter;
+        let is_mended = |target: &'static str| {
+            let raw = RawTarget::Line(target.into());
+            Asked::read(std::slice::from_ref(&policy), &Method::GET, &raw, &NONE).is_ok()
+        };
+        assert_eq!(is_mended("/assets//a"), segments);
+        assert_eq!(is_mended("/assets/a;jsessionid=1"), parameter);
+    }
 }
 
 #[test]
@@ -502,6 +612,7 @@ fn lim_01_heads_have_a_size() {
         }
         asked_with(&Method::GET, "/", &headers).map(|_| ())
     };
+    assert_eq!(Asked::LARGEST_HEAD, 32_768);
     assert_eq!(read(100, 1), Ok(()));
     assert_eq!(read(101, 1), Err(Refusal::HeadTooLarge));
     // `host` and its value take 23 bytes with what stands between, and another field nine.
