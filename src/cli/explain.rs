@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::{FAILED, FOUND_ERRORS, complain, report, say};
 use crate::clock::Clock;
 use crate::config::{self, Config, Portal};
-use crate::gate::identity::{LocalCredentials, OwnedNames};
+use crate::gate::identity::{self, LocalCredentials, OwnedNames};
 use crate::gate::{
     Access, Asked, Decision, Endpoint, Form, Mode, Passes, Policy, RawTarget, Refusal, Rule,
     Timestamp, Trace, decide,
@@ -72,7 +72,8 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
     let method = Method::from_bytes(explain.method.as_bytes())
         .map_err(|_| ExplainError::Method(explain.method.clone()))?;
     let (host, target) = host_and_target(config, &explain.url)?;
-    let headers = headers(explain, host)?;
+    let mut headers = headers(explain, host)?;
+    identity::remove_named_by_connection(&mut headers);
     let target = RawTarget::Line(Bytes::copy_from_slice(target.as_bytes()));
     let body = explain.form.as_deref().unwrap_or_default();
     let policies: Vec<Policy> = config.portals.iter().map(|portal| portal.policy.clone()).collect();
@@ -105,8 +106,15 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
             }
             told.extend(sent(portal, &method, permit.target(), &headers, permit.passes()));
         }
-        Decision::Login(_) if trace.login_page.is_some() => {
-            told.push(("stranger", "signs in first, then the portal's first page".to_owned()));
+        decision @ (Decision::Login(_) | Decision::Refuse(Refusal::SignInRequired))
+            if trace.login_page.is_some() =>
+        {
+            told.push(match decision {
+                Decision::Login(_) => {
+                    ("stranger", "signs in first, then the portal's first page".to_owned())
+                }
+                _ => ("stranger", refused(Refusal::SignInRequired)),
+            });
             told.push(("member", "a page of ours says that they are signed in".to_owned()));
         }
         decision @ (Decision::Login(_) | Decision::Refuse(Refusal::SignInRequired)) => {

@@ -15,7 +15,10 @@ use super::identity::{
 /// and cannot know that it would end our session, or a login under way, with it. Its own cookies it
 /// can delete by name.
 pub fn cleanse_answer(headers: &mut HeaderMap) {
+    // What keeps an answer out of caches is not for a portal's `Connection` to take away.
+    let caching = headers.get_all(header::CACHE_CONTROL).iter().cloned().collect();
     remove_named_by_connection(headers);
+    replace_all(headers, &header::CACHE_CONTROL, caching);
     remove_all(headers, |name| {
         let name = name.as_str();
         HOP_BY_HOP.contains(&name)

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::clues::{self, Clue};
 use super::cookies::{self, CookieReading};
 use super::fold::deny_key;
-use super::form::Form;
+use super::form::{self, Form};
 use super::identity::check_single;
 use super::oddities::{Oddities, Oddity};
 use super::parameters::{self, Field};
@@ -83,6 +83,9 @@ impl<'h> Asked<'h> {
             return Err(Refusal::Method);
         }
         let aim = target.aim(method)?;
+        if matches!(target, RawTarget::Line(_)) && !headers.contains_key(HOST) {
+            return Err(Refusal::Host);
+        }
         let portal = portal(portals, &aim, headers)?;
         check_size(headers)?;
         check_single(headers)?;
@@ -207,14 +210,22 @@ impl<'h> Asked<'h> {
 
     /// What the query says. It is taken apart for the rules that look at it, and never written anew.
     pub(super) fn query_fields(&self) -> &[Field] {
-        self.query_fields.get_or_init(|| self.query().map(parameters::read).unwrap_or_default())
+        self.query_fields.get_or_init(|| match self.query() {
+            Some(query) if form::has_foreign_charset(self.headers) => {
+                let mut fields = parameters::read(query);
+                fields.push(Field::anything());
+                fields
+            }
+            Some(query) => parameters::read(query),
+            None => Vec::new(),
+        })
     }
 
     /// What the cookies say, as a framework reads them that does not tell them from parameters.
     pub(super) fn cookie_fields(&self) -> &[Field] {
         let read = || {
             let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-            let pairs = cookies::all(self.headers.get_all(COOKIE));
+            let pairs = cookies::readings(self.headers.get_all(COOKIE));
             let pieces = pairs.map(|(name, value)| format!("{}={}", text(name), text(value)));
             pieces.map(|piece| Field::encoded(&piece)).collect()
         };

@@ -52,6 +52,23 @@ pub(super) fn all<'a>(
     fields.into_iter().flat_map(|field| pairs(field.as_bytes())).map(name_and_value)
 }
 
+/// All cookies, and whatever a reader could take for one who ends them at a comma or a blank too
+/// (RFC 2109, ASP.NET Core, older Python), as name and value.
+pub(super) fn readings<'a>(
+    fields: impl IntoIterator<Item = &'a HeaderValue>,
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    let pairs = fields.into_iter().flat_map(|field| pairs(field.as_bytes()));
+    pairs.flat_map(|pair| std::iter::once(name_and_value(pair)).chain(hidden(pair)))
+}
+
+/// What such a reader finds in a pair besides what everybody does.
+fn hidden(pair: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let pair = pair.trim_ascii();
+    let is_end = |byte: &u8| matches!(byte, b',' | b' ' | b'\t');
+    let pieces = pair.iter().any(is_end).then(|| pair.split(move |byte| is_end(byte)));
+    pieces.into_iter().flatten().filter(|piece| piece.contains(&b'=')).map(name_and_value)
+}
+
 /// The cookies of logins under way, as name and value; a name that comes twice is nobody's.
 pub fn logins<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<(&'a str, &'a str)> {
     let mut found: Vec<(&[u8], &[u8])> = Vec::new();
@@ -79,14 +96,16 @@ pub fn without_own(field: &HeaderValue) -> Option<HeaderValue> {
     without_pairs(field, has_own)
 }
 
-/// One field without the cookies that go, by name and value. `None` if nothing is left.
+/// One field without the cookies that go, by name and value, and without those in which a name that
+/// goes is hidden. `None` if nothing is left.
 pub(super) fn without(
     field: &HeaderValue,
     goes: impl Fn(&[u8], &[u8]) -> bool,
+    goes_hidden: impl Fn(&[u8]) -> bool,
 ) -> Option<HeaderValue> {
     without_pairs(field, |pair| {
-        let (name, value) = name_and_value(pair);
-        goes(name, value)
+        let whole = name_and_value(pair);
+        goes(whole.0, whole.1) || hidden(pair).any(|piece| piece != whole && goes_hidden(piece.0))
     })
 }
 

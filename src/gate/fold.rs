@@ -14,8 +14,11 @@ use super::letters;
 pub(super) fn deny_key(path: &str) -> Cow<'_, str> {
     let is_own_key = path.bytes().all(is_kept)
         && !path.contains("--")
+        && !path.contains(':')
         && path.split('/').skip(1).all(|segment| {
-            !segment.is_empty() && !segment.ends_with(['.', '-']) && !segment.starts_with('-')
+            let is_kept_whole =
+                !segment.ends_with(['.', '-', '_']) && !segment.starts_with(['-', '_']);
+            !segment.is_empty() && is_kept_whole
         });
     if is_own_key {
         return Cow::Borrowed(path);
@@ -46,28 +49,29 @@ const fn is_kept(byte: u8) -> bool {
         || matches!(byte, b'/' | b'-' | b'_' | b'.' | b':')
 }
 
-/// A folded text as systems make names of pages from it: spaces are hyphens, one at a time and not
-/// at the ends, and punctuation that means nothing in a name is gone.
+/// A folded text as systems make names of pages from it: spaces are hyphens, one at a time; neither
+/// these nor underscores stand at the ends or beside a colon; and punctuation that means nothing in
+/// a name is gone. What would be left with nothing stays as it is.
 fn push_slug(text: &str, key: &mut String) {
     let mut folded = String::with_capacity(text.len());
     letters::push_folded(text, &mut folded);
-    let begin = key.len();
+    let mut slug = String::with_capacity(folded.len());
     for letter in folded.chars() {
         let letter = if letter == ' ' { '-' } else { letter };
         let is_left_out = letter.is_control()
             || (letter.is_ascii_punctuation() && !u8::try_from(letter).is_ok_and(is_kept));
-        let is_again = letter == '-' && key.ends_with('-') && key.len() > begin;
-        if !is_left_out && !is_again {
-            key.push(letter);
+        let is_again = letter == '-' && slug.ends_with('-');
+        let is_after_colon = matches!(letter, '-' | '_') && slug.ends_with(':');
+        if is_left_out || is_again || is_after_colon {
+            continue;
         }
+        if letter == ':' {
+            slug.truncate(slug.trim_end_matches(['-', '_']).len());
+        }
+        slug.push(letter);
     }
-    // What is nothing but a hyphen is a name.
-    while key.len() > begin + 1 && key.ends_with(['-', '.']) {
-        key.pop();
-    }
-    if key.len() > begin + 1 && key.get(begin..).is_some_and(|slug| slug.starts_with('-')) {
-        key.remove(begin);
-    }
+    let name = slug.trim_start_matches(['-', '_']).trim_end_matches(['-', '.', '_']);
+    key.push_str(if name.is_empty() { &folded } else { name });
 }
 
 /// A deny key without what Windows takes for the name of a stream: `/login.aspx` for
@@ -142,6 +146,18 @@ pub(super) fn value_keys(value: &str) -> Option<Vec<String>> {
     if value.contains(',') {
         keys.extend(value.split(',').map(value_key));
     }
+    // Filters that leave nothing but the characters of a command, with dots or without.
+    let is_command = |letter: &char| letter.is_ascii_alphanumeric() || "._-".contains(*letter);
+    if value.starts_with('.') || !value.chars().all(|letter| is_command(&letter)) {
+        let command: String = value.chars().filter(is_command).collect();
+        let without_dots = command.replace('.', "");
+        for command in [&without_dots, command.trim_start_matches('.')] {
+            let key = value_key(command);
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
     let number =
         value.trim_start_matches(|c: char| c.is_whitespace() || c.is_control() || c == '+');
     let digits = number.bytes().take_while(u8::is_ascii_digit).count();
@@ -182,6 +198,12 @@ mod tests {
         assert_eq!(without_streams("/login.aspx:x/a").as_deref(), Some("/login.aspx/a"));
         assert!(matches!(deny_key("/reports/2026-01"), Cow::Borrowed(_)));
         assert_eq!(deny_key("/"), "");
+        for title in ["/_Special%20:_Password", "/Special:Password_", "/special_:-password"] {
+            assert_eq!(deny_key(title), "/special:password", "{title}");
+        }
+        // What is nothing but punctuation is a name all the same.
+        assert_eq!(deny_key("/~/admin"), "/~/admin");
+        assert_eq!(deny_key("/_/-/x"), "/_/-/x");
     }
 
     #[test]
@@ -201,6 +223,10 @@ mod tests {
         assert_eq!(value_key("//jwt-auth//v1/"), "jwt-auth/v1");
         assert_eq!(value_keys("login,x").unwrap(), ["loginx", "login", "x"]);
         assert_eq!(value_keys(" 007x").unwrap(), ["007x", "7"]);
+        assert_eq!(
+            value_keys("usé/er.login").unwrap(),
+            ["use/er.login", "userlogin", "user.login"]
+        );
         assert_eq!(value_keys(&"x".repeat(LONGEST_VALUE + 1)), None);
     }
 }

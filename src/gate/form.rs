@@ -6,10 +6,8 @@ use std::fmt;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor,
-};
 
+use super::json;
 use super::parameters::{self, Field};
 
 /// What a request's body says.
@@ -34,9 +32,7 @@ impl fmt::Debug for Fields {
 }
 
 /// The most fields that are read; more are unreadable.
-const MOST_FIELDS: usize = 4096;
-/// The longest path of names in JSON: every field below it has all of it.
-const LONGEST_PATH: usize = 1024;
+pub(super) const MOST_FIELDS: usize = 4096;
 
 impl Form {
     /// Reads a whole body by the headers that came with it.
@@ -83,25 +79,51 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Option<Vec<Field>> {
             // Counted before they are taken apart: each takes far more room than its bytes.
             let separators = body.iter().filter(|byte| matches!(byte, b'&' | b';')).count();
             let text = std::str::from_utf8(body).ok().filter(|_| separators <= MOST_FIELDS)?;
-            Some(parameters::read(text))
+            // Some scripts take a body for JSON, whatever its type says.
+            let is_json = text.trim_start().starts_with(['[', '{', '\u{feff}']);
+            (!is_json).then(|| parameters::read(text)).filter(|fields| are_in_ascii(fields))
         }
-        "multipart/form-data" => multipart(body, kind.boundary?),
-        json if json == "application/json" || json.ends_with("+json") => {
-            let mut fields = Fields(Vec::new());
-            let mut reader = serde_json::Deserializer::from_slice(body);
-            let walk = Walk { path: "", fields: &mut fields };
-            walk.deserialize(&mut reader).ok()?;
-            reader.end().ok()?;
-            Some(fields.0)
+        "multipart/form-data" => {
+            multipart(body, kind.boundary?).filter(|fields| are_in_ascii(fields))
         }
+        json if is_json(json) => json::read(body).ok(),
         _ => None,
     }
 }
 
+/// What begins like the type of another form is one to servers that look no further.
+fn is_json(essence: &str) -> bool {
+    let is_form = essence.starts_with("application/x-www-form-urlencoded")
+        || essence.starts_with("multipart/");
+    !is_form && (essence == "application/json" || essence.ends_with("+json"))
+}
+
 /// Charsets in which ASCII is ASCII; in others a password field has another name.
+const ASCII_LIKE: [&str; 6] =
+    ["utf-8", "utf8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252"];
+
 fn is_ascii_like(charset: &str) -> bool {
-    let known = ["utf-8", "utf8", "us-ascii", "iso-8859-1", "iso-8859-15", "windows-1252"];
-    known.iter().any(|known| charset.eq_ignore_ascii_case(known))
+    ASCII_LIKE.iter().any(|known| charset.eq_ignore_ascii_case(known))
+}
+
+/// Whether no field says that the form is in another charset: `_charset_` (HTML, section 4.10.18).
+fn are_in_ascii(fields: &[Field]) -> bool {
+    let mut named = fields.iter().filter(|field| field.first_name() == Some("charset"));
+    named.all(|field| field.is_one_of(&ASCII_LIKE))
+}
+
+/// Whether the type of a body says that the request is in a charset where ASCII may be something
+/// else: ASP.NET reads the query in it, too.
+pub(super) fn has_foreign_charset(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_TYPE).iter().any(|kind| {
+        let text = kind.to_str().map(str::to_ascii_lowercase);
+        text.is_ok_and(|text| text.contains("charset"))
+            && !kind
+                .to_str()
+                .ok()
+                .and_then(MediaType::read)
+                .is_some_and(|kind| kind.charset.is_none_or(is_ascii_like))
+    })
 }
 
 /// A `Content-Type` (RFC 9110, section 8.3.1), as far as forms need it.
@@ -138,17 +160,31 @@ impl<'a> MediaType<'a> {
                 return None;
             }
         }
-        Some(media)
+        let text = text.to_ascii_lowercase();
+        let is_whole = is_plainly_named(&text, "charset", media.charset.is_some())
+            && is_plainly_named(&text, "boundary", media.boundary.is_some());
+        is_whole.then_some(media)
     }
 }
 
-/// A token, or one in quotes without anything that needs escaping.
+/// Whether a search for this name finds the parameter and nothing else, from either end: PHP and Rack
+/// take the first or the last place where it stands, in whatever other parameter that is.
+fn is_plainly_named(text: &str, name: &str, is_there: bool) -> bool {
+    let named = format!("{name}=");
+    match is_there {
+        true => text.matches(&named).count() == 1 && text.find(name) == text.find(&named),
+        false => !text.contains(name),
+    }
+}
+
+/// A token, or one in quotes without anything that needs escaping. No comma: to many servers a value
+/// ends there.
 fn unquoted(value: &str) -> Option<&str> {
     let bare = match value.strip_prefix('"') {
         Some(rest) => rest.strip_suffix('"')?,
         None => value,
     };
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_-./:=? ".contains(&byte);
     let fits = (1..=70).contains(&bare.len()) && bare.bytes().all(is_plain) && !bare.ends_with(' ');
     (fits && (value.starts_with('"') || !bare.contains(' '))).then_some(bare)
 }
@@ -196,7 +232,14 @@ fn part(head: &str, content: &[u8]) -> Option<Field> {
         let (name, value) = line.split_once(':')?;
         match name.to_ascii_lowercase().as_str() {
             "content-disposition" if disposition.is_none() => disposition = Some(value.trim()),
-            "content-type" | "content-length" => {}
+            "content-length" => {}
+            "content-type" => {
+                let has_charset = value.to_ascii_lowercase().contains("charset");
+                let kind = MediaType::read(value.trim()).filter(|_| has_charset);
+                if has_charset && !kind?.charset.is_none_or(is_ascii_like) {
+                    return None;
+                }
+            }
             // A coded part says something else than it seems to (RFC 7578, section 4.7).
             _ => return None,
         }
@@ -222,112 +265,4 @@ fn named(disposition: &str) -> Option<(&str, bool)> {
     let file = rest.strip_prefix(';')?.trim_start();
     let file = file.strip_prefix("filename=\"")?.strip_suffix('"')?;
     (!file.contains(['"', '\\'])).then_some((name, true))
-}
-
-/// Walks through JSON and writes down every name at every depth, repeated ones too.
-struct Walk<'a> {
-    path: &'a str,
-    fields: &'a mut Fields,
-}
-
-impl Walk<'_> {
-    fn add(&mut self, value: Option<&str>) {
-        let last = self.path.rsplit('\0').next().unwrap_or_default();
-        let joined = self.path.replace('\0', ".");
-        let names: &[&str] = if last == joined { &[last] } else { &[last, &joined] };
-        self.fields.0.push(Field::literal(names, value));
-    }
-
-    fn deserialize<'de, D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Walk<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Walk<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_str<E>(mut self, text: &str) -> Result<(), E> {
-        self.add(Some(text));
-        Ok(())
-    }
-
-    fn visit_bool<E>(mut self, value: bool) -> Result<(), E> {
-        self.add(Some(if value { "true" } else { "false" }));
-        Ok(())
-    }
-
-    fn visit_u64<E>(mut self, number: u64) -> Result<(), E> {
-        self.add(Some(&number.to_string()));
-        Ok(())
-    }
-
-    fn visit_i64<E>(mut self, number: i64) -> Result<(), E> {
-        self.add(Some(&number.to_string()));
-        Ok(())
-    }
-
-    fn visit_f64<E>(mut self, number: f64) -> Result<(), E> {
-        self.add(Some(&number.to_string()));
-        Ok(())
-    }
-
-    fn visit_unit<E>(mut self) -> Result<(), E> {
-        self.add(Some(""));
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
-        self.add(None);
-        while let Some(()) =
-            items.next_element_seed(Walk { path: self.path, fields: self.fields })?
-        {
-            self.check()?;
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut entries: A) -> Result<(), A::Error> {
-        self.add(None);
-        while let Some(name) = entries.next_key::<Name>()? {
-            let path = match self.path {
-                "" => name.0,
-                path => format!("{path}\0{}", name.0),
-            };
-            if path.len() > LONGEST_PATH {
-                return Err(A::Error::custom("names too long"));
-            }
-            entries.next_value_seed(Walk { path: &path, fields: self.fields })?;
-            self.check()?;
-        }
-        Ok(())
-    }
-}
-
-impl Walk<'_> {
-    fn check<E: serde::de::Error>(&self) -> Result<(), E> {
-        match self.fields.0.len() > MOST_FIELDS {
-            true => Err(E::custom("too many fields")),
-            false => Ok(()),
-        }
-    }
-}
-
-struct Name(String);
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
-        String::deserialize(reader).map(Self).map_err(D::Error::custom)
-    }
 }

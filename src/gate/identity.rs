@@ -337,20 +337,26 @@ pub(super) fn check_single(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// HDR-01: what `Connection` names is of that connection only.
-pub(super) fn remove_named_by_connection(headers: &mut HeaderMap) {
+/// HDR-01: what `Connection` names is of that connection only. It goes before anything is judged, so
+/// that what a rule has seen is what the portal gets. The headers of an upgrade stay until it is
+/// clear whether there is one.
+pub fn remove_named_by_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
-        .filter(|name| !name.eq_ignore_ascii_case(b"keep-alive"))
+        .filter(|name| !OF_CONNECTION.iter().any(|known| name.eq_ignore_ascii_case(known)))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
         .collect();
     for name in &named {
         headers.remove(name);
     }
 }
+
+/// What is about the connection, or goes with all that is of one connection only; and what no request
+/// is without.
+const OF_CONNECTION: [&[u8]; 5] = [b"keep-alive", b"close", b"upgrade", b"te", b"host"];
 
 /// One look at each name; nothing is allocated where nothing is removed.
 pub(super) fn remove_all(headers: &mut HeaderMap, is_unwanted: impl Fn(&HeaderName) -> bool) {

@@ -2,6 +2,8 @@
 //! they are folded to where a rule keeps out. The data are Unicode's, by its own crates:
 //! normalisation (UAX #15), confusables (UTS #39), general categories (UAX #44).
 
+use std::borrow::Cow;
+
 use any_ascii::any_ascii_char;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
@@ -112,6 +114,18 @@ pub(super) fn push_folded(segment: &str, key: &mut String) {
             false => key.extend(plain.bytes().map(|byte| char::from(byte.to_ascii_lowercase()))),
         }
     }
+}
+
+/// A text with every letter beyond ASCII as what some mapping makes of it.
+pub(super) fn in_ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return Cow::Borrowed(text);
+    }
+    let plain = |letter: char| match letter.is_ascii() {
+        true => letter.to_string(),
+        false => any_ascii_char(letter).to_owned(),
+    };
+    Cow::Owned(text.nfkc().map(plain).collect())
 }
 
 /// Letters of European languages that a change of case or a careless eye turns into ASCII, and that

@@ -9,6 +9,7 @@ pub mod cookies;
 mod fold;
 mod form;
 pub mod identity;
+mod json;
 mod letters;
 pub mod login;
 mod oddities;

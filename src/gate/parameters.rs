@@ -5,6 +5,7 @@
 //! that is there once and is written plainly (PATH-12).
 
 use super::fold::{decoded_to_the_end, name_key, pattern_key, value_key, value_keys};
+use super::json::{self, JsonError};
 
 /// One named value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,12 +61,19 @@ impl ValuePattern {
 
     /// The same pattern for values that are keys. What stands at an end that is open stays there.
     fn folded(&self) -> Self {
+        // What a key loses at its ends counts where more is to come; a space is a hyphen.
         let begins = |text: &str| {
             let key = pattern_key(text.trim_start_matches([' ', '/']));
-            // A space is a hyphen, and counts where more is to come.
-            if text.ends_with(' ') { key + "-" } else { key }
+            match text.chars().next_back() {
+                Some(' ') => key + "-",
+                Some('_') => key + "_",
+                _ => key,
+            }
         };
-        let ends = |text: &str| pattern_key(text.trim_end_matches([' ', '/'])).to_owned();
+        let ends = |text: &str| {
+            let key = pattern_key(text.trim_end_matches([' ', '/']));
+            if text.starts_with('_') { format!("_{key}") } else { key }
+        };
         match self {
             Self::Any => Self::Any,
             Self::Exactly(text) => Self::Exactly(value_key(text)),
@@ -174,6 +182,17 @@ impl Field {
     /// The key of its name as it was written.
     pub(super) fn first_name(&self) -> Option<&str> {
         self.names.first().map(String::as_str)
+    }
+
+    /// What nobody can read: it could have any name and any value.
+    pub(super) fn anything() -> Self {
+        Self { names: Vec::new(), has_any_name: true, values: None, plain: None }
+    }
+
+    /// Whether its value is one of these keys for certain.
+    pub(super) fn is_one_of(&self, keys: &[&str]) -> bool {
+        let is_known = |value: &String| keys.contains(&value.as_str());
+        self.values.as_ref().is_some_and(|values| values.iter().all(is_known))
     }
 
     fn could_be(&self, key: &str) -> bool {
@@ -287,8 +306,20 @@ pub(super) fn read(text: &str) -> Vec<Field> {
         }
         fields.push(field);
         fields.extend(parts.filter(|part| !part.is_empty()).map(Field::encoded));
+        fields.extend(nested(piece));
     }
     fields
+}
+
+/// What a value says that is JSON: some scripts take whole calls from one parameter.
+fn nested(piece: &str) -> Vec<Field> {
+    let is_wrapped = |text: &str| text.trim_start().starts_with(['[', '{']);
+    let value = piece.split_once('=').and_then(|(_, value)| decoded(value));
+    match value.filter(|value| is_wrapped(value)).map(|value| json::read(value.as_bytes())) {
+        Some(Ok(fields)) => fields,
+        Some(Err(JsonError::TooMuch)) => vec![Field::anything()],
+        Some(Err(JsonError::Not)) | None => Vec::new(),
+    }
 }
 
 #[cfg(test)]

@@ -231,12 +231,14 @@ impl Reading {
 fn check_parts(inner: &str) -> Result<(), PathError> {
     let mut text = inner.to_owned();
     for _ in 0..MOST_DECODINGS {
-        let parts = text.split(['/', '\\']);
+        // As a server could squeeze it into ASCII, where look-alikes are allowed.
+        let squeezed = letters::in_ascii(&text);
+        let parts = squeezed.split(['/', '\\']);
         let is_dots = |part: &str| {
             let name = part.split([';', '?', '#']).next().unwrap_or_default();
             matches!(name, "." | "..") || matches!(part, "." | "..")
         };
-        if text.bytes().any(|byte| byte.is_ascii_control()) || text.contains('\\') {
+        if squeezed.bytes().any(|byte| byte.is_ascii_control()) || squeezed.contains('\\') {
             return Err(PathError::EncodedSeparator);
         }
         if parts.clone().any(is_dots) {
@@ -383,6 +385,15 @@ mod tests {
     }
 
     #[test]
+    fn lim_01_a_path_has_an_end() {
+        let path = |length: usize| CanonicalPath::parse(&format!("/{}", "a".repeat(length - 1)));
+        assert!(path(CanonicalPath::LONGEST).is_ok());
+        for length in [CanonicalPath::LONGEST + 1, CanonicalPath::LONGEST + 100] {
+            assert_eq!(path(length), Err(PathError::TooLong));
+        }
+    }
+
+    #[test]
     fn path_17_an_oddity_passes_where_it_is_allowed_and_hides_nothing() {
         for (raw, oddity) in [
             ("/a%2Fb", Oddity::EncodedSlash),
@@ -406,6 +417,9 @@ mod tests {
             ("/a//../b", Oddity::EmptySegments, PathError::Segment),
             ("/a%5C", Oddity::EncodedSlash, PathError::EncodedSeparator),
             ("/a%25", Oddity::EncodedSlash, PathError::EncodedSeparator),
+            ("/a/%EF%BC%8E%EF%BC%8E/b", Oddity::LookAlikes, PathError::Segment),
+            ("/a/%E2%80%A4%E2%80%A4/b", Oddity::LookAlikes, PathError::Segment),
+            ("/a%EF%BC%BCb", Oddity::LookAlikes, PathError::EncodedSeparator),
         ] {
             assert_eq!(with(raw, oddity), Err(error), "{raw}");
         }

@@ -38,10 +38,12 @@ impl PortalCookies {
     /// Takes them out of a visitor's headers, less those to `keep`, by name and value.
     pub fn take_out(&self, headers: &mut HeaderMap, keep: impl Fn(&[u8], &[u8]) -> bool) {
         let goes = |name: &[u8], value: &[u8]| self.include(name) && !keep(name, value);
-        if !cookies::all(headers.get_all(COOKIE)).any(|(name, value)| goes(name, value)) {
+        if !cookies::readings(headers.get_all(COOKIE)).any(|(name, value)| goes(name, value)) {
             return;
         }
-        let kept = headers.get_all(COOKIE).iter().filter_map(|field| cookies::without(field, goes));
+        let hides = |name: &[u8]| self.include(name);
+        let fields = headers.get_all(COOKIE).iter();
+        let kept = fields.filter_map(|field| cookies::without(field, goes, hides));
         let kept: Vec<HeaderValue> = kept.collect();
         headers.remove(COOKIE);
         for field in kept {

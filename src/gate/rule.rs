@@ -291,7 +291,7 @@ fn has_header(asked: &Asked<'_>, pair: &Pair) -> bool {
 }
 
 fn could_have_cookie(asked: &Asked<'_>, pair: &Pair) -> bool {
-    cookies::all(asked.headers().get_all(COOKIE)).any(|(name, value)| {
+    cookies::readings(asked.headers().get_all(COOKIE)).any(|(name, value)| {
         let name = decoded_to_the_end(&String::from_utf8_lossy(name));
         name.is_none_or(|name| pair.could_be_named(&name_key(&name)))
             && pair.could_have(&String::from_utf8_lossy(value))

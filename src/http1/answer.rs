@@ -18,6 +18,8 @@ pub(crate) use super::content::{Content, Piece, chunk_head};
 const LONGEST_HEAD: usize = 64 * 1024;
 /// The most fields that it may have.
 const MOST_FIELDS: usize = 100;
+/// The most interim answers before the answer itself.
+const MOST_INTERIM: u32 = 32;
 
 /// What is wrong with what a portal sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +30,9 @@ pub enum WireError {
     /// A head over the limit.
     #[error("the head of the portal's answer has more than {LONGEST_HEAD} bytes")]
     HeadTooLong,
+    /// Interim answers without end (LIM-05).
+    #[error("the portal gave more than {MOST_INTERIM} interim answers")]
+    Interim,
     /// More than one length, or a coding other than `chunked` alone.
     #[error("the portal's answer does not say in one way where it ends")]
     Framing,
@@ -102,11 +107,12 @@ pub(crate) struct Head {
 
 /// Takes the head of an answer off the front of what was read; `None` while it is not complete.
 /// `101` is an answer only where it `may_switch`. Interim answers are passed over: they belong to
-/// nobody (RFC 9110, section 15.2).
+/// nobody (RFC 9110, section 15.2), and `interim` counts them.
 pub(crate) fn read_head(
     read: &mut BytesMut,
     method: &Method,
     may_switch: bool,
+    interim: &mut u32,
 ) -> Result<Option<Head>, WireError> {
     loop {
         let Some((parts, version)) = parse_head(read)? else {
@@ -122,16 +128,31 @@ pub(crate) fn read_head(
                 return Ok(Some(Head { parts, content, announced, keeps_open }));
             }
             StatusCode::SWITCHING_PROTOCOLS => return Err(WireError::Switched),
-            status if status.is_informational() => {}
+            status if status.is_informational() => {
+                *interim = interim.saturating_add(1);
+                if *interim > MOST_INTERIM {
+                    return Err(WireError::Interim);
+                }
+            }
             _ => {
                 let (content, length) = Content::of(&parts, version, method)?;
                 let announced = length.filter(|_| says_length_only(method, parts.status));
-                let keeps_open =
-                    keeps_open(&parts.headers, version) && !matches!(content, Content::UntilClose);
+                let keeps_open = keeps_open(&parts.headers, version)
+                    && !matches!(content, Content::UntilClose)
+                    && !may_bring_a_body(&parts, content);
                 return Ok(Some(Head { parts, content, announced, keeps_open }));
             }
         }
     }
+}
+
+/// Whether an answer that has no body announces one. A portal that sends it all the same may do so
+/// a moment later, and it would be the answer to somebody else's request (HTTP-05).
+fn may_bring_a_body(parts: &response::Parts, content: Content) -> bool {
+    let length = parts.headers.get(header::CONTENT_LENGTH);
+    content == Content::Length(0)
+        && (length.is_some_and(|length| decimal(length.as_bytes()) != Some(0))
+            || parts.headers.contains_key(header::TRANSFER_ENCODING))
 }
 
 /// Whether a length is that of another answer, and none of this one's body.
@@ -220,7 +241,6 @@ impl Content {
         let without_content = method == Method::HEAD
             || matches!(parts.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let content = match (coding, length) {
-            _ if without_content => Self::Length(0),
             ((None, _), Some(length)) => Self::Length(length),
             ((None, _), None) => Self::UntilClose,
             ((Some(coding), None), None)
@@ -230,7 +250,7 @@ impl Content {
             }
             _ => return Err(WireError::Framing),
         };
-        Ok((content, length))
+        Ok((if without_content { Self::Length(0) } else { content }, length))
     }
 }
 
@@ -249,7 +269,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn head(text: &str) -> Result<Option<Head>, WireError> {
-        read_head(&mut BytesMut::from(text), &Method::GET, false)
+        read_head(&mut BytesMut::from(text), &Method::GET, false, &mut 0)
     }
 
     fn content(fields: &str) -> Result<Content, WireError> {
@@ -316,6 +336,46 @@ mod tests {
     }
 
     #[test]
+    fn lim_05_interim_answers_have_an_end() {
+        let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(MOST_INTERIM as usize);
+        assert!(head(&interim).unwrap().is_none());
+        let one_more = format!("{interim}HTTP/1.1 103 Early Hints\r\n\r\n");
+        assert_eq!(head(&one_more).err(), Some(WireError::Interim));
+        // In pieces, too.
+        let (mut read, mut count) = (BytesMut::new(), 0);
+        let mut next = || {
+            read.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            read_head(&mut read, &Method::GET, false, &mut count)
+        };
+        assert!((0..MOST_INTERIM).all(|_| next().unwrap().is_none()));
+        assert_eq!(next().err(), Some(WireError::Interim));
+    }
+
+    #[test]
+    fn http_05_an_answer_that_announces_a_body_it_cannot_have_is_the_last() {
+        let keeps = |method: &Method, text: &str| {
+            let text = format!("HTTP/1.1 {text}\r\n\r\n");
+            read_head(&mut BytesMut::from(&*text), method, false, &mut 0)
+                .map(|head| head.unwrap().keeps_open)
+        };
+        assert_eq!(keeps(&Method::HEAD, "200 OK"), Ok(true));
+        assert_eq!(keeps(&Method::HEAD, "200 OK\r\nContent-Length: 0"), Ok(true));
+        assert_eq!(keeps(&Method::HEAD, "200 OK\r\nContent-Length: 5"), Ok(false));
+        assert_eq!(keeps(&Method::HEAD, "200 OK\r\nTransfer-Encoding: chunked"), Ok(false));
+        assert_eq!(keeps(&Method::GET, "304 Not Modified\r\nContent-Length: 5"), Ok(false));
+        assert_eq!(keeps(&Method::GET, "204 No Content\r\nContent-Length: 5"), Ok(false));
+        assert_eq!(keeps(&Method::GET, "204 No Content"), Ok(true));
+        for ambiguous in [
+            "Content-Length: 1\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: x",
+            "Content-Length: x",
+        ] {
+            let text = format!("200 OK\r\n{ambiguous}");
+            assert_eq!(keeps(&Method::HEAD, &text), Err(WireError::Framing), "{ambiguous}");
+        }
+    }
+
+    #[test]
     fn connections_are_kept_as_the_portal_says() {
         let keeps = |text: &str| head(text).unwrap().unwrap().keeps_open;
         assert!(keeps("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
@@ -338,9 +398,9 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let _ = read_head(&mut BytesMut::from(&*bytes), &Method::GET, false);
+            let _ = read_head(&mut BytesMut::from(&*bytes), &Method::GET, false, &mut 0);
             let answer = [b"HTTP/1.1 200 OK\r\n", &*bytes].concat();
-            let _ = read_head(&mut BytesMut::from(&*answer), &Method::GET, false);
+            let _ = read_head(&mut BytesMut::from(&*answer), &Method::GET, false, &mut 0);
         }
     }
 }

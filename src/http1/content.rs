@@ -2,6 +2,7 @@
 //! one, and its chunks taken apart and put together.
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use http::HeaderName;
 
 /// The longest line of a chunk's size with its extensions, or of a trailer.
 const LONGEST_LINE: usize = 4096;
@@ -151,7 +152,10 @@ fn take_line(read: &mut BytesMut) -> Result<Option<BytesMut>, ChunkError> {
 /// A field without control characters, or the empty line at the end (HTTP-03).
 fn is_trailer(line: &[u8]) -> bool {
     let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-    line.is_empty() || (line.contains(&b':') && !line.iter().any(is_control))
+    let is_token = |name: &[u8]| HeaderName::from_bytes(name).is_ok();
+    let colon = line.iter().position(|byte| *byte == b':');
+    let name = colon.and_then(|colon| line.get(..colon));
+    line.is_empty() || (name.is_some_and(is_token) && !line.iter().any(is_control))
 }
 
 /// The size of a chunk: hex digits, then perhaps an extension, which is ignored.
@@ -210,6 +214,10 @@ mod tests {
             "0\r\nA: b\rc\r\n\r\n",
         ] {
             assert_eq!(decode(&[bad.as_bytes()]), Err(ChunkError), "{bad:?}");
+        }
+        for odd in [": x", "X y: 1", " folded: x", "X\u{e9}: 1", "no colon"] {
+            let trailers = format!("0\r\n{odd}\r\n\r\n");
+            assert_eq!(decode(&[trailers.as_bytes()]), Err(ChunkError), "{odd}");
         }
         let trailers = format!("0\r\n{}", "A: b\r\n".repeat(10_000));
         assert_eq!(decode(&[trailers.as_bytes()]), Err(ChunkError));

@@ -82,8 +82,7 @@ pub fn explain(code: &str) -> Words {
         | "upstream-stalled"
         | "upstream-broken" => (
             "The portal does not answer",
-            "You are signed in, but the portal behind this page is not reachable just now. Wait a \
-             moment and reload the page.",
+            "The portal behind this page is not reachable just now. Wait a moment and reload the page.",
         ),
         "upstream-busy" => (
             "The portal is very busy",

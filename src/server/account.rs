@@ -187,7 +187,8 @@ impl Account {
             }
             UpstreamError::Broken(_)
             | UpstreamError::Connection(_)
-            | UpstreamError::Exchange(_) => UpstreamFailure::Broken,
+            | UpstreamError::Exchange(_)
+            | UpstreamError::Cut => UpstreamFailure::Broken,
         };
         if let Some(portal) = self.portal {
             self.proxy.metrics.portal(portal).upstream_failed(failure);

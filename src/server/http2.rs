@@ -142,6 +142,9 @@ async fn answer(worker: &Worker, peer: &Peer, mut request: Request<Incoming>) ->
         }
         *answer.status_mut() = StatusCode::OK;
         tokio::spawn(relay(upgrade, tunnel));
+    } else if answer.status().is_success() {
+        // To whoever asked for a WebSocket, success is one that is open (RFC 8441, section 5).
+        *answer.status_mut() = StatusCode::NOT_IMPLEMENTED;
     }
     answer
 }

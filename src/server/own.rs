@@ -58,9 +58,13 @@ impl Visit<'_> {
     fn sign_out(mut self) -> Response<Body> {
         let site = self.head.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
         let is_meant = match (&self.head.method, site) {
-            (&Method::GET, site) => matches!(site, Some(b"same-origin" | b"none")),
+            // A picture in a page is no wish to leave.
+            (&Method::GET, site) => {
+                matches!(site, Some(b"same-origin" | b"none")) && self.is_navigation()
+            }
             // The cookie is `SameSite=Lax`: with a form of another site it does not come along.
-            (&Method::POST, site) => matches!(site, Some(b"same-origin" | b"none") | None),
+            (&Method::POST, Some(site)) => matches!(site, b"same-origin" | b"none"),
+            (&Method::POST, None) => self.is_from_us(),
             _ => return self.only("GET, POST"),
         };
         let Some(member) = self.signed_in.clone() else {
@@ -96,6 +100,22 @@ impl Visit<'_> {
         let clear = HeaderName::from_static("clear-site-data");
         respond::set(&mut response, clear, HeaderValue::from_static("\"cache\""));
         response
+    }
+
+    /// Whether the visitor's browser goes somewhere, as far as fetch metadata says.
+    fn is_navigation(&self) -> bool {
+        let is = |name: &str, wanted: &[u8]| {
+            self.head.headers.get(name).is_none_or(|value| value.as_bytes() == wanted)
+        };
+        is("sec-fetch-mode", b"navigate")
+            && is("sec-fetch-dest", b"document")
+            && !self.head.headers.contains_key("sec-purpose")
+    }
+
+    /// Whether a form is one of this portal's pages, as far as `Origin` says.
+    fn is_from_us(&self) -> bool {
+        let own = self.portal.public_url.as_str().trim_end_matches('/').as_bytes();
+        self.head.headers.get(header::ORIGIN).is_none_or(|origin| origin.as_bytes() == own)
     }
 
     /// Where the provider's own session ends, and leads back from (azure.md, section 7.1). What

@@ -59,6 +59,7 @@ impl Worker {
         mut head: Head,
         mut body: RequestBody,
     ) -> Response<Body> {
+        identity::remove_named_by_connection(&mut head.headers);
         let now = self.proxy.clock.now();
         let mut account = Account::open(&self.proxy, &head);
         let asker = Asker::of(&head, account.request_id());
@@ -206,7 +207,7 @@ impl Visit<'_> {
         };
         account.waited(answer.as_ref().err());
         match answer {
-            Ok(Upgrade::Switched(upgraded)) => switch(upgraded, account),
+            Ok(Upgrade::Switched(upgraded)) => switch(upgraded, credentials, account),
             Ok(Upgrade::Answered(answer)) => {
                 if guards_cookies && let Some(member) = &member {
                     for (name, value) in policy.portal_cookies.set_by(answer.headers()) {
@@ -221,9 +222,14 @@ impl Visit<'_> {
 }
 
 /// The portal speaks WebSocket from here on (HTTP-08).
-fn switch(upgraded: Upgraded, mut account: Account) -> Response<Body> {
+fn switch(
+    upgraded: Upgraded,
+    credentials: LocalCredentials,
+    mut account: Account,
+) -> Response<Body> {
     let Upgraded { head, tunnel } = upgraded;
     let (mut head, ()) = head.into_parts();
+    identity::cleanse_challenges(&mut head.headers, credentials);
     head.headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
     head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     head.headers.insert(&X_REQUEST_ID, account.request_id());

@@ -197,7 +197,8 @@ pub(super) fn upstream(
         | UpstreamError::Tls(_)
         | UpstreamError::Broken(_)
         | UpstreamError::Connection(_)
-        | UpstreamError::Exchange(_) => StatusCode::BAD_GATEWAY,
+        | UpstreamError::Exchange(_)
+        | UpstreamError::Cut => StatusCode::BAD_GATEWAY,
         UpstreamError::Visitor(error) => return visitor(error, asker, account),
     };
     tracing::warn!(

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::UpstreamError;
@@ -57,10 +57,10 @@ impl Answer {
 
     /// Without what a portal must not say; framing is ours again from here on (HTTP-01).
     pub(super) fn cleansed(mut self) -> Self {
-        let headers = self.head.headers_mut();
-        identity::cleanse_answer(headers);
-        if let Some(length) = self.announced.take() {
-            headers.insert(header::CONTENT_LENGTH, length);
+        identity::cleanse_answer(self.head.headers_mut());
+        let may_say = self.head.status() != StatusCode::NO_CONTENT;
+        if let Some(length) = self.announced.take().filter(|_| may_say) {
+            self.head.headers_mut().insert(header::CONTENT_LENGTH, length);
         }
         self
     }

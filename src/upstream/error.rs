@@ -43,6 +43,9 @@ pub enum UpstreamError {
     /// Something that is not HTTP/2, or the end of the connection.
     #[error("the portal broke off or did not speak HTTP/2")]
     Exchange(#[source] hyper::Error),
+    /// A stream of HTTP/2 that was reset within an answer.
+    #[error("the portal broke off within an answer")]
+    Cut,
     /// The visitor broke the request off.
     #[error("the request's body is not whole")]
     Visitor(#[source] BodyError),
@@ -65,7 +68,9 @@ impl UpstreamError {
             Self::Busy(_) => "upstream-busy",
             Self::ResponseTimeout(_) => "upstream-response-timeout",
             Self::Stalled(_) => "upstream-stalled",
-            Self::Broken(_) | Self::Connection(_) | Self::Exchange(_) => "upstream-broken",
+            Self::Broken(_) | Self::Connection(_) | Self::Exchange(_) | Self::Cut => {
+                "upstream-broken"
+            }
             Self::Visitor(error) => error.code(),
         }
     }

@@ -48,6 +48,8 @@ pub(super) struct Connection {
     stream: Stream,
     /// What was read and not yet looked at.
     pub(super) read: BytesMut,
+    /// Interim answers to the request of the moment.
+    interim: u32,
     appetite: usize,
     /// For an answer to begin or to go on. Kept from request to request: putting off a timer that
     /// is set costs nothing, setting a new one takes a lock.
@@ -57,7 +59,7 @@ pub(super) struct Connection {
 impl Connection {
     pub(super) fn new(stream: Stream) -> Box<Self> {
         let deadline = Box::pin(tokio::time::sleep(Duration::ZERO));
-        Box::new(Self { stream, read: BytesMut::new(), appetite: READ, deadline })
+        Box::new(Self { stream, read: BytesMut::new(), interim: 0, appetite: READ, deadline })
     }
 
     /// Whether an idle connection is still one: not closed, and nobody spoke unasked (HTTP-05).
@@ -89,6 +91,7 @@ impl Connection {
         terms: Terms<'_>,
     ) -> Result<Head, UpstreamError> {
         self.appetite = READ;
+        self.interim = 0;
         self.wait_at_most(terms.patience);
         poll_fn(|cx| self.poll_head(cx, sending, terms)).await
     }
@@ -133,7 +136,8 @@ impl Connection {
             self.wait_at_most(terms.patience);
         }
         loop {
-            if let Some(head) = wire::read_head(&mut self.read, terms.method, terms.may_switch)? {
+            let (read, interim) = (&mut self.read, &mut self.interim);
+            if let Some(head) = wire::read_head(read, terms.method, terms.may_switch, interim)? {
                 return Poll::Ready(Ok(head));
             }
             match self.poll_read(cx) {
@@ -148,6 +152,14 @@ impl Connection {
         }
         sent?;
         ready!(self.poll_deadline(cx));
+        if sending.awaits_visitor() {
+            // The portal cannot answer what it has not got. How slow a visitor may be is for whoever
+            // reads from them to say.
+            self.wait_at_most(terms.patience);
+            return self
+                .poll_deadline(cx)
+                .map(|()| Err(UpstreamError::ResponseTimeout(terms.patience)));
+        }
         Poll::Ready(Err(UpstreamError::ResponseTimeout(terms.patience)))
     }
 
@@ -296,6 +308,11 @@ impl Sending {
     /// Nothing was written; what was taken of the body is still here.
     fn is_untouched(&self) -> bool {
         !self.has_begun
+    }
+
+    /// Whether everything that the visitor has sent is with the portal, and there is more to come.
+    fn awaits_visitor(&self) -> bool {
+        !self.is_whole && self.waiting.is_empty() && self.is_flushed
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -306,6 +306,9 @@ impl Body for Http2Body {
                 Err(frame) => Some(Ok(frame)),
             },
             Some(Err(error)) => Some(Err(UpstreamError::Exchange(error))),
+            // The library takes a stream that was reset without an error for one that has ended: we
+            // have read all along, and so this is no early answer, but a part of one (HTTP-06).
+            None if !self.body.is_end_stream() => Some(Err(UpstreamError::Cut)),
             None => None,
         })
     }

@@ -126,6 +126,12 @@ impl RequestBody {
                 let announced = body.size_hint().exact();
                 let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
                 let is_all = announced.is_some() && body.size_hint().exact() == Some(0);
+                // The library takes a stream that was reset without an error for one that has ended
+                // (RFC 9113, section 8.1). That is for servers to do; of a request it is the end of
+                // nothing (HTTP-10).
+                if frame.is_none() && !body.is_end_stream() {
+                    return Poll::Ready(Some(Err(BodyError::Cut)));
+                }
                 match frame.map(|frame| frame.map_err(BodyError::Stream)) {
                     Some(Ok(frame)) if is_all && !body.is_end_stream() && frame.is_data() => {
                         let held = frame.into_data().unwrap_or_default();
@@ -138,8 +144,9 @@ impl RequestBody {
                     frame => Poll::Ready(frame),
                 }
             }
-            Source::Http2End(body, held) => match ready!(Pin::new(body).poll_frame(cx)) {
+            Source::Http2End(body, held) => match ready!(Pin::new(&mut *body).poll_frame(cx)) {
                 Some(Err(error)) => Poll::Ready(Some(Err(BodyError::Stream(error)))),
+                None if !body.is_end_stream() => Poll::Ready(Some(Err(BodyError::Cut))),
                 // Trailers of requests stay behind; data would have been an error.
                 Some(Ok(frame))
                     if frame.is_data() && frame.data_ref().is_some_and(|d| !d.is_empty()) =>

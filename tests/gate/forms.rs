@@ -66,6 +66,22 @@ fn path_12_a_type_says_how_a_body_is_read_or_nobody_can() {
         assert_eq!(is(kind, b""), Is::Other, "{kind}");
     }
     assert_eq!(is(FORM, b"action=x"), Is::Other);
+    // Moodle's scripts read a body as JSON, whatever its type says.
+    for json in [" [{\"action\":\"x\"}]", "{\"action\":1}", "\u{feff}[]"] {
+        assert_eq!(is(FORM, json.as_bytes()), Is::Unreadable, "{json}");
+    }
+    for kind in [
+        "application/x-www-form-urlencoded+json",
+        "multipart/x+json",
+        "application/x-www-form-urlencoded; xcharset=utf-7",
+        "application/x-www-form-urlencoded; x=\"charset=utf-7\"; charset=utf-8",
+    ] {
+        assert_eq!(is(kind, b"{\"action\":\"x\"}"), Is::Unreadable, "{kind}");
+        assert_eq!(is(kind, b"action=x"), Is::Unreadable, "{kind}");
+    }
+    assert_eq!(is("application/problem+json", b"{\"action\":\"x\"}"), Is::Other);
+    assert_eq!(is(FORM, b"_charset_=utf-7&a=b"), Is::Unreadable);
+    assert_eq!(is(FORM, b"_charset_=UTF-8&a=b"), Is::Other);
     assert_eq!(is(FORM, b"a=\xff"), Is::Unreadable);
     assert_eq!(is(FORM, "a=b&".repeat(4096).as_bytes()), Is::Other);
     assert_eq!(is(FORM, "a=b&".repeat(4097).as_bytes()), Is::Unreadable);
@@ -153,6 +169,8 @@ fn path_12_multipart_is_read_in_one_way_or_not_at_all() {
             format!("--b|{named}|Content-Type: text/plain|Content-Length: 5||login|--b--|"),
             Is::Login,
         ),
+        (format!("--b|{named}|Content-Type: text/plain; charset=utf-7||x|--b--|"), Is::Unreadable),
+        (format!("--b|{named}|Content-Type: text/plain; charset=utf-8||x|--b--|"), Is::Other),
         (format!("--b|{named}; filename=\"a\"||x|--b--|"), Is::Login),
         (format!("--b|{named}; filename=\"a\\\"\"||x|--b--|"), Is::Unreadable),
         (format!("--b|{named}; filename*=\"a\"||x|--b--|"), Is::Unreadable),
@@ -162,6 +180,7 @@ fn path_12_multipart_is_read_in_one_way_or_not_at_all() {
         (format!("--b|{named}| folded: x||x|--b--|"), Is::Unreadable),
         (format!("--b|{named}|\tfolded: x||x|--b--|"), Is::Unreadable),
         (format!("--b|{named}\nX: y||x|--b--|"), Is::Unreadable),
+        (format!("--b|{named}|Content-Type: text/plain\nX: y||x|--b--|"), Is::Unreadable),
         ("--b|Content-Type: text/plain||x|--b--|".to_owned(), Is::Unreadable),
         ("--b|Content-Disposition: form-data; name=action||x|--b--|".to_owned(), Is::Unreadable),
         (
@@ -190,6 +209,13 @@ fn path_12_multipart_is_read_in_one_way_or_not_at_all() {
         "multipart/form-data; boundary=\"b",
         "multipart/form-data; boundary=b; boundary=b",
         "multipart/form-data; boundary*=b",
+        // PHP takes the first place where the word stands, Rack the last.
+        "multipart/form-data; xboundary=a; boundary=b",
+        "multipart/form-data; foo-boundary=a; boundary=b",
+        "multipart/form-data; boundary=b; xboundary=a",
+        "multipart/form-data; x=\"boundary=a\"; boundary=b",
+        "multipart/form-data; x=boundary; boundary=b",
+        "multipart/form-data; boundary=b; xcharset=utf-7",
     ] {
         assert_eq!(multipart(kind, &body), Is::Unreadable, "{kind}");
     }
@@ -201,7 +227,13 @@ fn path_12_multipart_is_read_in_one_way_or_not_at_all() {
         ("b b", false, Is::Unreadable),
         ("b ", true, Is::Unreadable),
         ("b@", false, Is::Unreadable),
-        ("b'()+_,-./:=?", true, Is::Login),
+        ("b'()+_-./:=?", true, Is::Login),
+        ("----WebKitFormBoundaryb", false, Is::Login),
+        // To PHP, Rack and Java's common parser it ends at the comma.
+        ("a,b", false, Is::Unreadable),
+        ("a,b", true, Is::Unreadable),
+        ("boundary=b", true, Is::Unreadable),
+        ("charset=utf-7", true, Is::Unreadable),
     ] {
         let mark = if quoted { "\"" } else { "" };
         let kind = format!("multipart/form-data; boundary={mark}{boundary}{mark}");

@@ -6,6 +6,7 @@ mod answers;
 mod cookies_of_portals;
 mod facts;
 mod forms;
+mod hosts;
 mod rules;
 
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use anteport::gate::identity::LocalCredentials;
 use anteport::gate::{
-    Access, Allowance, Bearer, Clue, Conditions, Decision, Endpoint, Exception, Form, Mode,
+    Access, Allowance, Bearer, Clue, Conditions, Covers, Decision, Endpoint, Exception, Form, Mode,
     Oddities, Oddity, Pair, Passes, PathError, PathPattern, PatternError, Policy, RawTarget,
     Refusal, Rule, Spelling, ValuePattern, decide,
 };
@@ -69,6 +69,8 @@ fn path_12_a_rule_holds_for_headers_and_cookies_in_any_spelling() {
         (&header, "x-other", "login", false),
         (&cookie, "cookie", "a=1; action=login", true),
         (&cookie, "cookie", "ACTION=Login", true),
+        (&cookie, "cookie", "a=1,action=login", true),
+        (&cookie, "cookie", "a=1 action=login", true),
         (&cookie, "cookie", "action=home", false),
         (&cookie, "cookie", "other=login", false),
     ] {
@@ -76,6 +78,79 @@ fn path_12_a_rule_holds_for_headers_and_cookies_in_any_spelling() {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         assert_eq!(is_refused(policy, Method::GET, "/door", &headers), refused, "{name}: {value}");
         assert!(!is_refused(policy, Method::GET, "/open", &headers), "{name}: {value}");
+    }
+}
+
+#[test]
+fn path_12_a_value_is_what_filters_and_scripts_make_of_it() {
+    let query = |name: &str, value: &str| {
+        let conditions = Conditions { query: pairs(name, value), ..Conditions::default() };
+        shut(door(conditions, vec![]))
+    };
+    let plain = headers(&[]);
+    let task = query("task", "user.login");
+    for (target, refused) in [
+        ("/door?task=user.login", true),
+        ("/door?task=us%C3%A9er.login", true),
+        ("/door?task=us(er%2F.login", true),
+        ("/door?task=.user.login", true),
+        ("/door?task=user.logout", false),
+    ] {
+        assert_eq!(is_refused(&task, Method::GET, target, &plain), refused, "{target}");
+    }
+    // Parts at a semicolon, arrays, brackets that are encoded twice, names that are numbers.
+    let action = query("action", "login");
+    for (target, refused) in [
+        ("/door?a=1;action=login", true),
+        ("/door?a=1;;b=2;action=login", true),
+        ("/door?a=1;b=action", false),
+        ("/door?action[0]=home", true),
+        ("/door?action%255B0%255D=home", true),
+        ("/door?actions[a]=login", false),
+    ] {
+        assert_eq!(is_refused(&action, Method::GET, target, &plain), refused, "{target}");
+    }
+    let nested = query("user[password]", "*");
+    assert!(is_refused(&nested, Method::GET, "/door?user[password]=x", &plain));
+    assert!(!is_refused(&nested, Method::GET, "/door?user[name]=x", &plain));
+    assert!(is_refused(&query("1", "*"), Method::GET, "/door?1=x", &plain));
+    let title = query("title", "Special:PasswordReset");
+    for (target, refused) in [
+        ("/door?title=Special:_PasswordReset", true),
+        ("/door?title=_Special_%20:%20PasswordReset_", true),
+        ("/door?title=SpecialPasswordReset", false),
+    ] {
+        assert_eq!(is_refused(&title, Method::GET, target, &plain), refused, "{target}");
+    }
+    // Calls that come in one parameter.
+    let method = query("methodname", "auth_*");
+    let deep = format!("/door?args={}{}", "[".repeat(200), "]".repeat(200));
+    for (target, refused) in [
+        ("/door?args=[{%22methodname%22:%22auth_x%22}]", true),
+        ("/door?args=%20{%22a%22:{%22methodname%22:%22%C3%A9auth_x%22}}", true),
+        ("/door?args=[{%22methodname%22:%22core_x%22}]", false),
+        ("/door?args=[{%22methodname%22:", false),
+        (&deep, true),
+    ] {
+        assert_eq!(is_refused(&method, Method::GET, target, &plain), refused, "{target}");
+    }
+}
+
+#[test]
+fn path_12_a_query_in_a_foreign_charset_could_say_anything() {
+    let conditions = Conditions { query: pairs("action", "login"), ..Conditions::default() };
+    let policy = shut(door(conditions, vec![]));
+    for (kind, refused) in [
+        ("text/plain; charset=utf-7", true),
+        ("text/plain; xcharset=utf-7", true),
+        ("text/plain; charset=utf-8", false),
+        ("multipart/form-data; boundary=\"b", false),
+        ("text/plain", false),
+    ] {
+        let mut headers = headers(&[]);
+        headers.insert("content-type", HeaderValue::from_static(kind));
+        assert_eq!(is_refused(&policy, Method::GET, "/door?a=b", &headers), refused, "{kind}");
+        assert!(!is_refused(&policy, Method::GET, "/door", &headers), "{kind}");
     }
 }
 
@@ -103,6 +178,64 @@ fn path_12_an_exception_holds_to_the_letter_and_once() {
     ] {
         let headers = headers(fields);
         assert_eq!(is_refused(policy, Method::GET, "/door", &headers), refused, "{fields:?}");
+    }
+}
+
+#[test]
+fn path_12_an_exception_is_written_plainly() {
+    let lifted = |value: &str, kind: &'static str, body: &str| {
+        let exception = Exception {
+            conditions: Conditions { form: pairs("action", value), ..Conditions::default() },
+            ..Exception::default()
+        };
+        let policy = shut(door(Conditions::default(), vec![exception]));
+        let headers = headers(&[("content-type", kind)]);
+        let asked = read(&policy, Method::POST, "/door", &headers);
+        let asked = asked.with_form(Form::read(&headers, body.as_bytes()));
+        matches!(decide(&policy, asked, None, NOON), Decision::Forward(_))
+    };
+    let form = "application/x-www-form-urlencoded";
+    assert!(lifted("logout", form, "action=logout"));
+    assert!(lifted("log out", "application/json", "{\"action\":\"log out\"}"));
+    for (value, body) in [
+        ("logout", "action=log%6fut"),
+        ("%41", "action=%41"),
+        ("a+b", "action=a+b"),
+        ("\u{e9}", "action=\u{e9}"),
+        ("logout", "action=logout&action=x"),
+        ("logout", "action=logout;x"),
+        ("logout", "Action=logout"),
+    ] {
+        assert!(!lifted(value, form, body), "{body}");
+    }
+    for body in [
+        "{\"action\":[\"logout\"]}",
+        "{\"x\":{\"action\":\"logout\"}}",
+        "{\"action\":\"logout\",\"x\":{\"action\":\"logout\"}}",
+    ] {
+        assert!(!lifted("logout", "application/json", body), "{body}");
+    }
+}
+
+#[test]
+fn path_10_a_language_before_a_path_is_a_language() {
+    let covers = Covers { language_prefix: true, ..Covers::default() };
+    let policy = shut(Rule { covers, ..Rule::at("/door".parse().unwrap()) });
+    let headers = headers(&[]);
+    for (language, refused) in [
+        ("en", true),
+        ("pt-br", true),
+        ("zh_hans", true),
+        ("sr-latn-rs", true),
+        ("e", false),
+        ("abcd", false),
+        ("e1", false),
+        ("en-x", false),
+        ("en-abcdefghi", false),
+        ("en-a:b", false),
+    ] {
+        let target = format!("/{language}/door");
+        assert_eq!(is_refused(&policy, Method::GET, &target, &headers), refused, "{language}");
     }
 }
 
@@ -269,6 +402,30 @@ fn where_passwords_come_along_is_noted_by_name_alone() {
 }
 
 #[test]
+fn path_12_no_form_of_a_stranger_is_read_where_a_sign_in_is_asked_for() {
+    let form = || Conditions { form: pairs("action", "login"), ..Conditions::default() };
+    let mut policy = shut(door(form(), vec![]));
+    policy.login_pages = vec![Rule { conditions: form(), ..Rule::at("/door".parse().unwrap()) }];
+    policy.routes[0].access = Access::SignedIn;
+    let headers = headers(&[("accept", "text/html")]);
+    let member = session(NOON);
+    for method in [Method::GET, Method::POST] {
+        let asked = |session| {
+            let asked = read(&policy, method.clone(), "/door?a=b", &headers);
+            decide(&policy, asked, session, NOON).settled()
+        };
+        match asked(None) {
+            Ok(Decision::Login(challenge)) if method == Method::GET => {
+                assert_eq!(challenge.return_to.as_str(), "/door?a=b");
+            }
+            Ok(Decision::Refuse(Refusal::SignInRequired)) if method == Method::POST => {}
+            other => panic!("{other:?}"),
+        }
+        assert!(asked(Some(&member)).is_err(), "a member's form is read");
+    }
+}
+
+#[test]
 fn a_permit_says_in_whose_name_and_by_which_route() {
     let passes = Passes { websocket: true, ..Passes::default() };
     let mut policy = policy(Mode::AzureOnly);
@@ -347,6 +504,18 @@ fn path_07_08_17_odd_spellings_are_mended_or_allowed_where_it_says_so() {
     );
     let settled = decide(&policy, asked.unwrap(), None, NOON).settled();
     assert!(matches!(settled, Ok(Decision::Redirect(_))));
+    // Each of the two alone mends what it is about.
+    for (segments, parameter) in [(true, false), (false, true), (false, false)] {
+        let mut policy = policy.clone();
+        policy.spelling.mends_segments = segments;
+        policy.spelling.mends_session_parameter = parameter;
+        let is_mended = |target: &'static str| {
+            let raw = RawTarget::Line(target.into());
+            Asked::read(std::slice::from_ref(&policy), &Method::GET, &raw, &NONE).is_ok()
+        };
+        assert_eq!(is_mended("/assets//a"), segments);
+        assert_eq!(is_mended("/assets/a;jsessionid=1"), parameter);
+    }
 }
 
 #[test]
@@ -443,6 +612,7 @@ fn lim_01_heads_have_a_size() {
         }
         asked_with(&Method::GET, "/", &headers).map(|_| ())
     };
+    assert_eq!(Asked::LARGEST_HEAD, 32_768);
     assert_eq!(read(100, 1), Ok(()));
     assert_eq!(read(101, 1), Err(Refusal::HeadTooLarge));
     // `host` and its value take 23 bytes with what stands between, and another field nine.
@@ -471,6 +641,13 @@ fn path_01_a_target_is_a_path_a_url_or_the_server() {
     assert_eq!(read(Method::OPTIONS, line("*?a")), Err(Refusal::Target));
     assert_eq!(read(Method::GET, line("members.example:443")), Err(Refusal::Target));
     assert_eq!(read(Method::GET, line("/a#b")), Err(Refusal::Target));
+    // HOST-01: HTTP/1.1 has `Host` whatever the target says, HTTP/2 has `:authority`.
+    let bare = |target: &RawTarget| {
+        let none = HeaderMap::new();
+        Asked::read(std::slice::from_ref(&policy), &Method::GET, target, &none).map(|_| ())
+    };
+    assert_eq!(bare(&line("https://members.example/a")), Err(Refusal::Host));
+    assert_eq!(bare(&pseudo("https://members.example/a")), Ok(()));
     let at_most = |length: usize| line(&format!("/?{}", "a".repeat(length - 2)));
     assert!(read(Method::GET, at_most(RawTarget::LONGEST)).is_ok());
     let too_long = Err(Refusal::Path(PathError::TooLong));

@@ -1,6 +1,8 @@
 //! The portal's own doors, by everything that a rule can look at: forms, queries, headers, cookies;
 //! and odd spellings of paths.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::world::browser::{Browser, PAGE};
 use crate::world::{Plan, World, assert_refusal};
 
@@ -292,6 +294,32 @@ async fn lim_07_forms_made_to_be_costly_are_refused_at_once() {
     }
     let cookie = format!("%{}41=1", "25".repeat(4000));
     refused(&member, "GET", "/legacy/x", ("cookie", &cookie), b"").await;
+    assert_eq!(world.portal.received().len(), before);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn hdr_01_nothing_is_taken_away_after_a_rule_has_looked_at_it() {
+    let world = world().await;
+    let mut member = world.treasurer().await;
+    let before = world.portal.received().len();
+    let host = world.proxy.to_string();
+    let id = member.own_cookies()["__Host-anteport"].clone();
+    for (kind, body) in [
+        ("application/json", "{\"a\":\"&j_password=b&\"}"),
+        ("application/octet-stream", "j_password=b"),
+    ] {
+        let mut stream = tokio::net::TcpStream::connect(world.proxy).await.unwrap();
+        let request = format!(
+            "POST /session HTTP/1.1\r\nHost: {host}\r\nCookie: __Host-anteport={id}\r\n\
+             Content-Type: {kind}\r\nContent-Length: {}\r\nConnection: close, content-type\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{kind}: {answer}");
+    }
     assert_eq!(world.portal.received().len(), before);
     world.stop().await;
 }

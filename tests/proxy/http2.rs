@@ -297,6 +297,29 @@ async fn http_10_a_body_of_another_length_than_it_says_is_no_request() {
 }
 
 #[tokio::test]
+async fn http_10_a_body_that_is_reset_without_an_error_is_not_whole() {
+    let (world, certificate) = off(Limits::default()).await;
+    let mut wire = Wire::open(&world, &certificate, &[]).await;
+    let host = wire.host.clone();
+    let block = |path| {
+        fields(&[(":method", "POST"), (":scheme", "https"), (":authority", &host), (":path", path)])
+    };
+    let mut bytes = frame(HEADERS, END_HEADERS, 1, &block("/cut"));
+    bytes.extend(frame(DATA, 0, 1, b"partial"));
+    wire.write(&bytes).await;
+    // Not before it is on its way to the portal: what is reset at once is not even looked at.
+    wire.write(&wire.get(3, "/between")).await;
+    assert_eq!(wire.until(HEADERS).await.status(), 200);
+    wire.write(&frame(RST_STREAM, 0, 1, &0_u32.to_be_bytes())).await;
+    wire.write(&wire.get(5, "/after")).await;
+    assert_eq!(wire.until(HEADERS).await.status(), 200);
+    assert_others_are_served(&world, &certificate).await;
+    let received = world.portal.received();
+    assert!(received.iter().all(|request| !request.line.contains("/cut")), "{received:?}");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn lim_04_streams_that_are_reset_at_once_end_the_connection() {
     let (world, certificate) = off(Limits::default()).await;
     let mut wire = Wire::open(&world, &certificate, &[]).await;

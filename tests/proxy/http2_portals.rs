@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -227,6 +228,54 @@ async fn a_connection_that_ended_is_made_anew_and_silence_is_given_up() {
     assert!(ended.is_ok(), "the visitor's connection is closed");
     let answer = String::from_utf8_lossy(&answer);
     assert!(answer.contains("part") && !answer.ends_with("0\r\n\r\n"), "{answer}");
+    world.stop().await;
+}
+
+/// A portal that resets each stream without an error, within an answer of a length or of none.
+async fn breaking_off() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut open = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            open.spawn(async move {
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                let mut bodies = Vec::new();
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    let mut answer = Response::new(());
+                    if request.uri().path() == "/length" {
+                        answer.headers_mut().insert("content-length", 100.into());
+                    }
+                    let mut body = respond.send_response(answer, false).unwrap();
+                    body.send_data(Bytes::from_static(b"ok"), false).unwrap();
+                    // What was sent has to be on its way first.
+                    bodies.push(tokio::spawn(async move {
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                        body.send_reset(h2::Reason::NO_ERROR);
+                    }));
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn http_06_an_answer_that_is_reset_without_an_error_is_not_whole() {
+    let port = breaking_off().await;
+    let upstream = format!("{{ url: \"http://127.0.0.1:{port}\", protocol: http2 }}");
+    let world = World::start_with(plan(upstream)).await;
+    for target in ["/length", "/none"] {
+        let mut stream = TcpStream::connect(world.proxy).await.unwrap();
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", world.proxy);
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let read = stream.read_to_end(&mut answer);
+        let _ = tokio::time::timeout(Duration::from_secs(5), read).await.expect("it is closed");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.contains("ok") && !answer.ends_with("0\r\n\r\n"), "{target}: {answer}");
+    }
     world.stop().await;
 }
 

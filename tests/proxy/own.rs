@@ -108,6 +108,19 @@ async fn ui_03_a_get_of_another_site_is_asked_first() {
     assert!(unknown.text().contains("Sign out?"));
     let forged = browser.send("POST", "/.auth/logout", &navigation("cross-site"), b"").await;
     assert!(forged.text().contains("Sign out?"));
+    // A picture in a page, a page that is fetched early, a form of nobody knows whom.
+    for (name, value) in [("sec-fetch-dest", "image"), ("sec-purpose", "prefetch")] {
+        let mut headers = navigation("same-origin").to_vec();
+        headers.retain(|(known, _)| *known != name);
+        headers.push((name, value));
+        let asked = browser.send("GET", "/.auth/logout", &headers, b"").await;
+        assert!(asked.text().contains("Sign out?"), "{name}");
+    }
+    for origin in ["http://evil.example", "null"] {
+        let headers = [("accept", "text/html"), ("origin", origin)];
+        let asked = browser.send("POST", "/.auth/logout", &headers, b"").await;
+        assert!(asked.text().contains("Sign out?"), "{origin}");
+    }
     assert_eq!(browser.open("/reports").await.status, 200, "still signed in");
     let confirmed = browser.send("POST", "/.auth/logout", &navigation("same-origin"), b"").await;
     assert_eq!(confirmed.status, 303);

@@ -125,6 +125,17 @@ async fn serve(
         record.lock().unwrap().push(head);
         let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         match target.as_str() {
+            "/late" => {
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON";
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", answer.len());
+                stream.write_all(head.as_bytes()).await.ok()?;
+                stream.flush().await.ok()?;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                stream.write_all(answer.as_bytes()).await.ok()?;
+            }
+            "/interim" => loop {
+                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok()?;
+            },
             "/hold" => std::future::pending().await,
             "/stall" => {
                 stream.write_all(chunked).await.ok()?;
@@ -405,6 +416,31 @@ async fn leave(world: &World, held: Vec<JoinHandle<Answer>>) {
         }
     };
     tokio::time::timeout(Duration::from_secs(5), room).await.expect("there is room again");
+}
+
+#[tokio::test]
+async fn http_05_a_body_that_head_has_not_is_nobodys_answer() {
+    let server = Server::start("one", None).await;
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let world = World::start_with(plan(format!("{{ url: \"{url}\" }}"))).await;
+    let browser = world.browser();
+    for _ in 0..20 {
+        let answer = browser.send("HEAD", "/late", PAGE, b"").await;
+        assert_eq!((answer.status, answer.header("content-length")), (200, Some("44")));
+        assert!(!get(&world, "/x").await.text().contains("POISON"));
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn lim_05_interim_answers_without_end_are_given_up() {
+    let server = Server::start("one", None).await;
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let world =
+        World::start_with(plan(format!("{{ url: \"{url}\", response_timeout: 1m }}"))).await;
+    assert_refusal(&get(&world, "/interim").await, 502, "upstream-broken");
+    assert_eq!(get(&world, "/x").await.status, 200);
+    world.stop().await;
 }
 
 #[tokio::test]

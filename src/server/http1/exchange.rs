@@ -273,6 +273,11 @@ impl<I: Transport> Connection<I> {
                         let _ = self.out.poll_write(cx, &mut self.stream);
                         return Poll::Ready(Err(Broken));
                     }
+                    // Fewer bytes than the head says: the visitor would wait for the others, and take
+                    // the next answer for them.
+                    Poll::Ready(None) if is_short(framing, source) => {
+                        return Poll::Ready(Err(Broken));
+                    }
                     Poll::Ready(None) => {
                         *body = None;
                         self.out.end(framing, None);
@@ -318,6 +323,10 @@ impl<I: Transport> Connection<I> {
             Poll::Pending => Poll::Pending,
         }
     }
+}
+
+fn is_short(framing: Framing, body: &Body) -> bool {
+    matches!(framing, Framing::Length(_)) && body.size_hint().exact() != Some(0)
 }
 
 fn takes_trailers(headers: &HeaderMap) -> bool {
