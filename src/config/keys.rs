@@ -53,10 +53,7 @@ pub(super) const FILE: &[Key] = &[
     defaults("admin", ADMIN, "where health and metrics are served, apart from visitors"),
     optional(
         "providers",
-        Kind::Named {
-            name: "providers, each under a name of your choice",
-            of: &PROVIDER,
-        },
+        Kind::Named { name: "providers, each under a name of your choice", of: &PROVIDER },
         "the identity providers, by a name that is in the path of the redirect URI",
     ),
     required(

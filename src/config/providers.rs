@@ -12,7 +12,7 @@ use super::context::{Context, Located, Spot};
 use super::file::{CredentialFile, bare, secret};
 use super::resolve::Setting;
 use super::section::Section;
-use super::value::{self, is_guid, is_loopback};
+use super::value::{self, is_loopback};
 use super::{secrets, tls};
 use crate::gate::{Secret, Timestamp};
 
@@ -151,9 +151,7 @@ impl ProviderKind {
             Self::AzureAdB2c(b2c) if b2c.policy_in_query => {
                 below(&b2c.login, &[b2c.tenant.as_str()], Some(&b2c.policy))
             }
-            Self::AzureAdB2c(b2c) => {
-                below(&b2c.login, &[b2c.tenant.as_str(), &b2c.policy], None)
-            }
+            Self::AzureAdB2c(b2c) => below(&b2c.login, &[b2c.tenant.as_str(), &b2c.policy], None),
             Self::ExternalId(external) => below(&external.login, &[external.tenant.as_str()], None),
             Self::Oidc(oidc) => oidc.metadata.clone(),
         }
@@ -346,9 +344,8 @@ fn if_there<T>(
 
 /// `None` if one of them was reported.
 fn valid_issuers(section: &Section<'_>) -> Option<Vec<String>> {
-    let written = if_there(section, "valid_issuers", || {
-        section.values("valid_issuers", value::issuer)
-    })?;
+    let written =
+        if_there(section, "valid_issuers", || section.values("valid_issuers", value::issuer))?;
     Some(written.into_iter().flatten().map(|issuer| issuer.value).collect())
 }
 
@@ -503,16 +500,15 @@ fn customers_login(
 ) -> Option<Url> {
     login(context, host, || {
         let (tenant, cloud) = (tenant?, host.cloud?);
-        let first = |name: &str| name.strip_suffix(&format!(".{}", cloud.domain())).map(str::to_owned);
+        let first =
+            |name: &str| name.strip_suffix(&format!(".{}", cloud.domain())).map(str::to_owned);
         let name = match &tenant.value {
             Tenant::Id(id) => Some(id.clone()),
             Tenant::Domain(name) if name.contains('.') => first(name),
             Tenant::Domain(name) => Some(name.clone()),
         };
-        let is_guid_of_b2c = matches!(
-            (&file.kind, &tenant.value),
-            (KindFile::AzureAdB2c { .. }, Tenant::Id(_))
-        );
+        let is_guid_of_b2c =
+            matches!((&file.kind, &tenant.value), (KindFile::AzureAdB2c { .. }, Tenant::Id(_)));
         match (name, domain(cloud)) {
             (Some(name), Some(domain)) if !is_guid_of_b2c => {
                 Some(format!("https://{name}.{domain}"))
@@ -546,7 +542,8 @@ fn check(context: &Context<'_>, url: &Url, spot: &Spot) -> bool {
         return true;
     }
     if is_loopback(url) {
-        let message = "a provider without TLS is for tests: whoever sits between can sign anybody in";
+        let message =
+            "a provider without TLS is for tests: whoever sits between can sign anybody in";
         context.warn(spot, message);
         return true;
     }

@@ -264,9 +264,7 @@ impl<'a> Section<'a> {
         let open = |entry: &'a Entry, spot: &Spot| {
             self.check_value(&entry.node, spot)?;
             match kind {
-                Kind::Section(keys) => {
-                    Section::open(self.context, keys, &entry.node, spot.clone())
-                }
+                Kind::Section(keys) => Section::open(self.context, keys, &entry.node, spot.clone()),
                 Kind::Variants { key, of } => {
                     Section::open_variant(self.context, (key, of), &entry.node, spot.clone())
                 }

@@ -252,7 +252,8 @@ pub(super) fn document(text: &str) -> Result<Url, Unfit> {
     if path.contains('#') {
         return Err("a URL here has no fragment".into());
     }
-    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\');
+    let is_plain =
+        |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\');
     if text.len() > 1024 || !path.bytes().all(is_plain) {
         return Err(Unfit::Kind);
     }

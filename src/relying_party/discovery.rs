@@ -259,9 +259,8 @@ impl Discovery {
     ) -> Result<Keys, DiscoveryError> {
         let began = Instant::now();
         let keys = match self.http.get(&metadata.keys_endpoint, deadline).await {
-            Ok(document) => {
-                Keys::read(&document, &metadata.issuers, metadata.cloud.as_deref()).map_err(DiscoveryError::Keys)
-            }
+            Ok(document) => Keys::read(&document, &metadata.issuers, metadata.cloud.as_deref())
+                .map_err(DiscoveryError::Keys),
             Err(error) => Err(DiscoveryError::call(Call::Keys, error)),
         };
         self.note(Call::Keys, keys.as_ref().err(), began);

@@ -189,8 +189,7 @@ impl<'t> UnverifiedToken<'t> {
             key.exponent().to_vec(),
             Some(JsonWebKeyId::new(key.id().to_owned())),
         );
-        let issuer =
-            IssuerUrl::new(issuer.issuer.clone()).map_err(|_| IdTokenError::Issuer)?;
+        let issuer = IssuerUrl::new(issuer.issuer.clone()).map_err(|_| IdTokenError::Issuer)?;
         // Expired is what expired before our clock less the skew. The library panics on a moment
         // far outside of any date, so a clock that is as wrong as that reads as the last one.
         let lenient = now.before(expected.clock_skew).unix_millis();
@@ -449,8 +448,11 @@ pub enum IdTokenError {
     #[error("the ID token does not say whom it is about; is the scope `profile` missing?")]
     Subject,
     /// `ver`.
-    #[error("the ID token is not of version 2.0")]
+    #[error("the ID token is not of the version that this kind of provider issues")]
     Version,
+    /// `tfp` or `acr` (AZ-04).
+    #[error("the ID token is of another user flow than the login began with, or names none")]
+    Policy,
     /// A guest, or a personal account (AZ-03).
     #[error("the account is a guest of the tenant, or a personal one")]
     Guest,
@@ -482,6 +484,7 @@ impl IdTokenError {
             Self::Tenant => "token-tenant",
             Self::Subject => "token-subject",
             Self::Version => "token-version",
+            Self::Policy => "token-policy",
             Self::Guest => "token-guest",
         }
     }

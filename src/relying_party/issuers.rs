@@ -277,9 +277,8 @@ mod tests {
     #[test]
     fn az_01_several_tenants_have_the_issuers_of_the_list() {
         let host = "https://login.microsoftonline.com";
-        let several = |ids: &[&str]| {
-            entra(Tenants::Several(ids.iter().map(|&id| id.to_owned()).collect()))
-        };
+        let several =
+            |ids: &[&str]| entra(Tenants::Several(ids.iter().map(|&id| id.to_owned()).collect()));
         let template = format!("{host}/{{tenantid}}/v2.0");
         let of = |id: &str| format!("{host}/{id}/v2.0");
         assert_eq!(names(&several(&[ID, OTHER]), &template), Some(vec![of(ID), of(OTHER)]));

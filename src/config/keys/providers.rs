@@ -174,10 +174,16 @@ const OIDC: &[Key] = &[
     ),
     optional(
         "metadata_url",
-        Kind::Value("a URL such as `https://accounts.example.org/.well-known/openid-configuration`"),
+        Kind::Value(
+            "a URL such as `https://accounts.example.org/.well-known/openid-configuration`",
+        ),
         "where its metadata is, if not at `/.well-known/openid-configuration` below the issuer",
     ),
-    required("client_id", Kind::Private("the client id"), "the client id, as the provider shows it"),
+    required(
+        "client_id",
+        Kind::Private("the client id"),
+        "the client id, as the provider shows it",
+    ),
     LABEL,
     CREDENTIALS,
     SCOPES,
