@@ -188,12 +188,7 @@ pub(super) struct ProviderFile {
 enum KindFile {
     EntraId {
         host: HostFile,
-        tenant: Option<Located<Tenant>>,
-        /// Outside `None` if it was reported, inside if the key is not there.
-        tenants: Option<Option<Vec<Located<String>>>>,
-        /// Whether `tenant` is there.
-        names_tenant: bool,
-        personal_accounts: Option<Located<bool>>,
+        tenants: TenantsFile,
         guests: Option<bool>,
     },
     AzureAdB2c {
@@ -214,6 +209,16 @@ enum KindFile {
         /// Outside `None` if it was reported, inside if the key is not there.
         metadata: Option<Option<Located<Url>>>,
     },
+}
+
+/// Whose people may sign in.
+struct TenantsFile {
+    one: Option<Located<Tenant>>,
+    /// Whether its key is there.
+    names_one: bool,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    several: Option<Option<Vec<Located<String>>>>,
+    personal_accounts: Option<Located<bool>>,
 }
 
 /// Where a provider of Microsoft's is.
@@ -269,8 +274,8 @@ impl Cloud {
 
 /// Reads a provider's section.
 pub(super) fn read(section: &Section<'_>) -> ProviderFile {
-    let word = section.value("kind", value::text).map(|kind| kind.value).unwrap_or_default();
-    let kind = match word.as_str() {
+    section.value("kind", value::text);
+    let kind = match section.variant() {
         "azure_ad_b2c" => KindFile::AzureAdB2c {
             host: host(section),
             tenant: section.value("tenant", value::customer_tenant),
@@ -292,10 +297,14 @@ pub(super) fn read(section: &Section<'_>) -> ProviderFile {
         },
         _ => KindFile::EntraId {
             host: host(section),
-            tenant: section.value("tenant", value::tenant),
-            tenants: if_there(section, "tenants", || section.values("tenants", value::tenant_id)),
-            names_tenant: section.has("tenant"),
-            personal_accounts: section.value("personal_accounts", value::yes_or_no),
+            tenants: TenantsFile {
+                one: section.value("tenant", value::tenant),
+                names_one: section.has("tenant"),
+                several: if_there(section, "tenants", || {
+                    section.values("tenants", value::tenant_id)
+                }),
+                personal_accounts: section.value("personal_accounts", value::yes_or_no),
+            },
             guests: bare(section.value("guests", value::yes_or_no)),
         },
     };
@@ -379,10 +388,9 @@ pub(super) fn resolve(
 
 fn resolve_kind(context: &Context<'_>, file: &ProviderFile) -> Option<ProviderKind> {
     Some(match &file.kind {
-        KindFile::EntraId { host, tenant, tenants, names_tenant, personal_accounts, guests } => {
+        KindFile::EntraId { host, tenants, guests } => {
             let login = login(context, host, || Some(host.cloud?.login().to_owned()));
-            let written = (tenant.as_ref(), *names_tenant, tenants.as_ref());
-            let tenants = self::tenants(context, &file.spot, written, personal_accounts.as_ref());
+            let tenants = self::tenants(context, &file.spot, tenants);
             ProviderKind::EntraId(EntraId { login: login?, tenants: tenants?, guests: (*guests)? })
         }
         KindFile::AzureAdB2c {
@@ -439,18 +447,9 @@ fn in_cloud(tenant: &Tenant, cloud: Cloud) -> Tenant {
     }
 }
 
-fn tenants(
-    context: &Context<'_>,
-    spot: &Spot,
-    (tenant, names_tenant, tenants): (
-        Option<&Located<Tenant>>,
-        bool,
-        Option<&Option<Vec<Located<String>>>>,
-    ),
-    personal_accounts: Option<&Located<bool>>,
-) -> Option<Tenants> {
-    let personal = personal_accounts?;
-    match (names_tenant, tenants?) {
+fn tenants(context: &Context<'_>, spot: &Spot, file: &TenantsFile) -> Option<Tenants> {
+    let personal = file.personal_accounts.as_ref()?;
+    match (file.names_one, file.several.as_ref()?) {
         (true, Some(several)) => {
             let spot = several.first().map_or(spot, |first| &first.spot);
             context.error(spot, "`tenant` is there already; name one tenant or several");
@@ -462,7 +461,7 @@ fn tenants(
             context.error(&personal.spot, message);
             None
         }
-        (true, None) => Some(Tenants::One(tenant?.value.clone())),
+        (true, None) => Some(Tenants::One(file.one.as_ref()?.value.clone())),
         (false, None) if personal.value => {
             Some(Tenants::Several(vec![PERSONAL_ACCOUNTS.to_owned()]))
         }

@@ -21,6 +21,8 @@ pub(super) struct Section<'a> {
     entries: &'a [Entry],
     /// One value alone, and the key that it stands for; see [`Kind::Short`].
     short: Option<(&'static str, &'a Node)>,
+    /// Which of several it is; see [`Kind::Variants`].
+    variant: Option<&'static str>,
     spot: Spot,
 }
 
@@ -42,13 +44,14 @@ impl<'a> Section<'a> {
                 return None;
             }
         };
-        let section = Self { context, keys, entries, short: None, spot };
+        let section = Self { context, keys, entries, short: None, variant: None, spot };
         section.report_unknown();
         section.report_missing();
         Some(section)
     }
 
-    /// Opens a section of [`Kind::Variants`]: the word at its key says which keys there are.
+    /// Opens a section of [`Kind::Variants`]: the word at its key says which keys there are. With a
+    /// word that is only mistyped everything else is read all the same; without any, nothing is.
     fn open_variant(
         context: &'a Context<'a>,
         (key, of): (&'static str, Variants),
@@ -59,15 +62,34 @@ impl<'a> Section<'a> {
         let Value::Map(entries) = &node.value else {
             return Section::open(context, any, node, spot);
         };
-        let section = Self { context, keys: any, entries, short: None, spot: spot.clone() };
-        if !section.has(key) {
+        let variant = None;
+        let section =
+            Self { context, keys: any, entries, short: None, variant, spot: spot.clone() };
+        let Some(entry) = section.entry(key) else {
             let says = section.key(key)?.says;
             context.error(&spot, format!("`{key}` is missing: {says}"));
             return None;
-        }
-        let word = section.value(key, |word| Ok(word.to_owned()))?.value;
-        let (_, keys) = of.iter().find(|(known, _)| *known == word)?;
-        Section::open(context, keys, node, spot)
+        };
+        let word = match &entry.node.value {
+            Value::Scalar(written) => interpolate::fill(written, context.environment).ok(),
+            _ => None,
+        };
+        let names = of.iter().map(|(name, _)| *name);
+        let meant = word.and_then(|word| match names.clone().find(|name| *name == word.text) {
+            Some(name) => Some(name),
+            None => nearest(&word.text, names),
+        });
+        let Some((name, keys)) = of.iter().find(|(name, _)| Some(*name) == meant) else {
+            section.value(key, |_| Ok(()));
+            return None;
+        };
+        let opened = Section::open(context, keys, node, spot)?;
+        Some(Self { variant: Some(name), ..opened })
+    }
+
+    /// Which of the variants it is; empty where there are none.
+    pub(super) fn variant(&self) -> &'static str {
+        self.variant.unwrap_or_default()
     }
 
     /// Where it begins.
@@ -182,6 +204,7 @@ impl<'a> Section<'a> {
                 keys,
                 entries: &[],
                 short: None,
+                variant: None,
                 spot: self.spot_of(name),
             }),
             (None, _) => None,
@@ -226,6 +249,7 @@ impl<'a> Section<'a> {
                     keys,
                     entries: &[],
                     short: Some((key, node)),
+                    variant: None,
                     spot,
                 }),
                 _ => Section::open(self.context, keys, node, spot),

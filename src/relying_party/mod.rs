@@ -191,6 +191,12 @@ impl RelyingParty {
         &self.provider.name
     }
 
+    /// What its button says, if that is its own to say.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.provider.label.as_deref()
+    }
+
     /// Where a visitor is sent to sign in: code flow, PKCE with S256, `state` and `nonce`,
     /// whatever the metadata says (OIDC-01).
     ///
