@@ -227,6 +227,12 @@ mod tests {
             value_keys("usé/er.login").unwrap(),
             ["use/er.login", "userlogin", "user.login"]
         );
+        assert_eq!(value_key(" / login / "), "login");
+        assert_eq!(value_key("\u{1}/\u{1}login"), "login");
+        for number in ["+7x", "\u{1}7", " + 7", "\u{2}+07 "] {
+            assert!(value_keys(number).unwrap().contains(&"7".to_owned()), "{number}");
+        }
+        assert!(value_keys(&"x".repeat(LONGEST_VALUE)).is_some());
         assert_eq!(value_keys(&"x".repeat(LONGEST_VALUE + 1)), None);
     }
 }
