@@ -343,7 +343,6 @@ fn is_known(method: &Method) -> bool {
 
 static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-static SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
 /// Fetch metadata where the browser sends it; else what `Accept` and a well-known header show.
@@ -356,10 +355,24 @@ fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
         && is(&SEC_FETCH_DEST, b"document")
         && !headers.contains_key(&X_REQUESTED_WITH)
         && !headers.contains_key(UPGRADE)
-        && !headers.contains_key(&SEC_PURPOSE)
+        && !is_fetched_early(headers)
         && headers.get(ACCEPT).is_none_or(accepts_a_page);
     if is_page { Purpose::Page } else { Purpose::Background }
 }
+
+/// Whether a browser fetches something that nobody has asked for yet, in the words of today's or of
+/// yesterday's: nothing may be used up by it.
+#[must_use]
+pub fn is_fetched_early(headers: &HeaderMap) -> bool {
+    EARLY.iter().any(|name| headers.contains_key(name))
+}
+
+static EARLY: [HeaderName; 4] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-purpose"),
+    HeaderName::from_static("x-moz"),
+];
 
 fn accepts_a_page(accept: &HeaderValue) -> bool {
     let accept = accept.to_str().unwrap_or_default();

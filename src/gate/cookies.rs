@@ -61,12 +61,19 @@ pub(super) fn readings<'a>(
     pairs.flat_map(|pair| std::iter::once(name_and_value(pair)).chain(hidden(pair)))
 }
 
-/// What such a reader finds in a pair besides what everybody does.
+/// What such a reader finds in a pair besides what everybody does: whatever stands before an `=`.
 fn hidden(pair: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let is_end = |byte: &u8| matches!(byte, b',' | b' ' | b'\t' | b'"' | b'=');
     let pair = pair.trim_ascii();
-    let is_end = |byte: &u8| matches!(byte, b',' | b' ' | b'\t');
-    let pieces = pair.iter().any(is_end).then(|| pair.split(move |byte| is_end(byte)));
-    pieces.into_iter().flatten().filter(|piece| piece.contains(&b'=')).map(name_and_value)
+    let may_hide = pair.iter().any(|byte| matches!(byte, b',' | b' ' | b'\t' | b'"'));
+    let ends = may_hide.then(|| memchr::memchr_iter(b'=', pair));
+    ends.into_iter().flatten().filter_map(move |at| {
+        let (before, after) = pair.split_at_checked(at)?;
+        let before = before.trim_ascii_end();
+        let begin = before.iter().rposition(is_end).map_or(0, |end| end + 1);
+        let value = after.get(1..)?.split(is_end).next()?;
+        Some((before.get(begin..)?, value))
+    })
 }
 
 /// The cookies of logins under way, as name and value; a name that comes twice is nobody's.

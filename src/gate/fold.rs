@@ -50,7 +50,7 @@ const fn is_kept(byte: u8) -> bool {
 }
 
 /// A folded text as systems make names of pages from it: spaces are hyphens, one at a time; neither
-/// these nor underscores stand at the ends or beside a colon; and punctuation that means nothing in
+/// these nor underscores stand at the ends or beside a colon, and no colon at the beginning; and punctuation that means nothing in
 /// a name is gone. What would be left with nothing stays as it is.
 fn push_slug(text: &str, key: &mut String) {
     let mut folded = String::with_capacity(text.len());
@@ -70,7 +70,7 @@ fn push_slug(text: &str, key: &mut String) {
         }
         slug.push(letter);
     }
-    let name = slug.trim_start_matches(['-', '_']).trim_end_matches(['-', '.', '_']);
+    let name = slug.trim_start_matches(['-', '_', ':']).trim_end_matches(['-', '.', '_']);
     key.push_str(if name.is_empty() { &folded } else { name });
 }
 
@@ -227,6 +227,12 @@ mod tests {
             value_keys("usé/er.login").unwrap(),
             ["use/er.login", "userlogin", "user.login"]
         );
+        assert_eq!(value_key(" / login / "), "login");
+        assert_eq!(value_key("\u{1}/\u{1}login"), "login");
+        for number in ["+7x", "\u{1}7", " + 7", "\u{2}+07 "] {
+            assert!(value_keys(number).unwrap().contains(&"7".to_owned()), "{number}");
+        }
+        assert!(value_keys(&"x".repeat(LONGEST_VALUE)).is_some());
         assert_eq!(value_keys(&"x".repeat(LONGEST_VALUE + 1)), None);
     }
 }

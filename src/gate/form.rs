@@ -41,10 +41,7 @@ impl Form {
         if body.is_empty() {
             return Self::Absent;
         }
-        match read(headers, body) {
-            Some(fields) if fields.len() <= MOST_FIELDS => Self::Fields(Fields(fields)),
-            Some(_) | None => Self::Unreadable,
-        }
+        read(headers, body).map_or(Self::Unreadable, |fields| Self::Fields(Fields(fields)))
     }
 
     /// Whether there is something that cannot be read.
@@ -77,8 +74,9 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Option<Vec<Field>> {
     match kind.essence.as_str() {
         "application/x-www-form-urlencoded" => {
             // Counted before they are taken apart: each takes far more room than its bytes.
-            let separators = body.iter().filter(|byte| matches!(byte, b'&' | b';')).count();
-            let text = std::str::from_utf8(body).ok().filter(|_| separators <= MOST_FIELDS)?;
+            let mut pieces = body.split(|byte| matches!(byte, b'&' | b';'));
+            let count = pieces.by_ref().filter(|piece| !piece.is_empty()).count();
+            let text = std::str::from_utf8(body).ok().filter(|_| count <= MOST_FIELDS)?;
             // Some scripts take a body for JSON, whatever its type says.
             let is_json = text.trim_start().starts_with(['[', '{', '\u{feff}']);
             (!is_json).then(|| parameters::read(text)).filter(|fields| are_in_ascii(fields))
@@ -194,6 +192,7 @@ fn multipart(body: &[u8], boundary: &str) -> Option<Vec<Field>> {
     let dashes = format!("--{boundary}");
     let between = format!("\r\n{dashes}");
     let mut fields = Vec::new();
+    let mut parts = 0;
     let mut rest = body.strip_prefix(dashes.as_bytes())?;
     loop {
         if let Some(end) = rest.strip_prefix(b"--") {
@@ -205,9 +204,12 @@ fn multipart(body: &[u8], boundary: &str) -> Option<Vec<Field>> {
         let part_end = memchr::memmem::find(after, between.as_bytes())?;
         let (content, after) = after.split_at_checked(part_end)?;
         rest = after.get(between.len()..)?;
-        fields.push(part(std::str::from_utf8(head).ok()?, content)?);
+        let (field, value) = part(std::str::from_utf8(head).ok()?, content)?;
+        fields.push(field);
+        fields.extend(value.into_iter().flat_map(parameters::nested));
+        parts += 1;
         // A server that takes a bare line feed for a line's end sees other parts than we do.
-        if bare_boundary(content, dashes.as_bytes()) || fields.len() > MOST_FIELDS {
+        if bare_boundary(content, dashes.as_bytes()) || parts > MOST_FIELDS {
             return None;
         }
     }
@@ -223,7 +225,8 @@ fn bare_boundary(content: &[u8], dashes: &[u8]) -> bool {
     })
 }
 
-fn part(head: &str, content: &[u8]) -> Option<Field> {
+/// A part's field, and its value if that is text.
+fn part<'c>(head: &str, content: &'c [u8]) -> Option<(Field, Option<&'c str>)> {
     let mut disposition = None;
     for line in head.trim_end_matches("\r\n").split("\r\n") {
         if line.contains(['\r', '\n', '\0']) || line.starts_with([' ', '\t']) {
@@ -246,16 +249,23 @@ fn part(head: &str, content: &[u8]) -> Option<Field> {
     }
     let (name, is_file) = named(disposition?)?;
     let value = std::str::from_utf8(content).ok().filter(|_| !is_file);
-    Some(Field::literal(&[name], value))
+    Some((Field::literal(&[name], value), value))
 }
 
 /// `form-data; name="…"`, perhaps with a file name, which says nothing to us.
 fn named(disposition: &str) -> Option<(&str, bool)> {
     let rest = disposition.strip_prefix("form-data")?.trim_start();
     let rest = rest.strip_prefix(';')?.trim_start();
+    // Tomcat and ASP.NET Core decode `=?…?=`, Rack and System.Web take the first or the last `name=`,
+    // wherever it stands.
+    let names = rest.to_ascii_lowercase().matches("name=").count();
+    let has_file = rest.to_ascii_lowercase().contains("filename=");
+    if rest.contains("=?") || names > 1 + usize::from(has_file) {
+        return None;
+    }
     let rest = rest.strip_prefix("name=\"")?;
     let (name, rest) = rest.split_once('"')?;
-    if name.contains('\\') {
+    if name.contains('\\') || name.to_ascii_lowercase().contains("name=") {
         return None;
     }
     let rest = rest.trim();

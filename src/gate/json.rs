@@ -1,6 +1,7 @@
 //! The fields of JSON (RFC 8259), where a rule looks at them: every name at every depth, repeated ones
 //! too, because readers disagree about which of two counts.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{
@@ -13,6 +14,8 @@ use super::parameters::Field;
 
 /// The longest path of names: every field below it has all of it.
 const LONGEST_PATH: usize = 1024;
+/// The most names of which, beyond [`MOST_FIELDS`], it is known that they are there.
+const MOST_NAMES: usize = 2048;
 
 /// Why there are no fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,37 +26,59 @@ pub(super) enum JsonError {
     TooMuch,
 }
 
-/// Reads a text.
+/// Reads a text. Of what is beyond [`MOST_FIELDS`] only the names are kept, which then could have any
+/// value.
 pub(super) fn read(text: &[u8]) -> Result<Vec<Field>, JsonError> {
-    let mut fields = Vec::new();
+    let mut found = Found::default();
     let mut reader = serde_json::Deserializer::from_slice(text);
-    let walked = Walk { path: "", fields: &mut fields }.deserialize(&mut reader);
+    let walked = Walk { path: "", found: &mut found }.deserialize(&mut reader);
     match walked.and_then(|()| reader.end()) {
-        Ok(()) => Ok(fields),
-        Err(error) if error.classify() == Category::Data || is_about_depth(&error) => {
+        Ok(()) => Ok(found.fields),
+        Err(error) if error.classify() == Category::Data || is_a_limit(&error) => {
             Err(JsonError::TooMuch)
         }
         Err(_) => Err(JsonError::Not),
     }
 }
 
-/// The library has no better name for it.
-fn is_about_depth(error: &serde_json::Error) -> bool {
-    error.to_string().starts_with("recursion limit exceeded")
+/// Whether other readers may go further: deeper, and with larger numbers. The library has no better
+/// name for it.
+fn is_a_limit(error: &serde_json::Error) -> bool {
+    let said = error.to_string();
+    ["recursion limit exceeded", "number out of range"].iter().any(|limit| said.starts_with(limit))
+}
+
+/// What has been found so far.
+#[derive(Default)]
+struct Found {
+    fields: Vec<Field>,
+    /// Paths of which only the name was kept.
+    names: HashSet<String>,
+}
+
+impl Found {
+    fn add(&mut self, path: &str, value: Option<&str>) {
+        let last = path.rsplit('\0').next().unwrap_or_default();
+        let joined = path.replace('\0', ".");
+        let names: &[&str] = if last == joined { &[last] } else { &[last, &joined] };
+        if self.fields.len() < MOST_FIELDS {
+            self.fields.push(Field::literal(names, value));
+        } else if !self.names.contains(path) {
+            self.names.insert(path.to_owned());
+            self.fields.push(Field::of_any_value(names));
+        }
+    }
 }
 
 /// Walks through JSON and writes down every name at every depth, repeated ones too.
 struct Walk<'a> {
     path: &'a str,
-    fields: &'a mut Vec<Field>,
+    found: &'a mut Found,
 }
 
 impl Walk<'_> {
     fn add(&mut self, value: Option<&str>) {
-        let last = self.path.rsplit('\0').next().unwrap_or_default();
-        let joined = self.path.replace('\0', ".");
-        let names: &[&str] = if last == joined { &[last] } else { &[last, &joined] };
-        self.fields.push(Field::literal(names, value));
+        self.found.add(self.path, value);
     }
 
     fn deserialize<'de, D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
@@ -108,9 +133,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut items: A) -> Result<(), A::Error> {
         self.add(None);
-        while let Some(()) =
-            items.next_element_seed(Walk { path: self.path, fields: self.fields })?
-        {
+        while let Some(()) = items.next_element_seed(Walk { path: self.path, found: self.found })? {
             self.check()?;
         }
         Ok(())
@@ -126,7 +149,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             if path.len() > LONGEST_PATH {
                 return Err(A::Error::custom("names too long"));
             }
-            entries.next_value_seed(Walk { path: &path, fields: self.fields })?;
+            entries.next_value_seed(Walk { path: &path, found: self.found })?;
             self.check()?;
         }
         Ok(())
@@ -135,8 +158,8 @@ impl<'de> Visitor<'de> for Walk<'_> {
 
 impl Walk<'_> {
     fn check<E: serde::de::Error>(&self) -> Result<(), E> {
-        match self.fields.len() > MOST_FIELDS {
-            true => Err(E::custom("too many fields")),
+        match self.found.names.len() > MOST_NAMES {
+            true => Err(E::custom("too many names")),
             false => Ok(()),
         }
     }
@@ -165,8 +188,15 @@ mod tests {
         let named = |length: usize| format!("{{\"{}\":1}}", "k".repeat(length));
         assert_eq!(fields(&named(LONGEST_PATH)), Ok(2));
         assert_eq!(fields(&named(LONGEST_PATH + 1)), Err(JsonError::TooMuch));
-        let many = |count: usize| format!("[{}]", vec!["1"; count].join(","));
-        assert_eq!(fields(&many(MOST_FIELDS - 1)), Ok(MOST_FIELDS));
-        assert_eq!(fields(&many(MOST_FIELDS)), Err(JsonError::TooMuch));
+        assert_eq!(fields("[1e999]"), Err(JsonError::TooMuch));
+        // Beyond the limit there are names, each once, and they have an end too.
+        let many = |count: usize| format!("{{\"a\":[{}]}}", vec!["1"; count].join(","));
+        assert_eq!(fields(&many(MOST_FIELDS - 2)), Ok(MOST_FIELDS));
+        assert_eq!(fields(&many(MOST_FIELDS + 500)), Ok(MOST_FIELDS + 1));
+        let name = |number: usize| format!("\"n{number}\":1");
+        let names =
+            |count: usize| format!("{{{}}}", (0..count).map(name).collect::<Vec<_>>().join(","));
+        assert_eq!(fields(&names(MOST_FIELDS - 1 + MOST_NAMES)), Ok(MOST_FIELDS + MOST_NAMES));
+        assert_eq!(fields(&names(MOST_FIELDS + MOST_NAMES)), Err(JsonError::TooMuch));
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use any_ascii::any_ascii_char;
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
-use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory as _};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory as _};
 use unicode_security::confusable_detection::skeleton;
 
 /// Whether a decoded segment is what it looks like: in its composed form, and without characters
@@ -105,7 +105,9 @@ pub(super) fn push_folded(segment: &str, key: &mut String) {
         return;
     }
     for letter in segment.nfkd() {
-        if is_combining_mark(letter) || is_joiner(letter) {
+        let is_unseen =
+            matches!(letter.general_category(), GeneralCategory::Format | GeneralCategory::Control);
+        if is_combining_mark(letter) || is_joiner(letter) || (is_unseen && !letter.is_ascii()) {
             continue;
         }
         let plain = any_ascii_char(letter);

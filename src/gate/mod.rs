@@ -26,7 +26,7 @@ mod target;
 mod time;
 mod trace;
 
-pub use asked::{Asked, Purpose};
+pub use asked::{Asked, Purpose, is_fetched_early};
 pub use claims::{Subject, VerifiedClaims};
 pub use clues::Clue;
 pub use form::Form;

@@ -184,6 +184,11 @@ impl Field {
         self.names.first().map(String::as_str)
     }
 
+    /// One of these names, with whatever value.
+    pub(super) fn of_any_value(names: &[&str]) -> Self {
+        Self { values: None, plain: None, ..Self::literal(names, None) }
+    }
+
     /// What nobody can read: it could have any name and any value.
     pub(super) fn anything() -> Self {
         Self { names: Vec::new(), has_any_name: true, values: None, plain: None }
@@ -252,9 +257,11 @@ impl Field {
             self.values = None;
         }
         for name in [name.to_owned(), cut(name), cut(&again), again] {
-            let key = without_indexes(&name);
-            if !self.names.contains(&key) {
-                self.names.push(key);
+            // With a bracket that nobody closes, PHP takes what is in it for a part of the name.
+            for key in [without_indexes(&name), name_key(&name)] {
+                if !self.names.contains(&key) {
+                    self.names.push(key);
+                }
             }
         }
     }
@@ -305,21 +312,31 @@ pub(super) fn read(text: &str) -> Vec<Field> {
             };
         }
         fields.push(field);
-        fields.extend(parts.filter(|part| !part.is_empty()).map(Field::encoded));
-        fields.extend(nested(piece));
+        // To most servers there is no such field: it counts for what keeps out alone.
+        let hidden = parts.filter(|part| !part.is_empty()).map(Field::encoded);
+        fields.extend(hidden.map(|field| Field { plain: None, ..field }));
+        let value = piece.split_once('=').map(|(_, value)| leniently_decoded(value));
+        fields.extend(value.into_iter().flat_map(|value| nested(&value)));
     }
     fields
 }
 
 /// What a value says that is JSON: some scripts take whole calls from one parameter.
-fn nested(piece: &str) -> Vec<Field> {
-    let is_wrapped = |text: &str| text.trim_start().starts_with(['[', '{']);
-    let value = piece.split_once('=').and_then(|(_, value)| decoded(value));
-    match value.filter(|value| is_wrapped(value)).map(|value| json::read(value.as_bytes())) {
-        Some(Ok(fields)) => fields,
-        Some(Err(JsonError::TooMuch)) => vec![Field::anything()],
-        Some(Err(JsonError::Not)) | None => Vec::new(),
+pub(super) fn nested(value: &str) -> Vec<Field> {
+    if !value.trim_start().starts_with(['[', '{']) {
+        return Vec::new();
     }
+    match json::read(value.as_bytes()) {
+        Ok(fields) => fields,
+        Err(JsonError::TooMuch) => vec![Field::anything()],
+        Err(JsonError::Not) => Vec::new(),
+    }
+}
+
+/// As servers do it who leave an escape alone that is none.
+fn leniently_decoded(text: &str) -> String {
+    let spaced = text.replace('+', " ");
+    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

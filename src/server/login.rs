@@ -11,7 +11,7 @@ use super::request::Visit;
 use super::respond;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
 use crate::gate::login::{Callback, LoginError, LoginSeed, PendingLogin};
-use crate::gate::{Challenge, Refusal, ReturnTo, Session, SessionId};
+use crate::gate::{Challenge, Refusal, ReturnTo, Session, SessionId, is_fetched_early};
 use crate::identity::IdentityError;
 use crate::pages::{self, Link};
 use crate::relying_party::{RelyingParty, RelyingPartyError};
@@ -159,7 +159,7 @@ impl Visit<'_> {
             return respond::refuse(Refusal::NoRoute, self.asker, self.account);
         };
         self.account.decided(Verdict::Own, None);
-        if self.head.method != Method::GET || self.head.headers.contains_key("sec-purpose") {
+        if self.head.method != Method::GET || is_fetched_early(&self.head.headers) {
             // Neither HEAD nor a prefetch uses a login up (OIDC-05).
             return self.only("GET");
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::account::Body;
 use super::request::Visit;
 use super::respond::{self, HOME, Said};
-use crate::gate::{Challenge, Endpoint, Mode, Refusal, ReturnTo};
+use crate::gate::{Challenge, Endpoint, Mode, Refusal, ReturnTo, is_fetched_early};
 use crate::pages::{self, Link};
 use crate::sessions::{Purpose, SignedIn, cookie};
 use crate::telemetry::Verdict;
@@ -44,6 +44,7 @@ impl Visit<'_> {
                 None => self.unknown(),
             },
             Endpoint::Logout => self.sign_out(),
+            Endpoint::LoggedOut if !self.reads_only() => self.only("GET, HEAD"),
             Endpoint::LoggedOut => self.signed_out(),
             Endpoint::Me => self.me(),
             Endpoint::Jwks => self.jwks(),
@@ -56,7 +57,11 @@ impl Visit<'_> {
     /// Ends the session here and, by configuration, at the provider. A GET acts at once only if
     /// fetch metadata shows our own site or the visitor; everything else is asked first (UI-03).
     fn sign_out(mut self) -> Response<Body> {
-        let site = self.head.headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        let mut sites = self.head.headers.get_all("sec-fetch-site").iter();
+        let site = match (sites.next(), sites.next()) {
+            (site, None) => site.map(HeaderValue::as_bytes),
+            (_, Some(_)) => Some(&b"cross-site"[..]),
+        };
         let is_meant = match (&self.head.method, site) {
             // A picture in a page is no wish to leave.
             (&Method::GET, site) => {
@@ -102,14 +107,14 @@ impl Visit<'_> {
         response
     }
 
-    /// Whether the visitor's browser goes somewhere, as far as fetch metadata says.
+    /// Whether fetch metadata says that the visitor's browser goes somewhere, and now.
     fn is_navigation(&self) -> bool {
         let is = |name: &str, wanted: &[u8]| {
-            self.head.headers.get(name).is_none_or(|value| value.as_bytes() == wanted)
+            self.head.headers.get(name).is_some_and(|value| value.as_bytes() == wanted)
         };
         is("sec-fetch-mode", b"navigate")
             && is("sec-fetch-dest", b"document")
-            && !self.head.headers.contains_key("sec-purpose")
+            && !is_fetched_early(&self.head.headers)
     }
 
     /// Whether a form is one of this portal's pages, as far as `Origin` says.

@@ -32,6 +32,8 @@ pub(super) struct Line {
     sender: SendRequest<Outgoing>,
     /// Requests on it.
     streams: Arc<AtomicUsize>,
+    /// How many the portal allows.
+    allowed: Arc<AtomicUsize>,
     last_used: Instant,
 }
 
@@ -57,13 +59,18 @@ impl Failed {
 }
 
 impl Lines {
-    /// The least busy connection; `None` if another one should be made.
+    /// The least busy connection; `None` if another one should be made. One on which the portal
+    /// allows no more is as busy as can be: who waits there waits for somebody else's answer.
     pub(super) fn take(&self) -> Option<Line> {
         let mut lines = self.lock();
         lines.retain(|line| !line.sender.is_closed());
         let is_full = lines.len() >= limits::HTTP2_CONNECTIONS;
-        let line = lines.iter_mut().min_by_key(|line| line.streams.load(Ordering::Relaxed))?;
-        if !is_full && line.streams.load(Ordering::Relaxed) >= limits::HTTP2_STREAMS {
+        let busy = |line: &&mut Line| {
+            let (streams, allowed) = (line.streams(), line.allowed.load(Ordering::Relaxed));
+            (streams >= limits::HTTP2_STREAMS.min(allowed), streams)
+        };
+        let line = lines.iter_mut().min_by_key(busy)?;
+        if !is_full && busy(&line).0 {
             return None;
         }
         line.last_used = Instant::now();
@@ -87,11 +94,19 @@ impl Lines {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Exchange)?;
+        let allowed = Arc::new(AtomicUsize::new(limits::HTTP2_STREAMS));
+        let told = Arc::clone(&allowed);
         // Its end is told to every request on it.
         tokio::spawn(async move {
-            let _ = connection.await;
+            let mut connection = std::pin::pin!(connection);
+            let _ = std::future::poll_fn(|cx| {
+                let ended = connection.as_mut().poll(cx);
+                told.store(connection.current_max_send_streams(), Ordering::Relaxed);
+                ended
+            })
+            .await;
         });
-        let line = Line { sender, streams: Arc::default(), last_used: Instant::now() };
+        let line = Line { sender, streams: Arc::default(), allowed, last_used: Instant::now() };
         let mut lines = self.lock();
         if lines.len() < limits::HTTP2_CONNECTIONS {
             lines.push(line.clone());
@@ -101,7 +116,7 @@ impl Lines {
 
     /// Closes what has been idle for a while; returns how many idle ones there are.
     pub(super) fn tidy(&self) -> usize {
-        let is_idle = |line: &Line| line.streams.load(Ordering::Relaxed) == 0;
+        let is_idle = |line: &Line| line.streams() == 0;
         let mut lines = self.lock();
         lines.retain(|line| !is_idle(line) || line.last_used.elapsed() < limits::LONGEST_IDLE);
         lines.iter().filter(|line| is_idle(line)).count()
@@ -113,6 +128,10 @@ impl Lines {
 }
 
 impl Line {
+    fn streams(&self) -> usize {
+        self.streams.load(Ordering::Relaxed)
+    }
+
     /// Sends a request and waits for the head of its answer, for `patience` since the portal took
     /// something of it.
     pub(super) async fn run(

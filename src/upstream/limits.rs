@@ -17,9 +17,9 @@ pub(super) const BACK_OFF: Duration = Duration::from_secs(1);
 /// See [`BACK_OFF`].
 pub(super) const LONGEST_BACK_OFF: Duration = Duration::from_secs(30);
 
-/// How many HTTP/2 connections a worker has to a server.
-pub(super) const HTTP2_CONNECTIONS: usize = 4;
-/// How many requests one of them has before another is made.
+/// How many HTTP/2 connections a worker has to a server; beyond, requests share what there is.
+pub(super) const HTTP2_CONNECTIONS: usize = 64;
+/// How many requests one of them has before another is made, if the portal allows so many.
 pub(super) const HTTP2_STREAMS: usize = 100;
 /// How many bytes a portal may send ahead of its visitor, of one answer.
 pub(super) const HTTP2_STREAM_WINDOW: u32 = 256 * 1024;

@@ -33,6 +33,8 @@ fn path_18_the_portals_sessions_are_taken_out_but_for_those_to_keep() {
         // What ends a cookie at a comma or a blank finds one inside of another.
         (&["a=b,PHPSESSID=1; c=2"], &["c=2"]),
         (&["a=b PHPSESSID=1"], &[]),
+        (&["$Version=1; a=b, PHPSESSID =1"], &["$Version=1"]),
+        (&["a=\"b\"PHPSESSID=1; c=\"d\""], &["c=\"d\""]),
         (&["x,PHPSESSID=1; c=2"], &["c=2"]),
         (&["$Version=1; a=\"b\", PHPSESSID=1"], &["$Version=1"]),
         (&["PHPSESSID=keep; a=b,PHPSESSID=1"], &["PHPSESSID=keep"]),

@@ -101,6 +101,7 @@ fn oidc_03_a_redemption_carries_what_it_takes() {
 
 #[test]
 fn oidc_05_a_callback_is_as_long_as_it_may_be() {
+    assert_eq!(Callback::LONGEST, 16_384);
     let fits = format!("state={}&code=c", "s".repeat(Callback::LONGEST - 13));
     assert!(Callback::read(&fits).is_ok());
     assert_eq!(Callback::read(&format!("{fits}c")).unwrap_err(), LoginError::Malformed);

@@ -531,6 +531,57 @@ fn hdr_04_05_odd_and_foreign_names_go_and_ordinary_ones_stay() {
 }
 
 #[test]
+fn hdr_05_whole_families_of_names_belong_to_gates() {
+    let owned = OwnedNames::with([]);
+    for family in [
+        "X-Anteport",
+        "X-Accel",
+        "X-ARR",
+        "X-WAWS",
+        "X-Middleware",
+        "X-HTTP-Method",
+        "X-SSL",
+        "X-Remote",
+        "X-Authenticated",
+        "X-Webauth",
+        "X-Tailscale",
+        "X-Teleport",
+        "X-JWT",
+        "X-MS-ADFS",
+        "X-AppEngine",
+        "X-Akamai",
+        "X-Forwarded",
+        "X-Original",
+        "X-Envoy",
+        "X-Vercel",
+        "X-MS-Client-Principal",
+        "X-MS-Token",
+        "X-Auth-Request",
+        "X-Authentik",
+        "X-Pomerium",
+        "X-Vouch-IdP",
+        "X-Goog-Authenticated",
+        "X-Amzn-OIDC",
+        "OIDC",
+        "Cf-Access",
+        "Cf-Client",
+        "Cf-Cert",
+    ] {
+        for more in [
+            "",
+            "-Unheard-Of",
+            "-Something-That-Nobody-Has-Thought-Of-In-All-These-Years-Until-Now",
+        ] {
+            let name = format!("{family}{more}").to_lowercase();
+            assert!(owned.takes(&name) && owned.takes(&name.replace('-', "")), "{name}");
+        }
+    }
+    for ordinary in ["x-requested-with", "x-custom", "origin", "x-csrf-token", "cache-control"] {
+        assert!(!owned.takes(ordinary), "{ordinary}");
+    }
+}
+
+#[test]
 fn hdr_06_a_second_copy_of_a_single_header_is_refused() {
     for name in ["content-type", "authorization", "user-agent", "origin", "referer", "range"] {
         let mut headers = page_headers();

@@ -524,6 +524,7 @@ fn oddities_are_a_set() {
     for (name, oddity) in Oddity::NAMED {
         let one = Oddities::of(&[oddity]);
         assert!(one.any() && one.has(oddity) && all.has(oddity), "{name}");
+        assert_eq!(Oddities::of(&[oddity, oddity]), one, "{name}");
         assert!(one.are_within(all) && !all.are_within(one), "{name}");
         assert!(!Oddities::NONE.has(oddity) && Oddities::NONE.are_within(one), "{name}");
         assert_eq!(one.and(all), all, "{name}");

@@ -279,6 +279,48 @@ async fn http_06_an_answer_that_is_reset_without_an_error_is_not_whole() {
     world.stop().await;
 }
 
+/// A portal that allows one stream at a time on a connection, and never answers `/hold`.
+async fn narrow() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let mut open = JoinSet::new();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            open.spawn(async move {
+                let mut builder = h2::server::Builder::new();
+                builder.max_concurrent_streams(1);
+                let mut connection = builder.handshake::<_, Bytes>(stream).await.unwrap();
+                let mut held = Vec::new();
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    if request.uri().path() == "/hold" {
+                        held.push(respond);
+                        continue;
+                    }
+                    let mut body = respond.send_response(Response::new(()), false).unwrap();
+                    body.send_data(Bytes::from_static(b"done"), true).unwrap();
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn lim_08_nobody_waits_for_a_stream_that_somebody_else_has() {
+    let port = narrow().await;
+    let upstream = format!("{{ url: \"http://127.0.0.1:{port}\", protocol: http2 }}");
+    let world = World::start_with(plan(upstream)).await;
+    assert_eq!(get(&world, "/a").await.text(), "done");
+    let mut holders = JoinSet::new();
+    for _ in 0..6 {
+        let browser = world.browser();
+        holders.spawn(async move { browser.send("GET", "/hold", PAGE, b"").await });
+        assert_eq!(get(&world, "/a").await.text(), "done");
+    }
+    world.stop().await;
+}
+
 /// A portal that refuses the first stream of each connection or, once `goes_away`, says so.
 async fn refusing(goes_away: Arc<AtomicBool>, seen: Arc<AtomicUsize>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

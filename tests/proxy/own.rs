@@ -109,7 +109,13 @@ async fn ui_03_a_get_of_another_site_is_asked_first() {
     let forged = browser.send("POST", "/.auth/logout", &navigation("cross-site"), b"").await;
     assert!(forged.text().contains("Sign out?"));
     // A picture in a page, a page that is fetched early, a form of nobody knows whom.
-    for (name, value) in [("sec-fetch-dest", "image"), ("sec-purpose", "prefetch")] {
+    for (name, value) in [
+        ("sec-fetch-dest", "image"),
+        ("sec-purpose", "prefetch"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+        ("sec-fetch-mode", "no-cors"),
+    ] {
         let mut headers = navigation("same-origin").to_vec();
         headers.retain(|(known, _)| *known != name);
         headers.push((name, value));

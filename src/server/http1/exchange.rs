@@ -134,9 +134,14 @@ impl<I: Transport> Connection<I> {
         self.spare = parts.headers;
         // An answer is accounted for once its body has ended.
         let mut body = Some(body).filter(|_| framing != Framing::Bodiless);
+        let mut left = match framing {
+            Framing::Length(length) => length,
+            Framing::Bodiless | Framing::Chunked | Framing::UntilClose => u64::MAX,
+        };
         let written = poll_fn(|cx| {
             loop {
-                let written = self.poll_answer(cx, &mut body, framing, asking.takes_trailers);
+                let to_write = (&mut left, framing);
+                let written = self.poll_answer(cx, &mut body, to_write, asking.takes_trailers);
                 if let Poll::Ready(written) = written {
                     return Poll::Ready(Some(written));
                 }
@@ -244,7 +249,7 @@ impl<I: Transport> Connection<I> {
         &mut self,
         cx: &mut Context<'_>,
         body: &mut Option<Body>,
-        framing: Framing,
+        (left, framing): (&mut u64, Framing),
         takes_trailers: bool,
     ) -> Poll<Result<(), Broken>> {
         loop {
@@ -255,7 +260,14 @@ impl<I: Transport> Connection<I> {
                         let has_ended =
                             matches!(framing, Framing::Length(_)) && source.is_end_stream();
                         match frame.into_data() {
-                            Ok(data) => self.out.piece(data, framing),
+                            Ok(data) => {
+                                // More than the head says would be the next answer (HTTP-06).
+                                let Some(less) = left.checked_sub(data.len() as u64) else {
+                                    return Poll::Ready(Err(Broken));
+                                };
+                                *left = less;
+                                self.out.piece(data, framing);
+                            }
                             Err(frame) => {
                                 // They are the last that comes (HDR-07).
                                 let trailers = frame.into_trailers().ok();
@@ -275,7 +287,7 @@ impl<I: Transport> Connection<I> {
                     }
                     // Fewer bytes than the head says: the visitor would wait for the others, and take
                     // the next answer for them.
-                    Poll::Ready(None) if is_short(framing, source) => {
+                    Poll::Ready(None) if matches!(framing, Framing::Length(_)) && *left > 0 => {
                         return Poll::Ready(Err(Broken));
                     }
                     Poll::Ready(None) => {
@@ -323,10 +335,6 @@ impl<I: Transport> Connection<I> {
             Poll::Pending => Poll::Pending,
         }
     }
-}
-
-fn is_short(framing: Framing, body: &Body) -> bool {
-    matches!(framing, Framing::Length(_)) && body.size_hint().exact() != Some(0)
 }
 
 fn takes_trailers(headers: &HeaderMap) -> bool {
