@@ -83,6 +83,8 @@ pub(super) struct Place {
     pub(super) policy: Option<&'static str>,
     /// Whether it stands in the query.
     in_query: bool,
+    /// Whether the tenant is named by its domain: a code is for the name that it was asked with.
+    by_domain: bool,
 }
 
 impl Place {
@@ -101,16 +103,17 @@ impl Place {
         let known =
             |name: &str| POLICIES.into_iter().find(|known| known.eq_ignore_ascii_case(name));
         let is_b2c = matches!(whose, Whose::One(tenant) if tenant.product == Product::AzureAdB2c);
+        let by_domain = lower.contains('.');
         if !is_b2c {
-            return Some((Self { whose, policy: None, in_query: false }, rest));
+            return Some((Self { whose, policy: None, in_query: false, by_domain }, rest));
         }
         if let Some((policy, rest)) = rest.split_once('/')
             && let Some(policy) = known(policy)
         {
-            return Some((Self { whose, policy: Some(policy), in_query: false }, rest));
+            return Some((Self { whose, policy: Some(policy), in_query: false, by_domain }, rest));
         }
         let policy = query.get("p").and_then(known)?;
-        Some((Self { whose, policy: Some(policy), in_query: true }, rest))
+        Some((Self { whose, policy: Some(policy), in_query: true, by_domain }, rest))
     }
 
     pub(super) fn product(self) -> Product {
