@@ -50,7 +50,7 @@ const fn is_kept(byte: u8) -> bool {
 }
 
 /// A folded text as systems make names of pages from it: spaces are hyphens, one at a time; neither
-/// these nor underscores stand at the ends or beside a colon, and no colon at the beginning; and punctuation that means nothing in
+/// these nor underscores stand at the ends or beside a colon; and punctuation that means nothing in
 /// a name is gone. What would be left with nothing stays as it is.
 fn push_slug(text: &str, key: &mut String) {
     let mut folded = String::with_capacity(text.len());
@@ -70,7 +70,7 @@ fn push_slug(text: &str, key: &mut String) {
         }
         slug.push(letter);
     }
-    let name = slug.trim_start_matches(['-', '_', ':']).trim_end_matches(['-', '.', '_']);
+    let name = slug.trim_start_matches(['-', '_']).trim_end_matches(['-', '.', '_']);
     key.push_str(if name.is_empty() { &folded } else { name });
 }
 
@@ -82,6 +82,16 @@ pub(super) fn without_streams(key: &str) -> Option<String> {
     }
     let names = key.split('/').map(|segment| segment.split(':').next().unwrap_or_default());
     let names = names.map(|name| name.trim_end_matches(['.', ' ']));
+    Some(names.filter(|name| !name.is_empty()).flat_map(|name| ["/", name]).collect())
+}
+
+/// A deny key without colons at the beginning of segments, where a wiki leaves them out. `None` if
+/// there are none.
+pub(super) fn without_first_colons(key: &str) -> Option<String> {
+    if !key.contains("/:") {
+        return None;
+    }
+    let names = key.split('/').skip(1).map(|segment| segment.trim_start_matches(':'));
     Some(names.filter(|name| !name.is_empty()).flat_map(|name| ["/", name]).collect())
 }
 
@@ -116,7 +126,7 @@ pub(super) fn name_key(name: &str) -> String {
 pub(super) fn value_key(value: &str) -> String {
     let is_blank = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '/';
     let key = pattern_key(value.trim_matches(is_blank));
-    key.trim_matches('/').to_owned()
+    key.trim_matches('/').trim_start_matches(':').to_owned()
 }
 
 /// The same with its ends as they are: what begins or ends a value.
@@ -196,6 +206,8 @@ mod tests {
             assert_eq!(deny_key(slug), "/my-account", "{slug}");
         }
         assert_eq!(without_streams("/login.aspx:x/a").as_deref(), Some("/login.aspx/a"));
+        assert_eq!(without_first_colons("/a/::b:c/:").as_deref(), Some("/a/b:c"));
+        assert_eq!(without_first_colons("/a:b"), None);
         assert!(matches!(deny_key("/reports/2026-01"), Cow::Borrowed(_)));
         assert_eq!(deny_key("/"), "");
         for title in ["/_Special%20:_Password", "/Special:Password_", "/special_:-password"] {

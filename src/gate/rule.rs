@@ -9,7 +9,7 @@ use http::header::COOKIE;
 
 use super::asked::Asked;
 use super::cookies;
-use super::fold::{decoded_to_the_end, name_key, without_streams};
+use super::fold::{decoded_to_the_end, name_key, without_first_colons, without_streams};
 use super::parameters::{Field, Pair};
 use super::pattern::PathPattern;
 
@@ -150,12 +150,14 @@ pub(super) fn as_judged(method: &Method) -> &Method {
 
 impl Covers {
     /// Whether a path with this deny key could be the pattern's, or what else it stands for; streams
-    /// of Windows left out or not (PATH-11).
+    /// of Windows (PATH-11) and a wiki's first colons left out or not.
     pub(super) fn could_be(self, pattern: &PathPattern, deny_key: &str) -> bool {
         let could_be = |key: &str| {
             pattern.could_be(key) || (self != Self::default() && self.widely(pattern, key))
         };
-        could_be(deny_key) || without_streams(deny_key).is_some_and(|key| could_be(&key))
+        could_be(deny_key)
+            || without_streams(deny_key).is_some_and(|key| could_be(&key))
+            || without_first_colons(deny_key).is_some_and(|key| could_be(&key))
     }
 
     fn widely(self, pattern: &PathPattern, key: &str) -> bool {

@@ -218,6 +218,23 @@ fn path_12_an_exception_is_written_plainly() {
 }
 
 #[test]
+fn path_11_streams_and_first_colons_hide_no_door() {
+    let policy = shut(Rule::at("/door".parse().unwrap()));
+    let headers = headers(&[]);
+    for (target, refused) in [
+        ("/door:x", true),
+        ("/:80/door", true),
+        ("/:x:y/door:z", true),
+        ("/:door", true),
+        ("/::door/", true),
+        ("/a:b/door", false),
+        ("/doors:x", false),
+    ] {
+        assert_eq!(is_refused(&policy, Method::GET, target, &headers), refused, "{target}");
+    }
+}
+
+#[test]
 fn path_10_a_language_before_a_path_is_a_language() {
     let covers = Covers { language_prefix: true, ..Covers::default() };
     let policy = shut(Rule { covers, ..Rule::at("/door".parse().unwrap()) });
