@@ -172,3 +172,15 @@ fn ret_01_a_place_to_return_to_is_short_and_plain() {
     assert!(ReturnTo::try_from("//evil.example".to_owned()).is_err());
     assert_eq!(String::from(parse("/a?b=c").unwrap()), "/a?b=c");
 }
+
+#[test]
+fn log_01_what_is_private_says_its_name_and_nothing_else() {
+    let id = SessionId::parse(&"A".repeat(43)).unwrap();
+    assert_eq!(format!("{id:?}"), "SessionId(…)");
+    let subject = Subject::Issuer { issuer: "canary".into(), subject: "canary".into() };
+    assert_eq!(format!("{subject:?}"), "Subject(…)");
+    let claims = VerifiedClaims::assertion(subject, serde_json::Map::new());
+    assert_eq!(format!("{claims:?}"), "VerifiedClaims { .. }");
+    assert!(format!("{:?}", Secret::new("canary")).starts_with("Secret("));
+    assert!(!format!("{:?}", Secret::new("canary")).contains("canary"));
+}
