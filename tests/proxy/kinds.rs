@@ -107,6 +107,47 @@ async fn people_of_every_kind_of_provider_come_to_the_page_that_they_asked_for()
     }
 }
 
+/// Two of them; what follows in the file is of the second.
+const TWO: &str = r#"
+    kind: entra_id
+    authority: "http://AUTHORITY"
+    tenant: harborclub.example
+    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
+    credentials: [ { secret: { value: "the secret of the tests" } } ]
+  members:
+    kind: azure_ad_b2c
+    authority: "http://AUTHORITY"
+    tenant: harbormembers
+    policy: B2C_1_signupsignin
+    label: "Sign in as a <member>""#;
+const TWO_FOR_A_PORTAL: &str = r#"
+    local_login: {}
+    sign_in: { providers: [members, corporate] }
+    identity: { headers: { X-Auth-User: oid } }"#;
+
+#[tokio::test]
+async fn a_portal_of_several_providers_asks_which_in_their_order() {
+    let plan = Plan { provider: TWO, portal: TWO_FOR_A_PORTAL, ..Plan::default() };
+    let world = World::start_with(plan).await;
+    for (number, username, object) in
+        [(1, MEMBER, "4d1f7a2c-93b8-4e65-a0c7-5e9b8d3f6a14"), (2, CLUB, TREASURER)]
+    {
+        let mut browser = world.browser();
+        let page = browser.follow("/reports?year=2026").await;
+        let html = page.text();
+        let (first, second) = ("Sign in as a &#60;member&#62;", "Sign in with corporate");
+        let places = (html.find(first), html.find(second));
+        assert!(places.0.is_some() && places.0 < places.1, "{html}");
+        let link = html.split("href=\"/.auth/login/").nth(number).unwrap();
+        let link = link.split('"').next().unwrap().replace("&#38;", "&");
+        let landed = browser.sign_in(&format!("/.auth/login/{link}"), username).await;
+        assert_eq!((landed.status, landed.url.path()), (200, "/reports"), "{}", landed.text());
+        assert_eq!(landed.url.query(), Some("year=2026"));
+        assert_eq!(world.portal.last().header("x-auth-user"), Some(object));
+    }
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn az_01_a_tenant_that_is_not_in_the_list_is_not_let_in() {
     let world = World::start_with(Plan { provider: WITH_PERSONAL, ..Plan::default() }).await;

@@ -124,6 +124,9 @@ impl World {
         let named = |uri: &String| uri.replace("127.0.0.1", "localhost").replace("/.auth", "/own");
         let others: Vec<String> = options.redirect_uris.iter().map(named).collect();
         options.redirect_uris.extend(others);
+        let of_members = |uri: &String| uri.replace("/corporate/", "/members/");
+        let others: Vec<String> = options.redirect_uris.iter().map(of_members).collect();
+        options.redirect_uris.extend(others);
         options.b2c = plan.b2c;
         let microsoft = Microsoft::new(format!("http://{authority}"), clock.clone(), options);
         let tls = plan.listen_tls.map(|tls| format!(", tls: {tls}")).unwrap_or_default();
