@@ -86,6 +86,8 @@ impl Lines {
             .max_frame_size(limits::HTTP2_FRAME)
             .max_header_list_size(limits::HTTP2_HEADERS)
             .max_send_buf_size(limits::HTTP2_SEND_BUFFER)
+            // Until the portal has said how many it allows.
+            .initial_max_send_streams(1)
             .max_concurrent_reset_streams(limits::HTTP2_RESETS)
             .max_pending_accept_reset_streams(limits::HTTP2_RESETS)
             .max_local_error_reset_streams(limits::HTTP2_RESETS)
@@ -94,7 +96,7 @@ impl Lines {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(UpstreamError::Exchange)?;
-        let allowed = Arc::new(AtomicUsize::new(limits::HTTP2_STREAMS));
+        let allowed = Arc::new(AtomicUsize::new(1));
         let told = Arc::clone(&allowed);
         // Its end is told to every request on it.
         tokio::spawn(async move {

@@ -318,6 +318,7 @@ async fn lim_08_nobody_waits_for_a_stream_that_somebody_else_has() {
         holders.spawn(async move { browser.send("GET", "/hold", PAGE, b"").await });
         assert_eq!(get(&world, "/a").await.text(), "done");
     }
+    holders.shutdown().await;
     world.stop().await;
 }
 
