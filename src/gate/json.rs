@@ -65,7 +65,7 @@ impl Found {
             self.fields.push(Field::literal(names, value));
         } else if !self.names.contains(path) {
             self.names.insert(path.to_owned());
-            self.fields.push(Field::of_any_value(names));
+            self.fields.push(Field::literal(names, None));
         }
     }
 }

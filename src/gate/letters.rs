@@ -255,6 +255,9 @@ mod tests {
             ("Müller", "muller"),
             ("Aƈć", "acc"),
             ("Россия", "rossiya"),
+            // What nobody sees is left out; what is not text at all is for others to judge.
+            ("lo\u{200e}g\u{ad}in", "login"),
+            ("é\u{1}x", "e\u{1}x"),
         ] {
             assert_eq!(folded(text), key, "{text}");
         }

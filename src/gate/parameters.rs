@@ -184,11 +184,6 @@ impl Field {
         self.names.first().map(String::as_str)
     }
 
-    /// One of these names, with whatever value.
-    pub(super) fn of_any_value(names: &[&str]) -> Self {
-        Self { values: None, plain: None, ..Self::literal(names, None) }
-    }
-
     /// What nobody can read: it could have any name and any value.
     pub(super) fn anything() -> Self {
         Self { names: Vec::new(), has_any_name: true, values: None, plain: None }
@@ -204,7 +199,8 @@ impl Field {
         self.has_any_name || self.names.iter().any(|name| name == key)
     }
 
-    /// A field whose name and value are text as it is: of a multipart form, of JSON.
+    /// A field whose name and value are text as it is: of a multipart form, of JSON. Without a value it
+    /// could have any.
     pub(super) fn literal(names: &[&str], value: Option<&str>) -> Self {
         let mut field = Self {
             names: Vec::new(),
@@ -385,6 +381,14 @@ mod tests {
             ["", "a=route&b=login", "route=home", "routes=login", "route", "q=100%", "x[route]=a"]
         {
             assert!(!login.could_be_in(read(query).iter()), "{query}");
+        }
+        // What stands at an end that is open counts.
+        for (pattern, found, other) in
+            [("user_*", "user_x", "userx"), ("*_user", "x_user", "xuser")]
+        {
+            let pair = pair("a", pattern);
+            assert!(pair.could_be_in(read(&format!("a={found}")).iter()), "{pattern}");
+            assert!(!pair.could_be_in(read(&format!("a={other}")).iter()), "{pattern}");
         }
         let any = pair("j_password", "*");
         for query in ["j_password", "j.password=1", "j%20password=", "j_password[a]=1"] {

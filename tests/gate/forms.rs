@@ -175,6 +175,8 @@ fn path_12_multipart_is_read_in_one_way_or_not_at_all() {
         (format!("--b|{named}|Content-Type: text/plain; charset=utf-8||x|--b--|"), Is::Other),
         (format!("--b|{named}; filename=\"a\"||x|--b--|"), Is::Login),
         (format!("--b|{named}; filename=\"a\\\"\"||x|--b--|"), Is::Unreadable),
+        (format!("--b|{named}; filename=\"a; name=b\"||x|--b--|"), Is::Unreadable),
+        (format!("--b|{named}; filename=\"=?utf-8?Q?a?=\"||x|--b--|"), Is::Unreadable),
         (format!("--b|{named}; filename*=\"a\"||x|--b--|"), Is::Unreadable),
         (format!("--b|{named}; x||x|--b--|"), Is::Unreadable),
         (format!("--b|{named}|{named}||x|--b--|"), Is::Unreadable),
