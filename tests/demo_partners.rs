@@ -134,6 +134,7 @@ impl Tenant {
             ],
             redirect_uris: vec![CALLBACK.to_owned(), SIGNED_OUT.to_owned()],
             story: Some(Story::new(clock.clone())),
+            b2c: microsoft::B2c::default(),
         };
         let microsoft = Microsoft::new(base, clock.clone(), options);
         let never = std::future::pending();
@@ -860,4 +861,80 @@ async fn a_forged_header_that_gets_through_is_called_that() {
     tokio::spawn(portal::serve(listener, portal, std::future::pending()));
     let forge = get(&format!("http://127.0.0.1:{port}/demo/forge")).await;
     assert!(forge.text().contains("got through"));
+}
+
+/// The same emulator as a tenant of B2C.
+#[tokio::test]
+async fn b2c_answers_as_b2c_does() {
+    let tenant = Tenant::start().await;
+    let base = tenant.microsoft.base_url().to_owned();
+    let (domain, id) = ("harbormembers.onmicrosoft.com", "c7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8");
+    let at = |policy: &str, rest: &str| format!("{base}/{domain}/{policy}/{rest}");
+    let metadata = |url: String| async move {
+        let reply = get(&url).await;
+        assert_eq!(reply.status, 200, "{url}");
+        reply.json()
+    };
+    let known = "v2.0/.well-known/openid-configuration";
+    let by_path = metadata(at("B2C_1_SignUpSignIn", known)).await;
+    assert_eq!(by_path["issuer"], format!("{base}/{id}/v2.0/"));
+    assert_eq!(by_path["token_endpoint"], at("b2c_1_signupsignin", "oauth2/v2.0/token"));
+    assert!(by_path.get("code_challenge_methods_supported").is_none());
+    let by_query = metadata(format!("{base}/{id}/{known}?p=b2c_1_signupsignin")).await;
+    let token = format!("{base}/{domain}/oauth2/v2.0/token?p=b2c_1_signupsignin");
+    assert_eq!(by_query["token_endpoint"], token);
+    assert_eq!(get(&at("B2C_1_nobody", known)).await.status, 400);
+
+    // A code is good at the policy that it is of, and is longer than Entra's.
+    let login = at("b2c_1_signupsignin", &format!("login?{}", authorization(&[])));
+    let reply = post(&login, &[], &[("username", "ines@mail.example"), ("password", "demo")]).await;
+    let code = reply.code();
+    assert!(code.len() > 2400 && reply.parameter("session_state").is_none());
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", CLIENT_ID),
+        ("client_secret", SECRET),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+        ("code", &code),
+    ];
+    let reset = at("b2c_1_passwordreset", "oauth2/v2.0/token");
+    let refused = post(&reset, &[], &form).await.json();
+    let members: Vec<_> = refused.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["error", "error_description"]);
+    let description = refused["error_description"].as_str().unwrap();
+    assert!(description.starts_with("AADB2C90088: ") && description.ends_with("\r\n"));
+    let tokens = post(&at("b2c_1_signupsignin", "oauth2/v2.0/token"), &[], &form).await.json();
+    assert!(tokens.get("access_token").is_none() && tokens.get("expires_in").is_none());
+    assert_eq!(tokens["id_token_expires_in"], 3600);
+    let claims = tokens["id_token"].as_str().unwrap().split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+    assert_eq!(claims["tfp"], "B2C_1_signupsignin");
+    assert_eq!(
+        (claims["emails"][0].as_str(), claims.get("tid")),
+        (Some("ines@mail.example"), None)
+    );
+}
+
+/// Whose people may sign in where.
+#[tokio::test]
+async fn an_account_signs_in_where_it_is_at_home() {
+    let tenant = Tenant::start().await;
+    let base = tenant.microsoft.base_url();
+    for (place, username, lets_in) in [
+        (TENANT_ID, "member@harborclub.example", true),
+        (TENANT_ID, "ana@partner.example", false),
+        ("organizations", "ana@partner.example", true),
+        ("organizations", "noor@outlook.example", false),
+        ("common", "noor@outlook.example", true),
+        ("common", "visitor@mail.example", false),
+        ("consumers", "noor@outlook.example", true),
+        ("consumers", "member@harborclub.example", false),
+        ("harborguests.onmicrosoft.com", "visitor@mail.example", true),
+        ("harborguests.onmicrosoft.com", "member@harborclub.example", false),
+    ] {
+        let login = format!("{base}/{place}/login?{}", authorization(&[]));
+        let reply = post(&login, &[], &[("username", username), ("password", "demo")]).await;
+        assert_eq!(reply.headers.contains_key("location"), lets_in, "{place} {username}");
+    }
 }

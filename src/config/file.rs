@@ -15,10 +15,11 @@ use super::doors::DoorFile;
 use super::keys;
 use super::kind::Unfit;
 use super::networks;
+use super::providers::{self, ProviderFile};
 use super::section::Section;
 use super::value;
 use super::yaml::Node;
-use super::{LogFormat, Logging, Protocol, Tenant};
+use super::{LogFormat, Logging, Protocol};
 use crate::gate::{
     Access, CanonicalPath, Conditions, Covers, Mode, Oddities, Oddity, PathPattern, Secret,
     Timestamp, ValuePattern,
@@ -48,16 +49,6 @@ pub(super) struct ListenFile {
 pub(super) struct TlsFile {
     pub(super) certificate: Option<Located<PathBuf>>,
     pub(super) key: Option<Located<PathBuf>>,
-}
-
-pub(super) struct ProviderFile {
-    pub(super) authority: Option<Located<Url>>,
-    pub(super) tenant: Option<Tenant>,
-    pub(super) client_id: Option<String>,
-    pub(super) credentials: Vec<CredentialFile>,
-    pub(super) scopes: Option<Vec<Located<String>>>,
-    pub(super) clock_skew: Option<Duration>,
-    pub(super) ca: Option<Vec<Located<PathBuf>>>,
 }
 
 pub(super) struct CredentialFile {
@@ -190,7 +181,7 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
         providers: top
             .named_sections("providers")
             .into_iter()
-            .map(|(name, section)| (name, section.map(|section| provider(&section))))
+            .map(|(name, section)| (name, section.map(|section| providers::read(&section))))
             .collect(),
         portals: top.sections("portals").iter().map(portal).collect(),
         sessions: top.section("sessions").map(|section| sessions(&section)),
@@ -217,28 +208,7 @@ fn listen(section: &Section<'_>) -> ListenFile {
     }
 }
 
-fn provider(section: &Section<'_>) -> ProviderFile {
-    // Its word is the whole of what it says in this version.
-    section.value("kind", value::text);
-    ProviderFile {
-        authority: section.value("authority", value::origin),
-        tenant: bare(section.value("tenant", value::tenant)),
-        client_id: bare(section.value("client_id", value::client_id)),
-        credentials: section
-            .sections("credentials")
-            .iter()
-            .map(|section| CredentialFile {
-                secret: section.section("secret").map(|section| secret(&section)),
-                expires: section.value("expires", value::end_of_day),
-            })
-            .collect(),
-        scopes: section.values("scopes", value::scope),
-        clock_skew: bare(section.value("clock_skew", value::duration("0s", "5m"))),
-        ca: section.values("ca", value::path),
-    }
-}
-
-fn secret(section: &Section<'_>) -> SecretFile {
+pub(super) fn secret(section: &Section<'_>) -> SecretFile {
     let names = ["file", "env", "value"];
     SecretFile {
         spot: section.spot().clone(),
@@ -411,6 +381,6 @@ fn logging(section: &Section<'_>) -> Option<Logging> {
     Some(Logging { format: format?.value, level: level?.value, access: access?.value })
 }
 
-fn bare<T>(located: Option<Located<T>>) -> Option<T> {
+pub(super) fn bare<T>(located: Option<Located<T>>) -> Option<T> {
     located.map(|located| located.value)
 }

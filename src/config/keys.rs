@@ -1,8 +1,10 @@
 //! Every key that an operator may write: what stands at it, whether it has to, and what holds
 //! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
 
+mod providers;
 mod upstream;
 
+use self::providers::PROVIDER;
 use self::upstream::UPSTREAM;
 use super::kind::{Key, Kind, Need};
 use super::profiles;
@@ -51,10 +53,7 @@ pub(super) const FILE: &[Key] = &[
     defaults("admin", ADMIN, "where health and metrics are served, apart from visitors"),
     optional(
         "providers",
-        Kind::Named {
-            name: "providers, each under a name of your choice",
-            of: &Kind::Section(PROVIDER),
-        },
+        Kind::Named { name: "providers, each under a name of your choice", of: &PROVIDER },
         "the identity providers, by a name that is in the path of the redirect URI",
     ),
     required(
@@ -108,80 +107,6 @@ const TLS: &[Key] = &[
 ];
 
 const ADMIN: &[Key] = &[default("address", "127.0.0.1:9090", ADDRESS, "IP address and port")];
-
-const PROVIDER: &[Key] = &[
-    required(
-        "kind",
-        Kind::Word { now: &["entra_id"], later: &["azure_ad_b2c", "external_id", "oidc"] },
-        "what it is, `entra_id`",
-    ),
-    default(
-        "authority",
-        "https://login.microsoftonline.com",
-        Kind::Value("a URL such as `https://login.microsoftonline.com`"),
-        "the login host, of another national cloud for instance",
-    ),
-    required(
-        "tenant",
-        Kind::Value("the GUID of a tenant or a domain that it has verified"),
-        "the tenant whose people may sign in: its GUID or a verified domain",
-    ),
-    required(
-        "client_id",
-        Kind::Private("the GUID that Azure shows as \"Application (client) ID\""),
-        "the GUID that Azure shows as \"Application (client) ID\"",
-    ),
-    required(
-        "credentials",
-        Kind::List(&Kind::Section(CREDENTIAL)),
-        "at least one client secret, such as `[{ secret: { file: /run/secrets/client_secret } }]`",
-    ),
-    default(
-        "scopes",
-        "[openid, profile, email]",
-        Kind::List(&Kind::Value("a scope, such as `profile`")),
-        "the scopes to ask for; `openid` is one of them",
-    ),
-    default(
-        "clock_skew",
-        "60s",
-        DURATION,
-        "by how much the provider's clock and ours may differ, at most 5m",
-    ),
-    optional(
-        "ca",
-        Kind::List(&PATH),
-        "PEM files with the certificates to trust instead of the system's",
-    ),
-];
-
-const CREDENTIAL: &[Key] = &[
-    required("secret", Kind::Section(SECRET), "`{ file: … }` or `{ env: … }`"),
-    optional(
-        "expires",
-        Kind::Value("a date such as `2027-03-01`"),
-        "the day on which Azure stops accepting it: there are warnings from 30 days before",
-    ),
-];
-
-/// Where a secret comes from: exactly one of these.
-const SECRET: &[Key] = &[
-    optional(
-        "file",
-        PATH,
-        "the path of a file with nothing else in it; one line break at its end is left out",
-    ),
-    optional(
-        "env",
-        Kind::Private("the name of an environment variable"),
-        "the name of an environment variable",
-    ),
-    optional(
-        "value",
-        Kind::Private("the secret itself"),
-        "the secret itself, which then everybody sees who can read this file",
-    ),
-];
 
 const PORTAL: &[Key] = &[
     required(
@@ -472,6 +397,7 @@ mod tests {
     fn below(kind: &Kind, into: &mut Vec<&'static str>) {
         match kind {
             Kind::Section(keys) | Kind::Short { keys, .. } => names(keys, into),
+            Kind::Variants { of, .. } => of.iter().for_each(|(_, keys)| names(keys, into)),
             Kind::List(of) | Kind::Named { of, .. } => below(of, into),
             Kind::Value(_) | Kind::Private(_) | Kind::Word { .. } => {}
         }

@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Section(&'static [Key]),
     /// A section, or one value alone, which stands for its key of this name.
     Short { keys: &'static [Key], key: &'static str },
+    /// A section that has other keys for each word at one of them.
+    Variants { key: &'static str, of: &'static [(&'static str, &'static [Key])] },
     /// A list.
     List(&'static Kind),
     /// A section whose keys are names that the operator chooses.
@@ -70,6 +72,7 @@ impl Kind {
             Self::Section(keys) | Self::Short { keys, .. } => {
                 format!("expected a section with {}", listed(present(keys)))
             }
+            Self::Variants { key, .. } => format!("expected a section that begins with `{key}`"),
             Self::List(_) => "expected a list".to_owned(),
             Self::Named { name, .. } => format!("expected a section of {name}"),
         }

@@ -20,6 +20,7 @@ mod policy;
 mod portal;
 mod problem;
 mod profiles;
+mod providers;
 mod resolve;
 mod secrets;
 mod section;
@@ -42,10 +43,14 @@ use url::Url;
 
 use self::context::{Context, Spot};
 use self::resolve::Setting;
-use crate::gate::{CanonicalPath, Lifetimes, Policy, Secret, Timestamp};
+use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
 
 pub use self::networks::Networks;
 pub use self::problem::{Problem, Problems, Severity};
+pub use self::providers::{
+    AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind, Tenant,
+    Tenants,
+};
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -179,47 +184,6 @@ pub struct Listen {
     pub max_connections: usize,
     /// How many of them one address may have, `trusted_proxies` excepted; of IPv6, one /64.
     pub max_connections_per_address: usize,
-}
-
-/// An identity provider: one tenant of Entra ID.
-#[derive(Debug)]
-pub struct Provider {
-    /// Its name in the configuration, and in the path of its redirect URI.
-    pub name: Arc<str>,
-    /// The login host, `https://login.microsoftonline.com` unless another cloud or an emulator is
-    /// named; without a trailing slash or path. Plain `http` only for a loopback address.
-    pub authority: Url,
-    /// The tenant.
-    pub tenant: Tenant,
-    /// The application (client) id of the app registration.
-    pub client_id: String,
-    /// The client secrets, in the order in which they are tried; at least one.
-    pub client_secrets: Vec<Secret<String>>,
-    /// The scopes asked for; `openid` is among them.
-    pub scopes: Vec<String>,
-    /// By how much the provider's clock and ours may differ (OIDC-09).
-    pub clock_skew: Duration,
-    /// Certificates to trust instead of the system's, for a provider with a private CA.
-    pub trusted: Option<Vec<CertificateDer<'static>>>,
-}
-
-/// A tenant of Entra ID, as an authority's path names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tenant {
-    /// Its GUID in lower case: tokens must carry it as `tid`.
-    Id(String),
-    /// A verified domain: the GUID is what the provider's metadata says its issuer is.
-    Domain(String),
-}
-
-impl Tenant {
-    /// As it stands in the authority's path.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Id(text) | Self::Domain(text) => text,
-        }
-    }
 }
 
 /// A portal.

@@ -4,17 +4,12 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::context::{Context, Located};
-use super::file::{File, ListenFile, ProviderFile, SessionsFile};
+use super::file::{File, ListenFile, SessionsFile};
 use super::portal::{self, Names};
-use super::value::is_loopback;
-use super::{Config, Listen, Provider, Sessions, secrets, tls};
-use crate::gate::{Lifetimes, Secret, Timestamp};
-
-/// How long before its end a credential is warned about.
-const NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+use super::{Config, Listen, Sessions, providers, tls};
+use crate::gate::{Lifetimes, Timestamp};
 
 /// Where and when the file is read.
 pub(super) struct Setting<'a> {
@@ -37,12 +32,12 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     }
 
     let names: Names = file.providers.iter().map(|(name, _)| &*name.value).collect();
-    let mut providers = Some(Vec::new());
+    let mut all = Some(Vec::new());
     for (name, section) in &file.providers {
         check_name(context, name);
         let provider =
-            section.as_ref().and_then(|section| provider(context, name, section, setting));
-        providers = providers.zip(provider).map(|(mut providers, provider)| {
+            section.as_ref().and_then(|file| providers::resolve(context, name, file, setting));
+        all = all.zip(provider).map(|(mut providers, provider)| {
             providers.push(Arc::new(provider));
             providers
         });
@@ -53,7 +48,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     Some(Config {
         listen: listen?,
         admin: file.admin.as_ref()?.value,
-        providers: providers?,
+        providers: all?,
         portals: portals?,
         sessions: sessions?,
         logging: file.logging.clone()?,
@@ -118,107 +113,6 @@ fn check_name(context: &Context<'_>, name: &Located<String>) {
         let message = "a provider's name has 1 to 32 lower-case letters, digits and `-`, because \
                        it is in the redirect URI";
         context.error(&name.spot, message);
-    }
-}
-
-fn provider(
-    context: &Context<'_>,
-    name: &Located<String>,
-    file: &ProviderFile,
-    setting: &Setting<'_>,
-) -> Option<Provider> {
-    let authority = file.authority.as_ref().filter(|authority| {
-        if authority.value.scheme() == "https" {
-            return true;
-        }
-        if is_loopback(&authority.value) {
-            let message = "a provider without TLS is for tests: whoever sits between can sign \
-                           anybody in";
-            context.warn(&authority.spot, message);
-            return true;
-        }
-        let message = "a provider is asked over `https`; `http` is for tests on this machine";
-        context.error(&authority.spot, message);
-        false
-    });
-    if let Some(scopes) = &file.scopes {
-        check_scopes(context, scopes);
-    }
-    let client_secrets = credentials(context, file, setting);
-    let trusted = match &file.ca {
-        Some(files) => tls::trusted(context, setting.folder, files).map(Some),
-        None => Some(None),
-    };
-    Some(Provider {
-        name: Arc::from(&*name.value),
-        authority: authority?.value.clone(),
-        tenant: file.tenant.clone()?,
-        client_id: file.client_id.clone()?,
-        client_secrets: client_secrets?,
-        scopes: file.scopes.as_ref()?.iter().map(|scope| scope.value.clone()).collect(),
-        clock_skew: file.clock_skew?,
-        trusted: trusted?,
-    })
-}
-
-fn check_scopes(context: &Context<'_>, scopes: &[Located<String>]) {
-    for (index, scope) in scopes.iter().enumerate() {
-        let is_second = scopes.iter().take(index).any(|earlier| earlier.value == scope.value);
-        if is_second {
-            context.error(&scope.spot, "this scope is in the list already");
-        }
-    }
-    let has_openid = scopes.iter().any(|scope| scope.value == "openid");
-    if let (false, Some(first)) = (has_openid, scopes.first()) {
-        context.error(
-            &first.spot,
-            "`openid` is not among the scopes, and without it there is no sign-in",
-        );
-    }
-}
-
-fn credentials(
-    context: &Context<'_>,
-    file: &ProviderFile,
-    setting: &Setting<'_>,
-) -> Option<Vec<Secret<String>>> {
-    let mut secrets = Some(Vec::new());
-    for credential in &file.credentials {
-        if let Some(expires) = &credential.expires {
-            warn_of_end(context, expires, setting.now);
-        }
-        let secret = credential
-            .secret
-            .as_ref()
-            .and_then(|source| secrets::read(context, setting.folder, source));
-        secrets = secrets.zip(secret).map(|(mut secrets, secret)| {
-            secrets.push(secret);
-            secrets
-        });
-    }
-    secrets
-}
-
-fn warn_of_end(context: &Context<'_>, expires: &Located<Timestamp>, now: Timestamp) {
-    if expires.value <= now {
-        context.warn(
-            &expires.spot,
-            "this credential has expired; make a new one in Azure and put it first",
-        );
-        return;
-    }
-    let left = expires.value.since(now);
-    if left <= NOTICE {
-        let days = left.as_secs() / (24 * 60 * 60);
-        let when = match days {
-            0 => "within a day".to_owned(),
-            1 => "in 1 day".to_owned(),
-            days => format!("in {days} days"),
-        };
-        context.warn(
-            &expires.spot,
-            format!("this credential expires {when}; make a new one in Azure and put it first"),
-        );
     }
 }
 

@@ -11,6 +11,9 @@ use super::kind::{Key, Kind, Need, Unfit, present};
 use super::wording::{did_you_mean, listed, listed_or, nearest, quoted};
 use super::yaml::{Entry, Node, Value};
 
+/// The words at a key, each with the keys that there are beside it.
+type Variants = &'static [(&'static str, &'static [Key])];
+
 /// A section that is being read.
 pub(super) struct Section<'a> {
     context: &'a Context<'a>,
@@ -18,6 +21,8 @@ pub(super) struct Section<'a> {
     entries: &'a [Entry],
     /// One value alone, and the key that it stands for; see [`Kind::Short`].
     short: Option<(&'static str, &'a Node)>,
+    /// Which of several it is; see [`Kind::Variants`].
+    variant: Option<&'static str>,
     spot: Spot,
 }
 
@@ -39,10 +44,52 @@ impl<'a> Section<'a> {
                 return None;
             }
         };
-        let section = Self { context, keys, entries, short: None, spot };
+        let section = Self { context, keys, entries, short: None, variant: None, spot };
         section.report_unknown();
         section.report_missing();
         Some(section)
+    }
+
+    /// Opens a section of [`Kind::Variants`]: the word at its key says which keys there are. With a
+    /// word that is only mistyped everything else is read all the same; without any, nothing is.
+    fn open_variant(
+        context: &'a Context<'a>,
+        (key, of): (&'static str, Variants),
+        node: &'a Node,
+        spot: Spot,
+    ) -> Option<Self> {
+        let (_, any) = of.first()?;
+        let Value::Map(entries) = &node.value else {
+            return Section::open(context, any, node, spot);
+        };
+        let variant = None;
+        let section =
+            Self { context, keys: any, entries, short: None, variant, spot: spot.clone() };
+        let Some(entry) = section.entry(key) else {
+            let says = section.key(key)?.says;
+            context.error(&spot, format!("`{key}` is missing: {says}"));
+            return None;
+        };
+        let word = match &entry.node.value {
+            Value::Scalar(written) => interpolate::fill(written, context.environment).ok(),
+            _ => None,
+        };
+        let names = of.iter().map(|(name, _)| *name);
+        let meant = word.and_then(|word| match names.clone().find(|name| *name == word.text) {
+            Some(name) => Some(name),
+            None => nearest(&word.text, names),
+        });
+        let Some((name, keys)) = of.iter().find(|(name, _)| Some(*name) == meant) else {
+            section.value(key, |_| Ok(()));
+            return None;
+        };
+        let opened = Section::open(context, keys, node, spot)?;
+        Some(Self { variant: Some(name), ..opened })
+    }
+
+    /// Which of the variants it is; empty where there are none.
+    pub(super) fn variant(&self) -> &'static str {
+        self.variant.unwrap_or_default()
     }
 
     /// Where it begins.
@@ -58,6 +105,11 @@ impl<'a> Section<'a> {
     /// Whether the operator wrote anything in it.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Whether there is such a key here, written or not.
+    pub(super) fn is_a_key(&self, name: &str) -> bool {
+        present(self.keys).any(|key| key == name)
     }
 
     /// Whether the operator wrote this key.
@@ -152,6 +204,7 @@ impl<'a> Section<'a> {
                 keys,
                 entries: &[],
                 short: None,
+                variant: None,
                 spot: self.spot_of(name),
             }),
             (None, _) => None,
@@ -169,7 +222,7 @@ impl<'a> Section<'a> {
             Kind::Section(keys) => (keys, None),
             Kind::Short { keys, key } => (keys, Some(*key)),
             Kind::Value(_) | Kind::Private(_) | Kind::Word { .. } => return Vec::new(),
-            Kind::List(_) | Kind::Named { .. } => return Vec::new(),
+            Kind::List(_) | Kind::Named { .. } | Kind::Variants { .. } => return Vec::new(),
         };
         let spot = self.spot.key(entry.place, name);
         let items = match &entry.node.value {
@@ -196,6 +249,7 @@ impl<'a> Section<'a> {
                     keys,
                     entries: &[],
                     short: Some((key, node)),
+                    variant: None,
                     spot,
                 }),
                 _ => Section::open(self.context, keys, node, spot),
@@ -228,16 +282,23 @@ impl<'a> Section<'a> {
     /// The sections of [`Kind::Named`], each with its name; one without a readable section is
     /// there all the same, so that it can be referred to.
     pub(super) fn named_sections(&self, name: &str) -> Vec<(Located<String>, Option<Self>)> {
-        let Some(Kind::Named { of: Kind::Section(keys), .. }) = self.key(name).map(|key| &key.kind)
-        else {
+        let Some(Kind::Named { of: kind, .. }) = self.key(name).map(|key| &key.kind) else {
             return Vec::new();
+        };
+        let open = |entry: &'a Entry, spot: &Spot| {
+            self.check_value(&entry.node, spot)?;
+            match kind {
+                Kind::Section(keys) => Section::open(self.context, keys, &entry.node, spot.clone()),
+                Kind::Variants { key, of } => {
+                    Section::open_variant(self.context, (key, of), &entry.node, spot.clone())
+                }
+                _ => None,
+            }
         };
         self.named_entries(name)
             .into_iter()
             .map(|(entry, spot)| {
-                let section = self
-                    .check_value(&entry.node, &spot)
-                    .and_then(|()| Section::open(self.context, keys, &entry.node, spot.clone()));
+                let section = open(entry, &spot);
                 (named(entry, spot), section)
             })
             .collect()

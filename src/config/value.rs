@@ -184,21 +184,91 @@ pub(super) fn tenant(text: &str) -> Result<Tenant, Unfit> {
     let several = || {
         Unfit::Because(format!(
             "`{lower}` lets in people of any tenant; name the one whose people may sign in, by \
-             its GUID or a domain that it has verified"
+             its GUID or a domain that it has verified, or several GUIDs in `tenants`"
         ))
     };
     match lower.as_str() {
         "common" | "organizations" => Err(several()),
         // The second is what Microsoft calls the first.
         "consumers" | "9188040d-6c67-4c5b-b112-36a304b66dad" => Err(
-            "personal Microsoft accounts belong to nobody's tenant; name the one whose people may \
-             sign in, by its GUID or a domain that it has verified"
+            "personal Microsoft accounts belong to nobody's tenant: `personal_accounts: true` lets \
+             them in"
                 .into(),
         ),
         _ if is_guid(&lower) => Ok(Tenant::Id(lower)),
         _ if is_domain(&lower) => Ok(Tenant::Domain(lower)),
         _ => Err(Unfit::Kind),
     }
+}
+
+/// A tenant by its GUID.
+pub(super) fn tenant_id(text: &str) -> Result<String, Unfit> {
+    match tenant(text)? {
+        Tenant::Id(id) => Ok(id),
+        Tenant::Domain(_) => Err(Unfit::Kind),
+    }
+}
+
+/// A tenant of customers: its GUID, its first domain, or that one's first label.
+pub(super) fn customer_tenant(text: &str) -> Result<Tenant, Unfit> {
+    let lower = text.to_ascii_lowercase();
+    match lower.as_str() {
+        _ if is_guid(&lower) => Ok(Tenant::Id(lower)),
+        _ if is_label(&lower) || is_domain(&lower) => Ok(Tenant::Domain(lower)),
+        _ => Err(Unfit::Kind),
+    }
+}
+
+/// The name of a user flow or custom policy: it stands in URLs.
+pub(super) fn policy(text: &str) -> Result<String, Unfit> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let is_policy = (1..=128).contains(&text.len()) && text.bytes().all(is_plain);
+    let is_b2c = text.get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("B2C_1_"))
+        || text.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("B2C_1A_"));
+    match is_policy && is_b2c {
+        true => Ok(text.to_owned()),
+        false => Err("the names of user flows begin with `B2C_1_`, those of custom policies with \
+                      `B2C_1A_`"
+            .into()),
+    }
+}
+
+/// An issuer (OpenID Connect Core 1.0, section 2): a URL without query and fragment, kept as it is
+/// written, because tokens are compared with it byte for byte.
+pub(super) fn issuer(text: &str) -> Result<String, Unfit> {
+    document(text)?;
+    match text.contains('?') {
+        true => Err("an issuer has no query".into()),
+        false => Ok(text.to_owned()),
+    }
+}
+
+/// The URL of a document.
+pub(super) fn document(text: &str) -> Result<Url, Unfit> {
+    let (scheme, rest) = text.split_once("://").ok_or(Unfit::Kind)?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at_checked(end).ok_or(Unfit::Kind)?;
+    origin(&format!("{scheme}://{host}"))?;
+    if path.contains('#') {
+        return Err("a URL here has no fragment".into());
+    }
+    let is_plain =
+        |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\');
+    if text.len() > 1024 || !path.bytes().all(is_plain) {
+        return Err(Unfit::Kind);
+    }
+    let url = Url::parse(text).map_err(|_| Unfit::Kind)?;
+    match url.as_str().trim_end_matches('/') == text.trim_end_matches('/') {
+        true => Ok(url),
+        false => Err(Unfit::Because(format!("the plain spelling of this URL is `{url}`"))),
+    }
+}
+
+/// What a provider of any kind calls an application.
+pub(super) fn any_client_id(text: &str) -> Result<String, Unfit> {
+    let is_client_id =
+        (1..=255).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    is_client_id.then(|| text.to_owned()).ok_or(Unfit::Kind)
 }
 
 pub(super) fn client_id(text: &str) -> Result<String, Unfit> {
@@ -213,15 +283,17 @@ pub(super) fn is_guid(text: &str) -> bool {
         && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
 }
 
-/// Labels of letters, digits and inner hyphens (RFC 1123), two of them at least.
+/// Labels (RFC 1123), two of them at least.
 fn is_domain(text: &str) -> bool {
-    let is_label = |label: &str| {
-        (1..=63).contains(&label.len())
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
     text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
+}
+
+/// Letters, digits and inner hyphens.
+fn is_label(label: &str) -> bool {
+    (1..=63).contains(&label.len())
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// RFC 6749, section 3.3.

@@ -22,14 +22,12 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use super::http::{Http, HttpError};
-use super::keys::{Issuer, KeySetError, Keys, SigningKey};
+use super::issuers::{self, Issuers};
+use super::keys::{KeySetError, Keys, SigningKey};
 use super::{Call, Limits, Observe, Outcome};
 use crate::clock::Clock;
-use crate::config::{Provider, Tenant};
+use crate::config::{Provider, ProviderKind};
 use crate::gate::Timestamp;
-
-/// The tenant of personal Microsoft accounts, where anybody can have one (AZ-03).
-pub(super) const PERSONAL_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 /// The provider's metadata and keys, as last read.
 #[derive(Debug)]
@@ -42,8 +40,7 @@ pub(super) struct Known {
 /// What we need of the metadata; the rest of the document is of no interest.
 #[derive(Debug)]
 pub(super) struct Metadata {
-    pub(super) issuer: String,
-    pub(super) tenant: String,
+    pub(super) issuers: Issuers,
     pub(super) authorization_endpoint: Url,
     pub(super) token_endpoint: Url,
     pub(super) end_session_endpoint: Option<Url>,
@@ -234,7 +231,7 @@ impl Discovery {
 
     async fn fetch_metadata(&self, deadline: Instant) -> Result<Metadata, DiscoveryError> {
         let began = Instant::now();
-        let metadata = match self.http.get(&self.metadata_url(), deadline).await {
+        let metadata = match self.http.get(&self.provider.kind.metadata_url(), deadline).await {
             Ok(document) => self.read_metadata(&document),
             Err(error) => Err(DiscoveryError::call(Call::Discovery, error)),
         };
@@ -243,12 +240,12 @@ impl Discovery {
     }
 
     fn read_metadata(&self, document: &[u8]) -> Result<Metadata, DiscoveryError> {
-        let metadata = Metadata::read(document, &self.provider.authority, &self.provider.tenant)
-            .map_err(DiscoveryError::Metadata)?;
+        let metadata =
+            Metadata::read(document, &self.provider.kind).map_err(DiscoveryError::Metadata)?;
         // The tenant that a domain stood for is the one that sessions were given for; a domain
         // that moves to somebody else does not take the members with it.
         match self.last() {
-            Some(last) if last.metadata.tenant != metadata.tenant => {
+            Some(last) if last.metadata.issuers != metadata.issuers => {
                 Err(DiscoveryError::Metadata(MetadataError::TenantChanged))
             }
             _ => Ok(metadata),
@@ -262,9 +259,8 @@ impl Discovery {
     ) -> Result<Keys, DiscoveryError> {
         let began = Instant::now();
         let keys = match self.http.get(&metadata.keys_endpoint, deadline).await {
-            Ok(document) => {
-                Keys::read(&document, metadata.as_issuer()).map_err(DiscoveryError::Keys)
-            }
+            Ok(document) => Keys::read(&document, &metadata.issuers, metadata.cloud.as_deref())
+                .map_err(DiscoveryError::Keys),
             Err(error) => Err(DiscoveryError::call(Call::Keys, error)),
         };
         self.note(Call::Keys, keys.as_ref().err(), began);
@@ -289,22 +285,6 @@ impl Discovery {
         };
         (self.observe)(call, outcome, began.elapsed());
     }
-
-    /// Where the metadata is: made of configuration alone (OIDC-11).
-    fn metadata_url(&self) -> Url {
-        let mut url = self.provider.authority.clone();
-        url.set_query(None);
-        url.set_fragment(None);
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.clear().extend([
-                self.provider.tenant.as_str(),
-                "v2.0",
-                ".well-known",
-                "openid-configuration",
-            ]);
-        }
-        url
-    }
 }
 
 impl Known {
@@ -327,13 +307,12 @@ struct Document {
 }
 
 impl Metadata {
-    fn read(document: &[u8], authority: &Url, tenant: &Tenant) -> Result<Self, MetadataError> {
+    fn read(document: &[u8], kind: &ProviderKind) -> Result<Self, MetadataError> {
         let document: Document =
             serde_json::from_slice(document).map_err(|_| MetadataError::Malformed)?;
-        let tenant = tenant_of(&document.issuer, authority, tenant)?;
-        let endpoint = |name, text: &str| endpoint(name, text, authority);
+        let endpoint = |name, text: &str| endpoint(name, text, kind);
         Ok(Self {
-            tenant: tenant.to_owned(),
+            issuers: Issuers::of(kind, &document.issuer)?,
             authorization_endpoint: endpoint(
                 "authorization_endpoint",
                 &document.authorization_endpoint,
@@ -348,55 +327,17 @@ impl Metadata {
             promises_issuer: document
                 .authorization_response_iss_parameter_supported
                 .unwrap_or(false),
-            issuer: document.issuer,
         })
     }
-
-    fn as_issuer(&self) -> Issuer<'_> {
-        Issuer { issuer: &self.issuer, tenant: &self.tenant, cloud: self.cloud.as_deref() }
-    }
 }
 
-/// The tenant's GUID, if the issuer is the one that configuration makes us expect: Microsoft's
-/// documents do not pass the rule of OpenID Connect Discovery 1.0, section 4.3, where the tenant
-/// is named by a domain, so this one stands in its place (AZ-01).
-fn tenant_of<'i>(
-    issuer: &'i str,
-    authority: &Url,
-    tenant: &Tenant,
-) -> Result<&'i str, MetadataError> {
-    let found = issuer
-        .strip_prefix(&authority.origin().ascii_serialization())
-        .and_then(|rest| rest.strip_prefix('/'))
-        .and_then(|rest| rest.strip_suffix("/v2.0"))
-        .filter(|found| is_guid(found))
-        .ok_or(MetadataError::Issuer)?;
-    match tenant {
-        Tenant::Id(id) if id != found => Err(MetadataError::Issuer),
-        Tenant::Id(_) | Tenant::Domain(_) if found == PERSONAL_ACCOUNTS => {
-            Err(MetadataError::PersonalAccounts)
-        }
-        Tenant::Id(_) | Tenant::Domain(_) => Ok(found),
-    }
-}
-
-/// An endpoint on the authority's own origin: secrets and visitors are sent nowhere else.
-fn endpoint(name: &'static str, text: &str, authority: &Url) -> Result<Url, MetadataError> {
+/// An endpoint where the provider's may be.
+fn endpoint(name: &'static str, text: &str, kind: &ProviderKind) -> Result<Url, MetadataError> {
     let url = Url::parse(text).map_err(|_| MetadataError::Endpoint { name })?;
-    let is_ours = url.origin() == authority.origin()
-        && url.username().is_empty()
-        && url.password().is_none()
-        && url.fragment().is_none();
-    is_ours.then_some(url).ok_or(MetadataError::Endpoint { name })
-}
-
-/// A GUID as Microsoft writes it: lower-case, with its four hyphens.
-pub(super) fn is_guid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-        })
+    let is_plain =
+        url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    let is_there = is_plain && issuers::may_be_at(kind, &url);
+    is_there.then_some(url).ok_or(MetadataError::Endpoint { name })
 }
 
 /// Why metadata or keys are not known.
@@ -459,11 +400,11 @@ pub enum MetadataError {
     /// Not a metadata document, or one without what we need.
     #[error("the answer is not an OpenID provider's metadata")]
     Malformed,
-    /// Another issuer than the configured authority and tenant have.
-    #[error("its issuer is not that of the configured authority and tenant")]
+    /// Another issuer than configuration stands for.
+    #[error("its issuer is not that of the configured provider")]
     Issuer,
     /// An endpoint elsewhere.
-    #[error("its `{name}` is not on the configured authority")]
+    #[error("its `{name}` is not where this provider's may be")]
     Endpoint {
         /// Which.
         name: &'static str,

@@ -25,9 +25,10 @@ use openidconnect::{
 };
 use serde_json::{Map, Value};
 
-use super::discovery::{PERSONAL_ACCOUNTS, is_guid};
+use super::issuers::{Issuers, People, TrustedIssuer, is_guid};
 use super::json::{self, JsonError};
 use super::keys::SigningKey;
+use crate::config::PERSONAL_ACCOUNTS;
 use crate::gate::{Secret, Subject, Timestamp, VerifiedClaims};
 
 /// The longest ID token that is read. One with 200 groups has around 12 KiB.
@@ -54,10 +55,10 @@ type Parsed = IdToken<
 /// What an ID token of this login has to say.
 #[derive(Debug)]
 pub struct Expected<'a> {
-    /// `iss`.
-    pub issuer: &'a str,
-    /// `tid`: the tenant's GUID.
-    pub tenant: &'a str,
+    /// `iss`, and whom that vouches for.
+    pub issuers: &'a Issuers,
+    /// The user flow that the login went through, if there are user flows (AZ-04).
+    pub policy: Option<&'a str>,
     /// `aud`.
     pub client_id: &'a str,
     /// `nonce`.
@@ -132,21 +133,26 @@ impl<'t> UnverifiedToken<'t> {
         if key.id() != self.key_id {
             return Err(IdTokenError::KeyUnknown);
         }
-        self.check_addressing(expected)?;
-        self.check_signature(key, expected, now)?;
+        let issuer = self.check_addressing(expected)?;
+        self.check_signature(key, issuer, expected, now)?;
         self.check_times(expected.clock_skew, now)?;
-        let subject = self.subject(expected)?;
-        if !key.may_sign_for(expected.tenant, expected.issuer) {
+        let subject = self.subject(issuer, expected.issuers.people())?;
+        if let Some(policy) = expected.policy {
+            self.check_policy(policy)?;
+        }
+        if !key.may_sign_for(issuer) {
             return Err(IdTokenError::KeyIssuer);
         }
         Ok(VerifiedClaims::assertion(subject, self.claims))
     }
 
     /// From whom and for whom it is: byte for byte, and for nobody besides us.
-    fn check_addressing(&self, expected: &Expected<'_>) -> Result<(), IdTokenError> {
-        if self.text("iss")? != Some(expected.issuer) {
-            return Err(IdTokenError::Issuer);
-        }
+    fn check_addressing<'e>(
+        &self,
+        expected: &Expected<'e>,
+    ) -> Result<&'e TrustedIssuer, IdTokenError> {
+        let issuer = self.text("iss")?.and_then(|issuer| expected.issuers.find(issuer));
+        let issuer = issuer.ok_or(IdTokenError::Issuer)?;
         let audience = match self.claims.get("aud") {
             Some(Value::Array(audiences)) => match audiences.as_slice() {
                 [only] => only.as_str(),
@@ -160,13 +166,14 @@ impl<'t> UnverifiedToken<'t> {
         }
         match self.text("azp")? {
             Some(party) if party != expected.client_id => Err(IdTokenError::AuthorizedParty),
-            _ => Ok(()),
+            Some(_) | None => Ok(issuer),
         }
     }
 
     fn check_signature(
         &self,
         key: &SigningKey,
+        issuer: &TrustedIssuer,
         expected: &Expected<'_>,
         now: Timestamp,
     ) -> Result<(), IdTokenError> {
@@ -182,8 +189,7 @@ impl<'t> UnverifiedToken<'t> {
             key.exponent().to_vec(),
             Some(JsonWebKeyId::new(key.id().to_owned())),
         );
-        let issuer =
-            IssuerUrl::new(expected.issuer.to_owned()).map_err(|_| IdTokenError::Issuer)?;
+        let issuer = IssuerUrl::new(issuer.issuer.clone()).map_err(|_| IdTokenError::Issuer)?;
         // Expired is what expired before our clock less the skew. The library panics on a moment
         // far outside of any date, so a clock that is as wrong as that reads as the last one.
         let lenient = now.before(expected.clock_skew).unix_millis();
@@ -237,38 +243,89 @@ impl<'t> UnverifiedToken<'t> {
         Ok(())
     }
 
-    /// Whom it is about: tenant and object, never a name or an address (AZ-02).
-    fn subject(&self, expected: &Expected<'_>) -> Result<Subject, IdTokenError> {
+    /// Whom it is about: never a name or an address (AZ-02).
+    fn subject(&self, issuer: &TrustedIssuer, people: People) -> Result<Subject, IdTokenError> {
+        let tenant = match (self.text("tid")?, &issuer.tenant) {
+            (_, None) => None,
+            // AZ-01: `iss` is the issuer of this very tenant.
+            (Some(claimed), Some(tenant)) if claimed == tenant => Some(tenant.as_str()),
+            // B2C leaves it out (azure.md, section 4.5).
+            (None, Some(tenant)) if people == People::UserFlow => Some(tenant.as_str()),
+            (Some(_) | None, Some(_)) => return Err(IdTokenError::Tenant),
+        };
+        let of_directory = |object: &str| Subject::Directory {
+            tenant: tenant.unwrap_or_default().to_owned(),
+            object: object.to_owned(),
+        };
+        let object = self.text("oid")?;
+        match people {
+            People::Organisation { guests } => {
+                self.plain_subject()?;
+                self.check_version("2.0")?;
+                let is_personal = tenant == Some(PERSONAL_ACCOUNTS);
+                if !guests && !is_personal && self.is_guest(issuer) {
+                    return Err(IdTokenError::Guest);
+                }
+                object.filter(|id| is_guid(id)).map(of_directory).ok_or(IdTokenError::Subject)
+            }
+            People::Customers => {
+                self.plain_subject()?;
+                self.check_version("2.0")?;
+                object.filter(|id| is_guid(id)).map(of_directory).ok_or(IdTokenError::Subject)
+            }
+            People::UserFlow => {
+                self.check_version("1.0")?;
+                if let Some(object) = object {
+                    let object = Some(object).filter(|id| is_guid(id));
+                    return object.map(of_directory).ok_or(IdTokenError::Subject);
+                }
+                // Where `sub` is not the object's id it is a sentence that says so.
+                match self.plain_subject()? {
+                    id if is_guid(id) => Ok(of_directory(id)),
+                    other => Ok(of_issuer(issuer, other)),
+                }
+            }
+            People::Subjects => Ok(of_issuer(issuer, self.plain_subject()?)),
+        }
+    }
+
+    /// `sub` (OpenID Connect Core 1.0, section 2).
+    fn plain_subject(&self) -> Result<&str, IdTokenError> {
         let is_subject = |subject: &&str| {
             (1..=LONGEST_SUBJECT).contains(&subject.len())
                 && subject.bytes().all(|byte| byte.is_ascii_graphic())
         };
-        self.text("sub")?.filter(is_subject).ok_or(IdTokenError::Subject)?;
-        let tenant =
-            self.text("tid")?.filter(|tenant| is_guid(tenant)).ok_or(IdTokenError::Tenant)?;
-        // AZ-01: `iss` has been compared with the issuer of this very tenant.
-        if tenant != expected.tenant || !has_tenant(expected.issuer, tenant) {
-            return Err(IdTokenError::Tenant);
+        self.text("sub")?.filter(is_subject).ok_or(IdTokenError::Subject)
+    }
+
+    fn check_version(&self, expected: &str) -> Result<(), IdTokenError> {
+        match self.text("ver")? {
+            Some(version) if version != expected => Err(IdTokenError::Version),
+            Some(_) | None => Ok(()),
         }
-        if self.text("ver")?.is_some_and(|version| version != "2.0") {
-            return Err(IdTokenError::Version);
+    }
+
+    /// AZ-04: all policies of a tenant share issuer, key and audience, and the token says which it
+    /// was. B2C takes a policy's name in any case.
+    fn check_policy(&self, expected: &str) -> Result<(), IdTokenError> {
+        let named = match self.text("tfp")? {
+            Some(policy) => Some(policy),
+            None => self.text("acr")?,
+        };
+        match named {
+            Some(policy) if policy.eq_ignore_ascii_case(expected) => Ok(()),
+            Some(_) | None => Err(IdTokenError::Policy),
         }
-        if tenant == PERSONAL_ACCOUNTS || self.is_guest(expected) {
-            return Err(IdTokenError::Guest);
-        }
-        let object =
-            self.text("oid")?.filter(|object| is_guid(object)).ok_or(IdTokenError::Subject)?;
-        Ok(Subject::Directory { tenant: tenant.to_owned(), object: object.to_owned() })
     }
 
     /// Whether the account is at home elsewhere (AZ-03): `idp` names its home if that is another
     /// tenant or Microsoft's personal accounts, and `acct` of a member is 0.
-    fn is_guest(&self, expected: &Expected<'_>) -> bool {
+    fn is_guest(&self, issuer: &TrustedIssuer) -> bool {
         let is_home = |provider: &str| {
-            provider == expected.issuer
+            provider == issuer.issuer
                 || DIRECTORIES.iter().any(|directory| {
                     let tenant = provider.strip_prefix(directory);
-                    tenant.and_then(|rest| rest.strip_suffix('/')) == Some(expected.tenant)
+                    tenant.and_then(|rest| rest.strip_suffix('/')) == issuer.tenant.as_deref()
                 })
         };
         let elsewhere = match self.claims.get("idp") {
@@ -320,12 +377,8 @@ fn decode(part: &str) -> Result<Map<String, Value>, IdTokenError> {
     })
 }
 
-/// Whether the issuer's path begins with this tenant.
-fn has_tenant(issuer: &str, tenant: &str) -> bool {
-    issuer
-        .strip_suffix("/v2.0")
-        .and_then(|rest| rest.strip_suffix(tenant))
-        .is_some_and(|rest| rest.ends_with('/'))
+fn of_issuer(issuer: &TrustedIssuer, subject: &str) -> Subject {
+    Subject::Issuer { issuer: issuer.issuer.clone(), subject: subject.to_owned() }
 }
 
 /// Why an ID token is not believed.
@@ -395,8 +448,11 @@ pub enum IdTokenError {
     #[error("the ID token does not say whom it is about; is the scope `profile` missing?")]
     Subject,
     /// `ver`.
-    #[error("the ID token is not of version 2.0")]
+    #[error("the ID token is not of the version that this kind of provider issues")]
     Version,
+    /// `tfp` or `acr` (AZ-04).
+    #[error("the ID token is of another user flow than the login began with, or names none")]
+    Policy,
     /// A guest, or a personal account (AZ-03).
     #[error("the account is a guest of the tenant, or a personal one")]
     Guest,
@@ -428,6 +484,7 @@ impl IdTokenError {
             Self::Tenant => "token-tenant",
             Self::Subject => "token-subject",
             Self::Version => "token-version",
+            Self::Policy => "token-policy",
             Self::Guest => "token-guest",
         }
     }

@@ -10,6 +10,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::issuers::{Issuers, TrustedIssuer};
+
 /// The fewest bits of a modulus (OIDC-07).
 const FEWEST_BITS: usize = 2048;
 /// The most bits that the verifying library takes.
@@ -18,17 +20,6 @@ const MOST_BITS: usize = 4096;
 const MOST_KEYS: usize = 256;
 /// The longest key id.
 const LONGEST_ID: usize = 256;
-
-/// Whose keys a set has to hold.
-#[derive(Clone, Copy, Debug)]
-pub struct Issuer<'a> {
-    /// The issuer, with the tenant's GUID.
-    pub issuer: &'a str,
-    /// The tenant's GUID.
-    pub tenant: &'a str,
-    /// `cloud_instance_name` of the metadata.
-    pub cloud: Option<&'a str>,
-}
 
 /// The keys that may sign our ID tokens, by their ids.
 #[derive(Debug)]
@@ -47,11 +38,16 @@ pub struct SigningKey {
 }
 
 impl Keys {
-    /// Reads a key set (RFC 7517, section 5).
+    /// Reads the key set of these issuers (RFC 7517, section 5); `cloud` is
+    /// `cloud_instance_name` of the metadata.
     ///
     /// # Errors
     /// When it is none, or has no key that we can use: the last good one is better than that.
-    pub fn read(document: &[u8], owner: Issuer<'_>) -> Result<Self, KeySetError> {
+    pub fn read(
+        document: &[u8],
+        owners: &Issuers,
+        cloud: Option<&str>,
+    ) -> Result<Self, KeySetError> {
         #[derive(Deserialize)]
         struct Document {
             keys: Vec<Value>,
@@ -65,7 +61,7 @@ impl Keys {
         let mut by_id: HashMap<String, Option<Arc<SigningKey>>> = HashMap::new();
         let mut refused = Vec::new();
         for value in &document.keys {
-            let key = match SigningKey::read(value, owner) {
+            let key = match SigningKey::read(value, owners, cloud) {
                 Ok(key) => key,
                 Err(problem) => {
                     refused.push(problem);
@@ -118,7 +114,7 @@ impl Keys {
 }
 
 impl SigningKey {
-    fn read(value: &Value, owner: Issuer<'_>) -> Result<Self, KeyProblem> {
+    fn read(value: &Value, owners: &Issuers, cloud: Option<&str>) -> Result<Self, KeyProblem> {
         let members = value.as_object().ok_or(KeyProblem::Malformed)?;
         if text(members, "kty")? != Some("RSA") {
             return Err(KeyProblem::Type);
@@ -139,10 +135,11 @@ impl SigningKey {
             return Err(KeyProblem::Weak);
         }
         let issuer = text(members, "issuer")?;
-        if issuer.is_some_and(|issuer| !serves(issuer, owner.tenant, owner.issuer)) {
+        let is_theirs = |issuer: &str| owners.all().iter().any(|owner| serves(issuer, owner));
+        if issuer.is_some_and(|issuer| !is_theirs(issuer)) {
             return Err(KeyProblem::Issuer);
         }
-        match (text(members, "cloud_instance_name")?, owner.cloud) {
+        match (text(members, "cloud_instance_name")?, cloud) {
             (Some(key), Some(metadata)) if key != metadata => return Err(KeyProblem::Cloud),
             _ => {}
         }
@@ -174,15 +171,17 @@ impl SigningKey {
     /// Whether it may sign for this issuer: a key reserved for personal accounts must not vouch
     /// for a tenant (AZ-01).
     #[must_use]
-    pub fn may_sign_for(&self, tenant: &str, issuer: &str) -> bool {
-        let of_key = self.issuer.as_deref();
-        of_key.is_none_or(|of_key| serves(of_key, tenant, issuer))
+    pub fn may_sign_for(&self, issuer: &TrustedIssuer) -> bool {
+        self.issuer.as_deref().is_none_or(|of_key| serves(of_key, issuer))
     }
 }
 
 /// A key's `issuer` is a template for any tenant, or names the one it is for.
-fn serves(of_key: &str, tenant: &str, issuer: &str) -> bool {
-    of_key.replace("{tenantid}", tenant) == issuer
+fn serves(of_key: &str, owner: &TrustedIssuer) -> bool {
+    match &owner.tenant {
+        Some(tenant) => of_key.replace("{tenantid}", tenant) == owner.issuer,
+        None => of_key == owner.issuer,
+    }
 }
 
 fn text<'v>(members: &'v Map<String, Value>, name: &str) -> Result<Option<&'v str>, KeyProblem> {

@@ -1,7 +1,8 @@
-//! What we are towards the identity provider: a relying party of one tenant of Entra ID. Where
-//! visitors are sent, how a code becomes tokens, and when an ID token is believed.
+//! What we are towards an identity provider: a relying party. Where visitors are sent, how a code
+//! becomes tokens, and when an ID token is believed.
 //!
-//! [`id_token`] judges tokens and [`keys`] reads key sets, both without a network; `discovery`
+//! [`issuers`] says whose tokens are believed, [`id_token`] judges them and [`keys`] reads key sets,
+//! all without a network; `discovery`
 //! keeps what is known of the provider fresh; `http` makes the calls; `redeem` speaks with the
 //! token endpoint. Deliberately not here: cookies and callbacks, which the gate and the server
 //! have, and any address that comes from a visitor (OIDC-11).
@@ -9,6 +10,7 @@
 mod discovery;
 mod http;
 pub mod id_token;
+pub mod issuers;
 mod json;
 pub mod keys;
 mod redeem;
@@ -27,7 +29,7 @@ use self::discovery::{Discovery, Known};
 use self::http::{Http, is_busy};
 use self::id_token::{Expected, UnverifiedToken};
 use crate::clock::Clock;
-use crate::config::Provider;
+use crate::config::{Provider, ProviderKind};
 use crate::gate::login::{AuthorizationRequest, Redemption};
 use crate::gate::{Secret, Timestamp, VerifiedClaims};
 
@@ -189,6 +191,12 @@ impl RelyingParty {
         &self.provider.name
     }
 
+    /// What its button says, if that is its own to say.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.provider.label.as_deref()
+    }
+
     /// Where a visitor is sent to sign in: code flow, PKCE with S256, `state` and `nonce`,
     /// whatever the metadata says (OIDC-01).
     ///
@@ -306,9 +314,13 @@ impl RelyingParty {
         let token = UnverifiedToken::read(tokens.id_token.expose())?;
         let (known, key) = self.discovery.key(token.key_id()).await?;
         let key = key.ok_or(IdTokenError::KeyUnknown)?;
+        let policy = match &self.provider.kind {
+            ProviderKind::AzureAdB2c(b2c) => Some(b2c.policy.as_str()),
+            ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) | ProviderKind::Oidc(_) => None,
+        };
         let expected = Expected {
-            issuer: &known.metadata.issuer,
-            tenant: &known.metadata.tenant,
+            issuers: &known.metadata.issuers,
+            policy,
             client_id: &self.provider.client_id,
             nonce: redemption.nonce(),
             access_token: tokens.access_token.as_ref(),
@@ -329,9 +341,18 @@ impl RelyingParty {
         let mut url = known.metadata.end_session_endpoint.clone()?;
         let mut query = url.query_pairs_mut();
         query.append_pair("post_logout_redirect_uri", post_logout_redirect_uri);
-        // Without it Microsoft asks which account, even if there is one (azure.md, section 7.1).
-        if let Some(hint) = claims.text("login_hint") {
-            query.append_pair("logout_hint", hint);
+        match &self.provider.kind {
+            // Without it Microsoft asks which account, even if there is one (azure.md, section 7.1).
+            ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) => {
+                if let Some(hint) = claims.text("login_hint") {
+                    query.append_pair("logout_hint", hint);
+                }
+            }
+            // By it the provider finds the application, and so the addresses that it may return to
+            // (azure.md, section 7.3; OpenID Connect RP-Initiated Logout 1.0, section 2).
+            ProviderKind::AzureAdB2c(_) | ProviderKind::Oidc(_) => {
+                query.append_pair("client_id", &self.provider.client_id);
+            }
         }
         drop(query);
         Some(url.into())
@@ -407,7 +428,7 @@ impl std::fmt::Debug for RelyingParty {
 /// `iss` of the callback, compared before the code goes anywhere (RFC 9207, section 2.4).
 fn check_callback(redemption: &Redemption, known: &Known) -> Result<(), RelyingPartyError> {
     match redemption.issuer() {
-        Some(issuer) if issuer == known.metadata.issuer => Ok(()),
+        Some(issuer) if known.metadata.issuers.find(issuer).is_some() => Ok(()),
         None if !known.metadata.promises_issuer => Ok(()),
         Some(_) | None => Err(RelyingPartyError::CallbackIssuer),
     }

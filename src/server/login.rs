@@ -61,15 +61,24 @@ impl Visit<'_> {
 
     /// The page with a button for each provider.
     pub(super) fn sign_in_page(self, return_to: &ReturnTo) -> Response<Body> {
-        let hrefs: Vec<String> = self
+        let parties: Vec<&RelyingParty> = self
             .portal
             .providers
             .iter()
             .filter_map(|index| self.proxy.relying_parties.get(*index))
-            .map(|party| self.login_link(party.name(), return_to))
+            .map(Arc::as_ref)
             .collect();
+        let button = |party: &&RelyingParty| {
+            let label = match (party.label(), parties.as_slice()) {
+                (Some(label), [_, _, ..]) => label.to_owned(),
+                (None, [_, _, ..]) => format!("Sign in with {}", party.name()),
+                (_, [] | [_]) => self.portal.button_label.clone(),
+            };
+            (label, self.login_link(party.name(), return_to))
+        };
+        let buttons: Vec<(String, String)> = parties.iter().map(button).collect();
         let buttons: Vec<Link<'_>> =
-            hrefs.iter().map(|href| Link { label: &self.portal.button_label, href }).collect();
+            buttons.iter().map(|(label, href)| Link { label, href }).collect();
         let html = pages::sign_in(&pages::SignIn {
             portal: &self.policy.host,
             buttons: &buttons,

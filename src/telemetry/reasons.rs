@@ -93,6 +93,7 @@ pub const LOGIN_FAILURES: &[&str] = &[
     "token-malformed",
     "token-nonce",
     "token-not-yet-valid",
+    "token-policy",
     "token-request-refused",
     "token-signature",
     "token-subject",

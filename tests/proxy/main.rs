@@ -10,6 +10,7 @@ mod front;
 mod headers;
 mod http2;
 mod http2_portals;
+mod kinds;
 mod limits;
 mod login;
 mod own;

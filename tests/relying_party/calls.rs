@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anteport::config::Tenant;
+use anteport::config::{ProviderKind, Tenant, Tenants};
 use anteport::gate::Secret;
 use anteport::relying_party::{
     Call, IdTokenError, Limits, Outcome, RelyingParty, RelyingPartyError,
@@ -162,13 +162,20 @@ async fn metadata_of_somebody_else_is_refused() {
     assert_eq!(world.provider.count("/keys"), 0);
 }
 
+/// A provider whose tenant is named by its domain.
+async fn of_domain() -> World {
+    World::with(quick(), |provider| {
+        if let ProviderKind::EntraId(entra) = &mut provider.kind {
+            entra.tenants = Tenants::One(Tenant::Domain("harborclub.example".to_owned()));
+        }
+    })
+    .await
+}
+
 /// AZ-01
 #[tokio::test]
 async fn a_domain_stands_for_the_tenant_of_the_issuer_for_good() {
-    let world = World::with(quick(), |provider| {
-        provider.tenant = Tenant::Domain("harborclub.example".to_owned());
-    })
-    .await;
+    let world = of_domain().await;
     world.log_in("one", 0).await.unwrap();
     let paths = world.provider.seen("openid-configuration");
     assert_eq!(paths[0].path, "/harborclub.example/v2.0/.well-known/openid-configuration");
@@ -183,10 +190,7 @@ async fn a_domain_stands_for_the_tenant_of_the_issuer_for_good() {
 /// AZ-01, AZ-03
 #[tokio::test]
 async fn a_domain_stands_for_no_alias_and_not_for_personal_accounts() {
-    let world = World::with(quick(), |provider| {
-        provider.tenant = Tenant::Domain("harborclub.example".to_owned());
-    })
-    .await;
+    let world = of_domain().await;
     for (tenant, code) in [
         ("{tenantid}", "provider-issuer"),
         ("harborclub.example", "provider-issuer"),

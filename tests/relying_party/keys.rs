@@ -1,17 +1,25 @@
 //! Which keys of a key set are taken. No network.
 
-use anteport::relying_party::keys::{Issuer, KeyProblem, KeySetError, Keys};
+use std::sync::LazyLock;
+
+use anteport::config::{Tenant, Tenants};
+use anteport::relying_party::issuers::{Issuers, TrustedIssuer};
+use anteport::relying_party::keys::{KeyProblem, KeySetError, Keys};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::provider::{KEYS, PERSONAL, TENANT, base64, jwk, numbers};
+use crate::world::entra;
 
 const ISSUER: &str = "https://login.microsoftonline.com/3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11/v2.0";
-const OWNER: Issuer<'_> =
-    Issuer { issuer: ISSUER, tenant: TENANT, cloud: Some("microsoftonline.com") };
+static OWNERS: LazyLock<Issuers> = LazyLock::new(|| {
+    let tenant = Tenants::One(Tenant::Id(TENANT.to_owned()));
+    Issuers::of(&entra("https://login.microsoftonline.com", tenant), ISSUER).unwrap()
+});
+const CLOUD: Option<&str> = Some("microsoftonline.com");
 
 fn read(keys: &[Value]) -> Result<Keys, KeySetError> {
-    Keys::read(json!({ "keys": keys }).to_string().as_bytes(), OWNER)
+    Keys::read(json!({ "keys": keys }).to_string().as_bytes(), &OWNERS, CLOUD)
 }
 
 fn changed(name: &str, value: Value) -> Value {
@@ -91,7 +99,10 @@ fn a_set_without_a_usable_key_is_not_taken() {
     let many: Vec<Value> = (0..300).map(|id| jwk(&id.to_string(), &KEYS[0])).collect();
     assert_eq!(read(&many).unwrap_err(), KeySetError::TooMany);
     for document in ["", "{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[]} x"#] {
-        assert_eq!(Keys::read(document.as_bytes(), OWNER).unwrap_err(), KeySetError::Malformed);
+        assert_eq!(
+            Keys::read(document.as_bytes(), &OWNERS, CLOUD).unwrap_err(),
+            KeySetError::Malformed
+        );
     }
 }
 
@@ -99,16 +110,19 @@ fn a_set_without_a_usable_key_is_not_taken() {
 #[test]
 fn a_key_signs_for_no_other_issuer_than_its_own() {
     let keys = read(&[changed("issuer", json!(ISSUER)), jwk("any", &KEYS[0])]).unwrap();
-    let elsewhere = ISSUER.replace(TENANT, PERSONAL);
-    assert!(keys.get("changed").unwrap().may_sign_for(TENANT, ISSUER));
-    assert!(!keys.get("changed").unwrap().may_sign_for(PERSONAL, &elsewhere));
-    assert!(keys.get("any").unwrap().may_sign_for(PERSONAL, &elsewhere));
+    let issuer = |tenant: &str| TrustedIssuer {
+        issuer: ISSUER.replace(TENANT, tenant),
+        tenant: Some(tenant.to_owned()),
+    };
+    assert!(keys.get("changed").unwrap().may_sign_for(&issuer(TENANT)));
+    assert!(!keys.get("changed").unwrap().may_sign_for(&issuer(PERSONAL)));
+    assert!(keys.get("any").unwrap().may_sign_for(&issuer(PERSONAL)));
 }
 
 proptest! {
     #[test]
     fn no_bytes_make_us_fall_over(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
-        prop_assert!(Keys::read(&bytes, OWNER).is_err());
+        prop_assert!(Keys::read(&bytes, &OWNERS, CLOUD).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod calls;
 mod keys;
+mod kinds;
 mod provider;
 mod tokens;
 mod world;

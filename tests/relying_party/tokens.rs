@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use anteport::config::{Tenant, Tenants};
 use anteport::gate::{Secret, Subject, Timestamp, VerifiedClaims};
 use anteport::relying_party::IdTokenError;
 use anteport::relying_party::id_token::{Expected, UnverifiedToken};
-use anteport::relying_party::keys::{Issuer, Keys};
+use anteport::relying_party::issuers::Issuers;
+use anteport::relying_party::keys::Keys;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
 use proptest::prelude::*;
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 use crate::provider::{
     CLIENT, KEYS, OBJECT, PERSONAL, TENANT, base64, header, jwk, numbers, sign, token,
 };
-use crate::world::{NOON, claims};
+use crate::world::{NOON, claims, entra};
 
 const ISSUER: &str = "https://login.microsoftonline.com/3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11/v2.0";
 const NONCE: &str = "kU3vNonceOfThisLogin";
@@ -22,13 +24,15 @@ const SKEW: Duration = Duration::from_secs(60);
 
 fn judge_at(raw: &str, now: Timestamp) -> Result<VerifiedClaims, IdTokenError> {
     let set = json!({"keys": [jwk("one", &KEYS[0])]}).to_string();
-    let owner = Issuer { issuer: ISSUER, tenant: TENANT, cloud: None };
-    let keys = Keys::read(set.as_bytes(), owner).unwrap();
+    let tenant = Tenants::One(Tenant::Id(TENANT.to_owned()));
+    let kind = entra("https://login.microsoftonline.com", tenant);
+    let issuers = Issuers::of(&kind, ISSUER).unwrap();
+    let keys = Keys::read(set.as_bytes(), &issuers, None).unwrap();
     let nonce = Secret::new(NONCE.to_owned());
     let access_token = Secret::new("opaque-access-token".to_owned());
     let expected = Expected {
-        issuer: ISSUER,
-        tenant: TENANT,
+        issuers: &issuers,
+        policy: None,
         client_id: CLIENT,
         nonce: &nonce,
         access_token: Some(&access_token),

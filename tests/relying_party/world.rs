@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anteport::clock::Clock;
-use anteport::config::{self, Tenant};
+use anteport::config::{self, EntraId, ProviderKind, Tenant, Tenants};
 use anteport::gate::login::{AuthorizationRequest, Callback, LoginSeed, PendingLogin, Redemption};
 use anteport::gate::{Challenge, ReturnTo, Secret, Timestamp, VerifiedClaims};
 use anteport::relying_party::{Call, Limits, Outcome, RelyingParty, RelyingPartyError};
@@ -29,11 +29,15 @@ pub fn quick() -> Limits {
     Limits { retry: Duration::ZERO, ..Limits::default() }
 }
 
+pub fn entra(login: &str, tenants: Tenants) -> ProviderKind {
+    ProviderKind::EntraId(EntraId { login: login.parse().unwrap(), tenants, guests: false })
+}
+
 pub fn configured(authority: &str) -> config::Provider {
     config::Provider {
         name: "corporate".into(),
-        authority: authority.parse().unwrap(),
-        tenant: Tenant::Id(TENANT.to_owned()),
+        kind: entra(authority, Tenants::One(Tenant::Id(TENANT.to_owned()))),
+        label: None,
         client_id: CLIENT.to_owned(),
         client_secrets: vec![Secret::new("secret A".to_owned())],
         scopes: vec!["openid".to_owned(), "profile".to_owned()],

@@ -1,12 +1,13 @@
-//! The two accounts of the tenant.
+//! The accounts: two of the club that the demo is about, and one of each other tenant.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::tenants::{CLUB, GUESTS, MEMBERS, PARTNER, PERSONAL, Tenant};
 use crate::demo::CLIENT_ID;
 
-/// The password of both.
+/// The password of all.
 pub const PASSWORD: &str = "demo";
 
 /// An account of the tenant.
@@ -20,6 +21,8 @@ pub struct Account {
     pub oid: &'static str,
     /// `roles`.
     pub roles: &'static [&'static str],
+    /// Where it is at home.
+    pub tenant: &'static Tenant,
 }
 
 /// Who can sign in.
@@ -29,6 +32,7 @@ pub static ACCOUNTS: &[Account] = &[
         name: "Ines Caldera",
         oid: "7b2e5c90-41d3-4a8f-8c6b-2f9e0d1a3c57",
         roles: &["Member", "Treasurer"],
+        tenant: &CLUB,
     },
     // A name outside of ASCII: headers and pages have to cope with it.
     Account {
@@ -36,6 +40,39 @@ pub static ACCOUNTS: &[Account] = &[
         name: "Zoë Halvorsen",
         oid: "c1d84f3e-6a20-4b97-9e5d-0f8b7a6c5d42",
         roles: &["Member"],
+        tenant: &CLUB,
+    },
+];
+
+/// Who can sign in elsewhere: the tests' business, and of whoever tries a configuration.
+pub static OTHERS: &[Account] = &[
+    Account {
+        username: "ana@partner.example",
+        name: "Ana Ferreira",
+        oid: "e2a9c7d4-5b31-4f80-96de-7a0c4b8d1f63",
+        roles: &[],
+        tenant: &PARTNER,
+    },
+    Account {
+        username: "noor@outlook.example",
+        name: "Noor Haddad",
+        oid: "00000000-0000-0000-66f3-3332eca7ea81",
+        roles: &[],
+        tenant: &PERSONAL,
+    },
+    Account {
+        username: "ines@mail.example",
+        name: "Ines Caldera",
+        oid: "4d1f7a2c-93b8-4e65-a0c7-5e9b8d3f6a14",
+        roles: &[],
+        tenant: &MEMBERS,
+    },
+    Account {
+        username: "visitor@mail.example",
+        name: "Jonas Brandt",
+        oid: "b86e0d53-2f41-4c9a-8d7e-1a6c9f0e4b72",
+        roles: &[],
+        tenant: &GUESTS,
     },
 ];
 
@@ -43,7 +80,8 @@ impl Account {
     /// Finds an account as typed.
     pub(super) fn named(username: &str) -> Option<&'static Self> {
         let username = username.trim();
-        ACCOUNTS.iter().find(|account| account.username.eq_ignore_ascii_case(username))
+        let mut all = ACCOUNTS.iter().chain(OTHERS);
+        all.find(|account| account.username.eq_ignore_ascii_case(username))
     }
 
     /// `sub`: pairwise, so it depends on the client.

@@ -9,7 +9,8 @@ use super::accounts::{Account, PASSWORD};
 use super::errors::AadError;
 use super::faults::AuthorizeError;
 use super::state::{Grant, IssuedCode, PkceChallenge, Sso};
-use super::{CLIENT_ID, Call, Microsoft, TENANT_DOMAIN, TENANT_ID, pages};
+use super::tenants::{self, Place, Product};
+use super::{CLIENT_ID, Call, Microsoft, pages};
 use crate::demo::answer::{self, Answer};
 use crate::demo::parameters::{self, Parameters};
 use crate::demo::random;
@@ -30,7 +31,7 @@ pub(super) struct Asked {
 /// What an application asks for.
 pub(super) struct Wish {
     pub(super) login_hint: Option<String>,
-    tenant: String,
+    pub(super) place: Place,
     redirect_uri: String,
     scope: String,
     nonce: Option<String>,
@@ -67,10 +68,10 @@ enum Refused {
 }
 
 /// Answers an authorization request.
-pub(super) fn begin(microsoft: &Microsoft, tenant: &str, call: &Call) -> Answer {
+pub(super) fn begin(microsoft: &Microsoft, place: Place, call: &Call) -> Answer {
     microsoft.counts.authorize.up();
     let parameters = call.parameters();
-    let asked = match read(microsoft, tenant, parameters, call.query_length) {
+    let asked = match read(microsoft, place, parameters, call.query_length) {
         Ok(asked) => asked,
         Err(refused) => return refuse(microsoft, refused),
     };
@@ -79,7 +80,8 @@ pub(super) fn begin(microsoft: &Microsoft, tenant: &str, call: &Call) -> Answer 
     if let Some(planned) = planned {
         return deny(microsoft, &asked.reply, planned);
     }
-    let sso = signed_in(microsoft, &call.headers);
+    let sso = signed_in(microsoft, &call.headers).filter(|sso| place.admits(sso.account));
+    let action = action(call);
     match (asked.wish.prompt, sso) {
         (None | Some(Prompt::None | Prompt::Consent), Some(sso)) => issue(microsoft, &asked, &sso),
         (Some(Prompt::None), None) => {
@@ -91,15 +93,15 @@ pub(super) fn begin(microsoft: &Microsoft, tenant: &str, call: &Call) -> Answer 
             refuse(microsoft, Refused::Application(Box::new(asked.reply), error))
         }
         (Some(Prompt::SelectAccount), Some(sso)) => {
-            pages::sign_in(tenant, parameters, &asked, Some(sso.account), None)
+            pages::sign_in(&action, &asked, Some(sso.account), None)
         }
-        (_, _) => pages::sign_in(tenant, parameters, &asked, None, None),
+        (_, _) => pages::sign_in(&action, &asked, None, None),
     }
 }
 
 /// Answers the sign-in form, whose URL carries the authorization request.
-pub(super) fn submit(microsoft: &Microsoft, tenant: &str, call: &Call) -> Answer {
-    let asked = match read(microsoft, tenant, &call.query, call.query_length) {
+pub(super) fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> Answer {
+    let asked = match read(microsoft, place, &call.query, call.query_length) {
         Ok(asked) => asked,
         Err(refused) => return refuse(microsoft, refused),
     };
@@ -111,15 +113,16 @@ pub(super) fn submit(microsoft: &Microsoft, tenant: &str, call: &Call) -> Answer
         };
         return deny(microsoft, &asked.reply, cancelled);
     }
-    let before = signed_in(microsoft, &call.headers);
+    let before = signed_in(microsoft, &call.headers).filter(|sso| place.admits(sso.account));
     if let (Some(_), Some(sso)) = (call.form.get("continue"), before) {
         return issue(microsoft, &asked, &sso);
     }
     let username = call.form.get("username").unwrap_or_default();
     let password = call.form.get("password").unwrap_or_default();
-    let Some(account) = Account::named(username).filter(|_| password == PASSWORD) else {
+    let account = Account::named(username).filter(|_| password == PASSWORD);
+    let Some(account) = account.filter(|account| place.admits(account)) else {
         let wrong = "Your account or password is incorrect. (AADSTS50126)";
-        return pages::sign_in(tenant, &call.query, &asked, None, Some((username, wrong)));
+        return pages::sign_in(&action(call), &asked, None, Some((username, wrong)));
     };
     let sso = Sso { cookie: Secret::new(random::token(32)), account, sid: random::guid() };
     microsoft.state().keep_sso(sso.clone());
@@ -132,14 +135,23 @@ pub(super) fn submit(microsoft: &Microsoft, tenant: &str, call: &Call) -> Answer
     with_cookie(answer, sso.cookie.expose(), "")
 }
 
+/// Where the sign-in form goes: beside the authorization request, with all of it.
+fn action(call: &Call) -> String {
+    let parameters = call.parameters();
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(parameters.iter())
+        .finish();
+    format!("{}?{query}", tenants::beside(&call.uri, "login"))
+}
+
 fn read(
     microsoft: &Microsoft,
-    tenant: &str,
+    place: Place,
     parameters: &Parameters,
     query_length: usize,
 ) -> Result<Asked, Refused> {
     let reply = read_reply(microsoft, parameters, query_length).map_err(Refused::Visitor)?;
-    match read_wish(tenant, parameters) {
+    match read_wish(place, parameters) {
         Ok(wish) => Ok(Asked { reply, wish }),
         Err(error) => Err(Refused::Application(Box::new(reply), error)),
     }
@@ -192,7 +204,7 @@ fn read_reply(
         })
 }
 
-fn read_wish(tenant: &str, parameters: &Parameters) -> Result<Wish, AadError> {
+fn read_wish(place: Place, parameters: &Parameters) -> Result<Wish, AadError> {
     let response_type =
         parameters.get("response_type").ok_or_else(|| AadError::missing("response_type"))?;
     match response_type {
@@ -225,7 +237,7 @@ fn read_wish(tenant: &str, parameters: &Parameters) -> Result<Wish, AadError> {
     let redirect_uri = parameters.get("redirect_uri").unwrap_or_default();
     Ok(Wish {
         login_hint: parameters.get("login_hint").map(str::to_owned),
-        tenant: tenant.to_ascii_lowercase(),
+        place,
         redirect_uri: redirect_uri.to_owned(),
         scope: scope.to_owned(),
         nonce: parameters.get("nonce").map(str::to_owned),
@@ -285,8 +297,11 @@ fn deny(microsoft: &Microsoft, reply: &Reply, error: AuthorizeError) -> Answer {
 
 /// Makes a code and sends it back.
 fn issue(microsoft: &Microsoft, asked: &Asked, sso: &Sso) -> Answer {
-    // As long as Entra's: nothing on the way may have a limit below that.
-    let code = format!("1.AXYA{}", random::token(745));
+    // As long as Microsoft's: nothing on the way may have a limit below that.
+    let code = match asked.wish.place.product() {
+        Product::AzureAdB2c => format!("eyJraWQiOi{}", random::token(1850)),
+        _ => format!("1.AXYA{}", random::token(745)),
+    };
     if let Some(story) = microsoft.story() {
         let mut details = vec![
             ("to".to_owned(), asked.reply.uri.to_string()),
@@ -301,17 +316,21 @@ fn issue(microsoft: &Microsoft, asked: &Asked, sso: &Sso) -> Answer {
         code: Secret::new(code.clone()),
         grant: Grant {
             account: sso.account,
+            place: asked.wish.place,
             sid: sso.sid.clone(),
             scope: asked.wish.scope.clone(),
             nonce: asked.wish.nonce.clone(),
         },
-        tenant: asked.wish.tenant.clone(),
         redirect_uri: asked.wish.redirect_uri.clone(),
         challenge: asked.wish.challenge.clone(),
         issued: microsoft.now(),
         redeemed: false,
     });
-    asked.reply.send(vec![("code", code), ("session_state", sso.sid.clone())])
+    let mut fields = vec![("code", code)];
+    if asked.wish.place.product() != Product::AzureAdB2c {
+        fields.push(("session_state", sso.sid.clone()));
+    }
+    asked.reply.send(fields)
 }
 
 impl Reply {
@@ -350,7 +369,7 @@ pub(super) fn signed_in(microsoft: &Microsoft, headers: &HeaderMap) -> Option<Ss
 /// Sets the cookie of single sign-on, below the tenant's names only: cookies do not know ports,
 /// and the proxy and the portal share the host of this emulator.
 pub(super) fn with_cookie(mut answer: Answer, value: &str, attributes: &str) -> Answer {
-    for path in [TENANT_ID, TENANT_DOMAIN] {
+    for path in tenants::cookie_paths() {
         let cookie =
             format!("{COOKIE_NAME}={value}; Path=/{path}; HttpOnly; SameSite=Lax{attributes}");
         answer = answer::and(answer, SET_COOKIE, &cookie);

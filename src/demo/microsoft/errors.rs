@@ -86,6 +86,29 @@ impl AadError {
     }
 }
 
+impl AadError {
+    /// The same as B2C words it (azure.md, section 3.6): two members, and line breaks.
+    pub(super) fn json_of_b2c(&self, microsoft: &Microsoft) -> Answer {
+        let number = match self.number {
+            54005 | 70008 | 70000 => 90080,
+            7_000_215 | 7_000_222 => 90081,
+            700_005 => 90088,
+            7_000_218 => 90079,
+            501_481 => 90183,
+            _ => 90083,
+        };
+        let told = self.told(microsoft.now());
+        let body = json!({
+            "error": self.error,
+            "error_description": format!(
+                "AADB2C{number}: {}\r\nCorrelation ID: {}\r\nTimestamp: {}\r\n",
+                self.text, told.correlation_id, told.time
+            ),
+        });
+        answer::with(answer::json(StatusCode::BAD_REQUEST, &body), PRAGMA, "no-cache")
+    }
+}
+
 /// An error as it is told once.
 pub(super) struct Told {
     pub(super) description: String,

@@ -27,6 +27,8 @@ pub enum Fault {
     NotYetValid,
     /// `tid` and `iss` are of another tenant.
     OtherTenant,
+    /// `tfp` is another user flow's.
+    OtherPolicy,
     /// There is no `oid`.
     MissingOid,
     /// Nothing is wrong: the token of a guest, whose home is another tenant.

@@ -6,13 +6,16 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::state::Grant;
-use super::{CLIENT_ID, Fault, Microsoft, TENANT_ID, keys};
+use super::tenants::{POLICIES, Product};
+use super::{CLIENT_ID, Fault, Microsoft, keys};
 use crate::demo::random;
 
 /// By how much `iat` and `nbf` lie in the past.
 const BACK_DATED: Duration = Duration::from_secs(300);
 /// From `iat` to
 const LIFETIME: Duration = Duration::from_secs(3900);
+/// The same in B2C.
+const B2C_LIFETIME: Duration = Duration::from_secs(3600);
 /// A tenant that is not ours.
 const OTHER_TENANT: &str = "91d0f3b2-7c64-4e15-8a0b-d3e6c5f70128";
 
@@ -42,12 +45,24 @@ pub(super) struct IdToken {
 }
 
 fn claims(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
+    match grant.account.tenant.product {
+        Product::AzureAdB2c => of_b2c(microsoft, grant),
+        Product::EntraId | Product::Personal | Product::ExternalId => of_entra(microsoft, grant),
+    }
+}
+
+fn issuer(microsoft: &Microsoft, grant: &Grant) -> String {
+    let names_policy = microsoft.options.b2c.names_policy;
+    grant.place.issuer(grant.account.tenant, &microsoft.base, names_policy)
+}
+
+fn of_entra(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
     let account = grant.account;
     let issued = microsoft.now().before(BACK_DATED);
     let mut claims = Map::new();
     let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
     set("aud", CLIENT_ID.into());
-    set("iss", microsoft.issuer().into());
+    set("iss", issuer(microsoft, grant).into());
     set("iat", issued.unix_seconds().into());
     set("nbf", issued.unix_seconds().into());
     set("exp", issued.after(LIFETIME).unix_seconds().into());
@@ -57,8 +72,13 @@ fn claims(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
     set("sub", account.subject().into());
     set("sid", grant.sid.clone().into());
     set("login_hint", account.login_hint().into());
-    set("roles", json!(account.roles));
+    if !account.roles.is_empty() {
+        set("roles", json!(account.roles));
+    }
     set("ver", "2.0".into());
+    if account.tenant.product == Product::Personal {
+        set("idp", "live.com".into());
+    }
     if let Some(nonce) = &grant.nonce {
         set("nonce", nonce.clone().into());
     }
@@ -66,10 +86,37 @@ fn claims(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
         set("name", account.name.into());
         set("preferred_username", account.username.into());
         set("oid", account.oid.into());
-        set("tid", TENANT_ID.into());
+        set("tid", account.tenant.id.into());
     }
     if grant.asks_for("email") {
         set("email", account.username.into());
+    }
+    claims
+}
+
+/// Not back-dated, without `tid`, and with the user flow.
+fn of_b2c(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
+    let account = grant.account;
+    let issued = microsoft.now();
+    let mut claims = Map::new();
+    let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+    set("exp", issued.after(B2C_LIFETIME).unix_seconds().into());
+    set("nbf", issued.unix_seconds().into());
+    set("ver", "1.0".into());
+    set("iss", issuer(microsoft, grant).into());
+    set("sub", account.oid.into());
+    set("aud", CLIENT_ID.into());
+    set("iat", issued.unix_seconds().into());
+    set("auth_time", issued.unix_seconds().into());
+    set("oid", account.oid.into());
+    set("name", account.name.into());
+    set("emails", json!([account.username]));
+    set("extension_MemberNumber", "10442".into());
+    if let Some(nonce) = &grant.nonce {
+        set("nonce", nonce.clone().into());
+    }
+    if let Some(policy) = grant.place.policy {
+        set("tfp", policy.into());
     }
     claims
 }
@@ -90,6 +137,9 @@ fn spoil(claims: &mut Map<String, Value>, microsoft: &Microsoft, fault: Fault) {
         Fault::OtherTenant => {
             set("iss", foreign_issuer.into());
             set("tid", OTHER_TENANT.into());
+        }
+        Fault::OtherPolicy => {
+            set("tfp", POLICIES[1].into());
         }
         Fault::MissingOid => {
             claims.remove("oid");

@@ -79,15 +79,37 @@ impl Keys {
     }
 
     /// The key set: the keys of the tenant, then those of personal accounts.
-    pub(super) async fn set(&self, issuer: &str, personal_issuer: &str) -> Value {
+    pub(super) async fn set(&self, members: &Members) -> Value {
         let published = self.published().clone();
+        let (issuer, personal_issuer) = match members {
+            Members::Bare => (None, None),
+            Members::Named { issuer, personal_issuer } => {
+                (Some(issuer.as_str()), personal_issuer.as_deref())
+            }
+        };
         let mut keys = Vec::new();
         for key in std::iter::once(&published.signing).chain(&published.retired) {
             keys.push(key.ready().await.jwk(issuer));
         }
-        keys.push(published.personal.ready().await.jwk(personal_issuer));
+        if let Some(issuer) = personal_issuer {
+            keys.push(published.personal.ready().await.jwk(Some(issuer)));
+        }
         json!({ "keys": keys })
     }
+}
+
+/// What a key set says of its keys.
+#[derive(Clone, Debug)]
+pub(super) enum Members {
+    /// As little as B2C does.
+    Bare,
+    /// Whose they are.
+    Named {
+        /// The template that they are for.
+        issuer: String,
+        /// And that of personal accounts, whose keys are in the same set.
+        personal_issuer: Option<String>,
+    },
 }
 
 /// An RSA key with its id.
@@ -107,18 +129,24 @@ impl SigningKey {
         Self { pair, kid }
     }
 
-    fn jwk(&self, issuer: &str) -> Value {
+    fn jwk(&self, issuer: Option<&str>) -> Value {
         let (modulus, exponent) = components(self.pair.public_key().as_ref());
-        json!({
-            "kty": "RSA",
-            "use": "sig",
-            "kid": self.kid,
-            "x5t": self.kid,
-            "n": URL_SAFE_NO_PAD.encode(modulus),
-            "e": URL_SAFE_NO_PAD.encode(exponent),
-            "cloud_instance_name": "microsoftonline.com",
-            "issuer": issuer,
-        })
+        let (n, e) = (URL_SAFE_NO_PAD.encode(modulus), URL_SAFE_NO_PAD.encode(exponent));
+        match issuer {
+            None => json!({
+                "kid": self.kid, "nbf": 1_493_763_266, "use": "sig", "kty": "RSA", "e": e, "n": n,
+            }),
+            Some(issuer) => json!({
+                "kty": "RSA",
+                "use": "sig",
+                "kid": self.kid,
+                "x5t": self.kid,
+                "n": n,
+                "e": e,
+                "cloud_instance_name": "microsoftonline.com",
+                "issuer": issuer,
+            }),
+        }
     }
 
     /// A JWT, as it should be.

@@ -1,10 +1,10 @@
-//! An emulated Microsoft Entra ID with one tenant, one app registration and two accounts, as far
-//! as a web application that signs people in sees it: metadata, keys, authorization, token and
-//! sign-out endpoint. It answers as Microsoft does where that breaks applications: the order of
+//! An emulated Microsoft, as far as a web application that signs people in sees it: tenants of Entra
+//! ID, of Azure AD B2C with its user flows and of External ID, each with metadata, keys,
+//! authorization, token and sign-out endpoint, and one app registration that all of them know. It answers as Microsoft does where that breaks applications: the order of
 //! checks, error codes, long codes, back-dated tokens, keys without `alg`.
 //!
 //! Deliberately not here: certificates (`x5c` in the keys, `private_key_jwt`), Graph and UserInfo,
-//! the device flow, front-channel sign-out, and other tenants than one.
+//! the device flow, front-channel sign-out, and what user flows do besides signing in.
 
 mod accounts;
 mod authorize;
@@ -18,17 +18,18 @@ mod logout;
 mod metadata;
 mod pages;
 mod state;
+pub mod tenants;
 mod token;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::header::{HeaderMap, ORIGIN};
-use http::{Method, Request};
+use http::{Method, Request, Uri};
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
-pub use accounts::{ACCOUNTS, Account, PASSWORD};
+pub use accounts::{ACCOUNTS, Account, OTHERS, PASSWORD};
 pub use counts::Counts;
 pub use faults::{AuthorizeError, Fault, TokenAnswer};
 pub use log::Entry;
@@ -42,6 +43,7 @@ use crate::gate::{Secret, Timestamp};
 use errors::AadError;
 use keys::Keys;
 use state::State;
+use tenants::Place;
 
 /// What the app registration says.
 #[derive(Debug)]
@@ -52,6 +54,17 @@ pub struct Options {
     pub redirect_uris: Vec<String>,
     /// Where to tell what happens.
     pub story: Option<Arc<Story>>,
+    /// How the user flows of B2C are set up.
+    pub b2c: B2c,
+}
+
+/// How the user flows of B2C are set up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct B2c {
+    /// "Token compatibility": whether the issuer names the policy (`/tfp/…`).
+    pub names_policy: bool,
+    /// Whether answers of the token endpoint have numbers as text, as old tenants do.
+    pub numbers_are_text: bool,
 }
 
 /// A client secret of the app registration.
@@ -74,6 +87,7 @@ impl Options {
                 format!("{}/.auth/logout/done", ports.public_url()),
             ],
             story: Some(story),
+            b2c: B2c::default(),
         }
     }
 }
@@ -190,6 +204,7 @@ impl Microsoft {
             method: head.method,
             query: Parameters::parse(head.uri.query().unwrap_or_default().as_bytes()),
             query_length: head.uri.query().map_or(0, str::len),
+            uri: head.uri,
             form,
             headers: head.headers,
         };
@@ -206,30 +221,30 @@ impl Microsoft {
         if self.state().outage {
             return pages::outage();
         }
-        let Some((tenant, endpoint)) = path.trim_start_matches('/').split_once('/') else {
-            return match path {
-                "/" => pages::home(self),
-                _ => pages::not_found(),
+        match path {
+            "/" => return pages::home(self),
+            "/assets/emulator.css" => return pages::style(),
+            _ => {}
+        }
+        let Some((place, endpoint)) = Place::find(path, &call.query) else {
+            let Some((tenant, endpoint)) = path.trim_start_matches('/').split_once('/') else {
+                return pages::not_found();
+            };
+            let error = AadError::unknown_tenant(tenant);
+            let is_page = ["oauth2/v2.0/authorize", "login", "oauth2/v2.0/logout"];
+            return match is_page.iter().any(|page| endpoint.ends_with(page)) {
+                true => pages::error(self, &error),
+                false => error.json(self),
             };
         };
-        if (tenant, endpoint) == ("assets", "emulator.css") {
-            return pages::style();
-        }
-        let is_known =
-            tenant.eq_ignore_ascii_case(TENANT_ID) || tenant.eq_ignore_ascii_case(TENANT_DOMAIN);
-        let error = (!is_known).then(|| AadError::unknown_tenant(tenant));
-        match (endpoint, error) {
-            ("oauth2/v2.0/authorize" | "login" | "oauth2/v2.0/logout", Some(error)) => {
-                pages::error(self, &error)
-            }
-            (_, Some(error)) => error.json(self),
-            ("v2.0/.well-known/openid-configuration", None) => metadata::discovery(self),
-            ("discovery/v2.0/keys", None) => metadata::keys(self).await,
-            ("oauth2/v2.0/authorize", None) => authorize::begin(self, tenant, call),
-            ("login", None) => authorize::submit(self, tenant, call),
-            ("oauth2/v2.0/token", None) => token::redeem(self, tenant, call).await,
-            ("oauth2/v2.0/logout", None) => logout::end(self, call),
-            (_, None) => pages::not_found(),
+        match endpoint {
+            "v2.0/.well-known/openid-configuration" => metadata::discovery(self, place),
+            "discovery/v2.0/keys" => metadata::keys(self, place).await,
+            "oauth2/v2.0/authorize" => authorize::begin(self, place, call),
+            "login" => authorize::submit(self, place, call),
+            "oauth2/v2.0/token" => token::redeem(self, place, call).await,
+            "oauth2/v2.0/logout" => logout::end(self, call),
+            _ => pages::not_found(),
         }
     }
 }
@@ -239,6 +254,7 @@ struct Call {
     method: Method,
     query: Parameters,
     query_length: usize,
+    uri: Uri,
     form: Parameters,
     headers: HeaderMap,
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use url::Url;
 
-use super::accounts::{ACCOUNTS, Account, PASSWORD};
+use super::accounts::{ACCOUNTS, Account, OTHERS, PASSWORD};
 use super::authorize::Asked;
 use super::errors::{AadError, Told, date_and_time};
 use super::log::Entry;
@@ -28,14 +28,13 @@ struct SignIn<'a> {
     wrong: Option<&'a str>,
     signed_in: Option<&'static Account>,
     application: String,
-    accounts: &'static [Account],
+    accounts: Vec<&'static Account>,
     password: &'static str,
 }
 
 /// The sign-in form. `wrong` has what was typed, and why it was not accepted.
 pub(super) fn sign_in(
-    tenant: &str,
-    parameters: &Parameters,
+    action: &str,
     asked: &Asked,
     signed_in: Option<&'static Account>,
     wrong: Option<(&str, &str)>,
@@ -44,12 +43,12 @@ pub(super) fn sign_in(
     let hinted = ACCOUNTS.iter().find(|account| account.is_meant_by(hint));
     let hinted = hinted.map_or(hint, |account| account.username);
     let page = SignIn {
-        action: &format!("/{tenant}/login?{}", written(parameters)),
+        action,
         username: wrong.map_or(hinted, |(username, _)| username),
         wrong: wrong.map(|(_, reason)| reason),
         signed_in,
         application: asked.reply.uri.origin().ascii_serialization(),
-        accounts: ACCOUNTS,
+        accounts: ACCOUNTS.iter().chain(OTHERS).filter(|a| asked.wish.place.admits(a)).collect(),
         password: PASSWORD,
     };
     answer::page_under(&leading_to(&asked.reply.uri), StatusCode::OK, &page)

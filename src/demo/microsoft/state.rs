@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::accounts::Account;
 use super::faults::{AuthorizeError, Fault, TokenAnswer};
 use super::log::Entry;
+use super::tenants::Place;
 use crate::gate::{Secret, Timestamp};
 
 /// How many codes, refresh tokens and sign-on sessions are kept.
@@ -36,6 +37,7 @@ pub(super) struct Sso {
 #[derive(Clone, Debug)]
 pub(super) struct Grant {
     pub(super) account: &'static Account,
+    pub(super) place: Place,
     pub(super) sid: String,
     pub(super) scope: String,
     pub(super) nonce: Option<String>,
@@ -46,7 +48,6 @@ pub(super) struct Grant {
 pub(super) struct IssuedCode {
     pub(super) code: Secret<String>,
     pub(super) grant: Grant,
-    pub(super) tenant: String,
     pub(super) redirect_uri: String,
     pub(super) challenge: Option<PkceChallenge>,
     pub(super) issued: Timestamp,

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::errors::AadError;
 use super::state::{Grant, IssuedRefresh, PkceChallenge};
+use super::tenants::{Place, Product};
 use super::{CLIENT_ID, Call, Microsoft, TokenAnswer, id_token, pages};
 use crate::demo::answer::{self, Answer};
 use crate::demo::random;
@@ -21,28 +22,31 @@ use crate::gate::Secret;
 const CODE_LIFETIME: Duration = Duration::from_secs(600);
 
 /// Answers a token request.
-pub(super) async fn redeem(microsoft: &Microsoft, tenant: &str, call: &Call) -> Answer {
+pub(super) async fn redeem(microsoft: &Microsoft, place: Place, call: &Call) -> Answer {
     microsoft.counts.token.up();
     let planned = microsoft.state().token_answers.pop_front();
     match planned {
         None => {}
         Some(TokenAnswer::Slow(delay)) => tokio::time::sleep(delay).await,
         Some(TokenAnswer::ServerError) => return pages::server_error(),
-        Some(TokenAnswer::SecretExpired) => return refuse(microsoft, &secret_expired()),
+        Some(TokenAnswer::SecretExpired) => return refuse(microsoft, place, &secret_expired()),
     }
-    let grant = match accept(microsoft, tenant, call) {
+    let grant = match accept(microsoft, place, call) {
         Ok(grant) => grant,
-        Err(error) => return refuse(microsoft, &error),
+        Err(error) => return refuse(microsoft, place, &error),
     };
     let fault = microsoft.state().token_faults.pop_front();
-    let mut body = json!({
-        "token_type": "Bearer",
-        "scope": echoed(&grant.scope),
-        "expires_in": 4211,
-        "ext_expires_in": 4211,
-        // For Graph, and opaque to everybody else.
-        "access_token": format!("eyJ0.{}", random::token(900)),
-    });
+    let mut body = match place.product() {
+        Product::AzureAdB2c => of_b2c(microsoft, &grant),
+        Product::EntraId | Product::Personal | Product::ExternalId => json!({
+            "token_type": "Bearer",
+            "scope": echoed(&grant.scope),
+            "expires_in": 4211,
+            "ext_expires_in": 4211,
+            // For Graph, and opaque to everybody else.
+            "access_token": format!("eyJ0.{}", random::token(900)),
+        }),
+    };
     let id_token = id_token::make(microsoft, &grant, fault).await;
     if let Some(story) = microsoft.story() {
         let title = "An ID token was issued";
@@ -65,15 +69,33 @@ pub(super) async fn redeem(microsoft: &Microsoft, tenant: &str, call: &Call) -> 
     answer::with(answer, name, &random::guid())
 }
 
-fn refuse(microsoft: &Microsoft, error: &AadError) -> Answer {
+/// What B2C answers without a scope of a resource: no access token, and numbers as the tenant likes.
+fn of_b2c(microsoft: &Microsoft, grant: &Grant) -> Value {
+    let number = |number: i64| match microsoft.options.b2c.numbers_are_text {
+        true => json!(number.to_string()),
+        false => json!(number),
+    };
+    json!({
+        "token_type": "Bearer",
+        "not_before": number(microsoft.now().unix_seconds()),
+        "id_token_expires_in": number(3600),
+        "profile_info": format!("eyJ2ZXIiOiIxLjAi{}", random::token(60)),
+        "scope": grant.scope,
+    })
+}
+
+fn refuse(microsoft: &Microsoft, place: Place, error: &AadError) -> Answer {
     if let Some(story) = microsoft.story() {
         let details = vec![(error.error.to_owned(), format!("AADSTS{}", error.number))];
         story.tell(Narrator::Microsoft, "A token request was refused", details);
     }
-    error.json(microsoft)
+    match place.product() {
+        Product::AzureAdB2c => error.json_of_b2c(microsoft),
+        Product::EntraId | Product::Personal | Product::ExternalId => error.json(microsoft),
+    }
 }
 
-fn accept(microsoft: &Microsoft, tenant: &str, call: &Call) -> Result<Grant, AadError> {
+fn accept(microsoft: &Microsoft, place: Place, call: &Call) -> Result<Grant, AadError> {
     if call.method != Method::POST {
         let text =
             format!("The endpoint only accepts POST requests. Received a {} request.", call.method);
@@ -85,7 +107,7 @@ fn accept(microsoft: &Microsoft, tenant: &str, call: &Call) -> Result<Grant, Aad
     let grant_type = required(call, "grant_type")?;
     let method = authenticate(microsoft, call)?;
     match grant_type {
-        "authorization_code" => redeem_code(microsoft, tenant, call, method),
+        "authorization_code" => redeem_code(microsoft, place, call, method),
         "refresh_token" => refresh(microsoft, call),
         _ => Err(AadError::new(
             70003,
@@ -168,7 +190,7 @@ fn form_decoded(text: &str) -> String {
 
 fn redeem_code(
     microsoft: &Microsoft,
-    tenant: &str,
+    place: Place,
     call: &Call,
     method: &'static str,
 ) -> Result<Grant, AadError> {
@@ -188,7 +210,7 @@ fn redeem_code(
         let text = "The provided authorization code or refresh token has expired.";
         return Err(AadError::new(70008, "invalid_grant", text));
     }
-    if issued.tenant != tenant.to_ascii_lowercase() {
+    if issued.grant.place != place {
         let text = "The provided authorization code is intended to use against other tenant.";
         return Err(AadError::new(700_005, "invalid_grant", text));
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anteport::clock::Clock;
 use anteport::config;
 use anteport::demo::Ports;
-use anteport::demo::microsoft::{self, Microsoft, Options};
+use anteport::demo::microsoft::{self, B2c, Microsoft, Options};
 use anteport::demo::story::Story;
 use anteport::gate::{Secret, Timestamp};
 use anteport::server::{Limits, Service};
@@ -53,7 +53,16 @@ pub struct Plan {
     /// More portals, as items of the list; `UPSTREAM` is their address and `PORT` ours.
     pub more_portals: &'static str,
     pub microsoft_is_up: bool,
+    /// What kind of provider `corporate` is, indented by four; `AUTHORITY` is the emulator's address.
+    pub provider: &'static str,
+    pub b2c: B2c,
 }
+
+/// The organisation that the demo is about.
+pub const ONE_TENANT: &str = r#"
+    kind: entra_id
+    authority: "http://AUTHORITY"
+    tenant: 3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11"#;
 
 pub const AZURE_ONLY: &str = r#"
     mode: azure_only
@@ -80,6 +89,8 @@ impl Default for Plan {
             limits: Limits::default(),
             more_portals: "",
             microsoft_is_up: true,
+            provider: ONE_TENANT,
+            b2c: B2c::default(),
         }
     }
 }
@@ -113,6 +124,10 @@ impl World {
         let named = |uri: &String| uri.replace("127.0.0.1", "localhost").replace("/.auth", "/own");
         let others: Vec<String> = options.redirect_uris.iter().map(named).collect();
         options.redirect_uris.extend(others);
+        let of_members = |uri: &String| uri.replace("/corporate/", "/members/");
+        let others: Vec<String> = options.redirect_uris.iter().map(of_members).collect();
+        options.redirect_uris.extend(others);
+        options.b2c = plan.b2c;
         let microsoft = Microsoft::new(format!("http://{authority}"), clock.clone(), options);
         let tls = plan.listen_tls.map(|tls| format!(", tls: {tls}")).unwrap_or_default();
         let text = format!(
@@ -120,10 +135,7 @@ impl World {
 listen: {{ address: "{proxy}"{tls}{listen} }}
 admin: {{ address: "{admin}" }}
 providers:
-  corporate:
-    kind: entra_id
-    authority: "http://{authority}"
-    tenant: {tenant}
+  corporate:{provider}
     client_id: {client}
     credentials: [ {{ secret: {{ value: "{secret}" }} }} ]
 sessions: {sessions}
@@ -133,7 +145,7 @@ portals:
 {portal_lines}
 {more_portals}
 "#,
-            tenant = anteport::demo::TENANT_ID,
+            provider = plan.provider.replace("AUTHORITY", &authority.to_string()),
             client = anteport::demo::CLIENT_ID,
             secret = secret.expose(),
             sessions = plan.sessions,

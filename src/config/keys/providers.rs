@@ -1,0 +1,220 @@
+//! What an operator may write about an identity provider, of each kind.
+
+use super::super::kind::{Key, Kind};
+use super::{DURATION, PATH, YES_OR_NO, default, optional, required, word};
+
+/// The kinds, each with its keys.
+pub(super) const PROVIDER: Kind = Kind::Variants {
+    key: "kind",
+    of: &[
+        ("entra_id", ENTRA_ID),
+        ("azure_ad_b2c", AZURE_AD_B2C),
+        ("external_id", EXTERNAL_ID),
+        ("oidc", OIDC),
+    ],
+};
+
+const KIND: Key = required(
+    "kind",
+    word(&["entra_id", "azure_ad_b2c", "external_id", "oidc"]),
+    "what it is: `entra_id`, `azure_ad_b2c`, `external_id` or `oidc`",
+);
+const ORIGIN: Kind = Kind::Value("a URL such as `https://login.example.org`");
+const APPLICATION_ID: Kind =
+    Kind::Private("the GUID that Azure shows as \"Application (client) ID\"");
+const CLIENT_ID: Key = required(
+    "client_id",
+    APPLICATION_ID,
+    "the GUID that Azure shows as \"Application (client) ID\"",
+);
+const LABEL: Key = optional(
+    "label",
+    Kind::Value("a text of 1 to 80 characters on one line"),
+    "what its button says on the page of a portal that has several",
+);
+const CREDENTIALS: Key = required(
+    "credentials",
+    Kind::List(&Kind::Section(CREDENTIAL)),
+    "at least one client secret, such as `[{ secret: { file: /run/secrets/client_secret } }]`",
+);
+const SCOPES: Key = default(
+    "scopes",
+    "[openid, profile, email]",
+    Kind::List(&Kind::Value("a scope, such as `profile`")),
+    "the scopes to ask for; `openid` is one of them",
+);
+const CLOCK_SKEW: Key = default(
+    "clock_skew",
+    "60s",
+    DURATION,
+    "by how much the provider's clock and ours may differ, at most 5m",
+);
+const CA: Key = optional(
+    "ca",
+    Kind::List(&PATH),
+    "PEM files with the certificates to trust instead of the system's",
+);
+const CLOUD: Key = default(
+    "cloud",
+    "public",
+    word(&["public", "us_government", "china"]),
+    "the national cloud that the tenant is in",
+);
+const VALID_ISSUERS: Key = optional(
+    "valid_issuers",
+    Kind::List(&Kind::Value("an issuer, such as `https://login.example.org/<tenant>/v2.0/`")),
+    "issuers that tokens may have besides, to the letter",
+);
+
+const ENTRA_ID: &[Key] = &[
+    KIND,
+    CLOUD,
+    optional("authority", ORIGIN, "the login host, if it is not the cloud's own"),
+    optional(
+        "tenant",
+        Kind::Value("the GUID of a tenant or a domain that it has verified"),
+        "the tenant whose people may sign in: its GUID or a verified domain",
+    ),
+    optional(
+        "tenants",
+        Kind::List(&Kind::Value("the GUID of a tenant")),
+        "instead of `tenant`, several by their GUIDs: the people of these and of no other",
+    ),
+    default(
+        "personal_accounts",
+        "false",
+        YES_OR_NO,
+        "whether everybody with a personal Microsoft account may sign in, besides `tenants`",
+    ),
+    default(
+        "guests",
+        "false",
+        YES_OR_NO,
+        "whether people whom the tenant has invited from elsewhere may sign in",
+    ),
+    CLIENT_ID,
+    LABEL,
+    CREDENTIALS,
+    SCOPES,
+    CLOCK_SKEW,
+    CA,
+];
+
+const AZURE_AD_B2C: &[Key] = &[
+    KIND,
+    CLOUD,
+    optional(
+        "authority",
+        ORIGIN,
+        "the login host, if it is not `https://<tenant>.b2clogin.com`: a custom domain",
+    ),
+    required(
+        "tenant",
+        Kind::Value("the name of a tenant (`contoso` or `contoso.onmicrosoft.com`) or its GUID"),
+        "the tenant by its name, such as `contoso`, or by its GUID",
+    ),
+    required(
+        "policy",
+        Kind::Value("the name of a user flow or custom policy, such as `B2C_1_signupsignin`"),
+        "the user flow or custom policy that people sign in with, such as `B2C_1_signupsignin`",
+    ),
+    default(
+        "policy_in",
+        "path",
+        word(&["path", "query"]),
+        "where the policy stands in the provider's URLs: in the path, or as `?p=`",
+    ),
+    default(
+        "issuer",
+        "default",
+        word(&["default", "tfp"]),
+        "what \"Token compatibility\" says of the issuer: without the policy, or `tfp` with it",
+    ),
+    VALID_ISSUERS,
+    CLIENT_ID,
+    LABEL,
+    CREDENTIALS,
+    default(
+        "scopes",
+        "[openid]",
+        Kind::List(&Kind::Value("a scope, such as `offline_access`")),
+        "the scopes to ask for; `openid` is one of them",
+    ),
+    CLOCK_SKEW,
+    CA,
+];
+
+const EXTERNAL_ID: &[Key] = &[
+    KIND,
+    optional(
+        "authority",
+        ORIGIN,
+        "the login host, if it is not `https://<tenant>.ciamlogin.com`: a custom domain",
+    ),
+    required(
+        "tenant",
+        Kind::Value("the name of a tenant (`contoso` or `contoso.onmicrosoft.com`) or its GUID"),
+        "the tenant by its name, such as `contoso`, or by its GUID",
+    ),
+    VALID_ISSUERS,
+    CLIENT_ID,
+    LABEL,
+    CREDENTIALS,
+    SCOPES,
+    CLOCK_SKEW,
+    CA,
+];
+
+const OIDC: &[Key] = &[
+    KIND,
+    required(
+        "issuer",
+        Kind::Value("an issuer, such as `https://accounts.example.org`"),
+        "the provider's issuer, to the letter, such as `https://accounts.example.org`",
+    ),
+    optional(
+        "metadata_url",
+        Kind::Value(
+            "a URL such as `https://accounts.example.org/.well-known/openid-configuration`",
+        ),
+        "where its metadata is, if not at `/.well-known/openid-configuration` below the issuer",
+    ),
+    required(
+        "client_id",
+        Kind::Private("the client id"),
+        "the client id, as the provider shows it",
+    ),
+    LABEL,
+    CREDENTIALS,
+    SCOPES,
+    CLOCK_SKEW,
+    CA,
+];
+
+const CREDENTIAL: &[Key] = &[
+    required("secret", Kind::Section(SECRET), "`{ file: … }` or `{ env: … }`"),
+    optional(
+        "expires",
+        Kind::Value("a date such as `2027-03-01`"),
+        "the day on which Azure stops accepting it: there are warnings from 30 days before",
+    ),
+];
+
+/// Where a secret comes from: exactly one of these.
+const SECRET: &[Key] = &[
+    optional(
+        "file",
+        PATH,
+        "the path of a file with nothing else in it; one line break at its end is left out",
+    ),
+    optional(
+        "env",
+        Kind::Private("the name of an environment variable"),
+        "the name of an environment variable",
+    ),
+    optional(
+        "value",
+        Kind::Private("the secret itself"),
+        "the secret itself, which then everybody sees who can read this file",
+    ),
+];

@@ -1,0 +1,194 @@
+//! The emulated tenants, and where an application asks for them: by GUID, by domain, by one of the
+//! names for several, through a user flow.
+
+use http::Uri;
+
+use super::Parameters;
+use super::accounts::Account;
+use crate::demo::{TENANT_DOMAIN, TENANT_ID};
+
+/// What a tenant is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Product {
+    /// An organisation's directory.
+    EntraId,
+    /// Personal Microsoft accounts.
+    Personal,
+    /// Customers with user flows.
+    AzureAdB2c,
+    /// Customers without.
+    ExternalId,
+}
+
+/// A tenant.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Tenant {
+    /// Its GUID.
+    pub id: &'static str,
+    /// A verified domain.
+    pub domain: &'static str,
+    /// What it is of.
+    pub product: Product,
+}
+
+/// The organisation that the demo is about.
+pub static CLUB: Tenant =
+    Tenant { id: TENANT_ID, domain: TENANT_DOMAIN, product: Product::EntraId };
+/// Another organisation.
+pub static PARTNER: Tenant = Tenant {
+    id: "91d0f3b2-7c64-4e15-8a0b-d3e6c5f70128",
+    domain: "partner.example",
+    product: Product::EntraId,
+};
+/// Everybody else; the GUID is a constant of Microsoft's.
+pub static PERSONAL: Tenant = Tenant {
+    id: "9188040d-6c67-4c5b-b112-36a304b66dad",
+    domain: "outlook.example",
+    product: Product::Personal,
+};
+/// Customers in B2C.
+pub static MEMBERS: Tenant = Tenant {
+    id: "c7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8",
+    domain: "harbormembers.onmicrosoft.com",
+    product: Product::AzureAdB2c,
+};
+/// Customers in External ID.
+pub static GUESTS: Tenant = Tenant {
+    id: "5e8a91d0-3c47-4b6f-a2d9-07f1c3b8e6a4",
+    domain: "harborguests.onmicrosoft.com",
+    product: Product::ExternalId,
+};
+
+static ALL: [&Tenant; 5] = [&CLUB, &PARTNER, &PERSONAL, &MEMBERS, &GUESTS];
+
+/// The user flows of the B2C tenant.
+pub static POLICIES: [&str; 3] = ["B2C_1_signupsignin", "B2C_1_passwordreset", "B2C_1_profileedit"];
+
+/// Whose accounts are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// One tenant's.
+    One(&'static Tenant),
+    /// Those of every organisation.
+    Organizations,
+    /// Those and personal ones.
+    Common,
+}
+
+/// Where an application asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) whose: Whose,
+    /// The user flow, in B2C.
+    pub(super) policy: Option<&'static str>,
+    /// Whether it stands in the query.
+    in_query: bool,
+    /// Whether the tenant is named by its domain: a code is for the name that it was asked with.
+    by_domain: bool,
+}
+
+impl Place {
+    /// What the path of a request names, and the endpoint below it.
+    pub(super) fn find<'p>(path: &'p str, query: &Parameters) -> Option<(Self, &'p str)> {
+        let path = path.trim_start_matches('/');
+        let path = path.strip_prefix("tfp/").unwrap_or(path);
+        let (name, rest) = path.split_once('/')?;
+        let lower = name.to_ascii_lowercase();
+        let whose = match lower.as_str() {
+            "organizations" => Whose::Organizations,
+            "common" => Whose::Common,
+            "consumers" => Whose::One(&PERSONAL),
+            name => Whose::One(ALL.iter().find(|of| of.id == name || of.domain == name)?),
+        };
+        let known =
+            |name: &str| POLICIES.into_iter().find(|known| known.eq_ignore_ascii_case(name));
+        let is_b2c = matches!(whose, Whose::One(tenant) if tenant.product == Product::AzureAdB2c);
+        let by_domain = lower.contains('.');
+        if !is_b2c {
+            return Some((Self { whose, policy: None, in_query: false, by_domain }, rest));
+        }
+        if let Some((policy, rest)) = rest.split_once('/')
+            && let Some(policy) = known(policy)
+        {
+            return Some((Self { whose, policy: Some(policy), in_query: false, by_domain }, rest));
+        }
+        let policy = query.get("p").and_then(known)?;
+        Some((Self { whose, policy: Some(policy), in_query: true, by_domain }, rest))
+    }
+
+    pub(super) fn product(self) -> Product {
+        match self.whose {
+            Whose::One(tenant) => tenant.product,
+            Whose::Organizations | Whose::Common => Product::EntraId,
+        }
+    }
+
+    /// Where an endpoint of this place is.
+    pub(super) fn endpoint(self, base: &str, endpoint: &str) -> String {
+        // Documents have policies in lower case.
+        let policy = self.policy.map(str::to_ascii_lowercase);
+        match (self.in_query, policy) {
+            (true, Some(policy)) => format!("{base}/{}/{endpoint}?p={policy}", self.name()),
+            (false, Some(policy)) => format!("{base}/{}/{policy}/{endpoint}", self.name()),
+            (_, None) => format!("{base}/{}/{endpoint}", self.name()),
+        }
+    }
+
+    /// As documents name it: B2C by its domain, others by the GUID.
+    fn name(self) -> &'static str {
+        match self.whose {
+            Whose::One(tenant) if tenant.product == Product::AzureAdB2c => tenant.domain,
+            Whose::One(tenant) if tenant.product == Product::Personal => "consumers",
+            Whose::One(tenant) => tenant.id,
+            Whose::Organizations => "organizations",
+            Whose::Common => "common",
+        }
+    }
+
+    /// What its metadata says is the issuer.
+    pub(super) fn documented_issuer(self, base: &str, names_policy: bool) -> String {
+        match self.whose {
+            Whose::One(tenant) => self.issuer(tenant, base, names_policy),
+            // The braces are literal: each tenant puts its own id there.
+            Whose::Organizations | Whose::Common => format!("{base}/{{tenantid}}/v2.0"),
+        }
+    }
+
+    /// The issuer of a token for an account of this tenant.
+    pub(super) fn issuer(self, tenant: &Tenant, base: &str, names_policy: bool) -> String {
+        let id = tenant.id;
+        match (tenant.product, self.policy) {
+            (Product::AzureAdB2c, Some(policy)) if names_policy => {
+                format!("{base}/tfp/{id}/{}/v2.0/", policy.to_ascii_lowercase())
+            }
+            (Product::AzureAdB2c, _) => format!("{base}/{id}/v2.0/"),
+            (Product::ExternalId, _) => format!("https://{id}.ciamlogin.com/{id}/v2.0"),
+            (Product::EntraId | Product::Personal, _) => format!("{base}/{id}/v2.0"),
+        }
+    }
+
+    /// Whether somebody with this account can sign in here.
+    pub(super) fn admits(self, account: &Account) -> bool {
+        match self.whose {
+            Whose::One(tenant) => account.tenant == tenant,
+            Whose::Organizations => account.tenant.product == Product::EntraId,
+            Whose::Common => {
+                matches!(account.tenant.product, Product::EntraId | Product::Personal)
+            }
+        }
+    }
+}
+
+/// The part of a path that a cookie of this place is set for.
+pub(super) fn cookie_paths() -> impl Iterator<Item = &'static str> {
+    let aliases = ["organizations", "common", "consumers"];
+    ALL.iter().flat_map(|tenant| [tenant.id, tenant.domain]).chain(aliases)
+}
+
+/// What stands in front of the form that belongs to an authorization request: the same path as the
+/// request's, so that the form is of the same place.
+pub(super) fn beside(uri: &Uri, endpoint: &str) -> String {
+    let path = uri.path();
+    let above = path.strip_suffix("oauth2/v2.0/authorize").or_else(|| path.strip_suffix("login"));
+    format!("{}{endpoint}", above.unwrap_or("/"))
+}
