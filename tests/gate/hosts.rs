@@ -36,6 +36,8 @@ fn host_01_a_request_is_for_the_one_portal_that_it_names() {
         (&format!("https://{HOST}/"), &[nobody]),
         (&format!("https://{nobody}/"), &[HOST]),
         (&format!("https://a@{HOST}/"), &[HOST]),
+        (&format!("https://a@{nobody}/"), &[nobody]),
+        (&format!("https://{nobody}/"), &["a@nobody.example"]),
         ("https:///", &[HOST]),
     ] {
         assert_eq!(portal(target, hosts), Err(Refusal::Host), "{target} {hosts:?}");
