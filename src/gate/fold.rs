@@ -50,8 +50,8 @@ const fn is_kept(byte: u8) -> bool {
 }
 
 /// A folded text as systems make names of pages from it: spaces are hyphens, one at a time; neither
-/// these nor underscores stand at the ends or beside a colon; and punctuation that means nothing in
-/// a name is gone. What would be left with nothing stays as it is.
+/// these nor underscores nor dots stand at the ends or before a colon; and punctuation that means
+/// nothing in a name is gone. What would be left with nothing stays as it is.
 fn push_slug(text: &str, key: &mut String) {
     let mut folded = String::with_capacity(text.len());
     letters::push_folded(text, &mut folded);
@@ -66,7 +66,7 @@ fn push_slug(text: &str, key: &mut String) {
             continue;
         }
         if letter == ':' {
-            slug.truncate(slug.trim_end_matches(['-', '_']).len());
+            slug.truncate(slug.trim_end_matches(['-', '_', '.']).len());
         }
         slug.push(letter);
     }
@@ -81,7 +81,7 @@ pub(super) fn without_streams(key: &str) -> Option<String> {
         return None;
     }
     let names = key.split('/').map(|segment| segment.split(':').next().unwrap_or_default());
-    let names = names.map(|name| name.trim_end_matches(['.', ' ']));
+    let names = names.map(|name| name.trim_end_matches(['.', '-', '_']));
     Some(names.filter(|name| !name.is_empty()).flat_map(|name| ["/", name]).collect())
 }
 

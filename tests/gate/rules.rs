@@ -223,6 +223,8 @@ fn path_11_streams_and_first_colons_hide_no_door() {
     let headers = headers(&[]);
     for (target, refused) in [
         ("/door:x", true),
+        ("/door%20.:x", true),
+        ("/door._-:x", true),
         ("/:80/door", true),
         ("/:x:y/door:z", true),
         ("/:door", true),
