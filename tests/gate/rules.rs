@@ -111,7 +111,11 @@ fn path_12_a_value_is_what_filters_and_scripts_make_of_it() {
         assert_eq!(is_refused(&action, Method::GET, target, &plain), refused, "{target}");
     }
     let nested = query("user[password]", "*");
-    assert!(is_refused(&nested, Method::GET, "/door?user[password]=x", &plain));
+    for indexed in ["user[password]", "user[0][password]", "user[password][0]", "user[][password]"]
+    {
+        let target = format!("/door?{indexed}=x");
+        assert!(is_refused(&nested, Method::GET, &target, &plain), "{target}");
+    }
     assert!(!is_refused(&nested, Method::GET, "/door?user[name]=x", &plain));
     assert!(is_refused(&query("1", "*"), Method::GET, "/door?1=x", &plain));
     let title = query("title", "Special:PasswordReset");
