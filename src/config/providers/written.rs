@@ -1,0 +1,197 @@
+//! What an operator wrote of a provider, key by key. What is `None` was left out or has been reported.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use url::Url;
+
+use super::Tenant;
+use crate::config::context::{Located, Spot};
+use crate::config::file::{CredentialFile, bare, secret};
+use crate::config::section::Section;
+use crate::config::value;
+
+/// What an operator wrote of a provider. What is `None` was left out or has been reported.
+pub(in crate::config) struct ProviderFile {
+    pub(super) spot: Spot,
+    pub(super) kind: KindFile,
+    pub(super) label: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) credentials: Vec<CredentialFile>,
+    pub(super) scopes: Option<Vec<Located<String>>>,
+    pub(super) clock_skew: Option<Duration>,
+    pub(super) ca: Option<Vec<Located<PathBuf>>>,
+}
+
+pub(super) enum KindFile {
+    EntraId {
+        host: HostFile,
+        tenants: TenantsFile,
+        guests: Option<bool>,
+    },
+    AzureAdB2c {
+        host: HostFile,
+        tenant: Option<Located<Tenant>>,
+        policy: Option<String>,
+        policy_in_query: Option<bool>,
+        names_policy: Option<bool>,
+        valid_issuers: Option<Vec<String>>,
+    },
+    ExternalId {
+        host: HostFile,
+        tenant: Option<Located<Tenant>>,
+        valid_issuers: Option<Vec<String>>,
+    },
+    Oidc {
+        issuer: Option<Located<String>>,
+        /// Outside `None` if it was reported, inside if the key is not there.
+        metadata: Option<Option<Located<Url>>>,
+    },
+}
+
+/// Whose people may sign in.
+pub(super) struct TenantsFile {
+    pub(super) one: Option<Located<Tenant>>,
+    /// Whether its key is there.
+    pub(super) names_one: bool,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) several: Option<Option<Vec<Located<String>>>>,
+    pub(super) personal_accounts: Option<Located<bool>>,
+}
+
+/// Where a provider of Microsoft's is.
+pub(super) struct HostFile {
+    pub(super) cloud: Option<Cloud>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) authority: Option<Option<Located<Url>>>,
+}
+
+/// A national cloud (azure.md, section 1.2).
+#[derive(Clone, Copy)]
+pub(super) enum Cloud {
+    Public,
+    UsGovernment,
+    China,
+}
+
+impl Cloud {
+    fn read(word: &str) -> Self {
+        match word {
+            "us_government" => Self::UsGovernment,
+            "china" => Self::China,
+            _ => Self::Public,
+        }
+    }
+
+    pub(super) const fn login(self) -> &'static str {
+        match self {
+            Self::Public => "https://login.microsoftonline.com",
+            Self::UsGovernment => "https://login.microsoftonline.us",
+            Self::China => "https://login.partner.microsoftonline.cn",
+        }
+    }
+
+    /// What follows a tenant's name in its first domain.
+    pub(super) const fn domain(self) -> &'static str {
+        match self {
+            Self::Public => "onmicrosoft.com",
+            Self::UsGovernment => "onmicrosoft.us",
+            Self::China => "partner.onmschina.cn",
+        }
+    }
+
+    /// The same in the login host of B2C; none is known of the US Government's.
+    pub(super) const fn b2c(self) -> Option<&'static str> {
+        match self {
+            Self::Public => Some("b2clogin.com"),
+            Self::UsGovernment => None,
+            Self::China => Some("b2clogin.cn"),
+        }
+    }
+}
+
+/// Reads a provider's section.
+pub(in crate::config) fn read(section: &Section<'_>) -> ProviderFile {
+    section.value("kind", value::text);
+    let kind = match section.variant() {
+        "azure_ad_b2c" => KindFile::AzureAdB2c {
+            host: host(section),
+            tenant: section.value("tenant", value::customer_tenant),
+            policy: bare(section.value("policy", value::policy)),
+            policy_in_query: bare(section.value("policy_in", |word| Ok(word == "query"))),
+            names_policy: bare(section.value("issuer", |word| Ok(word == "tfp"))),
+            valid_issuers: valid_issuers(section),
+        },
+        "external_id" => KindFile::ExternalId {
+            host: host(section),
+            tenant: section.value("tenant", value::customer_tenant),
+            valid_issuers: valid_issuers(section),
+        },
+        "oidc" => KindFile::Oidc {
+            issuer: section.value("issuer", value::issuer),
+            metadata: if_there(section, "metadata_url", || {
+                section.value("metadata_url", value::document)
+            }),
+        },
+        _ => KindFile::EntraId {
+            host: host(section),
+            tenants: TenantsFile {
+                one: section.value("tenant", value::tenant),
+                names_one: section.has("tenant"),
+                several: if_there(section, "tenants", || {
+                    section.values("tenants", value::tenant_id)
+                }),
+                personal_accounts: section.value("personal_accounts", value::yes_or_no),
+            },
+            guests: bare(section.value("guests", value::yes_or_no)),
+        },
+    };
+    ProviderFile {
+        spot: section.spot().clone(),
+        client_id: match kind {
+            KindFile::Oidc { .. } => bare(section.value("client_id", value::any_client_id)),
+            _ => bare(section.value("client_id", value::client_id)),
+        },
+        kind,
+        label: bare(section.value("label", value::label)),
+        credentials: section
+            .sections("credentials")
+            .iter()
+            .map(|section| CredentialFile {
+                secret: section.section("secret").map(|section| secret(&section)),
+                expires: section.value("expires", value::end_of_day),
+            })
+            .collect(),
+        scopes: section.values("scopes", value::scope),
+        clock_skew: bare(section.value("clock_skew", value::duration("0s", "5m"))),
+        ca: section.values("ca", value::path),
+    }
+}
+
+fn host(section: &Section<'_>) -> HostFile {
+    HostFile {
+        cloud: match section.is_a_key("cloud") {
+            true => bare(section.value("cloud", |word| Ok(Cloud::read(word)))),
+            false => Some(Cloud::Public),
+        },
+        authority: if_there(section, "authority", || section.value("authority", value::origin)),
+    }
+}
+
+fn if_there<T>(
+    section: &Section<'_>,
+    key: &str,
+    read: impl Fn() -> Option<T>,
+) -> Option<Option<T>> {
+    match section.has(key) {
+        true => read().map(Some),
+        false => Some(None),
+    }
+}
+
+/// `None` if one of them was reported.
+fn valid_issuers(section: &Section<'_>) -> Option<Vec<String>> {
+    let written =
+        if_there(section, "valid_issuers", || section.values("valid_issuers", value::issuer))?;
+    Some(written.into_iter().flatten().map(|issuer| issuer.value).collect())
+}
