@@ -107,6 +107,9 @@ fn path_12_a_value_is_what_filters_and_scripts_make_of_it() {
         ("/door?action[0]=home", true),
         ("/door?action%255B0%255D=home", true),
         ("/door?actions[a]=login", false),
+        ("/door?1[action]=login", false),
+        ("/door?x;=1;action=login", true),
+        ("/door?action;x=login", true),
     ] {
         assert_eq!(is_refused(&action, Method::GET, target, &plain), refused, "{target}");
     }
