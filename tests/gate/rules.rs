@@ -215,6 +215,9 @@ fn path_12_an_exception_is_written_plainly() {
     ] {
         assert!(!lifted(value, form, body), "{body}");
     }
+    // Servers read so many fields and no more.
+    let among = |count: usize| format!("action=logout{}", "&a=b".repeat(count - 1));
+    assert!(lifted("logout", form, &among(500)) && !lifted("logout", form, &among(501)));
     for body in [
         "{\"action\":[\"logout\"]}",
         "{\"x\":{\"action\":\"logout\"}}",
