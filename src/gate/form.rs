@@ -74,8 +74,8 @@ fn read(headers: &HeaderMap, body: &[u8]) -> Option<Vec<Field>> {
     match kind.essence.as_str() {
         "application/x-www-form-urlencoded" => {
             // Counted before they are taken apart: each takes far more room than its bytes.
-            let mut pieces = body.split(|byte| matches!(byte, b'&' | b';'));
-            let count = pieces.by_ref().filter(|piece| !piece.is_empty()).count();
+            let pieces = body.split(|byte| matches!(byte, b'&' | b';'));
+            let count = pieces.filter(|piece| !piece.is_empty()).count();
             let text = std::str::from_utf8(body).ok().filter(|_| count <= MOST_FIELDS)?;
             // Some scripts take a body for JSON, whatever its type says.
             let is_json = text.trim_start().starts_with(['[', '{', '\u{feff}']);
@@ -113,15 +113,15 @@ fn are_in_ascii(fields: &[Field]) -> bool {
 /// Whether the type of a body says that the request is in a charset where ASCII may be something
 /// else: ASP.NET reads the query in it, too.
 pub(super) fn has_foreign_charset(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_TYPE).iter().any(|kind| {
-        let text = kind.to_str().map(str::to_ascii_lowercase);
-        text.is_ok_and(|text| text.contains("charset"))
-            && !kind
-                .to_str()
-                .ok()
-                .and_then(MediaType::read)
-                .is_some_and(|kind| kind.charset.is_none_or(is_ascii_like))
-    })
+    let is_foreign = |kind: &HeaderValue| {
+        let Ok(text) = kind.to_str() else {
+            return true;
+        };
+        let is_known =
+            || MediaType::read(text).is_some_and(|kind| kind.charset.is_none_or(is_ascii_like));
+        text.to_ascii_lowercase().contains("charset") && !is_known()
+    };
+    headers.get_all(CONTENT_TYPE).iter().any(is_foreign)
 }
 
 /// A `Content-Type` (RFC 9110, section 8.3.1), as far as forms need it.
@@ -206,7 +206,9 @@ fn multipart(body: &[u8], boundary: &str) -> Option<Vec<Field>> {
         rest = after.get(between.len()..)?;
         let (field, value) = part(std::str::from_utf8(head).ok()?, content)?;
         fields.push(field);
-        fields.extend(value.into_iter().flat_map(parameters::nested));
+        if let Some(value) = value {
+            parameters::add_nested(&mut fields, value);
+        }
         parts += 1;
         // A server that takes a bare line feed for a line's end sees other parts than we do.
         if bare_boundary(content, dashes.as_bytes()) || parts > MOST_FIELDS {

@@ -5,6 +5,7 @@
 //! that is there once and is written plainly (PATH-12).
 
 use super::fold::{decoded_to_the_end, name_key, pattern_key, value_key, value_keys};
+use super::form::MOST_FIELDS;
 use super::json::{self, JsonError};
 
 /// One named value.
@@ -312,20 +313,28 @@ pub(super) fn read(text: &str) -> Vec<Field> {
         let hidden = parts.filter(|part| !part.is_empty()).map(Field::encoded);
         fields.extend(hidden.map(|field| Field { plain: None, ..field }));
         let value = piece.split_once('=').map(|(_, value)| leniently_decoded(value));
-        fields.extend(value.into_iter().flat_map(|value| nested(&value)));
+        if let Some(value) = value {
+            add_nested(&mut fields, &value);
+        }
     }
     fields
 }
 
-/// What a value says that is JSON: some scripts take whole calls from one parameter.
-pub(super) fn nested(value: &str) -> Vec<Field> {
+/// What a value says that is JSON: some scripts take whole calls from one parameter. Where there are
+/// many fields already it is not taken apart, and could say anything: each takes far more room than
+/// its bytes (LIM-07).
+pub(super) fn add_nested(fields: &mut Vec<Field>, value: &str) {
     if !value.trim_start().starts_with(['[', '{']) {
-        return Vec::new();
+        return;
+    }
+    if fields.len() > MOST_FIELDS {
+        fields.push(Field::anything());
+        return;
     }
     match json::read(value.as_bytes()) {
-        Ok(fields) => fields,
-        Err(JsonError::TooMuch) => vec![Field::anything()],
-        Err(JsonError::Not) => Vec::new(),
+        Ok(nested) => fields.extend(nested),
+        Err(JsonError::TooMuch) => fields.push(Field::anything()),
+        Err(JsonError::Not) => {}
     }
 }
 
@@ -390,6 +399,12 @@ mod tests {
             assert!(pair.could_be_in(read(&format!("a={found}")).iter()), "{pattern}");
             assert!(!pair.could_be_in(read(&format!("a={other}")).iter()), "{pattern}");
         }
+        // However much JSON there is, it is taken apart up to a limit and could say anything beyond.
+        let calls = vec!["1"; 4000].join(",");
+        let many = vec![format!("a=[{calls}]"); 60].join("&");
+        let fields = read(&many);
+        assert!(fields.len() < 3 * MOST_FIELDS, "{}", fields.len());
+        assert!(login.could_be_in(fields.iter()));
         let any = pair("j_password", "*");
         for query in ["j_password", "j.password=1", "j%20password=", "j_password[a]=1"] {
             assert!(any.could_be_in(read(query).iter()), "{query}");

@@ -276,6 +276,9 @@ impl<I: Transport> Connection<I> {
                                 *body = None;
                             }
                         }
+                        if has_ended && *left > 0 {
+                            return Poll::Ready(Err(Broken));
+                        }
                         if has_ended {
                             *body = None;
                         }
