@@ -253,9 +253,10 @@ impl<'t> UnverifiedToken<'t> {
             (None, Some(tenant)) if people == People::UserFlow => Some(tenant.as_str()),
             (Some(_) | None, Some(_)) => return Err(IdTokenError::Tenant),
         };
-        let of_directory = |object: &str| Subject::Directory {
-            tenant: tenant.unwrap_or_default().to_owned(),
-            object: object.to_owned(),
+        let of_directory = |object: Option<&str>| {
+            let tenant = tenant.ok_or(IdTokenError::Tenant)?.to_owned();
+            let object = object.filter(|id| is_guid(id)).ok_or(IdTokenError::Subject)?.to_owned();
+            Ok(Subject::Directory { tenant, object })
         };
         let object = self.text("oid")?;
         match people {
@@ -266,22 +267,21 @@ impl<'t> UnverifiedToken<'t> {
                 if !guests && !is_personal && self.is_guest(issuer) {
                     return Err(IdTokenError::Guest);
                 }
-                object.filter(|id| is_guid(id)).map(of_directory).ok_or(IdTokenError::Subject)
+                of_directory(object)
             }
             People::Customers => {
                 self.plain_subject()?;
                 self.check_version("2.0")?;
-                object.filter(|id| is_guid(id)).map(of_directory).ok_or(IdTokenError::Subject)
+                of_directory(object)
             }
             People::UserFlow => {
                 self.check_version("1.0")?;
-                if let Some(object) = object {
-                    let object = Some(object).filter(|id| is_guid(id));
-                    return object.map(of_directory).ok_or(IdTokenError::Subject);
+                if object.is_some() {
+                    return of_directory(object);
                 }
                 // Where `sub` is not the object's id it is a sentence that says so.
                 match self.plain_subject()? {
-                    id if is_guid(id) => Ok(of_directory(id)),
+                    id if is_guid(id) => of_directory(Some(id)),
                     other => Ok(of_issuer(issuer, other)),
                 }
             }

@@ -60,6 +60,11 @@ const CLOUD: Key = default(
     word(&["public", "us_government", "china"]),
     "the national cloud that the tenant is in",
 );
+const CUSTOMER_TENANT: Key = required(
+    "tenant",
+    Kind::Value("the name of a tenant (`contoso` or `contoso.onmicrosoft.com`) or its GUID"),
+    "the tenant by its name, such as `contoso`, or by its GUID",
+);
 const VALID_ISSUERS: Key = optional(
     "valid_issuers",
     Kind::List(&Kind::Value("an issuer, such as `https://login.example.org/<tenant>/v2.0/`")),
@@ -108,11 +113,7 @@ const AZURE_AD_B2C: &[Key] = &[
         ORIGIN,
         "the login host, if it is not `https://<tenant>.b2clogin.com`: a custom domain",
     ),
-    required(
-        "tenant",
-        Kind::Value("the name of a tenant (`contoso` or `contoso.onmicrosoft.com`) or its GUID"),
-        "the tenant by its name, such as `contoso`, or by its GUID",
-    ),
+    CUSTOMER_TENANT,
     required(
         "policy",
         Kind::Value("the name of a user flow or custom policy, such as `B2C_1_signupsignin`"),
@@ -151,11 +152,7 @@ const EXTERNAL_ID: &[Key] = &[
         ORIGIN,
         "the login host, if it is not `https://<tenant>.ciamlogin.com`: a custom domain",
     ),
-    required(
-        "tenant",
-        Kind::Value("the name of a tenant (`contoso` or `contoso.onmicrosoft.com`) or its GUID"),
-        "the tenant by its name, such as `contoso`, or by its GUID",
-    ),
+    CUSTOMER_TENANT,
     VALID_ISSUERS,
     CLIENT_ID,
     LABEL,

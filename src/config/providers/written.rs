@@ -1,4 +1,4 @@
-//! What an operator wrote of a provider, key by key. What is `None` was left out or has been reported.
+//! What an operator wrote of a provider, key by key.
 
 use std::path::PathBuf;
 use std::time::Duration;
