@@ -14,6 +14,7 @@ use url::Url;
 pub(super) use self::resolve::resolve;
 pub(super) use self::written::{ProviderFile, read};
 use crate::gate::Secret;
+use crate::gate::login::Journey;
 
 /// The tenant of personal Microsoft accounts, where anybody can have one (AZ-03).
 pub const PERSONAL_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
@@ -101,6 +102,8 @@ pub struct AzureAdB2c {
     pub tenant: Tenant,
     /// The user flow or custom policy that people sign in with, as written: B2C takes any case.
     pub policy: String,
+    /// Those of the other journeys, where there are any.
+    pub journeys: Vec<(Journey, String)>,
     /// Whether URLs have the policy as `?p=` and not in their path.
     pub policy_in_query: bool,
     /// Whether the issuer names the policy (`/tfp/…`).
@@ -130,6 +133,32 @@ pub struct Oidc {
 }
 
 impl ProviderKind {
+    /// The provider once for each set of endpoints that it has: B2C has one for each policy, and
+    /// everybody else has one. The first is for signing in.
+    #[must_use]
+    pub fn flows(&self) -> Vec<(Journey, Self)> {
+        let mut flows = vec![(Journey::SignIn, self.clone())];
+        if let Self::AzureAdB2c(b2c) = self {
+            flows.extend(b2c.journeys.iter().map(|(journey, policy)| {
+                let flow = AzureAdB2c { policy: policy.clone(), ..b2c.clone() };
+                (*journey, Self::AzureAdB2c(flow))
+            }));
+        }
+        flows
+    }
+
+    /// Whether visitors can be sent there for this.
+    #[must_use]
+    pub fn offers(&self, journey: Journey) -> bool {
+        match (self, journey) {
+            (_, Journey::SignIn) => true,
+            (Self::AzureAdB2c(b2c), _) => b2c.journeys.iter().any(|(known, _)| *known == journey),
+            // By `prompt=create`.
+            (Self::ExternalId(_) | Self::Oidc(_), Journey::SignUp) => true,
+            (Self::EntraId(_) | Self::ExternalId(_) | Self::Oidc(_), _) => false,
+        }
+    }
+
     /// Where the metadata is: made of configuration alone (OIDC-11).
     #[must_use]
     pub fn metadata_url(&self) -> Url {

@@ -11,12 +11,48 @@ pub struct VerifiedClaims {
     claims: Map<String, Value>,
 }
 
+/// Claims that are about a token or the act of signing in.
+const OF_TOKEN: [&str; 22] = [
+    "iss",
+    "aud",
+    "azp",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "nonce",
+    "at_hash",
+    "c_hash",
+    "s_hash",
+    "sid",
+    "ver",
+    "tfp",
+    "acr",
+    "acrs",
+    "amr",
+    "auth_time",
+    "aio",
+    "rh",
+    "uti",
+    "newUser",
+];
+
 impl VerifiedClaims {
     /// Asserts that `claims` were verified and are about `subject`. It has one caller,
     /// `relying_party::id_token`: search for this name to see where trust begins.
     #[must_use]
     pub fn assertion(subject: Subject, claims: Map<String, Value>) -> Self {
         Self { subject, claims }
+    }
+
+    /// These claims with what another token says anew of the same member. What is about a token and
+    /// not about the person stays: by whom, for whom, when and in which way they were signed in.
+    #[must_use]
+    pub fn updated(&self, later: &Self) -> Self {
+        let mut claims = self.claims.clone();
+        let of_person = later.claims.iter().filter(|(name, _)| !OF_TOKEN.contains(&name.as_str()));
+        claims.extend(of_person.map(|(name, value)| (name.clone(), value.clone())));
+        Self { subject: self.subject.clone(), claims }
     }
 
     /// Whom the claims are about.

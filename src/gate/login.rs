@@ -2,6 +2,10 @@
 //! [`Redemption`] → session. An order that matters is in the types: nobody holds an authorization
 //! code before `state` has been compared.
 
+mod callback;
+mod error;
+mod journey;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -9,13 +13,41 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::{ReturnTo, Secret, Timestamp};
+use self::callback::number;
+pub use self::callback::{Callback, Grant, ProviderError, microsoft_code};
+pub use self::error::LoginError;
+pub use self::journey::{Demands, Journey, Prompt};
+use super::{ReturnTo, Secret, SessionId, Timestamp, VerifiedClaims};
 
-/// A visitor has to sign in before going on.
+/// A visitor goes to the provider before going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Challenge {
     /// Where they land afterwards.
     pub return_to: ReturnTo,
+    /// What they go there for.
+    pub journey: Journey,
+    /// What is asked for besides.
+    pub demands: Demands,
+}
+
+impl Challenge {
+    /// An ordinary sign-in.
+    #[must_use]
+    pub fn sign_in(return_to: ReturnTo) -> Self {
+        Self::to(Journey::SignIn, return_to)
+    }
+
+    /// A journey, and nothing besides.
+    #[must_use]
+    pub fn to(journey: Journey, return_to: ReturnTo) -> Self {
+        Self { return_to, journey, demands: Demands::default() }
+    }
+
+    /// The journey that follows an answer of the provider.
+    fn detour(journey: Journey, return_to: ReturnTo) -> Self {
+        let demands = Demands { is_detour: true, ..Demands::default() };
+        Self { return_to, journey, demands }
+    }
 }
 
 /// The randomness of one login; comes from the caller.
@@ -37,6 +69,10 @@ pub struct AuthorizationRequest {
     pub nonce: Secret<String>,
     /// The PKCE verifier, of which only the S256 challenge is sent.
     pub verifier: Secret<String>,
+    /// What the visitor goes there for.
+    pub journey: Journey,
+    /// What is asked for besides.
+    pub demands: Demands,
 }
 
 /// A login under way: what we remember between the authorization request and its callback.
@@ -46,8 +82,21 @@ pub struct PendingLogin {
     nonce: Secret<String>,
     verifier: Secret<String>,
     provider: String,
-    return_to: ReturnTo,
+    session: Option<SessionId>,
+    then: Then,
     expires: Timestamp,
+}
+
+/// What a login is for, and what has to be true at its end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Then {
+    return_to: ReturnTo,
+    journey: Journey,
+    max_age: Option<Duration>,
+    context: Option<String>,
+    same_member: bool,
+    is_detour: bool,
 }
 
 /// The spelling of a [`PendingLogin`] inside its seal.
@@ -58,7 +107,8 @@ struct Record {
     nonce: String,
     verifier: String,
     provider: String,
-    return_to: ReturnTo,
+    session: Option<String>,
+    then: Then,
     expires: Timestamp,
 }
 
@@ -66,11 +116,13 @@ impl PendingLogin {
     /// How long a login may take (OIDC-02).
     pub const LIMIT: Duration = Duration::from_secs(600);
 
-    /// Begins a login with a provider. Randomness and time come from the caller.
+    /// Begins a login with a provider. `session` is the one that the browser has now, which the
+    /// login replaces. Randomness and time come from the caller.
     #[must_use]
     pub fn begin(
         challenge: Challenge,
         provider: &str,
+        session: Option<&SessionId>,
         seed: &LoginSeed,
         now: Timestamp,
     ) -> (Self, AuthorizationRequest) {
@@ -80,17 +132,29 @@ impl PendingLogin {
             now.unix_seconds() & 0xffff_ffff,
             URL_SAFE_NO_PAD.encode(seed.state)
         );
+        let Challenge { return_to, journey, demands } = challenge;
+        let then = Then {
+            return_to,
+            journey,
+            max_age: demands.max_age,
+            context: demands.context.clone(),
+            same_member: demands.same_member,
+            is_detour: demands.is_detour,
+        };
         let request = AuthorizationRequest {
             state: Secret::new(state),
             nonce: Secret::new(URL_SAFE_NO_PAD.encode(seed.nonce)),
             verifier: Secret::new(URL_SAFE_NO_PAD.encode(seed.verifier)),
+            journey,
+            demands,
         };
         let pending = Self {
             state: request.state.clone(),
             nonce: request.nonce.clone(),
             verifier: request.verifier.clone(),
             provider: provider.to_owned(),
-            return_to: challenge.return_to,
+            session: session.cloned(),
+            then,
             expires: now.after(Self::LIMIT),
         };
         (pending, request)
@@ -111,7 +175,8 @@ impl PendingLogin {
             nonce: self.nonce.expose().clone(),
             verifier: self.verifier.expose().clone(),
             provider: self.provider.clone(),
-            return_to: self.return_to.clone(),
+            session: self.session.as_ref().map(SessionId::cookie_value),
+            then: self.then.clone(),
             expires: self.expires,
         };
         Secret::new(serde_json::to_vec(&record).unwrap_or_default())
@@ -126,7 +191,8 @@ impl PendingLogin {
             nonce: Secret::new(record.nonce),
             verifier: Secret::new(record.verifier),
             provider: record.provider,
-            return_to: record.return_to,
+            session: record.session.as_deref().and_then(SessionId::parse),
+            then: record.then,
             expires: record.expires,
         })
     }
@@ -141,22 +207,36 @@ impl PendingLogin {
         callback: Callback,
         provider: &str,
         now: Timestamp,
-    ) -> Result<Redemption, LoginError> {
-        if self.provider != provider || !self.state.matches(callback.state.expose()) {
+    ) -> Result<Accepted, LoginError> {
+        if self.provider != provider || !self.state.matches(callback.state().expose()) {
             return Err(LoginError::StateMismatch);
         }
         if now >= self.expires {
             return Err(LoginError::Expired { limit: Self::LIMIT });
         }
-        match callback.answer {
-            Answer::Code(code) => Ok(Redemption {
-                code,
+        let Then { journey, return_to, is_detour, .. } = &self.then;
+        let (answer, issuer) = callback.into_answer();
+        match answer {
+            Ok(grant) => Ok(Accepted::Redeem(Redemption {
+                grant,
                 nonce: self.nonce,
                 verifier: self.verifier,
-                return_to: self.return_to,
-                issuer: callback.issuer,
-            }),
-            Answer::Error(error) => Err(LoginError::Provider(error)),
+                session: self.session,
+                then: self.then,
+                issuer,
+            })),
+            Err(error) if error.is_forgotten_password() => match (journey, is_detour) {
+                (Journey::SignIn | Journey::SignUp, false) => {
+                    let reset = Challenge::detour(Journey::PasswordReset, return_to.clone());
+                    Ok(Accepted::GoOn(reset))
+                }
+                _ => Err(LoginError::PasswordForgotten),
+            },
+            // The session is as it was.
+            Err(error) if error.is_cancel() && *journey == Journey::ProfileEdit => {
+                Ok(Accepted::Return(return_to.clone()))
+            }
+            Err(error) => Err(LoginError::Provider(error)),
         }
     }
 }
@@ -167,148 +247,33 @@ impl fmt::Debug for PendingLogin {
     }
 }
 
-/// The part of a `state` that names its cookie.
-fn number(state: &str) -> Option<&str> {
-    let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    state.get(..12).filter(|number| number.bytes().all(is_ours))
-}
-
-/// The request that the provider sent the visitor back with.
+/// How a login goes on after its callback.
 #[derive(Debug)]
-pub struct Callback {
-    state: Secret<String>,
-    answer: Answer,
-    issuer: Option<String>,
-}
-
-#[derive(Debug)]
-enum Answer {
-    Code(Secret<String>),
-    Error(ProviderError),
-}
-
-/// An error answer of the provider (RFC 6749, section 4.1.2.1), reduced to what may be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProviderError {
-    /// `error`, if it has the form of one.
-    pub error: String,
-    /// `error_subcode`, which Microsoft sends with a cancelled sign-in.
-    pub subcode: Option<String>,
-    /// `AADSTS…` or `AADB2C…`, from the description.
-    pub code: Option<String>,
-}
-
-impl ProviderError {
-    /// Whether the visitor pressed Cancel.
-    #[must_use]
-    pub fn is_cancel(&self) -> bool {
-        self.error == "access_denied"
-            && (self.subcode.as_deref() == Some("cancel")
-                || self.code.is_none()
-                || self.code.as_deref() == Some("AADSTS65004"))
-    }
-}
-
-impl Callback {
-    /// The longest query that is read: an authorization code of B2C alone can be over 2,400 bytes.
-    pub const LONGEST: usize = 16 * 1024;
-
-    /// Reads a callback's query.
-    ///
-    /// # Errors
-    /// Without exactly one `state` and exactly one of `code` and `error` (OIDC-05).
-    pub fn read(query: &str) -> Result<Self, LoginError> {
-        if query.len() > Self::LONGEST {
-            return Err(LoginError::Malformed);
-        }
-        let mut seen = Parameters::default();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            seen.note(&name, value.into_owned())?;
-        }
-        let state = Secret::new(seen.state.ok_or(LoginError::StateMissing)?);
-        let answer = match (seen.code, seen.error) {
-            (Some(code), None) if !code.is_empty() => Answer::Code(Secret::new(code)),
-            (None, Some(error)) => Answer::Error(ProviderError {
-                error: plain_word(&error).unwrap_or("unknown").to_owned(),
-                subcode: seen.subcode.as_deref().and_then(plain_word).map(str::to_owned),
-                code: seen.description.as_deref().and_then(microsoft_code),
-            }),
-            _ => return Err(LoginError::Malformed),
-        };
-        Ok(Self { state, answer, issuer: seen.issuer })
-    }
-
-    /// The number of the login that it belongs to, if its `state` has the form of ours.
-    #[must_use]
-    pub fn number(&self) -> Option<&str> {
-        number(self.state.expose())
-    }
-
-    /// Its `state`, to be spent.
-    #[must_use]
-    pub const fn state(&self) -> &Secret<String> {
-        &self.state
-    }
-}
-
-#[derive(Default)]
-struct Parameters {
-    state: Option<String>,
-    code: Option<String>,
-    error: Option<String>,
-    description: Option<String>,
-    subcode: Option<String>,
-    issuer: Option<String>,
-}
-
-impl Parameters {
-    fn note(&mut self, name: &str, value: String) -> Result<(), LoginError> {
-        let place = match name {
-            "state" => &mut self.state,
-            "code" => &mut self.code,
-            "error" => &mut self.error,
-            "error_description" => &mut self.description,
-            "error_subcode" => &mut self.subcode,
-            "iss" => &mut self.issuer,
-            _ => return Ok(()),
-        };
-        match place.replace(value) {
-            None => Ok(()),
-            Some(_) => Err(LoginError::Repeated),
-        }
-    }
-}
-
-/// A word that is safe to show and to log.
-fn plain_word(text: &str) -> Option<&str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    ((1..=64).contains(&text.len()) && text.bytes().all(is_plain)).then_some(text)
-}
-
-/// The first `AADSTS…` or `AADB2C…` of a description (azure.md, section 5).
-pub fn microsoft_code(description: &str) -> Option<String> {
-    ["AADSTS", "AADB2C"].iter().find_map(|family| {
-        let (_, after) = description.split_once(family)?;
-        let digits: String = after.chars().take_while(char::is_ascii_digit).take(9).collect();
-        (!digits.is_empty()).then(|| format!("{family}{digits}"))
-    })
+pub enum Accepted {
+    /// What it takes to redeem the code and to judge the token.
+    Redeem(Redemption),
+    /// The provider leads to another journey first: «I have forgotten my password» (AADB2C90118).
+    GoOn(Challenge),
+    /// The visitor changed nothing, and goes back.
+    Return(ReturnTo),
 }
 
 /// A login whose callback was accepted: what it takes to redeem the code and to judge the token.
 #[derive(Debug)]
 pub struct Redemption {
-    code: Secret<String>,
+    grant: Grant,
     nonce: Secret<String>,
     verifier: Secret<String>,
-    return_to: ReturnTo,
+    session: Option<SessionId>,
+    then: Then,
     issuer: Option<String>,
 }
 
 impl Redemption {
-    /// The authorization code.
+    /// What the provider sent.
     #[must_use]
-    pub const fn code(&self) -> &Secret<String> {
-        &self.code
+    pub const fn grant(&self) -> &Grant {
+        &self.grant
     }
 
     /// The nonce that the ID token has to carry.
@@ -329,59 +294,68 @@ impl Redemption {
         self.issuer.as_deref()
     }
 
-    /// Ends the login: where the visitor goes now.
+    /// What the visitor went to the provider for.
     #[must_use]
-    pub fn complete(self) -> ReturnTo {
-        self.return_to
+    pub const fn journey(&self) -> Journey {
+        self.then.journey
     }
-}
 
-/// Why a callback does not continue a login.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoginError {
-    /// Neither a code nor an error, or both.
-    #[error("the callback is not an answer to an authorization request")]
-    Malformed,
-    /// A parameter came twice.
-    #[error("a parameter of the callback is there more than once")]
-    Repeated,
-    /// No `state`.
-    #[error("the callback has no `state`")]
-    StateMissing,
-    /// This browser has no login under way with this `state`.
-    #[error("this browser has no login under way that the callback belongs to")]
-    NotPending,
-    /// The login is of another provider, or `state` is not the one we sent.
-    #[error("`state` in the callback is not the one we sent; two logins may be open")]
-    StateMismatch,
-    /// It took too long.
-    #[error("the login took longer than {limit:?}; the visitor has to start again")]
-    Expired {
-        /// [`PendingLogin::LIMIT`].
-        limit: Duration,
-    },
-    /// The callback came a second time.
-    #[error("the callback was used before")]
-    Replayed,
-    /// The provider said no.
-    #[error("the provider answered `{}`{}", .0.error, .0.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
-    Provider(ProviderError),
-}
-
-impl LoginError {
-    /// The stable name of this reason.
+    /// How long ago the person may have authenticated.
     #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Malformed => "login-callback-malformed",
-            Self::Repeated => "login-parameter-repeated",
-            Self::StateMissing => "login-state-missing",
-            Self::NotPending => "login-not-pending",
-            Self::StateMismatch => "login-state-mismatch",
-            Self::Expired { .. } => "login-expired",
-            Self::Replayed => "login-replayed",
-            Self::Provider(error) if error.is_cancel() => "login-cancelled",
-            Self::Provider(_) => "login-refused-by-provider",
+    pub const fn max_age(&self) -> Option<Duration> {
+        self.then.max_age
+    }
+
+    /// The authentication context that was asked for.
+    #[must_use]
+    pub fn context(&self) -> Option<&str> {
+        self.then.context.as_deref()
+    }
+
+    /// The session that the browser had when the login began.
+    #[must_use]
+    pub const fn session(&self) -> Option<&SessionId> {
+        self.session.as_ref()
+    }
+
+    /// Ends the login: where the visitor goes now that `claims` say who it was, and `current` who
+    /// is signed in already.
+    ///
+    /// # Errors
+    /// When it was to be the same person, and is another.
+    pub fn complete(
+        self,
+        claims: VerifiedClaims,
+        current: Option<&VerifiedClaims>,
+    ) -> Result<Completed, LoginError> {
+        let is_same = |current: &VerifiedClaims| current.subject() == claims.subject();
+        let Then { return_to, journey, same_member, .. } = self.then;
+        match (journey, current) {
+            // Who comes back from a change of the profile may be somebody who never signed in here.
+            (Journey::ProfileEdit, Some(current)) if !is_same(current) => {
+                Err(LoginError::OtherMember)
+            }
+            (Journey::ProfileEdit, Some(current)) => {
+                Ok(Completed::Session(current.updated(&claims), return_to))
+            }
+            (Journey::PasswordReset | Journey::ProfileEdit, _) => {
+                Ok(Completed::GoOn(Challenge::detour(Journey::SignIn, return_to)))
+            }
+            (Journey::SignIn | Journey::SignUp, Some(current))
+                if same_member && !is_same(current) =>
+            {
+                Err(LoginError::OtherMember)
+            }
+            (Journey::SignIn | Journey::SignUp, _) => Ok(Completed::Session(claims, return_to)),
         }
     }
+}
+
+/// What a login has led to.
+#[derive(Debug)]
+pub enum Completed {
+    /// A session with these claims, and a place to go.
+    Session(VerifiedClaims, ReturnTo),
+    /// A journey that signs nobody in is over; now comes the sign-in.
+    GoOn(Challenge),
 }

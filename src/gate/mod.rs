@@ -203,7 +203,7 @@ fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> De
 /// A page logs in, a background call is refused (OIDC-17).
 fn sign_in<'h>(asked: &Asked<'h>, return_to: ReturnTo) -> Decision<'h> {
     match asked.purpose() {
-        Purpose::Page => Decision::Login(Challenge { return_to }),
+        Purpose::Page => Decision::Login(Challenge::sign_in(return_to)),
         Purpose::Background => Decision::Refuse(Refusal::SignInRequired),
     }
 }

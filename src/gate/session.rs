@@ -90,6 +90,15 @@ impl Session {
         Self { claims, provider, portal, handle, started: now, lifetimes, last_used }
     }
 
+    /// The session of the same person with other claims, known by another handle: it lasts no longer
+    /// than this one would have.
+    #[must_use]
+    pub fn continued(&self, claims: VerifiedClaims, handle: String, now: Timestamp) -> Self {
+        let (provider, portal) = (Arc::clone(&self.provider), Arc::clone(&self.portal));
+        let started = Self::start(claims, provider, portal, handle, self.lifetimes, now);
+        Self { started: self.started, ..started }
+    }
+
     /// Whether it still stands for somebody.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {

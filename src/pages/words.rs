@@ -103,6 +103,16 @@ pub fn explain(code: &str) -> Words {
             "The sign-in took too long",
             "It was left open for more than ten minutes, so it has to be started again.",
         ),
+        "login-password-forgotten" => (
+            "A new password",
+            "Nothing has changed yet. Choose a new password with the sign-in service, then sign in \
+             with it.",
+        ),
+        "login-other-member" => (
+            "This is somebody else’s account",
+            "You were signed in as one person and came back as another. You have been signed out, \
+             so that nothing is mixed up; sign in again with the account that you want.",
+        ),
         "client-secret-refused" => (
             "Sign-in is not available right now",
             "The portal’s own access to the sign-in service is not accepted. Whoever runs the \

@@ -26,7 +26,7 @@ use super::issuers::{self, Issuers};
 use super::keys::{KeySetError, Keys, SigningKey};
 use super::{Call, Limits, Observe, Outcome};
 use crate::clock::Clock;
-use crate::config::{Provider, ProviderKind};
+use crate::config::ProviderKind;
 use crate::gate::Timestamp;
 
 /// The provider's metadata and keys, as last read.
@@ -52,7 +52,9 @@ pub(super) struct Metadata {
 
 /// The one copy of what is known, and its upkeep.
 pub(super) struct Discovery {
-    provider: Arc<Provider>,
+    /// The provider's name in the configuration.
+    provider: Arc<str>,
+    kind: ProviderKind,
     http: Arc<Http>,
     clock: Clock,
     observe: Observe,
@@ -75,7 +77,8 @@ struct Flight {
 
 impl Discovery {
     pub(super) fn new(
-        provider: Arc<Provider>,
+        provider: Arc<str>,
+        kind: ProviderKind,
         http: Arc<Http>,
         clock: Clock,
         observe: Observe,
@@ -83,6 +86,7 @@ impl Discovery {
     ) -> Self {
         Self {
             provider,
+            kind,
             http,
             clock,
             observe,
@@ -231,7 +235,7 @@ impl Discovery {
 
     async fn fetch_metadata(&self, deadline: Instant) -> Result<Metadata, DiscoveryError> {
         let began = Instant::now();
-        let metadata = match self.http.get(&self.provider.kind.metadata_url(), deadline).await {
+        let metadata = match self.http.get(&self.kind.metadata_url(), deadline).await {
             Ok(document) => self.read_metadata(&document),
             Err(error) => Err(DiscoveryError::call(Call::Discovery, error)),
         };
@@ -240,8 +244,7 @@ impl Discovery {
     }
 
     fn read_metadata(&self, document: &[u8]) -> Result<Metadata, DiscoveryError> {
-        let metadata =
-            Metadata::read(document, &self.provider.kind).map_err(DiscoveryError::Metadata)?;
+        let metadata = Metadata::read(document, &self.kind).map_err(DiscoveryError::Metadata)?;
         // The tenant that a domain stood for is the one that sessions were given for; a domain
         // that moves to somebody else does not take the members with it.
         match self.last() {
@@ -268,7 +271,7 @@ impl Discovery {
             let odd = keys.refused().iter().filter(|key| !key.is_expected());
             for problem in odd {
                 tracing::warn!(
-                    provider = &*self.provider.name,
+                    provider = &*self.provider,
                     reason = problem.code(),
                     "a signing key of the provider was passed over"
                 );

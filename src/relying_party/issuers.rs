@@ -116,7 +116,9 @@ fn of_b2c(b2c: &AzureAdB2c, documented: &str) -> Result<Issuers, MetadataError> 
     let found = match b2c.names_policy {
         false => between(documented, &format!("{login}/"), "/v2.0/"),
         true => {
-            // Documents write the policy in lower case, tokens as they do.
+            // Documents write the policy in lower case, whatever configuration does. `iss` of a
+            // token is compared to the letter: where it is spelled otherwise, `valid_issuers`
+            // has to name it.
             let rest = between(documented, &format!("{login}/tfp/"), "/v2.0/");
             let named = rest.and_then(|rest| rest.split_once('/'));
             named
@@ -230,6 +232,7 @@ mod tests {
             login: url("https://harbor.b2clogin.com"),
             tenant,
             policy: "B2C_1_signupsignin".to_owned(),
+            journeys: Vec::new(),
             policy_in_query: false,
             names_policy,
             valid_issuers: more.iter().map(|&issuer| issuer.to_owned()).collect(),

@@ -1,12 +1,12 @@
 //! What we are towards an identity provider: a relying party. Where visitors are sent, how a code
 //! becomes tokens, and when an ID token is believed.
 //!
-//! [`issuers`] says whose tokens are believed, [`id_token`] judges them and [`keys`] reads key sets,
-//! all without a network; `discovery`
-//! keeps what is known of the provider fresh; `http` makes the calls; `redeem` speaks with the
-//! token endpoint. Deliberately not here: cookies and callbacks, which the gate and the server
-//! have, and any address that comes from a visitor (OIDC-11).
+//! `authorization` writes the request that visitors are sent with; [`issuers`] says whose tokens are believed, [`id_token`] judges them and [`keys`] reads key sets,
+//! all without a network; `discovery` keeps what is known of the provider fresh; `http` makes the
+//! calls; `redeem` speaks with the token endpoint. Deliberately not here: cookies and callbacks,
+//! which the gate and the server have, and any address that comes from a visitor (OIDC-11).
 
+mod authorization;
 mod discovery;
 mod http;
 pub mod id_token;
@@ -20,9 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue, StatusCode};
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use self::discovery::{Discovery, Known};
@@ -30,7 +28,7 @@ use self::http::{Http, is_busy};
 use self::id_token::{Expected, UnverifiedToken};
 use crate::clock::Clock;
 use crate::config::{Provider, ProviderKind};
-use crate::gate::login::{AuthorizationRequest, Redemption};
+use crate::gate::login::{AuthorizationRequest, Grant, Journey, Redemption};
 use crate::gate::{Secret, Timestamp, VerifiedClaims};
 
 pub use self::discovery::{DiscoveryError, MetadataError};
@@ -140,11 +138,20 @@ impl Default for Limits {
 /// The background task's pause after a first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
+/// A set of endpoints and whom they are for; B2C has one for each policy.
+struct Flow {
+    journey: Journey,
+    /// What tokens of it name (AZ-04).
+    policy: Option<String>,
+    discovery: Discovery,
+}
+
 /// Ourselves, towards one provider. Shared by all workers.
 pub struct RelyingParty {
     provider: Arc<Provider>,
     http: Arc<Http>,
-    discovery: Discovery,
+    /// The first is for signing in.
+    flows: Vec<Flow>,
     clock: Clock,
     observe: Observe,
     limits: Limits,
@@ -168,14 +175,25 @@ impl RelyingParty {
         limits: Limits,
     ) -> Arc<Self> {
         let http = Arc::new(Http::new(limits, provider.trusted.clone()));
-        Arc::new(Self {
+        let flow = |(journey, kind): (Journey, ProviderKind)| Flow {
+            journey,
+            policy: match &kind {
+                ProviderKind::AzureAdB2c(b2c) => Some(b2c.policy.clone()),
+                ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) | ProviderKind::Oidc(_) => {
+                    None
+                }
+            },
             discovery: Discovery::new(
-                Arc::clone(&provider),
+                Arc::clone(&provider.name),
+                kind,
                 Arc::clone(&http),
                 clock.clone(),
                 Arc::clone(&observe),
                 limits,
             ),
+        };
+        Arc::new(Self {
+            flows: provider.kind.flows().into_iter().map(flow).collect(),
             provider,
             http,
             clock,
@@ -197,30 +215,41 @@ impl RelyingParty {
         self.provider.label.as_deref()
     }
 
-    /// Where a visitor is sent to sign in: code flow, PKCE with S256, `state` and `nonce`,
-    /// whatever the metadata says (OIDC-01).
+    /// Whether visitors can be sent there for this.
+    #[must_use]
+    pub fn offers(&self, journey: Journey) -> bool {
+        self.provider.kind.offers(journey)
+    }
+
+    /// The endpoints of a journey, or those for signing in where it has none of its own.
+    fn flow(&self, journey: Journey) -> Result<&Flow, RelyingPartyError> {
+        let of_its_own = self.flows.iter().find(|flow| flow.journey == journey);
+        let found = match self.offers(journey) {
+            true => of_its_own.or_else(|| self.flows.first()),
+            false => None,
+        };
+        found.ok_or(RelyingPartyError::NoSuchJourney { journey })
+    }
+
+    /// The endpoints for signing in.
+    fn main(&self) -> Option<&Discovery> {
+        self.flows.first().map(|flow| &flow.discovery)
+    }
+
+    /// Where a visitor is sent: code flow, PKCE with S256, `state` and `nonce`, whatever the
+    /// metadata says (OIDC-01).
     ///
     /// # Errors
-    /// When nothing is known of the provider, and it cannot be asked.
+    /// When nothing is known of the provider, and it cannot be asked; or for a journey that it does
+    /// not offer.
     pub async fn authorization_url(
         &self,
         request: &AuthorizationRequest,
         redirect_uri: &str,
     ) -> Result<String, RelyingPartyError> {
-        let known = self.discovery.known().await?;
-        let challenge = digest(&SHA256, request.verifier.expose().as_bytes());
-        let mut url = known.metadata.authorization_endpoint.clone();
-        url.query_pairs_mut()
-            .append_pair("client_id", &self.provider.client_id)
-            .append_pair("response_type", "code")
-            .append_pair("redirect_uri", redirect_uri)
-            .append_pair("response_mode", "query")
-            .append_pair("scope", &self.provider.scopes.join(" "))
-            .append_pair("state", request.state.expose())
-            .append_pair("nonce", request.nonce.expose())
-            .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
-            .append_pair("code_challenge_method", "S256");
-        Ok(url.into())
+        let known = self.flow(request.journey)?.discovery.known().await?;
+        let endpoint = known.metadata.authorization_endpoint.clone();
+        Ok(authorization::url(endpoint, &self.provider, request, redirect_uri))
     }
 
     /// Exchanges a code for tokens. It can only be called with a [`Redemption`], so `state` has
@@ -234,14 +263,17 @@ impl RelyingParty {
         redemption: &Redemption,
         redirect_uri: &str,
     ) -> Result<Tokens, RelyingPartyError> {
-        let known = self.discovery.known().await?;
+        let known = self.flow(redemption.journey())?.discovery.known().await?;
         check_callback(redemption, &known)?;
+        let Grant::Code(code) = redemption.grant() else {
+            return Err(RelyingPartyError::CallbackGrant);
+        };
         let secrets = &self.provider.client_secrets;
         let first = self.secret.load(Ordering::Relaxed);
         let in_turn = secrets.iter().enumerate().cycle().skip(first);
         let mut refusal = None;
         for (index, secret) in in_turn.take(secrets.len()) {
-            match self.ask(&known, redemption, secret, redirect_uri).await {
+            match self.ask(&known, code, redemption.verifier(), secret, redirect_uri).await {
                 Ok(tokens) => {
                     self.secret.store(index, Ordering::Relaxed);
                     return Ok(tokens);
@@ -272,11 +304,12 @@ impl RelyingParty {
     async fn ask(
         &self,
         known: &Known,
-        redemption: &Redemption,
+        code: &Secret<String>,
+        verifier: &Secret<String>,
         secret: &Secret<String>,
         redirect_uri: &str,
     ) -> Result<Tokens, RelyingPartyError> {
-        let form = redeem::form(redemption, &self.provider.client_id, secret, redirect_uri);
+        let form = redeem::form(code, verifier, &self.provider.client_id, secret, redirect_uri);
         let began = Instant::now();
         let answer = self.http.post_form(&known.metadata.token_endpoint, form, &request_id()).await;
         let (outcome, result) = match answer {
@@ -312,15 +345,12 @@ impl RelyingParty {
         now: Timestamp,
     ) -> Result<VerifiedClaims, RelyingPartyError> {
         let token = UnverifiedToken::read(tokens.id_token.expose())?;
-        let (known, key) = self.discovery.key(token.key_id()).await?;
+        let flow = self.flow(redemption.journey())?;
+        let (known, key) = flow.discovery.key(token.key_id()).await?;
         let key = key.ok_or(IdTokenError::KeyUnknown)?;
-        let policy = match &self.provider.kind {
-            ProviderKind::AzureAdB2c(b2c) => Some(b2c.policy.as_str()),
-            ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) | ProviderKind::Oidc(_) => None,
-        };
         let expected = Expected {
             issuers: &known.metadata.issuers,
-            policy,
+            policy: flow.policy.as_deref(),
             client_id: &self.provider.client_id,
             nonce: redemption.nonce(),
             access_token: tokens.access_token.as_ref(),
@@ -337,7 +367,7 @@ impl RelyingParty {
         claims: &VerifiedClaims,
         post_logout_redirect_uri: &str,
     ) -> Option<String> {
-        let known = self.discovery.last()?;
+        let known = self.main()?.last()?;
         let mut url = known.metadata.end_session_endpoint.clone()?;
         let mut query = url.query_pairs_mut();
         query.append_pair("post_logout_redirect_uri", post_logout_redirect_uri);
@@ -361,25 +391,37 @@ impl RelyingParty {
     /// Whether logins can begin without asking the provider first.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.discovery.current().is_some()
+        self.main().is_some_and(|main| main.current().is_some())
     }
 
     /// How old the signing keys are, if there are any.
     #[must_use]
     pub fn keys_age(&self, now: Timestamp) -> Option<Duration> {
-        Some(self.discovery.last()?.keys_age(now))
+        Some(self.main()?.last()?.keys_age(now))
     }
 
     /// Keeps metadata and keys fresh; to be spawned once. Never returns.
     pub async fn keep_fresh(self: Arc<Self>) {
+        let mut flows = JoinSet::new();
+        for index in 0..self.flows.len() {
+            flows.spawn(Arc::clone(&self).keep_flow_fresh(index));
+        }
+        while flows.join_next().await.is_some() {}
+    }
+
+    async fn keep_flow_fresh(self: Arc<Self>, index: usize) {
+        let Some(flow) = self.flows.get(index) else {
+            return;
+        };
         let mut pause = FIRST_PAUSE;
         let mut is_failing = false;
         loop {
-            let wait = match self.discovery.refresh().await {
+            let wait = match flow.discovery.refresh().await {
                 Ok(_) => {
                     if std::mem::take(&mut is_failing) {
                         tracing::info!(
                             provider = &*self.provider.name,
+                            flow = flow.journey.name(),
                             "the provider's metadata and keys can be fetched again"
                         );
                     }
@@ -388,11 +430,11 @@ impl RelyingParty {
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut is_failing, true) {
-                        self.report(&error);
+                        self.report(flow, &error);
                     }
-                    let longest = match self.is_ready() {
-                        true => self.limits.longest_calm_pause,
-                        false => self.limits.longest_pause,
+                    let longest = match flow.discovery.current() {
+                        Some(_) => self.limits.longest_calm_pause,
+                        None => self.limits.longest_pause,
                     };
                     let wait = pause.min(longest);
                     pause = wait.saturating_mul(2);
@@ -401,17 +443,20 @@ impl RelyingParty {
             };
             tokio::select! {
                 () = sleep(wait) => {}
-                () = self.discovery.second_look() => {}
+                () = flow.discovery.second_look() => {}
             }
         }
     }
 
-    fn report(&self, error: &DiscoveryError) {
+    fn report(&self, flow: &Flow, error: &DiscoveryError) {
+        let known = flow.discovery.last();
+        let now = self.clock.now();
         tracing::warn!(
             provider = &*self.provider.name,
+            flow = flow.journey.name(),
             reason = error.code(),
             error = error as &dyn std::error::Error,
-            keys_age_seconds = self.keys_age(self.clock.now()).map(|age| age.as_secs()),
+            keys_age_seconds = known.map(|known| known.keys_age(now).as_secs()),
             "the provider's metadata and keys cannot be fetched"
         );
     }
@@ -469,6 +514,15 @@ pub enum RelyingPartyError {
     /// The callback is of another issuer, or of none (OIDC-04).
     #[error("the callback is not from the provider that the login began with")]
     CallbackIssuer,
+    /// The callback brings something else than was asked for.
+    #[error("the callback does not bring what the authorization request asked for")]
+    CallbackGrant,
+    /// No endpoint for this.
+    #[error("the provider has no `{}` in the configuration", .journey.name())]
+    NoSuchJourney {
+        /// Which.
+        journey: Journey,
+    },
     /// The token endpoint gave no answer.
     #[error("the token endpoint gave no answer")]
     TokenCall(#[source] HttpError),
@@ -496,6 +550,8 @@ impl RelyingPartyError {
         match self {
             Self::Discovery(error) => error.code(),
             Self::CallbackIssuer => "login-callback-issuer",
+            Self::CallbackGrant => "login-callback-malformed",
+            Self::NoSuchJourney { .. } => "login-journey-unknown",
             Self::TokenCall(error) => error.code(),
             Self::TokenRefused(refusal) if refusal.is_temporary() => "provider-busy",
             Self::TokenRefused(_) => "token-request-refused",
@@ -512,6 +568,8 @@ impl RelyingPartyError {
             Self::TokenRefused(refusal) | Self::SecretsRefused(refusal) => Some(refusal),
             Self::Discovery(_)
             | Self::CallbackIssuer
+            | Self::CallbackGrant
+            | Self::NoSuchJourney { .. }
             | Self::TokenCall(_)
             | Self::NoSecret
             | Self::TokenAnswer
@@ -529,7 +587,10 @@ impl RelyingPartyError {
             | Self::NoSecret
             | Self::TokenAnswer => true,
             Self::TokenRefused(refusal) => refusal.is_temporary(),
-            Self::CallbackIssuer | Self::IdToken(_) => false,
+            Self::CallbackIssuer
+            | Self::CallbackGrant
+            | Self::NoSuchJourney { .. }
+            | Self::IdToken(_) => false,
         }
     }
 }

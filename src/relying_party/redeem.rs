@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::http::is_busy;
 use crate::gate::Secret;
-use crate::gate::login::{Redemption, microsoft_code};
+use crate::gate::login::microsoft_code;
 
 /// Wrong secret, expired secret (azure.md, section 5.2): the next one may do.
 const SECRET_REFUSED: [&str; 2] = ["AADSTS7000215", "AADSTS7000222"];
@@ -33,7 +33,8 @@ impl fmt::Debug for Tokens {
 
 /// The body of the token request, with the credential in it (`client_secret_post`).
 pub(super) fn form(
-    redemption: &Redemption,
+    code: &Secret<String>,
+    verifier: &Secret<String>,
     client_id: &str,
     client_secret: &Secret<String>,
     redirect_uri: &str,
@@ -41,9 +42,9 @@ pub(super) fn form(
     url::form_urlencoded::Serializer::new(String::new())
         .append_pair("client_id", client_id)
         .append_pair("grant_type", "authorization_code")
-        .append_pair("code", redemption.code().expose())
+        .append_pair("code", code.expose())
         .append_pair("redirect_uri", redirect_uri)
-        .append_pair("code_verifier", redemption.verifier().expose())
+        .append_pair("code_verifier", verifier.expose())
         .append_pair("client_secret", client_secret.expose())
         .finish()
 }

@@ -1,25 +1,24 @@
-//! Drives `gate::login` over the network: the same steps, with awaits in between. Every way out
-//! of here that is not a session is a page with a code and one audit line, and nothing has been
-//! sent to the portal.
+//! The way to the provider: `gate::login` begins, and the visitor leaves with a sealed cookie. The
+//! way back is in `callback`. A login that fails is a page with a code and one audit line, and
+//! nothing has been sent to the portal.
 
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 
 use super::account::Body;
 use super::request::Visit;
 use super::respond;
-use crate::gate::cookies::{self, LOGIN_PREFIX};
-use crate::gate::login::{Callback, LoginError, LoginSeed, PendingLogin};
-use crate::gate::{Challenge, Refusal, ReturnTo, Session, SessionId, is_fetched_early};
+use crate::gate::cookies;
+use crate::gate::login::{LoginError, LoginSeed, PendingLogin};
+use crate::gate::{Challenge, Refusal, ReturnTo};
 use crate::identity::IdentityError;
 use crate::pages::{self, Link};
 use crate::relying_party::{RelyingParty, RelyingPartyError};
-use crate::sessions::{self, Purpose, cookie};
+use crate::sessions::{Purpose, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::causes;
-use crate::telemetry::metrics::SessionEnd;
 
 /// Why a visitor is not signed in.
 #[derive(Debug, thiserror::Error)]
@@ -125,7 +124,9 @@ impl Visit<'_> {
         for bytes in [&mut seed.state[..], &mut seed.nonce[..], &mut seed.verifier[..]] {
             aws_lc_rs::rand::fill(bytes).map_err(|_| LoginFailure::Seal)?;
         }
-        let (pending, request) = PendingLogin::begin(challenge, party.name(), &seed, self.now);
+        let session = self.session_id();
+        let (pending, request) =
+            PendingLogin::begin(challenge, party.name(), session.as_ref(), &seed, self.now);
         let location = party.authorization_url(&request, &self.redirect_uri(party)).await?;
         let record = pending.to_bytes();
         let sealed = self.proxy.seal.seal(Purpose::Login, &self.policy.host, record.expose());
@@ -153,86 +154,13 @@ impl Visit<'_> {
         old
     }
 
-    /// The provider sent the visitor back.
-    pub(super) async fn callback(mut self, provider: usize) -> Response<Body> {
-        let Some(party) = self.proxy.relying_parties.get(provider).map(Arc::clone) else {
-            return respond::refuse(Refusal::NoRoute, self.asker, self.account);
-        };
-        self.account.decided(Verdict::Own, None);
-        if self.head.method != Method::GET || is_fetched_early(&self.head.headers) {
-            // Neither HEAD nor a prefetch uses a login up (OIDC-05).
-            return self.only("GET");
-        }
-        let mut used = None;
-        match self.accept(&party, &mut used).await {
-            Ok((id, return_to)) => {
-                self.proxy.metrics.login_succeeded(provider);
-                self.proxy.metrics.sessions_created.add();
-                let mut response = respond::redirect(return_to.as_str(), self.asker, self.account);
-                respond::add_cookie(&mut response, cookie::session(&id));
-                respond::add_cookie(&mut response, used.as_deref().and_then(cookie::no_login));
-                response
-            }
-            Err(failure) => self.fail(provider, &failure, used.as_deref()),
-        }
-    }
-
-    /// From the callback to a session. `used` becomes the name of the login's cookie as soon as
-    /// it is known: whatever happens then, that login is over.
-    async fn accept(
-        &self,
-        party: &RelyingParty,
-        used: &mut Option<String>,
-    ) -> Result<(SessionId, ReturnTo), LoginFailure> {
-        let callback = Callback::read(self.head.target.query().unwrap_or_default())?;
-        let name = callback.number().map(|number| format!("{LOGIN_PREFIX}{number}"));
-        let pending = cookies::logins(self.head.headers.get_all(header::COOKIE));
-        let sealed = pending.iter().find(|(known, _)| Some(*known) == name.as_deref());
-        let (name, sealed) = *sealed.ok_or(LoginError::NotPending)?;
-        let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed);
-        let pending = record.as_deref().and_then(PendingLogin::from_bytes);
-        let pending = pending.ok_or(LoginError::NotPending)?;
-        let state = callback.state().clone();
-        let redemption = pending.accept(callback, party.name(), self.now);
-        if !matches!(redemption, Err(LoginError::StateMismatch)) {
-            *used = Some(name.to_owned());
-            if !self.proxy.sessions.spend_login(&state) {
-                return Err(LoginError::Replayed.into());
-            }
-        }
-        let redemption = redemption?;
-        let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
-        let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;
-        let handle = sessions::new_handle().map_err(|_| LoginFailure::Seal)?;
-        let session = Session::start(
-            claims,
-            Arc::clone(party.name()),
-            Arc::clone(&self.policy.host),
-            handle,
-            self.proxy.lifetimes,
-            self.now,
-        );
-        // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
-        self.portal.identity.render(&session, self.now)?;
-        let member = session.claims().subject().member_key();
-        let handle = session.handle().to_owned();
-        let id = self.proxy.sessions.start(session).map_err(|_| LoginFailure::Seal)?;
-        // Only now is it true.
-        audit::write(
-            Event::LoginSucceeded,
-            &Audit {
-                provider: Some(party.name()),
-                member: Some(&member),
-                session: Some(&handle),
-                ..self.audit()
-            },
-        );
-        self.end_session(SessionEnd::Replaced);
-        Ok((id, redemption.complete()))
-    }
-
     /// A page with a code, one audit line, and no session.
-    fn fail(self, provider: usize, failure: &LoginFailure, used: Option<&str>) -> Response<Body> {
+    pub(super) fn fail(
+        self,
+        provider: usize,
+        failure: &LoginFailure,
+        used: Option<&str>,
+    ) -> Response<Body> {
         self.proxy.metrics.login_failed(provider, failure.code());
         let party = self.proxy.relying_parties.get(provider);
         let name = party.map(|party| &**party.name()).unwrap_or_default();
@@ -252,7 +180,7 @@ impl Visit<'_> {
         response
     }
 
-    fn redirect_uri(&self, party: &RelyingParty) -> String {
+    pub(super) fn redirect_uri(&self, party: &RelyingParty) -> String {
         let own = &self.policy.own;
         format!("{}{own}/login/{}/callback", self.portal.public_url, party.name())
     }

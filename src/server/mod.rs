@@ -4,6 +4,7 @@
 mod account;
 mod admission;
 mod caching;
+mod callback;
 mod connection;
 mod discoveries;
 mod front;

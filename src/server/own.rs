@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::account::Body;
 use super::request::Visit;
 use super::respond::{self, HOME, Said};
-use crate::gate::{Challenge, Endpoint, Mode, Refusal, ReturnTo, is_fetched_early};
+use crate::gate::cookies;
+use crate::gate::{Challenge, Endpoint, Mode, Refusal, ReturnTo, SessionId, is_fetched_early};
 use crate::pages::{self, Link};
 use crate::sessions::{Purpose, SignedIn, cookie};
 use crate::telemetry::Verdict;
@@ -34,7 +35,7 @@ impl Visit<'_> {
             Endpoint::Login(provider) => match (self.provider(&provider), &self.head.method) {
                 (Some(provider), &Method::GET) => {
                     let return_to = self.return_to("post_login_redirect_uri");
-                    self.begin_login(provider, Challenge { return_to }).await
+                    self.begin_login(provider, Challenge::sign_in(return_to)).await
                 }
                 (Some(_), _) => self.only("GET"),
                 (None, _) => self.unknown(),
@@ -81,7 +82,7 @@ impl Visit<'_> {
             return self.confirm_sign_out();
         }
         let at_provider = self.sign_out_at_provider(&member);
-        self.end_session(SessionEnd::Logout);
+        self.end_session(self.session_id().as_ref(), SessionEnd::Logout);
         audit::write(
             Event::LoggedOut,
             &Audit {
@@ -258,12 +259,16 @@ impl Visit<'_> {
         response
     }
 
-    /// Ends the session that came with this request, if there is one.
-    pub(super) fn end_session(&self, how: SessionEnd) {
-        let id = crate::gate::cookies::read(self.head.headers.get_all(header::COOKIE)).session;
-        if id.is_some_and(|id| self.proxy.sessions.end(&id).is_some()) {
+    /// Ends a session, if there is one.
+    pub(super) fn end_session(&self, id: Option<&SessionId>, how: SessionEnd) {
+        if id.is_some_and(|id| self.proxy.sessions.end(id).is_some()) {
             self.proxy.metrics.session_ended(how);
         }
+    }
+
+    /// The session id that came with this request.
+    pub(super) fn session_id(&self) -> Option<SessionId> {
+        cookies::read(self.head.headers.get_all(header::COOKIE)).session
     }
 
     /// A refusal that somebody may want to know about beyond the access log (LOG-03).

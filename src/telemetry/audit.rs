@@ -13,6 +13,10 @@ pub enum Event {
     LoginSucceeded,
     /// A login did not.
     LoginFailed,
+    /// Somebody chose a new password at the provider; the sign-in comes next.
+    PasswordReset,
+    /// Somebody without a session changed their profile at the provider; the sign-in comes next.
+    ProfileEdited,
     /// A session ended because somebody wanted it to.
     LoggedOut,
     /// One of the portal's password entrances was asked for.
@@ -30,6 +34,8 @@ impl Event {
         match self {
             Self::LoginSucceeded => "login-succeeded",
             Self::LoginFailed => "login-failed",
+            Self::PasswordReset => "password-reset",
+            Self::ProfileEdited => "profile-edited",
             Self::LoggedOut => "logged-out",
             Self::PasswordRouteRefused => "password-route-refused",
             Self::Started => "started",

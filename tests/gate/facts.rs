@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anteport::gate::login::{Callback, LoginError, PendingLogin, microsoft_code};
+use anteport::gate::login::{Accepted, Callback, Grant, LoginError, PendingLogin, microsoft_code};
 use anteport::gate::{
     CanonicalPath, Lifetimes, ReturnTo, Secret, Session, SessionId, Subject, Timestamp,
     VerifiedClaims,
@@ -91,8 +91,10 @@ fn oidc_03_a_redemption_carries_what_it_takes() {
     let callback = Callback::read(&query).unwrap();
     assert!(callback.state().matches(request.state.expose()));
     let before = NOON.after(PendingLogin::LIMIT).before(Duration::from_millis(1));
-    let redemption = pending.accept(callback, "corporate", before).unwrap();
-    assert_eq!(redemption.code().expose(), "c");
+    let accepted = pending.accept(callback, "corporate", before).unwrap();
+    let Accepted::Redeem(redemption) = accepted else { panic!("{accepted:?}") };
+    let Grant::Code(code) = redemption.grant() else { panic!("{:?}", redemption.grant()) };
+    assert_eq!(code.expose(), "c");
     assert_eq!(redemption.issuer(), Some("https://i"));
     assert!(redemption.verifier().matches(request.verifier.expose()));
     assert!(redemption.nonce().matches(request.nonce.expose()));
@@ -150,10 +152,13 @@ fn oidc_16_a_refusal_of_the_provider_has_a_name() {
         LoginError::StateMismatch,
         LoginError::Expired { limit: PendingLogin::LIMIT },
         LoginError::Replayed,
+        LoginError::PasswordForgotten,
+        LoginError::OtherMember,
     ]
     .map(|error| error.code());
     let expected = "login-callback-malformed login-parameter-repeated login-state-missing \
-                    login-not-pending login-state-mismatch login-expired login-replayed";
+                    login-not-pending login-state-mismatch login-expired login-replayed \
+                    login-password-forgotten login-other-member";
     assert_eq!(codes.join(" "), expected);
 }
 

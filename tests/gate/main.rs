@@ -9,11 +9,14 @@ mod forms;
 mod hosts;
 mod rules;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anteport::gate::identity::{LocalCredentials, OwnedNames};
-use anteport::gate::login::{AuthorizationRequest, Callback, LoginError, LoginSeed, PendingLogin};
+use anteport::gate::login::{
+    Accepted, AuthorizationRequest, Callback, Completed, LoginError, LoginSeed, PendingLogin,
+};
 use anteport::gate::{
     Access, Asked, CanonicalPath, Challenge, Conditions, Covers, Decision, Endpoint, Lifetimes,
     Mode, Passes, Policy, PortalCookies, RawTarget, Refusal, ReturnTo, Route, Rule, Session,
@@ -301,9 +304,11 @@ proptest! {
         prop_assert_eq!(again.number(), pending.number());
         let callback = Callback::read(&format!("code=c&state={}", request.state.expose())).unwrap();
         prop_assert_eq!(callback.number(), Some(pending.number()));
-        let redemption = again.accept(callback, "corporate", NOON).unwrap();
+        let accepted = again.accept(callback, "corporate", NOON).unwrap();
+        let Accepted::Redeem(redemption) = accepted else { panic!("{accepted:?}") };
         prop_assert!(redemption.nonce().matches(request.nonce.expose()));
-        let return_to = redemption.complete();
+        let completed = redemption.complete(session(NOON).claims().clone(), None).unwrap();
+        let Completed::Session(_, return_to) = completed else { panic!("{completed:?}") };
         prop_assert_eq!(return_to.as_str(), "/reports?year=2026");
     }
 }
@@ -316,7 +321,7 @@ fn begin(
     let own = CanonicalPath::parse("/.auth").unwrap();
     let return_to = ReturnTo::parse("/reports?year=2026", &own).unwrap();
     let seed = LoginSeed { state, nonce, verifier };
-    PendingLogin::begin(Challenge { return_to }, "corporate", &seed, NOON)
+    PendingLogin::begin(Challenge::sign_in(return_to), "corporate", None, &seed, NOON)
 }
 
 fn accepted(query: &str, provider: &str, now: Timestamp) -> Result<(), LoginError> {
@@ -672,8 +677,12 @@ fn no_debug_shows_a_secret() {
 
 #[test]
 fn the_gate_does_no_io() {
-    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/gate")).unwrap() {
-        let path = file.unwrap().path();
+    let mut places = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/gate"))];
+    while let Some(path) = places.pop() {
+        if path.is_dir() {
+            places.extend(std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
         let text = std::fs::read_to_string(&path).unwrap();
         let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
         let text = code.collect::<Vec<_>>().join("\n");

@@ -150,6 +150,7 @@ fn az_04_a_token_of_b2c_names_the_user_flow_of_the_login() {
         policy: POLICY.to_owned(),
         policy_in_query: false,
         names_policy: false,
+        journeys: Vec::new(),
         valid_issuers: vec![format!("https://login.harbor.example/{TENANT}/v2.0/")],
     });
     let issuer = format!("https://harbor.b2clogin.com/{TENANT}/v2.0/");

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anteport::clock::Clock;
 use anteport::config::{self, EntraId, ProviderKind, Tenant, Tenants};
-use anteport::gate::login::{AuthorizationRequest, Callback, LoginSeed, PendingLogin, Redemption};
+use anteport::gate::login::{
+    Accepted, AuthorizationRequest, Callback, LoginSeed, PendingLogin, Redemption,
+};
 use anteport::gate::{Challenge, ReturnTo, Secret, Timestamp, VerifiedClaims};
 use anteport::relying_party::{Call, Limits, Outcome, RelyingParty, RelyingPartyError};
 use serde_json::{Value, json};
@@ -102,9 +104,9 @@ pub fn claims(issuer: &str, nonce: &str, now: Timestamp) -> Value {
 pub fn begin(now: Timestamp) -> (PendingLogin, AuthorizationRequest) {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let byte = NEXT.fetch_add(1, Ordering::Relaxed);
-    let challenge = Challenge { return_to: ReturnTo::root() };
+    let challenge = Challenge::sign_in(ReturnTo::root());
     let seed = LoginSeed { state: [byte; 16], nonce: [byte; 16], verifier: [byte; 32] };
-    PendingLogin::begin(challenge, "corporate", &seed, now)
+    PendingLogin::begin(challenge, "corporate", None, &seed, now)
 }
 
 /// The callback of a login, with more in its query.
@@ -116,7 +118,10 @@ pub fn accept(
 ) -> Redemption {
     let query = format!("code=0.AXYAcode&state={}{more}", request.state.expose());
     let callback = Callback::read(&query).unwrap();
-    pending.accept(callback, "corporate", now).unwrap()
+    match pending.accept(callback, "corporate", now).unwrap() {
+        Accepted::Redeem(redemption) => redemption,
+        other => panic!("{other:?}"),
+    }
 }
 
 pub fn query(url: &str) -> HashMap<String, String> {

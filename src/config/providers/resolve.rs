@@ -67,6 +67,7 @@ fn resolve_kind(context: &Context<'_>, file: &ProviderFile) -> Option<ProviderKi
                 login: login?,
                 tenant: in_cloud(&tenant.as_ref()?.value, host.cloud?),
                 policy: policy.clone()?,
+                journeys: Vec::new(),
                 policy_in_query: (*policy_in_query)?,
                 names_policy: (*names_policy)?,
                 valid_issuers: valid_issuers.clone()?,

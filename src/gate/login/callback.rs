@@ -1,0 +1,148 @@
+//! The callback: what a provider sends a visitor back with, read in the one way that it can be read
+//! and reduced to what may be shown.
+
+use super::{LoginError, Secret};
+
+/// The part of a `state` that names its cookie.
+pub(super) fn number(state: &str) -> Option<&str> {
+    let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    state.get(..12).filter(|number| number.bytes().all(is_ours))
+}
+
+/// The request that the provider sent the visitor back with.
+#[derive(Debug)]
+pub struct Callback {
+    state: Secret<String>,
+    answer: Result<Grant, ProviderError>,
+    issuer: Option<String>,
+}
+
+/// What a provider sends when it agrees.
+#[derive(Debug)]
+pub enum Grant {
+    /// An authorization code.
+    Code(Secret<String>),
+    /// An ID token, straight from the authorization endpoint.
+    IdToken(Secret<String>),
+}
+
+/// An error answer of the provider (RFC 6749, section 4.1.2.1), reduced to what may be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProviderError {
+    /// `error`, if it has the form of one.
+    pub error: String,
+    /// `error_subcode`, which Microsoft sends with a cancelled sign-in.
+    pub subcode: Option<String>,
+    /// `AADSTS…` or `AADB2C…`, from the description.
+    pub code: Option<String>,
+}
+
+impl ProviderError {
+    /// Whether the visitor pressed Cancel.
+    #[must_use]
+    pub fn is_cancel(&self) -> bool {
+        self.error == "access_denied"
+            && (self.subcode.as_deref() == Some("cancel")
+                || matches!(self.code.as_deref(), None | Some("AADSTS65004" | "AADB2C90091")))
+    }
+
+    /// Whether the visitor pressed «Forgot your password?» in a user flow of B2C that leaves the
+    /// rest to the application (azure.md, section 6).
+    #[must_use]
+    pub fn is_forgotten_password(&self) -> bool {
+        self.error == "access_denied" && self.code.as_deref() == Some("AADB2C90118")
+    }
+}
+
+impl Callback {
+    /// The longest query that is read: an authorization code of B2C alone can be over 2,400 bytes.
+    pub const LONGEST: usize = 16 * 1024;
+
+    /// Reads a callback's query, or its form, which is spelled alike.
+    ///
+    /// # Errors
+    /// Without exactly one `state` and exactly one of `code`, `id_token` and `error` (OIDC-05).
+    pub fn read(parameters: &str) -> Result<Self, LoginError> {
+        if parameters.len() > Self::LONGEST {
+            return Err(LoginError::Malformed);
+        }
+        let mut seen = Parameters::default();
+        for (name, value) in url::form_urlencoded::parse(parameters.as_bytes()) {
+            seen.note(&name, value.into_owned())?;
+        }
+        let state = Secret::new(seen.state.ok_or(LoginError::StateMissing)?);
+        let answer = match (seen.code, seen.id_token, seen.error) {
+            (Some(code), None, None) if !code.is_empty() => Ok(Grant::Code(Secret::new(code))),
+            (None, Some(token), None) => Ok(Grant::IdToken(Secret::new(token))),
+            (None, None, Some(error)) => Err(ProviderError {
+                error: plain_word(&error).unwrap_or("unknown").to_owned(),
+                subcode: seen.subcode.as_deref().and_then(plain_word).map(str::to_owned),
+                code: seen.description.as_deref().and_then(microsoft_code),
+            }),
+            _ => return Err(LoginError::Malformed),
+        };
+        Ok(Self { state, answer, issuer: seen.issuer })
+    }
+
+    /// The number of the login that it belongs to, if its `state` has the form of ours.
+    #[must_use]
+    pub fn number(&self) -> Option<&str> {
+        number(self.state.expose())
+    }
+
+    /// Its `state`, to be spent.
+    #[must_use]
+    pub const fn state(&self) -> &Secret<String> {
+        &self.state
+    }
+
+    /// What the provider said, and its `iss`.
+    pub(super) fn into_answer(self) -> (Result<Grant, ProviderError>, Option<String>) {
+        (self.answer, self.issuer)
+    }
+}
+
+#[derive(Default)]
+struct Parameters {
+    state: Option<String>,
+    code: Option<String>,
+    id_token: Option<String>,
+    error: Option<String>,
+    description: Option<String>,
+    subcode: Option<String>,
+    issuer: Option<String>,
+}
+
+impl Parameters {
+    fn note(&mut self, name: &str, value: String) -> Result<(), LoginError> {
+        let place = match name {
+            "state" => &mut self.state,
+            "code" => &mut self.code,
+            "id_token" => &mut self.id_token,
+            "error" => &mut self.error,
+            "error_description" => &mut self.description,
+            "error_subcode" => &mut self.subcode,
+            "iss" => &mut self.issuer,
+            _ => return Ok(()),
+        };
+        match place.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(LoginError::Repeated),
+        }
+    }
+}
+
+/// A word that is safe to show and to log.
+fn plain_word(text: &str) -> Option<&str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    ((1..=64).contains(&text.len()) && text.bytes().all(is_plain)).then_some(text)
+}
+
+/// The first `AADSTS…` or `AADB2C…` of a description (azure.md, section 5).
+pub fn microsoft_code(description: &str) -> Option<String> {
+    ["AADSTS", "AADB2C"].iter().find_map(|family| {
+        let (_, after) = description.split_once(family)?;
+        let digits: String = after.chars().take_while(char::is_ascii_digit).take(9).collect();
+        (!digits.is_empty()).then(|| format!("{family}{digits}"))
+    })
+}

@@ -1,0 +1,98 @@
+//! What a visitor goes to the provider for, and what is asked for besides.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What a visitor goes to the provider for. Azure AD B2C has a policy for each, and the token of
+/// one is never taken for another's (AZ-04).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Journey {
+    /// To sign in, or up where the provider offers that on the same page.
+    SignIn,
+    /// To make an account.
+    SignUp,
+    /// To choose a new password.
+    PasswordReset,
+    /// To change what the provider knows of them.
+    ProfileEdit,
+}
+
+impl Journey {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::SignIn, Self::SignUp, Self::PasswordReset, Self::ProfileEdit];
+
+    /// Its name in `flow=`, in the configuration and in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SignIn => "sign_in",
+            Self::SignUp => "sign_up",
+            Self::PasswordReset => "password_reset",
+            Self::ProfileEdit => "profile_edit",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|journey| journey.name() == name)
+    }
+}
+
+/// What a login asks of the provider besides a sign-in. What can be verified in the ID token is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Demands {
+    /// `prompt`.
+    pub prompt: Option<Prompt>,
+    /// `max_age`: how long ago the person may have authenticated (OpenID Connect Core 1.0, section
+    /// 3.1.2.1). `auth_time` of the ID token has to agree.
+    pub max_age: Option<Duration>,
+    /// An authentication context of Entra, `c1` to `c99`, that `acrs` of the ID token has to name
+    /// (azure.md, section 9).
+    pub context: Option<String>,
+    /// `login_hint`: who is expected.
+    pub login_hint: Option<String>,
+    /// Whether nobody but the member of the session that it began with may come back.
+    pub same_member: bool,
+    /// Whether an answer of the provider began it, and not the visitor: no second one does.
+    pub is_detour: bool,
+    /// Further parameters by name, each of which the operator lets a visitor set (OIDC-19).
+    pub parameters: Vec<(String, String)>,
+}
+
+/// `prompt` of an authorization request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// Show that it is still you.
+    Login,
+    /// Say which account.
+    SelectAccount,
+    /// Agree once more to what the application may do.
+    Consent,
+    /// Make an account (OpenID Connect Initiating User Registration 1.0).
+    Create,
+}
+
+impl Prompt {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Login, Self::SelectAccount, Self::Consent, Self::Create];
+
+    /// Its name in the request.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::SelectAccount => "select_account",
+            Self::Consent => "consent",
+            Self::Create => "create",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|prompt| prompt.name() == name)
+    }
+}

@@ -1,0 +1,179 @@
+//! The way back from the provider: drives `gate::login` over the network, the same steps with
+//! awaits in between. Whatever happens here, the login is over and cannot be used again.
+
+use std::sync::Arc;
+
+use http::{Method, Response, header};
+
+use super::account::Body;
+use super::login::LoginFailure;
+use super::request::Visit;
+use super::respond;
+use crate::gate::cookies::{self, LOGIN_PREFIX};
+use crate::gate::login::{Accepted, Callback, Completed, Journey, LoginError, PendingLogin};
+use crate::gate::{
+    Challenge, Refusal, ReturnTo, Session, SessionId, VerifiedClaims, is_fetched_early,
+};
+use crate::relying_party::RelyingParty;
+use crate::sessions::{self, Purpose, SignedIn, cookie};
+use crate::telemetry::Verdict;
+use crate::telemetry::audit::{self, Audit, Event};
+use crate::telemetry::metrics::SessionEnd;
+
+/// What a callback has led to.
+enum Outcome {
+    /// Somebody is signed in, and goes there.
+    SignedIn(SessionId, ReturnTo),
+    /// There is another journey to go on first.
+    GoOn(Challenge),
+    /// Nothing has changed, and the visitor goes back.
+    Return(ReturnTo),
+}
+
+impl Visit<'_> {
+    /// The provider sent the visitor back.
+    pub(super) async fn callback(mut self, provider: usize) -> Response<Body> {
+        let Some(party) = self.proxy.relying_parties.get(provider).map(Arc::clone) else {
+            return respond::refuse(Refusal::NoRoute, self.asker, self.account);
+        };
+        self.account.decided(Verdict::Own, None);
+        if self.head.method != Method::GET || is_fetched_early(&self.head.headers) {
+            // Neither HEAD nor a prefetch uses a login up (OIDC-05).
+            return self.only("GET");
+        }
+        let mut used = None;
+        let outcome = self.accept(&party, &mut used).await;
+        let over = used.as_deref().and_then(cookie::no_login);
+        let mut response = match outcome {
+            Ok(Outcome::SignedIn(id, return_to)) => {
+                self.proxy.metrics.login_succeeded(provider);
+                self.proxy.metrics.sessions_created.add();
+                let mut response = respond::redirect(return_to.as_str(), self.asker, self.account);
+                respond::add_cookie(&mut response, cookie::session(&id));
+                response
+            }
+            Ok(Outcome::GoOn(challenge)) => self.begin_login(provider, challenge).await,
+            Ok(Outcome::Return(place)) => {
+                respond::redirect(place.as_str(), self.asker, self.account)
+            }
+            Err(failure) => return self.fail(provider, &failure, used.as_deref()),
+        };
+        respond::add_cookie(&mut response, over);
+        response
+    }
+
+    /// From the callback to its outcome. `used` becomes the name of the login's cookie as soon as
+    /// it is known: whatever happens then, that login is over.
+    async fn accept(
+        &self,
+        party: &RelyingParty,
+        used: &mut Option<String>,
+    ) -> Result<Outcome, LoginFailure> {
+        let callback = Callback::read(self.head.target.query().unwrap_or_default())?;
+        let name = callback.number().map(|number| format!("{LOGIN_PREFIX}{number}"));
+        let pending = cookies::logins(self.head.headers.get_all(header::COOKIE));
+        let sealed = pending.iter().find(|(known, _)| Some(*known) == name.as_deref());
+        let (name, sealed) = *sealed.ok_or(LoginError::NotPending)?;
+        let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed);
+        let pending = record.as_deref().and_then(PendingLogin::from_bytes);
+        let pending = pending.ok_or(LoginError::NotPending)?;
+        let state = callback.state().clone();
+        let accepted = pending.accept(callback, party.name(), self.now);
+        if !matches!(accepted, Err(LoginError::StateMismatch)) {
+            *used = Some(name.to_owned());
+            if !self.proxy.sessions.spend_login(&state) {
+                return Err(LoginError::Replayed.into());
+            }
+        }
+        let redemption = match accepted? {
+            Accepted::Redeem(redemption) => redemption,
+            Accepted::GoOn(challenge) => return Ok(Outcome::GoOn(challenge)),
+            Accepted::Return(place) => return Ok(Outcome::Return(place)),
+        };
+        let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
+        let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;
+        let journey = redemption.journey();
+        let current = self.current(redemption.session());
+        let ended = current.as_ref().map(|(id, _)| id);
+        let known = current.as_ref().map(|(_, member)| member.session());
+        let known = known.filter(|session| session.provider() == &**party.name());
+        let completed = match redemption.complete(claims, known.map(Session::claims)) {
+            Ok(completed) => completed,
+            Err(error) => {
+                // Whoever sits there now is not who was signed in.
+                self.end_session(ended, SessionEnd::Replaced);
+                return Err(error.into());
+            }
+        };
+        match completed {
+            Completed::Session(claims, return_to) => {
+                // A change of the profile does not make a session last longer.
+                let continued = known.filter(|_| journey == Journey::ProfileEdit);
+                let id = self.start(party, claims, continued)?;
+                self.end_session(ended, SessionEnd::Replaced);
+                Ok(Outcome::SignedIn(id, return_to))
+            }
+            Completed::GoOn(challenge) => {
+                self.audit_journey(party, journey);
+                Ok(Outcome::GoOn(challenge))
+            }
+        }
+    }
+
+    /// Starts a session under a new id (SESS-01).
+    fn start(
+        &self,
+        party: &RelyingParty,
+        claims: VerifiedClaims,
+        continued: Option<&Session>,
+    ) -> Result<SessionId, LoginFailure> {
+        let handle = sessions::new_handle().map_err(|_| LoginFailure::Seal)?;
+        let session = match continued {
+            Some(session) => session.continued(claims, handle, self.now),
+            None => Session::start(
+                claims,
+                Arc::clone(party.name()),
+                Arc::clone(&self.policy.host),
+                handle,
+                self.proxy.lifetimes,
+                self.now,
+            ),
+        };
+        // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
+        self.portal.identity.render(&session, self.now)?;
+        let member = session.claims().subject().member_key();
+        let handle = session.handle().to_owned();
+        let id = self.proxy.sessions.start(session).map_err(|_| LoginFailure::Seal)?;
+        // Only now is it true.
+        audit::write(
+            Event::LoginSucceeded,
+            &Audit {
+                provider: Some(party.name()),
+                member: Some(&member),
+                session: Some(&handle),
+                ..self.audit()
+            },
+        );
+        Ok(id)
+    }
+
+    /// The session of this browser. A callback that another site posts comes without its cookie,
+    /// so the login remembers which it was.
+    fn current(&self, remembered: Option<&SessionId>) -> Option<(SessionId, Arc<SignedIn>)> {
+        let id = match &self.signed_in {
+            Some(_) => self.session_id()?,
+            None => remembered?.clone(),
+        };
+        let found = self.proxy.sessions.find(&id, self.now)?;
+        found.session().is_for(&self.policy.host).then_some((id, found))
+    }
+
+    fn audit_journey(&self, party: &RelyingParty, journey: Journey) {
+        let event = match journey {
+            Journey::PasswordReset => Event::PasswordReset,
+            Journey::ProfileEdit => Event::ProfileEdited,
+            Journey::SignIn | Journey::SignUp => return,
+        };
+        audit::write(event, &Audit { provider: Some(party.name()), ..self.audit() });
+    }
+}
