@@ -69,7 +69,10 @@ fn to_register(provider: &Provider, portals: &[&Portal]) -> Vec<String> {
     )];
     for portal in portals {
         let own = format!("{}{}", origin(portal), portal.policy.own);
-        lines.push(format!("  {own}/login/{}/callback", provider.name));
+        lines.push(match &provider.callback_path {
+            Some(path) => format!("  {}{path}", origin(portal)),
+            None => format!("  {own}/login/{}/callback", provider.name),
+        });
         if portal.logout.federated {
             lines.push(format!("  {own}/logout/done"));
         }

@@ -9,6 +9,7 @@ use super::context::Located;
 use super::kind::Unfit;
 use super::section::Section;
 use super::value;
+use crate::gate::login::Journey;
 use crate::gate::{Conditions, Covers, Exception, Pair, PathPattern, Rule, ValuePattern};
 
 /// One door. What is `None` was left out or has been reported.
@@ -20,6 +21,8 @@ pub(super) struct DoorFile {
     pub(super) methods: Option<Vec<Method>>,
     conditions: Conditions,
     unless: Vec<Exception>,
+    /// `None` if it was reported.
+    pub(super) journey: Option<Located<Journey>>,
 }
 
 impl DoorFile {
@@ -31,6 +34,7 @@ impl DoorFile {
             methods: methods(section),
             conditions: conditions(section),
             unless: section.sections("unless").iter().map(exception).collect(),
+            journey: section.value("journey", |word| Journey::named(word).ok_or(Unfit::Kind)),
         }
     }
 
@@ -50,6 +54,7 @@ impl DoorFile {
             methods: self.methods.clone(),
             conditions: self.conditions.clone(),
             unless: self.unless.clone(),
+            journey: self.journey.as_ref()?.value,
         })
     }
 }

@@ -218,7 +218,15 @@ const DOOR: &[Key] = &[
         Kind::List(&Kind::Section(EXCEPTION)),
         "what lets a request through all the same, to the letter",
     ),
+    JOURNEY,
 ];
+
+const JOURNEY: Key = default(
+    "journey",
+    "sign_in",
+    word(&["sign_in", "sign_up", "password_reset", "profile_edit"]),
+    "what a GET of a login page becomes; every other than `sign_in` takes a provider that has it",
+);
 
 const EXCEPTION: &[Key] = &[
     optional("path", PATTERN, "a path such as `/login/help`"),

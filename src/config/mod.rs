@@ -48,8 +48,8 @@ use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
 pub use self::networks::Networks;
 pub use self::problem::{Problem, Problems, Severity};
 pub use self::providers::{
-    AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind, Tenant,
-    Tenants,
+    AnswerBy, AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind,
+    RequestOptions, Tenant, Tenants,
 };
 
 /// A configuration that can be used.

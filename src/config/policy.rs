@@ -10,13 +10,18 @@ use super::doors::DoorFile;
 use super::file::{LocalLoginFile, PortalFile, SpellingFile};
 use super::patterns::{includes, is_below, meet};
 use super::profiles::{self, Profile};
+use crate::gate::login::Journey;
 use crate::gate::{
     Access, Allowance, CanonicalPath, Conditions, Covers, Mode, Passes, PathPattern, Policy,
     PortalCookies, Route, Rule, Spelling, ValuePattern,
 };
 
 /// Everything that the gate judges by; `None` if something was reported.
-pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy> {
+pub(super) fn policy(
+    context: &Context<'_>,
+    file: &PortalFile,
+    callbacks: Vec<(CanonicalPath, String)>,
+) -> Option<Policy> {
     let local = file.local_login.as_ref();
     let paths = |doors: fn(&LocalLoginFile) -> &Vec<DoorFile>| {
         let doors = local.map_or(&[][..], |local| doors(local).as_slice());
@@ -36,6 +41,14 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
         check_allowances(context, spelling, file.auth_path.as_ref(), &doors, profiles.as_deref());
     }
     let route_paths = file.routes.iter().flatten().filter_map(|route| route.path.as_ref());
+    for door in local.iter().flat_map(|local| &local.password_routes) {
+        if let Some(journey) = door.journey.as_ref().filter(|found| found.value != Journey::SignIn)
+        {
+            let message = "a password route is refused and leads nowhere; `journey` is for a login \
+                           page";
+            context.error(&journey.spot, message);
+        }
+    }
     if let Some(own) = &file.auth_path {
         let all = login_pages.iter().chain(&password_paths).copied().chain(route_paths);
         check_own(context, own, all);
@@ -70,6 +83,7 @@ pub(super) fn policy(context: &Context<'_>, file: &PortalFile) -> Option<Policy>
         secure: url.scheme() == "https",
         mode,
         own: file.auth_path.clone()?,
+        callbacks,
         spelling: spelling(file.spelling.as_ref()?)?,
         login_pages: doors.pages,
         password_routes: doors.routes,

@@ -9,10 +9,11 @@ use url::Url;
 use super::context::{Context, Located};
 use super::file::{AssertionFile, File, IdentityFile, PortalFile, SignInFile};
 use super::policy::policy;
+use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
 use super::{Assertion, Identity, Logout, Portal, SignIn, headers, upstream};
-use crate::gate::Mode;
+use crate::gate::{CanonicalPath, Mode};
 
 /// The names of the providers, in their order.
 pub(super) type Names<'a> = Vec<&'a str>;
@@ -65,7 +66,16 @@ fn resolve(
         .upstream
         .as_ref()
         .and_then(|upstream| upstream::resolve(context, upstream, whole, folder));
-    let policy = policy(context, file);
+    let parties: Vec<(&str, &ProviderFile)> = sign_in
+        .iter()
+        .flat_map(|sign_in| &sign_in.providers)
+        .filter_map(|index| whole.providers.get(*index))
+        .filter_map(|(name, party)| Some((&*name.value, party.as_ref()?)))
+        .collect();
+    if sign_in.is_some() {
+        check_journeys(context, file, &parties);
+    }
+    let policy = policy(context, file, callbacks(context, file, &parties));
     let identity = file
         .identity
         .as_ref()
@@ -78,6 +88,51 @@ fn resolve(
         identity: identity?,
         logout: Logout { federated: file.federated? },
     })
+}
+
+/// Who is sent on a journey has to have somewhere to go.
+fn check_journeys(context: &Context<'_>, file: &PortalFile, parties: &[(&str, &ProviderFile)]) {
+    let pages = file.local_login.iter().flat_map(|local| &local.login_pages);
+    for journey in pages.filter_map(|page| page.journey.as_ref()) {
+        if !parties.iter().any(|(_, party)| party.offers(journey.value)) {
+            let message = format!(
+                "no provider of this portal has a `{}`; with `azure_ad_b2c` it is \
+                 `{}_policy`",
+                journey.value.name(),
+                journey.value.name()
+            );
+            context.error(&journey.spot, message);
+        }
+    }
+}
+
+/// Redirect URIs that are not below our own prefix: each is one provider's (OIDC-04).
+fn callbacks(
+    context: &Context<'_>,
+    file: &PortalFile,
+    parties: &[(&str, &ProviderFile)],
+) -> Vec<(CanonicalPath, String)> {
+    let mut found: Vec<(CanonicalPath, String)> = Vec::new();
+    for (name, party) in parties {
+        let Some(path) = party.callback_path() else {
+            continue;
+        };
+        let twin = found.iter().find(|(known, _)| known.as_str() == path.value.as_str());
+        let own = file.auth_path.as_ref().map(|own| format!("{own}/"));
+        if let Some((_, other)) = twin {
+            let message = format!(
+                "`{other}` has this path already, and a callback says by its path whose it is"
+            );
+            context.error(&path.spot, message);
+        } else if own.is_some_and(|own| path.value.as_str().starts_with(&own)) {
+            let message = "this is below `auth_path`, where each provider has a callback anyhow; \
+                           leave `callback_path` out";
+            context.error(&path.spot, message);
+        } else {
+            found.push((path.value.clone(), (*name).to_owned()));
+        }
+    }
+    found
 }
 
 /// `__Host-` cookies need TLS, and browsers take `localhost` for it.

@@ -2,6 +2,7 @@
 //! [`ProviderKind`] where its metadata is and whose tokens are believed, from configuration alone;
 //! what those tokens look like is the relying party's to know.
 
+mod request;
 mod resolve;
 mod written;
 
@@ -11,10 +12,11 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use url::Url;
 
+pub use self::request::{AnswerBy, RequestOptions};
 pub(super) use self::resolve::resolve;
 pub(super) use self::written::{ProviderFile, read};
-use crate::gate::Secret;
 use crate::gate::login::Journey;
+use crate::gate::{CanonicalPath, Secret};
 
 /// The tenant of personal Microsoft accounts, where anybody can have one (AZ-03).
 pub const PERSONAL_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
@@ -36,6 +38,10 @@ pub struct Provider {
     pub scopes: Vec<String>,
     /// By how much the provider's clock and ours may differ (OIDC-09).
     pub clock_skew: Duration,
+    /// The path of the redirect URI, if it is not `login/{name}/callback` below our own prefix.
+    pub callback_path: Option<CanonicalPath>,
+    /// What is asked for besides a sign-in.
+    pub request: RequestOptions,
     /// Certificates to trust instead of the system's, for a provider with a private CA.
     pub trusted: Option<Vec<CertificateDer<'static>>>,
 }

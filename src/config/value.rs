@@ -356,6 +356,24 @@ pub(super) fn pattern(text: &str) -> Result<PathPattern, Unfit> {
     text.parse().map_err(|error| Unfit::Because(format!("{error}")))
 }
 
+/// The value of a request's parameter: visible, on one line.
+pub(super) fn parameter(text: &str) -> Result<String, Unfit> {
+    let fits = (1..=512).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned()).ok_or(Unfit::Kind)
+}
+
+/// A language tag such as `de` or `pt-BR` (RFC 5646), of letters, digits and hyphens.
+pub(super) fn language(text: &str) -> Result<String, Unfit> {
+    let is_subtag = |part: &str| {
+        (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    let fits = text.len() <= 35 && text.split('-').all(is_subtag);
+    let begins = text.split('-').next().is_some_and(|part| {
+        (2..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphabetic())
+    });
+    (fits && begins).then(|| text.to_owned()).ok_or(Unfit::Kind)
+}
+
 pub(super) fn label(text: &str) -> Result<String, Unfit> {
     let is_label = !text.trim().is_empty()
         && text.chars().count() <= 80

@@ -15,7 +15,7 @@ use super::identity::check_single;
 use super::oddities::{Oddities, Oddity};
 use super::parameters::{self, Field};
 use super::path::{CanonicalPath, PathError, mended};
-use super::route::{Policy, Spelling, lies_under};
+use super::route::{Policy, Spelling};
 use super::target::{Aim, RawTarget};
 use super::{Endpoint, Refusal, SessionId};
 
@@ -233,14 +233,11 @@ impl<'h> Asked<'h> {
     }
 
     /// The endpoint of ours that it asks for, or that a sloppy reader could take it for.
-    pub(super) fn own_endpoint(&self, own: &CanonicalPath) -> Option<Endpoint> {
-        if self.kind == Kind::Server {
-            return Some(Endpoint::Server);
+    pub(super) fn own_endpoint(&self, policy: &Policy) -> Option<Endpoint> {
+        match self.kind {
+            Kind::Server => Some(Endpoint::Server),
+            Kind::Path | Kind::Mended => policy.endpoint(self.path()),
         }
-        lies_under(self.path(), own.as_str()).then(|| {
-            let rest = self.path().strip_prefix(own.as_str());
-            rest.map_or(Endpoint::Unknown, Endpoint::named)
-        })
     }
 
     pub(super) fn into_target(self) -> String {

@@ -31,6 +31,7 @@ pub use claims::{Subject, VerifiedClaims};
 pub use clues::Clue;
 pub use form::Form;
 pub use login::Challenge;
+use login::Journey;
 pub use oddities::{Oddities, Oddity};
 pub use parameters::{Pair, ValuePattern};
 pub use path::{CanonicalPath, PathError};
@@ -93,7 +94,7 @@ pub fn decide<'h>(
     if asked.is_mended() {
         return Decision::Redirect(asked.into_target());
     }
-    if let Some(endpoint) = asked.own_endpoint(&policy.own) {
+    if let Some(endpoint) = asked.own_endpoint(policy) {
         return Decision::Own(endpoint);
     }
     let session = session.filter(|session| session.is_live(now) && session.is_for(&policy.host));
@@ -178,9 +179,16 @@ fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> De
         Found::Nothing => {}
     }
     match policy.login_page(&asked) {
-        // Another sign-in would end here again; a page says so and leads on.
-        Found::At(_) if session.is_some() => return Decision::Own(Endpoint::SignedIn),
-        Found::At(_) => return sign_in(&asked, ReturnTo::root()),
+        Found::At(index) => {
+            let journey = policy.login_pages.get(index).map(|page| page.journey);
+            return match journey.unwrap_or(Journey::SignIn) {
+                // Another sign-in would end here again; a page says so and leads on.
+                Journey::SignIn | Journey::SignUp if session.is_some() => {
+                    Decision::Own(Endpoint::SignedIn)
+                }
+                journey => go(&asked, Challenge::to(journey, ReturnTo::root())),
+            };
+        }
         Found::NeedsForm if !reads_forms() => {}
         Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
         Found::Nothing => {}
@@ -192,8 +200,8 @@ fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> De
     };
     match route {
         Some(route) if route.access == Access::SignedIn && session.is_none() => {
-            let return_to = ReturnTo::parse(asked.target(), &policy.own);
-            sign_in(&asked, return_to.unwrap_or_else(ReturnTo::root))
+            let return_to = ReturnTo::parse(asked.target(), policy);
+            go(&asked, Challenge::sign_in(return_to.unwrap_or_else(ReturnTo::root)))
         }
         Some(_) => forward(policy, asked, session),
         None => Decision::Refuse(Refusal::NoRoute),
@@ -201,9 +209,9 @@ fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> De
 }
 
 /// A page logs in, a background call is refused (OIDC-17).
-fn sign_in<'h>(asked: &Asked<'h>, return_to: ReturnTo) -> Decision<'h> {
+fn go<'h>(asked: &Asked<'h>, challenge: Challenge) -> Decision<'h> {
     match asked.purpose() {
-        Purpose::Page => Decision::Login(Challenge::sign_in(return_to)),
+        Purpose::Page => Decision::Login(challenge),
         Purpose::Background => Decision::Refuse(Refusal::SignInRequired),
     }
 }

@@ -51,7 +51,9 @@ impl ValuePattern {
         (!plain.contains('*')).then_some(pattern)
     }
 
-    pub(super) fn is(&self, value: &str) -> bool {
+    /// Whether a value fits, to the letter.
+    #[must_use]
+    pub fn is(&self, value: &str) -> bool {
         match self {
             Self::Any => true,
             Self::Exactly(wanted) => value == wanted,

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::path::CanonicalPath;
+use super::route::Policy;
 
 /// A place to return to. It has no scheme and no host.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,12 +24,12 @@ impl ReturnTo {
     }
 
     /// Reads a target such as `/reports?year=2026`; `None` for everything that is not a canonical
-    /// path and a query on our own origin, or lies under `own` (RET-02).
+    /// path and a query on our own origin, or is an endpoint of ours (RET-02).
     #[must_use]
-    pub fn parse(target: &str, own: &CanonicalPath) -> Option<Self> {
+    pub fn parse(target: &str, policy: &Policy) -> Option<Self> {
         let parsed = Self::read(target)?;
         let path = parsed.0.split('?').next().unwrap_or_default();
-        (!super::route::lies_under(path, own.as_str())).then_some(parsed)
+        (!policy.is_own(path)).then_some(parsed)
     }
 
     /// The value of a `Location` header.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::Endpoint;
 use super::asked::Asked;
 use super::oddities::Oddities;
 use super::path::CanonicalPath;
@@ -108,6 +109,8 @@ pub struct Policy {
     pub mode: Mode,
     /// Where our own endpoints are, `/.auth` unless the operator moved them.
     pub own: CanonicalPath,
+    /// Redirect URIs that are elsewhere, by the names of their providers.
+    pub callbacks: Vec<(CanonicalPath, String)>,
     /// Which odd spellings of paths are mended or allowed.
     pub spelling: Spelling,
     /// The portal's login pages: a GET becomes a sign-in.
@@ -121,6 +124,27 @@ pub struct Policy {
     pub form_limit: usize,
     /// Who may go where; the first that covers a path decides.
     pub routes: Vec<Route>,
+}
+
+impl Policy {
+    /// Whether a path is one of ours, or could be taken for one.
+    pub(super) fn is_own(&self, path: &str) -> bool {
+        let callbacks = self.callbacks.iter().map(|(callback, _)| callback);
+        callbacks.chain([&self.own]).any(|own| lies_under(path, own.as_str()))
+    }
+
+    /// The endpoint of ours at a path, or [`Endpoint::Unknown`] where a sloppy reader could see one.
+    pub(super) fn endpoint(&self, path: &str) -> Option<Endpoint> {
+        if !self.is_own(path) {
+            return None;
+        }
+        let callback = self.callbacks.iter().find(|(callback, _)| callback.as_str() == path);
+        Some(match (callback, path.strip_prefix(self.own.as_str())) {
+            (Some((_, provider)), _) => Endpoint::Callback(provider.clone()),
+            (None, Some(rest)) => Endpoint::named(rest),
+            (None, None) => Endpoint::Unknown,
+        })
+    }
 }
 
 /// What becomes of spellings that are not canonical.

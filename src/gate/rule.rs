@@ -10,6 +10,7 @@ use http::header::COOKIE;
 use super::asked::Asked;
 use super::cookies;
 use super::fold::{decoded_to_the_end, name_key, without_first_colons, without_streams};
+use super::login::Journey;
 use super::parameters::{Field, Pair};
 use super::pattern::PathPattern;
 
@@ -28,6 +29,8 @@ pub struct Rule {
     pub conditions: Conditions,
     /// It does not hold where one of these does.
     pub unless: Vec<Exception>,
+    /// What a GET becomes, of a login page; a password route leads nowhere.
+    pub journey: Journey,
 }
 
 /// What a path stands for besides itself.
@@ -104,6 +107,7 @@ impl Rule {
             methods: None,
             conditions: Conditions::default(),
             unless: Vec::new(),
+            journey: Journey::SignIn,
         }
     }
 

@@ -118,6 +118,16 @@ pub fn explain(code: &str) -> Words {
             "The portal’s own access to the sign-in service is not accepted. Whoever runs the \
              portal has to renew it; members who are signed in can go on.",
         ),
+        "token-auth-time" => (
+            "Please sign in afresh",
+            "Your last sign-in with the sign-in service was too long ago for this page. Sign in \
+             again, and enter your password there.",
+        ),
+        "token-context" => (
+            "A stronger sign-in is needed",
+            "This page asks for more proof of who you are, and the sign-in service did not ask for \
+             it or did not get it. Try again; if it stays like this, tell whoever runs the portal.",
+        ),
         "token-guest" => (
             "This account is a guest here",
             "The portal takes only accounts of its own organisation. Sign in with another \

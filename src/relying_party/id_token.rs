@@ -67,6 +67,10 @@ pub struct Expected<'a> {
     pub access_token: Option<&'a Secret<String>>,
     /// By how much the provider's clock and ours may differ.
     pub clock_skew: Duration,
+    /// How long ago the person may have authenticated, if the login asked.
+    pub max_age: Option<Duration>,
+    /// The authentication context that the login asked for.
+    pub context: Option<&'a str>,
 }
 
 /// An ID token that can be read, of which nothing is believed yet.
@@ -136,6 +140,12 @@ impl<'t> UnverifiedToken<'t> {
         let issuer = self.check_addressing(expected)?;
         self.check_signature(key, issuer, expected, now)?;
         self.check_times(expected.clock_skew, now)?;
+        if let Some(max_age) = expected.max_age {
+            self.check_age(max_age.saturating_add(expected.clock_skew), now)?;
+        }
+        if let Some(context) = expected.context {
+            self.check_context(context)?;
+        }
         let subject = self.subject(issuer, expected.issuers.people())?;
         if let Some(policy) = expected.policy {
             self.check_policy(policy)?;
@@ -241,6 +251,26 @@ impl<'t> UnverifiedToken<'t> {
             return Err(IdTokenError::TooOld);
         }
         Ok(())
+    }
+
+    /// OpenID Connect Core 1.0, section 3.1.3.7, step 13.
+    fn check_age(&self, most: Duration, now: Timestamp) -> Result<(), IdTokenError> {
+        let authenticated = self.seconds("auth_time")?.ok_or(IdTokenError::AuthTimeMissing)?;
+        match now > authenticated.after(most) {
+            true => Err(IdTokenError::AuthTime),
+            false => Ok(()),
+        }
+    }
+
+    /// The contexts that the sign-in satisfied: a list, or one alone in older tenants (azure.md,
+    /// section 4.1).
+    fn check_context(&self, wanted: &str) -> Result<(), IdTokenError> {
+        let satisfied = match self.claims.get("acrs") {
+            Some(Value::Array(contexts)) => contexts.iter().any(|one| one.as_str() == Some(wanted)),
+            Some(Value::String(context)) => context == wanted,
+            Some(_) | None => false,
+        };
+        satisfied.then_some(()).ok_or(IdTokenError::Context)
     }
 
     /// Whom it is about: never a name or an address (AZ-02).
@@ -453,6 +483,15 @@ pub enum IdTokenError {
     /// `tfp` or `acr` (AZ-04).
     #[error("the ID token is of another user flow than the login began with, or names none")]
     Policy,
+    /// `auth_time` is not there, though the login asked how long ago.
+    #[error("the token does not say when its bearer signed in (`auth_time`)")]
+    AuthTimeMissing,
+    /// The person signed in at the provider longer ago than the login asked for.
+    #[error("its bearer signed in at the provider longer ago than is admitted")]
+    AuthTime,
+    /// `acrs` does not name the authentication context that was asked for.
+    #[error("the token does not name the authentication context that was asked for")]
+    Context,
     /// A guest, or a personal account (AZ-03).
     #[error("the account is a guest of the tenant, or a personal one")]
     Guest,
@@ -485,6 +524,9 @@ impl IdTokenError {
             Self::Subject => "token-subject",
             Self::Version => "token-version",
             Self::Policy => "token-policy",
+            Self::AuthTimeMissing => "token-auth-time-missing",
+            Self::AuthTime => "token-auth-time",
+            Self::Context => "token-context",
             Self::Guest => "token-guest",
         }
     }

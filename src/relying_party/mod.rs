@@ -13,6 +13,7 @@ pub mod id_token;
 pub mod issuers;
 mod json;
 pub mod keys;
+mod languages;
 mod redeem;
 
 use std::sync::Arc;
@@ -27,9 +28,9 @@ use self::discovery::{Discovery, Known};
 use self::http::{Http, is_busy};
 use self::id_token::{Expected, UnverifiedToken};
 use crate::clock::Clock;
-use crate::config::{Provider, ProviderKind};
-use crate::gate::login::{AuthorizationRequest, Grant, Journey, Redemption};
-use crate::gate::{Secret, Timestamp, VerifiedClaims};
+use crate::config::{AnswerBy, Provider, ProviderKind};
+use crate::gate::login::{AuthorizationRequest, Demands, Grant, Journey, Redemption};
+use crate::gate::{CanonicalPath, Challenge, Secret, Timestamp, VerifiedClaims};
 
 pub use self::discovery::{DiscoveryError, MetadataError};
 pub use self::http::HttpError;
@@ -236,6 +237,31 @@ impl RelyingParty {
         self.flows.first().map(|flow| &flow.discovery)
     }
 
+    /// What a visitor's link asks for, as far as the operator lets it (OIDC-19).
+    #[must_use]
+    pub fn wishes(&self, query: &str) -> Demands {
+        authorization::wishes(&self.provider.request, query)
+    }
+
+    /// A challenge with what the operator asks for in every login. `accepted_languages` is what the
+    /// browser sent as `Accept-Language`.
+    #[must_use]
+    pub fn complete(&self, challenge: Challenge, accepted_languages: Option<&str>) -> Challenge {
+        authorization::complete(&self.provider, challenge, accepted_languages)
+    }
+
+    /// Whether callbacks are posted by a form on the provider's page, and so by another site.
+    #[must_use]
+    pub fn posts_callbacks(&self) -> bool {
+        self.provider.request.answer != AnswerBy::Query
+    }
+
+    /// The path of the redirect URI, if it is not ours.
+    #[must_use]
+    pub fn callback_path(&self) -> Option<&str> {
+        self.provider.callback_path.as_ref().map(CanonicalPath::as_str)
+    }
+
     /// Where a visitor is sent: code flow, PKCE with S256, `state` and `nonce`, whatever the
     /// metadata says (OIDC-01).
     ///
@@ -265,8 +291,15 @@ impl RelyingParty {
     ) -> Result<Tokens, RelyingPartyError> {
         let known = self.flow(redemption.journey())?.discovery.known().await?;
         check_callback(redemption, &known)?;
-        let Grant::Code(code) = redemption.grant() else {
-            return Err(RelyingPartyError::CallbackGrant);
+        let code = match (redemption.grant(), self.provider.request.answer) {
+            (Grant::Code(code), AnswerBy::Query | AnswerBy::FormPost) => code,
+            (Grant::IdToken(token), AnswerBy::IdTokenByForm) => {
+                return Ok(Tokens::of_callback(token.clone()));
+            }
+            (Grant::Code(_), AnswerBy::IdTokenByForm)
+            | (Grant::IdToken(_), AnswerBy::Query | AnswerBy::FormPost) => {
+                return Err(RelyingPartyError::CallbackGrant);
+            }
         };
         let secrets = &self.provider.client_secrets;
         let first = self.secret.load(Ordering::Relaxed);
@@ -355,6 +388,8 @@ impl RelyingParty {
             nonce: redemption.nonce(),
             access_token: tokens.access_token.as_ref(),
             clock_skew: self.provider.clock_skew,
+            max_age: redemption.max_age(),
+            context: redemption.context(),
         };
         Ok(token.verify(&key, &expected, now)?)
     }

@@ -50,6 +50,11 @@ pub(super) fn form(
 }
 
 impl Tokens {
+    /// The ID token of a callback, with which nothing else came.
+    pub(super) fn of_callback(id_token: Secret<String>) -> Self {
+        Self { id_token, access_token: None }
+    }
+
     /// Reads a successful answer (OpenID Connect Core 1.0, section 3.1.3.3). Its other members,
     /// `expires_in` as number or text among them, are of no interest; these are strict. `None`
     /// when it is not such an answer.

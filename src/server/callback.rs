@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{Method, Response, header};
 
 use super::account::Body;
+use super::inspect::{self, InspectError};
 use super::login::LoginFailure;
 use super::request::Visit;
 use super::respond;
@@ -19,6 +20,7 @@ use crate::sessions::{self, Purpose, SignedIn, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
+use crate::upstream::RequestBody;
 
 /// What a callback has led to.
 enum Outcome {
@@ -32,17 +34,25 @@ enum Outcome {
 
 impl Visit<'_> {
     /// The provider sent the visitor back.
-    pub(super) async fn callback(mut self, provider: usize) -> Response<Body> {
+    pub(super) async fn callback(mut self, provider: usize, body: RequestBody) -> Response<Body> {
         let Some(party) = self.proxy.relying_parties.get(provider).map(Arc::clone) else {
             return respond::refuse(Refusal::NoRoute, self.asker, self.account);
         };
         self.account.decided(Verdict::Own, None);
-        if self.head.method != Method::GET || is_fetched_early(&self.head.headers) {
+        let parameters = match (&self.head.method, party.posts_callbacks()) {
             // Neither HEAD nor a prefetch uses a login up (OIDC-05).
-            return self.only("GET");
-        }
+            (&Method::GET, false) if !is_fetched_early(&self.head.headers) => {
+                self.head.target.query().unwrap_or_default().to_owned()
+            }
+            (&Method::POST, true) => match self.posted(body).await {
+                Ok(form) => form,
+                Err(error) => return respond::uninspected(&error, self.asker, self.account),
+            },
+            (_, false) => return self.only("GET"),
+            (_, true) => return self.only("POST"),
+        };
         let mut used = None;
-        let outcome = self.accept(&party, &mut used).await;
+        let outcome = self.accept(&party, &parameters, &mut used).await;
         let over = used.as_deref().and_then(cookie::no_login);
         let mut response = match outcome {
             Ok(Outcome::SignedIn(id, return_to)) => {
@@ -62,14 +72,28 @@ impl Visit<'_> {
         response
     }
 
+    /// The form that the provider's page had the browser post (OAuth 2.0 Form Post Response Mode 1.0).
+    /// One of another type is none, and says nothing.
+    async fn posted(&self, body: RequestBody) -> Result<String, InspectError> {
+        let kind = self.head.headers.get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Ok(String::new());
+        }
+        let stranger = self.proxy.stranger(self.visitor);
+        inspect::own_form(body, Callback::LONGEST, stranger, &self.proxy.form_room).await
+    }
+
     /// From the callback to its outcome. `used` becomes the name of the login's cookie as soon as
     /// it is known: whatever happens then, that login is over.
     async fn accept(
         &self,
         party: &RelyingParty,
+        parameters: &str,
         used: &mut Option<String>,
     ) -> Result<Outcome, LoginFailure> {
-        let callback = Callback::read(self.head.target.query().unwrap_or_default())?;
+        let callback = Callback::read(parameters)?;
         let name = callback.number().map(|number| format!("{LOGIN_PREFIX}{number}"));
         let pending = cookies::logins(self.head.headers.get_all(header::COOKIE));
         let sealed = pending.iter().find(|(known, _)| Some(*known) == name.as_deref());
@@ -87,7 +111,10 @@ impl Visit<'_> {
         }
         let redemption = match accepted? {
             Accepted::Redeem(redemption) => redemption,
-            Accepted::GoOn(challenge) => return Ok(Outcome::GoOn(challenge)),
+            Accepted::GoOn(challenge) if party.offers(challenge.journey) => {
+                return Ok(Outcome::GoOn(challenge));
+            }
+            Accepted::GoOn(_) => return Err(LoginError::PasswordForgotten.into()),
             Accepted::Return(place) => return Ok(Outcome::Return(place)),
         };
         let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;

@@ -153,6 +153,23 @@ pub(super) async fn read(
     Ok(Inspected { form, body, share: Some(share) })
 }
 
+/// Reads a form for ourselves: the whole of it, as text.
+pub(super) async fn own_form(
+    mut body: RequestBody,
+    limit: usize,
+    stranger: Option<IpAddr>,
+    room: &Arc<FormRoom>,
+) -> Result<String, InspectError> {
+    let mut share = Share::nothing(room, stranger);
+    let mut read = BytesMut::new();
+    let gather = gather(&mut body, limit, &mut share, &mut read);
+    let gathered = tokio::time::timeout(limits::FORM_TIME, gather).await;
+    match gathered.unwrap_or(Err(InspectError::Body(BodyError::Slow)))? {
+        true => Ok(String::from_utf8_lossy(&read).into_owned()),
+        false => Err(InspectError::Body(BodyError::TooLarge)),
+    }
+}
+
 /// Whether it was all; the first piece that goes beyond the limit is the last that is read.
 async fn gather(
     body: &mut RequestBody,

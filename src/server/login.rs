@@ -10,7 +10,7 @@ use super::account::Body;
 use super::request::Visit;
 use super::respond;
 use crate::gate::cookies;
-use crate::gate::login::{LoginError, LoginSeed, PendingLogin};
+use crate::gate::login::{Journey, LoginError, LoginSeed, PendingLogin};
 use crate::gate::{Challenge, Refusal, ReturnTo};
 use crate::identity::IdentityError;
 use crate::pages::{self, Link};
@@ -52,28 +52,37 @@ impl Visit<'_> {
     /// The gate wants a sign-in: straight to the provider, or to the choice where there is one.
     pub(super) async fn sign_in(mut self, challenge: Challenge) -> Response<Body> {
         self.account.decided(Verdict::Login, None);
-        match *self.portal.providers {
-            [provider] => self.begin_login(provider, challenge).await,
-            _ => self.sign_in_page(&challenge.return_to),
+        match *self.parties(challenge.journey) {
+            [(provider, _)] => self.begin_login(provider, challenge).await,
+            _ => self.sign_in_page(challenge.journey, &challenge.return_to),
         }
     }
 
-    /// The page with a button for each provider.
-    pub(super) fn sign_in_page(self, return_to: &ReturnTo) -> Response<Body> {
-        let parties: Vec<&RelyingParty> = self
-            .portal
-            .providers
-            .iter()
-            .filter_map(|index| self.proxy.relying_parties.get(*index))
-            .map(Arc::as_ref)
+    /// The portal's providers for a journey; the member's own, where somebody is signed in.
+    fn parties(&self, journey: Journey) -> Vec<(usize, &Arc<RelyingParty>)> {
+        let parties = self.portal.providers.iter();
+        let mut parties: Vec<(usize, &Arc<RelyingParty>)> = parties
+            .filter_map(|index| Some((*index, self.proxy.relying_parties.get(*index)?)))
+            .filter(|(_, party)| party.offers(journey))
             .collect();
-        let button = |party: &&RelyingParty| {
+        if let (Journey::PasswordReset | Journey::ProfileEdit, Some(member)) =
+            (journey, &self.signed_in)
+        {
+            parties.retain(|(_, party)| &**party.name() == member.session().provider());
+        }
+        parties
+    }
+
+    /// The page with a button for each provider.
+    pub(super) fn sign_in_page(self, journey: Journey, return_to: &ReturnTo) -> Response<Body> {
+        let parties = self.parties(journey);
+        let button = |(_, party): &(usize, &Arc<RelyingParty>)| {
             let label = match (party.label(), parties.as_slice()) {
                 (Some(label), [_, _, ..]) => label.to_owned(),
                 (None, [_, _, ..]) => format!("Sign in with {}", party.name()),
                 (_, [] | [_]) => self.portal.button_label.clone(),
             };
-            (label, self.login_link(party.name(), return_to))
+            (label, self.journey_link(party.name(), journey, return_to))
         };
         let buttons: Vec<(String, String)> = parties.iter().map(button).collect();
         let buttons: Vec<Link<'_>> =
@@ -84,6 +93,17 @@ impl Visit<'_> {
             request_id: self.asker.request_id(),
         });
         respond::page(StatusCode::OK, html, &[], self.asker, self.account)
+    }
+
+    /// The address that begins a journey with a provider and leads back to a place.
+    fn journey_link(&self, provider: &str, journey: Journey, return_to: &ReturnTo) -> String {
+        let link = self.login_link(provider, return_to);
+        match journey {
+            Journey::SignIn => link,
+            Journey::SignUp | Journey::PasswordReset | Journey::ProfileEdit => {
+                format!("{link}&flow={}", journey.name())
+            }
+        }
     }
 
     /// The address that begins a login with a provider and leads back to a place.
@@ -125,6 +145,9 @@ impl Visit<'_> {
             aws_lc_rs::rand::fill(bytes).map_err(|_| LoginFailure::Seal)?;
         }
         let session = self.session_id();
+        let mut languages = self.head.headers.get_all(header::ACCEPT_LANGUAGE).iter();
+        let languages = languages.next().and_then(|value| value.to_str().ok());
+        let challenge = party.complete(challenge, languages);
         let (pending, request) =
             PendingLogin::begin(challenge, party.name(), session.as_ref(), &seed, self.now);
         let location = party.authorization_url(&request, &self.redirect_uri(party)).await?;
@@ -132,7 +155,7 @@ impl Visit<'_> {
         let sealed = self.proxy.seal.seal(Purpose::Login, &self.policy.host, record.expose());
         let sealed = sealed.ok_or(LoginFailure::Seal)?;
         let mut cookies = self.old_logins(sealed.len());
-        cookies.push(cookie::login(pending.number(), sealed));
+        cookies.push(cookie::login(pending.number(), sealed, party.posts_callbacks()));
         Ok((location, cookies))
     }
 
@@ -173,15 +196,27 @@ impl Visit<'_> {
                 ..self.audit()
             },
         );
-        let href = self.login_link(name, &ReturnTo::root());
-        let again = Link { label: "Sign in again", href: &href };
+        let offers = |journey| party.is_some_and(|party| party.offers(journey));
+        let (label, journey) = match failure {
+            LoginFailure::Login(LoginError::PasswordForgotten)
+                if offers(Journey::PasswordReset) =>
+            {
+                ("Choose a new password", Journey::PasswordReset)
+            }
+            _ => ("Sign in again", Journey::SignIn),
+        };
+        let href = self.journey_link(name, journey, &ReturnTo::root());
+        let again = Link { label, href: &href };
         let mut response = respond::login(failure, again, self.asker, self.account);
         respond::add_cookie(&mut response, used.and_then(cookie::no_login));
         response
     }
 
     pub(super) fn redirect_uri(&self, party: &RelyingParty) -> String {
-        let own = &self.policy.own;
-        format!("{}{own}/login/{}/callback", self.portal.public_url, party.name())
+        let origin = &self.portal.public_url;
+        match party.callback_path() {
+            Some(path) => format!("{origin}{path}"),
+            None => format!("{origin}{}/login/{}/callback", self.policy.own, party.name()),
+        }
     }
 }

@@ -8,16 +8,18 @@ use super::account::Body;
 use super::request::Visit;
 use super::respond::{self, HOME, Said};
 use crate::gate::cookies;
+use crate::gate::login::Journey;
 use crate::gate::{Challenge, Endpoint, Mode, Refusal, ReturnTo, SessionId, is_fetched_early};
 use crate::pages::{self, Link};
 use crate::sessions::{Purpose, SignedIn, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
+use crate::upstream::RequestBody;
 
 impl Visit<'_> {
     /// Answers for an endpoint of ours.
-    pub(super) async fn own(mut self, endpoint: Endpoint) -> Response<Body> {
+    pub(super) async fn own(mut self, endpoint: Endpoint, body: RequestBody) -> Response<Body> {
         self.account.decided(Verdict::Own, None);
         match endpoint {
             Endpoint::SignIn | Endpoint::Login(_) | Endpoint::Callback(_)
@@ -28,20 +30,20 @@ impl Visit<'_> {
             Endpoint::SignIn => match self.reads_only() {
                 true => {
                     let return_to = self.return_to("post_login_redirect_uri");
-                    self.sign_in_page(&return_to)
+                    self.sign_in_page(Journey::SignIn, &return_to)
                 }
                 false => self.only("GET, HEAD"),
             },
             Endpoint::Login(provider) => match (self.provider(&provider), &self.head.method) {
-                (Some(provider), &Method::GET) => {
-                    let return_to = self.return_to("post_login_redirect_uri");
-                    self.begin_login(provider, Challenge::sign_in(return_to)).await
-                }
+                (Some(provider), &Method::GET) => match self.asked_journey(provider) {
+                    Some(challenge) => self.begin_login(provider, challenge).await,
+                    None => self.unknown(),
+                },
                 (Some(_), _) => self.only("GET"),
                 (None, _) => self.unknown(),
             },
             Endpoint::Callback(provider) => match self.provider(&provider) {
-                Some(provider) => self.callback(provider).await,
+                Some(provider) => self.callback(provider, body).await,
                 None => self.unknown(),
             },
             Endpoint::Logout => self.sign_out(),
@@ -172,7 +174,7 @@ impl Visit<'_> {
             .parameter("state")
             .and_then(|state| self.proxy.seal.open(Purpose::SignOut, &self.policy.host, &state))
             .and_then(|record| String::from_utf8(record).ok());
-        let place = record.as_deref().and_then(|place| ReturnTo::parse(place, &self.policy.own));
+        let place = record.as_deref().and_then(|place| ReturnTo::parse(place, self.policy));
         if let Some(place) = place {
             return respond::redirect(place.as_str(), self.asker, self.account);
         }
@@ -301,13 +303,31 @@ impl Visit<'_> {
         })
     }
 
+    /// What a link to a provider asks for: `flow` names the journey, and nothing else than a journey
+    /// that the provider has is taken for one. A profile is its member's own to change, so whoever
+    /// is signed in has to come back as the same person.
+    fn asked_journey(&self, provider: usize) -> Option<Challenge> {
+        let party = self.proxy.relying_parties.get(provider)?;
+        let query = self.head.target.query().unwrap_or_default();
+        let mut flows = url::form_urlencoded::parse(query.as_bytes())
+            .filter(|(name, _)| name == "flow")
+            .map(|(_, flow)| Journey::named(&flow));
+        let journey = match (flows.next(), flows.next()) {
+            (None, _) => Journey::SignIn,
+            (Some(journey), None) => journey.filter(|journey| party.offers(*journey))?,
+            (Some(_), Some(_)) => return None,
+        };
+        let demands = party.wishes(query);
+        Some(Challenge { return_to: self.return_to("post_login_redirect_uri"), journey, demands })
+    }
+
     fn return_to(&self, parameter: &str) -> ReturnTo {
         self.named_return(parameter).unwrap_or_else(ReturnTo::root)
     }
 
     /// A place on our own origin that a query parameter names (RET-01).
     fn named_return(&self, parameter: &str) -> Option<ReturnTo> {
-        ReturnTo::parse(&self.parameter(parameter)?, &self.policy.own)
+        ReturnTo::parse(&self.parameter(parameter)?, self.policy)
     }
 
     /// A query parameter that is there exactly once.

@@ -126,7 +126,7 @@ impl Worker {
                 visit.forward(permit, upstream, body, has_own_cookies, peer).await
             }
             Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
-            Decision::Own(endpoint) => Box::pin(visit.own(endpoint)).await,
+            Decision::Own(endpoint) => Box::pin(visit.own(endpoint, body)).await,
             Decision::Redirect(target) => respond::canonical(&target, visit.asker, visit.account),
             // Once a form has been read, no rule asks for it again.
             Decision::Inspect(_) => respond::refuse(Refusal::NoRoute, visit.asker, visit.account),

@@ -25,10 +25,14 @@ pub fn no_session() -> Option<HeaderValue> {
     header(deleted(SESSION.to_owned()))
 }
 
-/// Sets the cookie of a login under way to its sealed record.
+/// Sets the cookie of a login under way to its sealed record. Where the provider's page posts the
+/// callback, it has to come along from another site; no other cookie of ours does.
 #[must_use]
-pub fn login(number: &str, sealed: String) -> Option<HeaderValue> {
+pub fn login(number: &str, sealed: String, is_posted: bool) -> Option<HeaderValue> {
     let mut cookie = ours(format!("{LOGIN_PREFIX}{number}"), sealed);
+    if is_posted {
+        cookie.set_same_site(SameSite::None);
+    }
     cookie.set_max_age(time::Duration::try_from(PendingLogin::LIMIT).ok());
     header(cookie)
 }
@@ -67,7 +71,8 @@ mod tests {
     #[test]
     fn cook_04_our_cookies_carry_every_attribute_and_no_domain() {
         let id = SessionId::new([7; 32]);
-        let headers = [session(&id), no_session(), login("abc", "x".to_owned()), no_login("y")];
+        let headers =
+            [session(&id), no_session(), login("abc", "x".to_owned(), false), no_login("y")];
         for header in headers.map(Option::unwrap) {
             let text = header.to_str().unwrap();
             for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {
@@ -75,5 +80,8 @@ mod tests {
             }
             assert!(!text.contains("Domain"), "{text}");
         }
+        let posted = login("abc", "x".to_owned(), true).unwrap();
+        let posted = posted.to_str().unwrap();
+        assert!(posted.contains("SameSite=None") && posted.contains("Secure"), "{posted}");
     }
 }

@@ -42,6 +42,7 @@ fn policy(mode: Mode) -> Policy {
         secure: true,
         mode,
         own: CanonicalPath::parse("/.auth").unwrap(),
+        callbacks: vec![(CanonicalPath::parse("/signin-oidc").unwrap(), "corporate".to_owned())],
         spelling: Spelling::default(),
         login_pages: vec![Rule::at("/login".parse().unwrap())],
         password_routes: vec![Rule {
@@ -220,7 +221,7 @@ proptest! {
         hostile_path(),
         "//[a-z./\\\\]{0,12}",
     ]) {
-        let own = CanonicalPath::parse("/.auth").unwrap();
+        let own = policy(Mode::AzureOnly);
         if let Some(place) = ReturnTo::parse(&target, &own) {
             let base = url::Url::parse("https://members.example/.auth/login/corporate/callback").unwrap();
             let joined = base.join(place.as_str()).unwrap();
@@ -237,7 +238,7 @@ proptest! {
 
     #[test]
     fn ret_01_reading_a_return_target_twice_changes_nothing(target in prop_oneof![any::<String>(), hostile_path()]) {
-        let own = CanonicalPath::parse("/.auth").unwrap();
+        let own = policy(Mode::AzureOnly);
         if let Some(place) = ReturnTo::parse(&target, &own) {
             prop_assert_eq!(ReturnTo::parse(place.as_str(), &own), Some(place.clone()));
         }
@@ -318,7 +319,7 @@ fn begin(
     nonce: [u8; 16],
     verifier: [u8; 32],
 ) -> (PendingLogin, AuthorizationRequest) {
-    let own = CanonicalPath::parse("/.auth").unwrap();
+    let own = policy(Mode::AzureOnly);
     let return_to = ReturnTo::parse("/reports?year=2026", &own).unwrap();
     let seed = LoginSeed { state, nonce, verifier };
     PendingLogin::begin(Challenge::sign_in(return_to), "corporate", None, &seed, NOON)

@@ -39,6 +39,7 @@ static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {
         secure: true,
         mode: Mode::AzureOnly,
         own: CanonicalPath::parse("/.auth").unwrap(),
+        callbacks: Vec::new(),
         spelling: Spelling::default(),
         login_pages: Vec::new(),
         password_routes: Vec::new(),

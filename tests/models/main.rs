@@ -97,6 +97,7 @@ fn path_20_the_targets_of_ordinary_sites_pass_as_they_are() {
         secure: true,
         mode: Mode::Off,
         own: CanonicalPath::parse("/.auth").unwrap(),
+        callbacks: Vec::new(),
         spelling: Spelling::default(),
         login_pages: Vec::new(),
         password_routes: Vec::new(),

@@ -294,6 +294,7 @@ impl Portal {
             secure: true,
             mode: Mode::AzureOnly,
             own: CanonicalPath::parse("/.auth").unwrap(),
+            callbacks: Vec::new(),
             spelling: Spelling::default(),
             login_pages: Vec::new(),
             password_routes: Vec::new(),

@@ -44,6 +44,8 @@ impl Provider {
             nonce: &nonce,
             access_token: None,
             clock_skew: Duration::from_secs(60),
+            max_age: None,
+            context: None,
         };
         let raw = token(key, claims, &KEYS[0]);
         let token = UnverifiedToken::read(&raw).unwrap();

@@ -37,6 +37,8 @@ fn judge_at(raw: &str, now: Timestamp) -> Result<VerifiedClaims, IdTokenError> {
         nonce: &nonce,
         access_token: Some(&access_token),
         clock_skew: SKEW,
+        max_age: None,
+        context: None,
     };
     let token = UnverifiedToken::read(raw)?;
     let key = keys.get(token.key_id()).ok_or(IdTokenError::KeyUnknown)?;

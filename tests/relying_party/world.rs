@@ -44,6 +44,8 @@ pub fn configured(authority: &str) -> config::Provider {
         client_secrets: vec![Secret::new("secret A".to_owned())],
         scopes: vec!["openid".to_owned(), "profile".to_owned()],
         clock_skew: Duration::from_secs(60),
+        callback_path: None,
+        request: config::RequestOptions::default(),
         trusted: None,
     }
 }

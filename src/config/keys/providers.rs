@@ -1,7 +1,7 @@
 //! What an operator may write about an identity provider, of each kind.
 
 use super::super::kind::{Key, Kind};
-use super::{DURATION, PATH, YES_OR_NO, default, optional, required, word};
+use super::{DURATION, PATH, YES_OR_NO, default, defaults, optional, required, word};
 
 /// The kinds, each with its keys.
 pub(super) const PROVIDER: Kind = Kind::Variants {
@@ -60,6 +60,8 @@ const CLOUD: Key = default(
     word(&["public", "us_government", "china"]),
     "the national cloud that the tenant is in",
 );
+const POLICY: Kind =
+    Kind::Value("the name of a user flow or custom policy, such as `B2C_1_signupsignin`");
 const CUSTOMER_TENANT: Key = required(
     "tenant",
     Kind::Value("the name of a tenant (`contoso` or `contoso.onmicrosoft.com`) or its GUID"),
@@ -70,6 +72,75 @@ const VALID_ISSUERS: Key = optional(
     Kind::List(&Kind::Value("an issuer, such as `https://login.example.org/<tenant>/v2.0/`")),
     "issuers that tokens may have besides, to the letter",
 );
+
+const CALLBACK_PATH: Key = optional(
+    "callback_path",
+    Kind::Value("a path such as `/signin-oidc`"),
+    "the path of the redirect URI that is registered already, such as `/signin-oidc`, if it is not \
+     ours",
+);
+const REQUEST: Key = defaults("request", REQUEST_KEYS, "what is asked for besides a sign-in");
+
+const REQUEST_KEYS: &[Key] = &[
+    optional(
+        "response_mode",
+        word(&["query", "form_post"]),
+        "how the answer comes back: in the URL (`query`, which holds unless another is named), or \
+         posted by a form, so that no code is in a URL",
+    ),
+    default(
+        "response_type",
+        "code",
+        word(&["code", "id_token"]),
+        "`code`; or `id_token`, for old registrations that have no secret (legacy)",
+    ),
+    optional(
+        "prompt",
+        word(&["login", "select_account", "consent"]),
+        "what people are shown even if they are signed in at the provider",
+    ),
+    optional(
+        "max_age",
+        DURATION,
+        "how long ago people may have signed in at the provider; tokens have to name `auth_time`",
+    ),
+    optional(
+        "domain_hint",
+        PARAMETER,
+        "whose sign-in page comes first, such as `contoso.com`, `google.com` or `organizations`",
+    ),
+    optional(
+        "acr_values",
+        Kind::List(&PARAMETER),
+        "which ways of signing in are asked for, the preferred one first",
+    ),
+    optional(
+        "claims",
+        Kind::Value("a JSON object in quotes"),
+        "`claims` of OpenID Connect, such as `'{\"id_token\":{\"acrs\":{\"value\":\"c1\"}}}'`",
+    ),
+    optional(
+        "ui_locales",
+        Kind::List(&Kind::Value("a language such as `de` or `pt-BR`")),
+        "the languages of the provider's pages: the one that the visitor's browser likes best",
+    ),
+    optional(
+        "parameters",
+        Kind::Named { name: "names, each with its value", of: &PARAMETER },
+        "further parameters, such as those that a custom policy reads",
+    ),
+    optional(
+        "from_visitor",
+        Kind::Named {
+            name: "names, each with the values that it may have, perhaps with `*` at one end",
+            of: &Kind::List(&PATTERN),
+        },
+        "parameters that a link to the sign-in may set, such as `login_hint`, and to what",
+    ),
+];
+
+const PARAMETER: Kind = Kind::Value("a text of 1 to 512 characters on one line");
+const PATTERN: Kind = Kind::Value("a text, perhaps with `*` at one end");
 
 const ENTRA_ID: &[Key] = &[
     KIND,
@@ -100,6 +171,8 @@ const ENTRA_ID: &[Key] = &[
     CLIENT_ID,
     LABEL,
     CREDENTIALS,
+    CALLBACK_PATH,
+    REQUEST,
     SCOPES,
     CLOCK_SKEW,
     CA,
@@ -116,8 +189,19 @@ const AZURE_AD_B2C: &[Key] = &[
     CUSTOMER_TENANT,
     required(
         "policy",
-        Kind::Value("the name of a user flow or custom policy, such as `B2C_1_signupsignin`"),
+        POLICY,
         "the user flow or custom policy that people sign in with, such as `B2C_1_signupsignin`",
+    ),
+    optional("sign_up_policy", POLICY, "the one to make an account with (`flow=sign_up`)"),
+    optional(
+        "password_reset_policy",
+        POLICY,
+        "the one to choose a new password with (`flow=password_reset`, and «Forgot your password?»)",
+    ),
+    optional(
+        "profile_edit_policy",
+        POLICY,
+        "the one to change a profile with (`flow=profile_edit`)",
     ),
     default(
         "policy_in",
@@ -135,6 +219,8 @@ const AZURE_AD_B2C: &[Key] = &[
     CLIENT_ID,
     LABEL,
     CREDENTIALS,
+    CALLBACK_PATH,
+    REQUEST,
     default(
         "scopes",
         "[openid]",
@@ -157,6 +243,8 @@ const EXTERNAL_ID: &[Key] = &[
     CLIENT_ID,
     LABEL,
     CREDENTIALS,
+    CALLBACK_PATH,
+    REQUEST,
     SCOPES,
     CLOCK_SKEW,
     CA,
@@ -183,6 +271,8 @@ const OIDC: &[Key] = &[
     ),
     LABEL,
     CREDENTIALS,
+    CALLBACK_PATH,
+    REQUEST,
     SCOPES,
     CLOCK_SKEW,
     CA,

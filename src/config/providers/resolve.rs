@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::request;
 use super::written::{Cloud, HostFile, KindFile, ProviderFile, TenantsFile};
 use super::{
     AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind, Tenant,
@@ -35,6 +36,7 @@ pub(in crate::config) fn resolve(
         Some(files) => tls::trusted(context, setting.folder, files).map(Some),
         None => Some(None),
     };
+    let request = file.request.as_ref().and_then(|file| request::resolve(context, file));
     Some(Provider {
         name: Arc::from(&*name.value),
         kind: kind?,
@@ -44,6 +46,8 @@ pub(in crate::config) fn resolve(
         scopes: file.scopes.as_ref()?.iter().map(|scope| scope.value.clone()).collect(),
         clock_skew: file.clock_skew?,
         trusted: trusted?,
+        callback_path: file.callback_path.as_ref()?.as_ref().map(|path| path.value.clone()),
+        request: request?,
     })
 }
 
@@ -58,6 +62,7 @@ fn resolve_kind(context: &Context<'_>, file: &ProviderFile) -> Option<ProviderKi
             host,
             tenant,
             policy,
+            journeys,
             policy_in_query,
             names_policy,
             valid_issuers,
@@ -67,7 +72,7 @@ fn resolve_kind(context: &Context<'_>, file: &ProviderFile) -> Option<ProviderKi
                 login: login?,
                 tenant: in_cloud(&tenant.as_ref()?.value, host.cloud?),
                 policy: policy.clone()?,
-                journeys: Vec::new(),
+                journeys: journeys.clone()?,
                 policy_in_query: (*policy_in_query)?,
                 names_policy: (*names_policy)?,
                 valid_issuers: valid_issuers.clone()?,

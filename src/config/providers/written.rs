@@ -6,10 +6,13 @@ use std::time::Duration;
 use url::Url;
 
 use super::Tenant;
+use super::request::{self, RequestFile};
 use crate::config::context::{Located, Spot};
 use crate::config::file::{CredentialFile, bare, secret};
 use crate::config::section::Section;
 use crate::config::value;
+use crate::gate::CanonicalPath;
+use crate::gate::login::Journey;
 
 /// What an operator wrote of a provider. What is `None` was left out or has been reported.
 pub(in crate::config) struct ProviderFile {
@@ -21,6 +24,30 @@ pub(in crate::config) struct ProviderFile {
     pub(super) scopes: Option<Vec<Located<String>>>,
     pub(super) clock_skew: Option<Duration>,
     pub(super) ca: Option<Vec<Located<PathBuf>>>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) callback_path: Option<Option<Located<CanonicalPath>>>,
+    pub(super) request: Option<RequestFile>,
+}
+
+impl ProviderFile {
+    /// The path of its redirect URI, if that is not ours.
+    pub(in crate::config) fn callback_path(&self) -> Option<&Located<CanonicalPath>> {
+        self.callback_path.as_ref()?.as_ref()
+    }
+
+    /// Whether people can be sent there for this; also where it was written and reported.
+    pub(in crate::config) fn offers(&self, journey: Journey) -> bool {
+        match (&self.kind, journey) {
+            (_, Journey::SignIn) => true,
+            (KindFile::AzureAdB2c { journeys, .. }, _) => journeys
+                .as_ref()
+                .is_none_or(|journeys| journeys.iter().any(|(known, _)| *known == journey)),
+            (KindFile::ExternalId { .. } | KindFile::Oidc { .. }, Journey::SignUp) => true,
+            (KindFile::EntraId { .. } | KindFile::ExternalId { .. } | KindFile::Oidc { .. }, _) => {
+                false
+            }
+        }
+    }
 }
 
 pub(super) enum KindFile {
@@ -33,6 +60,8 @@ pub(super) enum KindFile {
         host: HostFile,
         tenant: Option<Located<Tenant>>,
         policy: Option<String>,
+        /// `None` if one of them was reported.
+        journeys: Option<Vec<(Journey, String)>>,
         policy_in_query: Option<bool>,
         names_policy: Option<bool>,
         valid_issuers: Option<Vec<String>>,
@@ -118,6 +147,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> ProviderFile {
             host: host(section),
             tenant: section.value("tenant", value::customer_tenant),
             policy: bare(section.value("policy", value::policy)),
+            journeys: journeys(section),
             policy_in_query: bare(section.value("policy_in", |word| Ok(word == "query"))),
             names_policy: bare(section.value("issuer", |word| Ok(word == "tfp"))),
             valid_issuers: valid_issuers(section),
@@ -165,7 +195,26 @@ pub(in crate::config) fn read(section: &Section<'_>) -> ProviderFile {
         scopes: section.values("scopes", value::scope),
         clock_skew: bare(section.value("clock_skew", value::duration("0s", "5m"))),
         ca: section.values("ca", value::path),
+        callback_path: if_there(section, "callback_path", || {
+            section.value("callback_path", value::own_path)
+        }),
+        request: section.section("request").map(|section| request::read(&section)),
     }
+}
+
+/// The policies of journeys other than signing in.
+fn journeys(section: &Section<'_>) -> Option<Vec<(Journey, String)>> {
+    let mut journeys = Vec::new();
+    for (journey, key) in [
+        (Journey::SignUp, "sign_up_policy"),
+        (Journey::PasswordReset, "password_reset_policy"),
+        (Journey::ProfileEdit, "profile_edit_policy"),
+    ] {
+        if section.has(key) {
+            journeys.push((journey, section.value(key, value::policy)?.value));
+        }
+    }
+    Some(journeys)
 }
 
 fn host(section: &Section<'_>) -> HostFile {

@@ -55,8 +55,9 @@ impl ProviderError {
 }
 
 impl Callback {
-    /// The longest query that is read: an authorization code of B2C alone can be over 2,400 bytes.
-    pub const LONGEST: usize = 16 * 1024;
+    /// The longest query or form that is read: an authorization code of B2C alone can be over 2,400
+    /// bytes, and an ID token with groups over 10,000.
+    pub const LONGEST: usize = 64 * 1024;
 
     /// Reads a callback's query, or its form, which is spelled alike.
     ///
