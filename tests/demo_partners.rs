@@ -2,12 +2,15 @@
 //! does, and the portal verifies an assertion as a portal's developer would.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
+#[path = "demo_partners/emulator.rs"]
+mod emulator;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anteport::clock::Clock;
-use anteport::demo::microsoft::{self, ClientSecret, Fault, Microsoft, TokenAnswer};
+use anteport::demo::microsoft::{self, ClientSecret, Fault, Microsoft, TokenAnswer, Trouble};
 use anteport::demo::portal::{self, Portal};
 use anteport::demo::story::Story;
 use anteport::demo::{CLIENT_ID, Ports, TENANT_DOMAIN, TENANT_ID};
@@ -121,6 +124,10 @@ struct Tenant {
 
 impl Tenant {
     async fn start() -> Self {
+        Self::start_with(microsoft::Options::default()).await
+    }
+
+    async fn start_with(options: microsoft::Options) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let clock = Clock::at(Timestamp::from_unix_seconds(NOON));
@@ -134,7 +141,7 @@ impl Tenant {
             ],
             redirect_uris: vec![CALLBACK.to_owned(), SIGNED_OUT.to_owned()],
             story: Some(Story::new(clock.clone())),
-            b2c: microsoft::B2c::default(),
+            ..options
         };
         let microsoft = Microsoft::new(base, clock.clone(), options);
         let never = std::future::pending();
@@ -301,6 +308,7 @@ async fn keys_have_no_algorithm_and_name_their_issuer() {
         assert_eq!(key["cloud_instance_name"], "microsoftonline.com");
         assert_eq!(key["e"], "AQAB");
         assert_eq!(key["n"].as_str().unwrap().len(), 342);
+        assert!(key["x5c"][0].as_str().unwrap().starts_with("MII"));
     }
     let template = format!("{}/{{tenantid}}/v2.0", tenant.microsoft.base_url());
     assert_eq!(keys[0]["issuer"], template);
@@ -403,7 +411,6 @@ async fn client_and_redirect_errors_stay_on_a_page() {
 async fn other_errors_go_to_the_redirect_uri_with_the_state() {
     let tenant = Tenant::start().await;
     for (change, error, number) in [
-        (("response_type", "code id_token"), "unsupported_response_type", "AADSTS700054"),
         (("response_type", ""), "invalid_request", "AADSTS900144"),
         (("response_mode", "smoke"), "invalid_request", "AADSTS70007"),
         (("scope", ""), "invalid_request", "AADSTS900144"),
@@ -546,8 +553,10 @@ async fn the_token_endpoint_fails_once_when_told_to() {
     let tenant = Tenant::start().await;
     let code = tenant.code().await;
     tenant.microsoft.next_token_answer(TokenAnswer::SecretExpired);
-    tenant.microsoft.next_token_answer(TokenAnswer::ServerError);
-    tenant.microsoft.next_token_answer(TokenAnswer::Slow(Duration::from_millis(1)));
+    tenant.microsoft.next_token_answer(TokenAnswer::Trouble(Trouble::ServerError));
+    tenant
+        .microsoft
+        .next_token_answer(TokenAnswer::Trouble(Trouble::Slow(Duration::from_millis(1))));
     assert_eq!(told(&tenant.redeem(&code, &[], &[]).await).2, 7_000_222);
     let broken = tenant.redeem(&code, &[], &[]).await;
     assert_eq!(broken.status, 500);

@@ -42,7 +42,7 @@ fn summary(config: &Config) -> String {
     for portal in &config.portals {
         lines.push(format!(
             "portal  {} ({}) to {}",
-            origin(portal),
+            portal.origin(),
             portal.policy.mode.name(),
             upstream(portal)
         ));
@@ -68,21 +68,9 @@ fn to_register(provider: &Provider, portals: &[&Portal]) -> Vec<String> {
         provider.client_id, provider.name
     )];
     for portal in portals {
-        let own = format!("{}{}", origin(portal), portal.policy.own);
-        lines.push(match &provider.callback_path {
-            Some(path) => format!("  {}{path}", origin(portal)),
-            None => format!("  {own}/login/{}/callback", provider.name),
-        });
-        if portal.logout.federated {
-            lines.push(format!("  {own}/logout/done"));
-        }
+        lines.extend(portal.to_register(provider).map(|uri| format!("  {uri}")));
     }
     lines
-}
-
-fn origin(portal: &Portal) -> &str {
-    let url = portal.public_url.as_str();
-    url.strip_suffix('/').unwrap_or(url)
 }
 
 fn upstream(portal: &Portal) -> String {

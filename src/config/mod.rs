@@ -51,6 +51,7 @@ pub use self::providers::{
     AnswerBy, AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind,
     RequestOptions, Tenant, Tenants,
 };
+pub(crate) use self::value::{any_duration, is_loopback};
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -201,6 +202,26 @@ pub struct Portal {
     pub identity: Identity,
     /// What signing out does.
     pub logout: Logout,
+}
+
+impl Portal {
+    /// Its public URL without the slash at its end.
+    #[must_use]
+    pub fn origin(&self) -> &str {
+        let url = self.public_url.as_str();
+        url.strip_suffix('/').unwrap_or(url)
+    }
+
+    /// The redirect URIs that a provider has to know for it.
+    pub fn to_register(&self, provider: &Provider) -> impl Iterator<Item = String> + use<> {
+        let own = format!("{}{}", self.origin(), self.policy.own);
+        let callback = match &provider.callback_path {
+            Some(path) => format!("{}{path}", self.origin()),
+            None => format!("{own}/login/{}/callback", provider.name),
+        };
+        let signed_out = self.logout.federated.then(|| format!("{own}/logout/done"));
+        std::iter::once(callback).chain(signed_out)
+    }
 }
 
 /// Where a portal's allowed requests go.

@@ -45,7 +45,8 @@ pub(super) fn duration(
     }
 }
 
-fn any_duration(text: &str) -> Option<Duration> {
+/// A number with its unit.
+pub(crate) fn any_duration(text: &str) -> Option<Duration> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at_checked(digits)?;
     let number: u64 = number.parse().ok()?;
@@ -160,7 +161,7 @@ pub(super) fn origin(text: &str) -> Result<Url, Unfit> {
 }
 
 /// Whether only this machine can be meant: 127.0.0.0/8, `::1` or `localhost`.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -11,6 +11,7 @@
 //! Deliberately not here: binding the ports and starting the proxy (`cli/demo.rs`).
 
 mod answer;
+pub mod certificates;
 mod fetch;
 mod listener;
 pub mod microsoft;

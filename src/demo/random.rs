@@ -19,7 +19,11 @@ pub(super) fn token(length: usize) -> String {
 
 /// A random GUID (version 4).
 pub(super) fn guid() -> String {
-    let mut number = u128::from_be_bytes(bytes());
+    as_guid(u128::from_be_bytes(bytes()))
+}
+
+/// A number in the form of a GUID (version 4).
+pub(super) fn as_guid(mut number: u128) -> String {
     number = (number & !(0xf << 76)) | (0x4 << 76);
     number = (number & !(0x3 << 62)) | (0x2 << 62);
     let hex = format!("{number:032x}");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anteport::demo::microsoft::{Fault, TokenAnswer};
+use anteport::demo::microsoft::{Fault, TokenAnswer, Trouble};
 use url::Url;
 
 use crate::world::browser::Answer;
@@ -265,7 +265,7 @@ async fn az_03_a_guest_makes_no_session() {
 async fn oidc_12_a_token_endpoint_that_fails_makes_no_session() {
     for (answer, code) in [
         (TokenAnswer::SecretExpired, "client-secret-refused"),
-        (TokenAnswer::ServerError, "provider-"),
+        (TokenAnswer::Trouble(Trouble::ServerError), "provider-"),
     ] {
         let world = World::start().await;
         world.microsoft.next_token_answer(answer);

@@ -4,14 +4,14 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::personas::Persona;
 use super::tenants::{CLUB, GUESTS, MEMBERS, PARTNER, PERSONAL, Tenant};
-use crate::demo::CLIENT_ID;
 
 /// The password of all.
 pub const PASSWORD: &str = "demo";
 
 /// An account of the tenant.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     /// What is typed into the form; also the e-mail address.
     pub username: &'static str,
@@ -23,6 +23,8 @@ pub struct Account {
     pub roles: &'static [&'static str],
     /// Where it is at home.
     pub tenant: &'static Tenant,
+    /// What is out of the ordinary about its tokens.
+    pub persona: Persona,
 }
 
 /// Who can sign in.
@@ -33,6 +35,7 @@ pub static ACCOUNTS: &[Account] = &[
         oid: "7b2e5c90-41d3-4a8f-8c6b-2f9e0d1a3c57",
         roles: &["Member", "Treasurer"],
         tenant: &CLUB,
+        persona: Persona::Plain,
     },
     // A name outside of ASCII: headers and pages have to cope with it.
     Account {
@@ -41,6 +44,7 @@ pub static ACCOUNTS: &[Account] = &[
         oid: "c1d84f3e-6a20-4b97-9e5d-0f8b7a6c5d42",
         roles: &["Member"],
         tenant: &CLUB,
+        persona: Persona::Plain,
     },
 ];
 
@@ -52,6 +56,7 @@ pub static OTHERS: &[Account] = &[
         oid: "e2a9c7d4-5b31-4f80-96de-7a0c4b8d1f63",
         roles: &[],
         tenant: &PARTNER,
+        persona: Persona::Plain,
     },
     Account {
         username: "noor@outlook.example",
@@ -59,6 +64,7 @@ pub static OTHERS: &[Account] = &[
         oid: "00000000-0000-0000-66f3-3332eca7ea81",
         roles: &[],
         tenant: &PERSONAL,
+        persona: Persona::Plain,
     },
     Account {
         username: "ines@mail.example",
@@ -66,6 +72,7 @@ pub static OTHERS: &[Account] = &[
         oid: "4d1f7a2c-93b8-4e65-a0c7-5e9b8d3f6a14",
         roles: &[],
         tenant: &MEMBERS,
+        persona: Persona::Plain,
     },
     Account {
         username: "visitor@mail.example",
@@ -73,20 +80,14 @@ pub static OTHERS: &[Account] = &[
         oid: "b86e0d53-2f41-4c9a-8d7e-1a6c9f0e4b72",
         roles: &[],
         tenant: &GUESTS,
+        persona: Persona::Plain,
     },
 ];
 
 impl Account {
-    /// Finds an account as typed.
-    pub(super) fn named(username: &str) -> Option<&'static Self> {
-        let username = username.trim();
-        let mut all = ACCOUNTS.iter().chain(OTHERS);
-        all.find(|account| account.username.eq_ignore_ascii_case(username))
-    }
-
     /// `sub`: pairwise, so it depends on the client.
-    pub(super) fn subject(&self) -> String {
-        let pair = format!("{CLIENT_ID}/{}", self.oid);
+    pub(super) fn subject(&self, client_id: &str) -> String {
+        let pair = format!("{client_id}/{}", self.oid);
         URL_SAFE_NO_PAD.encode(digest(&SHA256, pair.as_bytes()))
     }
 

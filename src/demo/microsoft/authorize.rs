@@ -5,12 +5,12 @@
 use http::header::{HeaderMap, SET_COOKIE};
 use url::Url;
 
-use super::accounts::{Account, PASSWORD};
+use super::accounts::PASSWORD;
 use super::errors::AadError;
 use super::faults::AuthorizeError;
 use super::state::{Grant, IssuedCode, PkceChallenge, Sso};
 use super::tenants::{self, Place, Product};
-use super::{CLIENT_ID, Call, Microsoft, pages};
+use super::{Call, Microsoft, id_token, pages};
 use crate::demo::answer::{self, Answer};
 use crate::demo::parameters::{self, Parameters};
 use crate::demo::random;
@@ -32,11 +32,20 @@ pub(super) struct Asked {
 pub(super) struct Wish {
     pub(super) login_hint: Option<String>,
     pub(super) place: Place,
+    client_id: String,
+    answers: Answers,
     redirect_uri: String,
     scope: String,
     nonce: Option<String>,
     challenge: Option<PkceChallenge>,
     prompt: Option<Prompt>,
+}
+
+/// What the application wants in return.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Answers {
+    code: bool,
+    id_token: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,14 +77,18 @@ enum Refused {
 }
 
 /// Answers an authorization request.
-pub(super) fn begin(microsoft: &Microsoft, place: Place, call: &Call) -> Answer {
+pub(super) async fn begin(microsoft: &Microsoft, place: Place, call: &Call) -> Answer {
     microsoft.counts.authorize.up();
     let parameters = call.parameters();
     let asked = match read(microsoft, place, parameters, call.query_length) {
         Ok(asked) => asked,
-        Err(refused) => return refuse(microsoft, refused),
+        Err(refused) => return refuse(microsoft, place, refused),
     };
     tell_request(microsoft, parameters);
+    let planned = microsoft.state().page_errors.pop_front();
+    if let Some(number) = planned {
+        return pages::error(microsoft, &AadError::planned(number));
+    }
     let planned = microsoft.state().authorize_errors.pop_front();
     if let Some(planned) = planned {
         return deny(microsoft, &asked.reply, planned);
@@ -83,27 +96,24 @@ pub(super) fn begin(microsoft: &Microsoft, place: Place, call: &Call) -> Answer 
     let sso = signed_in(microsoft, &call.headers).filter(|sso| place.admits(sso.account));
     let action = action(call);
     match (asked.wish.prompt, sso) {
-        (None | Some(Prompt::None | Prompt::Consent), Some(sso)) => issue(microsoft, &asked, &sso),
+        (Some(Prompt::Consent), Some(sso)) => pages::consent(&action, &asked, sso.account),
+        (None | Some(Prompt::None), Some(sso)) => issue(microsoft, &asked, &sso).await,
         (Some(Prompt::None), None) => {
-            let error = AadError::new(
-                50058,
-                "login_required",
-                "A silent sign-in request was sent but no user is signed in.",
-            );
-            refuse(microsoft, Refused::Application(Box::new(asked.reply), error))
+            let error = AadError::nobody_is_signed_in(place.product());
+            refuse(microsoft, place, Refused::Application(Box::new(asked.reply), error))
         }
         (Some(Prompt::SelectAccount), Some(sso)) => {
-            pages::sign_in(&action, &asked, Some(sso.account), None)
+            pages::sign_in(microsoft, &action, &asked, Some(sso.account), None)
         }
-        (_, _) => pages::sign_in(&action, &asked, None, None),
+        (_, _) => pages::sign_in(microsoft, &action, &asked, None, None),
     }
 }
 
 /// Answers the sign-in form, whose URL carries the authorization request.
-pub(super) fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> Answer {
+pub(super) async fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> Answer {
     let asked = match read(microsoft, place, &call.query, call.query_length) {
         Ok(asked) => asked,
-        Err(refused) => return refuse(microsoft, refused),
+        Err(refused) => return refuse(microsoft, place, refused),
     };
     if call.form.get("cancel").is_some() {
         let cancelled = AuthorizeError {
@@ -113,17 +123,24 @@ pub(super) fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> Answer
         };
         return deny(microsoft, &asked.reply, cancelled);
     }
+    if call.form.get("decline").is_some() {
+        let error = AadError::declined();
+        return refuse(microsoft, place, Refused::Application(Box::new(asked.reply), error));
+    }
     let before = signed_in(microsoft, &call.headers).filter(|sso| place.admits(sso.account));
     if let (Some(_), Some(sso)) = (call.form.get("continue"), before) {
-        return issue(microsoft, &asked, &sso);
+        return issue(microsoft, &asked, &sso).await;
     }
     let username = call.form.get("username").unwrap_or_default();
     let password = call.form.get("password").unwrap_or_default();
-    let account = Account::named(username).filter(|_| password == PASSWORD);
+    let account = microsoft.options.directory.account(username).filter(|_| password == PASSWORD);
     let Some(account) = account.filter(|account| place.admits(account)) else {
         let wrong = "Your account or password is incorrect. (AADSTS50126)";
-        return pages::sign_in(&action(call), &asked, None, Some((username, wrong)));
+        return pages::sign_in(microsoft, &action(call), &asked, None, Some((username, wrong)));
     };
+    if microsoft.state().disabled.contains(account.oid) {
+        return pages::error(microsoft, &AadError::account_disabled());
+    }
     let sso = Sso { cookie: Secret::new(random::token(32)), account, sid: random::guid() };
     microsoft.state().keep_sso(sso.clone());
     if let Some(story) = microsoft.story() {
@@ -131,8 +148,11 @@ pub(super) fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> Answer
         let title = format!("{} signed in with name and password", account.name);
         story.tell(Narrator::Microsoft, title, details);
     }
-    let answer = issue(microsoft, &asked, &sso);
-    with_cookie(answer, sso.cookie.expose(), "")
+    let answer = match asked.wish.prompt {
+        Some(Prompt::Consent) => pages::consent(&action(call), &asked, account),
+        _ => issue(microsoft, &asked, &sso).await,
+    };
+    with_cookie(microsoft, answer, sso.cookie.expose(), "")
 }
 
 /// Where the sign-in form goes: beside the authorization request, with all of it.
@@ -151,7 +171,7 @@ fn read(
     query_length: usize,
 ) -> Result<Asked, Refused> {
     let reply = read_reply(microsoft, parameters, query_length).map_err(Refused::Visitor)?;
-    match read_wish(place, parameters) {
+    match read_wish(microsoft, place, parameters) {
         Ok(wish) => Ok(Asked { reply, wish }),
         Err(error) => Err(Refused::Application(Box::new(reply), error)),
     }
@@ -171,12 +191,8 @@ fn read_reply(
         return Err(AadError::repeated(name));
     }
     let client_id = parameters.get("client_id").ok_or_else(|| AadError::missing("client_id"))?;
-    if !client_id.eq_ignore_ascii_case(CLIENT_ID) {
-        return Err(AadError::new(
-            700_016,
-            "unauthorized_client",
-            format!("Application with identifier '{client_id}' was not found in the directory."),
-        ));
+    if !microsoft.knows_client(client_id) {
+        return Err(AadError::unknown_client(client_id));
     }
     let registered = microsoft.options.redirect_uris.iter();
     let uri = match parameters.get("redirect_uri") {
@@ -190,6 +206,8 @@ fn read_reply(
             mode: match parameters.get("response_mode") {
                 Some("form_post") => Mode::FormPost,
                 Some("fragment") => Mode::Fragment,
+                // Tokens never stand in a query, not even those of an error.
+                None if asks_for_token(parameters) => Mode::Fragment,
                 _ => Mode::Query,
             },
             state: parameters.get("state").map(str::to_owned),
@@ -198,29 +216,57 @@ fn read_reply(
             let asked = parameters.get("redirect_uri").unwrap_or_default();
             let text = format!(
                 "The redirect URI '{asked}' specified in the request does not match the redirect \
-                 URIs configured for the application '{CLIENT_ID}'."
+                 URIs configured for the application '{client_id}'."
             );
             AadError::new(50011, "invalid_request", text)
         })
 }
 
-fn read_wish(place: Place, parameters: &Parameters) -> Result<Wish, AadError> {
+fn asks_for_token(parameters: &Parameters) -> bool {
+    let kinds = parameters.get("response_type").unwrap_or_default();
+    kinds.split(' ').any(|kind| kind == "id_token")
+}
+
+/// What the application wants in return, and whether that may go back in this way.
+fn read_answers(microsoft: &Microsoft, parameters: &Parameters) -> Result<Answers, AadError> {
     let response_type =
         parameters.get("response_type").ok_or_else(|| AadError::missing("response_type"))?;
-    match response_type {
-        "code" => {}
+    let answers = match response_type {
+        "code" => Answers { code: true, id_token: false },
         with_token if with_token.split(' ').any(|part| part == "id_token") => {
-            let text = "response_type 'id_token' is not enabled for the application.";
-            return Err(AadError::new(700_054, "unsupported_response_type", text));
+            if !microsoft.switches().id_tokens {
+                let text = "response_type 'id_token' is not enabled for the application.";
+                return Err(AadError::new(700_054, "unsupported_response_type", text));
+            }
+            Answers { code: with_token.split(' ').any(|part| part == "code"), id_token: true }
         }
         _ => {
             let text = "The provided value for the input parameter 'response_type' is not valid.";
             return Err(AadError::new(70005, "unsupported_response_type", text));
         }
+    };
+    match parameters.get("response_mode") {
+        Some("query") if answers.id_token => {
+            let text =
+                "'query' is not a supported value of 'response_mode' when requesting a token.";
+            Err(AadError::new(70007, "invalid_request", text))
+        }
+        None | Some("query" | "fragment" | "form_post") => Ok(answers),
+        Some(_) => {
+            let text = "The provided value for the input parameter 'response_mode' is not valid.";
+            Err(AadError::new(70007, "invalid_request", text))
+        }
     }
-    if !matches!(parameters.get("response_mode"), None | Some("query" | "fragment" | "form_post")) {
-        let text = "The provided value for the input parameter 'response_mode' is not valid.";
-        return Err(AadError::new(70007, "invalid_request", text));
+}
+
+fn read_wish(
+    microsoft: &Microsoft,
+    place: Place,
+    parameters: &Parameters,
+) -> Result<Wish, AadError> {
+    let answers = read_answers(microsoft, parameters)?;
+    if answers.id_token && parameters.get("nonce").is_none() {
+        return Err(AadError::missing("nonce"));
     }
     let scope = parameters.get("scope").ok_or_else(|| AadError::missing("scope"))?;
     let prompt = match parameters.get("prompt") {
@@ -238,6 +284,8 @@ fn read_wish(place: Place, parameters: &Parameters) -> Result<Wish, AadError> {
     Ok(Wish {
         login_hint: parameters.get("login_hint").map(str::to_owned),
         place,
+        client_id: parameters.get("client_id").unwrap_or_default().to_ascii_lowercase(),
+        answers,
         redirect_uri: redirect_uri.to_owned(),
         scope: scope.to_owned(),
         nonce: parameters.get("nonce").map(str::to_owned),
@@ -266,15 +314,14 @@ fn read_challenge(parameters: &Parameters) -> Result<Option<PkceChallenge>, AadE
     Ok(Some(PkceChallenge { value: value.to_owned(), hashed }))
 }
 
-fn refuse(microsoft: &Microsoft, refused: Refused) -> Answer {
+fn refuse(microsoft: &Microsoft, place: Place, refused: Refused) -> Answer {
     match refused {
         Refused::Visitor(error) => pages::error(microsoft, &error),
         Refused::Application(reply, error) => {
-            let told = error.told(microsoft.now());
             let error = AuthorizeError {
                 error: error.error.to_owned(),
                 subcode: None,
-                description: Some(told.description),
+                description: Some(error.description(place.product(), microsoft.now())),
             };
             deny(microsoft, &reply, error)
         }
@@ -295,12 +342,42 @@ fn deny(microsoft: &Microsoft, reply: &Reply, error: AuthorizeError) -> Answer {
     reply.send(fields)
 }
 
-/// Makes a code and sends it back.
-fn issue(microsoft: &Microsoft, asked: &Asked, sso: &Sso) -> Answer {
+/// Makes what was asked for and sends it back.
+async fn issue(microsoft: &Microsoft, asked: &Asked, sso: &Sso) -> Answer {
+    let grant = Grant {
+        client_id: asked.wish.client_id.clone(),
+        account: sso.account,
+        place: asked.wish.place,
+        sid: sso.sid.clone(),
+        scope: asked.wish.scope.clone(),
+        nonce: asked.wish.nonce.clone(),
+    };
+    let mut fields = Vec::new();
+    let mut code = None;
+    if asked.wish.answers.code {
+        let made = new_code(microsoft, asked, grant.clone());
+        fields.push(("code", made.clone()));
+        code = Some(made);
+    }
+    if asked.wish.answers.id_token {
+        let token = id_token::make(microsoft, &grant, code.as_deref()).await;
+        fields.push(("id_token", token.jwt));
+    }
+    if asked.wish.place.product() != Product::AzureAdB2c {
+        fields.push(("session_state", sso.sid.clone()));
+    }
+    asked.reply.send(fields)
+}
+
+/// Makes a code and remembers what it is for.
+fn new_code(microsoft: &Microsoft, asked: &Asked, grant: Grant) -> String {
     // As long as Microsoft's: nothing on the way may have a limit below that.
+    let long = microsoft.switches().long_codes;
     let code = match asked.wish.place.product() {
-        Product::AzureAdB2c => format!("eyJraWQiOi{}", random::token(1850)),
-        _ => format!("1.AXYA{}", random::token(745)),
+        Product::AzureAdB2c => {
+            format!("eyJraWQiOi{}", random::token(if long { 4492 } else { 1850 }))
+        }
+        _ => format!("1.AXYA{}", random::token(if long { 4495 } else { 745 })),
     };
     if let Some(story) = microsoft.story() {
         let mut details = vec![
@@ -312,25 +389,16 @@ fn issue(microsoft: &Microsoft, asked: &Asked, sso: &Sso) -> Answer {
         );
         story.tell(Narrator::Browser, "Sent back to the proxy with a code", details);
     }
+    let issued = microsoft.now();
     microsoft.state().keep_code(IssuedCode {
         code: Secret::new(code.clone()),
-        grant: Grant {
-            account: sso.account,
-            place: asked.wish.place,
-            sid: sso.sid.clone(),
-            scope: asked.wish.scope.clone(),
-            nonce: asked.wish.nonce.clone(),
-        },
+        grant,
         redirect_uri: asked.wish.redirect_uri.clone(),
         challenge: asked.wish.challenge.clone(),
-        issued: microsoft.now(),
+        issued,
         redeemed: false,
     });
-    let mut fields = vec![("code", code)];
-    if asked.wish.place.product() != Product::AzureAdB2c {
-        fields.push(("session_state", sso.sid.clone()));
-    }
-    asked.reply.send(fields)
+    code
 }
 
 impl Reply {
@@ -368,8 +436,13 @@ pub(super) fn signed_in(microsoft: &Microsoft, headers: &HeaderMap) -> Option<Ss
 
 /// Sets the cookie of single sign-on, below the tenant's names only: cookies do not know ports,
 /// and the proxy and the portal share the host of this emulator.
-pub(super) fn with_cookie(mut answer: Answer, value: &str, attributes: &str) -> Answer {
-    for path in tenants::cookie_paths() {
+pub(super) fn with_cookie(
+    microsoft: &Microsoft,
+    mut answer: Answer,
+    value: &str,
+    attributes: &str,
+) -> Answer {
+    for path in tenants::cookie_paths(&microsoft.options.directory) {
         let cookie =
             format!("{COOKIE_NAME}={value}; Path=/{path}; HttpOnly; SameSite=Lax{attributes}");
         answer = answer::and(answer, SET_COOKIE, &cookie);

@@ -35,14 +35,39 @@ pub enum Fault {
     Guest,
 }
 
-/// What the token endpoint does with a call instead of redeeming it.
+/// What the token endpoint does with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenAnswer {
     /// 401 `invalid_client` with AADSTS7000222, whatever the secret.
     SecretExpired,
+    /// It refuses with this AADSTS number.
+    Refused(u32),
+    /// It redeems, and leaves out the access token and how long it is good, as B2C does.
+    NoAccessToken,
+    /// It redeems, and leaves out the ID token.
+    NoIdToken,
+    /// What every server can do.
+    Trouble(Trouble),
+}
+
+/// What any endpoint can do with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
     /// 500 with an HTML page.
     ServerError,
-    /// It redeems, but later.
+    /// 503 with an HTML page.
+    Unavailable,
+    /// 429 with `Retry-After`, in seconds.
+    Throttled(u32),
+    /// The connection ends without an answer.
+    Reset,
+    /// The answer breaks off in the middle, and the connection with it.
+    Truncated,
+    /// 200 with an HTML page.
+    Html,
+    /// What was asked for, said to be plain text.
+    WrongType,
+    /// What was asked for, but later.
     Slow(Duration),
 }
 
@@ -55,4 +80,43 @@ pub struct AuthorizeError {
     pub subcode: Option<String>,
     /// `error_description`.
     pub description: Option<String>,
+}
+
+/// What is other than usual until it is set back.
+#[derive(Clone, Copy, Debug)]
+pub struct Switches {
+    /// Every request is answered with 503 and an HTML page.
+    pub outage: bool,
+    /// How the user flows of B2C are set up.
+    pub b2c: B2c,
+    /// "ID tokens" of the registration: whether `response_type` may ask for one.
+    pub id_tokens: bool,
+    /// Whether the application has a signing key of its own, published with `?appid=` alone.
+    pub own_key: bool,
+    /// Codes of 6,000 characters, as nobody has seen them yet.
+    pub long_codes: bool,
+    /// By how many milliseconds its clock is ahead.
+    pub clock_ahead: i64,
+}
+
+/// How the user flows of B2C are set up.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct B2c {
+    /// "Token compatibility": whether the issuer names the policy (`/tfp/…`).
+    pub names_policy: bool,
+    /// Whether answers of the token endpoint have numbers as text, as old tenants do.
+    pub numbers_are_text: bool,
+}
+
+impl Switches {
+    pub(super) const fn new(b2c: B2c) -> Self {
+        Self {
+            outage: false,
+            b2c,
+            id_tokens: false,
+            own_key: false,
+            long_codes: false,
+            clock_ahead: 0,
+        }
+    }
 }

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
 use super::state::Grant;
 use super::tenants::{POLICIES, Product};
-use super::{CLIENT_ID, Fault, Microsoft, keys};
+use super::{Fault, Microsoft, keys};
 use crate::demo::random;
 
 /// By how much `iat` and `nbf` lie in the past.
@@ -19,14 +22,35 @@ const B2C_LIFETIME: Duration = Duration::from_secs(3600);
 /// A tenant that is not ours.
 const OTHER_TENANT: &str = "91d0f3b2-7c64-4e15-8a0b-d3e6c5f70128";
 
-/// Makes the ID token of a grant.
-pub(super) async fn make(microsoft: &Microsoft, grant: &Grant, fault: Option<Fault>) -> IdToken {
+/// Makes the ID token of a grant, with the fault whose turn it is. `code` is the one that it comes
+/// back with, in a hybrid flow.
+pub(super) async fn make(microsoft: &Microsoft, grant: &Grant, code: Option<&str>) -> IdToken {
+    let (fault, more) = {
+        let mut state = microsoft.state();
+        (state.token_faults.pop_front(), state.token_claims.pop_front())
+    };
     let mut claims = claims(microsoft, grant);
+    grant.account.persona.apply(&mut claims, grant.account);
+    if let Some(code) = code {
+        // OpenID Connect Core 1.0, section 3.3.2.11: the left half of the hash.
+        let hash = digest(&SHA256, code.as_bytes());
+        let half = hash.as_ref().get(..16).unwrap_or_default();
+        claims.insert("c_hash".to_owned(), URL_SAFE_NO_PAD.encode(half).into());
+    }
+    for (name, value) in more.into_iter().flatten() {
+        match value {
+            Value::Null => claims.remove(&name),
+            value => claims.insert(name, value),
+        };
+    }
     if let Some(fault) = fault {
         spoil(&mut claims, microsoft, fault);
     }
     let claims = Value::Object(claims);
-    let keys = &microsoft.keys;
+    let keys = match microsoft.switches().own_key {
+        true => microsoft.keys.own(),
+        false => microsoft.keys.of(grant.place.product()),
+    };
     let jwt = match fault {
         Some(Fault::AlgNone) => keys::unsigned(&claims),
         Some(Fault::Hs256WithPublicKey) => keys.signing().await.sign_with_public_key(&claims),
@@ -52,7 +76,7 @@ fn claims(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
 }
 
 fn issuer(microsoft: &Microsoft, grant: &Grant) -> String {
-    let names_policy = microsoft.options.b2c.names_policy;
+    let names_policy = microsoft.switches().b2c.names_policy;
     grant.place.issuer(grant.account.tenant, &microsoft.base, names_policy)
 }
 
@@ -61,7 +85,7 @@ fn of_entra(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
     let issued = microsoft.now().before(BACK_DATED);
     let mut claims = Map::new();
     let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
-    set("aud", CLIENT_ID.into());
+    set("aud", grant.client_id.clone().into());
     set("iss", issuer(microsoft, grant).into());
     set("iat", issued.unix_seconds().into());
     set("nbf", issued.unix_seconds().into());
@@ -69,7 +93,7 @@ fn of_entra(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
     set("aio", random::token(60).into());
     set("rh", format!("1.{}", random::token(30)).into());
     set("uti", random::token(16).into());
-    set("sub", account.subject().into());
+    set("sub", account.subject(&grant.client_id).into());
     set("sid", grant.sid.clone().into());
     set("login_hint", account.login_hint().into());
     if !account.roles.is_empty() {
@@ -105,7 +129,7 @@ fn of_b2c(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
     set("ver", "1.0".into());
     set("iss", issuer(microsoft, grant).into());
     set("sub", account.oid.into());
-    set("aud", CLIENT_ID.into());
+    set("aud", grant.client_id.clone().into());
     set("iat", issued.unix_seconds().into());
     set("auth_time", issued.unix_seconds().into());
     set("oid", account.oid.into());

@@ -9,8 +9,57 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+
+use super::tenants::Product;
+use crate::demo::certificates;
+
+/// The key rings: products do not share theirs, not even for the same tenant.
+#[derive(Debug, Default)]
+pub(super) struct Rings {
+    entra: Keys,
+    /// All tenants of B2C share one.
+    b2c: Keys,
+    external: Keys,
+    /// Of an application that has a key of its own.
+    own: Keys,
+}
+
+impl Rings {
+    pub(super) fn of(&self, product: Product) -> &Keys {
+        match product {
+            Product::EntraId | Product::Personal => &self.entra,
+            Product::AzureAdB2c => &self.b2c,
+            Product::ExternalId => &self.external,
+        }
+    }
+
+    pub(super) const fn own(&self) -> &Keys {
+        &self.own
+    }
+
+    fn all(&self) -> [&Keys; 4] {
+        [&self.entra, &self.b2c, &self.external, &self.own]
+    }
+
+    /// Makes those that most ask for.
+    pub(super) async fn prepare(&self) {
+        self.entra.prepare().await;
+    }
+
+    pub(super) fn publish_next(&self) {
+        self.all().into_iter().for_each(Keys::publish_next);
+    }
+
+    pub(super) fn rotate(&self) {
+        self.all().into_iter().for_each(Keys::rotate);
+    }
+
+    pub(super) fn replace(&self) {
+        self.all().into_iter().for_each(Keys::replace);
+    }
+}
 
 /// The published keys, and which of them signs.
 #[derive(Debug, Default)]
@@ -19,6 +68,8 @@ pub(super) struct Keys(Mutex<Published>);
 #[derive(Clone, Debug, Default)]
 struct Published {
     signing: LazyKey,
+    /// Published before it signs.
+    next: Option<LazyKey>,
     retired: Vec<LazyKey>,
     /// Signs for personal accounts only, and so nothing that is valid here.
     personal: LazyKey,
@@ -45,21 +96,27 @@ impl Keys {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn prepare(&self) {
+    async fn prepare(&self) {
         let published = self.published().clone();
         tokio::join!(published.signing.ready(), published.personal.ready());
     }
 
-    pub(super) fn rotate(&self) {
+    fn publish_next(&self) {
+        self.published().next.get_or_insert_default();
+    }
+
+    fn rotate(&self) {
         let mut published = self.published();
-        let before = std::mem::take(&mut published.signing);
+        let next = published.next.take().unwrap_or_default();
+        let before = std::mem::replace(&mut published.signing, next);
         published.retired.insert(0, before);
         published.retired.truncate(4);
     }
 
-    pub(super) fn replace(&self) {
+    fn replace(&self) {
         let mut published = self.published();
         published.signing = LazyKey::default();
+        published.next = None;
         published.retired.clear();
     }
 
@@ -81,18 +138,13 @@ impl Keys {
     /// The key set: the keys of the tenant, then those of personal accounts.
     pub(super) async fn set(&self, members: &Members) -> Value {
         let published = self.published().clone();
-        let (issuer, personal_issuer) = match members {
-            Members::Bare => (None, None),
-            Members::Named { issuer, personal_issuer } => {
-                (Some(issuer.as_str()), personal_issuer.as_deref())
-            }
-        };
         let mut keys = Vec::new();
-        for key in std::iter::once(&published.signing).chain(&published.retired) {
-            keys.push(key.ready().await.jwk(issuer));
+        let current = std::iter::once(&published.signing).chain(&published.next);
+        for key in current.chain(&published.retired) {
+            keys.push(key.ready().await.jwk(members, None));
         }
-        if let Some(issuer) = personal_issuer {
-            keys.push(published.personal.ready().await.jwk(Some(issuer)));
+        if let Members::Named { personal_issuer: Some(issuer), .. } = members {
+            keys.push(published.personal.ready().await.jwk(members, Some(issuer)));
         }
         json!({ "keys": keys })
     }
@@ -107,6 +159,8 @@ pub(super) enum Members {
     Named {
         /// The template that they are for.
         issuer: String,
+        /// `cloud_instance_name`.
+        cloud: &'static str,
         /// And that of personal accounts, whose keys are in the same set.
         personal_issuer: Option<String>,
     },
@@ -117,34 +171,37 @@ pub(super) enum Members {
 pub(super) struct SigningKey {
     pair: KeyPair,
     kid: String,
+    /// The certificate that names it, in DER.
+    certificate: Vec<u8>,
 }
 
 impl SigningKey {
     fn generate() -> Self {
         let pair = KeyPair::generate(KeySize::Rsa2048)
             .expect("the operating system has randomness for a key");
-        let public = pair.public_key().as_ref();
-        // Microsoft's is the SHA-1 of a certificate; there is none here, so it is the key's own.
-        let kid = URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, public));
-        Self { pair, kid }
+        let certificate = certificates::of_signing_key(&pair);
+        let kid = URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &certificate));
+        Self { pair, kid, certificate }
     }
 
-    fn jwk(&self, issuer: Option<&str>) -> Value {
+    /// As it is published; `own_issuer` is whose alone it is, if it is somebody's.
+    fn jwk(&self, members: &Members, own_issuer: Option<&str>) -> Value {
         let (modulus, exponent) = components(self.pair.public_key().as_ref());
         let (n, e) = (URL_SAFE_NO_PAD.encode(modulus), URL_SAFE_NO_PAD.encode(exponent));
-        match issuer {
-            None => json!({
+        match members {
+            Members::Bare => json!({
                 "kid": self.kid, "nbf": 1_493_763_266, "use": "sig", "kty": "RSA", "e": e, "n": n,
             }),
-            Some(issuer) => json!({
+            Members::Named { issuer, cloud, .. } => json!({
                 "kty": "RSA",
                 "use": "sig",
                 "kid": self.kid,
                 "x5t": self.kid,
                 "n": n,
                 "e": e,
-                "cloud_instance_name": "microsoftonline.com",
-                "issuer": issuer,
+                "x5c": [STANDARD.encode(&self.certificate)],
+                "cloud_instance_name": cloud,
+                "issuer": own_issuer.unwrap_or(issuer),
             }),
         }
     }

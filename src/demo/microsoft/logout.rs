@@ -36,7 +36,7 @@ pub(super) fn end(microsoft: &Microsoft, call: &Call) -> Answer {
         Some(uri) => answer::redirect(&with_state(uri, parameters.get("state"))),
         None => pages::signed_out(),
     };
-    authorize::with_cookie(answer, "", "; Max-Age=0")
+    authorize::with_cookie(microsoft, answer, "", "; Max-Age=0")
 }
 
 fn return_to<'a>(microsoft: &'a Microsoft, asked: Option<&str>) -> Option<&'a str> {

@@ -9,33 +9,79 @@ use http::header::{
 };
 use serde_json::{Value, json};
 
-use super::Microsoft;
+use super::errors::AadError;
 use super::keys::Members;
 use super::tenants::{PERSONAL, Place, Product};
+use super::{Call, Microsoft, trouble};
 use crate::demo::answer::{self, Answer};
 use crate::demo::random;
 use crate::demo::story::Narrator;
 
-pub(super) fn discovery(microsoft: &Microsoft, place: Place) -> Answer {
+/// The metadata; with `?appid=` those of an application that has a key of its own.
+pub(super) async fn discovery(microsoft: &Microsoft, place: Place, call: &Call) -> Answer {
     microsoft.counts.discovery.up();
     if let Some(story) = microsoft.story() {
         story.tell(Narrator::Microsoft, "The metadata were read", vec![]);
     }
     let document = match place.product() {
         Product::AzureAdB2c => of_b2c(microsoft, place),
-        Product::EntraId | Product::Personal | Product::ExternalId => of_entra(microsoft, place),
+        Product::EntraId | Product::Personal | Product::ExternalId => {
+            of_entra(microsoft, place, call.query.get("appid"))
+        }
     };
+    document_answer(microsoft, &document).await
+}
+
+/// A document, unless its turn has come to be one that cannot be had.
+async fn document_answer(microsoft: &Microsoft, document: &Value) -> Answer {
+    let planned = microsoft.state().document_troubles.pop_front();
+    let answer = recorded_headers(answer::json(StatusCode::OK, document));
+    match planned {
+        Some(trouble) => trouble::afflict(trouble, answer).await,
+        None => answer,
+    }
+}
+
+/// Which hosts are one cloud's, as Microsoft's own libraries ask: here it is this one alone.
+pub(super) fn instance(microsoft: &Microsoft, call: &Call) -> Answer {
+    let asked = call.query.get("authorization_endpoint").and_then(|url| url::Url::parse(url).ok());
+    let host = url::Url::parse(&microsoft.base).ok().and_then(|base| {
+        let host = base.host_str()?.to_owned();
+        Some(base.port().map_or_else(|| host.clone(), |port| format!("{host}:{port}")))
+    });
+    let tenant = asked.as_ref().and_then(|url| url.path_segments()?.next().map(str::to_owned));
+    let (Some(host), Some(tenant)) = (host, tenant) else {
+        let text = "The request must contain the following parameter: 'authorization_endpoint'.";
+        return AadError::new(50049, "invalid_instance", text).json(microsoft);
+    };
+    let document = json!({
+        "tenant_discovery_endpoint":
+            format!("{}/{tenant}/v2.0/.well-known/openid-configuration", microsoft.base),
+        "api-version": "1.1",
+        "metadata": [
+            { "preferred_network": host, "preferred_cache": host, "aliases": [host] },
+        ],
+    });
     recorded_headers(answer::json(StatusCode::OK, &document))
 }
 
-fn of_entra(microsoft: &Microsoft, place: Place) -> Value {
+fn of_entra(microsoft: &Microsoft, place: Place, application: Option<&str>) -> Value {
     let base = &microsoft.base;
+    let [cloud, old_graph, graph, region] = place.cloud().names();
+    let keys = place.endpoint(base, "discovery/v2.0/keys");
+    let keys = application.map_or_else(
+        || keys.clone(),
+        |id| {
+            let id: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
+            format!("{keys}?appid={id}")
+        },
+    );
     let endpoint = |endpoint: &str| place.endpoint(base, endpoint);
     json!({
         "token_endpoint": endpoint("oauth2/v2.0/token"),
         "token_endpoint_auth_methods_supported":
             ["client_secret_post", "private_key_jwt", "client_secret_basic"],
-        "jwks_uri": endpoint("discovery/v2.0/keys"),
+        "jwks_uri": keys,
         "response_modes_supported": ["query", "fragment", "form_post"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
@@ -55,10 +101,10 @@ fn of_entra(microsoft: &Microsoft, place: Place) -> Value {
             "nonce", "preferred_username", "name", "tid", "ver", "at_hash", "c_hash", "email"
         ],
         "kerberos_endpoint": endpoint("kerberos"),
-        "tenant_region_scope": "WW",
-        "cloud_instance_name": "microsoftonline.com",
-        "cloud_graph_host_name": "graph.windows.net",
-        "msgraph_host": "graph.microsoft.com",
+        "tenant_region_scope": region,
+        "cloud_instance_name": cloud,
+        "cloud_graph_host_name": old_graph,
+        "msgraph_host": graph,
         "rbac_url": "https://pas.windows.net",
     })
 }
@@ -67,7 +113,7 @@ fn of_entra(microsoft: &Microsoft, place: Place) -> Value {
 fn of_b2c(microsoft: &Microsoft, place: Place) -> Value {
     let endpoint = |endpoint: &str| place.endpoint(&microsoft.base, endpoint);
     json!({
-        "issuer": place.documented_issuer(&microsoft.base, microsoft.options.b2c.names_policy),
+        "issuer": place.documented_issuer(&microsoft.base, microsoft.switches().b2c.names_policy),
         "authorization_endpoint": endpoint("oauth2/v2.0/authorize"),
         "token_endpoint": endpoint("oauth2/v2.0/token"),
         "end_session_endpoint": endpoint("oauth2/v2.0/logout"),
@@ -88,26 +134,33 @@ fn of_b2c(microsoft: &Microsoft, place: Place) -> Value {
     })
 }
 
-pub(super) async fn keys(microsoft: &Microsoft, place: Place) -> Answer {
+pub(super) async fn keys(microsoft: &Microsoft, place: Place, call: &Call) -> Answer {
     microsoft.counts.keys.up();
     if let Some(story) = microsoft.story() {
         story.tell(Narrator::Microsoft, "The signing keys were fetched", vec![]);
     }
     let base = &microsoft.base;
+    let [cloud, ..] = place.cloud().names();
     let members = match place.product() {
         Product::AzureAdB2c => Members::Bare,
         Product::ExternalId => Members::Named {
             issuer: "https://{tenantid}.ciamlogin.com/{tenantid}/v2.0".to_owned(),
+            cloud,
             personal_issuer: None,
         },
         Product::EntraId | Product::Personal => Members::Named {
             // The braces are literal: each tenant puts its own id there.
             issuer: format!("{base}/{{tenantid}}/v2.0"),
+            cloud,
             personal_issuer: Some(format!("{base}/{}/v2.0", PERSONAL.id)),
         },
     };
-    let keys = microsoft.keys.set(&members).await;
-    recorded_headers(answer::json(StatusCode::OK, &keys))
+    let ring = match call.query.get("appid") {
+        Some(_) => microsoft.keys.own(),
+        None => microsoft.keys.of(place.product()),
+    };
+    let keys = ring.set(&members).await;
+    document_answer(microsoft, &keys).await
 }
 
 fn recorded_headers(answer: Answer) -> Answer {

@@ -1,14 +1,16 @@
 //! An emulated Microsoft, as far as a web application that signs people in sees it: tenants of Entra
 //! ID, of Azure AD B2C with its user flows and of External ID, each with metadata, keys,
-//! authorization, token and sign-out endpoint, and one app registration that all of them know. It answers as Microsoft does where that breaks applications: the order of
-//! checks, error codes, long codes, back-dated tokens, keys without `alg`.
+//! authorization, token and sign-out endpoint, and an app registration that all of them know. It
+//! answers as Microsoft does where that breaks applications: the order of checks, error codes, long
+//! codes, back-dated tokens, keys without `alg`.
 //!
-//! Deliberately not here: certificates (`x5c` in the keys, `private_key_jwt`), Graph and UserInfo,
-//! the device flow, front-channel sign-out, and what user flows do besides signing in.
+//! Deliberately not here: UserInfo, the device flow, and what user flows do besides signing in.
 
 mod accounts;
 mod authorize;
+mod control;
 mod counts;
+mod directory;
 mod errors;
 mod faults;
 mod id_token;
@@ -16,10 +18,14 @@ mod keys;
 mod log;
 mod logout;
 mod metadata;
+mod operator;
 mod pages;
+mod personas;
 mod state;
+mod steering;
 pub mod tenants;
 mod token;
+mod trouble;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,18 +36,22 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
 pub use accounts::{ACCOUNTS, Account, OTHERS, PASSWORD};
+pub use control::{ControlError, NEXT, SET, Word};
 pub use counts::Counts;
-pub use faults::{AuthorizeError, Fault, TokenAnswer};
+pub use directory::Directory;
+pub use faults::{AuthorizeError, B2c, Fault, Switches, TokenAnswer, Trouble};
 pub use log::Entry;
+pub use personas::Persona;
 
 use super::answer::Answer;
+use super::certificates::LoopbackTls;
 use super::parameters::Parameters;
 use super::story::Story;
-use super::{CLIENT_ID, Ports, TENANT_DOMAIN, TENANT_ID, listener};
+use super::{CLIENT_ID, Ports, TENANT_ID, listener};
 use crate::clock::Clock;
 use crate::gate::{Secret, Timestamp};
 use errors::AadError;
-use keys::Keys;
+use keys::Rings;
 use state::State;
 use tenants::Place;
 
@@ -56,15 +66,24 @@ pub struct Options {
     pub story: Option<Arc<Story>>,
     /// How the user flows of B2C are set up.
     pub b2c: B2c,
+    /// The client ids that it has; each stands for the same registration.
+    pub client_ids: Vec<String>,
+    /// The tenants and accounts.
+    pub directory: Directory,
 }
 
-/// How the user flows of B2C are set up.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct B2c {
-    /// "Token compatibility": whether the issuer names the policy (`/tfp/…`).
-    pub names_policy: bool,
-    /// Whether answers of the token endpoint have numbers as text, as old tenants do.
-    pub numbers_are_text: bool,
+impl Default for Options {
+    /// Nothing is registered but the demo's client id.
+    fn default() -> Self {
+        Self {
+            secrets: Vec::new(),
+            redirect_uris: Vec::new(),
+            story: None,
+            b2c: B2c::default(),
+            client_ids: vec![CLIENT_ID.to_owned()],
+            directory: Directory::default(),
+        }
+    }
 }
 
 /// A client secret of the app registration.
@@ -87,7 +106,7 @@ impl Options {
                 format!("{}/.auth/logout/done", ports.public_url()),
             ],
             story: Some(story),
-            b2c: B2c::default(),
+            ..Self::default()
         }
     }
 }
@@ -98,7 +117,7 @@ pub struct Microsoft {
     base: String,
     clock: Clock,
     options: Options,
-    keys: Keys,
+    keys: Rings,
     counts: counts::Counters,
     state: Mutex<State>,
 }
@@ -108,13 +127,14 @@ impl Microsoft {
     #[must_use]
     pub fn new(base_url: impl Into<String>, clock: Clock, options: Options) -> Arc<Self> {
         let base: String = base_url.into();
+        let state = State::new(Switches::new(options.b2c));
         Arc::new(Self {
             base: base.trim_end_matches('/').to_owned(),
             clock,
             options,
-            keys: Keys::default(),
+            keys: Rings::default(),
             counts: counts::Counters::default(),
-            state: Mutex::default(),
+            state: Mutex::new(state),
         })
     }
 
@@ -128,45 +148,6 @@ impl Microsoft {
     #[must_use]
     pub fn issuer(&self) -> String {
         format!("{}/{TENANT_ID}/v2.0", self.base)
-    }
-
-    /// The next ID token is made with this fault. Calls queue up.
-    pub fn next_token(&self, fault: Fault) {
-        self.state().token_faults.push_back(fault);
-    }
-
-    /// The token endpoint treats its next call so. Calls queue up.
-    pub fn next_token_answer(&self, answer: TokenAnswer) {
-        self.state().token_answers.push_back(answer);
-    }
-
-    /// The next authorization request that is in order ends with this error at its redirect URI.
-    pub fn authorize_error(&self, error: &str, subcode: Option<&str>, description: Option<&str>) {
-        self.state().authorize_errors.push_back(AuthorizeError {
-            error: error.to_owned(),
-            subcode: subcode.map(str::to_owned),
-            description: description.map(str::to_owned),
-        });
-    }
-
-    /// While set, every request is answered with 503 and an HTML page.
-    pub fn set_outage(&self, outage: bool) {
-        self.state().outage = outage;
-    }
-
-    /// From now on a new key signs; the one before stays published.
-    pub fn rotate_keys(&self) {
-        self.keys.rotate();
-    }
-
-    /// From now on a new key signs, and the earlier ones are withdrawn at once.
-    pub fn replace_keys(&self) {
-        self.keys.replace();
-    }
-
-    /// Ends everybody's single sign-on.
-    pub fn end_all_sessions(&self) {
-        self.state().sso.clear();
     }
 
     /// How often each endpoint was asked.
@@ -186,7 +167,13 @@ impl Microsoft {
     }
 
     fn now(&self) -> Timestamp {
-        self.clock.now()
+        let ahead = self.state().switches.clock_ahead;
+        let millis = self.clock.now().unix_millis();
+        Timestamp::from_unix_millis(millis.saturating_add(ahead))
+    }
+
+    fn knows_client(&self, client_id: &str) -> bool {
+        self.options.client_ids.iter().any(|known| known.eq_ignore_ascii_case(client_id))
     }
 
     fn story(&self) -> Option<&Story> {
@@ -208,6 +195,9 @@ impl Microsoft {
             form,
             headers: head.headers,
         };
+        if path == control::PATH || path.starts_with(control::BELOW) {
+            return control::answer(&self, &path, &call);
+        }
         let answer = self.answer(&path, &call).await;
         if path.starts_with("/assets/") || path == "/" {
             return answer;
@@ -218,15 +208,17 @@ impl Microsoft {
     }
 
     async fn answer(&self, path: &str, call: &Call) -> Answer {
-        if self.state().outage {
+        if self.switches().outage {
             return pages::outage();
         }
         match path {
             "/" => return pages::home(self),
             "/assets/emulator.css" => return pages::style(),
+            "/common/discovery/instance" => return metadata::instance(self, call),
             _ => {}
         }
-        let Some((place, endpoint)) = Place::find(path, &call.query) else {
+        let found = Place::find(&self.options.directory, path, &call.query);
+        let Some((place, endpoint)) = found else {
             let Some((tenant, endpoint)) = path.trim_start_matches('/').split_once('/') else {
                 return pages::not_found();
             };
@@ -238,10 +230,10 @@ impl Microsoft {
             };
         };
         match endpoint {
-            "v2.0/.well-known/openid-configuration" => metadata::discovery(self, place),
-            "discovery/v2.0/keys" => metadata::keys(self, place).await,
-            "oauth2/v2.0/authorize" => authorize::begin(self, place, call),
-            "login" => authorize::submit(self, place, call),
+            "v2.0/.well-known/openid-configuration" => metadata::discovery(self, place, call).await,
+            "discovery/v2.0/keys" => metadata::keys(self, place, call).await,
+            "oauth2/v2.0/authorize" => authorize::begin(self, place, call).await,
+            "login" => authorize::submit(self, place, call).await,
             "oauth2/v2.0/token" => token::redeem(self, place, call).await,
             "oauth2/v2.0/logout" => logout::end(self, call),
             _ => pages::not_found(),
@@ -282,9 +274,23 @@ pub async fn serve(
     microsoft: Arc<Microsoft>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    serve_over(None, listener, microsoft, shutdown).await
+}
+
+/// The same over TLS, if there is any.
+///
+/// # Errors
+/// A listener that is not on loopback (CFG-05).
+pub async fn serve_over(
+    tls: Option<&LoopbackTls>,
+    listener: TcpListener,
+    microsoft: Arc<Microsoft>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
     // Keys take a moment to make; the first visitor should not be the one who waits.
     let early = Arc::clone(&microsoft);
     tokio::spawn(async move { early.keys.prepare().await });
     let handler = move |request| Arc::clone(&microsoft).handle(request);
-    listener::serve(listener, handler, shutdown).await
+    let tls = tls.map(|tls| Arc::clone(&tls.server));
+    listener::serve(listener, tls, handler, shutdown).await
 }

@@ -8,11 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use url::Url;
 
-use super::accounts::{ACCOUNTS, Account, OTHERS, PASSWORD};
+use super::Microsoft;
+use super::accounts::{Account, PASSWORD};
 use super::authorize::Asked;
 use super::errors::{AadError, Told, date_and_time};
 use super::log::Entry;
-use super::{CLIENT_ID, Microsoft, TENANT_DOMAIN, TENANT_ID};
+use super::personas::Persona;
 use crate::demo::answer::{self, Answer};
 use crate::demo::parameters::Parameters;
 
@@ -23,6 +24,7 @@ const SUBMIT: &str = "document.forms[0].submit()";
 #[derive(Template)]
 #[template(path = "microsoft/sign_in.html")]
 struct SignIn<'a> {
+    tenant: &'static str,
     action: &'a str,
     username: &'a str,
     wrong: Option<&'a str>,
@@ -34,13 +36,16 @@ struct SignIn<'a> {
 
 /// The sign-in form. `wrong` has what was typed, and why it was not accepted.
 pub(super) fn sign_in(
+    microsoft: &Microsoft,
     action: &str,
     asked: &Asked,
     signed_in: Option<&'static Account>,
     wrong: Option<(&str, &str)>,
 ) -> Answer {
     let hint = asked.wish.login_hint.as_deref().unwrap_or_default();
-    let hinted = ACCOUNTS.iter().find(|account| account.is_meant_by(hint));
+    let accounts = microsoft.options.directory.accounts().iter().copied();
+    let accounts: Vec<_> = accounts.filter(|one| asked.wish.place.admits(one)).collect();
+    let hinted = accounts.iter().find(|account| account.is_meant_by(hint));
     let hinted = hinted.map_or(hint, |account| account.username);
     let page = SignIn {
         action,
@@ -48,14 +53,25 @@ pub(super) fn sign_in(
         wrong: wrong.map(|(_, reason)| reason),
         signed_in,
         application: asked.reply.uri.origin().ascii_serialization(),
-        accounts: ACCOUNTS.iter().chain(OTHERS).filter(|a| asked.wish.place.admits(a)).collect(),
+        tenant: tenant_name(&accounts),
+        accounts,
         password: PASSWORD,
     };
     answer::page_under(&leading_to(&asked.reply.uri), StatusCode::OK, &page)
 }
 
+/// What stands at the head of a page: whose people these are.
+fn tenant_name(accounts: &[&'static Account]) -> &'static str {
+    let mut domains = accounts.iter().map(|account| account.tenant.domain);
+    match domains.next() {
+        Some("harborclub.example") | None => "Harbor Club",
+        Some(first) if domains.all(|domain| domain == first) => first,
+        Some(_) => "Several organisations",
+    }
+}
+
 /// A form's policy counts for the redirects that answer it, too.
-fn leading_to(uri: &Url) -> String {
+pub(super) fn leading_to(uri: &Url) -> String {
     format!("form-action 'self' {}", uri.origin().ascii_serialization())
 }
 
@@ -77,6 +93,21 @@ pub(super) fn form_post(uri: &Url, fields: &[(&'static str, String)]) -> Answer 
     let hash = STANDARD.encode(digest(&SHA256, SUBMIT.as_bytes()));
     let policy = format!("script-src 'sha256-{hash}'; {}", leading_to(uri));
     answer::page_under(&policy, StatusCode::OK, &page)
+}
+
+#[derive(Template)]
+#[template(path = "microsoft/consent.html")]
+struct Consent<'a> {
+    action: &'a str,
+    account: &'a Account,
+    application: String,
+}
+
+/// Whether the application may. `asked` names it by where it is.
+pub(super) fn consent(action: &str, asked: &Asked, account: &Account) -> Answer {
+    let application = asked.reply.uri.origin().ascii_serialization();
+    let page = Consent { action, account, application };
+    answer::page_under(&leading_to(&asked.reply.uri), StatusCode::OK, &page)
 }
 
 #[derive(Template)]
@@ -138,6 +169,13 @@ pub(super) fn server_error() -> Answer {
     answer::page(StatusCode::INTERNAL_SERVER_ERROR, &page)
 }
 
+/// An HTML page where JSON was asked for.
+pub(super) fn not_json() -> Answer {
+    let page =
+        Message { title: "All is well", text: "The emulator was told to answer a page here." };
+    answer::page(StatusCode::OK, &page)
+}
+
 pub(super) fn outage() -> Answer {
     let page =
         Message { title: "Service unavailable", text: "The emulator was told to be out of order." };
@@ -149,7 +187,7 @@ pub(super) fn outage() -> Answer {
 struct Home<'a> {
     facts: Vec<(&'static str, String)>,
     redirect_uris: &'a [String],
-    accounts: &'static [Account],
+    accounts: Vec<(&'static Account, &'static str)>,
     password: &'static str,
     requests: Vec<Line>,
 }
@@ -162,18 +200,24 @@ struct Line {
 /// What this is, for somebody who opens it.
 pub(super) fn home(microsoft: &Microsoft) -> Answer {
     let base = &microsoft.base;
-    let metadata = format!("{base}/{TENANT_ID}/v2.0/.well-known/openid-configuration");
     let lines = microsoft.log().into_iter().rev().take(30);
+    let options = &microsoft.options;
+    let mut facts = vec![("Authority", base.clone())];
+    facts.extend(options.client_ids.iter().map(|id| ("Client id", id.clone())));
+    facts.extend(options.directory.tenants().iter().map(|tenant| {
+        ("Tenant", format!("{} ({}, {})", tenant.id, tenant.domain, tenant.product.name()))
+    }));
+    let accounts = options.directory.accounts().iter().map(|account| {
+        let summary = match account.persona {
+            Persona::Plain => "",
+            other => other.summary(),
+        };
+        (*account, summary)
+    });
     let page = Home {
-        facts: vec![
-            ("Authority", base.clone()),
-            ("Tenant", format!("{TENANT_ID} ({TENANT_DOMAIN})")),
-            ("Client id", CLIENT_ID.to_owned()),
-            ("Issuer", microsoft.issuer()),
-            ("Metadata", metadata),
-        ],
+        facts,
         redirect_uris: &microsoft.options.redirect_uris,
-        accounts: ACCOUNTS,
+        accounts: accounts.collect(),
         password: PASSWORD,
         requests: lines.map(|entry| Line { time: date_and_time(entry.at), entry }).collect(),
     };

@@ -1,9 +1,11 @@
 //! What the emulator remembers, all of it bounded and in memory.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use serde_json::{Map, Value};
 
 use super::accounts::Account;
-use super::faults::{AuthorizeError, Fault, TokenAnswer};
+use super::faults::{AuthorizeError, Fault, Switches, TokenAnswer, Trouble};
 use super::log::Entry;
 use super::tenants::Place;
 use crate::gate::{Secret, Timestamp};
@@ -13,15 +15,24 @@ const KEPT: usize = 4096;
 /// How many requests are.
 const LOGGED: usize = 100;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
+    pub(super) switches: Switches,
     pub(super) codes: VecDeque<IssuedCode>,
     pub(super) refresh_tokens: VecDeque<IssuedRefresh>,
     pub(super) sso: VecDeque<Sso>,
     pub(super) token_faults: VecDeque<Fault>,
     pub(super) token_answers: VecDeque<TokenAnswer>,
     pub(super) authorize_errors: VecDeque<AuthorizeError>,
-    pub(super) outage: bool,
+    /// What the next ID tokens say besides; `null` takes a claim away.
+    pub(super) token_claims: VecDeque<Map<String, Value>>,
+    pub(super) document_troubles: VecDeque<Trouble>,
+    /// Errors that stay on a page, by their AADSTS numbers.
+    pub(super) page_errors: VecDeque<u32>,
+    /// Who cannot sign in any more, by object id.
+    pub(super) disabled: HashSet<&'static str>,
+    /// Since when nothing counts that somebody was given before.
+    pub(super) revoked: HashMap<&'static str, Timestamp>,
     pub(super) log: VecDeque<Entry>,
 }
 
@@ -36,6 +47,7 @@ pub(super) struct Sso {
 /// For whom and for what a token is.
 #[derive(Clone, Debug)]
 pub(super) struct Grant {
+    pub(super) client_id: String,
     pub(super) account: &'static Account,
     pub(super) place: Place,
     pub(super) sid: String,
@@ -59,6 +71,7 @@ pub(super) struct IssuedCode {
 pub(super) struct IssuedRefresh {
     pub(super) token: Secret<String>,
     pub(super) grant: Grant,
+    pub(super) issued: Timestamp,
 }
 
 /// The challenge of an authorization request (RFC 7636).
@@ -69,6 +82,24 @@ pub(super) struct PkceChallenge {
 }
 
 impl State {
+    pub(super) fn new(switches: Switches) -> Self {
+        Self {
+            switches,
+            codes: VecDeque::new(),
+            refresh_tokens: VecDeque::new(),
+            sso: VecDeque::new(),
+            token_faults: VecDeque::new(),
+            token_answers: VecDeque::new(),
+            token_claims: VecDeque::new(),
+            document_troubles: VecDeque::new(),
+            authorize_errors: VecDeque::new(),
+            page_errors: VecDeque::new(),
+            disabled: HashSet::new(),
+            revoked: HashMap::new(),
+            log: VecDeque::new(),
+        }
+    }
+
     pub(super) fn keep_code(&mut self, code: IssuedCode) {
         push(&mut self.codes, code, KEPT);
     }

@@ -5,6 +5,7 @@ use http::Uri;
 
 use super::Parameters;
 use super::accounts::Account;
+use super::directory::Directory;
 use crate::demo::{TENANT_DOMAIN, TENANT_ID};
 
 /// What a tenant is of.
@@ -20,6 +21,29 @@ pub enum Product {
     ExternalId,
 }
 
+impl Product {
+    /// Its name for people.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::EntraId => "Entra ID",
+            Self::Personal => "personal accounts",
+            Self::AzureAdB2c => "Azure AD B2C",
+            Self::ExternalId => "External ID",
+        }
+    }
+}
+
+/// A national cloud, as a tenant's documents tell of it (azure.md, section 1.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cloud {
+    /// Everybody's.
+    Public,
+    /// The US Government's.
+    UsGovernment,
+    /// 21Vianet's.
+    China,
+}
+
 /// A tenant.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tenant {
@@ -29,37 +53,55 @@ pub struct Tenant {
     pub domain: &'static str,
     /// What it is of.
     pub product: Product,
+    /// Where it is.
+    pub cloud: Cloud,
+    /// Its user flows and custom policies, in B2C.
+    pub policies: &'static [&'static str],
 }
 
 /// The organisation that the demo is about.
-pub static CLUB: Tenant =
-    Tenant { id: TENANT_ID, domain: TENANT_DOMAIN, product: Product::EntraId };
+pub static CLUB: Tenant = Tenant {
+    id: TENANT_ID,
+    domain: TENANT_DOMAIN,
+    product: Product::EntraId,
+    cloud: Cloud::Public,
+    policies: &[],
+};
 /// Another organisation.
 pub static PARTNER: Tenant = Tenant {
     id: "91d0f3b2-7c64-4e15-8a0b-d3e6c5f70128",
     domain: "partner.example",
     product: Product::EntraId,
+    cloud: Cloud::Public,
+    policies: &[],
 };
 /// Everybody else; the GUID is a constant of Microsoft's.
 pub static PERSONAL: Tenant = Tenant {
     id: "9188040d-6c67-4c5b-b112-36a304b66dad",
     domain: "outlook.example",
     product: Product::Personal,
+    cloud: Cloud::Public,
+    policies: &[],
 };
 /// Customers in B2C.
 pub static MEMBERS: Tenant = Tenant {
     id: "c7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8",
     domain: "harbormembers.onmicrosoft.com",
     product: Product::AzureAdB2c,
+    cloud: Cloud::Public,
+    policies: &POLICIES,
 };
 /// Customers in External ID.
 pub static GUESTS: Tenant = Tenant {
     id: "5e8a91d0-3c47-4b6f-a2d9-07f1c3b8e6a4",
     domain: "harborguests.onmicrosoft.com",
     product: Product::ExternalId,
+    cloud: Cloud::Public,
+    policies: &[],
 };
 
-static ALL: [&Tenant; 5] = [&CLUB, &PARTNER, &PERSONAL, &MEMBERS, &GUESTS];
+/// The tenants that are always there.
+pub(super) static ALL: [&Tenant; 5] = [&CLUB, &PARTNER, &PERSONAL, &MEMBERS, &GUESTS];
 
 /// The user flows of the B2C tenant.
 pub static POLICIES: [&str; 3] = ["B2C_1_signupsignin", "B2C_1_passwordreset", "B2C_1_profileedit"];
@@ -87,9 +129,33 @@ pub(super) struct Place {
     by_domain: bool,
 }
 
+impl Cloud {
+    /// `cloud_instance_name`, `cloud_graph_host_name`, `msgraph_host` and `tenant_region_scope`.
+    pub(super) const fn names(self) -> [&'static str; 4] {
+        match self {
+            Self::Public => {
+                ["microsoftonline.com", "graph.windows.net", "graph.microsoft.com", "WW"]
+            }
+            Self::UsGovernment => {
+                ["microsoftonline.us", "graph.windows.net", "graph.microsoft.us", "USG"]
+            }
+            Self::China => [
+                "partner.microsoftonline.cn",
+                "graph.chinacloudapi.cn",
+                "microsoftgraph.chinacloudapi.cn",
+                "AS",
+            ],
+        }
+    }
+}
+
 impl Place {
     /// What the path of a request names, and the endpoint below it.
-    pub(super) fn find<'p>(path: &'p str, query: &Parameters) -> Option<(Self, &'p str)> {
+    pub(super) fn find<'p>(
+        directory: &Directory,
+        path: &'p str,
+        query: &Parameters,
+    ) -> Option<(Self, &'p str)> {
         let path = path.trim_start_matches('/');
         let path = path.strip_prefix("tfp/").unwrap_or(path);
         let (name, rest) = path.split_once('/')?;
@@ -98,15 +164,16 @@ impl Place {
             "organizations" => Whose::Organizations,
             "common" => Whose::Common,
             "consumers" => Whose::One(&PERSONAL),
-            name => Whose::One(ALL.iter().find(|of| of.id == name || of.domain == name)?),
+            name => Whose::One(directory.tenant(name)?),
         };
-        let known =
-            |name: &str| POLICIES.into_iter().find(|known| known.eq_ignore_ascii_case(name));
-        let is_b2c = matches!(whose, Whose::One(tenant) if tenant.product == Product::AzureAdB2c);
         let by_domain = lower.contains('.');
-        if !is_b2c {
-            return Some((Self { whose, policy: None, in_query: false, by_domain }, rest));
-        }
+        let policies = match whose {
+            Whose::One(tenant) if tenant.product == Product::AzureAdB2c => tenant.policies,
+            _ => return Some((Self { whose, policy: None, in_query: false, by_domain }, rest)),
+        };
+        let known = |name: &str| {
+            policies.iter().copied().find(|known: &&str| known.eq_ignore_ascii_case(name))
+        };
         if let Some((policy, rest)) = rest.split_once('/')
             && let Some(policy) = known(policy)
         {
@@ -120,6 +187,14 @@ impl Place {
         match self.whose {
             Whose::One(tenant) => tenant.product,
             Whose::Organizations | Whose::Common => Product::EntraId,
+        }
+    }
+
+    /// The national cloud that its documents are of.
+    pub(super) fn cloud(self) -> Cloud {
+        match self.whose {
+            Whose::One(tenant) => tenant.cloud,
+            Whose::Organizations | Whose::Common => Cloud::Public,
         }
     }
 
@@ -179,10 +254,10 @@ impl Place {
     }
 }
 
-/// The part of a path that a cookie of this place is set for.
-pub(super) fn cookie_paths() -> impl Iterator<Item = &'static str> {
+/// The parts of paths that the cookie of single sign-on is set for.
+pub(super) fn cookie_paths(directory: &Directory) -> impl Iterator<Item = &'static str> {
     let aliases = ["organizations", "common", "consumers"];
-    ALL.iter().flat_map(|tenant| [tenant.id, tenant.domain]).chain(aliases)
+    directory.tenants().iter().flat_map(|tenant| [tenant.id, tenant.domain]).chain(aliases)
 }
 
 /// What stands in front of the form that belongs to an authorization request: the same path as the

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::errors::AadError;
 use super::state::{Grant, IssuedRefresh, PkceChallenge};
 use super::tenants::{Place, Product};
-use super::{CLIENT_ID, Call, Microsoft, TokenAnswer, id_token, pages};
+use super::{Call, Microsoft, TokenAnswer, Trouble, id_token, trouble};
 use crate::demo::answer::{self, Answer};
 use crate::demo::random;
 use crate::demo::story::{Narrator, shortened};
@@ -26,16 +26,41 @@ pub(super) async fn redeem(microsoft: &Microsoft, place: Place, call: &Call) -> 
     microsoft.counts.token.up();
     let planned = microsoft.state().token_answers.pop_front();
     match planned {
-        None => {}
-        Some(TokenAnswer::Slow(delay)) => tokio::time::sleep(delay).await,
-        Some(TokenAnswer::ServerError) => return pages::server_error(),
-        Some(TokenAnswer::SecretExpired) => return refuse(microsoft, place, &secret_expired()),
+        Some(TokenAnswer::SecretExpired) => {
+            return refuse(microsoft, place, &secret_expired(client_id(call)));
+        }
+        Some(TokenAnswer::Refused(number)) => {
+            return refuse(microsoft, place, &AadError::planned(number));
+        }
+        // These use nothing up.
+        Some(TokenAnswer::Trouble(
+            kind @ (Trouble::ServerError
+            | Trouble::Unavailable
+            | Trouble::Throttled(_)
+            | Trouble::Reset
+            | Trouble::Html),
+        )) => return trouble::afflict(kind, answer::json(StatusCode::OK, &Value::Null)).await,
+        None | Some(_) => {}
     }
     let grant = match accept(microsoft, place, call) {
         Ok(grant) => grant,
         Err(error) => return refuse(microsoft, place, &error),
     };
-    let fault = microsoft.state().token_faults.pop_front();
+    let answer = tokens(microsoft, place, call, grant, planned).await;
+    match planned {
+        Some(TokenAnswer::Trouble(kind)) => trouble::afflict(kind, answer).await,
+        _ => answer,
+    }
+}
+
+/// The tokens of a grant.
+async fn tokens(
+    microsoft: &Microsoft,
+    place: Place,
+    call: &Call,
+    grant: Grant,
+    planned: Option<TokenAnswer>,
+) -> Answer {
     let mut body = match place.product() {
         Product::AzureAdB2c => of_b2c(microsoft, &grant),
         Product::EntraId | Product::Personal | Product::ExternalId => json!({
@@ -47,13 +72,20 @@ pub(super) async fn redeem(microsoft: &Microsoft, place: Place, call: &Call) -> 
             "access_token": format!("eyJ0.{}", random::token(900)),
         }),
     };
-    let id_token = id_token::make(microsoft, &grant, fault).await;
+    let id_token = id_token::make(microsoft, &grant, None).await;
     if let Some(story) = microsoft.story() {
         let title = "An ID token was issued";
         story.complete(Narrator::Microsoft, title, told_claims(&id_token.claims));
     }
     if let Some(body) = body.as_object_mut() {
-        if grant.asks_for("openid") {
+        if planned == Some(TokenAnswer::NoAccessToken) {
+            body.retain(|name, _| !matches!(&**name, "access_token" | "expires_in"));
+        }
+        // What Microsoft's own libraries ask for, to name the account in their caches.
+        if call.form.get("client_info") == Some("1") {
+            body.insert("client_info".to_owned(), client_info(&grant).into());
+        }
+        if grant.asks_for("openid") && planned != Some(TokenAnswer::NoIdToken) {
             body.insert("id_token".to_owned(), id_token.jwt.into());
         }
         if grant.asks_for("offline_access") {
@@ -69,9 +101,18 @@ pub(super) async fn redeem(microsoft: &Microsoft, place: Place, call: &Call) -> 
     answer::with(answer, name, &random::guid())
 }
 
+fn client_info(grant: &Grant) -> String {
+    let (oid, tid) = (grant.account.oid, grant.account.tenant.id);
+    let uid = match grant.place.policy {
+        Some(policy) => format!("{oid}-{}", policy.to_ascii_lowercase()),
+        None => oid.to_owned(),
+    };
+    URL_SAFE_NO_PAD.encode(json!({ "uid": uid, "utid": tid }).to_string())
+}
+
 /// What B2C answers without a scope of a resource: no access token, and numbers as the tenant likes.
 fn of_b2c(microsoft: &Microsoft, grant: &Grant) -> Value {
-    let number = |number: i64| match microsoft.options.b2c.numbers_are_text {
+    let number = |number: i64| match microsoft.switches().b2c.numbers_are_text {
         true => json!(number.to_string()),
         false => json!(number),
     };
@@ -105,10 +146,10 @@ fn accept(microsoft: &Microsoft, place: Place, call: &Call) -> Result<Grant, Aad
         return Err(AadError::repeated(name));
     }
     let grant_type = required(call, "grant_type")?;
-    let method = authenticate(microsoft, call)?;
+    let (client_id, method) = authenticate(microsoft, call)?;
     match grant_type {
-        "authorization_code" => redeem_code(microsoft, place, call, method),
-        "refresh_token" => refresh(microsoft, call),
+        "authorization_code" => redeem_code(microsoft, place, call, &client_id, method),
+        "refresh_token" => refresh(microsoft, place, call, &client_id),
         _ => Err(AadError::new(
             70003,
             "unsupported_grant_type",
@@ -121,8 +162,13 @@ fn required<'a>(call: &'a Call, name: &str) -> Result<&'a str, AadError> {
     call.form.get(name).ok_or_else(|| AadError::missing(name))
 }
 
-/// Checks who asks; names the method by which it proved it.
-fn authenticate(microsoft: &Microsoft, call: &Call) -> Result<&'static str, AadError> {
+/// Who asks, as far as it says so in the form.
+fn client_id(call: &Call) -> &str {
+    call.form.get("client_id").unwrap_or_default()
+}
+
+/// Checks who asks: its client id, and the method by which it proved it.
+fn authenticate(microsoft: &Microsoft, call: &Call) -> Result<(String, &'static str), AadError> {
     let (client_id, secret, method) = match basic_credentials(call) {
         Some((client_id, secret)) => (client_id, Some(secret), "client_secret_basic"),
         None => (
@@ -131,12 +177,8 @@ fn authenticate(microsoft: &Microsoft, call: &Call) -> Result<&'static str, AadE
             "client_secret_post",
         ),
     };
-    if !client_id.eq_ignore_ascii_case(CLIENT_ID) {
-        return Err(AadError::new(
-            700_016,
-            "unauthorized_client",
-            format!("Application with identifier '{client_id}' was not found in the directory."),
-        ));
+    if !microsoft.knows_client(&client_id) {
+        return Err(AadError::unknown_client(&client_id));
     }
     // The registration is of the platform Web, whose codes no script of a page redeems.
     if call.has_origin() {
@@ -155,19 +197,19 @@ fn authenticate(microsoft: &Microsoft, call: &Call) -> Result<&'static str, AadE
             let text = format!(
                 "Invalid client secret provided. Ensure the secret being sent in the request is \
                  the client secret value, not the client secret ID, for a secret added to app \
-                 '{CLIENT_ID}'."
+                 '{client_id}'."
             );
             Err(AadError::new(7_000_215, "invalid_client", text))
         }
         Some(known) if known.expires.is_some_and(|end| microsoft.now() >= end) => {
-            Err(secret_expired())
+            Err(secret_expired(&client_id))
         }
-        Some(_) => Ok(method),
+        Some(_) => Ok((client_id, method)),
     }
 }
 
-fn secret_expired() -> AadError {
-    let text = format!("The provided client secret keys for app '{CLIENT_ID}' are expired.");
+fn secret_expired(client_id: &str) -> AadError {
+    let text = format!("The provided client secret keys for app '{client_id}' are expired.");
     AadError::new(7_000_222, "invalid_client", text)
 }
 
@@ -192,6 +234,7 @@ fn redeem_code(
     microsoft: &Microsoft,
     place: Place,
     call: &Call,
+    client_id: &str,
     method: &'static str,
 ) -> Result<Grant, AadError> {
     let code = required(call, "code")?;
@@ -201,6 +244,10 @@ fn redeem_code(
         let text = "The provided authorization code is not valid.";
         return Err(AadError::new(70000, "invalid_grant", text));
     };
+    if !issued.grant.client_id.eq_ignore_ascii_case(client_id) {
+        let text = "The provided authorization code was issued to another application.";
+        return Err(AadError::new(70000, "invalid_grant", text));
+    }
     if issued.redeemed {
         let text = "OAuth2 Authorization code was already redeemed, please retry with a new valid \
                     code or use an existing refresh token.";
@@ -257,22 +304,47 @@ impl PkceChallenge {
     }
 }
 
-/// The old refresh token stays good, as at Microsoft; the new ID token has no nonce.
-fn refresh(microsoft: &Microsoft, call: &Call) -> Result<Grant, AadError> {
+/// The old refresh token stays good, as at Microsoft; the new ID token has no nonce. In B2C it is
+/// bound to the policy, and in Entra to nothing but application and member.
+fn refresh(
+    microsoft: &Microsoft,
+    place: Place,
+    call: &Call,
+    client_id: &str,
+) -> Result<Grant, AadError> {
     let token = required(call, "refresh_token")?;
     let state = microsoft.state();
     let mut known = state.refresh_tokens.iter();
-    let found = known.find(|known| known.token.matches(token));
-    let grant = found.map(|known| Grant { nonce: None, ..known.grant.clone() });
-    grant.ok_or_else(|| {
+    let found = known.find(|known| {
+        known.token.matches(token) && known.grant.client_id.eq_ignore_ascii_case(client_id)
+    });
+    let Some(known) = found else {
         let text = "The provided refresh token is not valid.";
-        AadError::new(70000, "invalid_grant", text)
-    })
+        return Err(AadError::new(70000, "invalid_grant", text));
+    };
+    if place.policy != known.grant.place.policy {
+        let text = "The provided grant has not been issued for this endpoint.";
+        return Err(AadError::new(700_005, "invalid_grant", text));
+    }
+    if !place.admits(known.grant.account) {
+        let text = "The provided refresh token is intended to use against other tenant.";
+        return Err(AadError::new(700_005, "invalid_grant", text));
+    }
+    let oid = known.grant.account.oid;
+    if state.disabled.contains(oid) {
+        return Err(AadError::account_disabled());
+    }
+    if state.revoked.get(oid).is_some_and(|revoked| known.issued <= *revoked) {
+        return Err(AadError::revoked());
+    }
+    Ok(Grant { nonce: None, ..known.grant.clone() })
 }
 
 fn new_refresh_token(microsoft: &Microsoft, grant: Grant) -> String {
     let token = format!("1.AXYA{}", random::token(600));
-    microsoft.state().keep_refresh(IssuedRefresh { token: Secret::new(token.clone()), grant });
+    let issued = microsoft.now();
+    let kept = IssuedRefresh { token: Secret::new(token.clone()), grant, issued };
+    microsoft.state().keep_refresh(kept);
     token
 }
 

@@ -181,5 +181,5 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let handler = move |request| Arc::clone(&portal).handle(request);
-    listener::serve(listener, handler, shutdown).await
+    listener::serve(listener, None, handler, shutdown).await
 }

@@ -1,0 +1,93 @@
+//! The registrations that an operator's own configuration wants: its tenants and policies, client
+//! ids, secrets and redirect URIs, so that it can be tried without Azure. It is registered as it is
+//! written, so what a registration forgot cannot be found here. Providers of kind `oidc` are
+//! somebody else's.
+
+use std::sync::Arc;
+
+use super::directory::{Directory, Named};
+use super::tenants::{Cloud, Product};
+use super::{B2c, ClientSecret, Options};
+use crate::config::{Config, PERSONAL_ACCOUNTS, Provider, ProviderKind, Tenant, Tenants};
+use crate::gate::Secret;
+
+impl Options {
+    /// What this configuration wants to be registered.
+    #[must_use]
+    pub fn operator(config: &Config) -> Self {
+        let mut options = Self { client_ids: Vec::new(), ..Self::default() };
+        for (index, provider) in config.providers.iter().enumerate() {
+            if register(&mut options.directory, &mut options.b2c, provider) {
+                let id = provider.client_id.to_ascii_lowercase();
+                if !options.client_ids.contains(&id) {
+                    options.client_ids.push(id);
+                }
+                options.secrets.extend(provider.client_secrets.iter().map(accepted));
+                options.redirect_uris.extend(redirect_uris(config, index, provider));
+            }
+        }
+        options.redirect_uris.dedup();
+        options.directory = options.directory.with_personas();
+        options
+    }
+}
+
+fn accepted(secret: &Secret<String>) -> ClientSecret {
+    ClientSecret { value: secret.clone(), expires: None }
+}
+
+/// Whether the provider is one of Microsoft's.
+fn register(directory: &mut Directory, b2c: &mut B2c, provider: &Provider) -> bool {
+    let mut add = |name: &str, product, cloud, policies: &[&str]| {
+        directory.add(&Named { name, product, cloud, policies });
+    };
+    match &provider.kind {
+        ProviderKind::EntraId(entra) => {
+            let cloud = cloud_of(entra.login.host_str().unwrap_or_default());
+            match &entra.tenants {
+                Tenants::One(tenant) => add(tenant.as_str(), Product::EntraId, cloud, &[]),
+                Tenants::Several(ids) => {
+                    for id in ids.iter().filter(|id| *id != PERSONAL_ACCOUNTS) {
+                        add(id, Product::EntraId, cloud, &[]);
+                    }
+                }
+            }
+        }
+        ProviderKind::AzureAdB2c(of) => {
+            let cloud = cloud_of(domain_or_host(&of.tenant, of.login.host_str()));
+            add(of.tenant.as_str(), Product::AzureAdB2c, cloud, &[&of.policy]);
+            b2c.names_policy |= of.names_policy;
+        }
+        ProviderKind::ExternalId(of) => {
+            add(of.tenant.as_str(), Product::ExternalId, Cloud::Public, &[]);
+        }
+        ProviderKind::Oidc(_) => return false,
+    }
+    true
+}
+
+fn domain_or_host<'a>(tenant: &'a Tenant, host: Option<&'a str>) -> &'a str {
+    match tenant {
+        Tenant::Domain(domain) => domain,
+        Tenant::Id(_) => host.unwrap_or_default(),
+    }
+}
+
+fn cloud_of(name: &str) -> Cloud {
+    match name.rsplit('.').next() {
+        Some("us") => Cloud::UsGovernment,
+        Some("cn") => Cloud::China,
+        _ => Cloud::Public,
+    }
+}
+
+/// As `check` prints them.
+fn redirect_uris<'c>(
+    config: &'c Config,
+    index: usize,
+    provider: &'c Arc<Provider>,
+) -> impl Iterator<Item = String> + 'c {
+    let portals = config.portals.iter();
+    let portals = portals.filter(move |portal| portal.sign_in.providers.contains(&index));
+    portals.flat_map(|portal| portal.to_register(provider))
+}
