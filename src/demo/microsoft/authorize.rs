@@ -10,12 +10,13 @@ use super::errors::AadError;
 use super::faults::AuthorizeError;
 use super::state::{Grant, IssuedCode, PkceChallenge, Sso};
 use super::tenants::{self, Place, Product};
-use super::{Call, Microsoft, id_token, pages};
+use super::{Call, Microsoft, id_token, journeys, pages};
 use crate::demo::answer::{self, Answer};
 use crate::demo::parameters::{self, Parameters};
 use crate::demo::random;
 use crate::demo::story::{Narrator, shortened};
 use crate::gate::Secret;
+use crate::gate::login::Journey;
 
 /// The cookie of single sign-on.
 const COOKIE_NAME: &str = "ESTSAUTH";
@@ -39,6 +40,8 @@ pub(super) struct Wish {
     nonce: Option<String>,
     challenge: Option<PkceChallenge>,
     prompt: Option<Prompt>,
+    /// Whether a new password was chosen on the way.
+    forgot: bool,
 }
 
 /// What the application wants in return.
@@ -95,6 +98,13 @@ pub(super) async fn begin(microsoft: &Microsoft, place: Place, call: &Call) -> A
     }
     let sso = signed_in(microsoft, &call.headers).filter(|sso| place.admits(sso.account));
     let action = action(call);
+    match (journeys::of(place), &sso) {
+        (Journey::PasswordReset, _) => return pages::new_password(&action, &asked, None),
+        (Journey::ProfileEdit, Some(sso)) => {
+            return pages::profile(microsoft, &action, &asked, sso.account);
+        }
+        (Journey::ProfileEdit, None) | (Journey::SignIn | Journey::SignUp, _) => {}
+    }
     match (asked.wish.prompt, sso) {
         (Some(Prompt::Consent), Some(sso)) => pages::consent(&action, &asked, sso.account),
         (None | Some(Prompt::None), Some(sso)) => issue(microsoft, &asked, &sso).await,
@@ -111,10 +121,13 @@ pub(super) async fn begin(microsoft: &Microsoft, place: Place, call: &Call) -> A
 
 /// Answers the sign-in form, whose URL carries the authorization request.
 pub(super) async fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> Answer {
-    let asked = match read(microsoft, place, &call.query, call.query_length) {
+    let mut asked = match read(microsoft, place, &call.query, call.query_length) {
         Ok(asked) => asked,
         Err(refused) => return refuse(microsoft, place, refused),
     };
+    if let (Some(_), Some(error)) = (call.form.get("cancel"), journeys::cancelled(place)) {
+        return refuse(microsoft, place, Refused::Application(Box::new(asked.reply), error));
+    }
     if call.form.get("cancel").is_some() {
         let cancelled = AuthorizeError {
             error: "access_denied".to_owned(),
@@ -128,13 +141,33 @@ pub(super) async fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> 
         return refuse(microsoft, place, Refused::Application(Box::new(asked.reply), error));
     }
     let before = signed_in(microsoft, &call.headers).filter(|sso| place.admits(sso.account));
-    if let (Some(_), Some(sso)) = (call.form.get("continue"), before) {
+    if let (Some(_), Some(sso)) = (call.form.get("continue"), &before) {
+        return issue(microsoft, &asked, sso).await;
+    }
+    if call.form.get("forgot").is_some() && place.product() == Product::AzureAdB2c {
+        if microsoft.switches().b2c.resets_within {
+            return pages::new_password(&action(call), &asked, None);
+        }
+        let error = journeys::forgotten();
+        return refuse(microsoft, place, Refused::Application(Box::new(asked.reply), error));
+    }
+    if let (Some(name), Some(sso), Journey::ProfileEdit) =
+        (call.form.get("display_name"), before, journeys::of(place))
+    {
+        microsoft.rename(sso.account, name);
         return issue(microsoft, &asked, &sso).await;
     }
     let username = call.form.get("username").unwrap_or_default();
-    let password = call.form.get("password").unwrap_or_default();
-    let account = microsoft.options.directory.account(username).filter(|_| password == PASSWORD);
+    let is_new = call.form.get("new_password").is_some_and(|password| !password.is_empty())
+        && (journeys::of(place) == Journey::PasswordReset
+            || microsoft.switches().b2c.resets_within);
+    let is_known = is_new || call.form.get("password") == Some(PASSWORD);
+    let account = microsoft.options.directory.account(username).filter(|_| is_known);
     let Some(account) = account.filter(|account| place.admits(account)) else {
+        if call.form.get("new_password").is_some() {
+            let wrong = "Name an account and a new password.";
+            return pages::new_password(&action(call), &asked, Some((username, wrong)));
+        }
         let wrong = "Your account or password is incorrect. (AADSTS50126)";
         return pages::sign_in(microsoft, &action(call), &asked, None, Some((username, wrong)));
     };
@@ -148,7 +181,11 @@ pub(super) async fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> 
         let title = format!("{} signed in with name and password", account.name);
         story.tell(Narrator::Microsoft, title, details);
     }
+    asked.wish.forgot = is_new && journeys::of(place) == Journey::SignIn;
     let answer = match asked.wish.prompt {
+        _ if journeys::of(place) == Journey::ProfileEdit => {
+            pages::profile(microsoft, &action(call), &asked, account)
+        }
         Some(Prompt::Consent) => pages::consent(&action(call), &asked, account),
         _ => issue(microsoft, &asked, &sso).await,
     };
@@ -291,6 +328,7 @@ fn read_wish(
         nonce: parameters.get("nonce").map(str::to_owned),
         challenge: read_challenge(parameters)?,
         prompt,
+        forgot: false,
     })
 }
 
@@ -351,6 +389,7 @@ async fn issue(microsoft: &Microsoft, asked: &Asked, sso: &Sso) -> Answer {
         sid: sso.sid.clone(),
         scope: asked.wish.scope.clone(),
         nonce: asked.wish.nonce.clone(),
+        forgot: asked.wish.forgot,
     };
     let mut fields = Vec::new();
     let mut code = None;

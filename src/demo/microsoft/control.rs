@@ -59,6 +59,11 @@ pub const SET: &[Word] = &[
     ),
     ("issuer", "default, tfp", "\"Token compatibility\" of user flows"),
     ("numbers", "json, text", "how B2C's token endpoint writes numbers"),
+    (
+        "reset",
+        "application, within",
+        "whether B2C tells the application that a password was forgotten (AADB2C90118)",
+    ),
     ("id_tokens", "on, off", "whether the registration issues ID tokens without a code"),
     ("own_key", "on, off", "whether the application has a signing key of its own (`?appid=`)"),
     ("long_codes", "on, off", "codes of 6,000 characters"),
@@ -161,6 +166,9 @@ impl Microsoft {
             }
             ("numbers", "json" | "text") => {
                 self.switch(|switches| switches.b2c.numbers_are_text = value == "text");
+            }
+            ("reset", "application" | "within") => {
+                self.switch(|switches| switches.b2c.resets_within = value == "within");
             }
             ("id_tokens", _) => on(|switches, on| switches.id_tokens = on)?,
             ("own_key", _) => on(|switches, on| switches.own_key = on)?,

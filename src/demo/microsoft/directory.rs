@@ -144,6 +144,7 @@ fn guid_of(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tenants::POLICIES;
     use super::*;
 
     #[test]
@@ -178,7 +179,7 @@ mod tests {
             });
         }
         let tenant = directory.tenant("harbormembers.onmicrosoft.com").unwrap();
-        assert_eq!(tenant.policies.len(), 5);
+        assert_eq!(tenant.policies.len(), POLICIES.len() + 2);
         assert_eq!(directory.account("ines@mail.example").unwrap().tenant, tenant);
         assert_eq!(directory.tenants().len(), ALL.len());
     }

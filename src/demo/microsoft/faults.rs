@@ -106,6 +106,9 @@ pub struct B2c {
     pub names_policy: bool,
     /// Whether answers of the token endpoint have numbers as text, as old tenants do.
     pub numbers_are_text: bool,
+    /// Whether «Forgot your password?» stays within the sign-in, as the recommended flows have it;
+    /// else the application is told (AADB2C90118).
+    pub resets_within: bool,
 }
 
 impl Switches {

@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::state::Grant;
 use super::tenants::{POLICIES, Product};
-use super::{Fault, Microsoft, keys};
+use super::{Fault, Microsoft, journeys, keys};
 use crate::demo::random;
+use crate::gate::login::Journey;
 
 /// By how much `iat` and `nbf` lie in the past.
 const BACK_DATED: Duration = Duration::from_secs(300);
@@ -133,7 +134,13 @@ fn of_b2c(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
     set("iat", issued.unix_seconds().into());
     set("auth_time", issued.unix_seconds().into());
     set("oid", account.oid.into());
-    set("name", account.name.into());
+    set("name", microsoft.name_of(account).into());
+    if journeys::of(grant.place) == Journey::SignUp {
+        set("newUser", true.into());
+    }
+    if grant.forgot {
+        set("isForgotPassword", true.into());
+    }
     set("emails", json!([account.username]));
     set("extension_MemberNumber", "10442".into());
     if let Some(nonce) = &grant.nonce {

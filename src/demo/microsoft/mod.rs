@@ -14,6 +14,7 @@ mod directory;
 mod errors;
 mod faults;
 mod id_token;
+mod journeys;
 mod keys;
 mod log;
 mod logout;

@@ -55,7 +55,9 @@ fn register(directory: &mut Directory, b2c: &mut B2c, provider: &Provider) -> bo
         }
         ProviderKind::AzureAdB2c(of) => {
             let cloud = cloud_of(domain_or_host(&of.tenant, of.login.host_str()));
-            add(of.tenant.as_str(), Product::AzureAdB2c, cloud, &[&of.policy]);
+            let others = of.journeys.iter().map(|(_, policy)| policy.as_str());
+            let policies: Vec<&str> = others.chain([of.policy.as_str()]).collect();
+            add(of.tenant.as_str(), Product::AzureAdB2c, cloud, &policies);
             b2c.names_policy |= of.names_policy;
         }
         ProviderKind::ExternalId(of) => {

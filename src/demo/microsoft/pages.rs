@@ -14,6 +14,7 @@ use super::authorize::Asked;
 use super::errors::{AadError, Told, date_and_time};
 use super::log::Entry;
 use super::personas::Persona;
+use super::tenants::Product;
 use crate::demo::answer::{self, Answer};
 use crate::demo::parameters::Parameters;
 
@@ -32,6 +33,8 @@ struct SignIn<'a> {
     application: String,
     accounts: Vec<&'static Account>,
     password: &'static str,
+    /// Whether «Forgot your password?» stands below.
+    forgets: bool,
 }
 
 /// The sign-in form. `wrong` has what was typed, and why it was not accepted.
@@ -56,7 +59,53 @@ pub(super) fn sign_in(
         tenant: tenant_name(&accounts),
         accounts,
         password: PASSWORD,
+        forgets: asked.wish.place.product() == Product::AzureAdB2c,
     };
+    answer::page_under(&leading_to(&asked.reply.uri), StatusCode::OK, &page)
+}
+
+#[derive(Template)]
+#[template(path = "microsoft/new_password.html")]
+struct NewPassword<'a> {
+    tenant: &'static str,
+    action: &'a str,
+    username: &'a str,
+    wrong: Option<&'a str>,
+    password: &'static str,
+}
+
+/// The form for a new password. `wrong` has what was typed, and why it was not accepted.
+pub(super) fn new_password(action: &str, asked: &Asked, wrong: Option<(&str, &str)>) -> Answer {
+    let hint = asked.wish.login_hint.as_deref().unwrap_or_default();
+    let page = NewPassword {
+        tenant: asked.wish.place.tenant_name(),
+        action,
+        username: wrong.map_or(hint, |(username, _)| username),
+        wrong: wrong.map(|(_, reason)| reason),
+        password: PASSWORD,
+    };
+    answer::page_under(&leading_to(&asked.reply.uri), StatusCode::OK, &page)
+}
+
+#[derive(Template)]
+#[template(path = "microsoft/profile.html")]
+struct Profile<'a> {
+    tenant: &'static str,
+    action: &'a str,
+    username: &'static str,
+    name: String,
+}
+
+/// The form in which somebody changes what is known of them.
+pub(super) fn profile(
+    microsoft: &Microsoft,
+    action: &str,
+    asked: &Asked,
+    account: &'static Account,
+) -> Answer {
+    let tenant = asked.wish.place.tenant_name();
+    let name = microsoft.name_of(account);
+    let page = Profile { tenant, action, username: account.username, name };
     answer::page_under(&leading_to(&asked.reply.uri), StatusCode::OK, &page)
 }
 

@@ -33,6 +33,8 @@ pub(super) struct State {
     pub(super) disabled: HashSet<&'static str>,
     /// Since when nothing counts that somebody was given before.
     pub(super) revoked: HashMap<&'static str, Timestamp>,
+    /// Display names that their members have changed, by object id.
+    pub(super) names: HashMap<&'static str, String>,
     pub(super) log: VecDeque<Entry>,
 }
 
@@ -53,6 +55,8 @@ pub(super) struct Grant {
     pub(super) sid: String,
     pub(super) scope: String,
     pub(super) nonce: Option<String>,
+    /// Whether a new password was chosen on the way.
+    pub(super) forgot: bool,
 }
 
 /// An authorization code and what it is bound to.
@@ -96,6 +100,7 @@ impl State {
             page_errors: VecDeque::new(),
             disabled: HashSet::new(),
             revoked: HashMap::new(),
+            names: HashMap::new(),
             log: VecDeque::new(),
         }
     }

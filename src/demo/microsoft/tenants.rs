@@ -104,7 +104,8 @@ pub static GUESTS: Tenant = Tenant {
 pub(super) static ALL: [&Tenant; 5] = [&CLUB, &PARTNER, &PERSONAL, &MEMBERS, &GUESTS];
 
 /// The user flows of the B2C tenant.
-pub static POLICIES: [&str; 3] = ["B2C_1_signupsignin", "B2C_1_passwordreset", "B2C_1_profileedit"];
+pub static POLICIES: [&str; 4] =
+    ["B2C_1_signupsignin", "B2C_1_passwordreset", "B2C_1_profileedit", "B2C_1_signup"];
 
 /// Whose accounts are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +182,14 @@ impl Place {
         }
         let policy = query.get("p").and_then(known)?;
         Some((Self { whose, policy: Some(policy), in_query: true, by_domain }, rest))
+    }
+
+    /// The domain of the tenant, for the head of a page.
+    pub(super) fn tenant_name(self) -> &'static str {
+        match self.whose {
+            Whose::One(tenant) => tenant.domain,
+            Whose::Organizations | Whose::Common => "Several organisations",
+        }
     }
 
     pub(super) fn product(self) -> Product {
