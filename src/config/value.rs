@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use super::Tenant;
 use super::kind::Unfit;
-use crate::gate::{CanonicalPath, Oddity, PathPattern, Timestamp};
+use crate::gate::{CanonicalPath, Oddity, PathPattern, Timestamp, element};
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, Unfit> {
     text.parse().map_err(|_| Unfit::Kind)
@@ -388,7 +388,7 @@ pub(super) fn audience(text: &str) -> Result<String, Unfit> {
     is_audience.then(|| text.to_owned()).ok_or(Unfit::Kind)
 }
 
-/// A claim at the top level.
+/// A claim at the top level, or an element of one that is a list: `emails[0]`.
 pub(super) fn claim(text: &str) -> Result<String, Unfit> {
     let is_name =
         (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -397,7 +397,8 @@ pub(super) fn claim(text: &str) -> Result<String, Unfit> {
     }
     // A claim whose name is a URL has dots of its own.
     let is_url = text.contains("://");
-    if text.contains(['[', ']', '*', '$', '{']) || (text.contains('.') && !is_url) {
+    let (name, _) = element(text);
+    if name.contains(['[', ']', '*', '$', '{']) || (name.contains('.') && !is_url) {
         return Err("claims inside of others cannot be named in this version".into());
     }
     Ok(text.to_owned())

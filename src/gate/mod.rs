@@ -27,7 +27,7 @@ mod time;
 mod trace;
 
 pub use asked::{Asked, Purpose, is_fetched_early};
-pub use claims::{Subject, VerifiedClaims};
+pub use claims::{Subject, VerifiedClaims, element};
 pub use clues::Clue;
 pub use form::Form;
 pub use login::Challenge;

@@ -14,7 +14,7 @@ pub use assertion::{Signer, SigningError};
 pub use plain::encode;
 
 use crate::gate::identity::{ASSERTION, Envelope};
-use crate::gate::{Session, Timestamp};
+use crate::gate::{Session, Timestamp, element};
 
 /// What one portal is told.
 #[derive(Debug)]
@@ -95,10 +95,12 @@ impl Identity {
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
         let mut claims = Map::new();
         for (header, claim) in &self.headers {
-            if claim == "groups" && is_overage(session) {
+            let (name, _) = element(claim);
+            if name == "groups" && is_overage(session) {
                 return Err(IdentityError::GroupOverage);
             }
-            let Some(value) = session.claims().get(claim).filter(|value| !value.is_null()) else {
+            let Some(value) = session.claims().mapped(claim).filter(|value| !value.is_null())
+            else {
                 continue;
             };
             let text = encode(value).and_then(|text| HeaderValue::try_from(text).ok());
@@ -107,7 +109,12 @@ impl Identity {
                 header: header.clone(),
             })?;
             headers.push((header.clone(), text));
-            claims.insert(claim.clone(), value.clone());
+            // The assertion has the claim as it is, under its own name.
+            let (name, whole) = match session.claims().get(claim) {
+                Some(whole) => (claim.as_str(), whole),
+                None => (name, session.claims().get(name).unwrap_or(value)),
+            };
+            claims.insert(name.to_owned(), whole.clone());
         }
         let mut renew = session.ends();
         if let Some(assertion) = &self.assertion {

@@ -141,7 +141,7 @@ impl<'t> UnverifiedToken<'t> {
         self.check_signature(key, issuer, expected, now)?;
         self.check_times(expected.clock_skew, now)?;
         if let Some(max_age) = expected.max_age {
-            self.check_age(max_age.saturating_add(expected.clock_skew), now)?;
+            self.check_age(max_age, expected.clock_skew, now)?;
         }
         if let Some(context) = expected.context {
             self.check_context(context)?;
@@ -254,11 +254,17 @@ impl<'t> UnverifiedToken<'t> {
     }
 
     /// OpenID Connect Core 1.0, section 3.1.3.7, step 13.
-    fn check_age(&self, most: Duration, now: Timestamp) -> Result<(), IdTokenError> {
+    fn check_age(
+        &self,
+        most: Duration,
+        skew: Duration,
+        now: Timestamp,
+    ) -> Result<(), IdTokenError> {
         let authenticated = self.seconds("auth_time")?.ok_or(IdTokenError::AuthTimeMissing)?;
-        match now > authenticated.after(most) {
-            true => Err(IdTokenError::AuthTime),
-            false => Ok(()),
+        let is_recent = now <= authenticated.after(most.saturating_add(skew));
+        match is_recent && authenticated <= now.after(skew) {
+            true => Ok(()),
+            false => Err(IdTokenError::AuthTime),
         }
     }
 

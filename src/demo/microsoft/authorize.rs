@@ -97,7 +97,7 @@ pub(super) async fn begin(microsoft: &Microsoft, place: Place, call: &Call) -> A
         return deny(microsoft, &asked.reply, planned);
     }
     let sso = signed_in(microsoft, &call.headers).filter(|sso| place.admits(sso.account));
-    let action = action(call);
+    let action = action(call, parameters);
     match (journeys::of(place), &sso) {
         (Journey::PasswordReset, _) => return pages::new_password(&action, &asked, None),
         (Journey::ProfileEdit, Some(sso)) => {
@@ -125,6 +125,7 @@ pub(super) async fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> 
         Ok(asked) => asked,
         Err(refused) => return refuse(microsoft, place, refused),
     };
+    let action = action(call, &call.query);
     if let (Some(_), Some(error)) = (call.form.get("cancel"), journeys::cancelled(place)) {
         return refuse(microsoft, place, Refused::Application(Box::new(asked.reply), error));
     }
@@ -146,7 +147,7 @@ pub(super) async fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> 
     }
     if call.form.get("forgot").is_some() && place.product() == Product::AzureAdB2c {
         if microsoft.switches().b2c.resets_within {
-            return pages::new_password(&action(call), &asked, None);
+            return pages::new_password(&action, &asked, None);
         }
         let error = journeys::forgotten();
         return refuse(microsoft, place, Refused::Application(Box::new(asked.reply), error));
@@ -166,10 +167,10 @@ pub(super) async fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> 
     let Some(account) = account.filter(|account| place.admits(account)) else {
         if call.form.get("new_password").is_some() {
             let wrong = "Name an account and a new password.";
-            return pages::new_password(&action(call), &asked, Some((username, wrong)));
+            return pages::new_password(&action, &asked, Some((username, wrong)));
         }
         let wrong = "Your account or password is incorrect. (AADSTS50126)";
-        return pages::sign_in(microsoft, &action(call), &asked, None, Some((username, wrong)));
+        return pages::sign_in(microsoft, &action, &asked, None, Some((username, wrong)));
     };
     if microsoft.state().disabled.contains(account.oid) {
         return pages::error(microsoft, &AadError::account_disabled());
@@ -184,17 +185,16 @@ pub(super) async fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> 
     asked.wish.forgot = is_new && journeys::of(place) == Journey::SignIn;
     let answer = match asked.wish.prompt {
         _ if journeys::of(place) == Journey::ProfileEdit => {
-            pages::profile(microsoft, &action(call), &asked, account)
+            pages::profile(microsoft, &action, &asked, account)
         }
-        Some(Prompt::Consent) => pages::consent(&action(call), &asked, account),
+        Some(Prompt::Consent) => pages::consent(&action, &asked, account),
         _ => issue(microsoft, &asked, &sso).await,
     };
     with_cookie(microsoft, answer, sso.cookie.expose(), "")
 }
 
 /// Where the sign-in form goes: beside the authorization request, with all of it.
-fn action(call: &Call) -> String {
-    let parameters = call.parameters();
+fn action(call: &Call, parameters: &Parameters) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(parameters.iter())
         .finish();

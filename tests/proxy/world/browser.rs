@@ -1,6 +1,6 @@
 //! A browser as far as a proxy can tell: cookies by host, page headers, redirects, forms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -47,6 +47,8 @@ pub struct Browser {
     origin: Url,
     /// By host and port, then name.
     pub cookies: BTreeMap<String, BTreeMap<String, String>>,
+    /// The names of those that come along from another site.
+    from_elsewhere: BTreeSet<String>,
 }
 
 /// What a browser sends when somebody opens a page.
@@ -60,7 +62,11 @@ pub const PAGE: &[(&str, &str)] = &[
 
 impl Browser {
     pub fn new(origin: String) -> Self {
-        Self { origin: Url::parse(&origin).unwrap(), cookies: BTreeMap::new() }
+        Self {
+            origin: Url::parse(&origin).unwrap(),
+            cookies: BTreeMap::new(),
+            from_elsewhere: BTreeSet::new(),
+        }
     }
 
     /// The cookies that our proxy's host has set.
@@ -112,10 +118,16 @@ impl Browser {
         self.follow_from(answer).await
     }
 
-    /// Sends the form of a page, with its hidden fields.
+    /// Sends the sign-in form of a page.
     pub async fn submit(&mut self, page: &Answer, username: &str, password: &str) -> Answer {
+        self.fill(page, 0, &[("username", username), ("password", password)]).await
+    }
+
+    /// Sends one of a page's forms, with its hidden fields. What is posted to another site than the
+    /// page's takes those cookies along that may, as in a browser.
+    pub async fn fill(&mut self, page: &Answer, form: usize, typed: &[(&str, &str)]) -> Answer {
         let html = page.text();
-        let form = html.split("<form").nth(1).unwrap();
+        let form = html.split("<form").nth(form + 1).unwrap();
         let action = attribute(form.split('>').next().unwrap(), "action").unwrap_or_default();
         let url = page.url.join(&action).unwrap();
         let mut fields = url::form_urlencoded::Serializer::new(String::new());
@@ -126,13 +138,26 @@ impl Browser {
                 fields.append_pair(&attribute(input, "name").unwrap(), &value);
             }
         }
-        fields.append_pair("username", username).append_pair("password", password);
+        fields.extend_pairs(typed);
         let body = fields.finish();
         let mut headers = PAGE.to_vec();
         headers.push(("content-type", "application/x-www-form-urlencoded"));
-        let answer = self.ask(&url, "POST", &headers, body.as_bytes()).await;
+        let browser = match host(&page.url) == host(&url) {
+            true => self.clone(),
+            false => self.elsewhere(),
+        };
+        let answer = browser.ask(&url, "POST", &headers, body.as_bytes()).await;
         self.keep(&answer);
         answer
+    }
+
+    /// The same browser as far as another site's page can make it speak.
+    fn elsewhere(&self) -> Self {
+        let mut browser = self.clone();
+        for jar in browser.cookies.values_mut() {
+            jar.retain(|name, _| self.from_elsewhere.contains(name));
+        }
+        browser
     }
 
     /// Sends any request to the proxy, with this browser's cookies and exactly these headers.
@@ -193,7 +218,11 @@ impl Browser {
         for cookie in answer.all("set-cookie") {
             let mut parts = cookie.split(';').map(str::trim);
             let (name, value) = parts.next().unwrap().split_once('=').unwrap();
-            if parts.any(|part| part == "Max-Age=0") {
+            let attributes: Vec<&str> = parts.collect();
+            if attributes.contains(&"SameSite=None") {
+                self.from_elsewhere.insert(name.to_owned());
+            }
+            if attributes.contains(&"Max-Age=0") {
                 jar.remove(name);
             } else {
                 jar.insert(name.to_owned(), value.to_owned());

@@ -127,6 +127,8 @@ impl World {
         let of_members = |uri: &String| uri.replace("/corporate/", "/members/");
         let others: Vec<String> = options.redirect_uris.iter().map(of_members).collect();
         options.redirect_uris.extend(others);
+        // As an application before us had it.
+        options.redirect_uris.push(format!("{scheme}://{proxy}/signin-B2C"));
         options.b2c = plan.b2c;
         let microsoft = Microsoft::new(format!("http://{authority}"), clock.clone(), options);
         let tls = plan.listen_tls.map(|tls| format!(", tls: {tls}")).unwrap_or_default();
