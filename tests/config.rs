@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anteport::config::{
-    self, Config, Loaded, Problems, Protocol, ProviderKind, Severity, Tenant, Tenants,
+    self, Config, Loaded, Problems, Proof, Protocol, Provider, ProviderKind, Severity, Tenant,
+    Tenants,
 };
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::{Access, Mode, Timestamp};
@@ -35,6 +36,12 @@ fn environment(name: &str) -> Option<String> {
 
 /// What must never be seen.
 const CANARY: &str = "canary-8Q~gW2";
+
+fn client_secret(provider: &Provider) -> &str {
+    match &provider.credentials[0].proof {
+        Proof::Secret { value, .. } => value.expose(),
+    }
+}
 
 fn parse(text: &str) -> Result<Loaded, Problems> {
     config::parse("config.yaml", text, &environment, NOON)
@@ -144,7 +151,7 @@ fn what_is_left_out_has_the_documented_defaults() {
     assert_eq!(entra.login.as_str(), "https://login.microsoftonline.com/");
     assert_eq!(entra.tenants, Tenants::One(Tenant::Domain("harborclub.example".to_owned())));
     assert!(!entra.guests && provider.label.is_none());
-    assert_eq!(provider.client_secrets[0].expose(), CANARY);
+    assert_eq!(client_secret(provider), CANARY);
     assert_eq!(provider.scopes, ["openid", "profile", "email"]);
     assert_eq!(provider.clock_skew, Duration::from_secs(60));
     assert!(provider.trusted.is_none());
@@ -305,7 +312,7 @@ fn a_secret_file_loses_one_line_break_at_its_end() {
     for content in ["canary-8Q~gW2", "canary-8Q~gW2\n", "canary-8Q~gW2\r\n"] {
         folder.write("secret", content, 0o600);
         let config = folder.parse(&text).unwrap().config;
-        assert_eq!(config.providers[0].client_secrets[0].expose(), CANARY);
+        assert_eq!(client_secret(&config.providers[0]), CANARY);
     }
 }
 

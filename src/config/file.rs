@@ -22,7 +22,7 @@ use super::yaml::Node;
 use super::{LogFormat, Logging, Protocol};
 use crate::gate::{
     Access, CanonicalPath, Conditions, Covers, Mode, Oddities, Oddity, PathPattern, Secret,
-    Timestamp, ValuePattern,
+    ValuePattern,
 };
 
 /// The whole file.
@@ -49,11 +49,6 @@ pub(super) struct ListenFile {
 pub(super) struct TlsFile {
     pub(super) certificate: Option<Located<PathBuf>>,
     pub(super) key: Option<Located<PathBuf>>,
-}
-
-pub(super) struct CredentialFile {
-    pub(super) secret: Option<SecretFile>,
-    pub(super) expires: Option<Located<Timestamp>>,
 }
 
 /// Where a secret comes from; how many of them were written is for `secrets.rs` to judge.

@@ -48,8 +48,8 @@ use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
 pub use self::networks::Networks;
 pub use self::problem::{Problem, Problems, Severity};
 pub use self::providers::{
-    AnswerBy, AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind,
-    RequestOptions, Tenant, Tenants,
+    AnswerBy, AzureAdB2c, Credential, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Proof,
+    Provider, ProviderKind, RequestOptions, SecretMethod, Tenant, Tenants,
 };
 pub(crate) use self::value::{any_duration, is_loopback};
 

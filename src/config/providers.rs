@@ -2,6 +2,7 @@
 //! [`ProviderKind`] where its metadata is and whose tokens are believed, from configuration alone;
 //! what those tokens look like is the relying party's to know.
 
+mod credentials;
 mod request;
 mod resolve;
 mod written;
@@ -12,11 +13,12 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use url::Url;
 
+pub use self::credentials::{Credential, Proof, SecretMethod};
 pub use self::request::{AnswerBy, RequestOptions};
 pub(super) use self::resolve::resolve;
 pub(super) use self::written::{ProviderFile, read};
+use crate::gate::CanonicalPath;
 use crate::gate::login::Journey;
-use crate::gate::{CanonicalPath, Secret};
 
 /// The tenant of personal Microsoft accounts, where anybody can have one (AZ-03).
 pub const PERSONAL_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
@@ -32,8 +34,8 @@ pub struct Provider {
     pub label: Option<String>,
     /// The application (client) id of the app registration.
     pub client_id: String,
-    /// The client secrets, in the order in which they are tried; at least one.
-    pub client_secrets: Vec<Secret<String>>,
+    /// What proves to it that it is us who ask, in the order in which they are tried; at least one.
+    pub credentials: Vec<Credential>,
     /// The scopes asked for; `openid` is among them.
     pub scopes: Vec<String>,
     /// By how much the provider's clock and ours may differ (OIDC-09).

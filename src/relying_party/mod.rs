@@ -1,12 +1,15 @@
 //! What we are towards an identity provider: a relying party. Where visitors are sent, how a code
 //! becomes tokens, and when an ID token is believed.
 //!
-//! `authorization` writes the request that visitors are sent with; [`issuers`] says whose tokens are believed, [`id_token`] judges them and [`keys`] reads key sets,
-//! all without a network; `discovery` keeps what is known of the provider fresh; `http` makes the
-//! calls; `redeem` speaks with the token endpoint. Deliberately not here: cookies and callbacks,
-//! which the gate and the server have, and any address that comes from a visitor (OIDC-11).
+//! `authorization` writes the request that visitors are sent with; [`issuers`] says whose tokens
+//! are believed, [`id_token`] judges them and [`keys`] reads key sets, all without a network;
+//! `discovery` keeps what is known of the provider fresh; `http` makes the calls; `token_request`
+//! asks the token endpoint with our `credentials`, and `redeem` is what a login asks there.
+//! Deliberately not here: cookies and callbacks, which the gate and the server have, and any
+//! address that comes from a visitor (OIDC-11).
 
 mod authorization;
+mod credentials;
 mod discovery;
 mod http;
 pub mod id_token;
@@ -15,23 +18,25 @@ mod json;
 pub mod keys;
 mod languages;
 mod redeem;
+mod token_request;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use ::http::{HeaderName, HeaderValue, StatusCode};
+use ::http::{HeaderName, HeaderValue};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
+use self::credentials::Credentials;
 use self::discovery::{Discovery, Known};
-use self::http::{Http, is_busy};
+use self::http::Http;
 use self::id_token::{Expected, UnverifiedToken};
 use crate::clock::Clock;
 use crate::config::{AnswerBy, Provider, ProviderKind};
 use crate::gate::login::{AuthorizationRequest, Demands, Grant, Journey, Redemption};
-use crate::gate::{CanonicalPath, Challenge, Secret, Timestamp, VerifiedClaims};
+use crate::gate::{CanonicalPath, Challenge, Timestamp, VerifiedClaims};
 
+pub use self::credentials::CredentialFault;
 pub use self::discovery::{DiscoveryError, MetadataError};
 pub use self::http::HttpError;
 pub use self::id_token::IdTokenError;
@@ -156,8 +161,7 @@ pub struct RelyingParty {
     clock: Clock,
     observe: Observe,
     limits: Limits,
-    /// The secret that worked last, as an index.
-    secret: AtomicUsize,
+    credentials: Credentials,
 }
 
 impl RelyingParty {
@@ -195,12 +199,12 @@ impl RelyingParty {
         };
         Arc::new(Self {
             flows: provider.kind.flows().into_iter().map(flow).collect(),
+            credentials: Credentials::new(Arc::clone(&provider)),
             provider,
             http,
             clock,
             observe,
             limits,
-            secret: AtomicUsize::new(0),
         })
     }
 
@@ -280,7 +284,7 @@ impl RelyingParty {
 
     /// Exchanges a code for tokens. It can only be called with a [`Redemption`], so `state` has
     /// been accepted (OIDC-03); and the code leaves only for the issuer that the callback is from
-    /// (OIDC-04). Each secret is tried once at most, so the exchange is not repeated (OIDC-12).
+    /// (OIDC-04).
     ///
     /// # Errors
     /// When the provider cannot be asked, or refuses.
@@ -301,70 +305,8 @@ impl RelyingParty {
                 return Err(RelyingPartyError::CallbackGrant);
             }
         };
-        let secrets = &self.provider.client_secrets;
-        let first = self.secret.load(Ordering::Relaxed);
-        let in_turn = secrets.iter().enumerate().cycle().skip(first);
-        let mut refusal = None;
-        for (index, secret) in in_turn.take(secrets.len()) {
-            match self.ask(&known, code, redemption.verifier(), secret, redirect_uri).await {
-                Ok(tokens) => {
-                    self.secret.store(index, Ordering::Relaxed);
-                    return Ok(tokens);
-                }
-                Err(RelyingPartyError::TokenRefused(refused)) if refused.is_about_secret() => {
-                    tracing::warn!(
-                        provider = &*self.provider.name,
-                        credential = index.saturating_add(1),
-                        reason = %refused,
-                        "a client secret was refused and is passed over"
-                    );
-                    refusal = Some(refused);
-                }
-                Err(error) => {
-                    // Entra judges the credential before the code: this one is good.
-                    if matches!(&error, RelyingPartyError::TokenRefused(refused) if refused.is_about_grant())
-                    {
-                        self.secret.store(index, Ordering::Relaxed);
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        Err(refusal.map_or(RelyingPartyError::NoSecret, RelyingPartyError::SecretsRefused))
-    }
-
-    /// One token request.
-    async fn ask(
-        &self,
-        known: &Known,
-        code: &Secret<String>,
-        verifier: &Secret<String>,
-        secret: &Secret<String>,
-        redirect_uri: &str,
-    ) -> Result<Tokens, RelyingPartyError> {
-        let form = redeem::form(code, verifier, &self.provider.client_id, secret, redirect_uri);
-        let began = Instant::now();
-        let answer = self.http.post_form(&known.metadata.token_endpoint, form, &request_id()).await;
-        let (outcome, result) = match answer {
-            Err(error) if error.is_unreachable() => {
-                (Outcome::Unreachable, Err(RelyingPartyError::TokenCall(error)))
-            }
-            Err(error) => (Outcome::Refused, Err(RelyingPartyError::TokenCall(error))),
-            Ok(answer) if answer.status == StatusCode::OK => match Tokens::read(&answer.body) {
-                Some(tokens) => (Outcome::Ok, Ok(tokens)),
-                None => (Outcome::Refused, Err(RelyingPartyError::TokenAnswer)),
-            },
-            Ok(answer) => {
-                let refusal = TokenRefusal::read(answer.status, &answer.body);
-                let outcome = match is_busy(answer.status) {
-                    true => Outcome::Unreachable,
-                    false => Outcome::Refused,
-                };
-                (outcome, Err(RelyingPartyError::TokenRefused(refusal)))
-            }
-        };
-        (self.observe)(Call::Token, outcome, began.elapsed());
-        result
+        let form = redeem::form(code, redemption.verifier(), redirect_uri);
+        self.token_request(&known.metadata.token_endpoint, &form, Tokens::read).await
     }
 
     /// Judges the ID token of a login (OIDC-09).
@@ -564,12 +506,12 @@ pub enum RelyingPartyError {
     /// The token endpoint said no.
     #[error("the token endpoint answered {0}")]
     TokenRefused(TokenRefusal),
-    /// Every client secret was refused; this is of the last one.
-    #[error("no client secret is accepted; the last one was answered {0}")]
-    SecretsRefused(TokenRefusal),
-    /// There is no secret to ask with.
-    #[error("the provider has no client secret in the configuration")]
-    NoSecret,
+    /// Every client credential was refused; this is of the last one.
+    #[error("no client credential is accepted; the last one was answered {0}")]
+    CredentialsRefused(TokenRefusal),
+    /// There is no credential to ask with.
+    #[error("the provider has no client credential in the configuration")]
+    NoCredential,
     /// The answer of the token endpoint cannot be read.
     #[error("the token endpoint's answer has no ID token that could be read")]
     TokenAnswer,
@@ -590,7 +532,7 @@ impl RelyingPartyError {
             Self::TokenCall(error) => error.code(),
             Self::TokenRefused(refusal) if refusal.is_temporary() => "provider-busy",
             Self::TokenRefused(_) => "token-request-refused",
-            Self::SecretsRefused(_) | Self::NoSecret => "client-secret-refused",
+            Self::CredentialsRefused(_) | Self::NoCredential => "client-secret-refused",
             Self::TokenAnswer => "token-answer-malformed",
             Self::IdToken(error) => error.code(),
         }
@@ -600,13 +542,13 @@ impl RelyingPartyError {
     #[must_use]
     pub const fn token_refusal(&self) -> Option<&TokenRefusal> {
         match self {
-            Self::TokenRefused(refusal) | Self::SecretsRefused(refusal) => Some(refusal),
+            Self::TokenRefused(refusal) | Self::CredentialsRefused(refusal) => Some(refusal),
             Self::Discovery(_)
             | Self::CallbackIssuer
             | Self::CallbackGrant
             | Self::NoSuchJourney { .. }
             | Self::TokenCall(_)
-            | Self::NoSecret
+            | Self::NoCredential
             | Self::TokenAnswer
             | Self::IdToken(_) => None,
         }
@@ -618,8 +560,8 @@ impl RelyingPartyError {
         match self {
             Self::Discovery(_)
             | Self::TokenCall(_)
-            | Self::SecretsRefused(_)
-            | Self::NoSecret
+            | Self::CredentialsRefused(_)
+            | Self::NoCredential
             | Self::TokenAnswer => true,
             Self::TokenRefused(refusal) => refusal.is_temporary(),
             Self::CallbackIssuer

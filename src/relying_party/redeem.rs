@@ -1,5 +1,5 @@
-//! What is asked of the token endpoint, and how its answer is read. Values only: the call itself
-//! is made by [`super::RelyingParty::redeem`].
+//! What a login asks of the token endpoint, and how its answers are read. Values only: the call
+//! itself is made in `token_request`.
 
 use std::fmt;
 
@@ -11,8 +11,6 @@ use super::http::is_busy;
 use crate::gate::Secret;
 use crate::gate::login::microsoft_code;
 
-/// Wrong secret, expired secret (azure.md, section 5.2): the next one may do.
-const SECRET_REFUSED: [&str; 2] = ["AADSTS7000215", "AADSTS7000222"];
 /// Faults at Microsoft that pass (azure.md, section 5.2).
 const PASSING: [&str; 5] =
     ["AADSTS90006", "AADSTS90012", "AADSTS90024", "AADSTS90033", "AADSTS90055"];
@@ -31,22 +29,18 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// The body of the token request, with the credential in it (`client_secret_post`).
-pub(super) fn form(
-    code: &Secret<String>,
-    verifier: &Secret<String>,
-    client_id: &str,
-    client_secret: &Secret<String>,
-    redirect_uri: &str,
-) -> String {
-    url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("client_id", client_id)
-        .append_pair("grant_type", "authorization_code")
-        .append_pair("code", code.expose())
-        .append_pair("redirect_uri", redirect_uri)
-        .append_pair("code_verifier", verifier.expose())
-        .append_pair("client_secret", client_secret.expose())
-        .finish()
+/// What a login asks the token endpoint for, without our credential.
+pub(super) fn form<'a>(
+    code: &'a Secret<String>,
+    verifier: &'a Secret<String>,
+    redirect_uri: &'a str,
+) -> [(&'a str, &'a str); 4] {
+    [
+        ("grant_type", "authorization_code"),
+        ("code", code.expose()),
+        ("redirect_uri", redirect_uri),
+        ("code_verifier", verifier.expose()),
+    ]
 }
 
 impl Tokens {
@@ -112,13 +106,6 @@ impl TokenRefusal {
             correlation_id: id("correlation_id"),
             trace_id: id("trace_id"),
         }
-    }
-
-    /// Whether it was the client secret, so that the next one may do.
-    #[must_use]
-    pub fn is_about_secret(&self) -> bool {
-        let code = self.code.as_deref();
-        self.error == "invalid_client" && code.is_some_and(|code| SECRET_REFUSED.contains(&code))
     }
 
     /// Whether it was about the code, and the credential therefore good.

@@ -4,12 +4,14 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anteport::config::{ProviderKind, Tenant, Tenants};
+use anteport::config::{Credential, Proof, ProviderKind, SecretMethod, Tenant, Tenants};
 use anteport::gate::Secret;
 use anteport::relying_party::{
     Call, IdTokenError, Limits, Outcome, RelyingParty, RelyingPartyError,
 };
 use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -540,7 +542,7 @@ fn refused(code: u64) -> Reply {
 async fn a_refused_secret_is_passed_over_and_the_good_one_remembered() {
     for code in [7_000_215, 7_000_222] {
         let world = World::with(quick(), |provider| {
-            provider.client_secrets.push(Secret::new("secret B".to_owned()));
+            provider.credentials.push(Credential::secret("secret B".to_owned()));
         })
         .await;
         let nonces: Arc<Mutex<String>> = Arc::default();
@@ -568,7 +570,7 @@ async fn a_refused_secret_is_passed_over_and_the_good_one_remembered() {
 #[tokio::test]
 async fn a_secret_that_got_as_far_as_the_code_is_the_good_one() {
     let world = World::with(quick(), |provider| {
-        provider.client_secrets.push(Secret::new("secret B".to_owned()));
+        provider.credentials.push(Credential::secret("secret B".to_owned()));
     })
     .await;
     for requests in [2, 3] {
@@ -584,6 +586,21 @@ async fn a_secret_that_got_as_far_as_the_code_is_the_good_one() {
     }
 }
 
+/// RFC 6749, section 2.3.1.
+#[tokio::test]
+async fn a_secret_can_be_sent_in_a_header_and_is_then_nowhere_else() {
+    let world = World::with(quick(), |provider| {
+        let value = Secret::new("a+b/c: %ä".to_owned());
+        provider.credentials[0].proof = Proof::Secret { value, method: SecretMethod::Basic };
+    })
+    .await;
+    world.log_in("one", 0).await.unwrap();
+    let Seen { headers, form, .. } = &world.provider.seen("/token")[0];
+    let joined = format!("{CLIENT}:a%2Bb%2Fc%3A+%25%C3%A4");
+    assert_eq!(headers["authorization"], format!("Basic {}", STANDARD.encode(joined)));
+    assert!(!form.contains_key("client_secret") && !form.contains_key("client_id"));
+}
+
 async fn refusal(world: &World, reply: Reply) -> RelyingPartyError {
     world.provider.set_token(move |_| reply.clone());
     let (pending, request) = begin(NOON);
@@ -595,7 +612,7 @@ async fn refusal(world: &World, reply: Reply) -> RelyingPartyError {
 #[tokio::test]
 async fn when_every_secret_is_refused_each_was_tried_once() {
     let world = World::with(quick(), |provider| {
-        provider.client_secrets.push(Secret::new("secret B".to_owned()));
+        provider.credentials.push(Credential::secret("secret B".to_owned()));
     })
     .await;
     let error = refusal(&world, refused(7_000_222)).await;
@@ -613,7 +630,7 @@ async fn when_every_secret_is_refused_each_was_tried_once() {
 #[tokio::test]
 async fn a_refused_exchange_is_not_repeated() {
     let world = World::with(quick(), |provider| {
-        provider.client_secrets.push(Secret::new("secret B".to_owned()));
+        provider.credentials.push(Credential::secret("secret B".to_owned()));
     })
     .await;
     let error = |error: &str, code: u64| json!({"error": error, "error_codes": [code]});

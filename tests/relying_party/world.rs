@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anteport::clock::Clock;
-use anteport::config::{self, EntraId, ProviderKind, Tenant, Tenants};
+use anteport::config::{self, Credential, EntraId, ProviderKind, Tenant, Tenants};
 use anteport::gate::login::{
     Accepted, AuthorizationRequest, Callback, LoginSeed, PendingLogin, Redemption,
 };
-use anteport::gate::{Challenge, ReturnTo, Secret, Timestamp, VerifiedClaims};
+use anteport::gate::{Challenge, ReturnTo, Timestamp, VerifiedClaims};
 use anteport::relying_party::{Call, Limits, Outcome, RelyingParty, RelyingPartyError};
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ pub fn configured(authority: &str) -> config::Provider {
         kind: entra(authority, Tenants::One(Tenant::Id(TENANT.to_owned()))),
         label: None,
         client_id: CLIENT.to_owned(),
-        client_secrets: vec![Secret::new("secret A".to_owned())],
+        credentials: vec![Credential::secret("secret A".to_owned())],
         scopes: vec!["openid".to_owned(), "profile".to_owned()],
         clock_skew: Duration::from_secs(60),
         callback_path: None,

@@ -280,6 +280,12 @@ const OIDC: &[Key] = &[
 
 const CREDENTIAL: &[Key] = &[
     required("secret", Kind::Section(SECRET), "`{ file: … }` or `{ env: … }`"),
+    default(
+        "method",
+        "post",
+        word(&["post", "basic"]),
+        "how a secret is sent: in the form, or in an `Authorization: Basic` header",
+    ),
     optional(
         "expires",
         Kind::Value("a date such as `2027-03-01`"),

@@ -1,7 +1,6 @@
 //! From what an operator wrote of a provider to what it means.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use url::Url;
 
@@ -9,16 +8,12 @@ use super::request;
 use super::written::{Cloud, HostFile, KindFile, ProviderFile, TenantsFile};
 use super::{
     AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind, Tenant,
-    Tenants,
+    Tenants, credentials,
 };
 use crate::config::context::{Context, Located, Spot};
 use crate::config::resolve::Setting;
+use crate::config::tls;
 use crate::config::value::is_loopback;
-use crate::config::{secrets, tls};
-use crate::gate::{Secret, Timestamp};
-
-/// How long before its end a credential is warned about.
-const NOTICE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// Resolves a provider; `None` if something was reported.
 pub(in crate::config) fn resolve(
@@ -31,7 +26,7 @@ pub(in crate::config) fn resolve(
     if let Some(scopes) = &file.scopes {
         check_scopes(context, scopes);
     }
-    let client_secrets = credentials(context, file, setting);
+    let credentials = credentials::resolve(context, &file.credentials, setting);
     let trusted = match &file.ca {
         Some(files) => tls::trusted(context, setting.folder, files).map(Some),
         None => Some(None),
@@ -42,7 +37,7 @@ pub(in crate::config) fn resolve(
         kind: kind?,
         label: file.label.clone(),
         client_id: file.client_id.clone()?,
-        client_secrets: client_secrets?,
+        credentials: credentials?,
         scopes: file.scopes.as_ref()?.iter().map(|scope| scope.value.clone()).collect(),
         clock_skew: file.clock_skew?,
         trusted: trusted?,
@@ -230,51 +225,6 @@ fn check_scopes(context: &Context<'_>, scopes: &[Located<String>]) {
         context.error(
             &first.spot,
             "`openid` is not among the scopes, and without it there is no sign-in",
-        );
-    }
-}
-
-fn credentials(
-    context: &Context<'_>,
-    file: &ProviderFile,
-    setting: &Setting<'_>,
-) -> Option<Vec<Secret<String>>> {
-    let mut secrets = Some(Vec::new());
-    for credential in &file.credentials {
-        if let Some(expires) = &credential.expires {
-            warn_of_end(context, expires, setting.now);
-        }
-        let secret = credential
-            .secret
-            .as_ref()
-            .and_then(|source| secrets::read(context, setting.folder, source));
-        secrets = secrets.zip(secret).map(|(mut secrets, secret)| {
-            secrets.push(secret);
-            secrets
-        });
-    }
-    secrets
-}
-
-fn warn_of_end(context: &Context<'_>, expires: &Located<Timestamp>, now: Timestamp) {
-    if expires.value <= now {
-        context.warn(
-            &expires.spot,
-            "this credential has expired; make a new one in Azure and put it first",
-        );
-        return;
-    }
-    let left = expires.value.since(now);
-    if left <= NOTICE {
-        let days = left.as_secs() / (24 * 60 * 60);
-        let when = match days {
-            0 => "within a day".to_owned(),
-            1 => "in 1 day".to_owned(),
-            days => format!("in {days} days"),
-        };
-        context.warn(
-            &expires.spot,
-            format!("this credential expires {when}; make a new one in Azure and put it first"),
         );
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use url::Url;
 
 use super::Tenant;
+use super::credentials::CredentialFile;
 use super::request::{self, RequestFile};
 use crate::config::context::{Located, Spot};
-use crate::config::file::{CredentialFile, bare, secret};
+use crate::config::file::bare;
 use crate::config::section::Section;
 use crate::config::value;
 use crate::gate::CanonicalPath;
@@ -184,14 +185,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> ProviderFile {
         },
         kind,
         label: bare(section.value("label", value::label)),
-        credentials: section
-            .sections("credentials")
-            .iter()
-            .map(|section| CredentialFile {
-                secret: section.section("secret").map(|section| secret(&section)),
-                expires: section.value("expires", value::end_of_day),
-            })
-            .collect(),
+        credentials: section.sections("credentials").iter().map(CredentialFile::read).collect(),
         scopes: section.values("scopes", value::scope),
         clock_skew: bare(section.value("clock_skew", value::duration("0s", "5m"))),
         ca: section.values("ca", value::path),

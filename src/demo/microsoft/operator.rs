@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::directory::{Directory, Named};
 use super::tenants::{Cloud, Product};
 use super::{B2c, ClientSecret, Options};
-use crate::config::{Config, PERSONAL_ACCOUNTS, Provider, ProviderKind, Tenant, Tenants};
-use crate::gate::Secret;
+use crate::config::{
+    Config, Credential, PERSONAL_ACCOUNTS, Proof, Provider, ProviderKind, Tenant, Tenants,
+};
 
 impl Options {
     /// What this configuration wants to be registered.
@@ -22,7 +23,7 @@ impl Options {
                 if !options.client_ids.contains(&id) {
                     options.client_ids.push(id);
                 }
-                options.secrets.extend(provider.client_secrets.iter().map(accepted));
+                options.secrets.extend(provider.credentials.iter().flat_map(accepted));
                 options.redirect_uris.extend(redirect_uris(config, index, provider));
             }
         }
@@ -32,8 +33,9 @@ impl Options {
     }
 }
 
-fn accepted(secret: &Secret<String>) -> ClientSecret {
-    ClientSecret { value: secret.clone(), expires: None }
+fn accepted(credential: &Credential) -> Option<ClientSecret> {
+    let Proof::Secret { value, .. } = &credential.proof;
+    Some(ClientSecret { value: value.clone(), expires: None })
 }
 
 /// Whether the provider is one of Microsoft's.
