@@ -20,13 +20,15 @@
 //! | [`cli`] | one file a verb |
 //! | [`demo`] | an emulated Microsoft and a small legacy portal |
 //! | `trust` | whom we believe over TLS when we are the one who calls |
+//! | `certificate` | what a certificate says of itself |
 //! | [`clock`] | the one place that reads the wall clock |
 //!
 //! Dependencies point one way. Everybody may use `gate`, and `gate` uses none of ours;
 //! `relying_party`, `sessions`, `identity` and `upstream` do not know each other, and `server`
 //! brings them together. `http1` is for those two that speak it, `server` and `upstream`. A crate
 //! that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka` in
-//! `sessions`, the YAML reader in `config/yaml.rs`, `prometheus` in `telemetry/metrics`.
+//! `sessions`, `x509-parser` in `certificate.rs`, the YAML reader in `config/yaml.rs`, `prometheus`
+//! in `telemetry/metrics`.
 //!
 //! # What holds
 //!
@@ -45,6 +47,7 @@
 //! and written by few. Everything that is not a visitor's request, such as refreshing keys,
 //! forgetting what has expired and serving metrics, runs beside them on the main thread.
 
+mod certificate;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -40,6 +40,7 @@ const CANARY: &str = "canary-8Q~gW2";
 fn client_secret(provider: &Provider) -> &str {
     match &provider.credentials[0].proof {
         Proof::Secret { value, .. } => value.expose(),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -2,8 +2,10 @@
 //! [`ProviderKind`] where its metadata is and whose tokens are believed, from configuration alone;
 //! what those tokens look like is the relying party's to know.
 
+mod certificate;
 mod credentials;
 mod request;
+mod managed_identity;
 mod resolve;
 mod written;
 
@@ -13,8 +15,11 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use url::Url;
 
+pub use self::certificate::{AssertionAlgorithm, CertificateError, ClientCertificate};
+pub(crate) use self::credentials::LARGEST_TOKEN;
 pub use self::credentials::{Credential, Proof, SecretMethod};
 pub use self::request::{AnswerBy, RequestOptions};
+pub use self::managed_identity::{IdentitySource, ManagedIdentity};
 pub(super) use self::resolve::resolve;
 pub(super) use self::written::{ProviderFile, read};
 use crate::gate::CanonicalPath;

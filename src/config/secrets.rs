@@ -78,7 +78,10 @@ fn from_file(
     Some(Secret::new(text))
 }
 
-fn from_environment(context: &Context<'_>, name: &Located<String>) -> Option<Secret<String>> {
+pub(super) fn from_environment(
+    context: &Context<'_>,
+    name: &Located<String>,
+) -> Option<Secret<String>> {
     if !is_variable_name(&name.value) {
         let message = "expected the name of an environment variable: letters, digits and `_`";
         context.error(&name.spot, message);
@@ -124,7 +127,7 @@ fn checked(context: &Context<'_>, secret: Secret<String>, spot: &Spot) -> Option
 }
 
 /// The content of a file of at most `longest` bytes.
-pub(super) fn read_bounded(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_bounded(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     // Opening a pipe may wait for ever, and so may reading a device.
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));

@@ -13,10 +13,11 @@ use rustls::sign::CertifiedKey;
 use rustls::{Error, InconsistentKeys, RootCertStore};
 use url::Url;
 
-use super::context::{Context, Located};
+use super::context::{Context, Located, Spot};
 use super::file::TlsFile;
 use super::secrets::{permissions, read_bounded, reason};
 use super::value::bare_host;
+use crate::gate::Secret;
 
 /// The largest PEM file; all the roots that browsers know are a quarter of it.
 const LARGEST: u64 = 1024 * 1024;
@@ -93,7 +94,7 @@ pub(super) fn trusted(
     all
 }
 
-fn certificates(
+pub(super) fn certificates(
     context: &Context<'_>,
     folder: &Path,
     file: &Located<PathBuf>,
@@ -109,21 +110,39 @@ fn certificates(
     None
 }
 
-fn private_key(
+pub(super) fn private_key(
     context: &Context<'_>,
     folder: &Path,
     file: &Located<PathBuf>,
 ) -> Option<PrivateKeyDer<'static>> {
     check_permissions(context, folder, file)?;
     let pem = pem_file(context, folder, file)?;
-    let message = match PrivateKeyDer::from_pem_slice(&pem) {
+    key_of_pem(context, &file.spot, &file.shown, &pem)
+}
+
+/// The same from a variable of the environment, whose text this is.
+pub(super) fn private_key_of(
+    context: &Context<'_>,
+    name: &Located<String>,
+    pem: &Secret<String>,
+) -> Option<PrivateKeyDer<'static>> {
+    key_of_pem(context, &name.spot, "the environment variable", pem.expose().as_bytes())
+}
+
+fn key_of_pem(
+    context: &Context<'_>,
+    spot: &Spot,
+    source: &str,
+    pem: &[u8],
+) -> Option<PrivateKeyDer<'static>> {
+    let message = match PrivateKeyDer::from_pem_slice(pem) {
         Ok(key) => return Some(key),
         Err(pem::Error::NoItemsFound) => {
-            format!("there is no unencrypted private key in {} (PEM)", file.shown)
+            format!("there is no unencrypted private key in {source} (PEM)")
         }
-        Err(error) => format!("{} is not a PEM file: {}", file.shown, named(&error)),
+        Err(error) => format!("{source} is not a PEM file: {}", named(&error)),
     };
-    context.error(&file.spot, message);
+    context.error(spot, message);
     None
 }
 

@@ -278,7 +278,7 @@ pub(super) fn client_id(text: &str) -> Result<String, Unfit> {
 }
 
 /// 8-4-4-4-12 hex digits.
-pub(super) fn is_guid(text: &str) -> bool {
+pub(crate) fn is_guid(text: &str) -> bool {
     let lengths = text.split('-').map(str::len);
     lengths.eq([8, 4, 4, 4, 12])
         && text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())

@@ -113,11 +113,13 @@ pub fn explain(code: &str) -> Words {
             "You were signed in as one person and came back as another. You have been signed out, \
              so that nothing is mixed up; sign in again with the account that you want.",
         ),
-        "client-secret-refused" => (
-            "Sign-in is not available right now",
-            "The portal’s own access to the sign-in service is not accepted. Whoever runs the \
+        "client-secret-refused" | "client-credential-refused" | "client-credential-unavailable" => {
+            (
+                "Sign-in is not available right now",
+                "The portal’s own access to the sign-in service is not accepted. Whoever runs the \
              portal has to renew it; members who are signed in can go on.",
-        ),
+            )
+        }
         "token-auth-time" => (
             "Please sign in afresh",
             "Your last sign-in with the sign-in service was too long ago for this page. Sign in \

@@ -62,8 +62,13 @@ impl Http {
     }
 
     /// Fetches a document; any status but 200 is an error.
-    pub(super) async fn get(&self, url: &Url, deadline: Instant) -> Result<Bytes, HttpError> {
-        let answer = self.call(request(Method::GET, url, None, &[])?, url, deadline);
+    pub(super) async fn get(
+        &self,
+        url: &Url,
+        headers: &[(HeaderName, HeaderValue)],
+        deadline: Instant,
+    ) -> Result<Bytes, HttpError> {
+        let answer = self.call(request(Method::GET, url, None, headers)?, url, deadline);
         let answer = answer.await?;
         match answer.status {
             StatusCode::OK => Ok(answer.body),

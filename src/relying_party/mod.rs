@@ -36,7 +36,7 @@ use crate::config::{AnswerBy, Provider, ProviderKind};
 use crate::gate::login::{AuthorizationRequest, Demands, Grant, Journey, Redemption};
 use crate::gate::{CanonicalPath, Challenge, Timestamp, VerifiedClaims};
 
-pub use self::credentials::CredentialFault;
+pub use self::credentials::{CredentialError, CredentialFault};
 pub use self::discovery::{DiscoveryError, MetadataError};
 pub use self::http::HttpError;
 pub use self::id_token::IdTokenError;
@@ -199,7 +199,7 @@ impl RelyingParty {
         };
         Arc::new(Self {
             flows: provider.kind.flows().into_iter().map(flow).collect(),
-            credentials: Credentials::new(Arc::clone(&provider)),
+            credentials: Credentials::new(Arc::clone(&provider), limits),
             provider,
             http,
             clock,
@@ -458,21 +458,7 @@ fn check_callback(redemption: &Redemption, known: &Known) -> Result<(), RelyingP
 
 /// A fresh id by which Microsoft's support finds the request (azure.md, section 3.6).
 fn request_id() -> Vec<(HeaderName, HeaderValue)> {
-    let mut random = [0; 16];
-    if aws_lc_rs::rand::fill(&mut random).is_err() {
-        return Vec::new();
-    }
-    // RFC 9562, section 5.4: version 4, variant 10.
-    let id = u128::from_be_bytes(random) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
-    let id = format!(
-        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-        id >> 96,
-        (id >> 80) & 0xffff,
-        (id >> 64) & 0xffff,
-        (id >> 48) & 0xffff,
-        id & 0xffff_ffff_ffff
-    );
-    let id = HeaderValue::from_str(&id).ok();
+    let id = guid().and_then(|id| HeaderValue::from_str(&id).ok());
     id.into_iter()
         .map(|id| (HeaderName::from_static("client-request-id"), id))
         .chain([(
@@ -480,6 +466,21 @@ fn request_id() -> Vec<(HeaderName, HeaderValue)> {
             HeaderValue::from_static("true"),
         )])
         .collect()
+}
+
+/// A random GUID (RFC 9562, section 5.4: version 4, variant 10). `None` without randomness.
+fn guid() -> Option<String> {
+    let mut random = [0; 16];
+    aws_lc_rs::rand::fill(&mut random).ok()?;
+    let id = u128::from_be_bytes(random) & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    Some(format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        id >> 96,
+        (id >> 80) & 0xffff,
+        (id >> 64) & 0xffff,
+        (id >> 48) & 0xffff,
+        id & 0xffff_ffff_ffff
+    ))
 }
 
 /// Why the provider did not lead to verified claims.
@@ -507,8 +508,16 @@ pub enum RelyingPartyError {
     #[error("the token endpoint answered {0}")]
     TokenRefused(TokenRefusal),
     /// Every client credential was refused; this is of the last one.
-    #[error("no client credential is accepted; the last one was answered {0}")]
-    CredentialsRefused(TokenRefusal),
+    #[error("no client credential is accepted; the last one was answered {refusal}")]
+    CredentialsRefused {
+        /// What the provider answered.
+        refusal: TokenRefusal,
+        /// Whether all of them are secrets.
+        are_secrets: bool,
+    },
+    /// No client credential could be sent.
+    #[error("no client credential is available")]
+    CredentialUnavailable(#[source] CredentialError),
     /// There is no credential to ask with.
     #[error("the provider has no client credential in the configuration")]
     NoCredential,
@@ -532,7 +541,9 @@ impl RelyingPartyError {
             Self::TokenCall(error) => error.code(),
             Self::TokenRefused(refusal) if refusal.is_temporary() => "provider-busy",
             Self::TokenRefused(_) => "token-request-refused",
-            Self::CredentialsRefused(_) | Self::NoCredential => "client-secret-refused",
+            Self::CredentialsRefused { are_secrets: true, .. } => "client-secret-refused",
+            Self::CredentialsRefused { .. } => "client-credential-refused",
+            Self::CredentialUnavailable(_) | Self::NoCredential => "client-credential-unavailable",
             Self::TokenAnswer => "token-answer-malformed",
             Self::IdToken(error) => error.code(),
         }
@@ -542,12 +553,13 @@ impl RelyingPartyError {
     #[must_use]
     pub const fn token_refusal(&self) -> Option<&TokenRefusal> {
         match self {
-            Self::TokenRefused(refusal) | Self::CredentialsRefused(refusal) => Some(refusal),
+            Self::TokenRefused(refusal) | Self::CredentialsRefused { refusal, .. } => Some(refusal),
             Self::Discovery(_)
             | Self::CallbackIssuer
             | Self::CallbackGrant
             | Self::NoSuchJourney { .. }
             | Self::TokenCall(_)
+            | Self::CredentialUnavailable(_)
             | Self::NoCredential
             | Self::TokenAnswer
             | Self::IdToken(_) => None,
@@ -560,7 +572,8 @@ impl RelyingPartyError {
         match self {
             Self::Discovery(_)
             | Self::TokenCall(_)
-            | Self::CredentialsRefused(_)
+            | Self::CredentialsRefused { .. }
+            | Self::CredentialUnavailable(_)
             | Self::NoCredential
             | Self::TokenAnswer => true,
             Self::TokenRefused(refusal) => refusal.is_temporary(),

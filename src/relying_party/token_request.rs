@@ -23,10 +23,18 @@ impl RelyingParty {
         let turn = self.credentials.in_turn(self.clock.now());
         let mut last = RelyingPartyError::NoCredential;
         for &index in &turn.order {
-            let Some(credential) = self.credentials.get(index) else {
-                continue;
+            let now = self.clock.now();
+            let signed = match self.credentials.sign(index, endpoint, form, now).await {
+                Ok(signed) => signed,
+                Err(error) => {
+                    self.credentials.unavailable(index, &error, now);
+                    // A refusal says more: the provider has an id for it.
+                    if last.token_refusal().is_none() {
+                        last = RelyingPartyError::CredentialUnavailable(error);
+                    }
+                    continue;
+                }
             };
-            let signed = self.credentials.sign(credential, form);
             let error = match self.ask(endpoint, signed, read).await {
                 Ok(answer) => {
                     self.credentials.accepted(index, &turn);
@@ -46,7 +54,8 @@ impl RelyingParty {
                 return Err(RelyingPartyError::TokenRefused(refusal));
             };
             self.credentials.refused(index, fault, &refusal, self.clock.now());
-            last = RelyingPartyError::CredentialsRefused(refusal);
+            let are_secrets = self.credentials.are_secrets();
+            last = RelyingPartyError::CredentialsRefused { refusal, are_secrets };
         }
         Err(last)
     }

@@ -58,6 +58,8 @@ pub const LOGIN_FAILURES: &[&str] = &[
     "login-callback-issuer",
     "login-seal",
     "client-secret-refused",
+    "client-credential-refused",
+    "client-credential-unavailable",
     "identity-claim-form",
     "identity-group-overage",
     "identity-too-large",

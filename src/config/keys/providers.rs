@@ -35,7 +35,7 @@ const LABEL: Key = optional(
 const CREDENTIALS: Key = required(
     "credentials",
     Kind::List(&Kind::Section(CREDENTIAL)),
-    "at least one client secret, such as `[{ secret: { file: /run/secrets/client_secret } }]`",
+    "at least one client credential, such as `[{ secret: { file: /run/secrets/client_secret } }]`",
 );
 const SCOPES: Key = default(
     "scopes",
@@ -279,7 +279,22 @@ const OIDC: &[Key] = &[
 ];
 
 const CREDENTIAL: &[Key] = &[
-    required("secret", Kind::Section(SECRET), "`{ file: … }` or `{ env: … }`"),
+    optional("secret", Kind::Section(SECRET), "a client secret: `{ file: … }` or `{ env: … }`"),
+    optional(
+        "certificate",
+        Kind::Section(CERTIFICATE),
+        "a certificate and its key, which sign an assertion for each request",
+    ),
+    optional(
+        "federated",
+        Kind::Section(FEDERATED),
+        "the token of another issuer that the app registration trusts, as in Kubernetes",
+    ),
+    optional(
+        "managed_identity",
+        Kind::Section(MANAGED_IDENTITY),
+        "a managed identity that the app registration trusts, on a machine of Azure's",
+    ),
     default(
         "method",
         "post",
@@ -290,6 +305,47 @@ const CREDENTIAL: &[Key] = &[
         "expires",
         Kind::Value("a date such as `2027-03-01`"),
         "the day on which Azure stops accepting it: there are warnings from 30 days before",
+    ),
+];
+
+const CERTIFICATE: &[Key] = &[
+    required("file", PATH, "the certificate, as PEM"),
+    required("key", Kind::Section(PRIVATE_KEY), "its private key: `{ file: … }` or `{ env: … }`"),
+    default(
+        "algorithm",
+        "PS256",
+        word(&["PS256", "RS256"]),
+        "how assertions are signed; `RS256` for servers that know certificates by SHA-1 alone",
+    ),
+];
+
+/// Where a private key comes from: exactly one of these.
+const PRIVATE_KEY: &[Key] = &[
+    optional("file", PATH, "the path of a PEM file that others cannot read"),
+    optional(
+        "env",
+        Kind::Private("the name of an environment variable"),
+        "the name of an environment variable that holds the PEM",
+    ),
+];
+
+const FEDERATED: &[Key] = &[optional(
+    "token_file",
+    PATH,
+    "the file with the token, read anew for each request; else the environment's \
+     `AZURE_FEDERATED_TOKEN_FILE`",
+)];
+
+const MANAGED_IDENTITY: &[Key] = &[
+    required(
+        "client_id",
+        Kind::Private("the GUID that Azure shows as the identity's \"Client ID\""),
+        "the GUID that Azure shows as the identity's \"Client ID\"",
+    ),
+    optional(
+        "endpoint",
+        Kind::Value("a URL such as `http://169.254.169.254`"),
+        "the instance metadata service, if it is not Azure's own or the environment's",
     ),
 ];
 

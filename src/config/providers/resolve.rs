@@ -26,7 +26,7 @@ pub(in crate::config) fn resolve(
     if let Some(scopes) = &file.scopes {
         check_scopes(context, scopes);
     }
-    let credentials = credentials::resolve(context, &file.credentials, setting);
+    let credentials = credentials::resolve(context, &file.credentials, &file.kind, setting);
     let trusted = match &file.ca {
         Some(files) => tls::trusted(context, setting.folder, files).map(Some),
         None => Some(None),

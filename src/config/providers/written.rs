@@ -121,6 +121,15 @@ impl Cloud {
         }
     }
 
+    /// For whom a token is that another issuer made for the exchange (azure.md, section 1.2).
+    pub(super) const fn token_exchange(self) -> &'static str {
+        match self {
+            Self::Public => "api://AzureADTokenExchange",
+            Self::UsGovernment => "api://AzureADTokenExchangeUSGov",
+            Self::China => "api://AzureADTokenExchangeChina",
+        }
+    }
+
     /// What follows a tenant's name in its first domain.
     pub(super) const fn domain(self) -> &'static str {
         match self {
@@ -221,7 +230,7 @@ fn host(section: &Section<'_>) -> HostFile {
     }
 }
 
-fn if_there<T>(
+pub(super) fn if_there<T>(
     section: &Section<'_>,
     key: &str,
     read: impl Fn() -> Option<T>,

@@ -34,8 +34,10 @@ impl Options {
 }
 
 fn accepted(credential: &Credential) -> Option<ClientSecret> {
-    let Proof::Secret { value, .. } = &credential.proof;
-    Some(ClientSecret { value: value.clone(), expires: None })
+    match &credential.proof {
+        Proof::Secret { value, .. } => Some(ClientSecret { value: value.clone(), expires: None }),
+        Proof::Certificate(_) | Proof::Federated { .. } | Proof::ManagedIdentity(_) => None,
+    }
 }
 
 /// Whether the provider is one of Microsoft's.

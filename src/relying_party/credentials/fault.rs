@@ -20,13 +20,19 @@ pub enum CredentialFault {
     FederationUnknown,
     /// The provider takes no credential of this kind.
     KindUnsupported,
-    /// Something else about it.
+    /// Something else about it that the provider refuses.
     Other,
+    /// There is no token in the file where there should be one.
+    TokenFileUnreadable,
+    /// The managed identity's service gave no token.
+    IdentityUnavailable,
+    /// No assertion could be signed.
+    NotSigned,
 }
 
 impl CredentialFault {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::SecretWrong,
         Self::SecretExpired,
         Self::AssertionRefused,
@@ -35,6 +41,9 @@ impl CredentialFault {
         Self::FederationUnknown,
         Self::KindUnsupported,
         Self::Other,
+        Self::TokenFileUnreadable,
+        Self::IdentityUnavailable,
+        Self::NotSigned,
     ];
 
     /// Its stable name.
@@ -49,7 +58,36 @@ impl CredentialFault {
             Self::FederationUnknown => "federation-unknown",
             Self::KindUnsupported => "kind-unsupported",
             Self::Other => "other",
+            Self::TokenFileUnreadable => "token-file-unreadable",
+            Self::IdentityUnavailable => "identity-unavailable",
+            Self::NotSigned => "not-signed",
         }
+    }
+
+    /// Whether nobody refused it: it could not be sent, and may be soon.
+    #[must_use]
+    pub const fn is_passing(self) -> bool {
+        matches!(self, Self::TokenFileUnreadable | Self::IdentityUnavailable | Self::NotSigned)
+    }
+
+    /// What an operator can do about it.
+    pub(super) const fn advice(self) -> Option<&'static str> {
+        Some(match self {
+            Self::SecretWrong => "compare it with the Value under Certificates & secrets",
+            Self::SecretExpired => "make a new one under Certificates & secrets and put it first",
+            Self::AssertionRefused => "upload the certificate under Certificates & secrets",
+            Self::AssertionTime => "see that this machine's clock is right",
+            Self::CertificateRefused => "make a new certificate, upload it and put it first",
+            Self::FederationUnknown => {
+                "compare issuer, subject and audience, letter by letter, under Certificates & \
+                 secrets, Federated credentials"
+            }
+            Self::KindUnsupported => "use a client secret",
+            Self::Other
+            | Self::TokenFileUnreadable
+            | Self::IdentityUnavailable
+            | Self::NotSigned => return None,
+        })
     }
 
     /// Whether an answer is about the credential, so that the next one may do; the code was not

@@ -9,6 +9,8 @@ use crate::gate::Timestamp;
 /// For how long a refused credential comes last. A new secret may take some minutes to be known
 /// everywhere.
 const REFUSED: Duration = Duration::from_secs(10 * 60);
+/// The same for one that could not be sent.
+const UNAVAILABLE: Duration = Duration::from_secs(30);
 
 /// What is known of the credentials, each by its index.
 pub(super) struct Memory {
@@ -26,6 +28,14 @@ struct Trouble {
     number: u64,
 }
 
+/// How a credential stands at one moment; the better ones are tried first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Fine,
+    Unavailable,
+    Refused,
+}
+
 /// In which order credentials are tried, at one moment.
 pub(in crate::relying_party) struct Turn {
     pub(in crate::relying_party) order: Vec<usize>,
@@ -40,13 +50,23 @@ impl Memory {
     /// Every credential once.
     pub(super) fn in_turn(&self, now: Timestamp) -> Turn {
         let mut order: Vec<usize> = (0..self.troubles.len()).collect();
-        let is_passed_over = |index: usize| {
-            let trouble = self.troubles.get(index).copied().flatten();
-            trouble.is_some_and(|trouble| now.since(trouble.since) < REFUSED)
-        };
         // Sorting keeps the operator's order among equals.
-        order.sort_by_key(|index| (is_passed_over(*index), *index != self.preferred));
+        order.sort_by_key(|index| (self.standing(*index, now), *index != self.preferred));
         Turn { order, latest: self.latest }
+    }
+
+    fn trouble(&self, index: usize) -> Option<Trouble> {
+        self.troubles.get(index).copied().flatten()
+    }
+
+    fn standing(&self, index: usize, now: Timestamp) -> Standing {
+        match self.trouble(index) {
+            Some(Trouble { fault, since, .. }) if fault.is_passing() => {
+                if now.since(since) < UNAVAILABLE { Standing::Unavailable } else { Standing::Fine }
+            }
+            Some(trouble) if now.since(trouble.since) < REFUSED => Standing::Refused,
+            Some(_) | None => Standing::Fine,
+        }
     }
 
     /// It worked. Whether it had been passed over until now.
@@ -58,8 +78,12 @@ impl Memory {
             // It was accepted before it was refused; its answer was only slower.
             return false;
         }
-        self.preferred = index;
-        trouble.take().is_some()
+        let was_passed_over = trouble.take().is_some();
+        // One that stands in for another while that cannot be sent does not take its place.
+        if !self.trouble(self.preferred).is_some_and(|trouble| trouble.fault.is_passing()) {
+            self.preferred = index;
+        }
+        was_passed_over
     }
 
     /// It did not work. Whether that is news.
@@ -114,6 +138,17 @@ mod tests {
         assert!(memory.accepted(0, &turn));
         assert!(!memory.accepted(0, &turn));
         assert!(memory.passed_over(0, CredentialFault::SecretExpired, NOON));
+    }
+
+    #[test]
+    fn one_that_stands_in_for_an_unavailable_one_does_not_take_its_place() {
+        let mut memory = Memory::new(3);
+        memory.passed_over(0, CredentialFault::TokenFileUnreadable, NOON);
+        memory.passed_over(1, CredentialFault::SecretWrong, NOON);
+        let turn = memory.in_turn(NOON);
+        assert_eq!(turn.order, [2, 0, 1]);
+        memory.accepted(2, &turn);
+        assert_eq!(order(&memory, 1), [0, 2, 1]);
     }
 
     #[test]

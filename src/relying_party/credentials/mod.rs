@@ -1,30 +1,42 @@
 //! Our credentials towards a provider: which is tried when, and what a request needs to carry each.
 //!
-//! `memory` remembers which one worked and which ones are passed over, `fault` says why one is.
+//! `memory` remembers which one worked and which ones are passed over, `fault` says why one is;
+//! `assertion`, `federated` and `managed_identity` make or get what is sent in place of a secret.
 //! Deliberately not here: the request itself, which `token_request` makes.
 
+mod assertion;
 mod fault;
+mod federated;
+mod managed_identity;
 mod memory;
 
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderName};
+use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
 pub use self::fault::CredentialFault;
+use self::managed_identity::IdentityTokens;
 use self::memory::Memory;
 pub(super) use self::memory::Turn;
-use super::TokenRefusal;
-use crate::config::{Credential, Proof, Provider, SecretMethod};
-use crate::gate::Timestamp;
+use super::{HttpError, Limits, TokenRefusal, guid};
+use crate::config::{Proof, Provider, SecretMethod, is_guid};
+use crate::gate::{Secret, Timestamp};
+
+/// RFC 7523, section 2.2.
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The credentials of one provider, and what is remembered of them.
 pub(super) struct Credentials {
     provider: Arc<Provider>,
     memory: Mutex<Memory>,
+    /// By the credential's index; those that are no managed identities hold nothing.
+    identities: Vec<IdentityTokens>,
 }
 
 /// A form together with what proves that it is ours.
@@ -33,10 +45,41 @@ pub(super) struct Signed {
     pub(super) header: Option<(HeaderName, HeaderValue)>,
 }
 
+/// Why a credential could not be sent at all.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// The file of a federated token.
+    #[error("the file of the federated token cannot be read")]
+    TokenFile(#[source] io::Error),
+    /// What is in it.
+    #[error("the file of the federated token holds no token")]
+    Token,
+    /// The managed identity's service.
+    #[error("the managed identity's token cannot be had")]
+    Identity(#[source] HttpError),
+    /// What it answered.
+    #[error("the managed identity's service answered without a token")]
+    IdentityAnswer,
+    /// No randomness, or a key that does not sign.
+    #[error("the assertion could not be signed")]
+    Signing,
+}
+
+impl CredentialError {
+    const fn fault(&self) -> CredentialFault {
+        match self {
+            Self::TokenFile(_) | Self::Token => CredentialFault::TokenFileUnreadable,
+            Self::Identity(_) | Self::IdentityAnswer => CredentialFault::IdentityUnavailable,
+            Self::Signing => CredentialFault::NotSigned,
+        }
+    }
+}
+
 impl Credentials {
-    pub(super) fn new(provider: Arc<Provider>) -> Self {
+    pub(super) fn new(provider: Arc<Provider>, limits: Limits) -> Self {
         let memory = Memory::new(provider.credentials.len());
-        Self { provider, memory: Mutex::new(memory) }
+        let identities = provider.credentials.iter().map(|_| IdentityTokens::new(limits)).collect();
+        Self { provider, memory: Mutex::new(memory), identities }
     }
 
     /// In which order they are tried now.
@@ -44,26 +87,44 @@ impl Credentials {
         self.memory().in_turn(now)
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<&Credential> {
-        self.provider.credentials.get(index)
-    }
-
-    /// The body of a request that has this form, with a credential.
-    pub(super) fn sign(&self, credential: &Credential, form: &[(&str, &str)]) -> Signed {
+    /// The body of a request to the token endpoint that has this form, with a credential.
+    pub(super) async fn sign(
+        &self,
+        index: usize,
+        token_endpoint: &Url,
+        form: &[(&str, &str)],
+        now: Timestamp,
+    ) -> Result<Signed, CredentialError> {
         let client_id = &self.provider.client_id;
-        let mut body = Serializer::new(String::new());
-        body.extend_pairs(form);
-        match &credential.proof {
-            Proof::Secret { value, method: SecretMethod::Post } => {
-                body.append_pair("client_id", client_id);
-                body.append_pair("client_secret", value.expose());
-                Signed { body: body.finish(), header: None }
+        let credential = self.provider.credentials.get(index).ok_or(CredentialError::Signing)?;
+        let assertion = match &credential.proof {
+            Proof::Secret { value, method: SecretMethod::Basic } => {
+                let header = basic(client_id, value.expose()).ok_or(CredentialError::Signing)?;
+                let header = Some((AUTHORIZATION, header));
+                return Ok(Signed { body: written(&[form]), header });
             }
-            Proof::Secret { value, method: SecretMethod::Basic } => Signed {
-                body: body.finish(),
-                header: basic(client_id, value.expose()).map(|value| (AUTHORIZATION, value)),
-            },
-        }
+            Proof::Secret { value, method: SecretMethod::Post } => {
+                let secret = [("client_id", &**client_id), ("client_secret", value.expose())];
+                return Ok(Signed { body: written(&[form, &secret]), header: None });
+            }
+            Proof::Certificate(certificate) => {
+                let id = guid().ok_or(CredentialError::Signing)?;
+                let endpoint = token_endpoint.as_str();
+                let made = assertion::make(certificate, client_id, endpoint, &id, now);
+                made.ok_or(CredentialError::Signing)?
+            }
+            Proof::Federated { token_file } => federated::read(token_file).await?,
+            Proof::ManagedIdentity(identity) => {
+                let tokens = self.identities.get(index).ok_or(CredentialError::Signing)?;
+                tokens.get(identity, now).await?
+            }
+        };
+        let assertion = [
+            ("client_id", &**client_id),
+            ("client_assertion_type", ASSERTION_TYPE),
+            ("client_assertion", assertion.expose()),
+        ];
+        Ok(Signed { body: written(&[form, &assertion]), header: None })
     }
 
     /// The provider took it.
@@ -72,6 +133,7 @@ impl Credentials {
             tracing::info!(
                 provider = &*self.provider.name,
                 credential = index.saturating_add(1),
+                kind = self.kind(index),
                 "a client credential is accepted again"
             );
         }
@@ -89,16 +151,63 @@ impl Credentials {
             tracing::warn!(
                 provider = &*self.provider.name,
                 credential = index.saturating_add(1),
+                kind = self.kind(index),
                 reason = fault.name(),
                 answer = %refusal,
+                advice = self.advice(index, fault),
                 "a client credential was refused and is passed over"
             );
+        }
+    }
+
+    /// It could not be sent. That is said once, too.
+    pub(super) fn unavailable(&self, index: usize, error: &CredentialError, now: Timestamp) {
+        let fault = error.fault();
+        if self.memory().passed_over(index, fault, now) {
+            tracing::warn!(
+                provider = &*self.provider.name,
+                credential = index.saturating_add(1),
+                kind = self.kind(index),
+                reason = fault.name(),
+                error = error as &dyn std::error::Error,
+                "a client credential is not available and is passed over"
+            );
+        }
+    }
+
+    /// Whether there are no others than secrets.
+    pub(super) fn are_secrets(&self) -> bool {
+        let mut all = self.provider.credentials.iter();
+        all.all(|credential| matches!(credential.proof, Proof::Secret { .. }))
+    }
+
+    fn kind(&self, index: usize) -> &'static str {
+        self.provider.credentials.get(index).map_or("none", |credential| credential.kind())
+    }
+
+    /// What an operator can do, where it is not in the fault's own name.
+    fn advice(&self, index: usize, fault: CredentialFault) -> Option<&'static str> {
+        let credential = self.provider.credentials.get(index)?;
+        match (&credential.proof, fault) {
+            (Proof::Secret { value, .. }, CredentialFault::SecretWrong) if is_id(value) => Some(
+                "it looks like the secret's ID; Azure shows its Value beside it, once, when it is \
+                 made",
+            ),
+            _ => fault.advice(),
         }
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn written(parts: &[&[(&str, &str)]]) -> String {
+    Serializer::new(String::new()).extend_pairs(parts.concat()).finish()
+}
+
+fn is_id(secret: &Secret<String>) -> bool {
+    is_guid(secret.expose().trim())
 }
 
 /// RFC 6749, section 2.3.1: both parts are form-encoded before they are joined.
