@@ -49,15 +49,12 @@ pub use self::networks::Networks;
 pub use self::problem::{Problem, Problems, Severity};
 pub(crate) use self::providers::LARGEST_TOKEN;
 pub use self::providers::{
-AnswerBy, AzureAdB2c, Credential, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Proof,
-    Provider, ProviderKind, RequestOptions, SecretMethod, Tenant, Tenants,
+    AnswerBy, AssertionAlgorithm, AzureAdB2c, CertificateError, ClientCertificate, Credential,
+    EntraId, ExternalId, IdentitySource, ManagedIdentity, Oidc, PERSONAL_ACCOUNTS, Proof, Provider,
+    ProviderKind, RequestOptions, SecretMethod, Tenant, Tenants,
 };
-pub(crate) use self::value::{any_duration, is_loopback, is_guid};
-AssertionAlgorithm, AzureAdB2c, CertificateError, ClientCertificate, Credential, EntraId,
-    ExternalId, IdentitySource, ManagedIdentity, Oidc, PERSONAL_ACCOUNTS, Proof, Provider,
-    ProviderKind, SecretMethod, Tenant, Tenants,
-};
-pub(crate) use self::secrets::{read_bounded};
+pub(crate) use self::secrets::read_bounded;
+pub(crate) use self::value::{any_duration, is_guid, is_loopback};
 
 /// A configuration that can be used.
 #[derive(Debug)]

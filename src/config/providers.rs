@@ -4,8 +4,8 @@
 
 mod certificate;
 mod credentials;
-mod request;
 mod managed_identity;
+mod request;
 mod resolve;
 mod written;
 
@@ -18,8 +18,8 @@ use url::Url;
 pub use self::certificate::{AssertionAlgorithm, CertificateError, ClientCertificate};
 pub(crate) use self::credentials::LARGEST_TOKEN;
 pub use self::credentials::{Credential, Proof, SecretMethod};
-pub use self::request::{AnswerBy, RequestOptions};
 pub use self::managed_identity::{IdentitySource, ManagedIdentity};
+pub use self::request::{AnswerBy, RequestOptions};
 pub(super) use self::resolve::resolve;
 pub(super) use self::written::{ProviderFile, read};
 use crate::gate::CanonicalPath;
