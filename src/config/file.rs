@@ -164,6 +164,7 @@ pub(super) enum AssertionFile {
 pub(super) struct SessionsFile {
     pub(super) idle: Option<Located<Duration>>,
     pub(super) absolute: Option<Located<Duration>>,
+    pub(super) refresh_interval: Option<Duration>,
     pub(super) capacity: Option<u64>,
 }
 
@@ -359,6 +360,7 @@ fn sessions(section: &Section<'_>) -> SessionsFile {
     SessionsFile {
         idle: section.value("idle_timeout", value::duration("1s", "365d")),
         absolute: section.value("absolute_timeout", value::duration("1s", "365d")),
+        refresh_interval: bare(section.value("refresh_interval", value::duration("1m", "30d"))),
         capacity: bare(section.value("capacity", value::capacity)),
     }
 }

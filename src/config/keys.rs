@@ -368,6 +368,13 @@ const SESSIONS: &[Key] = &[
     default("idle_timeout", "30m", DURATION, "ends a session that nobody used for so long"),
     default("absolute_timeout", "12h", DURATION, "ends every session, however busy"),
     default(
+        "refresh_interval",
+        "15m",
+        DURATION,
+        "how often the provider is asked again about a member, if there is a refresh token \
+         (`offline_access`): by then a lost role or a disabled account counts",
+    ),
+    default(
         "capacity",
         "1000000",
         Kind::Value("a number from 1 to 100000000"),

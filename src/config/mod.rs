@@ -340,6 +340,8 @@ pub struct Logout {
 pub struct Sessions {
     /// How long they last.
     pub lifetimes: Lifetimes,
+    /// How often the provider is asked again about a member who has a refresh token.
+    pub refresh_interval: Duration,
     /// How many there may be; beyond, the least recently used goes.
     pub capacity: u64,
 }

@@ -128,6 +128,7 @@ fn sessions(context: &Context<'_>, file: &SessionsFile) -> Option<Sessions> {
     }
     Some(Sessions {
         lifetimes: Lifetimes { idle: idle.value, absolute: absolute.value },
+        refresh_interval: file.refresh_interval?,
         capacity: file.capacity?,
     })
 }

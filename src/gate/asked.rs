@@ -240,6 +240,13 @@ impl<'h> Asked<'h> {
         }
     }
 
+    /// Whether what its member may do matters for the answer. Our own endpoints judge nothing by it,
+    /// and nobody waits there for what a provider says; `me` alone tells of it.
+    #[must_use]
+    pub fn depends_on_claims(&self, policy: &Policy) -> bool {
+        matches!(self.own_endpoint(policy), None | Some(Endpoint::Me))
+    }
+
     pub(super) fn into_target(self) -> String {
         self.target
     }

@@ -55,6 +55,17 @@ impl VerifiedClaims {
         Self { subject: self.subject.clone(), claims }
     }
 
+    /// These claims, and of earlier ones about the same member those of `names` that are missing.
+    #[must_use]
+    pub fn completed_from(mut self, earlier: &Self, names: &[&str]) -> Self {
+        for name in names {
+            if let (None, Some(value)) = (self.claims.get(*name), earlier.claims.get(*name)) {
+                self.claims.insert((*name).to_owned(), value.clone());
+            }
+        }
+        self
+    }
+
     /// Whom the claims are about.
     #[must_use]
     pub fn subject(&self) -> &Subject {

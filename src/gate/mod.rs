@@ -17,6 +17,7 @@ mod parameters;
 mod path;
 mod pattern;
 mod portal_cookies;
+mod renewal;
 mod return_to;
 mod route;
 mod rule;
@@ -37,6 +38,7 @@ pub use parameters::{Pair, ValuePattern};
 pub use path::{CanonicalPath, PathError};
 pub use pattern::{PathPattern, PatternError};
 pub use portal_cookies::PortalCookies;
+pub use renewal::{OtherMember, Renewal};
 pub use return_to::ReturnTo;
 use route::Found;
 pub use route::{Access, Allowance, Mode, Passes, Policy, Route, Spelling};
@@ -292,6 +294,8 @@ pub enum Endpoint {
     LoggedOut,
     /// `me`: who am I.
     Me,
+    /// `refresh`: what the provider says of me now.
+    Refresh,
     /// `jwks.json`: the keys of the assertion.
     Jwks,
     /// What the server can do as a whole: `OPTIONS *` (RFC 9110, section 9.3.7).
@@ -314,6 +318,7 @@ impl Endpoint {
             (Some("logout"), None, ..) => Self::Logout,
             (Some("logout"), Some("done"), None, _) => Self::LoggedOut,
             (Some("me"), None, ..) => Self::Me,
+            (Some("refresh"), None, ..) => Self::Refresh,
             (Some("jwks.json"), None, ..) => Self::Jwks,
             _ => Self::Unknown,
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Secret, Timestamp, VerifiedClaims};
+use super::{Renewal, Secret, Timestamp, VerifiedClaims};
 
 /// What the session cookie holds: 256 bits from the system's generator (SESS-01).
 #[derive(Clone)]
@@ -69,6 +69,11 @@ pub struct Session {
     portal: Arc<str>,
     handle: String,
     started: Timestamp,
+    /// When the provider said what the claims say.
+    said: Timestamp,
+    /// When the token ends that said it.
+    token_ends: Option<Timestamp>,
+    renewal: Option<Renewal>,
     lifetimes: Lifetimes,
     /// Unix milliseconds. The one thing about a session that changes; a lost update costs nothing.
     last_used: AtomicI64,
@@ -87,7 +92,19 @@ impl Session {
         now: Timestamp,
     ) -> Self {
         let last_used = AtomicI64::new(now.unix_millis());
-        Self { claims, provider, portal, handle, started: now, lifetimes, last_used }
+        let token_ends = claims.get("exp").and_then(serde_json::Value::as_i64);
+        Self {
+            token_ends: token_ends.map(Timestamp::from_unix_seconds),
+            claims,
+            provider,
+            portal,
+            handle,
+            started: now,
+            said: now,
+            renewal: None,
+            lifetimes,
+            last_used,
+        }
     }
 
     /// The session of the same person with other claims, known by another handle: it lasts no longer
@@ -95,8 +112,45 @@ impl Session {
     #[must_use]
     pub fn continued(&self, claims: VerifiedClaims, handle: String, now: Timestamp) -> Self {
         let (provider, portal) = (Arc::clone(&self.provider), Arc::clone(&self.portal));
-        let started = Self::start(claims, provider, portal, handle, self.lifetimes, now);
-        Self { started: self.started, ..started }
+        let session = Self::start(claims, provider, portal, handle, self.lifetimes, now);
+        let renewal = self.renewal.clone();
+        Self { started: self.started, said: self.said, renewal, ..session }
+    }
+
+    /// The same, about which the provider can be asked again.
+    #[must_use]
+    pub fn renewable(self, renewal: Option<Renewal>) -> Self {
+        Self { renewal, ..self }
+    }
+
+    /// The same session, with what the provider says now.
+    pub(super) fn with_word(
+        &self,
+        claims: VerifiedClaims,
+        renewal: Option<Renewal>,
+        now: Timestamp,
+    ) -> Self {
+        let session = self.continued(claims, self.handle.clone(), now);
+        session.last_used.store(self.last_used().unix_millis(), Ordering::Relaxed);
+        Self { said: now, renewal, ..session }
+    }
+
+    /// When the provider said what the claims say.
+    #[must_use]
+    pub const fn said(&self) -> Timestamp {
+        self.said
+    }
+
+    /// When the token ends that said it.
+    #[must_use]
+    pub const fn token_ends(&self) -> Option<Timestamp> {
+        self.token_ends
+    }
+
+    /// What it takes to ask the provider again about its member, if that is possible.
+    #[must_use]
+    pub const fn renewal(&self) -> Option<&Renewal> {
+        self.renewal.as_ref()
     }
 
     /// Whether it still stands for somebody.

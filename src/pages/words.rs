@@ -103,6 +103,16 @@ pub fn explain(code: &str) -> Words {
             "The sign-in took too long",
             "It was left open for more than ten minutes, so it has to be started again.",
         ),
+        "refresh-unavailable" => (
+            "This sign-in cannot be refreshed",
+            "The sign-in service gave nothing to ask it again with, or the request came from \
+             another site. Sign out and in again to see what is new.",
+        ),
+        "refresh-failed" => (
+            "Nothing new just now",
+            "The sign-in service could not be asked. You are signed in as before; try again in a \
+             minute.",
+        ),
         "login-password-forgotten" => (
             "A new password",
             "Nothing has changed yet. Choose a new password with the sign-in service, then sign in \

@@ -18,6 +18,7 @@ mod json;
 pub mod keys;
 mod languages;
 mod redeem;
+mod refresh;
 mod token_request;
 
 use std::sync::Arc;
@@ -41,6 +42,7 @@ pub use self::discovery::{DiscoveryError, MetadataError};
 pub use self::http::HttpError;
 pub use self::id_token::IdTokenError;
 pub use self::redeem::{TokenRefusal, Tokens};
+pub use self::refresh::Refreshed;
 
 /// Told of every call to the provider: what it was, how it ended, how long it took.
 pub type Observe = Arc<dyn Fn(Call, Outcome, Duration) + Send + Sync>;
@@ -328,6 +330,7 @@ impl RelyingParty {
             policy: flow.policy.as_deref(),
             client_id: &self.provider.client_id,
             nonce: redemption.nonce(),
+            is_refreshed: false,
             access_token: tokens.access_token.as_ref(),
             clock_skew: self.provider.clock_skew,
             max_age: redemption.max_age(),

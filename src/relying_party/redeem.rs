@@ -21,6 +21,14 @@ const LONGEST_ID: usize = 64;
 pub struct Tokens {
     pub(super) id_token: Secret<String>,
     pub(super) access_token: Option<Secret<String>>,
+    pub(super) refresh_token: Option<Secret<String>>,
+}
+
+/// What a refresh token was exchanged for: an ID token need not be among it.
+pub(super) struct RefreshedTokens {
+    pub(super) id_token: Option<Secret<String>>,
+    pub(super) access_token: Option<Secret<String>>,
+    pub(super) refresh_token: Option<Secret<String>>,
 }
 
 impl fmt::Debug for Tokens {
@@ -46,25 +54,42 @@ pub(super) fn form<'a>(
 impl Tokens {
     /// The ID token of a callback, with which nothing else came.
     pub(super) fn of_callback(id_token: Secret<String>) -> Self {
-        Self { id_token, access_token: None }
+        Self { id_token, access_token: None, refresh_token: None }
     }
 
-    /// Reads a successful answer (OpenID Connect Core 1.0, section 3.1.3.3). Its other members,
-    /// `expires_in` as number or text among them, are of no interest; these are strict. `None`
-    /// when it is not such an answer.
+    /// Reads a successful answer (OpenID Connect Core 1.0, section 3.1.3.3). `None` when it is not
+    /// such an answer.
+    pub(super) fn read(body: &[u8]) -> Option<Self> {
+        let RefreshedTokens { id_token, access_token, refresh_token } =
+            RefreshedTokens::read(body)?;
+        Some(Self { id_token: id_token?, access_token, refresh_token })
+    }
+
+    /// The refresh token, if one came along.
+    #[must_use]
+    pub fn refresh_token(&self) -> Option<&Secret<String>> {
+        self.refresh_token.as_ref()
+    }
+}
+
+impl RefreshedTokens {
+    /// Reads a successful answer to a refresh (section 12.2). Its other members, `expires_in` as
+    /// number or text among them, are of no interest; these are strict.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Answer {
             token_type: String,
-            id_token: String,
+            id_token: Option<String>,
             access_token: Option<String>,
+            refresh_token: Option<String>,
         }
 
         let answer: Answer = serde_json::from_slice(body).ok()?;
         // RFC 6749, section 7.1: a type that we do not understand must not be used.
         answer.token_type.eq_ignore_ascii_case("bearer").then(|| Self {
-            id_token: Secret::new(answer.id_token),
+            id_token: answer.id_token.map(Secret::new),
             access_token: answer.access_token.map(Secret::new),
+            refresh_token: answer.refresh_token.map(Secret::new),
         })
     }
 }
@@ -111,6 +136,19 @@ impl TokenRefusal {
     /// Whether it was about the code, and the credential therefore good.
     pub(super) fn is_about_grant(&self) -> bool {
         self.error == "invalid_grant"
+    }
+
+    /// Whether the provider wants the member to sign in again, as opposed to us to ask otherwise or
+    /// later (RFC 6749, section 5.2; azure.md, section 3.3).
+    pub(super) fn asks_for_sign_in(&self) -> bool {
+        const SIGN_IN: [&str; 5] = [
+            "invalid_grant",
+            "interaction_required",
+            "login_required",
+            "consent_required",
+            "account_selection_required",
+        ];
+        SIGN_IN.contains(&&*self.error) && !self.is_temporary()
     }
 
     /// Whether another try later may do.

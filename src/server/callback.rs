@@ -13,7 +13,7 @@ use super::respond;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
 use crate::gate::login::{Accepted, Callback, Completed, Journey, LoginError, PendingLogin};
 use crate::gate::{
-    Challenge, Refusal, ReturnTo, Session, SessionId, VerifiedClaims, is_fetched_early,
+    Challenge, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims, is_fetched_early,
 };
 use crate::relying_party::RelyingParty;
 use crate::sessions::{self, Purpose, SignedIn, cookie};
@@ -120,6 +120,11 @@ impl Visit<'_> {
         let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
         let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;
         let journey = redemption.journey();
+        let renewal = tokens.refresh_token().map(|refresh_token| Renewal {
+            refresh_token: refresh_token.clone(),
+            journey,
+            nonce: redemption.nonce().clone(),
+        });
         let current = self.current(redemption.session());
         let ended = current.as_ref().map(|(id, _)| id);
         let known = current.as_ref().map(|(_, member)| member.session());
@@ -136,7 +141,7 @@ impl Visit<'_> {
             Completed::Session(claims, return_to) => {
                 // A change of the profile does not make a session last longer.
                 let continued = known.filter(|_| journey == Journey::ProfileEdit);
-                let id = self.start(party, claims, continued)?;
+                let id = self.start(party, claims, continued, renewal)?;
                 self.end_session(ended, SessionEnd::Replaced);
                 Ok(Outcome::SignedIn(id, return_to))
             }
@@ -153,6 +158,7 @@ impl Visit<'_> {
         party: &RelyingParty,
         claims: VerifiedClaims,
         continued: Option<&Session>,
+        renewal: Option<Renewal>,
     ) -> Result<SessionId, LoginFailure> {
         let handle = sessions::new_handle().map_err(|_| LoginFailure::Seal)?;
         let session = match continued {
@@ -164,7 +170,8 @@ impl Visit<'_> {
                 handle,
                 self.proxy.lifetimes,
                 self.now,
-            ),
+            )
+            .renewable(renewal),
         };
         // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
         self.portal.identity.render(&session, self.now)?;

@@ -17,6 +17,7 @@ mod login;
 mod own;
 mod peer;
 mod proxy_protocol;
+mod renewal;
 mod request;
 mod respond;
 mod service;
@@ -24,6 +25,7 @@ mod tls;
 mod worker;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use rustls::sign::CertifiedKey;
@@ -53,6 +55,8 @@ pub struct Proxy {
     relying_parties: Vec<Arc<RelyingParty>>,
     sessions: Sessions,
     lifetimes: crate::gate::Lifetimes,
+    /// How often the provider is asked again about a member (SESS-06).
+    refresh_interval: Duration,
     seal: Seal,
     signer: Arc<Signer>,
     tls: Option<Arc<CertifiedKey>>,
@@ -155,6 +159,7 @@ impl Proxy {
                 Ended::Evicted => counted.session_ended(SessionEnd::Evicted),
             }),
             lifetimes: config.sessions.lifetimes,
+            refresh_interval: config.sessions.refresh_interval,
             seal: Seal::generate().map_err(|_| SetUpError::Random)?,
             signer,
             tls: config.listen.tls,

@@ -50,6 +50,7 @@ impl Visit<'_> {
             Endpoint::LoggedOut if !self.reads_only() => self.only("GET, HEAD"),
             Endpoint::LoggedOut => self.signed_out(),
             Endpoint::Me => self.me(),
+            Endpoint::Refresh => self.refresh().await,
             Endpoint::Jwks => self.jwks(),
             Endpoint::Server => self.server_as_a_whole(),
             Endpoint::SignedIn => self.already_signed_in(),
@@ -121,7 +122,7 @@ impl Visit<'_> {
     }
 
     /// Whether a form is one of this portal's pages, as far as `Origin` says.
-    fn is_from_us(&self) -> bool {
+    pub(super) fn is_from_us(&self) -> bool {
         let own = self.portal.public_url.as_str().trim_end_matches('/').as_bytes();
         self.head.headers.get(header::ORIGIN).is_none_or(|origin| origin.as_bytes() == own)
     }
@@ -351,7 +352,7 @@ pub(super) fn query(name: &str, value: &str) -> String {
 
 /// One element of `/.auth/me`: a claim that is a list has an entry for each element, and every
 /// value is text, as in the original (azure.md, section 13.1).
-fn describe(member: &SignedIn) -> Value {
+pub(super) fn describe(member: &SignedIn) -> Value {
     let session = member.session();
     let claims = session.claims();
     let mut user_claims = Vec::new();

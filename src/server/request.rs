@@ -82,6 +82,12 @@ impl Worker {
             .session_id()
             .and_then(|id| self.proxy.sessions.find(id, now))
             .filter(|found| found.session().is_for(&policy.host));
+        let signed_in = match (asked.session_id(), signed_in) {
+            (Some(id), Some(member)) if asked.depends_on_claims(policy) => {
+                self.proxy.kept_true(id, member, now).await
+            }
+            (_, signed_in) => signed_in,
+        };
         let session = signed_in.as_deref().map(SignedIn::session);
         let mut _share = None;
         let decision = match decide(policy, asked, session, now).settled() {

@@ -2,6 +2,7 @@
 //! is (`gate::Session`) and whether it lets somebody through (`gate::decide`).
 
 pub mod cookie;
+mod renewing;
 mod seal;
 
 use std::hash::{BuildHasherDefault, Hasher};
@@ -13,9 +14,11 @@ use aws_lc_rs::error::Unspecified;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use moka::notification::RemovalCause;
+use moka::ops::compute::{CompResult, Op};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+pub use renewing::Renewing;
 pub use seal::{Purpose, Seal};
 
 use crate::gate::identity::Envelope;
@@ -29,14 +32,22 @@ pub struct Sessions {
     spent_logins: Cache<Digest, (), Hashing>,
 }
 
-/// A session and the identity headers rendered for it.
+/// A session and the identity headers rendered for it. It is replaced as a whole when the provider
+/// says something else of its member; what goes on then is in [`Lasting`].
 #[derive(Debug)]
 pub struct SignedIn {
     session: Session,
     envelope: ArcSwapOption<Envelope>,
+    lasting: Arc<Lasting>,
+}
+
+/// What outlives a session's claims.
+#[derive(Debug, Default)]
+struct Lasting {
     /// Digests of the portal's own session cookies that were set during this session, the newest
     /// last (PATH-18).
     portal_cookies: Mutex<Vec<Digest>>,
+    renewing: Renewing,
 }
 
 /// How many of the portal's own session cookies a session remembers.
@@ -44,14 +55,25 @@ const PORTAL_COOKIES: usize = 16;
 
 impl SignedIn {
     fn new(session: Session) -> Self {
-        let envelope = ArcSwapOption::empty();
-        Self { session, envelope, portal_cookies: Mutex::default() }
+        Self { session, envelope: ArcSwapOption::empty(), lasting: Arc::default() }
+    }
+
+    /// The same member, of whom the provider says something else now.
+    fn renewed(&self, session: Session) -> Self {
+        let lasting = Arc::clone(&self.lasting);
+        Self { session, envelope: ArcSwapOption::empty(), lasting }
+    }
+
+    /// Who asks the provider again about this member.
+    #[must_use]
+    pub fn renewing(&self) -> &Renewing {
+        &self.lasting.renewing
     }
 
     /// The portal set this cookie during this session.
     pub fn remember_cookie(&self, name: &[u8], value: &[u8]) {
         let cookie = Digest::of_pair(name, value);
-        let mut known = self.portal_cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lasting.portal_cookies.lock().unwrap_or_else(PoisonError::into_inner);
         if !known.contains(&cookie) {
             if known.len() >= PORTAL_COOKIES {
                 known.remove(0);
@@ -63,7 +85,7 @@ impl SignedIn {
     /// Whether the portal set this cookie during this session.
     #[must_use]
     pub fn knows_cookie(&self, name: &[u8], value: &[u8]) -> bool {
-        let known = self.portal_cookies.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.lasting.portal_cookies.lock().unwrap_or_else(PoisonError::into_inner);
         known.contains(&Digest::of_pair(name, value))
     }
 
@@ -145,6 +167,24 @@ impl Sessions {
     pub fn find(&self, id: &SessionId, now: Timestamp) -> Option<Arc<SignedIn>> {
         let found = self.table.get(&Digest::of(id.bytes()))?;
         found.session.is_live(now).then_some(found)
+    }
+
+    /// Puts a session in the place of an earlier state of it; `None` if that is not there any more: a
+    /// sign-out wins over a refresh under way (OIDC-14).
+    #[must_use]
+    pub fn renew(
+        &self,
+        id: &SessionId,
+        earlier: &Arc<SignedIn>,
+        session: Session,
+    ) -> Option<Arc<SignedIn>> {
+        let next = Arc::new(earlier.renewed(session));
+        let put = Arc::clone(&next);
+        let done = self.table.entry(Digest::of(id.bytes())).and_compute_with(|entry| match entry {
+            Some(entry) if Arc::ptr_eq(entry.value(), earlier) => Op::Put(put),
+            Some(_) | None => Op::Nop,
+        });
+        matches!(done, CompResult::ReplacedWith(_)).then_some(next)
     }
 
     /// Ends a session: a copy of its cookie is worthless from here on (SESS-04).

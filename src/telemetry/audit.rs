@@ -19,6 +19,8 @@ pub enum Event {
     ProfileEdited,
     /// A session ended because somebody wanted it to.
     LoggedOut,
+    /// A session ended because the provider no longer vouches for its member.
+    SessionRevoked,
     /// One of the portal's password entrances was asked for.
     PasswordRouteRefused,
     /// The process began to serve.
@@ -37,6 +39,7 @@ impl Event {
             Self::PasswordReset => "password-reset",
             Self::ProfileEdited => "profile-edited",
             Self::LoggedOut => "logged-out",
+            Self::SessionRevoked => "session-revoked",
             Self::PasswordRouteRefused => "password-route-refused",
             Self::Started => "started",
             Self::Stopped => "stopped",

@@ -39,6 +39,8 @@ pub const REASONS: &[&str] = &[
     "request-timeout",
     "expectation-unknown",
     "body-too-large",
+    "refresh-unavailable",
+    "refresh-failed",
 ];
 
 /// Why a login did not become a session.

@@ -17,6 +17,7 @@ mod login;
 mod own;
 mod portals;
 mod raw;
+mod refresh;
 mod refuse;
 mod requests;
 mod rules;

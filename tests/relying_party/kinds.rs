@@ -45,6 +45,7 @@ impl Provider {
             access_token: None,
             clock_skew: Duration::from_secs(60),
             max_age: None,
+            is_refreshed: false,
             context: None,
         };
         let raw = token(key, claims, &KEYS[0]);

@@ -38,6 +38,7 @@ fn judge_at(raw: &str, now: Timestamp) -> Result<VerifiedClaims, IdTokenError> {
         access_token: Some(&access_token),
         clock_skew: SKEW,
         max_age: None,
+        is_refreshed: false,
         context: None,
     };
     let token = UnverifiedToken::read(raw)?;

@@ -39,6 +39,12 @@ const CREDENTIALS: Key = required(
 );
 const SCOPES: Key = default(
     "scopes",
+    "[openid, profile, email, offline_access]",
+    Kind::List(&Kind::Value("a scope, such as `profile`")),
+    "the scopes to ask for; `openid` is one of them",
+);
+const PLAIN_SCOPES: Key = default(
+    "scopes",
     "[openid, profile, email]",
     Kind::List(&Kind::Value("a scope, such as `profile`")),
     "the scopes to ask for; `openid` is one of them",
@@ -223,7 +229,7 @@ const AZURE_AD_B2C: &[Key] = &[
     REQUEST,
     default(
         "scopes",
-        "[openid]",
+        "[openid, offline_access]",
         Kind::List(&Kind::Value("a scope, such as `offline_access`")),
         "the scopes to ask for; `openid` is one of them",
     ),
@@ -273,7 +279,7 @@ const OIDC: &[Key] = &[
     CREDENTIALS,
     CALLBACK_PATH,
     REQUEST,
-    SCOPES,
+    PLAIN_SCOPES,
     CLOCK_SKEW,
     CA,
 ];

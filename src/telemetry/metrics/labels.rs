@@ -51,6 +51,19 @@ label!(
         Evicted = "evicted",
         /// The same browser signed in again.
         Replaced = "replaced",
+        /// The provider no longer vouches for its member.
+        Revoked = "revoked",
+    }
+);
+label!(
+    /// What came of asking a provider again about a member.
+    RefreshOutcome {
+        /// What it says now.
+        Ok = "ok",
+        /// Nothing: it could not be asked, or its answer was of no use.
+        Failed = "failed",
+        /// The session's end.
+        Ended = "ended",
     }
 );
 label!(

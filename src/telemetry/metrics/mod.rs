@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 pub use labels::{
-    CallOutcome, ConnectionRefusal, Handshake, ProviderCall, SessionEnd, UpstreamFailure,
+    CallOutcome, ConnectionRefusal, Handshake, ProviderCall, RefreshOutcome, SessionEnd,
+    UpstreamFailure,
 };
 pub use series::{Count, Level};
 
@@ -105,6 +106,15 @@ impl Metrics {
     pub fn login_succeeded(&self, provider: usize) {
         if let Some(provider) = self.providers.get(provider) {
             provider.succeeded.add();
+        }
+    }
+
+    /// A provider was asked again about a member.
+    pub fn refreshed(&self, provider: usize, outcome: RefreshOutcome) {
+        if let Some(provider) = self.providers.get(provider)
+            && let Some(count) = provider.refreshes.get(outcome as usize)
+        {
+            count.add();
         }
     }
 
@@ -231,6 +241,7 @@ struct ProviderMetrics {
     /// By failure code, `other` last.
     failed: Vec<Count>,
     calls: [[Histogram<8>; CallOutcome::ALL.len()]; ProviderCall::ALL.len()],
+    refreshes: [Count; RefreshOutcome::ALL.len()],
     keys_fetched: AtomicI64,
 }
 
@@ -244,6 +255,7 @@ impl ProviderMetrics {
             succeeded: Count::default(),
             failed: counts(LOGIN_FAILURES.len() + 1),
             calls: Default::default(),
+            refreshes: Default::default(),
             keys_fetched: AtomicI64::new(NEVER),
         }
     }

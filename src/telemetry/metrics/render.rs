@@ -9,8 +9,8 @@ use prometheus::proto::MetricFamily;
 use super::series::{Family, counter, counters, gauge, gauges, histograms, labels};
 use super::{
     CALL_BOUNDS, CallOutcome, ConnectionRefusal, DURATION_BOUNDS, Handshake, LOGIN_FAILURES,
-    Metrics, NEVER, OVERHEAD_BOUNDS, PortalMetrics, ProviderCall, REASONS, STATUS_CLASSES,
-    SessionEnd, Shard, Timestamp, UpstreamFailure, Verdict, reason_labels,
+    Metrics, NEVER, OVERHEAD_BOUNDS, PortalMetrics, ProviderCall, REASONS, RefreshOutcome,
+    STATUS_CLASSES, SessionEnd, Shard, Timestamp, UpstreamFailure, Verdict, reason_labels,
 };
 
 impl Metrics {
@@ -124,6 +124,10 @@ impl Metrics {
             "anteport_provider_keys_age_seconds",
             "How long ago the provider's signing keys were fetched.",
         );
+        let mut refreshes = counters(
+            "anteport_session_refreshes_total",
+            "Times that a provider was asked again about a member who is signed in.",
+        );
         for provider in &self.providers {
             let of_provider =
                 |more: &[(&str, &str)]| labels(&[&[("provider", &provider.name)], more]);
@@ -139,13 +143,17 @@ impl Metrics {
                     calls.push(histogram.metric(&CALL_BOUNDS, labels));
                 }
             }
+            for (outcome, count) in RefreshOutcome::ALL.iter().zip(&provider.refreshes) {
+                let labels = of_provider(&[("outcome", outcome.as_str())]);
+                refreshes.push(counter(labels, count.value()));
+            }
             let fetched = provider.keys_fetched.load(Relaxed);
             if fetched != NEVER {
                 let age = now.since(Timestamp::from_unix_millis(fetched));
                 keys.push(gauge(of_provider(&[]), age.as_secs_f64()));
             }
         }
-        families.extend([logins.done(), calls.done(), keys.done()]);
+        families.extend([logins.done(), calls.done(), refreshes.done(), keys.done()]);
     }
 
     fn collect_process(&self, families: &mut Vec<MetricFamily>) {

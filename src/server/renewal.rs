@@ -1,0 +1,209 @@
+//! Keeping what is known of a member true: before a request is judged, the provider is asked again
+//! where that is due (OIDC-13, SESS-06). One asks for all requests of a session; what comes of it is
+//! judged with the request that waited.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Response, StatusCode};
+use serde_json::json;
+
+use super::Proxy;
+use super::account::Body;
+use super::own::describe;
+use super::request::Visit;
+use super::respond::{self, Said};
+use crate::gate::{Session, SessionId, Timestamp};
+use crate::relying_party::{RelyingParty, RelyingPartyError};
+use crate::sessions::{SignedIn, cookie};
+use crate::telemetry::Verdict;
+use crate::telemetry::audit::{self, Audit, Event};
+use crate::telemetry::causes;
+use crate::telemetry::metrics::{RefreshOutcome, SessionEnd};
+
+/// A refresh that somebody asks for is none if the last one was as recent as this.
+const ON_DEMAND: Duration = Duration::from_secs(5);
+
+/// How a refresh ended.
+enum Renewed {
+    /// With this state of the session, perhaps the same as before.
+    Goes(Arc<SignedIn>),
+    /// The provider could not be asked, or said nothing of use: what it said before holds.
+    Waits(Arc<SignedIn>),
+    /// With the session's end.
+    Over,
+}
+
+/// Why somebody who wants a refresh gets none.
+#[derive(Clone, Copy, Debug)]
+enum NotRefreshed {
+    /// There is no refresh token, or another site asks.
+    Unavailable,
+    /// The provider could not be asked.
+    Failed,
+}
+
+impl NotRefreshed {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Unavailable => "refresh-unavailable",
+            Self::Failed => "refresh-failed",
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// Asks the provider now, and answers like `me`.
+    pub(super) async fn refresh(mut self) -> Response<Body> {
+        if self.head.method != Method::POST {
+            return self.only("POST");
+        }
+        let (Some(id), Some(member)) = (self.session_id(), self.signed_in.take()) else {
+            return respond::json(StatusCode::UNAUTHORIZED, "[]".into(), self.asker, self.account);
+        };
+        if !self.is_from_us() || member.session().renewal().is_none() {
+            return self.not_refreshed(StatusCode::FORBIDDEN, NotRefreshed::Unavailable);
+        }
+        match self.proxy.ask_again(&id, member, ON_DEMAND, self.now).await {
+            Renewed::Goes(member) => {
+                let body = json!([describe(&member)]).to_string();
+                respond::json(StatusCode::OK, body, self.asker, self.account)
+            }
+            Renewed::Waits(_) => {
+                self.not_refreshed(StatusCode::SERVICE_UNAVAILABLE, NotRefreshed::Failed)
+            }
+            Renewed::Over => {
+                let status = StatusCode::UNAUTHORIZED;
+                let mut response = respond::json(status, "[]".into(), self.asker, self.account);
+                respond::add_cookie(&mut response, cookie::no_session());
+                response
+            }
+        }
+    }
+
+    fn not_refreshed(mut self, status: StatusCode, why: NotRefreshed) -> Response<Body> {
+        self.account.decided(Verdict::Refuse, Some(why.code()));
+        respond::say(&Said::new(status, why.code()), self.asker, self.account)
+    }
+}
+
+impl Proxy {
+    /// The member of a session as the request is to be judged; `None` if the session is over.
+    pub(super) async fn kept_true(
+        self: &Arc<Self>,
+        id: &SessionId,
+        member: Arc<SignedIn>,
+        now: Timestamp,
+    ) -> Option<Arc<SignedIn>> {
+        if member.session().renewal_due(self.refresh_interval, now).is_none() {
+            return Some(member);
+        }
+        match Box::pin(self.ask_again(id, member, self.refresh_interval, now)).await {
+            Renewed::Goes(member) | Renewed::Waits(member) => Some(member),
+            Renewed::Over => None,
+        }
+    }
+
+    async fn ask_again(
+        self: &Arc<Self>,
+        id: &SessionId,
+        member: Arc<SignedIn>,
+        interval: Duration,
+        now: Timestamp,
+    ) -> Renewed {
+        if member.renewing().is_pausing(now) {
+            return Renewed::Waits(member);
+        }
+        let turn = member.renewing().turn().await;
+        // Meanwhile another may have asked, or signed out.
+        let Some(member) = self.sessions.find(id, now) else {
+            return Renewed::Over;
+        };
+        if member.renewing().is_pausing(now) {
+            return Renewed::Waits(member);
+        }
+        if member.session().renewal_due(interval, now).is_none() {
+            return Renewed::Goes(member);
+        }
+        // On its own: a visitor who leaves must not lose the refresh token that is on its way.
+        let (proxy, id, kept) = (Arc::clone(self), id.clone(), Arc::clone(&member));
+        let asking = tokio::spawn(async move {
+            let renewed = proxy.renew(&id, kept, now).await;
+            drop(turn);
+            renewed
+        });
+        asking.await.unwrap_or(Renewed::Waits(member))
+    }
+
+    async fn renew(&self, id: &SessionId, member: Arc<SignedIn>, now: Timestamp) -> Renewed {
+        let session = member.session();
+        let party = self.relying_parties.iter().enumerate();
+        let party = party.clone().find(|(_, party)| &**party.name() == session.provider());
+        let (Some((index, party)), Some(renewal)) = (party, session.renewal()) else {
+            return Renewed::Goes(member);
+        };
+        let refreshed = match party.refresh(renewal, now).await {
+            Ok(refreshed) => refreshed,
+            Err(error) if error.ends_session() => {
+                self.metrics.refreshed(index, RefreshOutcome::Ended);
+                return self.end_for(id, session, party, error.code(), &causes(&error));
+            }
+            Err(error) => {
+                self.metrics.refreshed(index, RefreshOutcome::Failed);
+                report(party, &error);
+                member.renewing().pause(now);
+                return Renewed::Waits(member);
+            }
+        };
+        let next = match session.renewed(refreshed.claims, refreshed.refresh_token, now) {
+            Ok(next) => next,
+            Err(error) => {
+                self.metrics.refreshed(index, RefreshOutcome::Ended);
+                return self.end_for(id, session, party, "login-other-member", &causes(&error));
+            }
+        };
+        // What cannot be told ends the session, and is not found out on each request (HDR-09).
+        let portal = self.policies.iter().position(|policy| next.is_for(&policy.host));
+        let portal = portal.and_then(|index| self.portals.get(index));
+        if let Some(Err(error)) = portal.map(|portal| portal.identity.render(&next, now)) {
+            self.metrics.refreshed(index, RefreshOutcome::Ended);
+            return self.end_for(id, session, party, error.code(), &causes(&error));
+        }
+        self.metrics.refreshed(index, RefreshOutcome::Ok);
+        self.sessions.renew(id, &member, next).map_or(Renewed::Over, Renewed::Goes)
+    }
+
+    fn end_for(
+        &self,
+        id: &SessionId,
+        session: &Session,
+        party: &RelyingParty,
+        code: &str,
+        cause: &str,
+    ) -> Renewed {
+        if self.sessions.end(id).is_some() {
+            self.metrics.session_ended(SessionEnd::Revoked);
+            audit::write(
+                Event::SessionRevoked,
+                &Audit {
+                    provider: Some(party.name()),
+                    member: Some(&session.claims().subject().member_key()),
+                    session: Some(session.handle()),
+                    code: Some(code),
+                    cause: Some(cause),
+                    ..Audit::default()
+                },
+            );
+        }
+        Renewed::Over
+    }
+}
+
+fn report(party: &RelyingParty, error: &RelyingPartyError) {
+    tracing::warn!(
+        provider = &**party.name(),
+        code = error.code(),
+        cause = %causes(error),
+        "a member could not be asked about again; what was said before holds"
+    );
+}
