@@ -90,6 +90,27 @@ fn every_problem_of_a_fixture_is_said_with_its_place() {
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
 
+/// Whoever comes from another gate is sent to keys that there are.
+#[test]
+fn every_key_of_the_page_for_newcomers_is_in_the_example() {
+    let example = include_str!("../config.example.yaml");
+    let page = include_str!("../docs/coming-from.md");
+    let mut named = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ")) {
+        let last = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        for text in last.split('`').skip(1).step_by(2) {
+            let path = text.split(':').next().unwrap();
+            let key = path.rsplit('.').next().unwrap();
+            let is_key = key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            if is_key && key != "aad" && key != "post_logout_redirect_uri" {
+                named += 1;
+                assert!(example.contains(&format!("{key}:")), "{text} in {row}");
+            }
+        }
+    }
+    assert!(named > 30, "{named}");
+}
+
 #[test]
 fn the_example_can_be_used_as_it_is() {
     let text = include_str!("../config.example.yaml");
