@@ -31,6 +31,11 @@ impl Certificate {
         })
     }
 
+    /// As it was read.
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
     /// `notAfter`.
     pub(crate) const fn ends(&self) -> Timestamp {
         self.ends

@@ -15,6 +15,8 @@ pub struct Counts {
     pub token: u64,
     /// Sign-outs.
     pub logout: u64,
+    /// Requests for tokens of managed identities.
+    pub identity: u64,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +26,7 @@ pub(super) struct Counters {
     pub(super) authorize: Counter,
     pub(super) token: Counter,
     pub(super) logout: Counter,
+    pub(super) identity: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +50,7 @@ impl Counters {
             authorize: self.authorize.read(),
             token: self.token.read(),
             logout: self.logout.read(),
+            identity: self.identity.read(),
         }
     }
 }

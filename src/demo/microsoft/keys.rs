@@ -125,6 +125,16 @@ impl Keys {
         key.ready().await
     }
 
+    /// What verifies with the keys that sign and have signed, each an `RSAPublicKey`.
+    pub(super) async fn published_keys(&self) -> Vec<Vec<u8>> {
+        let published = self.published().clone();
+        let mut keys = Vec::new();
+        for key in std::iter::once(&published.signing).chain(&published.retired) {
+            keys.push(key.ready().await.pair.public_key().as_ref().to_vec());
+        }
+        keys
+    }
+
     pub(super) async fn personal(&self) -> Arc<SigningKey> {
         let key = self.published().personal.clone();
         key.ready().await

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod authorize;
+mod client;
 mod control;
 mod counts;
 mod directory;
@@ -18,6 +19,7 @@ mod journeys;
 mod keys;
 mod log;
 mod logout;
+mod managed_identity;
 mod metadata;
 mod operator;
 mod pages;
@@ -37,11 +39,13 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 
 pub use accounts::{ACCOUNTS, Account, OTHERS, PASSWORD};
+pub use client::{FederatedCredential, Identity, Proofs};
 pub use control::{ControlError, NEXT, SET, Word};
 pub use counts::Counts;
 pub use directory::Directory;
 pub use faults::{AuthorizeError, B2c, Fault, Switches, TokenAnswer, Trouble};
 pub use log::Entry;
+pub use managed_identity::IDENTITY_HEADER;
 pub use personas::Persona;
 
 use super::answer::Answer;
@@ -61,6 +65,8 @@ use tenants::Place;
 pub struct Options {
     /// The client secrets.
     pub secrets: Vec<ClientSecret>,
+    /// What it has besides secrets to prove itself with.
+    pub proofs: Proofs,
     /// The registered redirect URIs. As at Microsoft, a sign-out returns to these alone, too.
     pub redirect_uris: Vec<String>,
     /// Where to tell what happens.
@@ -81,6 +87,7 @@ impl Default for Options {
             redirect_uris: Vec::new(),
             story: None,
             b2c: B2c::default(),
+            proofs: Proofs::default(),
             client_ids: vec![CLIENT_ID.to_owned()],
             directory: Directory::default(),
         }
@@ -102,6 +109,7 @@ impl Options {
     pub fn demo(ports: &Ports, client_secret: Secret<String>, story: Arc<Story>) -> Self {
         Self {
             secrets: vec![ClientSecret { value: client_secret, expires: None }],
+            proofs: Proofs::default(),
             redirect_uris: vec![
                 ports.redirect_uri(),
                 format!("{}/.auth/logout/done", ports.public_url()),
@@ -216,6 +224,9 @@ impl Microsoft {
             "/" => return pages::home(self),
             "/assets/emulator.css" => return pages::style(),
             "/common/discovery/instance" => return metadata::instance(self, call),
+            managed_identity::IMDS | managed_identity::APP_SERVICE => {
+                return managed_identity::token(self, path, call).await;
+            }
             _ => {}
         }
         let found = Place::find(&self.options.directory, path, &call.query);

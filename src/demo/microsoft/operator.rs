@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::directory::{Directory, Named};
 use super::tenants::{Cloud, Product};
-use super::{B2c, ClientSecret, Options};
+use super::{B2c, ClientSecret, FederatedCredential, Identity, Options};
 use crate::config::{
     Config, Credential, PERSONAL_ACCOUNTS, Proof, Provider, ProviderKind, Tenant, Tenants,
 };
@@ -23,7 +23,9 @@ impl Options {
                 if !options.client_ids.contains(&id) {
                     options.client_ids.push(id);
                 }
-                options.secrets.extend(provider.credentials.iter().flat_map(accepted));
+                for credential in &provider.credentials {
+                    options.accept(credential);
+                }
                 options.redirect_uris.extend(redirect_uris(config, index, provider));
             }
         }
@@ -31,12 +33,30 @@ impl Options {
         options.directory = options.directory.with_personas();
         options
     }
-}
 
-fn accepted(credential: &Credential) -> Option<ClientSecret> {
-    match &credential.proof {
-        Proof::Secret { value, .. } => Some(ClientSecret { value: value.clone(), expires: None }),
-        Proof::Certificate(_) | Proof::Federated { .. } | Proof::ManagedIdentity(_) => None,
+    fn accept(&mut self, credential: &Credential) {
+        match &credential.proof {
+            Proof::Secret { value, .. } => {
+                self.secrets.push(ClientSecret { value: value.clone(), expires: None });
+            }
+            Proof::Certificate(it) => {
+                self.proofs.certificates.push(it.certificate().der().to_vec())
+            }
+            Proof::Federated { .. } => self.proofs.any_federated = true,
+            Proof::ManagedIdentity(identity) => {
+                let client_id = identity.client_id.clone();
+                // Which object it is does not stand in a configuration.
+                self.proofs.federated.push(FederatedCredential {
+                    issuer: None,
+                    subject: client_id.clone(),
+                    audience: identity.audience.to_owned(),
+                    keys: Vec::new(),
+                });
+                self.proofs
+                    .identities
+                    .push(Identity { principal_id: client_id.clone(), client_id });
+            }
+        }
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct State {
     /// Display names that their members have changed, by object id.
     pub(super) names: HashMap<&'static str, String>,
     pub(super) log: VecDeque<Entry>,
+    /// `jti` of assertions that were used.
+    assertions: VecDeque<String>,
 }
 
 /// A browser in which somebody is signed in at Microsoft.
@@ -102,6 +104,7 @@ impl State {
             revoked: HashMap::new(),
             names: HashMap::new(),
             log: VecDeque::new(),
+            assertions: VecDeque::new(),
         }
     }
 
@@ -115,6 +118,15 @@ impl State {
 
     pub(super) fn keep_sso(&mut self, sso: Sso) {
         push(&mut self.sso, sso, KEPT);
+    }
+
+    /// Whether this id was unused until now.
+    pub(super) fn use_assertion(&mut self, id: &str) -> bool {
+        let is_new = !id.is_empty() && !self.assertions.iter().any(|used| used == id);
+        if is_new {
+            push(&mut self.assertions, id.to_owned(), KEPT);
+        }
+        is_new
     }
 
     pub(super) fn note(&mut self, entry: Entry) {

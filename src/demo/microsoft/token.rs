@@ -1,18 +1,18 @@
-//! The token endpoint: authenticates the client, redeems a code once, and refreshes.
+//! The token endpoint: redeems a code once, and refreshes. Who asks is `client.rs`'s to check.
 
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use http::header::{AUTHORIZATION, HeaderName, PRAGMA};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::header::{HeaderName, PRAGMA};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::errors::AadError;
 use super::state::{Grant, IssuedRefresh, PkceChallenge};
 use super::tenants::{Place, Product};
-use super::{Call, Microsoft, TokenAnswer, Trouble, id_token, trouble};
+use super::{Call, Microsoft, TokenAnswer, Trouble, client, id_token, trouble};
 use crate::demo::answer::{self, Answer};
 use crate::demo::random;
 use crate::demo::story::{Narrator, shortened};
@@ -27,7 +27,7 @@ pub(super) async fn redeem(microsoft: &Microsoft, place: Place, call: &Call) -> 
     let planned = microsoft.state().token_answers.pop_front();
     match planned {
         Some(TokenAnswer::SecretExpired) => {
-            return refuse(microsoft, place, &secret_expired(client_id(call)));
+            return refuse(microsoft, place, &client::secret_expired(client_id(call)));
         }
         Some(TokenAnswer::Refused(number)) => {
             return refuse(microsoft, place, &AadError::planned(number));
@@ -42,7 +42,7 @@ pub(super) async fn redeem(microsoft: &Microsoft, place: Place, call: &Call) -> 
         )) => return trouble::afflict(kind, answer::json(StatusCode::OK, &Value::Null)).await,
         None | Some(_) => {}
     }
-    let grant = match accept(microsoft, place, call) {
+    let grant = match accept(microsoft, place, call).await {
         Ok(grant) => grant,
         Err(error) => return refuse(microsoft, place, &error),
     };
@@ -136,7 +136,7 @@ fn refuse(microsoft: &Microsoft, place: Place, error: &AadError) -> Answer {
     }
 }
 
-fn accept(microsoft: &Microsoft, place: Place, call: &Call) -> Result<Grant, AadError> {
+async fn accept(microsoft: &Microsoft, place: Place, call: &Call) -> Result<Grant, AadError> {
     if call.method != Method::POST {
         let text =
             format!("The endpoint only accepts POST requests. Received a {} request.", call.method);
@@ -146,7 +146,7 @@ fn accept(microsoft: &Microsoft, place: Place, call: &Call) -> Result<Grant, Aad
         return Err(AadError::repeated(name));
     }
     let grant_type = required(call, "grant_type")?;
-    let (client_id, method) = authenticate(microsoft, call)?;
+    let (client_id, method) = client::authenticate(microsoft, place, call).await?;
     match grant_type {
         "authorization_code" => redeem_code(microsoft, place, call, &client_id, method),
         "refresh_token" => refresh(microsoft, place, call, &client_id),
@@ -158,76 +158,13 @@ fn accept(microsoft: &Microsoft, place: Place, call: &Call) -> Result<Grant, Aad
     }
 }
 
-fn required<'a>(call: &'a Call, name: &str) -> Result<&'a str, AadError> {
+pub(super) fn required<'a>(call: &'a Call, name: &str) -> Result<&'a str, AadError> {
     call.form.get(name).ok_or_else(|| AadError::missing(name))
 }
 
 /// Who asks, as far as it says so in the form.
 fn client_id(call: &Call) -> &str {
     call.form.get("client_id").unwrap_or_default()
-}
-
-/// Checks who asks: its client id, and the method by which it proved it.
-fn authenticate(microsoft: &Microsoft, call: &Call) -> Result<(String, &'static str), AadError> {
-    let (client_id, secret, method) = match basic_credentials(call) {
-        Some((client_id, secret)) => (client_id, Some(secret), "client_secret_basic"),
-        None => (
-            required(call, "client_id")?.to_owned(),
-            call.form.get("client_secret").map(str::to_owned),
-            "client_secret_post",
-        ),
-    };
-    if !microsoft.knows_client(&client_id) {
-        return Err(AadError::unknown_client(&client_id));
-    }
-    // The registration is of the platform Web, whose codes no script of a page redeems.
-    if call.has_origin() {
-        let text = "Cross-origin token redemption is permitted only for the 'Single-Page \
-                    Application' client-type.";
-        return Err(AadError::new(9_002_326, "invalid_request", text));
-    }
-    let Some(secret) = secret else {
-        let text = "The request body must contain the following parameter: 'client_assertion' or \
-                    'client_secret'.";
-        return Err(AadError::new(7_000_218, "invalid_client", text));
-    };
-    let mut secrets = microsoft.options.secrets.iter();
-    match secrets.find(|known| known.value.matches(&secret)) {
-        None => {
-            let text = format!(
-                "Invalid client secret provided. Ensure the secret being sent in the request is \
-                 the client secret value, not the client secret ID, for a secret added to app \
-                 '{client_id}'."
-            );
-            Err(AadError::new(7_000_215, "invalid_client", text))
-        }
-        Some(known) if known.expires.is_some_and(|end| microsoft.now() >= end) => {
-            Err(secret_expired(&client_id))
-        }
-        Some(_) => Ok((client_id, method)),
-    }
-}
-
-fn secret_expired(client_id: &str) -> AadError {
-    let text = format!("The provided client secret keys for app '{client_id}' are expired.");
-    AadError::new(7_000_222, "invalid_client", text)
-}
-
-/// RFC 6749, section 2.3.1: both parts are form-encoded before they are joined.
-fn basic_credentials(call: &Call) -> Option<(String, String)> {
-    let field = call.headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, encoded) = field.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let joined = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
-    let (client_id, secret) = joined.split_once(':')?;
-    Some((form_decoded(client_id), form_decoded(secret)))
-}
-
-fn form_decoded(text: &str) -> String {
-    let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 fn redeem_code(

@@ -56,7 +56,16 @@ pub struct Plan {
     /// What kind of provider `corporate` is, indented by four; `AUTHORITY` is the emulator's address.
     pub provider: &'static str,
     pub b2c: B2c,
+    /// Its `credentials`; `AUTHORITY` is the emulator's address.
+    pub credentials: String,
+    /// The environment that the configuration is read in; `AUTHORITY` as there.
+    pub environment: &'static [(&'static str, &'static str)],
+    /// What is otherwise at the emulator, which is told its address.
+    pub registration: Box<dyn FnOnce(&mut Options, &str)>,
 }
+
+/// The one secret that the emulator knows and the proxy has.
+pub const SECRET: &str = "the secret of the tests";
 
 /// The organisation that the demo is about.
 pub const ONE_TENANT: &str = r#"
@@ -91,6 +100,9 @@ impl Default for Plan {
             microsoft_is_up: true,
             provider: ONE_TENANT,
             b2c: B2c::default(),
+            credentials: format!("[ {{ secret: {{ value: \"{SECRET}\" }} }} ]"),
+            environment: &[],
+            registration: Box::new(|_, _| {}),
         }
     }
 }
@@ -113,9 +125,9 @@ impl World {
             portal: portal.address.port(),
             admin: admin.port(),
         };
-        let secret = Secret::new("the secret of the tests".to_owned());
+        let secret = Secret::new(SECRET.to_owned());
         let scheme = if plan.listen_tls.is_some() { "https" } else { "http" };
-        let mut options = Options::demo(&ports, secret.clone(), Story::new(clock.clone()));
+        let mut options = Options::demo(&ports, secret, Story::new(clock.clone()));
         if plan.listen_tls.is_some() {
             let secure = |uri: &String| uri.replacen("http://", "https://", 1);
             options.redirect_uris = options.redirect_uris.iter().map(secure).collect();
@@ -130,7 +142,9 @@ impl World {
         // As an application before us had it.
         options.redirect_uris.push(format!("{scheme}://{proxy}/signin-B2C"));
         options.b2c = plan.b2c;
-        let microsoft = Microsoft::new(format!("http://{authority}"), clock.clone(), options);
+        let base = format!("http://{authority}");
+        (plan.registration)(&mut options, &base);
+        let microsoft = Microsoft::new(base, clock.clone(), options);
         let tls = plan.listen_tls.map(|tls| format!(", tls: {tls}")).unwrap_or_default();
         let text = format!(
             r#"
@@ -139,7 +153,7 @@ admin: {{ address: "{admin}" }}
 providers:
   corporate:{provider}
     client_id: {client}
-    credentials: [ {{ secret: {{ value: "{secret}" }} }} ]
+    credentials: {credentials}
 sessions: {sessions}
 portals:
   - public_url: "{scheme}://{proxy}"
@@ -149,7 +163,7 @@ portals:
 "#,
             provider = plan.provider.replace("AUTHORITY", &authority.to_string()),
             client = anteport::demo::CLIENT_ID,
-            secret = secret.expose(),
+            credentials = plan.credentials.replace("AUTHORITY", &authority.to_string()),
             sessions = plan.sessions,
             upstream = plan.upstream.unwrap_or_else(|| format!(
                 "{{ url: \"http://{}\", response_timeout: 1s }}",
@@ -162,7 +176,12 @@ portals:
                 .replace("UPSTREAM", &second.address.to_string())
                 .replace("PORT", &proxy.port().to_string()),
         );
-        let loaded = config::parse("tests.yaml", &text, &|_| None, MORNING)
+        let variable = |name: &str| {
+            let mut known = plan.environment.iter();
+            let value = known.find_map(|(known, value)| (*known == name).then_some(value))?;
+            Some(value.replace("AUTHORITY", &authority.to_string()))
+        };
+        let loaded = config::parse("tests.yaml", &text, &variable, MORNING)
             .unwrap_or_else(|problems| panic!("{problems}"));
         let service = Service::start_within(
             loaded.config,
