@@ -37,7 +37,7 @@ use crate::config::{AnswerBy, Provider, ProviderKind};
 use crate::gate::login::{AuthorizationRequest, Demands, Grant, Journey, Redemption};
 use crate::gate::{CanonicalPath, Challenge, Timestamp, VerifiedClaims};
 
-pub use self::credentials::{CredentialError, CredentialFault};
+pub use self::credentials::{CredentialError, CredentialFault, CredentialState};
 pub use self::discovery::{DiscoveryError, MetadataError};
 pub use self::http::HttpError;
 pub use self::id_token::IdTokenError;
@@ -378,6 +378,18 @@ impl RelyingParty {
     #[must_use]
     pub fn keys_age(&self, now: Timestamp) -> Option<Duration> {
         Some(self.main()?.last()?.keys_age(now))
+    }
+
+    /// How our credentials are, in the order of the configuration.
+    #[must_use]
+    pub fn credentials(&self) -> Vec<CredentialState> {
+        self.credentials.states(self.clock.now())
+    }
+
+    /// Warns of credentials that end soon, 30, 14 and 3 days before and at their end, once each; to
+    /// be called now and then.
+    pub fn announce_ends(&self) {
+        self.credentials.announce_ends(self.clock.now());
     }
 
     /// Keeps metadata and keys fresh; to be spawned once. Never returns.

@@ -40,9 +40,11 @@ use crate::config::Config;
 use crate::gate::Policy;
 use crate::gate::identity::OwnedNames;
 use crate::identity::{Identity, Signer, SigningError};
-use crate::relying_party::{Call, Outcome, RelyingParty};
+use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
 use crate::sessions::{Ended, Seal, Sessions};
-use crate::telemetry::metrics::{CallOutcome, Metrics, ProviderCall, SessionEnd};
+use crate::telemetry::metrics::{
+    CallOutcome, CredentialFailure, Metrics, ProviderCall, SessionEnd,
+};
 use crate::upstream::Servers;
 
 /// What all workers share.
@@ -199,13 +201,21 @@ impl Proxy {
         };
         let parties = self.relying_parties.iter();
         let parties = parties.map(|party| (format!("provider {}", party.name()), state(party)));
+        let credentials = self.relying_parties.iter().flat_map(|party| {
+            let all = party.credentials().into_iter().enumerate();
+            all.map(|(index, credential)| {
+                let number = index.saturating_add(1);
+                let name = format!("credential {number} of provider {}", party.name());
+                (name, credential.in_words(now))
+            })
+        });
         let servers = self.portals.iter().zip(&self.policies).flat_map(|(portal, policy)| {
             portal.servers.health().map(|(server, is_well)| {
                 let how = if is_well { "well" } else { "ill or not reachable" };
                 (format!("upstream {server} of {}", policy.host), how.to_owned())
             })
         });
-        parties.chain(servers).collect()
+        parties.chain(credentials).chain(servers).collect()
     }
 
     /// The servers of every portal, and what the portal is called: somebody has to watch them.
@@ -229,6 +239,12 @@ impl Proxy {
             if let Some(age) = party.keys_age(now) {
                 self.metrics.provider_keys_fetched(index, now.before(age));
             }
+            party.announce_ends();
+            for (number, credential) in party.credentials().into_iter().enumerate() {
+                let faults = CredentialFault::ALL.map(measured_fault);
+                let passed_over = faults.into_iter().zip(credential.passed_over);
+                self.metrics.credential(index, number, credential.ends, passed_over);
+            }
         }
     }
 }
@@ -239,6 +255,22 @@ const fn measured_call(call: Call) -> ProviderCall {
         Call::Discovery => ProviderCall::Metadata,
         Call::Keys => ProviderCall::Keys,
         Call::Token => ProviderCall::Token,
+    }
+}
+
+const fn measured_fault(fault: CredentialFault) -> CredentialFailure {
+    match fault {
+        CredentialFault::SecretWrong => CredentialFailure::SecretWrong,
+        CredentialFault::SecretExpired => CredentialFailure::SecretExpired,
+        CredentialFault::AssertionRefused => CredentialFailure::AssertionRefused,
+        CredentialFault::AssertionTime => CredentialFailure::AssertionTime,
+        CredentialFault::CertificateRefused => CredentialFailure::CertificateRefused,
+        CredentialFault::FederationUnknown => CredentialFailure::FederationUnknown,
+        CredentialFault::KindUnsupported => CredentialFailure::KindUnsupported,
+        CredentialFault::Other => CredentialFailure::Other,
+        CredentialFault::TokenFileUnreadable => CredentialFailure::TokenFileUnreadable,
+        CredentialFault::IdentityUnavailable => CredentialFailure::IdentityUnavailable,
+        CredentialFault::NotSigned => CredentialFailure::NotSigned,
     }
 }
 

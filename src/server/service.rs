@@ -86,6 +86,9 @@ impl Service {
             let servers = portal.upstream.servers.iter().map(ToString::to_string);
             metrics.add_upstreams(index, servers);
         }
+        for (index, provider) in config.providers.iter().enumerate() {
+            metrics.add_credentials(index, provider.credentials.len());
+        }
         let metrics = Arc::new(metrics);
         let state = AdminState::new(Arc::clone(&metrics), clock.clone());
         let proxy = Arc::new(Proxy::new(config, clock, metrics, limits)?);

@@ -19,6 +19,8 @@ pub(super) struct Memory {
     troubles: Vec<Option<Trouble>>,
     /// Counts the troubles, so that news from before one is told from news after it.
     latest: u64,
+    /// How often there was a new one, by credential and fault.
+    counts: Vec<[u64; CredentialFault::ALL.len()]>,
 }
 
 #[derive(Clone, Copy)]
@@ -44,7 +46,12 @@ pub(in crate::relying_party) struct Turn {
 
 impl Memory {
     pub(super) fn new(length: usize) -> Self {
-        Self { preferred: 0, troubles: vec![None; length], latest: 0 }
+        Self {
+            preferred: 0,
+            troubles: vec![None; length],
+            latest: 0,
+            counts: vec![[0; CredentialFault::ALL.len()]; length],
+        }
     }
 
     /// Every credential once.
@@ -53,6 +60,16 @@ impl Memory {
         // Sorting keeps the operator's order among equals.
         order.sort_by_key(|index| (self.standing(*index, now), *index != self.preferred));
         Turn { order, latest: self.latest }
+    }
+
+    /// Why it is passed over, if it is.
+    pub(super) fn fault(&self, index: usize) -> Option<CredentialFault> {
+        self.trouble(index).map(|trouble| trouble.fault)
+    }
+
+    /// How often it came to be passed over, by [`CredentialFault::ALL`].
+    pub(super) fn counts(&self, index: usize) -> [u64; CredentialFault::ALL.len()] {
+        self.counts.get(index).copied().unwrap_or_default()
     }
 
     fn trouble(&self, index: usize) -> Option<Trouble> {
@@ -99,6 +116,10 @@ impl Memory {
         let is_news = trouble.is_none_or(|trouble| trouble.fault != fault);
         if is_news {
             self.latest = self.latest.saturating_add(1);
+            let counts = self.counts.get_mut(index);
+            if let Some(count) = counts.and_then(|counts| counts.get_mut(fault as usize)) {
+                *count = count.saturating_add(1);
+            }
         }
         let number = trouble.filter(|_| !is_news).map_or(self.latest, |trouble| trouble.number);
         *trouble = Some(Trouble { fault, since: now, number });

@@ -2,13 +2,16 @@
 //!
 //! `memory` remembers which one worked and which ones are passed over, `fault` says why one is;
 //! `assertion`, `federated` and `managed_identity` make or get what is sent in place of a secret.
+//! `ends` knows until when they are good, and `state` tells others how they are.
 //! Deliberately not here: the request itself, which `token_request` makes.
 
 mod assertion;
+mod ends;
 mod fault;
 mod federated;
 mod managed_identity;
 mod memory;
+mod state;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,10 +23,12 @@ use http::header::{AUTHORIZATION, HeaderName};
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 
+use self::ends::End;
 pub use self::fault::CredentialFault;
 use self::managed_identity::IdentityTokens;
 use self::memory::Memory;
 pub(super) use self::memory::Turn;
+pub use self::state::CredentialState;
 use super::{HttpError, Limits, TokenRefusal, guid};
 use crate::config::{Proof, Provider, SecretMethod, is_guid};
 use crate::gate::{Secret, Timestamp};
@@ -35,6 +40,7 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 pub(super) struct Credentials {
     provider: Arc<Provider>,
     memory: Mutex<Memory>,
+    ends: Mutex<Vec<End>>,
     /// By the credential's index; those that are no managed identities hold nothing.
     identities: Vec<IdentityTokens>,
 }
@@ -79,7 +85,9 @@ impl Credentials {
     pub(super) fn new(provider: Arc<Provider>, limits: Limits) -> Self {
         let memory = Memory::new(provider.credentials.len());
         let identities = provider.credentials.iter().map(|_| IdentityTokens::new(limits)).collect();
-        Self { provider, memory: Mutex::new(memory), identities }
+        let ends = provider.credentials.iter().map(|credential| End::new(credential.expires));
+        let ends = Mutex::new(ends.collect());
+        Self { provider, memory: Mutex::new(memory), ends, identities }
     }
 
     /// In which order they are tried now.
@@ -195,6 +203,10 @@ impl Credentials {
             ),
             _ => fault.advice(),
         }
+    }
+
+    fn ends(&self) -> MutexGuard<'_, Vec<End>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn memory(&self) -> MutexGuard<'_, Memory> {

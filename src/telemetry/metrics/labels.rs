@@ -41,6 +41,33 @@ label!(
     }
 );
 label!(
+    /// Why a client credential is passed over.
+    CredentialFailure {
+        /// No such secret.
+        SecretWrong = "secret-wrong",
+        /// The secret's time is over.
+        SecretExpired = "secret-expired",
+        /// The certificate is not registered, or its assertion not accepted.
+        AssertionRefused = "assertion-refused",
+        /// The assertion is too old, or not yet valid.
+        AssertionTime = "assertion-time",
+        /// The certificate has expired, or is not accepted for another reason.
+        CertificateRefused = "certificate-refused",
+        /// No federated credential is for this token.
+        FederationUnknown = "federation-unknown",
+        /// The provider takes none of this kind.
+        KindUnsupported = "kind-unsupported",
+        /// Something else that the provider refuses.
+        Other = "other",
+        /// There is no token in its file.
+        TokenFileUnreadable = "token-file-unreadable",
+        /// The managed identity's service gave no token.
+        IdentityUnavailable = "identity-unavailable",
+        /// No assertion could be signed.
+        NotSigned = "not-signed",
+    }
+);
+label!(
     /// How a session ended.
     SessionEnd {
         /// The member signed out.

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 pub use labels::{
-    CallOutcome, ConnectionRefusal, Handshake, ProviderCall, RefreshOutcome, SessionEnd,
-    UpstreamFailure,
+    CallOutcome, ConnectionRefusal, CredentialFailure, Handshake, ProviderCall, RefreshOutcome,
+    SessionEnd, UpstreamFailure,
 };
 pub use series::{Count, Level};
 
@@ -80,6 +80,33 @@ impl Metrics {
                 level.set(1);
                 (name, level)
             }));
+        }
+    }
+
+    /// Adds the client credentials of a provider, by how many there are.
+    pub fn add_credentials(&mut self, provider: usize, length: usize) {
+        if let Some(provider) = self.providers.get_mut(provider) {
+            provider.credentials.resize_with(length, CredentialMetrics::default);
+        }
+    }
+
+    /// How a client credential is, as somebody else keeps it: when it ends, and how often it came to
+    /// be passed over for this reason.
+    pub fn credential(
+        &self,
+        provider: usize,
+        index: usize,
+        ends: Option<Timestamp>,
+        passed_over: impl Iterator<Item = (CredentialFailure, u64)>,
+    ) {
+        let provider = self.providers.get(provider);
+        if let Some(credential) = provider.and_then(|provider| provider.credentials.get(index)) {
+            credential.ends.store(ends.map_or(NEVER, Timestamp::unix_millis), Relaxed);
+            for (why, total) in passed_over {
+                if let Some(count) = credential.passed_over.get(why as usize) {
+                    count.set(total);
+                }
+            }
         }
     }
 
@@ -243,6 +270,20 @@ struct ProviderMetrics {
     calls: [[Histogram<8>; CallOutcome::ALL.len()]; ProviderCall::ALL.len()],
     refreshes: [Count; RefreshOutcome::ALL.len()],
     keys_fetched: AtomicI64,
+    credentials: Vec<CredentialMetrics>,
+}
+
+/// What is known of one client credential.
+#[derive(Debug)]
+struct CredentialMetrics {
+    ends: AtomicI64,
+    passed_over: [Count; CredentialFailure::ALL.len()],
+}
+
+impl Default for CredentialMetrics {
+    fn default() -> Self {
+        Self { ends: AtomicI64::new(NEVER), passed_over: Default::default() }
+    }
 }
 
 const NEVER: i64 = i64::MIN;
@@ -257,6 +298,7 @@ impl ProviderMetrics {
             calls: Default::default(),
             refreshes: Default::default(),
             keys_fetched: AtomicI64::new(NEVER),
+            credentials: Vec::new(),
         }
     }
 }

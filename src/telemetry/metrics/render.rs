@@ -8,10 +8,13 @@ use prometheus::proto::MetricFamily;
 
 use super::series::{Family, counter, counters, gauge, gauges, histograms, labels};
 use super::{
-    CALL_BOUNDS, CallOutcome, ConnectionRefusal, DURATION_BOUNDS, Handshake, LOGIN_FAILURES,
-    Metrics, NEVER, OVERHEAD_BOUNDS, PortalMetrics, ProviderCall, REASONS, RefreshOutcome,
-    STATUS_CLASSES, SessionEnd, Shard, Timestamp, UpstreamFailure, Verdict, reason_labels,
+    CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, DURATION_BOUNDS, Handshake,
+    LOGIN_FAILURES, Metrics, NEVER, OVERHEAD_BOUNDS, PortalMetrics, ProviderCall, REASONS,
+    RefreshOutcome, STATUS_CLASSES, SessionEnd, Shard, Timestamp, UpstreamFailure, Verdict,
+    reason_labels,
 };
+
+const EPOCH: Timestamp = Timestamp::from_unix_millis(0);
 
 impl Metrics {
     /// Everything in the text format 0.0.4.
@@ -21,6 +24,7 @@ impl Metrics {
         self.collect_requests(&mut families);
         self.collect_upstreams(&mut families);
         self.collect_logins(&mut families, now);
+        self.collect_credentials(&mut families);
         self.collect_process(&mut families);
         families.retain(|family| !family.get_metric().is_empty());
         // Fails only for a family without metrics, and there is none any more.
@@ -154,6 +158,35 @@ impl Metrics {
             }
         }
         families.extend([logins.done(), calls.done(), refreshes.done(), keys.done()]);
+    }
+
+    fn collect_credentials(&self, families: &mut Vec<MetricFamily>) {
+        let mut ends = gauges(
+            "anteport_client_credential_expiry_timestamp_seconds",
+            "When a client credential ends, where that is known; by its place in the configuration.",
+        );
+        let mut passed_over = counters(
+            "anteport_client_credential_refusals_total",
+            "How often a client credential came to be refused, or could not be sent.",
+        );
+        for provider in &self.providers {
+            for (index, credential) in provider.credentials.iter().enumerate() {
+                let number = index.saturating_add(1).to_string();
+                let of_credential = |more: &[(&str, &str)]| {
+                    labels(&[&[("provider", &provider.name), ("credential", &number)], more])
+                };
+                let end = credential.ends.load(Relaxed);
+                if end != NEVER {
+                    let end = Timestamp::from_unix_millis(end).since(EPOCH);
+                    ends.push(gauge(of_credential(&[]), end.as_secs_f64()));
+                }
+                for (why, count) in CredentialFailure::ALL.iter().zip(&credential.passed_over) {
+                    let labels = of_credential(&[("reason", why.as_str())]);
+                    passed_over.push(counter(labels, count.value()));
+                }
+            }
+        }
+        families.extend([ends.done(), passed_over.done()]);
     }
 
     fn collect_process(&self, families: &mut Vec<MetricFamily>) {

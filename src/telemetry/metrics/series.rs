@@ -19,6 +19,11 @@ impl Count {
         self.0.fetch_add(1, Relaxed);
     }
 
+    /// As many as somebody else has counted.
+    pub(super) fn set(&self, total: u64) {
+        self.0.fetch_max(total, Relaxed);
+    }
+
     /// As many more as `other` counted.
     pub(super) fn add_all(&self, other: &Self) {
         self.0.fetch_add(other.value(), Relaxed);
