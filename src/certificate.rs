@@ -4,7 +4,7 @@
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::public_key::PublicKey;
 
@@ -54,6 +54,13 @@ impl Certificate {
     /// `x5t` of RFC 7515, section 4.1.7. It names the certificate and proves nothing.
     pub(crate) fn sha1_thumbprint(&self) -> String {
         URL_SAFE_NO_PAD.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, &self.der))
+    }
+
+    /// The same as Graph writes it: in hexadecimal, or in base64.
+    pub(crate) fn sha1_in_graph(&self) -> [String; 2] {
+        let thumbprint = digest(&SHA1_FOR_LEGACY_USE_ONLY, &self.der);
+        let hex = thumbprint.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+        [hex, STANDARD.encode(thumbprint)]
     }
 }
 

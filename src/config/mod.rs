@@ -50,8 +50,8 @@ pub use self::problem::{Problem, Problems, Severity};
 pub(crate) use self::providers::LARGEST_TOKEN;
 pub use self::providers::{
     AnswerBy, AssertionAlgorithm, AzureAdB2c, CertificateError, ClientCertificate, Credential,
-    EntraId, ExternalId, IdentitySource, ManagedIdentity, Oidc, PERSONAL_ACCOUNTS, Proof, Provider,
-    ProviderKind, RequestOptions, SecretMethod, Tenant, Tenants,
+    EntraId, ExternalId, GraphApi, IdentitySource, ManagedIdentity, Oidc, PERSONAL_ACCOUNTS, Proof,
+    Provider, ProviderKind, RequestOptions, SecretMethod, Tenant, Tenants,
 };
 pub(crate) use self::secrets::read_bounded;
 pub(crate) use self::value::{any_duration, is_guid, is_loopback};

@@ -4,6 +4,7 @@
 
 mod certificate;
 mod credentials;
+mod expiry;
 mod managed_identity;
 mod request;
 mod resolve;
@@ -18,6 +19,7 @@ use url::Url;
 pub use self::certificate::{AssertionAlgorithm, CertificateError, ClientCertificate};
 pub(crate) use self::credentials::LARGEST_TOKEN;
 pub use self::credentials::{Credential, Proof, SecretMethod};
+pub use self::expiry::GraphApi;
 pub use self::managed_identity::{IdentitySource, ManagedIdentity};
 pub use self::request::{AnswerBy, RequestOptions};
 pub(super) use self::resolve::resolve;
@@ -41,6 +43,8 @@ pub struct Provider {
     pub client_id: String,
     /// What proves to it that it is us who ask, in the order in which they are tried; at least one.
     pub credentials: Vec<Credential>,
+    /// The Graph that is asked when they end, if one is.
+    pub learns_ends: Option<GraphApi>,
     /// The scopes asked for; `openid` is among them.
     pub scopes: Vec<String>,
     /// By how much the provider's clock and ours may differ (OIDC-09).

@@ -12,6 +12,8 @@ use super::Tenant;
 use super::kind::Unfit;
 use crate::gate::{CanonicalPath, Oddity, PathPattern, Timestamp, element};
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 pub(super) fn address(text: &str) -> Result<SocketAddr, Unfit> {
     text.parse().map_err(|_| Unfit::Kind)
 }
@@ -314,25 +316,10 @@ pub(super) fn end_of_day(text: &str) -> Result<Timestamp, Unfit> {
     let (Some(year), Some(month), Some(day)) = (part(4), part(2), part(2)) else {
         return Err(Unfit::Kind);
     };
-    let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if is_leap => 29,
-        2 => 28,
-        1..=12 => 31,
-        _ => return Err(Unfit::Kind),
-    };
-    if parts.next().is_some() || !(1..=days).contains(&day) || year < 1970 {
-        return Err(Unfit::Kind);
+    match Timestamp::from_utc_date(year, month, day) {
+        Some(midnight) if parts.next().is_none() => Ok(midnight.after(DAY)),
+        _ => Err(Unfit::Kind),
     }
-    // Years that begin in March have their odd day last, and thirds of five months are alike.
-    let (year, month) = match month {
-        1 | 2 => (year - 1, month + 9),
-        _ => (year, month - 3),
-    };
-    let days_before_year = 365 * year + year / 4 - year / 100 + year / 400;
-    let since_epoch = days_before_year + (153 * month + 2) / 5 + day - 1 - 719_468;
-    Ok(Timestamp::from_unix_seconds((since_epoch + 1) * 86_400))
 }
 
 /// Where our own pages are: one canonical spelling, and below the root.

@@ -235,7 +235,7 @@ impl Discovery {
 
     async fn fetch_metadata(&self, deadline: Instant) -> Result<Metadata, DiscoveryError> {
         let began = Instant::now();
-        let metadata = match self.http.get(&self.kind.metadata_url(), &[], deadline).await {
+        let metadata = match self.http.get(&self.kind.metadata_url(), deadline).await {
             Ok(document) => self.read_metadata(&document),
             Err(error) => Err(DiscoveryError::call(Call::Discovery, error)),
         };
@@ -261,7 +261,7 @@ impl Discovery {
         deadline: Instant,
     ) -> Result<Keys, DiscoveryError> {
         let began = Instant::now();
-        let keys = match self.http.get(&metadata.keys_endpoint, &[], deadline).await {
+        let keys = match self.http.get(&metadata.keys_endpoint, deadline).await {
             Ok(document) => Keys::read(&document, &metadata.issuers, metadata.cloud.as_deref())
                 .map_err(DiscoveryError::Keys),
             Err(error) => Err(DiscoveryError::call(Call::Keys, error)),

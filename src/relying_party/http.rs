@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER,
+    USER_AGENT,
 };
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
@@ -47,6 +48,8 @@ pub(super) struct Http {
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) body: Bytes,
+    /// How long the server asks us to wait, if it says so in seconds.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Http {
@@ -62,18 +65,27 @@ impl Http {
     }
 
     /// Fetches a document; any status but 200 is an error.
-    pub(super) async fn get(
-        &self,
-        url: &Url,
-        headers: &[(HeaderName, HeaderValue)],
-        deadline: Instant,
-    ) -> Result<Bytes, HttpError> {
-        let answer = self.call(request(Method::GET, url, None, headers)?, url, deadline);
+    pub(super) async fn get(&self, url: &Url, deadline: Instant) -> Result<Bytes, HttpError> {
+        let answer = self.call(request(Method::GET, url, None, &[])?, url, deadline);
         let answer = answer.await?;
         match answer.status {
             StatusCode::OK => Ok(answer.body),
             status => Err(HttpError::Status(status)),
         }
+    }
+
+    /// Asks with header fields of the caller's; the status is the caller's to judge.
+    pub(super) async fn get_with(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        deadline: Instant,
+    ) -> Result<Answer, HttpError> {
+        let mut request = request(Method::GET, url, None, &[])?;
+        for (name, value) in headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        self.call(request, url, deadline).await
     }
 
     /// Posts a form; the status is the caller's to judge.
@@ -132,8 +144,10 @@ impl Http {
             if status.is_redirection() {
                 return Err(HttpError::Redirect(status));
             }
+            let retry_after = response.headers().get(RETRY_AFTER);
+            let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
             let body = self.read(response.into_body()).await?;
-            Ok(Answer { status, body })
+            Ok(Answer { status, body, retry_after: retry_after.map(Duration::from_secs) })
         };
         let mut exchange = std::pin::pin!(exchange);
         let mut connection = std::pin::pin!(connection);

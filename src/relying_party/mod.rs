@@ -4,7 +4,7 @@
 //! `authorization` writes the request that visitors are sent with; [`issuers`] says whose tokens
 //! are believed, [`id_token`] judges them and [`keys`] reads key sets, all without a network;
 //! `discovery` keeps what is known of the provider fresh; `http` makes the calls; `token_request`
-//! asks the token endpoint with our `credentials`, and `redeem` is what a login asks there.
+//! asks the token endpoint with our `credentials`, and `redeem` is what a login asks there; `registration` asks Graph when those credentials end.
 //! Deliberately not here: cookies and callbacks, which the gate and the server have, and any
 //! address that comes from a visitor (OIDC-11).
 
@@ -19,6 +19,7 @@ pub mod keys;
 mod languages;
 mod redeem;
 mod refresh;
+mod registration;
 mod token_request;
 
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub use self::http::HttpError;
 pub use self::id_token::IdTokenError;
 pub use self::redeem::{TokenRefusal, Tokens};
 pub use self::refresh::Refreshed;
+pub use self::registration::RegistrationError;
 
 /// Told of every call to the provider: what it was, how it ended, how long it took.
 pub type Observe = Arc<dyn Fn(Call, Outcome, Duration) + Send + Sync>;

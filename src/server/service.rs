@@ -125,6 +125,7 @@ impl Service {
         let mut beside = JoinSet::new();
         for party in proxy.relying_parties() {
             beside.spawn(Arc::clone(party).keep_fresh());
+            beside.spawn(Arc::clone(party).keep_ends_known());
         }
         for (servers, host) in proxy.servers() {
             beside.spawn(servers.watch(host));

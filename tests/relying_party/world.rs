@@ -42,6 +42,7 @@ pub fn configured(authority: &str) -> config::Provider {
         label: None,
         client_id: CLIENT.to_owned(),
         credentials: vec![Credential::secret("secret A".to_owned())],
+        learns_ends: None,
         scopes: vec!["openid".to_owned(), "profile".to_owned()],
         clock_skew: Duration::from_secs(60),
         callback_path: None,

@@ -147,6 +147,17 @@ const REQUEST_KEYS: &[Key] = &[
 
 const PARAMETER: Kind = Kind::Value("a text of 1 to 512 characters on one line");
 const PATTERN: Kind = Kind::Value("a text, perhaps with `*` at one end");
+const GRAPH: Key = optional(
+    "graph",
+    Kind::Value("a URL such as `https://graph.microsoft.com`"),
+    "where Microsoft Graph is, if there is an `authority` and Graph is not the cloud's own",
+);
+const CREDENTIAL_EXPIRY: Key = default(
+    "credential_expiry",
+    "declared",
+    word(&["declared", "graph"]),
+    "from where it is known when credentials end: `expires` and the certificates, or Graph as well",
+);
 
 const ENTRA_ID: &[Key] = &[
     KIND,
@@ -179,6 +190,8 @@ const ENTRA_ID: &[Key] = &[
     CREDENTIALS,
     CALLBACK_PATH,
     REQUEST,
+    CREDENTIAL_EXPIRY,
+    GRAPH,
     SCOPES,
     CLOCK_SKEW,
     CA,

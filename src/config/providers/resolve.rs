@@ -8,7 +8,7 @@ use super::request;
 use super::written::{Cloud, HostFile, KindFile, ProviderFile, TenantsFile};
 use super::{
     AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind, Tenant,
-    Tenants, credentials,
+    Tenants, credentials, expiry,
 };
 use crate::config::context::{Context, Located, Spot};
 use crate::config::resolve::Setting;
@@ -27,6 +27,7 @@ pub(in crate::config) fn resolve(
         check_scopes(context, scopes);
     }
     let credentials = credentials::resolve(context, &file.credentials, &file.kind, setting);
+    let learns_ends = expiry::resolve(context, file.expiry.as_ref(), &file.kind);
     let trusted = match &file.ca {
         Some(files) => tls::trusted(context, setting.folder, files).map(Some),
         None => Some(None),
@@ -38,6 +39,7 @@ pub(in crate::config) fn resolve(
         label: file.label.clone(),
         client_id: file.client_id.clone()?,
         credentials: credentials?,
+        learns_ends: learns_ends?,
         scopes: file.scopes.as_ref()?.iter().map(|scope| scope.value.clone()).collect(),
         clock_skew: file.clock_skew?,
         trusted: trusted?,
@@ -198,7 +200,7 @@ fn login(
 }
 
 /// A provider is asked over TLS.
-fn check(context: &Context<'_>, url: &Url, spot: &Spot) -> bool {
+pub(super) fn check(context: &Context<'_>, url: &Url, spot: &Spot) -> bool {
     if url.scheme() == "https" {
         return true;
     }

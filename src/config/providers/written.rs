@@ -7,6 +7,7 @@ use url::Url;
 
 use super::Tenant;
 use super::credentials::CredentialFile;
+use super::expiry::ExpiryFile;
 use super::request::{self, RequestFile};
 use crate::config::context::{Located, Spot};
 use crate::config::file::bare;
@@ -22,6 +23,7 @@ pub(in crate::config) struct ProviderFile {
     pub(super) label: Option<String>,
     pub(super) client_id: Option<String>,
     pub(super) credentials: Vec<CredentialFile>,
+    pub(super) expiry: Option<ExpiryFile>,
     pub(super) scopes: Option<Vec<Located<String>>>,
     pub(super) clock_skew: Option<Duration>,
     pub(super) ca: Option<Vec<Located<PathBuf>>>,
@@ -121,6 +123,24 @@ impl Cloud {
         }
     }
 
+    /// Where Microsoft Graph is.
+    pub(super) const fn graph(self) -> &'static str {
+        match self {
+            Self::Public => "https://graph.microsoft.com",
+            Self::UsGovernment => "https://graph.microsoft.us",
+            Self::China => "https://microsoftgraph.chinacloudapi.cn",
+        }
+    }
+
+    /// The scope by which an application asks Graph in its own name.
+    pub(super) const fn graph_default_scope(self) -> &'static str {
+        match self {
+            Self::Public => "https://graph.microsoft.com/.default",
+            Self::UsGovernment => "https://graph.microsoft.us/.default",
+            Self::China => "https://microsoftgraph.chinacloudapi.cn/.default",
+        }
+    }
+
     /// For whom a token is that another issuer made for the exchange (azure.md, section 1.2).
     pub(super) const fn token_exchange(self) -> &'static str {
         match self {
@@ -195,6 +215,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> ProviderFile {
         kind,
         label: bare(section.value("label", value::label)),
         credentials: section.sections("credentials").iter().map(CredentialFile::read).collect(),
+        expiry: ExpiryFile::read(section),
         scopes: section.values("scopes", value::scope),
         clock_skew: bare(section.value("clock_skew", value::duration("0s", "5m"))),
         ca: section.values("ca", value::path),

@@ -17,6 +17,8 @@ pub struct Counts {
     pub logout: u64,
     /// Requests for tokens of managed identities.
     pub identity: u64,
+    /// Questions about the app registration in Graph.
+    pub applications: u64,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +29,7 @@ pub(super) struct Counters {
     pub(super) token: Counter,
     pub(super) logout: Counter,
     pub(super) identity: Counter,
+    pub(super) applications: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +54,7 @@ impl Counters {
             token: self.token.read(),
             logout: self.logout.read(),
             identity: self.identity.read(),
+            applications: self.applications.read(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Deliberately not here: UserInfo, the device flow, and what user flows do besides signing in.
 
 mod accounts;
+mod applications;
 mod authorize;
 mod client;
 mod control;
@@ -228,6 +229,9 @@ impl Microsoft {
                 return managed_identity::token(self, path, call).await;
             }
             _ => {}
+        }
+        if path.starts_with(applications::PATH) {
+            return applications::registration(self, path, call);
         }
         let found = Place::find(&self.options.directory, path, &call.query);
         let Some((place, endpoint)) = found else {

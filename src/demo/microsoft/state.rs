@@ -38,6 +38,8 @@ pub(super) struct State {
     pub(super) log: VecDeque<Entry>,
     /// `jti` of assertions that were used.
     assertions: VecDeque<String>,
+    /// Access tokens in the application's own name.
+    app_tokens: VecDeque<Secret<String>>,
 }
 
 /// A browser in which somebody is signed in at Microsoft.
@@ -105,6 +107,7 @@ impl State {
             names: HashMap::new(),
             log: VecDeque::new(),
             assertions: VecDeque::new(),
+            app_tokens: VecDeque::new(),
         }
     }
 
@@ -118,6 +121,14 @@ impl State {
 
     pub(super) fn keep_sso(&mut self, sso: Sso) {
         push(&mut self.sso, sso, KEPT);
+    }
+
+    pub(super) fn keep_app_token(&mut self, token: Secret<String>) {
+        push(&mut self.app_tokens, token, KEPT);
+    }
+
+    pub(super) fn knows_app_token(&self, token: &str) -> bool {
+        self.app_tokens.iter().any(|known| known.matches(token))
     }
 
     /// Whether this id was unused until now.

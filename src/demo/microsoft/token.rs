@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::errors::AadError;
 use super::state::{Grant, IssuedRefresh, PkceChallenge};
 use super::tenants::{Place, Product};
-use super::{Call, Microsoft, TokenAnswer, Trouble, client, id_token, trouble};
+use super::{Call, Microsoft, TokenAnswer, Trouble, applications, client, id_token, trouble};
 use crate::demo::answer::{self, Answer};
 use crate::demo::random;
 use crate::demo::story::{Narrator, shortened};
@@ -41,6 +41,12 @@ pub(super) async fn redeem(microsoft: &Microsoft, place: Place, call: &Call) -> 
             | Trouble::Html),
         )) => return trouble::afflict(kind, answer::json(StatusCode::OK, &Value::Null)).await,
         None | Some(_) => {}
+    }
+    if call.form.get("grant_type") == Some("client_credentials") {
+        return match applications::token(microsoft, place, call).await {
+            Ok(body) => answer::json(StatusCode::OK, &body),
+            Err(error) => refuse(microsoft, place, &error),
+        };
     }
     let grant = match accept(microsoft, place, call).await {
         Ok(grant) => grant,

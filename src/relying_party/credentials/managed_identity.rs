@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
 use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -63,18 +63,23 @@ impl IdentityTokens {
     }
 
     async fn fetch(&self, identity: &ManagedIdentity) -> Result<Held, CredentialError> {
-        let (url, header) = request(identity).ok_or(CredentialError::IdentityAnswer)?;
+        let (url, headers) = request(identity).ok_or(CredentialError::IdentityAnswer)?;
         let deadline = self.http.deadline();
         let mut pause = FIRST_PAUSE;
         let mut tries = TRIES;
         loop {
             tries = tries.saturating_sub(1);
-            match self.http.get(&url, std::slice::from_ref(&header), deadline).await {
-                Ok(body) => return read(&body).ok_or(CredentialError::IdentityAnswer),
-                Err(HttpError::Status(status)) if tries > 0 && may_pass(status) => {}
-                Err(error) => return Err(CredentialError::Identity(error)),
+            let answer = self.http.get_with(&url, &headers, deadline).await;
+            let answer = answer.map_err(CredentialError::Identity)?;
+            match answer.status {
+                StatusCode::OK => {
+                    return read(&answer.body).ok_or(CredentialError::IdentityAnswer);
+                }
+                status if tries > 0 && may_pass(status) => {}
+                status => return Err(CredentialError::Identity(HttpError::Status(status))),
             }
-            let next = Instant::now().checked_add(pause).unwrap_or(deadline);
+            let wait = answer.retry_after.unwrap_or(pause);
+            let next = Instant::now().checked_add(wait).unwrap_or(deadline);
             sleep_until(next.min(deadline)).await;
             pause = pause.saturating_mul(2);
         }
@@ -92,8 +97,8 @@ fn may_pass(status: StatusCode) -> bool {
 
 /// The address that is asked, and the header without which neither service answers: a page that
 /// somebody is lured to cannot send it.
-fn request(identity: &ManagedIdentity) -> Option<(Url, (HeaderName, HeaderValue))> {
-    let (mut url, version, header) = match &identity.source {
+fn request(identity: &ManagedIdentity) -> Option<(Url, HeaderMap)> {
+    let (mut url, version, (name, value)) = match &identity.source {
         IdentitySource::Imds(origin) => {
             let mut url = origin.clone();
             url.set_path("/metadata/identity/oauth2/token");
@@ -111,7 +116,7 @@ fn request(identity: &ManagedIdentity) -> Option<(Url, (HeaderName, HeaderValue)
         .append_pair("api-version", version)
         .append_pair("resource", identity.audience)
         .append_pair("client_id", &identity.client_id);
-    Some((url, header))
+    Some((url, HeaderMap::from_iter([(name, value)])))
 }
 
 /// `expires_on` is text, and has been a number.

@@ -29,6 +29,7 @@ use self::managed_identity::IdentityTokens;
 use self::memory::Memory;
 pub(super) use self::memory::Turn;
 pub use self::state::CredentialState;
+use super::registration::Registration;
 use super::{HttpError, Limits, TokenRefusal, guid};
 use crate::config::{Proof, Provider, SecretMethod, is_guid};
 use crate::gate::{Secret, Timestamp};
@@ -202,6 +203,19 @@ impl Credentials {
                  made",
             ),
             _ => fault.advice(),
+        }
+    }
+
+    /// Takes over what Graph says of our registration.
+    pub(super) fn learn_ends(&self, registration: &Registration, now: Timestamp) {
+        for (credential, end) in self.provider.credentials.iter().zip(self.ends().iter_mut()) {
+            end.learn(match &credential.proof {
+                Proof::Secret { value, .. } => registration.end_of_secret(value.expose(), now),
+                Proof::Certificate(it) => {
+                    registration.end_of_certificate(&it.certificate().sha1_in_graph(), now)
+                }
+                Proof::Federated { .. } | Proof::ManagedIdentity(_) => None,
+            });
         }
     }
 
