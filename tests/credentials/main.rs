@@ -11,6 +11,7 @@
     reason = "tests, and a world that is not used whole"
 )]
 
+mod emulator;
 mod ends;
 mod kinds;
 mod load;

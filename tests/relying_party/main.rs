@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by them")]
 
 mod calls;
+mod credentials;
 mod keys;
 mod kinds;
 mod provider;
