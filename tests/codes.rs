@@ -6,7 +6,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use anteport::config;
+use anteport::gate::Timestamp;
 use anteport::pages::explain;
+use anteport::relying_party::CredentialFault;
 use anteport::telemetry::reasons::{LOGIN_FAILURES, REASONS};
 
 /// The codes in the bodies of all functions named `code`.
@@ -69,4 +72,43 @@ fn the_codes_of_the_readme_exist() {
         }
     }
     assert!(rows > 8);
+}
+
+#[test]
+fn every_fault_of_a_credential_is_explained() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/credentials.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.split("| reason |").nth(1).unwrap().lines().skip(2);
+    let rows = rows.take_while(|line| line.starts_with("| `"));
+    let explained: Vec<&str> = rows.map(|line| line.split('`').nth(1).unwrap()).collect();
+    let known = CredentialFault::ALL.map(CredentialFault::name);
+    assert_eq!(explained, known);
+}
+
+/// The examples hold no key that is not known.
+#[test]
+fn the_examples_of_credentials_can_be_written() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/credentials.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let minimal = include_str!("fixtures/config/minimal.yaml");
+    let line = minimal.lines().find(|line| line.contains("credentials:")).unwrap();
+    let mut tried = 0;
+    for block in page.split("```yaml\n").skip(1) {
+        let block = block.split("```").next().unwrap().trim_end();
+        if !block.starts_with("    credentials:") {
+            continue;
+        }
+        tried += 1;
+        let text = minimal.replace(line, block);
+        let noon = Timestamp::from_unix_seconds(1_795_262_400);
+        let said = match config::parse("docs.yaml", &text, &|_| None, noon) {
+            Ok(_) => String::new(),
+            Err(problems) => problems.to_string(),
+        };
+        for problem in said.lines().filter(|line| line.starts_with("error")) {
+            let is_about_a_file = problem.contains("cannot read") || problem.contains("TOKEN_FILE");
+            assert!(is_about_a_file, "{problem}");
+        }
+    }
+    assert_eq!(tried, 4);
 }

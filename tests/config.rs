@@ -457,6 +457,52 @@ fn files_without_certificate_or_key_are_refused() {
     assert!(folder.said(&with_tls())[0].ends_with("is not a PEM file: a section has no end"));
 }
 
+fn client_certificate(year: i32, month: u8) -> (String, String) {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    let mut parameters = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(year, month, 1);
+    (parameters.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
+/// CRY-02.
+#[test]
+fn a_client_certificate_fits_its_key_which_others_cannot_read() {
+    let folder = Folder::new("client-certificate");
+    let text = MINIMAL.replace(
+        "{ secret: { env: CLIENT_SECRET } }",
+        "{ certificate: { file: client.pem, key: { file: client.key } } }",
+    );
+    let (certificate, key) = client_certificate(2028, 3);
+    folder.write("client.pem", &certificate, 0o644);
+    folder.write("client.key", &key, 0o600);
+    let config = folder.parse(&text).unwrap().config;
+    let credential = &config.providers[0].credentials[0];
+    assert!(matches!(&credential.proof, Proof::Certificate(_)));
+    assert_eq!(credential.expires, Some(Timestamp::from_unix_seconds(1_835_481_600)));
+    assert_eq!(folder.said(&text), [""; 0]);
+
+    let place = "providers.corporate.credentials[0].certificate";
+    let says = |text: &str, place: &str, message: &str| {
+        let said = folder.said(text);
+        assert!(said.len() == 1 && said[0].contains(place), "{said:?}");
+        assert!(said[0].contains(message), "{said:?}");
+    };
+    folder.write("client.key", &key, 0o644);
+    says(&text, &format!("{place}.key.file: `client.key` has mode 0644"), "chmod");
+    folder.write("client.key", &client_certificate(2028, 3).1, 0o600);
+    says(&text, &format!("{place}.key.file"), "the key does not belong to the certificate");
+    let elliptic = rcgen::KeyPair::generate().unwrap().serialize_pem();
+    folder.write("client.key", &elliptic, 0o600);
+    says(&text, &format!("{place}.key.file"), "the key is not an RSA key of 2048 to 8192 bits");
+
+    for (month, message) in [(11, "has expired"), (12, "expires in 9 days")] {
+        let (certificate, key) = client_certificate(2026, month);
+        folder.write("client.pem", &certificate, 0o644);
+        folder.write("client.key", &key, 0o600);
+        says(&text, &format!("{place}.file: this credential {message}"), "warning: ");
+    }
+}
+
 #[test]
 fn a_provider_can_have_certificates_of_its_own() {
     let folder = Folder::new("ca");

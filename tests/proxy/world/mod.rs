@@ -60,9 +60,12 @@ pub struct Plan {
     pub credentials: String,
     /// The environment that the configuration is read in; `AUTHORITY` as there.
     pub environment: &'static [(&'static str, &'static str)],
-    /// What is otherwise at the emulator, which is told its address.
-    pub registration: Box<dyn FnOnce(&mut Options, &str)>,
+    /// What is otherwise at the emulator.
+    pub registration: Registration,
 }
+
+/// Changes the app registration at the emulator, whose address it is told.
+pub type Registration = Box<dyn FnOnce(&mut Options, &str)>;
 
 /// The one secret that the emulator knows and the proxy has.
 pub const SECRET: &str = "the secret of the tests";
