@@ -243,6 +243,34 @@ async fn an_identity_that_cannot_be_asked_makes_way_for_the_next_credential() {
     world.stop().await;
 }
 
+const B2C: &str = r#"
+    kind: azure_ad_b2c
+    authority: "http://AUTHORITY"
+    tenant: harbormembers
+    policy: B2C_1_signupsignin"#;
+
+#[tokio::test]
+async fn b2c_says_less_and_the_next_secret_is_tried_all_the_same() {
+    let log = Log::hold().await;
+    let world = World::start_with(Plan {
+        provider: B2C,
+        credentials: format!(
+            "[ {{ secret: {{ value: old }} }}, {{ secret: {{ value: {SECRET} }} }} ]"
+        ),
+        ..Plan::default()
+    })
+    .await;
+    for _ in 0..2 {
+        let landed = world.browser().sign_in("/reports", "ines@mail.example").await;
+        assert_eq!((landed.status, landed.url.path()), (200, "/reports"), "{}", landed.text());
+    }
+    let lines = log.of_credentials();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["message"], "a client credential was refused; it is passed over");
+    assert!(lines[0]["answer"].as_str().unwrap().contains("AADB2C90081"), "{lines:?}");
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn a_certificate_that_nobody_registered_or_that_has_ended_is_passed_over() {
     let log = Log::hold().await;
@@ -278,6 +306,7 @@ async fn a_secret_that_is_an_id_is_pointed_out() {
     assert_refusal(&page, 503, "client-secret-refused");
     let lines = log.of_credentials();
     assert_eq!(lines[0]["reason"], "secret-wrong");
+    assert!(lines[0]["message"].as_str().unwrap().contains("nobody can sign in"));
     let advice = lines[0]["advice"].as_str().unwrap();
     assert!(advice.starts_with("it looks like the secret's ID"), "{advice}");
     assert!(!log.text().contains(id), "LOG-01");

@@ -81,6 +81,8 @@ async fn expires_under_load() {
     assert_eq!(world.metric(&logins("success")).await, people as f64, "no failed login");
     assert_eq!(world.metric(&logins("client-secret-refused")).await, 0.0);
 
+    let tokens = world.microsoft.counts().token;
+    assert!(tokens > people as u64, "nobody's code met the refusal: {tokens} for {people}");
     // From now on the good one goes first: one token request each.
     let before = world.microsoft.counts().token;
     world.treasurer().await;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anteport::config::{
-    AssertionAlgorithm, CertificateError, ClientCertificate, Credential, Proof,
+    AssertionAlgorithm, CertificateError, ClientCertificate, Credential, IdentitySource,
+    ManagedIdentity, Proof,
 };
 use anteport::gate::Timestamp;
-use anteport::relying_party::CredentialFault;
+use anteport::relying_party::{CredentialFault, Limits};
 use aws_lc_rs::signature::{
     RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
 };
@@ -213,6 +214,37 @@ async fn what_was_refused_is_tried_again_after_a_while_and_when_all_are() {
     let words: Vec<_> =
         world.rp.credentials().iter().map(|state| state.in_words(world.clock.now())).collect();
     assert_eq!(words, ["secret, passed over (secret-wrong)", "secret, tried first"]);
+}
+
+/// REL-01
+#[tokio::test]
+async fn rel_01_who_waits_for_an_identity_that_does_not_answer_waits_once() {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", silent.local_addr().unwrap());
+    let limits = Limits { total: Duration::from_millis(500), ..quick() };
+    let world = World::with(limits, |provider| {
+        let proof = Proof::ManagedIdentity(ManagedIdentity {
+            client_id: "2f6d8e30-7b41-4c95-a6d2-0e9f1b3c5a78".to_owned(),
+            audience: "api://AzureADTokenExchange",
+            source: IdentitySource::Imds(origin.parse().unwrap()),
+        });
+        provider.credentials = vec![Credential { proof, expires: None }];
+    })
+    .await;
+    let mut waiting = tokio::task::JoinSet::new();
+    let began = std::time::Instant::now();
+    for _ in 0..16 {
+        let rp = Arc::clone(&world.rp);
+        let (pending, request) = begin(NOON);
+        let redemption = accept(pending, &request, "", NOON);
+        waiting.spawn(async move { rp.redeem(&redemption, REDIRECT).await.unwrap_err() });
+    }
+    for error in waiting.join_all().await {
+        assert_eq!(error.code(), "client-credential-unavailable");
+        assert!(error.is_temporary());
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "one after the other: {began:?}");
+    assert_eq!(world.provider.count("/token"), 0);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Tokens of a managed identity, from the machine that we run on (azure.md, section 3.2). One is
 //! kept until shortly before its end, and while a new one cannot be had, until its end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
@@ -30,7 +31,23 @@ const TRIES: u32 = 3;
 pub(super) struct IdentityTokens {
     http: Http,
     /// Whoever asks while somebody else does waits for that answer.
-    held: Mutex<Option<Held>>,
+    latest: Mutex<Latest>,
+}
+
+#[derive(Default)]
+struct Latest {
+    held: Option<Held>,
+    failed: Option<(Instant, Failure)>,
+}
+
+/// Why there is no token, for all who waited for one; no error where the answer had none.
+#[derive(Clone)]
+struct Failure(Option<Arc<HttpError>>);
+
+impl From<Failure> for CredentialError {
+    fn from(failure: Failure) -> Self {
+        failure.0.map_or(Self::IdentityAnswer, Self::Identity)
+    }
 }
 
 struct Held {
@@ -40,7 +57,7 @@ struct Held {
 
 impl IdentityTokens {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { http: Http::new(limits, None), held: Mutex::default() }
+        Self { http: Http::new(limits, None), latest: Mutex::default() }
     }
 
     /// A token that is good for a while.
@@ -49,34 +66,49 @@ impl IdentityTokens {
         identity: &ManagedIdentity,
         now: Timestamp,
     ) -> Result<Secret<String>, CredentialError> {
-        let mut held = self.held.lock().await;
-        if let Some(held) = held.as_ref().filter(|held| now.after(EARLY) < held.ends) {
+        let came = Instant::now();
+        let mut latest = self.latest.lock().await;
+        let is_good_for = |left| move |held: &&Held| now.after(left) < held.ends;
+        if let Some(held) = latest.held.as_ref().filter(is_good_for(EARLY)) {
             return Ok(held.token.clone());
         }
-        match self.fetch(identity).await {
-            Ok(fetched) => Ok(held.insert(fetched).token.clone()),
-            Err(error) => match held.as_ref().filter(|held| now.after(LATE) < held.ends) {
-                Some(held) => Ok(held.token.clone()),
-                None => Err(error),
+        let failure = match latest.failed.take().filter(|(at, _)| *at >= came) {
+            // It failed while we waited: who comes by the dozen does not wait one after the other.
+            Some((at, failure)) => {
+                latest.failed = Some((at, failure.clone()));
+                failure
+            }
+            None => match self.fetch(identity).await {
+                Ok(fetched) => return Ok(latest.held.insert(fetched).token.clone()),
+                Err(failure) => {
+                    latest.failed = Some((Instant::now(), failure.clone()));
+                    failure
+                }
             },
+        };
+        match latest.held.as_ref().filter(is_good_for(LATE)) {
+            Some(held) => Ok(held.token.clone()),
+            None => Err(failure.into()),
         }
     }
 
-    async fn fetch(&self, identity: &ManagedIdentity) -> Result<Held, CredentialError> {
-        let (url, headers) = request(identity).ok_or(CredentialError::IdentityAnswer)?;
+    async fn fetch(&self, identity: &ManagedIdentity) -> Result<Held, Failure> {
+        let no_token = || Failure(None);
+        let no_answer = |error| Failure(Some(Arc::new(error)));
+        let (url, headers) = request(identity).ok_or_else(no_token)?;
         let deadline = self.http.deadline();
         let mut pause = FIRST_PAUSE;
         let mut tries = TRIES;
         loop {
             tries = tries.saturating_sub(1);
             let answer = self.http.get_with(&url, &headers, deadline).await;
-            let answer = answer.map_err(CredentialError::Identity)?;
+            let answer = answer.map_err(no_answer)?;
             match answer.status {
                 StatusCode::OK => {
-                    return read(&answer.body).ok_or(CredentialError::IdentityAnswer);
+                    return read(&answer.body).ok_or_else(no_token);
                 }
                 status if tries > 0 && may_pass(status) => {}
-                status => return Err(CredentialError::Identity(HttpError::Status(status))),
+                status => return Err(no_answer(HttpError::Status(status))),
             }
             let wait = answer.retry_after.unwrap_or(pause);
             let next = Instant::now().checked_add(wait).unwrap_or(deadline);

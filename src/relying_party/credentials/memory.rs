@@ -72,6 +72,11 @@ impl Memory {
         self.counts.get(index).copied().unwrap_or_default()
     }
 
+    /// Whether there is one of which nothing bad is known.
+    pub(super) fn has_another(&self) -> bool {
+        self.troubles.iter().any(Option::is_none)
+    }
+
     fn trouble(&self, index: usize) -> Option<Trouble> {
         self.troubles.get(index).copied().flatten()
     }

@@ -63,7 +63,7 @@ pub enum CredentialError {
     Token,
     /// The managed identity's service.
     #[error("the managed identity's token cannot be had")]
-    Identity(#[source] HttpError),
+    Identity(#[source] Arc<HttpError>),
     /// What it answered.
     #[error("the managed identity's service answered without a token")]
     IdentityAnswer,
@@ -156,31 +156,42 @@ impl Credentials {
         refusal: &TokenRefusal,
         now: Timestamp,
     ) {
-        if self.memory().passed_over(index, fault, now) {
-            tracing::warn!(
-                provider = &*self.provider.name,
-                credential = index.saturating_add(1),
-                kind = self.kind(index),
-                reason = fault.name(),
-                answer = %refusal,
-                advice = self.advice(index, fault),
-                "a client credential was refused and is passed over"
-            );
+        if !self.memory().passed_over(index, fault, now) {
+            return;
         }
+        tracing::warn!(
+            provider = &*self.provider.name,
+            credential = index.saturating_add(1),
+            kind = self.kind(index),
+            reason = fault.name(),
+            answer = %refusal,
+            advice = self.advice(index, fault),
+            "a client credential was refused; {}",
+            self.what_is_left()
+        );
     }
 
     /// It could not be sent. That is said once, too.
     pub(super) fn unavailable(&self, index: usize, error: &CredentialError, now: Timestamp) {
         let fault = error.fault();
-        if self.memory().passed_over(index, fault, now) {
-            tracing::warn!(
-                provider = &*self.provider.name,
-                credential = index.saturating_add(1),
-                kind = self.kind(index),
-                reason = fault.name(),
-                error = error as &dyn std::error::Error,
-                "a client credential is not available and is passed over"
-            );
+        if !self.memory().passed_over(index, fault, now) {
+            return;
+        }
+        tracing::warn!(
+            provider = &*self.provider.name,
+            credential = index.saturating_add(1),
+            kind = self.kind(index),
+            reason = fault.name(),
+            error = error as &dyn std::error::Error,
+            "a client credential is not available; {}",
+            self.what_is_left()
+        );
+    }
+
+    fn what_is_left(&self) -> &'static str {
+        match self.memory().has_another() {
+            true => "it is passed over",
+            false => "there is no other, so nobody can sign in with this provider",
         }
     }
 
