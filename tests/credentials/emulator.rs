@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use anteport::config;
+use anteport::demo::microsoft::Options;
 use anteport::demo::{CLIENT_ID, TENANT_ID};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair;
@@ -11,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::log::Log;
-use crate::material::{Certificate, certificate};
+use crate::material::{Certificate, Folder, certificate};
 use crate::world::browser::{Answer, Browser};
 use crate::world::{MORNING, Plan, World};
 
@@ -59,6 +61,41 @@ async fn ask(base: &str, tenant: &str, assertion: &str) -> Answer {
     let target = format!("/{tenant}/oauth2/v2.0/token");
     let headers = [("content-type", "application/x-www-form-urlencoded")];
     Browser::new(base.to_owned()).send("POST", &target, &headers, form.as_bytes()).await
+}
+
+/// What an operator's own configuration proves itself with is registered as it is.
+#[test]
+fn the_credentials_of_a_configuration_are_registered() {
+    let folder = Folder::new();
+    let made = certificate(2028, 3);
+    let (file, key) = (folder.write("it.pem", &made.pem), folder.write("it.key", &made.key));
+    let token = folder.write("token", "a.b.c");
+    let text = format!(
+        r#"
+listen: {{ address: "127.0.0.1:8443" }}
+providers:
+  corporate:
+    kind: entra_id
+    tenant: harborclub.example
+    client_id: {CLIENT_ID}
+    credentials:
+      - secret: {{ value: a-secret }}
+      - certificate: {{ file: {file}, key: {{ file: {key} }} }}
+      - federated: {{ token_file: {token} }}
+      - managed_identity: {{ client_id: 2f6d8e30-7b41-4c95-a6d2-0e9f1b3c5a78 }}
+portals:
+  - public_url: http://127.0.0.1:8443
+    upstream: {{ url: "http://127.0.0.1:3000" }}
+    local_login: {{}}
+"#
+    );
+    let loaded = config::parse("tests.yaml", &text, &|_| None, MORNING);
+    let options = Options::operator(&loaded.unwrap_or_else(|problems| panic!("{problems}")).config);
+    assert!(options.secrets[0].value.matches("a-secret"));
+    assert_eq!(options.proofs.certificates, [made.der]);
+    assert!(options.proofs.any_federated);
+    let audience = &options.proofs.federated[0].audience;
+    assert_eq!((options.proofs.identities.len(), &**audience), (1, "api://AzureADTokenExchange"));
 }
 
 #[tokio::test]

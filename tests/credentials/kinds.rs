@@ -32,7 +32,7 @@ fn only(change: impl FnOnce(&mut Options) + 'static) -> impl FnOnce(&mut Options
     }
 }
 
-fn cluster(options: &mut Options) {
+pub fn cluster(options: &mut Options) {
     options.proofs.federated.push(FederatedCredential {
         issuer: Some(CLUSTER_ISSUER.to_owned()),
         subject: SERVICE_ACCOUNT.to_owned(),

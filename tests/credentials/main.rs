@@ -17,5 +17,6 @@ mod kinds;
 mod load;
 mod log;
 mod material;
+mod refresh;
 #[path = "../proxy/world/mod.rs"]
 mod world;
