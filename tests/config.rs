@@ -177,7 +177,7 @@ fn what_is_left_out_has_the_documented_defaults() {
     assert_eq!(entra.tenants, Tenants::One(Tenant::Domain("harborclub.example".to_owned())));
     assert!(!entra.guests && provider.label.is_none());
     assert_eq!(client_secret(provider), CANARY);
-    assert_eq!(provider.scopes, ["openid", "profile", "email"]);
+    assert_eq!(provider.scopes, ["openid", "profile", "email", "offline_access"]);
     assert_eq!(provider.clock_skew, Duration::from_secs(60));
     assert!(provider.trusted.is_none());
 

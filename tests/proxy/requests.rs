@@ -97,7 +97,7 @@ async fn oidc_19_a_link_sets_what_the_operator_lists_and_nothing_else() {
         ("prompt=create", "prompt", Some("consent")),
         ("prompt=login&prompt=none", "prompt", Some("consent")),
         ("claims={}", "claims", Some(r#"{"id_token":{"email":null}}"#)),
-        ("scope=all", "scope", Some("openid profile email")),
+        ("scope=all", "scope", Some("openid profile email offline_access")),
         ("client_id=x", "client_id", Some("a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20")),
         ("max_age=0", "max_age", None),
         ("resource=x", "resource", None),
