@@ -47,6 +47,8 @@ pub(super) struct Http {
 /// An answer, read to its end. Never a redirect.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    /// Whether it says that it is JSON.
+    pub(super) is_json: bool,
     pub(super) body: Bytes,
     /// How long the server asks us to wait, if it says so in seconds.
     pub(super) retry_after: Option<Duration>,
@@ -146,8 +148,10 @@ impl Http {
             }
             let retry_after = response.headers().get(RETRY_AFTER);
             let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+            let retry_after = retry_after.map(Duration::from_secs);
+            let is_json = response.headers().get(CONTENT_TYPE).is_some_and(is_json);
             let body = self.read(response.into_body()).await?;
-            Ok(Answer { status, body, retry_after: retry_after.map(Duration::from_secs) })
+            Ok(Answer { status, is_json, body, retry_after })
         };
         let mut exchange = std::pin::pin!(exchange);
         let mut connection = std::pin::pin!(connection);
@@ -353,6 +357,13 @@ impl HttpError {
             Self::Status(_) => "provider-status",
         }
     }
+}
+
+/// `application/json`, with parameters or without.
+fn is_json(kind: &HeaderValue) -> bool {
+    let kind = kind.to_str().unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
 }
 
 /// A status that says «not now».

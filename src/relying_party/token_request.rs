@@ -76,10 +76,13 @@ impl RelyingParty {
                 (Outcome::Unreachable, Err(RelyingPartyError::TokenCall(error)))
             }
             Err(error) => (Outcome::Refused, Err(RelyingPartyError::TokenCall(error))),
-            Ok(answer) if answer.status == StatusCode::OK => match read(&answer.body) {
-                Some(read) => (Outcome::Ok, Ok(read)),
-                None => (Outcome::Refused, Err(RelyingPartyError::TokenAnswer)),
-            },
+            Ok(answer) if answer.status == StatusCode::OK => {
+                // RFC 6749, section 5.1: tokens are `application/json`, and nothing else is read.
+                match read(&answer.body).filter(|_| answer.is_json) {
+                    Some(read) => (Outcome::Ok, Ok(read)),
+                    None => (Outcome::Refused, Err(RelyingPartyError::TokenAnswer)),
+                }
+            }
             Ok(answer) => {
                 let refusal = TokenRefusal::read(answer.status, &answer.body);
                 let outcome = match is_busy(answer.status) {
