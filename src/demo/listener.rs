@@ -90,11 +90,12 @@ async fn accept<H, F>(
     let _ = socket.set_nodelay(true);
     match tls {
         None => connection(socket, handler, stopped).await,
-        Some(tls) => match time::timeout(HANDSHAKE, tls.accept(socket)).await {
-            Ok(Ok(stream)) => connection(stream, handler, stopped).await,
-            // Somebody who does not trust us, or speaks no TLS: their affair.
-            Ok(Err(_)) | Err(_) => {}
-        },
+        Some(tls) => {
+            // Somebody who does not trust us, or speaks no TLS, is gone: their affair.
+            if let Ok(Ok(stream)) = time::timeout(HANDSHAKE, tls.accept(socket)).await {
+                connection(stream, handler, stopped).await;
+            }
+        }
     }
 }
 

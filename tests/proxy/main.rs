@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
+mod crowd;
 mod doors;
 mod faults;
 mod forward;
@@ -14,8 +15,12 @@ mod journeys;
 mod kinds;
 mod limits;
 mod login;
+mod misbehaviours;
 mod own;
 mod portals;
+#[path = "../relying_party/provider.rs"]
+#[expect(dead_code, reason = "the relying party's tests use the rest")]
+mod provider;
 mod raw;
 mod refresh;
 mod refuse;

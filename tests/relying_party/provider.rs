@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaEncoding, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -63,9 +63,19 @@ pub fn jwk(kid: &str, key: &RsaKeyPair) -> Value {
 
 /// A compact JWS, whatever its header says.
 pub fn sign(header: &[u8], payload: &[u8], key: &RsaKeyPair) -> String {
+    sign_by(&RSA_PKCS1_SHA256, header, payload, key)
+}
+
+/// The same by any of RSA's ways to sign.
+pub fn sign_by(
+    way: &'static dyn RsaEncoding,
+    header: &[u8],
+    payload: &[u8],
+    key: &RsaKeyPair,
+) -> String {
     let input = format!("{}.{}", base64(header), base64(payload));
     let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature).unwrap();
+    key.sign(way, &SystemRandom::new(), input.as_bytes(), &mut signature).unwrap();
     format!("{input}.{}", base64(signature))
 }
 
@@ -86,6 +96,12 @@ pub enum Reply {
     Redirect(String),
     /// A body of this many bytes whose length is not announced.
     Chunked(usize),
+    /// A body that is said to be of this type.
+    Typed(&'static str, Vec<u8>),
+    /// A body that breaks off, and the connection with it.
+    Cut(Vec<u8>),
+    /// The connection ends without an answer.
+    Hangup,
     /// Nothing, ever.
     Silence,
 }
@@ -232,7 +248,7 @@ type Body = BoxBody<Bytes, Infallible>;
 async fn answer(
     script: Arc<Mutex<Script>>,
     request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+) -> Result<Response<Body>, std::io::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     let seen = Seen {
@@ -246,6 +262,8 @@ async fn answer(
             path if path.ends_with("/.well-known/openid-configuration") => script.metadata.clone(),
             path if path.ends_with("/keys") => script.keys.clone(),
             path if path.ends_with("/token") => (script.token)(&seen),
+            // About somebody else; nobody should ask.
+            path if path.ends_with("/userinfo") => Reply::Json(200, json!({"sub": "mallory"})),
             _ => Reply::Body(404, Vec::new()),
         };
         script.seen.push(seen);
@@ -260,6 +278,12 @@ async fn answer(
             .body(full(value.to_string().into_bytes())),
         Reply::Body(status, body) => response.status(status).body(full(body)),
         Reply::Redirect(to) => response.status(302).header("location", to).body(full(Vec::new())),
+        Reply::Typed(kind, body) => response.header("content-type", kind).body(full(body)),
+        Reply::Cut(body) => response
+            .header("content-type", "application/json")
+            .header("content-length", body.len() * 2)
+            .body(full(body).map_frame(|frame| frame).boxed()),
+        Reply::Hangup => return Err(std::io::ErrorKind::ConnectionReset.into()),
         Reply::Chunked(bytes) => response.body(chunks(bytes)),
         Reply::Silence => std::future::pending().await,
     }
