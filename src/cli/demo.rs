@@ -2,7 +2,7 @@
 //! legacy portal and the proxy between them, all on loopback, with keys made at each start.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -158,10 +158,7 @@ async fn play(demo: &Demo) -> Result<(), DemoError> {
 
 fn listen(what: &'static str, port: u16) -> Result<tokio::net::TcpListener, DemoError> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener = TcpListener::bind(address)
-        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-        .and_then(tokio::net::TcpListener::from_std);
-    listener.map_err(|cause| DemoError::Listen { what, port, cause })
+    super::listen(address).map_err(|cause| DemoError::Listen { what, port, cause })
 }
 
 fn announce(demo: &Demo, ports: &Ports) {

@@ -8,6 +8,7 @@ mod admin_client;
 pub mod check;
 pub mod demo;
 pub mod discover;
+pub mod emulator;
 pub mod explain;
 pub mod healthcheck;
 pub mod run;
@@ -83,6 +84,20 @@ enum Verb {
     /// for `local_login` as YAML. Names of fields are kept, values never.
     #[command(after_help = "Example: anteport discover --config /etc/anteport/config.yaml")]
     Discover(ConfigPath),
+    /// Emulate Microsoft for your own configuration: try it, or test it, without Azure
+    ///
+    /// It knows the tenants, policies, client ids, secrets and redirect URIs of every provider of
+    /// Microsoft's in the configuration, listens on this machine alone, makes new keys at each
+    /// start, and says on each page that it is not Microsoft. What goes wrong at Microsoft's goes
+    /// wrong here when it is told to, by `--next` and `--set` or, while it runs, by a POST to
+    /// /_emulator/next and /_emulator/set.
+    #[command(after_help = emulator::examples(), after_long_help = emulator::long_help())]
+    Emulator {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        emulator: emulator::HowToRun,
+    },
     /// Ask a running Anteport whether it is alive, as a container's health check does
     ///
     /// It asks for /livez on the admin listener and gives it 2 seconds. Exit code 0 or 1.
@@ -125,6 +140,7 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
         Verb::Check(config) => check::run(&config.resolve()),
         Verb::Explain { config, explain } => explain::run(&config.resolve(), &explain),
         Verb::Discover(config) => discover::run(&config.resolve()),
+        Verb::Emulator { config, emulator } => emulator::run(&config.resolve(), &emulator),
         Verb::Healthcheck { config, url } => match url {
             Some(url) => healthcheck::run_at(&url),
             None => healthcheck::run(&config.resolve()),
@@ -155,6 +171,13 @@ fn report_each<'a>(problems: impl Iterator<Item = &'a Problem>) {
 /// The event loop for everything that is not a visitor's request.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Listens there, for the event loop.
+fn listen(address: std::net::SocketAddr) -> std::io::Result<tokio::net::TcpListener> {
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
 }
 
 /// Listens for SIGINT and SIGTERM from now on; the future returns at the first.

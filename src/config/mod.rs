@@ -9,6 +9,7 @@
 
 mod context;
 mod doors;
+mod emulated;
 mod file;
 mod headers;
 mod interpolate;
@@ -45,6 +46,7 @@ use self::context::{Context, Spot};
 use self::resolve::Setting;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
 
+pub use self::emulated::emulated;
 pub use self::networks::Networks;
 pub use self::problem::{Problem, Problems, Severity};
 pub(crate) use self::providers::LARGEST_TOKEN;

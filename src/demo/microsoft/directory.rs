@@ -12,12 +12,18 @@ use super::tenants::{ALL, Cloud, Product, Tenant};
 pub struct Directory {
     tenants: Vec<&'static Tenant>,
     accounts: Vec<&'static Account>,
+    /// The GUIDs of those tenants that a configuration names.
+    named: Vec<&'static str>,
 }
 
 impl Default for Directory {
     /// Those of the demo.
     fn default() -> Self {
-        Self { tenants: ALL.to_vec(), accounts: ACCOUNTS.iter().chain(OTHERS).collect() }
+        Self {
+            tenants: ALL.to_vec(),
+            accounts: ACCOUNTS.iter().chain(OTHERS).collect(),
+            named: Vec::new(),
+        }
     }
 }
 
@@ -68,6 +74,9 @@ impl Directory {
             cloud: named.cloud,
             policies: Vec::leak(policies),
         };
+        if !self.named.contains(&tenant.id) {
+            self.named.push(tenant.id);
+        }
         if before == Some(&tenant) {
             return;
         }
@@ -92,6 +101,12 @@ impl Directory {
     #[must_use]
     pub fn accounts(&self) -> &[&'static Account] {
         &self.accounts
+    }
+
+    /// The people of the tenants that a configuration names.
+    pub fn named(&self) -> impl Iterator<Item = &'static Account> {
+        let accounts = self.accounts.iter().copied();
+        accounts.filter(|account| self.named.contains(&account.tenant.id))
     }
 
     /// The tenant of this GUID or domain, in lower case.

@@ -160,6 +160,12 @@ impl Microsoft {
         format!("{}/{TENANT_ID}/v2.0", self.base)
     }
 
+    /// Whom it knows.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.options.directory
+    }
+
     /// How often each endpoint was asked.
     #[must_use]
     pub fn counts(&self) -> Counts {

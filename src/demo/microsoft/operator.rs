@@ -71,8 +71,12 @@ fn register(directory: &mut Directory, b2c: &mut B2c, provider: &Provider) -> bo
             match &entra.tenants {
                 Tenants::One(tenant) => add(tenant.as_str(), Product::EntraId, cloud, &[]),
                 Tenants::Several(ids) => {
-                    for id in ids.iter().filter(|id| *id != PERSONAL_ACCOUNTS) {
-                        add(id, Product::EntraId, cloud, &[]);
+                    for id in ids {
+                        let product = match &**id {
+                            PERSONAL_ACCOUNTS => Product::Personal,
+                            _ => Product::EntraId,
+                        };
+                        add(id, product, cloud, &[]);
                     }
                 }
             }

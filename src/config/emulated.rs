@@ -1,0 +1,103 @@
+//! An operator's configuration with its providers of Microsoft's pointed at an emulator. It is written
+//! out anew from the tree, so comments go; all that is not a provider's address stays as it is,
+//! variables of the environment included.
+
+use std::path::Path;
+
+use super::yaml::{Entry, Node, Place, Value};
+use super::{Context, Problems, read, written};
+
+/// The kinds that are Microsoft's.
+const KINDS: [&str; 3] = ["entra_id", "azure_ad_b2c", "external_id"];
+/// Where a value is that nobody wrote.
+const NOWHERE: Place = Place { line: 1, column: 1 };
+
+/// The text of the configuration at `path` with `authority` in place of each of Microsoft's login
+/// hosts, and `ca` in place of the certificates that those are trusted by.
+///
+/// # Errors
+/// All problems, if it cannot be read.
+pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String, Problems> {
+    let (name, text) = read(path)?;
+    let context = Context::new(&name, &|_| None);
+    let Some(mut root) = written(&context, &text) else {
+        return Err(Problems::new(context.into_problems()));
+    };
+    let mut keys = entries(&mut root).into_iter().flatten();
+    let providers = keys.find(|entry| entry.key == "providers");
+    let providers = providers.and_then(|entry| entries(&mut entry.node));
+    for keys in providers.into_iter().flatten().filter_map(|one| entries(&mut one.node)) {
+        let is_microsofts = keys.iter().any(|entry| {
+            entry.key == "kind"
+                && matches!(&entry.node.value, Value::Scalar(kind) if KINDS.contains(&&**kind))
+        });
+        if is_microsofts {
+            keys.retain(|entry| entry.key != "authority" && entry.key != "ca");
+            keys.push(entry("authority", scalar(authority)));
+            keys.extend(ca.map(|ca| entry("ca", Value::List(vec![node(scalar(ca))]))));
+        }
+    }
+    let mut text = String::new();
+    write(&mut text, &root, 0);
+    text.push('\n');
+    Ok(text)
+}
+
+fn entries(node: &mut Node) -> Option<&mut Vec<Entry>> {
+    match &mut node.value {
+        Value::Map(entries) => Some(entries),
+        _ => None,
+    }
+}
+
+fn entry(key: &str, value: Value) -> Entry {
+    Entry { key: key.to_owned(), place: NOWHERE, node: node(value) }
+}
+
+fn node(value: Value) -> Node {
+    Node { place: NOWHERE, value }
+}
+
+fn scalar(text: &str) -> Value {
+    Value::Scalar(text.to_owned())
+}
+
+/// Every text in quotes: what it means is for its reader to say, as it was before.
+fn write(text: &mut String, node: &Node, depth: usize) {
+    match &node.value {
+        Value::Null | Value::Refused => text.push_str("null"),
+        Value::Scalar(scalar) => text.push_str(&quoted(scalar)),
+        Value::List(items) => {
+            let items = items.iter().map(|item| (None, item));
+            write_all(text, ('[', ']'), items, depth);
+        }
+        Value::Map(entries) => {
+            let entries = entries.iter().map(|entry| (Some(&*entry.key), &entry.node));
+            write_all(text, ('{', '}'), entries, depth);
+        }
+    }
+}
+
+fn write_all<'n>(
+    text: &mut String,
+    (open, close): (char, char),
+    nodes: impl Iterator<Item = (Option<&'n str>, &'n Node)>,
+    depth: usize,
+) {
+    text.push(open);
+    for (index, (key, node)) in nodes.enumerate() {
+        text.push_str(if index == 0 { "\n" } else { ",\n" });
+        text.extend(std::iter::repeat_n("  ", depth + 1));
+        if let Some(key) = key {
+            text.push_str(&quoted(key));
+            text.push_str(": ");
+        }
+        write(text, node, depth + 1);
+    }
+    text.push(close);
+}
+
+/// A string of JSON, which YAML reads as it is.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
