@@ -32,8 +32,8 @@ pub const NEXT: &[Word] = &[
     ("claims", "a JSON object", "the next ID token says this; `null` takes a claim away"),
     (
         "answer",
-        "secret_expired, AADSTS<number>, no_access_token, no_id_token, server_error, unavailable, \
-         throttled, reset, truncated, html, wrong_type, slow; throttled:<time> and slow:<time>",
+        "secret_expired, AADSTS…, no_access_token, no_id_token, server_error, unavailable, \
+         throttled, reset, truncated, html, wrong_type, slow; throttled:10s, slow:10s",
         "what the token endpoint does with its next call",
     ),
     (
@@ -43,15 +43,15 @@ pub const NEXT: &[Word] = &[
     ),
     (
         "redirect",
-        "cancel, AADSTS<number>, AADB2C<number>, or an OAuth error such as server_error",
+        "cancel, AADSTS…, AADB2C…, or an OAuth error such as server_error",
         "the next sign-in comes back with this error",
     ),
-    ("page", "AADSTS<number>", "the next sign-in ends on a page of Microsoft's with this error"),
+    ("page", "AADSTS…", "the next sign-in ends on a page of Microsoft's with this error"),
 ];
 
 /// What stays so until it is set back, or happens at once.
 pub const SET: &[Word] = &[
-    ("clock", "+<time>, -<time> or 0", "its clock is so much ahead or behind"),
+    ("clock", "such as +5m or -90s; 0 sets it back", "its clock is so much ahead or behind"),
     (
         "keys",
         "publish_next, rotate, replace",
