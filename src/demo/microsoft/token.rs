@@ -116,19 +116,33 @@ fn client_info(grant: &Grant) -> String {
     URL_SAFE_NO_PAD.encode(json!({ "uid": uid, "utid": tid }).to_string())
 }
 
-/// What B2C answers without a scope of a resource: no access token, and numbers as the tenant likes.
+/// What B2C answers: no access token without a scope of a resource, such as the client id itself, and
+/// numbers as the tenant likes.
 fn of_b2c(microsoft: &Microsoft, grant: &Grant) -> Value {
     let number = |number: i64| match microsoft.switches().b2c.numbers_are_text {
         true => json!(number.to_string()),
         false => json!(number),
     };
-    json!({
+    let now = microsoft.now().unix_seconds();
+    let mut answer = json!({
         "token_type": "Bearer",
-        "not_before": number(microsoft.now().unix_seconds()),
+        "not_before": number(now),
         "id_token_expires_in": number(3600),
         "profile_info": format!("eyJ2ZXIiOiIxLjAi{}", random::token(60)),
         "scope": grant.scope,
-    })
+    });
+    let mut scopes = grant.scope.split(' ');
+    let resource = scopes.find(|scope| {
+        scope.starts_with("https://") || scope.eq_ignore_ascii_case(&grant.client_id)
+    });
+    if let (Some(resource), Some(answer)) = (resource, answer.as_object_mut()) {
+        answer.insert("access_token".to_owned(), format!("eyJ0.{}", random::token(600)).into());
+        answer.insert("expires_in".to_owned(), number(3600));
+        answer.insert("expires_on".to_owned(), number(now.saturating_add(3600)));
+        answer.insert("resource".to_owned(), resource.into());
+        answer.insert("scope".to_owned(), resource.into());
+    }
+    answer
 }
 
 fn refuse(microsoft: &Microsoft, place: Place, error: &AadError) -> Answer {
