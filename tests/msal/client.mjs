@@ -1,6 +1,8 @@
 // MSAL for Node against the emulator: each step has to end as it does at Microsoft's.
 
 import assert from "node:assert/strict";
+import { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { ConfidentialClientApplication, CryptoProvider } from "@azure/msal-node";
 
 const EMULATOR = process.env.EMULATOR;
@@ -69,6 +71,19 @@ const steps = {
     assert.equal(result.idTokenClaims.tfp, "B2C_1_signupsignin");
     const renewed = await refresh(app, [CLIENT], result.account);
     assert.notEqual(renewed.accessToken, result.accessToken);
+  },
+  async "a certificate stands in for the secret"() {
+    const certificate = (name) => {
+      const [privateKey, x5c] = [`${name}.key`, `${name}.pem`].map((file) => readFileSync(`${process.env.WORK}/${file}`, "utf8"));
+      return { clientCertificate: { privateKey, thumbprintSha256: new X509Certificate(x5c).fingerprint256.replaceAll(":", "") } };
+    };
+    const app = application(ENTRA, certificate("client"));
+    const result = await logIn(app, ["User.Read"], "corporate", MEMBER);
+    assert.equal(result.account.username, MEMBER);
+    const renewed = await refresh(app, ["User.Read"], result.account);
+    assert.notEqual(renewed.accessToken, result.accessToken);
+    const stranger = application(ENTRA, certificate("stranger"));
+    await assert.rejects(logIn(stranger, ["User.Read"], "corporate", MEMBER), /700027/);
   },
   async "what goes wrong has Microsoft's names"() {
     const wrong = application(ENTRA, { clientSecret: "guess" });

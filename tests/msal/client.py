@@ -10,6 +10,7 @@ import requests
 
 EMULATOR = os.environ["EMULATOR"]
 CA = os.environ["CA"]
+WORK = os.environ["WORK"]
 CLIENT = "5d2e8b91-7f06-4c3a-a1d4-6b9c0e8f2a75"
 SECRET = "a secret~ with/reserved+characters="
 ENTRA = f"{EMULATOR}/0a6f3d18-92c4-4b7e-8d51-c3e9f7a2b640"
@@ -89,6 +90,21 @@ def b2c_signs_in_and_refreshes():
     assert refresh(app, scopes)["access_token"] != result["access_token"]
 
 
+def certificate(name):
+    with open(f"{WORK}/{name}.key") as key, open(f"{WORK}/{name}.pem") as public:
+        return {"private_key": key.read(), "public_certificate": public.read()}
+
+
+def a_certificate_stands_in_for_the_secret():
+    app = application(ENTRA, certificate("client"))
+    scopes = ["User.Read"]
+    result = log_in(app, scopes, "corporate", MEMBER)
+    assert result.get("id_token_claims", {}).get("preferred_username") == MEMBER, result
+    assert refresh(app, scopes)["access_token"] != result["access_token"]
+    refused = log_in(application(ENTRA, certificate("stranger")), scopes, "corporate", MEMBER)
+    assert refused["error"] == "invalid_client" and refused["error_codes"] == [700027], refused
+
+
 def what_goes_wrong_has_microsofts_names():
     wrong = log_in(application(ENTRA, "guess"), ["User.Read"], "corporate", MEMBER)
     assert wrong["error"] == "invalid_client" and wrong["error_codes"] == [7000215], wrong
@@ -108,6 +124,11 @@ def what_goes_wrong_has_microsofts_names():
     assert refused["error_description"].startswith("AADSTS65004"), refused
 
 
-for step in [entra_signs_in_and_refreshes, b2c_signs_in_and_refreshes, what_goes_wrong_has_microsofts_names]:
+for step in [
+    entra_signs_in_and_refreshes,
+    b2c_signs_in_and_refreshes,
+    a_certificate_stands_in_for_the_secret,
+    what_goes_wrong_has_microsofts_names,
+]:
     step()
     print(f"MSAL {msal.__version__} for Python: {step.__name__.replace('_', ' ')}")

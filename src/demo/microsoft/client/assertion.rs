@@ -59,8 +59,15 @@ impl<'a> Jwt<'a> {
         claim.and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// A NumericDate (RFC 7519, section 2); MSAL for Python writes fractions of seconds.
     fn time(&self, name: &str) -> Option<Timestamp> {
-        self.claims.get(name)?.as_i64().map(Timestamp::from_unix_seconds)
+        let seconds = self.claims.get(name)?;
+        let whole = seconds.as_i64().map(Timestamp::from_unix_seconds);
+        whole.or_else(|| {
+            let millis =
+                std::time::Duration::try_from_secs_f64(seconds.as_f64()?).ok()?.as_millis();
+            Some(Timestamp::from_unix_millis(i64::try_from(millis).ok()?))
+        })
     }
 
     fn is_signed_by(
@@ -113,6 +120,11 @@ pub(super) async fn check(
     Ok(method)
 }
 
+/// MSAL for Python writes the padding that RFC 7515 leaves out, and Microsoft takes both.
+fn thumbprint(written: &str) -> &str {
+    written.trim_end_matches('=')
+}
+
 /// `private_key_jwt`: PS256 with the SHA-256 of the certificate, or RS256 with its SHA-1.
 fn of_certificate(
     microsoft: &Microsoft,
@@ -125,11 +137,11 @@ fn of_certificate(
     let mut certificates = certificates.filter_map(|der| Certificate::read(der));
     let (algorithm, found): (&'static dyn VerificationAlgorithm, _) = match jwt.header("alg") {
         "PS256" => {
-            let named = jwt.header("x5t#S256");
+            let named = thumbprint(jwt.header("x5t#S256"));
             (&RSA_PSS_2048_8192_SHA256, certificates.find(|it| it.sha256_thumbprint() == named))
         }
         "RS256" => {
-            let named = jwt.header("x5t");
+            let named = thumbprint(jwt.header("x5t"));
             (&RSA_PKCS1_2048_8192_SHA256, certificates.find(|it| it.sha1_thumbprint() == named))
         }
         _ => (&RSA_PSS_2048_8192_SHA256, None),
