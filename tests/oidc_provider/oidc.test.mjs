@@ -31,6 +31,10 @@ const of = (name, more) => `
     credentials: [ { secret: { value: "${SECRET}" } } ]
     ${more}`;
 
+// OpenID Connect Core 1.0, section 11: who wants a refresh token has to ask for consent.
+const RENEWED = `scopes: [openid, profile, email, offline_access]
+    request: { prompt: consent }`;
+
 before(async () => {
   await provider.start();
   portal.listen(port + 2, '127.0.0.1');
@@ -39,10 +43,11 @@ before(async () => {
 listen: { address: "127.0.0.1:${port}" }
 admin: { address: "127.0.0.1:${port + 3}" }
 providers:${of('plain', '')}${of('posted', 'request: { response_mode: form_post }')}
+${of('renewed', RENEWED)}
 portals:
   - public_url: "${origin}"
     upstream: { url: "http://127.0.0.1:${port + 2}" }
-    sign_in: { providers: [plain, posted] }
+    sign_in: { providers: [plain, posted, renewed] }
     local_login: {}
     identity: { headers: { X-Auth-User: sub, X-Auth-Email: email, X-Auth-Name: name } }
     logout: { federated: true }
@@ -112,6 +117,24 @@ test('signing out ends the session there as well', async () => {
   await isNobody(browser);
   const again = await browser.open(`${origin}/.auth/login/plain`);
   assert.match(again.html, /name="login"/, 'the provider asks for a name again');
+});
+
+/** Asks for a refresh, which is none within five seconds of the one before. */
+async function refresh(browser) {
+  await new Promise((done) => { setTimeout(done, 5100); });
+  return browser.ask(`${origin}/.auth/refresh`, { fields: {}, from: origin });
+}
+
+test('a refresh brings what has changed, and ends the session of somebody who is gone', async () => {
+  const browser = new Browser();
+  assert.equal((await signIn(browser, 'renewed', 'mara')).name, 'Member mara');
+  provider.names.set('mara', 'Mara Neumann');
+  assert.equal((await refresh(browser)).status, 200);
+  assert.equal(provider.granted.at(-1), 'refresh_token');
+  assert.equal(JSON.parse((await browser.open(`${origin}/who`)).html).name, 'Mara Neumann');
+  provider.gone.add('mara');
+  assert.equal((await refresh(browser)).status, 401);
+  await isNobody(browser);
 });
 
 test('a new signing key is found, and one that is withdrawn is missed by nobody', async () => {

@@ -25,6 +25,9 @@ export class Certified {
     this.issuer = `http://127.0.0.1:${port}`;
     /** What the provider granted, by grant type. */
     this.granted = [];
+    /** Who has another name than usual, and who is gone. */
+    this.names = new Map();
+    this.gone = new Set();
   }
 
   async start() {
@@ -35,7 +38,7 @@ export class Certified {
         client_secret: SECRET,
         token_endpoint_auth_method: 'client_secret_post',
         grant_types: ['authorization_code', 'refresh_token'],
-        redirect_uris: ['plain', 'posted'].map((name) => `${portal}/.auth/login/${name}/callback`),
+        redirect_uris: ['plain', 'posted', 'renewed'].map((name) => `${portal}/.auth/login/${name}/callback`),
         post_logout_redirect_uris: [`${portal}/.auth/logout/done`],
       }],
       jwks: { keys: this.#keys },
@@ -43,12 +46,13 @@ export class Certified {
       // Claims belong into the ID token: nobody asks for userinfo.
       conformIdTokenClaims: false,
       claims: { openid: ['sub'], email: ['email'], profile: ['name'] },
-      findAccount: (_, id) => ({
+      scopes: ['openid', 'offline_access'],
+      findAccount: (_, id) => (this.gone.has(id) ? undefined : {
         accountId: id,
-        claims: () => ({ sub: id, email: `${id}@club.example`, name: `Member ${id}` }),
+        claims: () => ({ sub: id, email: `${id}@club.example`, name: this.names.get(id) ?? `Member ${id}` }),
       }),
       pkce: { required: () => true },
-      ttl: { Session: 3600, Interaction: 600, Grant: 3600, IdToken: 3600, AccessToken: 600, AuthorizationCode: 60 },
+      ttl: { Session: 3600, Interaction: 600, Grant: 3600, IdToken: 3600, AccessToken: 600, AuthorizationCode: 60, RefreshToken: 3600 },
     });
     provider.on('grant.success', (ctx) => this.granted.push(ctx.oidc.params.grant_type));
     provider.on('grant.error', (_, error) => this.granted.push(error.message));
