@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use tokio::sync::Barrier;
 
+use crate::liar::{KINDS, Outgoing, trusting, truth};
 use crate::provider::{Provider, Reply, token_answer};
-use crate::world::liar::{KINDS, Outgoing, trusting, truth};
 
 const VISITORS: usize = 200;
 

@@ -12,11 +12,11 @@ use aws_lc_rs::signature::{
 use serde_json::{Value, json};
 use url::Url;
 
-use super::browser::{Answer, Browser};
-use super::{MORNING, Plan, World};
 use crate::provider::{
     CLIENT, KEYS, OBJECT, Provider, Reply, TENANT, base64, jwk, metadata, numbers, sign_by,
 };
+use crate::world::browser::{Answer, Browser};
+use crate::world::{MORNING, Plan, World};
 
 /// A second key of the usual size.
 pub static OTHER: LazyLock<RsaKeyPair> =

@@ -13,6 +13,7 @@ mod http2;
 mod http2_portals;
 mod journeys;
 mod kinds;
+mod liar;
 mod limits;
 mod login;
 mod misbehaviours;

@@ -4,9 +4,9 @@
 
 use serde_json::{Value, json};
 
+use crate::liar::{OTHER, Signature, modulus, public_der, tell, weak};
 use crate::provider::{KEYS, Reply, TENANT, base64, jwk, token_answer};
 use crate::world::MORNING;
-use crate::world::liar::{OTHER, Signature, modulus, public_der, tell, weak};
 
 /// Each row is a test: a name, the code of its refusal, and the lie.
 macro_rules! refused {

@@ -2,7 +2,6 @@
 //! the proxy between, and browsers with cookies. Nothing is faked between the sockets.
 
 pub mod browser;
-pub mod liar;
 pub mod portal;
 
 use std::net::{SocketAddr, TcpListener};
