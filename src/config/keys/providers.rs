@@ -32,10 +32,11 @@ const LABEL: Key = optional(
     Kind::Value("a text of 1 to 80 characters on one line"),
     "what its button says on the page of a portal that has several",
 );
-const CREDENTIALS: Key = required(
+const CREDENTIALS: Key = optional(
     "credentials",
     Kind::List(&Kind::Section(CREDENTIAL)),
-    "at least one client credential, such as `[{ secret: { file: /run/secrets/client_secret } }]`",
+    "at least one client credential, such as `[{ secret: { file: /run/secrets/client_secret } }]`; \
+     none where `response_type` is `id_token`",
 );
 const SCOPES: Key = default(
     "scopes",

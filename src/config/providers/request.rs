@@ -155,8 +155,8 @@ fn answer(context: &Context<'_>, file: &RequestFile) -> Option<AnswerBy> {
                 context.error(&mode.spot, message);
                 return None;
             }
-            let message = "legacy: the ID token passes through the browser, nothing is known of \
-                           its refresh, and no client credential is asked for; `code` is safer";
+            let message = "legacy: the ID token passes through the browser, it cannot be \
+                           refreshed, and no client credential is asked for; `code` is safer";
             context.warn(&kind.spot, message);
             Some(AnswerBy::IdTokenByForm)
         }

@@ -7,8 +7,8 @@ use url::Url;
 use super::request;
 use super::written::{Cloud, HostFile, KindFile, ProviderFile, TenantsFile};
 use super::{
-    AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind, Tenant,
-    Tenants, credentials, expiry,
+    AnswerBy, AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind,
+    Tenant, Tenants, credentials, expiry,
 };
 use crate::config::context::{Context, Located, Spot};
 use crate::config::resolve::Setting;
@@ -33,6 +33,13 @@ pub(in crate::config) fn resolve(
         None => Some(None),
     };
     let request = file.request.as_ref().and_then(|file| request::resolve(context, file));
+    if let (true, Some(request)) = (file.lacks_credentials, &request)
+        && request.answer != AnswerBy::IdTokenByForm
+    {
+        let message = "`credentials` is missing: at least one client credential, such as \
+                       `[{ secret: { file: /run/secrets/client_secret } }]`";
+        context.error(&file.spot, message);
+    }
     Some(Provider {
         name: Arc::from(&*name.value),
         kind: kind?,

@@ -22,6 +22,8 @@ pub(in crate::config) struct ProviderFile {
     pub(super) kind: KindFile,
     pub(super) label: Option<String>,
     pub(super) client_id: Option<String>,
+    /// Whether nothing stands there at all.
+    pub(super) lacks_credentials: bool,
     pub(super) credentials: Vec<CredentialFile>,
     pub(super) expiry: Option<ExpiryFile>,
     pub(super) scopes: Option<Vec<Located<String>>>,
@@ -214,6 +216,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> ProviderFile {
         },
         kind,
         label: bare(section.value("label", value::label)),
+        lacks_credentials: !section.has("credentials"),
         credentials: section.sections("credentials").iter().map(CredentialFile::read).collect(),
         expiry: ExpiryFile::read(section),
         scopes: section.values("scopes", value::scope),
