@@ -112,11 +112,78 @@ async fn a_key_can_be_published_before_it_signs() {
     assert_eq!(ids().await.len(), 3);
 }
 
+/// A configuration of an operator's, with something of each cloud and kind.
+const OPERATORS: &str = r#"
+listen: { address: "127.0.0.1:8080" }
+providers:
+  public:
+    kind: entra_id
+    tenants: [1b7e3d52-64a9-4f0c-8d21-e5c9a7b30f68, 2c8f4e63-75ba-4a1d-9e32-f6dab8c41a79]
+    personal_accounts: true
+    client_id: 6d0f7a52-1c3b-4e98-b7a4-2f5d8c9e0b31
+    credentials: [ { secret: { value: one } } ]
+  government:
+    kind: entra_id
+    cloud: us_government
+    tenant: agency.example
+    client_id: 6d0f7a52-1c3b-4e98-b7a4-2f5d8c9e0b32
+    credentials: [ { secret: { value: two } } ]
+  china:
+    kind: azure_ad_b2c
+    cloud: china
+    tenant: shanghai
+    policy: B2C_1A_own
+    client_id: 6d0f7a52-1c3b-4e98-b7a4-2f5d8c9e0b33
+    credentials: [ { secret: { value: three } } ]
+  external:
+    kind: external_id
+    tenant: visitors
+    client_id: 6d0f7a52-1c3b-4e98-b7a4-2f5d8c9e0b33
+    credentials: [ { secret: { value: three } } ]
+  others:
+    kind: oidc
+    issuer: https://id.example.org
+    client_id: others
+    credentials: [ { secret: { value: four } } ]
+portals:
+  - public_url: "http://127.0.0.1:8080"
+    upstream: { url: "http://127.0.0.1:9" }
+    sign_in: { providers: [public, government, china, external, others] }
+    local_login: {}
+"#;
+
 #[tokio::test]
-async fn national_clouds_name_themselves() {
+async fn an_operators_tenants_are_known_in_their_clouds() {
+    let now = Timestamp::from_unix_seconds(NOON);
+    let loaded = anteport::config::parse("own.yaml", OPERATORS, &|_| None, now);
+    let config = loaded.unwrap_or_else(|problems| panic!("{problems}")).config;
+    let options = microsoft::Options::operator(&config);
+    assert_eq!(options.client_ids.len(), 3, "each once, and nobody else's: {options:?}");
+    let callback = "http://127.0.0.1:8080/.auth/login/china/callback".to_owned();
+    assert!(options.redirect_uris.contains(&callback), "{options:?}");
+    assert!(!options.redirect_uris.iter().any(|uri| uri.contains("/others/")));
+    let tenant = Tenant::start_with(options).await;
+    let base = tenant.microsoft.base_url();
+    for (place, member, value) in [
+        ("1b7e3d52-64a9-4f0c-8d21-e5c9a7b30f68", "cloud_instance_name", "microsoftonline.com"),
+        ("common", "msgraph_host", "graph.microsoft.com"),
+        ("agency.example", "cloud_instance_name", "microsoftonline.us"),
+        ("agency.example", "msgraph_host", "graph.microsoft.us"),
+        ("agency.example", "tenant_region_scope", "USG"),
+        ("visitors.onmicrosoft.com", "cloud_instance_name", "microsoftonline.com"),
+    ] {
+        let document = get(&format!("{base}/{place}/v2.0/.well-known/openid-configuration")).await;
+        assert_eq!(document.json()[member], value, "{place}");
+    }
+    let keys = get(&format!("{base}/agency.example/discovery/v2.0/keys")).await.json();
+    assert_eq!(keys["keys"][0]["cloud_instance_name"], "microsoftonline.us");
+    let b2c = "shanghai.partner.onmschina.cn/b2c_1a_own/v2.0/.well-known/openid-configuration";
+    assert_eq!(get(&format!("{base}/{b2c}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn libraries_of_microsofts_learn_that_this_host_is_alone() {
     let tenant = Tenant::start().await;
-    let document = get(&tenant.url("v2.0/.well-known/openid-configuration")).await.json();
-    assert_eq!(document["cloud_instance_name"], "microsoftonline.com");
     let instance = format!(
         "{}/common/discovery/instance?api-version=1.1&authorization_endpoint=https%3A%2F%2Flogin.\
          microsoftonline.com%2Fcommon%2Foauth2%2Fv2.0%2Fauthorize",
