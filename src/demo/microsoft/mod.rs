@@ -1,5 +1,5 @@
-//! An emulated Microsoft, as far as a web application that signs people in sees it: tenants of Entra
-//! ID, of Azure AD B2C with its user flows and of External ID, each with metadata, keys,
+//! An emulated Microsoft, as far as a web application that signs people in sees it: tenants of
+//! Entra ID, of Azure AD B2C with its user flows and of External ID, each with metadata, keys,
 //! authorization, token and sign-out endpoint, and an app registration that all of them know. It
 //! answers as Microsoft does where that breaks applications: the order of checks, error codes, long
 //! codes, back-dated tokens, keys without `alg`.
@@ -8,6 +8,7 @@
 
 mod accounts;
 mod applications;
+mod asked;
 mod authorize;
 mod client;
 mod control;

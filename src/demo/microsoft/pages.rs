@@ -10,7 +10,7 @@ use url::Url;
 
 use super::Microsoft;
 use super::accounts::{Account, PASSWORD};
-use super::authorize::Asked;
+use super::asked::Asked;
 use super::errors::{AadError, Told, date_and_time};
 use super::log::Entry;
 use super::personas::Persona;
