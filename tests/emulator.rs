@@ -186,8 +186,7 @@ fn the_example_of_the_guide_does_what_it_says() {
             }
         }
     }
-    // All that was told came together: an expired token of a clock that is wrong, and before that an
-    // error instead of a token.
+    // What was told came together: the next sign-in comes back with an error.
     let refused = sign_in(portal, "member@mail.example");
     assert!(refused.starts_with("HTTP/1.1 4"), "{refused}");
     let log = ask("GET", &emulator.unwrap().join("/_emulator/log").unwrap(), &[], "");

@@ -1,5 +1,5 @@
-//! `emulator`: an emulated Microsoft for an operator's own configuration. It is on this machine alone,
-//! and what it is told to do wrong has words that the control endpoint shares (CFG-05).
+//! `emulator`: an emulated Microsoft for an operator's own configuration. It is on this machine
+//! alone, and what it is told to do wrong has words that the control endpoint shares (CFG-05).
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -18,8 +18,8 @@ use crate::demo::certificates::{CertificateError, LoopbackTls};
 use crate::demo::microsoft::{self, ControlError, Microsoft, NEXT, Options, PASSWORD, SET, Word};
 use crate::telemetry::causes;
 
-/// What a file begins with that this verb wrote, and that it may write again. Readers of YAML and of
-/// PEM pass it over.
+/// What a file begins with that this verb wrote, and that it may write again. Readers of YAML and
+/// of PEM pass it over.
 const MARK: &str = "# Written by `anteport emulator`, and worth nothing without it.\n";
 
 /// How the emulator is run.

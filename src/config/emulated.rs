@@ -1,6 +1,6 @@
-//! An operator's configuration with its providers of Microsoft's pointed at an emulator. It is written
-//! out anew from the tree, so comments go; all that is not a provider's address stays as it is,
-//! variables of the environment included.
+//! An operator's configuration with its providers of Microsoft's pointed at an emulator. It is
+//! written out anew from the tree, so comments go; all that is not a provider's address stays as it
+//! is, variables of the environment included.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Connections in, for both partners: HTTP/1.1, over TLS where that is wanted, and on loopback only;
-//! and the two ways in which one ends that is not as it should be.
+//! Connections in, for both partners: HTTP/1.1, over TLS where that is wanted, and on loopback
+//! only; and the two ways in which one ends that is not as it should be.
 
 use std::io;
 use std::pin::pin;

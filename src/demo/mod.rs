@@ -100,7 +100,8 @@ pub enum Before<'a> {
     Upstream {
         /// Scheme, host and port.
         url: &'a str,
-        /// The product, by the name of its profile; without one, no route is known to take passwords.
+        /// The product, by the name of its profile; without one, no route is known to take
+        /// passwords.
         profile: Option<&'a str>,
     },
 }

@@ -1,5 +1,6 @@
-//! A provider that lies in one particular way, the proxy that is told to trust it, and a visitor who
-//! comes back from it: the relying-party side of the OpenID conformance suite, through the proxy.
+//! A provider that lies in one particular way, the proxy that is told to trust it, and a visitor
+//! who comes back from it: the relying-party side of the OpenID conformance suite, through the
+//! proxy.
 
 use std::sync::LazyLock;
 

@@ -137,7 +137,8 @@ refused! {
     oidc_09_sub_with_a_line_break: "token-subject", |lie| lie.claim("sub", json!("a\r\nb"));
     oidc_09_sub_that_is_a_number: "token-claim-type", |lie| lie.claim("sub", json!(7));
     oidc_09_sub_twice: "token-duplicate",
-        |lie| lie.spell = |header, claims| (header, claims.replacen('{', r#"{"sub":"mallory","#, 1));
+        |lie| lie.spell =
+            |header, claims| (header, claims.replacen('{', r#"{"sub":"mallory","#, 1));
     oidc_09_sub_twice_in_two_spellings: "token-duplicate",
         |lie| lie.claim("Sub", json!("mallory"));
     oidc_09_at_hash_of_another_access_token: "token-access-token-hash",
@@ -178,7 +179,8 @@ refused! {
     oidc_07_no_signature_at_all: "token-malformed",
         |lie| lie.finish = |token| token.rsplit_once('.').unwrap().0.to_owned();
     a_token_of_five_parts: "token-malformed", |lie| lie.finish = |token| format!("{token}.a.b");
-    a_token_with_padding: "token-malformed", |lie| lie.finish = |token| token.replacen('.', "==.", 1);
+    a_token_with_padding: "token-malformed",
+        |lie| lie.finish = |token| token.replacen('.', "==.", 1);
     a_token_that_is_no_token: "token-malformed", |lie| lie.finish = |_| "hello".to_owned();
     a_token_that_is_far_too_long: "token-too-long",
         |lie| lie.claim("filler", json!("x".repeat(70_000)));
@@ -353,7 +355,8 @@ refused! {
     oidc_12_the_token_endpoint_answers_a_page: "token-answer-malformed",
         |lie| lie.answer = |_| Reply::Typed("text/html", b"<html>sign in</html>".to_vec());
     oidc_12_the_token_endpoint_answers_tokens_as_a_page: "token-answer-malformed",
-        |lie| lie.answer = |token| Reply::Typed("text/html", token_answer(&token).to_string().into_bytes());
+        |lie| lie.answer =
+            |token| Reply::Typed("text/html", token_answer(&token).to_string().into_bytes());
     oidc_12_the_token_endpoint_does_not_say_what_it_answers: "token-answer-malformed",
         |lie| lie.answer = |token| Reply::Body(200, token_answer(&token).to_string().into_bytes());
     oidc_12_the_token_endpoint_answers_half_of_it: "token-answer-malformed",

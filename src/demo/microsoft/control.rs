@@ -25,8 +25,8 @@ pub type Word = (&'static str, &'static str, &'static str);
 pub const NEXT: &[Word] = &[
     (
         "token",
-        "wrong_nonce, wrong_audience, wrong_issuer, other_tenant, other_policy, missing_oid, expired, \
-         not_yet_valid, alg_none, hs256, unknown_key, personal_key, bad_signature, guest",
+        "wrong_nonce, wrong_audience, wrong_issuer, other_tenant, other_policy, missing_oid, \
+         expired, not_yet_valid, alg_none, hs256, unknown_key, personal_key, bad_signature, guest",
         "the next ID token has this fault",
     ),
     ("claims", "a JSON object", "the next ID token says this; `null` takes a claim away"),

@@ -1,6 +1,6 @@
-//! The metadata document and the key set, with exactly the members and headers that Microsoft's were
-//! recorded with. A domain in the URL changes nothing: every URL inside names the tenant's GUID, and
-//! those of B2C its domain.
+//! The metadata document and the key set, with exactly the members and headers that Microsoft's
+//! were recorded with. A domain in the URL changes nothing: every URL inside names the tenant's
+//! GUID, and those of B2C its domain.
 
 use http::StatusCode;
 use http::header::{

@@ -1,5 +1,5 @@
-//! People whose tokens are out of the ordinary, as they come up at Microsoft (azure.md, sections 4.1
-//! to 4.5). Deliberately not here: faults, which no token of Microsoft's has (`faults.rs`).
+//! People whose tokens are out of the ordinary, as they come up at Microsoft (azure.md, sections
+//! 4.1 to 4.5). Deliberately not here: faults, which no token of Microsoft's has (`faults.rs`).
 
 use serde_json::{Map, Value, json};
 

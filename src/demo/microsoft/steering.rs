@@ -1,5 +1,5 @@
-//! What tests and operators change about the emulator while it runs. Deliberately not here: the words
-//! for it, which `control.rs` has.
+//! What tests and operators change about the emulator while it runs. Deliberately not here: the
+//! words for it, which `control.rs` has.
 
 use serde_json::{Map, Value};
 

@@ -116,8 +116,8 @@ fn client_info(grant: &Grant) -> String {
     URL_SAFE_NO_PAD.encode(json!({ "uid": uid, "utid": tid }).to_string())
 }
 
-/// What B2C answers: no access token without a scope of a resource, such as the client id itself, and
-/// numbers as the tenant likes.
+/// What B2C answers: no access token without a scope of a resource, such as the client id itself,
+/// and numbers as the tenant likes.
 fn of_b2c(microsoft: &Microsoft, grant: &Grant) -> Value {
     let number = |number: i64| match microsoft.switches().b2c.numbers_are_text {
         true => json!(number.to_string()),
