@@ -16,6 +16,7 @@
 //! | [`upstream`] | where allowed requests go |
 //! | `http1` | HTTP/1.1 on both sides, from bytes to values |
 //! | [`pages`] | what a visitor sees of us |
+//! | [`catalogue`] | what a provider's error codes mean, for members and operators |
 //! | [`telemetry`] | metrics, logs, and the admin listener |
 //! | [`cli`] | one file a verb |
 //! | [`demo`] | an emulated Microsoft and a small legacy portal |
@@ -23,7 +24,7 @@
 //! | `certificate` | what a certificate says of itself |
 //! | [`clock`] | the one place that reads the wall clock |
 //!
-//! Dependencies point one way. Everybody may use `gate`, and `gate` uses none of ours;
+//! Dependencies point one way. Everybody may use `gate` and `catalogue`, which use none of ours;
 //! `relying_party`, `sessions`, `identity` and `upstream` do not know each other, and `server`
 //! brings them together. `http1` is for those two that speak it, `server` and `upstream`. A crate
 //! that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka` in
@@ -47,6 +48,7 @@
 //! and written by few. Everything that is not a visitor's request, such as refreshing keys,
 //! forgetting what has expired and serving metrics, runs beside them on the main thread.
 
+pub mod catalogue;
 mod certificate;
 pub mod cli;
 pub mod clock;
