@@ -6,7 +6,14 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anteport::clock::Clock;
+use anteport::demo::Ports;
+use anteport::demo::microsoft::{self, Microsoft, Options};
+use anteport::demo::story::Story;
+use anteport::gate::Secret;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
 
@@ -162,6 +169,78 @@ fn log_01_03_one_access_event_a_request_and_nothing_secret_in_it() {
     assert!(!all.contains("canary"), "{all}");
     assert_eq!(all.matches("password-route-refused").count(), 1, "one audit event");
     assert_eq!(all.matches("\"login-failed\"").count(), 2, "one line a failed login");
+}
+
+/// The emulated Microsoft of this configuration, for as long as the tests run.
+fn microsoft(first: u16) -> Arc<Microsoft> {
+    let ports = Ports { proxy: first, microsoft: first + 3, portal: first + 2, admin: first + 1 };
+    let clock = Clock::system();
+    let secret = Secret::new("canary-of-the-secret".to_owned());
+    let options = Options::demo(&ports, secret, Story::new(clock.clone()));
+    let base = format!("http://127.0.0.1:{}", ports.microsoft);
+    let microsoft = Microsoft::new(base, clock, options);
+    let serving = Arc::clone(&microsoft);
+    let listener = TcpListener::bind(("127.0.0.1", ports.microsoft)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            microsoft::serve(listener, serving, std::future::pending()).await.unwrap();
+        });
+    });
+    microsoft
+}
+
+fn header<'a>(answer: &'a str, name: &str) -> &'a str {
+    let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    line.unwrap_or_else(|| panic!("{answer}"))
+}
+
+#[test]
+fn oidc_16_the_log_says_what_microsoft_refused_and_what_to_do() {
+    let folder = Folder::new();
+    let first = free_ports(4);
+    let microsoft = microsoft(first);
+    let mut child = run(&folder.write("config.yaml", &config(first)));
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("\"ready\"") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0);
+    }
+    microsoft.authorize_error(
+        "unsupported_response_type",
+        None,
+        Some(
+            "AADSTS700054: canary of the text\r\nTrace ID: 0d1f-1\r\nCorrelation ID: 9b3e-2\r\n\
+             Timestamp: 2026-03-02 08:15:30Z",
+        ),
+    );
+    let off = ask(first, "GET /reports HTTP/1.1\r\nAccept: text/html");
+    let cookie = header(&off, "set-cookie").split(';').next().unwrap();
+    let there = header(&off, "location").split_once(&format!(":{}", first + 3)).unwrap().1;
+    let back = ask(first + 3, &format!("GET {there} HTTP/1.1"));
+    let back = header(&back, "location").split_once(&format!(":{first}")).unwrap().1;
+    let page = ask(first, &format!("GET {back} HTTP/1.1\r\nAccept: text/html\r\nCookie: {cookie}"));
+    assert!(page.starts_with("HTTP/1.1 500"), "{page}");
+    assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    let failed = rest.lines().find(|line| line.contains("\"login-failed\"")).unwrap();
+    let failed: serde_json::Value = serde_json::from_str(failed).unwrap();
+    for (name, value) in [
+        ("code", "login-misconfigured"),
+        ("provider.code", "AADSTS700054"),
+        ("provider.correlation_id", "9b3e-2"),
+        ("provider.trace_id", "0d1f-1"),
+        ("provider.time", "2026-03-02 08:15:30Z"),
+    ] {
+        assert_eq!(failed[name], value, "{failed}");
+    }
+    let advice = failed["advice"].as_str().unwrap();
+    assert!(advice.contains("implicit grant") && advice.contains("> Authentication"), "{advice}");
+    assert!(!rest.contains("canary"), "{rest}");
 }
 
 #[test]

@@ -17,7 +17,7 @@ use self::callback::number;
 pub use self::callback::{Callback, Grant, ProviderError, microsoft_code};
 pub use self::error::LoginError;
 pub use self::journey::{Demands, Journey, Prompt};
-use super::{ReturnTo, Secret, SessionId, Timestamp, VerifiedClaims};
+use super::{ReturnTo, Secret, SessionId, Timestamp, Trail, VerifiedClaims};
 
 /// A visitor goes to the provider before going on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -165,6 +165,12 @@ impl PendingLogin {
     #[must_use]
     pub fn number(&self) -> &str {
         number(self.state.expose()).unwrap_or_default()
+    }
+
+    /// Where the visitor is to land.
+    #[must_use]
+    pub const fn return_to(&self) -> &ReturnTo {
+        &self.then.return_to
     }
 
     /// What goes into the seal.

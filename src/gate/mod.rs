@@ -26,6 +26,7 @@ mod session;
 mod target;
 mod time;
 mod trace;
+mod trail;
 
 pub use asked::{Asked, Purpose, is_fetched_early};
 pub use claims::{Subject, VerifiedClaims, element};
@@ -48,6 +49,7 @@ pub use session::{Lifetimes, Session, SessionId};
 pub use target::RawTarget;
 pub use time::Timestamp;
 pub use trace::Trace;
+pub use trail::Trail;
 
 /// What happens to a request.
 #[derive(Debug)]

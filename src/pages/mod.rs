@@ -75,6 +75,10 @@ pub struct Refusal<'a> {
     pub code: &'a str,
     /// What leads on, if anything does.
     pub action: Option<Link<'a>>,
+    /// What often causes it.
+    pub hints: &'a [&'a str],
+    /// The provider's own code of a failed login.
+    pub provider_code: Option<&'a str>,
     /// The provider's own id of a failed login, for its support.
     pub correlation: Option<&'a str>,
     /// The request, for the operator's log.
@@ -180,6 +184,8 @@ mod tests {
             sentence: text,
             code: text,
             action: Some(link),
+            hints: &[text, text],
+            provider_code: Some(text),
             correlation: Some(text),
             request_id: text,
         };
@@ -191,7 +197,13 @@ mod tests {
             ("refusal", refusal(&refused)),
             (
                 "refusal without more",
-                refusal(&Refusal { action: None, correlation: None, ..refused }),
+                refusal(&Refusal {
+                    action: None,
+                    hints: &[],
+                    provider_code: None,
+                    correlation: None,
+                    ..refused
+                }),
             ),
             (
                 "signed_out",

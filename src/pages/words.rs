@@ -1,6 +1,8 @@
 //! What a member is told for each reason code: what happened, and what can be done. The code itself
 //! stands beside it on the page, for the operator.
 
+use crate::catalogue::Class;
+
 /// A reason in words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Words {
@@ -163,9 +165,12 @@ pub fn explain(code: &str) -> Words {
         }
         "login-loop" => (
             "Signing in does not get anywhere",
-            "Several sign-ins began within a minute and none was finished. Check that your \
-             browser accepts cookies from this site, then try again.",
+            "Several sign-ins began within a minute, and after each of them nobody was signed in. So \
+             it stops here. Mostly it is one of these:",
         ),
+        "login-interaction-required" => (Class::Interaction.title(), Class::Interaction.sentence()),
+        "login-misconfigured" => (Class::Operator.title(), Class::Operator.sentence()),
+        "login-broken-off" => (Class::Again.title(), Class::Again.sentence()),
         "login-refused-by-provider" => (
             "Your account could not be signed in",
             "Microsoft did not let this sign-in through. If you should have access, send the \

@@ -8,14 +8,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::http::is_busy;
-use crate::gate::Secret;
 use crate::gate::login::microsoft_code;
+use crate::gate::{Secret, Trail};
 
 /// Faults at Microsoft that pass (azure.md, section 5.2).
 const PASSING: [&str; 5] =
     ["AADSTS90006", "AADSTS90012", "AADSTS90024", "AADSTS90033", "AADSTS90055"];
-/// The longest id of a request at Microsoft's that is kept.
-const LONGEST_ID: usize = 64;
 
 /// What a code was exchanged for. None of it is believed yet, and none of it is shown.
 pub struct Tokens {
@@ -108,6 +106,8 @@ pub struct TokenRefusal {
     pub correlation_id: Option<String>,
     /// `trace_id`, likewise.
     pub trace_id: Option<String>,
+    /// `timestamp`: when it was there.
+    pub timestamp: Option<String>,
 }
 
 impl TokenRefusal {
@@ -116,6 +116,8 @@ impl TokenRefusal {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
         let id = |name: &str| text(name).filter(|id| is_plain(id)).map(str::to_owned);
+        // B2C has no members for these, and writes them behind its sentence.
+        let trail = text("error_description").map(Trail::of).unwrap_or_default();
         let number = answer.get("error_codes").and_then(|codes| codes.get(0));
         let code = match number.and_then(Value::as_u64) {
             Some(number) => Some(format!("AADSTS{number}")),
@@ -128,8 +130,9 @@ impl TokenRefusal {
                 .unwrap_or("unknown")
                 .to_owned(),
             code,
-            correlation_id: id("correlation_id"),
-            trace_id: id("trace_id"),
+            correlation_id: id("correlation_id").or(trail.correlation_id),
+            trace_id: id("trace_id").or(trail.trace_id),
+            timestamp: text("timestamp").and_then(Trail::time).or(trail.timestamp),
         }
     }
 
@@ -168,6 +171,7 @@ impl fmt::Display for TokenRefusal {
             ("code", &self.code),
             ("correlation id", &self.correlation_id),
             ("trace id", &self.trace_id),
+            ("time", &self.timestamp),
         ] {
             if let Some(value) = value {
                 write!(f, ", {name} {value}")?;
@@ -178,6 +182,5 @@ impl fmt::Display for TokenRefusal {
 }
 
 fn is_plain(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(is_plain)
+    Trail::id(text).is_some_and(|id| id == text)
 }

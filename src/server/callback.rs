@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use http::{Method, Response, header};
+use http::{HeaderValue, Method, Response, header};
 
 use super::account::Body;
+use super::circles::{self, Page};
 use super::inspect::{self, InspectError};
 use super::login::LoginFailure;
 use super::request::Visit;
@@ -32,6 +33,20 @@ enum Outcome {
     Return(ReturnTo),
 }
 
+/// A login that is over.
+struct Used {
+    /// Its cookie's.
+    name: String,
+    return_to: ReturnTo,
+}
+
+impl Used {
+    /// What it leaves in the browser when it became a session.
+    fn mark(&self) -> Option<HeaderValue> {
+        cookie::login_over(&self.name, Page::of(&self.return_to).mark(), circles::WINDOW)
+    }
+}
+
 impl Visit<'_> {
     /// The provider sent the visitor back.
     pub(super) async fn callback(mut self, provider: usize, body: RequestBody) -> Response<Body> {
@@ -53,20 +68,23 @@ impl Visit<'_> {
         };
         let mut used = None;
         let outcome = self.accept(&party, &parameters, &mut used).await;
-        let over = used.as_deref().and_then(cookie::no_login);
+        let over = used.as_ref().and_then(|used| cookie::no_login(&used.name));
         let mut response = match outcome {
             Ok(Outcome::SignedIn(id, return_to)) => {
                 self.proxy.metrics.login_succeeded(provider);
                 self.proxy.metrics.sessions_created.add();
                 let mut response = respond::redirect(return_to.as_str(), self.asker, self.account);
                 respond::add_cookie(&mut response, cookie::session(&id));
-                response
+                respond::add_cookie(&mut response, used.as_ref().and_then(Used::mark));
+                return response;
             }
-            Ok(Outcome::GoOn(challenge)) => self.begin_login(provider, challenge).await,
+            Ok(Outcome::GoOn(challenge)) => self.begin_login_by_hand(provider, challenge).await,
             Ok(Outcome::Return(place)) => {
                 respond::redirect(place.as_str(), self.asker, self.account)
             }
-            Err(failure) => return self.fail(provider, &failure, used.as_deref()),
+            Err(failure) => {
+                self.fail(provider, &failure, used.as_ref().map(|used| &used.return_to))
+            }
         };
         respond::add_cookie(&mut response, over);
         response
@@ -85,13 +103,13 @@ impl Visit<'_> {
         inspect::own_form(body, Callback::LONGEST, stranger, &self.proxy.form_room).await
     }
 
-    /// From the callback to its outcome. `used` becomes the name of the login's cookie as soon as
-    /// it is known: whatever happens then, that login is over.
+    /// From the callback to its outcome. `used` becomes the login as soon as it is known: whatever
+    /// happens then, it is over.
     async fn accept(
         &self,
         party: &RelyingParty,
         parameters: &str,
-        used: &mut Option<String>,
+        used: &mut Option<Used>,
     ) -> Result<Outcome, LoginFailure> {
         let callback = Callback::read(parameters)?;
         let name = callback.number().map(|number| format!("{LOGIN_PREFIX}{number}"));
@@ -102,9 +120,10 @@ impl Visit<'_> {
         let pending = record.as_deref().and_then(PendingLogin::from_bytes);
         let pending = pending.ok_or(LoginError::NotPending)?;
         let state = callback.state().clone();
+        let return_to = pending.return_to().clone();
         let accepted = pending.accept(callback, party.name(), self.now);
         if !matches!(accepted, Err(LoginError::StateMismatch)) {
-            *used = Some(name.to_owned());
+            *used = Some(Used { name: name.to_owned(), return_to });
             if !self.proxy.sessions.spend_login(&state) {
                 return Err(LoginError::Replayed.into());
             }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use http::{HeaderValue, Response, StatusCode, header};
 
 use super::account::Body;
+use super::circles::{Begun, Page};
 use super::request::Visit;
-use super::respond;
+use super::{circles, failure, respond};
 use crate::gate::cookies;
 use crate::gate::login::{Journey, LoginError, LoginSeed, PendingLogin};
 use crate::gate::{Challenge, Refusal, ReturnTo};
@@ -32,6 +33,9 @@ pub(super) enum LoginFailure {
     /// The portal could not be told about this member.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// One login after the other leads to no session (OIDC-16).
+    #[error("this browser began several logins within a minute, and comes back without a session")]
+    Circle,
     /// No randomness, or a record that does not fit into a cookie.
     #[error("the login could not be sealed into a cookie")]
     Seal,
@@ -40,13 +44,18 @@ pub(super) enum LoginFailure {
 impl LoginFailure {
     pub(super) fn code(&self) -> &'static str {
         match self {
+            Self::Login(LoginError::Provider(error)) => failure::code(error),
             Self::Login(error) => error.code(),
             Self::RelyingParty(error) => error.code(),
             Self::Identity(error) => error.code(),
+            Self::Circle => "login-loop",
             Self::Seal => "login-seal",
         }
     }
 }
+
+/// The parameter by which a button on a page of ours begins a login whatever was before.
+pub(super) const BY_HAND: &str = "again";
 
 impl Visit<'_> {
     /// The gate wants a sign-in: straight to the provider, or to the choice where there is one.
@@ -112,8 +121,16 @@ impl Visit<'_> {
         format!("{}/login/{provider}?{query}", self.policy.own)
     }
 
-    /// Off to the provider (OIDC-01).
-    pub(super) async fn begin_login(
+    /// Off to the provider, unless that goes round in circles (OIDC-16).
+    pub(super) async fn begin_login(self, provider: usize, challenge: Challenge) -> Response<Body> {
+        match self.goes_round_in_circles(&challenge.return_to) {
+            true => self.fail(provider, &LoginFailure::Circle, Some(&challenge.return_to)),
+            false => self.begin_login_by_hand(provider, challenge).await,
+        }
+    }
+
+    /// Off to the provider (OIDC-01), as somebody has pressed a button or the provider said so.
+    pub(super) async fn begin_login_by_hand(
         mut self,
         provider: usize,
         challenge: Challenge,
@@ -122,6 +139,7 @@ impl Visit<'_> {
             return respond::refuse(Refusal::NoRoute, self.asker, self.account);
         };
         self.account.decided(Verdict::Login, None);
+        let return_to = challenge.return_to.clone();
         match self.authorization(party, challenge).await {
             Ok((location, cookies)) => {
                 self.proxy.metrics.login_started(provider);
@@ -131,7 +149,7 @@ impl Visit<'_> {
                 }
                 response
             }
-            Err(failure) => self.fail(provider, &failure, None),
+            Err(failure) => self.fail(provider, &failure, Some(&return_to)),
         }
     }
 
@@ -166,7 +184,12 @@ impl Visit<'_> {
         pending.sort_unstable_by(|one, other| other.0.cmp(one.0));
         let mut kept = 1;
         let mut old = Vec::new();
+        let mut marks = 0;
         for (name, value) in pending {
+            if circles::is_mark(value) && marks < circles::MOST {
+                marks += 1;
+                continue;
+            }
             bytes += value.len();
             if kept < cookie::MOST_LOGINS && bytes <= cookie::MOST_LOGIN_BYTES {
                 kept += 1;
@@ -177,22 +200,49 @@ impl Visit<'_> {
         old
     }
 
-    /// A page with a code, one audit line, and no session.
+    fn goes_round_in_circles(&self, return_to: &ReturnTo) -> bool {
+        let open = |sealed: &str| {
+            let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed)?;
+            Some(PendingLogin::from_bytes(&record)?.return_to().clone())
+        };
+        let logins = cookies::logins(self.head.headers.get_all(header::COOKIE));
+        let begun: Vec<Begun> = logins
+            .into_iter()
+            .filter_map(|(name, value)| Begun::read(name, value, self.now, open))
+            .collect();
+        circles::is_one(&begun, &Page::of(return_to), self.signed_in.is_some())
+    }
+
+    /// Takes back the marks of logins that are over: the member signs out, and starts afresh.
+    pub(super) fn forget_logins(&self) -> Vec<Option<HeaderValue>> {
+        let logins = cookies::logins(self.head.headers.get_all(header::COOKIE));
+        let over = logins.into_iter().filter(|(_, value)| circles::is_mark(value));
+        over.map(|(name, _)| cookie::no_login(name)).collect()
+    }
+
+    /// A page with a code, one audit line, and no session; its button leads to where the login was
+    /// to lead.
     pub(super) fn fail(
         self,
         provider: usize,
         failure: &LoginFailure,
-        used: Option<&str>,
+        return_to: Option<&ReturnTo>,
     ) -> Response<Body> {
         self.proxy.metrics.login_failed(provider, failure.code());
         let party = self.proxy.relying_parties.get(provider);
         let name = party.map(|party| &**party.name()).unwrap_or_default();
+        let said = failure.provider_said();
         audit::write(
             Event::LoginFailed,
             &Audit {
                 provider: Some(name),
                 code: Some(failure.code()),
                 cause: Some(&causes(failure)),
+                provider_code: said.and_then(|said| said.code),
+                correlation_id: said.and_then(|said| said.correlation_id),
+                trace_id: said.and_then(|said| said.trace_id),
+                provider_time: said.and_then(|said| said.timestamp),
+                advice: said.map(|said| said.advice()).as_deref(),
                 ..self.audit()
             },
         );
@@ -205,11 +255,11 @@ impl Visit<'_> {
             }
             _ => ("Sign in again", Journey::SignIn),
         };
-        let href = self.journey_link(name, journey, &ReturnTo::root());
+        let root = ReturnTo::root();
+        let href = self.journey_link(name, journey, return_to.unwrap_or(&root));
+        let href = format!("{href}&{BY_HAND}=1");
         let again = Link { label, href: &href };
-        let mut response = respond::login(failure, again, self.asker, self.account);
-        respond::add_cookie(&mut response, used.and_then(cookie::no_login));
-        response
+        respond::login(failure, again, self.asker, self.account)
     }
 
     pub(super) fn redirect_uri(&self, party: &RelyingParty) -> String {

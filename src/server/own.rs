@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::account::Body;
+use super::login::BY_HAND;
 use super::request::Visit;
 use super::respond::{self, HOME, Said};
 use crate::gate::cookies;
@@ -36,6 +37,9 @@ impl Visit<'_> {
             },
             Endpoint::Login(provider) => match (self.provider(&provider), &self.head.method) {
                 (Some(provider), &Method::GET) => match self.asked_journey(provider) {
+                    Some(challenge) if self.parameter(BY_HAND).is_some() => {
+                        self.begin_login_by_hand(provider, challenge).await
+                    }
                     Some(challenge) => self.begin_login(provider, challenge).await,
                     None => self.unknown(),
                 },
@@ -103,8 +107,12 @@ impl Visit<'_> {
             },
         };
         self.account.decided(Verdict::Own, None);
+        let forgotten = self.forget_logins();
         let mut response = respond::redirect(&next, self.asker, self.account);
         respond::add_cookie(&mut response, cookie::no_session());
+        for cookie in forgotten {
+            respond::add_cookie(&mut response, cookie);
+        }
         // What the browser kept of the portal must not be shown by going back.
         let clear = HeaderName::from_static("clear-site-data");
         respond::set(&mut response, clear, HeaderValue::from_static("\"cache\""));

@@ -8,16 +8,17 @@ use http::{Response, StatusCode};
 
 use super::account::{Account, Body};
 use super::admission::Crowded;
+use super::circles;
 use super::http1::Unread;
 use super::inspect::InspectError;
 use super::login::LoginFailure;
 use super::request::Head;
+use crate::catalogue::Class;
 use crate::gate::login::LoginError;
 use crate::gate::{PathError, Refusal};
 use crate::http1::request::HeadError;
 use crate::identity::IdentityError;
-use crate::pages::{self, Link};
-use crate::relying_party::RelyingPartyError;
+use crate::pages::{self, Link, Words};
 use crate::telemetry::{Verdict, causes};
 use crate::upstream::{BodyError, UpstreamError, X_REQUEST_ID};
 
@@ -66,13 +67,27 @@ pub(super) struct Said<'a> {
     pub(super) code: &'static str,
     /// What to do next.
     pub(super) action: Option<Link<'a>>,
+    /// More fitting words than those of the code.
+    pub(super) words: Option<Words>,
+    /// What often causes it.
+    pub(super) hints: &'a [&'a str],
+    /// The provider's code for what happened.
+    pub(super) provider_code: Option<&'a str>,
     /// The provider's name for what happened, as its support asks for it.
     pub(super) correlation: Option<&'a str>,
 }
 
 impl Said<'_> {
     pub(super) const fn new(status: StatusCode, code: &'static str) -> Self {
-        Self { status, code, action: None, correlation: None }
+        Self {
+            status,
+            code,
+            action: None,
+            words: None,
+            hints: &[],
+            provider_code: None,
+            correlation: None,
+        }
     }
 }
 
@@ -161,24 +176,43 @@ pub(super) fn login(
     mut account: Account,
 ) -> Response<Body> {
     account.decided(Verdict::Refuse, Some(failure.code()));
-    let (status, correlation) = match failure {
-        LoginFailure::Login(LoginError::Provider(_)) | LoginFailure::Identity(_) => {
-            (StatusCode::FORBIDDEN, None)
+    let provider = failure.provider_said();
+    let status = match (failure, &provider) {
+        (LoginFailure::RelyingParty(error), _) if error.is_temporary() => {
+            StatusCode::SERVICE_UNAVAILABLE
         }
-        LoginFailure::Login(_) => (StatusCode::BAD_REQUEST, None),
-        LoginFailure::RelyingParty(error) if error.is_temporary() => {
-            (StatusCode::SERVICE_UNAVAILABLE, correlation(error))
-        }
-        LoginFailure::RelyingParty(error) => (StatusCode::FORBIDDEN, correlation(error)),
-        LoginFailure::Seal => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        (
+            LoginFailure::Login(LoginError::Provider(_)) | LoginFailure::RelyingParty(_),
+            Some(said),
+        ) => blamed(said.class()),
+        (LoginFailure::RelyingParty(_) | LoginFailure::Identity(_), _) => StatusCode::FORBIDDEN,
+        (LoginFailure::Login(_), _) => StatusCode::BAD_REQUEST,
+        (LoginFailure::Circle, _) => StatusCode::TOO_MANY_REQUESTS,
+        (LoginFailure::Seal, _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let said = Said { status, code: failure.code(), action: Some(action), correlation };
+    let hints = match failure {
+        LoginFailure::Circle => circles::REASONS.as_slice(),
+        _ => &[],
+    };
+    let said = Said {
+        action: Some(action),
+        hints,
+        words: provider.map(|said| said.words()),
+        provider_code: provider.and_then(|said| said.code),
+        correlation: provider.and_then(|said| said.correlation_id),
+        ..Said::new(status, failure.code())
+    };
     say(&said, asker, account)
 }
 
-/// By which Microsoft finds what happened.
-fn correlation(error: &RelyingPartyError) -> Option<&str> {
-    error.token_refusal()?.correlation_id.as_deref()
+/// The status that says whose turn it is.
+const fn blamed(class: Class) -> StatusCode {
+    match class {
+        Class::Cancelled | Class::Account | Class::Interaction => StatusCode::FORBIDDEN,
+        Class::Again => StatusCode::BAD_REQUEST,
+        Class::Operator => StatusCode::INTERNAL_SERVER_ERROR,
+        Class::Temporary => StatusCode::SERVICE_UNAVAILABLE,
+    }
 }
 
 /// The portal's silence.
@@ -228,7 +262,7 @@ pub(super) fn identity(
 
 /// Says it in the form that the asker reads.
 pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<Body> {
-    let words = pages::explain(said.code);
+    let words = said.words.unwrap_or_else(|| pages::explain(said.code));
     let mut response = match asker.reads() {
         Reads::Page => {
             let html = pages::refusal(&pages::Refusal {
@@ -237,6 +271,8 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
                 code: said.code,
                 request_id: asker.request_id(),
                 action: said.action,
+                hints: said.hints,
+                provider_code: said.provider_code,
                 correlation: said.correlation,
             });
             page(said.status, html, &[], asker, account)
@@ -260,8 +296,13 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
             own(said.status, "text/plain; charset=utf-8", body, asker, account)
         }
     };
-    if said.status == StatusCode::SERVICE_UNAVAILABLE {
-        set(&mut response, header::RETRY_AFTER, HeaderValue::from_static("5"));
+    let later = match said.status {
+        StatusCode::SERVICE_UNAVAILABLE => Some("5"),
+        StatusCode::TOO_MANY_REQUESTS => Some("60"),
+        _ => None,
+    };
+    if let Some(seconds) = later {
+        set(&mut response, header::RETRY_AFTER, HeaderValue::from_static(seconds));
     }
     response
 }

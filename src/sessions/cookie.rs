@@ -1,6 +1,8 @@
 //! The `Set-Cookie` headers of our cookies: names and attributes in one place (COOK-04).
 //! Deliberately not here: reading what a visitor sends (`gate::cookies`).
 
+use std::time::Duration;
+
 use cookie::{Cookie, SameSite, time};
 use http::HeaderValue;
 
@@ -34,6 +36,14 @@ pub fn login(number: &str, sealed: String, is_posted: bool) -> Option<HeaderValu
         cookie.set_same_site(SameSite::None);
     }
     cookie.set_max_age(time::Duration::try_from(PendingLogin::LIMIT).ok());
+    header(cookie)
+}
+
+/// Leaves a mark in place of the cookie of a login that is over, by its whole name.
+#[must_use]
+pub fn login_over(name: &str, mark: String, kept: Duration) -> Option<HeaderValue> {
+    let mut cookie = ours(name.to_owned(), mark);
+    cookie.set_max_age(time::Duration::try_from(kept).ok());
     header(cookie)
 }
 
@@ -71,8 +81,13 @@ mod tests {
     #[test]
     fn cook_04_our_cookies_carry_every_attribute_and_no_domain() {
         let id = SessionId::new([7; 32]);
-        let headers =
-            [session(&id), no_session(), login("abc", "x".to_owned(), false), no_login("y")];
+        let headers = [
+            session(&id),
+            no_session(),
+            login("abc", "x".to_owned(), false),
+            login_over("y", "x".to_owned(), Duration::from_secs(60)),
+            no_login("y"),
+        ];
         for header in headers.map(Option::unwrap) {
             let text = header.to_str().unwrap();
             for attribute in ["Path=/", "Secure", "HttpOnly", "SameSite=Lax"] {

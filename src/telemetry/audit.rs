@@ -66,8 +66,16 @@ pub struct Audit<'a> {
     pub code: Option<&'a str>,
     /// Why, with its causes: errors of ours, which hold no secret.
     pub cause: Option<&'a str>,
-    /// The provider's own code and correlation id, `AADSTS…`.
+    /// The provider's own code, `AADSTS…`.
     pub provider_code: Option<&'a str>,
+    /// By what the provider's support finds the sign-in.
+    pub correlation_id: Option<&'a str>,
+    /// And the request.
+    pub trace_id: Option<&'a str>,
+    /// When it was there, by the provider's clock.
+    pub provider_time: Option<&'a str>,
+    /// What the operator can do: a text of ours.
+    pub advice: Option<&'a str>,
 }
 
 /// Writes an audit event.
@@ -86,6 +94,10 @@ pub fn write(event: Event, audit: &Audit<'_>) {
             code = audit.code,
             cause = audit.cause.map(|cause| tracing::field::display(Shown::new(cause, 512))),
             provider.code = audit.provider_code.map(shown),
+            provider.correlation_id = audit.correlation_id.map(shown),
+            provider.trace_id = audit.trace_id.map(shown),
+            provider.time = audit.provider_time.map(shown),
+            advice = audit.advice.map(|advice| tracing::field::display(Shown::new(advice, 512))),
         },
         "audit"
     );

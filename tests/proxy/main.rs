@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
+mod circles;
 mod crowd;
 mod doors;
+mod errors;
 mod faults;
 mod forward;
 mod front;

@@ -1,7 +1,7 @@
 //! The callback: what a provider sends a visitor back with, read in the one way that it can be read
 //! and reduced to what may be shown.
 
-use super::{LoginError, Secret};
+use super::{LoginError, Secret, Trail};
 
 /// The part of a `state` that names its cookie.
 pub(super) fn number(state: &str) -> Option<&str> {
@@ -35,6 +35,8 @@ pub struct ProviderError {
     pub subcode: Option<String>,
     /// `AADSTS…` or `AADB2C…`, from the description.
     pub code: Option<String>,
+    /// By what the provider finds it again, from the description.
+    pub trail: Trail,
 }
 
 impl ProviderError {
@@ -79,6 +81,7 @@ impl Callback {
                 error: plain_word(&error).unwrap_or("unknown").to_owned(),
                 subcode: seen.subcode.as_deref().and_then(plain_word).map(str::to_owned),
                 code: seen.description.as_deref().and_then(microsoft_code),
+                trail: seen.description.as_deref().map(Trail::of).unwrap_or_default(),
             }),
             _ => return Err(LoginError::Malformed),
         };
