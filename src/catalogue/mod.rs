@@ -89,8 +89,8 @@ impl Class {
                  steps to the end."
             }
             Self::Operator => {
-                "You cannot change that yourself, and trying again will not help. Send the \
-                 details below to whoever runs the portal; members who are signed in can go on."
+                "You cannot change that yourself. Send the details below to whoever runs the \
+                 portal; members who are signed in can go on."
             }
             Self::Temporary => {
                 "The sign-in service has trouble just now. Wait a minute and try again; members \
