@@ -71,6 +71,10 @@ pub struct Options {
     pub proofs: Proofs,
     /// The registered redirect URIs. As at Microsoft, a sign-out returns to these alone, too.
     pub redirect_uris: Vec<String>,
+    /// The front-channel logout addresses of the applications, which a sign-out tells in frames.
+    pub front_channel_logout: Vec<String>,
+    /// Whether B2C wants the ID token back at a sign-out.
+    pub requires_id_token_hint: bool,
     /// Where to tell what happens.
     pub story: Option<Arc<Story>>,
     /// How the user flows of B2C are set up.
@@ -87,6 +91,8 @@ impl Default for Options {
         Self {
             secrets: Vec::new(),
             redirect_uris: Vec::new(),
+            front_channel_logout: Vec::new(),
+            requires_id_token_hint: false,
             story: None,
             b2c: B2c::default(),
             proofs: Proofs::default(),
@@ -165,6 +171,12 @@ impl Microsoft {
     #[must_use]
     pub fn directory(&self) -> &Directory {
         &self.options.directory
+    }
+
+    /// Any claims, signed as the ID tokens of a product are: for what it does not send of its own
+    /// accord, such as logout tokens.
+    pub async fn signed(&self, product: tenants::Product, claims: &serde_json::Value) -> String {
+        self.keys.of(product).signing().await.sign(claims)
     }
 
     /// How often each endpoint was asked.
@@ -258,7 +270,7 @@ impl Microsoft {
             "oauth2/v2.0/authorize" => authorize::begin(self, place, call).await,
             "login" => authorize::submit(self, place, call).await,
             "oauth2/v2.0/token" => token::redeem(self, place, call).await,
-            "oauth2/v2.0/logout" => logout::end(self, call),
+            "oauth2/v2.0/logout" => logout::end(self, place, call),
             _ => pages::not_found(),
         }
     }

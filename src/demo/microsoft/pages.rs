@@ -199,6 +199,21 @@ struct Message<'a> {
 }
 
 /// Signed out, and nowhere to return to.
+#[derive(Template)]
+#[template(path = "microsoft/signing_out.html")]
+struct SigningOut<'a> {
+    frames: &'a [String],
+    next: Option<&'a str>,
+}
+
+/// Tells other applications in hidden frames, and then goes on.
+pub(super) fn signing_out(frames: &[String], next: Option<&str>) -> Answer {
+    let origins = frames.iter().filter_map(|frame| Url::parse(frame).ok());
+    let origins: Vec<String> = origins.map(|url| url.origin().ascii_serialization()).collect();
+    let policy = format!("frame-src {}", origins.join(" "));
+    answer::page_under(&policy, StatusCode::OK, &SigningOut { frames, next })
+}
+
 pub(super) fn signed_out() -> Answer {
     let page = Message {
         title: "You signed out of your account",
