@@ -221,6 +221,7 @@ impl PendingLogin {
             return Err(LoginError::Expired { limit: Self::LIMIT });
         }
         let Then { journey, return_to, is_detour, .. } = &self.then;
+        let (session_state, begun) = (callback.session_state(), self.expires.before(Self::LIMIT));
         let (answer, issuer) = callback.into_answer();
         match answer {
             Ok(grant) => Ok(Accepted::Redeem(Redemption {
@@ -230,6 +231,8 @@ impl PendingLogin {
                 session: self.session,
                 then: self.then,
                 issuer,
+                session_state,
+                begun,
             })),
             Err(error) if error.is_forgotten_password() => match (journey, is_detour) {
                 (Journey::SignIn | Journey::SignUp, false) => {
@@ -273,6 +276,8 @@ pub struct Redemption {
     session: Option<SessionId>,
     then: Then,
     issuer: Option<String>,
+    session_state: Option<String>,
+    begun: Timestamp,
 }
 
 impl Redemption {
@@ -298,6 +303,18 @@ impl Redemption {
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
+    }
+
+    /// `session_state` of the callback, if the provider sent one.
+    #[must_use]
+    pub fn session_state(&self) -> Option<&str> {
+        self.session_state.as_deref()
+    }
+
+    /// When the visitor went there.
+    #[must_use]
+    pub const fn begun(&self) -> Timestamp {
+        self.begun
     }
 
     /// What the visitor went to the provider for.

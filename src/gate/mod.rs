@@ -45,7 +45,7 @@ use route::Found;
 pub use route::{Access, Allowance, Mode, Passes, Policy, Route, Spelling};
 pub use rule::{Conditions, Covers, Exception, Rule};
 pub use secret::Secret;
-pub use session::{Lifetimes, Session, SessionId};
+pub use session::{AtProvider, Lifetimes, Session, SessionId};
 pub use target::RawTarget;
 pub use time::Timestamp;
 pub use trace::Trace;
@@ -294,6 +294,11 @@ pub enum Endpoint {
     Logout,
     /// `logout/done`: where a federated logout returns to.
     LoggedOut,
+    /// `front-channel-logout/{provider}`: a page of the provider's says, in the browser, that its
+    /// session is over.
+    FrontChannelLogout(String),
+    /// `back-channel-logout/{provider}`: the provider itself says so.
+    BackChannelLogout(String),
     /// `me`: who am I.
     Me,
     /// `refresh`: what the provider says of me now.
@@ -319,6 +324,12 @@ impl Endpoint {
             }
             (Some("logout"), None, ..) => Self::Logout,
             (Some("logout"), Some("done"), None, _) => Self::LoggedOut,
+            (Some("front-channel-logout"), Some(provider), None, _) => {
+                Self::FrontChannelLogout(provider.to_owned())
+            }
+            (Some("back-channel-logout"), Some(provider), None, _) => {
+                Self::BackChannelLogout(provider.to_owned())
+            }
             (Some("me"), None, ..) => Self::Me,
             (Some("refresh"), None, ..) => Self::Refresh,
             (Some("jwks.json"), None, ..) => Self::Jwks,

@@ -61,6 +61,17 @@ pub struct Lifetimes {
     pub absolute: Duration,
 }
 
+/// What a session is at the provider that it came from: for signing out there, and from there.
+#[derive(Clone, Debug, Default)]
+pub struct AtProvider {
+    /// The provider's own session: `sid` of the ID token, or `session_state` of the callback.
+    pub sid: Option<String>,
+    /// `sub`, where the provider may sign a person out by it.
+    pub sub: Option<String>,
+    /// The ID token, where the provider wants it back at a sign-out (`id_token_hint`).
+    pub id_token: Option<Secret<String>>,
+}
+
 /// One person signed in on one portal.
 #[derive(Debug)]
 pub struct Session {
@@ -68,6 +79,7 @@ pub struct Session {
     provider: Arc<str>,
     portal: Arc<str>,
     handle: String,
+    at_provider: AtProvider,
     started: Timestamp,
     /// When the provider said what the claims say.
     said: Timestamp,
@@ -99,6 +111,7 @@ impl Session {
             provider,
             portal,
             handle,
+            at_provider: AtProvider::default(),
             started: now,
             said: now,
             renewal: None,
@@ -114,7 +127,8 @@ impl Session {
         let (provider, portal) = (Arc::clone(&self.provider), Arc::clone(&self.portal));
         let session = Self::start(claims, provider, portal, handle, self.lifetimes, now);
         let renewal = self.renewal.clone();
-        Self { started: self.started, said: self.said, renewal, ..session }
+        let at_provider = self.at_provider.clone();
+        Self { started: self.started, said: self.said, renewal, at_provider, ..session }
     }
 
     /// The same, about which the provider can be asked again.
@@ -151,6 +165,18 @@ impl Session {
     #[must_use]
     pub const fn renewal(&self) -> Option<&Renewal> {
         self.renewal.as_ref()
+    }
+
+    /// With what it is at its provider.
+    #[must_use]
+    pub fn known_as(self, at_provider: AtProvider) -> Self {
+        Self { at_provider, ..self }
+    }
+
+    /// What it is at its provider.
+    #[must_use]
+    pub const fn at_provider(&self) -> &AtProvider {
+        &self.at_provider
     }
 
     /// Whether it still stands for somebody.

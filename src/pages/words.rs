@@ -50,6 +50,15 @@ pub fn explain(code: &str) -> Words {
             "Very many requests come from where you are, and the portal has not answered them yet. \
              Wait a moment and reload the page.",
         ),
+        "sign-outs-busy" => (
+            "Too much is going on",
+            "Very many sign-outs come from where you are. Wait a minute and try again.",
+        ),
+        code if code.starts_with("logout-token-") => (
+            "This sign-out was not accepted",
+            "The sign-in service said that somebody has signed out, and could not be believed. Tell \
+             whoever runs the portal.",
+        ),
         "request-timeout" => (
             "This request took too long",
             "What you sent did not arrive in time. Check your connection and send it again.",
@@ -100,6 +109,11 @@ pub fn explain(code: &str) -> Words {
             "Sign-in cancelled",
             "You stopped the sign-in before it was finished. Nothing has changed; you can start \
              again whenever you like.",
+        ),
+        "login-signed-out" => (
+            "You have signed out",
+            "Meanwhile somebody signed out, so this sign-in was not finished. Start it again if you \
+             want to go on.",
         ),
         "login-expired" => (
             "The sign-in took too long",

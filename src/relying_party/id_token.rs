@@ -127,6 +127,11 @@ impl<'t> UnverifiedToken<'t> {
         &self.key_id
     }
 
+    /// What it says, of which nothing is believed.
+    pub(super) const fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
     /// Verifies it with the provider's key of this id (OIDC-09).
     ///
     /// # Errors

@@ -17,9 +17,11 @@ pub mod issuers;
 mod json;
 pub mod keys;
 mod languages;
+mod logout_token;
 mod redeem;
 mod refresh;
 mod registration;
+mod sign_out;
 mod token_request;
 
 use std::sync::Arc;
@@ -42,9 +44,11 @@ pub use self::credentials::{CredentialError, CredentialFault, CredentialState};
 pub use self::discovery::{DiscoveryError, MetadataError};
 pub use self::http::HttpError;
 pub use self::id_token::IdTokenError;
+pub use self::logout_token::{LogoutToken, LogoutTokenError};
 pub use self::redeem::{TokenRefusal, Tokens};
 pub use self::refresh::Refreshed;
 pub use self::registration::RegistrationError;
+pub use self::sign_out::is_sid;
 
 /// Told of every call to the provider: what it was, how it ended, how long it took.
 pub type Observe = Arc<dyn Fn(Call, Outcome, Duration) + Send + Sync>;
@@ -339,35 +343,6 @@ impl RelyingParty {
             context: redemption.context(),
         };
         Ok(token.verify(&key, &expected, now)?)
-    }
-
-    /// Where a member is sent to end the provider's session too; from what is known already, so
-    /// that no logout waits. `None` while nothing is known.
-    #[must_use]
-    pub fn end_session_url(
-        &self,
-        claims: &VerifiedClaims,
-        post_logout_redirect_uri: &str,
-    ) -> Option<String> {
-        let known = self.main()?.last()?;
-        let mut url = known.metadata.end_session_endpoint.clone()?;
-        let mut query = url.query_pairs_mut();
-        query.append_pair("post_logout_redirect_uri", post_logout_redirect_uri);
-        match &self.provider.kind {
-            // Without it Microsoft asks which account, even if there is one (azure.md, section 7.1).
-            ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) => {
-                if let Some(hint) = claims.text("login_hint") {
-                    query.append_pair("logout_hint", hint);
-                }
-            }
-            // By it the provider finds the application, and so the addresses that it may return to
-            // (azure.md, section 7.3; OpenID Connect RP-Initiated Logout 1.0, section 2).
-            ProviderKind::AzureAdB2c(_) | ProviderKind::Oidc(_) => {
-                query.append_pair("client_id", &self.provider.client_id);
-            }
-        }
-        drop(query);
-        Some(url.into())
     }
 
     /// Whether logins can begin without asking the provider first.

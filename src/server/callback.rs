@@ -7,14 +7,14 @@ use http::{HeaderValue, Method, Response, header};
 
 use super::account::Body;
 use super::circles::{self, Page};
-use super::inspect::{self, InspectError};
 use super::login::LoginFailure;
 use super::request::Visit;
 use super::respond;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
 use crate::gate::login::{Accepted, Callback, Completed, Journey, LoginError, PendingLogin};
 use crate::gate::{
-    Challenge, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims, is_fetched_early,
+    AtProvider, Challenge, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims,
+    is_fetched_early,
 };
 use crate::relying_party::RelyingParty;
 use crate::sessions::{self, Purpose, SignedIn, cookie};
@@ -59,7 +59,7 @@ impl Visit<'_> {
             (&Method::GET, false) if !is_fetched_early(&self.head.headers) => {
                 self.head.target.query().unwrap_or_default().to_owned()
             }
-            (&Method::POST, true) => match self.posted(body).await {
+            (&Method::POST, true) => match self.posted(body, Callback::LONGEST).await {
                 Ok(form) => form,
                 Err(error) => return respond::uninspected(&error, self.asker, self.account),
             },
@@ -88,19 +88,6 @@ impl Visit<'_> {
         };
         respond::add_cookie(&mut response, over);
         response
-    }
-
-    /// The form that the provider's page had the browser post (OAuth 2.0 Form Post Response Mode 1.0).
-    /// One of another type is none, and says nothing.
-    async fn posted(&self, body: RequestBody) -> Result<String, InspectError> {
-        let kind = self.head.headers.get(header::CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            return Ok(String::new());
-        }
-        let stranger = self.proxy.stranger(self.visitor);
-        inspect::own_form(body, Callback::LONGEST, stranger, &self.proxy.form_room).await
     }
 
     /// From the callback to its outcome. `used` becomes the login as soon as it is known: whatever
@@ -138,6 +125,12 @@ impl Visit<'_> {
         };
         let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
         let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;
+        let at_provider = party.at_provider(&tokens, &claims, &redemption);
+        let (begun, before) = (redemption.begun(), redemption.session().cloned());
+        let sessions = &self.proxy.sessions;
+        if sessions.signed_out_since(begun, before.as_ref(), None) {
+            return Err(LoginFailure::SignedOut);
+        }
         let journey = redemption.journey();
         let renewal = tokens.refresh_token().map(|refresh_token| Renewal {
             refresh_token: refresh_token.clone(),
@@ -160,7 +153,11 @@ impl Visit<'_> {
             Completed::Session(claims, return_to) => {
                 // A change of the profile does not make a session last longer.
                 let continued = known.filter(|_| journey == Journey::ProfileEdit);
-                let id = self.start(party, claims, continued, renewal)?;
+                let id = self.start(party, claims, continued, renewal, at_provider)?;
+                if sessions.signed_out_since(begun, before.as_ref(), Some(&id)) {
+                    self.end_session(Some(&id), SessionEnd::Logout);
+                    return Err(LoginFailure::SignedOut);
+                }
                 self.end_session(ended, SessionEnd::Replaced);
                 Ok(Outcome::SignedIn(id, return_to))
             }
@@ -178,6 +175,7 @@ impl Visit<'_> {
         claims: VerifiedClaims,
         continued: Option<&Session>,
         renewal: Option<Renewal>,
+        at_provider: AtProvider,
     ) -> Result<SessionId, LoginFailure> {
         let handle = sessions::new_handle().map_err(|_| LoginFailure::Seal)?;
         let session = match continued {
@@ -190,7 +188,8 @@ impl Visit<'_> {
                 self.proxy.lifetimes,
                 self.now,
             )
-            .renewable(renewal),
+            .renewable(renewal)
+            .known_as(at_provider),
         };
         // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
         self.portal.identity.render(&session, self.now)?;

@@ -85,7 +85,9 @@ impl LoginFailure {
                     timestamp: refusal.timestamp.as_deref(),
                 })
             }
-            Self::Login(_) | Self::Identity(_) | Self::Circle | Self::Seal => None,
+            Self::Login(_) | Self::Identity(_) | Self::Circle | Self::SignedOut | Self::Seal => {
+                None
+            }
         }
     }
 }

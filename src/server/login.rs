@@ -33,6 +33,9 @@ pub(super) enum LoginFailure {
     /// The portal could not be told about this member.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// Somebody signed out while it was under way.
+    #[error("the visitor signed out while the login was under way")]
+    SignedOut,
     /// One login after the other leads to no session (OIDC-16).
     #[error("this browser began several logins within a minute, and comes back without a session")]
     Circle,
@@ -48,6 +51,7 @@ impl LoginFailure {
             Self::Login(error) => error.code(),
             Self::RelyingParty(error) => error.code(),
             Self::Identity(error) => error.code(),
+            Self::SignedOut => "login-signed-out",
             Self::Circle => "login-loop",
             Self::Seal => "login-seal",
         }
@@ -213,11 +217,11 @@ impl Visit<'_> {
         circles::is_one(&begun, &Page::of(return_to), self.signed_in.is_some())
     }
 
-    /// Takes back the marks of logins that are over: the member signs out, and starts afresh.
+    /// Takes back the logins of this browser, over or not: the member signs out, which wins over
+    /// what is under way, and starts afresh.
     pub(super) fn forget_logins(&self) -> Vec<Option<HeaderValue>> {
         let logins = cookies::logins(self.head.headers.get_all(header::COOKIE));
-        let over = logins.into_iter().filter(|(_, value)| circles::is_mark(value));
-        over.map(|(name, _)| cookie::no_login(name)).collect()
+        logins.into_iter().map(|(name, _)| cookie::no_login(name)).collect()
     }
 
     /// A page with a code, one audit line, and no session; its button leads to where the login was

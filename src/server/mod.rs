@@ -17,7 +17,9 @@ mod limits;
 mod listener;
 mod login;
 mod own;
+mod pace;
 mod peer;
+mod provider_logout;
 mod proxy_protocol;
 mod renewal;
 mod request;
@@ -70,6 +72,8 @@ pub struct Proxy {
     metrics: Arc<Metrics>,
     request_ids: account::RequestIds,
     form_room: Arc<inspect::FormRoom>,
+    /// Sign-outs in the name of a provider.
+    sign_outs: pace::Pace,
     discoveries: discoveries::Discoveries,
     logs_access: bool,
 }
@@ -175,6 +179,7 @@ impl Proxy {
             limits,
             request_ids: account::RequestIds::generate().map_err(|_| SetUpError::Random)?,
             form_room: Arc::default(),
+            sign_outs: pace::Pace::default(),
             discoveries: discoveries::Discoveries::default(),
             logs_access: config.logging.access,
             clock,

@@ -53,6 +53,14 @@ impl Visit<'_> {
             Endpoint::Logout => self.sign_out(),
             Endpoint::LoggedOut if !self.reads_only() => self.only("GET, HEAD"),
             Endpoint::LoggedOut => self.signed_out(),
+            Endpoint::FrontChannelLogout(provider) => match self.provider(&provider) {
+                Some(provider) => self.front_channel_logout(provider, body).await,
+                None => self.unknown(),
+            },
+            Endpoint::BackChannelLogout(provider) => match self.provider(&provider) {
+                Some(provider) => self.back_channel_logout(provider, body).await,
+                None => self.unknown(),
+            },
             Endpoint::Me => self.me(),
             Endpoint::Refresh => self.refresh().await,
             Endpoint::Jwks => self.jwks(),
@@ -89,7 +97,10 @@ impl Visit<'_> {
             return self.confirm_sign_out();
         }
         let at_provider = self.sign_out_at_provider(&member);
-        self.end_session(self.session_id().as_ref(), SessionEnd::Logout);
+        let id = self.session_id();
+        if id.is_some_and(|id| self.proxy.sessions.sign_out(&id, self.now).is_some()) {
+            self.proxy.metrics.session_ended(SessionEnd::Logout);
+        }
         audit::write(
             Event::LoggedOut,
             &Audit {
@@ -145,7 +156,8 @@ impl Visit<'_> {
         let name = session.provider();
         let party = self.proxy.relying_parties.iter().find(|party| &**party.name() == name)?;
         let done = format!("{}{}", self.portal.public_url, self.done());
-        let url = party.end_session_url(session.claims(), &done)?;
+        let hint = session.at_provider().id_token.as_ref();
+        let url = party.end_session_url(session.claims(), hint, &done)?;
         let place = self.named_return("post_logout_redirect_uri");
         let record = place.as_ref().map_or("", ReturnTo::as_str).as_bytes();
         let state = self.proxy.seal.seal(Purpose::SignOut, &self.policy.host, record)?;
@@ -246,7 +258,7 @@ impl Visit<'_> {
     }
 
     /// Nothing of ours, and nothing that the portal is asked for either.
-    fn unknown(mut self) -> Response<Body> {
+    pub(super) fn unknown(mut self) -> Response<Body> {
         self.account.decided(Verdict::Refuse, Some("endpoint-unknown"));
         let said =
             Said { action: Some(HOME), ..Said::new(StatusCode::NOT_FOUND, "endpoint-unknown") };

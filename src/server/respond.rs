@@ -186,7 +186,7 @@ pub(super) fn login(
             Some(said),
         ) => blamed(said.class()),
         (LoginFailure::RelyingParty(_) | LoginFailure::Identity(_), _) => StatusCode::FORBIDDEN,
-        (LoginFailure::Login(_), _) => StatusCode::BAD_REQUEST,
+        (LoginFailure::Login(_) | LoginFailure::SignedOut, _) => StatusCode::BAD_REQUEST,
         (LoginFailure::Circle, _) => StatusCode::TOO_MANY_REQUESTS,
         (LoginFailure::Seal, _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
@@ -333,6 +333,19 @@ pub(super) fn json(
     account: Account,
 ) -> Response<Body> {
     own(status, "application/json", body, asker, account)
+}
+
+/// For a frame on the page of a provider, at this origin: a page with nothing on it.
+pub(super) fn framed(origin: Option<&str>, asker: &Asker, account: Account) -> Response<Body> {
+    let body = "<!doctype html><title>Signed out</title>".to_owned();
+    let mut response = own(StatusCode::OK, "text/html; charset=utf-8", body, asker, account);
+    let ancestors = origin.unwrap_or("'none'");
+    let policy = format!("default-src 'none'; frame-ancestors {ancestors}");
+    // An origin is always a header value.
+    if let Ok(policy) = HeaderValue::try_from(policy) {
+        set(&mut response, header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }
 
 /// On to another place, by GET whatever this request was (RET-04).

@@ -2,11 +2,14 @@
 //! is (`gate::Session`) and whether it lets somebody through (`gate::decide`).
 
 pub mod cookie;
+mod index;
 mod renewing;
 mod seal;
+mod sign_out;
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -18,9 +21,11 @@ use moka::ops::compute::{CompResult, Op};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+pub use index::Meant;
 pub use renewing::Renewing;
 pub use seal::{Purpose, Seal};
 
+use self::index::Index;
 use crate::gate::identity::Envelope;
 use crate::gate::login::PendingLogin;
 use crate::gate::{Secret, Session, SessionId, Timestamp};
@@ -30,6 +35,10 @@ use crate::gate::{Secret, Session, SessionId, Timestamp};
 pub struct Sessions {
     table: Cache<Digest, Arc<SignedIn>, Hashing>,
     spent_logins: Cache<Digest, (), Hashing>,
+    spent_logout_tokens: Cache<Digest, (), Hashing>,
+    /// What was signed out, and when: logins that were under way then become no session.
+    signed_out: Cache<Digest, Timestamp, Hashing>,
+    index: Arc<Index>,
 }
 
 /// A session and the identity headers rendered for it. It is replaced as a whole when the provider
@@ -111,6 +120,15 @@ impl SignedIn {
 /// used again because others pushed it out.
 const SPENT_LOGINS: u64 = 100_000;
 
+/// The most sign-outs that are remembered for the logins under way.
+const SIGN_OUTS: u64 = 20_000;
+
+/// The most logout tokens that are remembered.
+const SPENT_LOGOUT_TOKENS: u64 = 100_000;
+
+/// How long a logout token has to be remembered: longer than one is taken.
+const LOGOUT_TOKEN: Duration = Duration::from_secs(30 * 60);
+
 /// How the table came to forget a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -129,25 +147,34 @@ impl Sessions {
         settings: &crate::config::Sessions,
         ended: impl Fn(Ended) + Send + Sync + 'static,
     ) -> Self {
+        let index = Arc::new(Index::default());
+        let named = Arc::clone(&index);
         let table = Cache::builder()
             .max_capacity(settings.capacity)
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(settings.lifetimes.absolute)
             .time_to_idle(settings.lifetimes.idle)
-            .eviction_listener(move |_, _, cause| match cause {
-                RemovalCause::Expired => ended(Ended::Expired),
-                RemovalCause::Size => ended(Ended::Evicted),
-                // By us, who know why.
-                RemovalCause::Explicit | RemovalCause::Replaced => {}
+            .eviction_listener(move |id, gone: Arc<SignedIn>, cause| {
+                // What takes its place after a refresh has the same names.
+                if cause != RemovalCause::Replaced {
+                    named.remove(gone.session(), &id);
+                }
+                match cause {
+                    RemovalCause::Expired => ended(Ended::Expired),
+                    RemovalCause::Size => ended(Ended::Evicted),
+                    // By us, who know why.
+                    RemovalCause::Explicit | RemovalCause::Replaced => {}
+                }
             })
             .build_with_hasher(Hashing::default());
         // A login that was begun more than its limit ago is refused without asking here.
-        let spent_logins = Cache::builder()
-            .max_capacity(SPENT_LOGINS.max(settings.capacity))
-            .eviction_policy(EvictionPolicy::lru())
-            .time_to_live(PendingLogin::LIMIT * 2)
-            .build_with_hasher(Hashing::default());
-        Self { table, spent_logins }
+        Self {
+            table,
+            spent_logins: remembered(SPENT_LOGINS.max(settings.capacity), PendingLogin::LIMIT * 2),
+            spent_logout_tokens: remembered(SPENT_LOGOUT_TOKENS, LOGOUT_TOKEN),
+            signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
+            index,
+        }
     }
 
     /// Starts a session under a new id (SESS-01).
@@ -158,7 +185,13 @@ impl Sessions {
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random)?;
         let id = SessionId::new(random);
-        self.table.insert(Digest::of(id.bytes()), Arc::new(SignedIn::new(session)));
+        let (key, signed_in) = (Digest::of(id.bytes()), Arc::new(SignedIn::new(session)));
+        self.table.insert(key, Arc::clone(&signed_in));
+        self.index.add(signed_in.session(), key);
+        if !self.table.contains_key(&key) {
+            // It is gone already, and whoever took it may have been here before us.
+            self.index.remove(signed_in.session(), &key);
+        }
         Ok(id)
     }
 
@@ -210,7 +243,21 @@ impl Sessions {
     pub fn tidy(&self) {
         self.table.run_pending_tasks();
         self.spent_logins.run_pending_tasks();
+        self.spent_logout_tokens.run_pending_tasks();
+        self.signed_out.run_pending_tasks();
     }
+}
+
+/// What is remembered for a time, within a bound.
+fn remembered<V: Clone + Send + Sync + 'static>(
+    most: u64,
+    time: Duration,
+) -> Cache<Digest, V, Hashing> {
+    Cache::builder()
+        .max_capacity(most)
+        .eviction_policy(EvictionPolicy::lru())
+        .time_to_live(time)
+        .build_with_hasher(Hashing::default())
 }
 
 /// What a session may be known by to others: random, and good for nothing else.

@@ -29,6 +29,7 @@ mod refresh;
 mod refuse;
 mod requests;
 mod rules;
+mod sign_out;
 mod streams;
 mod tls;
 mod upstreams;

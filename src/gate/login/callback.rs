@@ -15,6 +15,7 @@ pub struct Callback {
     state: Secret<String>,
     answer: Result<Grant, ProviderError>,
     issuer: Option<String>,
+    session_state: Option<String>,
 }
 
 /// What a provider sends when it agrees.
@@ -85,7 +86,7 @@ impl Callback {
             }),
             _ => return Err(LoginError::Malformed),
         };
-        Ok(Self { state, answer, issuer: seen.issuer })
+        Ok(Self { state, answer, issuer: seen.issuer, session_state: seen.session_state })
     }
 
     /// The number of the login that it belongs to, if its `state` has the form of ours.
@@ -98,6 +99,11 @@ impl Callback {
     #[must_use]
     pub const fn state(&self) -> &Secret<String> {
         &self.state
+    }
+
+    /// `session_state`, which is `sid` by another name at Entra ID (azure.md, section 2.1).
+    pub(super) fn session_state(&self) -> Option<String> {
+        self.session_state.clone()
     }
 
     /// What the provider said, and its `iss`.
@@ -115,6 +121,7 @@ struct Parameters {
     description: Option<String>,
     subcode: Option<String>,
     issuer: Option<String>,
+    session_state: Option<String>,
 }
 
 impl Parameters {
@@ -127,6 +134,7 @@ impl Parameters {
             "error_description" => &mut self.description,
             "error_subcode" => &mut self.subcode,
             "iss" => &mut self.issuer,
+            "session_state" => &mut self.session_state,
             _ => return Ok(()),
         };
         match place.replace(value) {

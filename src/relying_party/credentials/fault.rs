@@ -132,6 +132,7 @@ mod tests {
             code: code.map(str::to_owned),
             correlation_id: None,
             trace_id: None,
+            timestamp: None,
         })
     }
 

@@ -76,6 +76,8 @@ label!(
         Expired = "expired",
         /// There was no room left for it.
         Evicted = "evicted",
+        /// The provider said that its own was over.
+        Provider = "provider",
         /// The same browser signed in again.
         Replaced = "replaced",
         /// The provider no longer vouches for its member.

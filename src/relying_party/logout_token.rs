@@ -1,0 +1,232 @@
+//! Whether a logout token is believed (OpenID Connect Back-Channel Logout 1.0, section 2.6; OIDC-15).
+//! A pure function of the token, one key, what we expect and the time; the key is found as for an ID
+//! token. Deliberately not here: whether it was seen before, which the store of sessions knows.
+
+use std::time::Duration;
+
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value};
+
+use super::id_token::{IdTokenError, UnverifiedToken};
+use super::issuers::Issuers;
+use super::keys::SigningKey;
+use super::sign_out::is_sid;
+use super::{RelyingParty, RelyingPartyError};
+use crate::config::ProviderKind;
+use crate::gate::Timestamp;
+
+/// The event that it is about.
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+/// How long ago one can have been issued. Its `jti` is remembered for longer than this.
+const OLDEST: Duration = Duration::from_secs(10 * 60);
+/// The longest `jti` and `sub`.
+const LONGEST_ID: usize = 256;
+
+/// What a logout token says, once it is believed.
+#[derive(Debug)]
+pub struct LogoutToken {
+    /// `iss`.
+    pub issuer: String,
+    /// `jti`.
+    pub id: String,
+    /// `sid`; one of both is there.
+    pub sid: Option<String>,
+    /// `sub`.
+    pub sub: Option<String>,
+}
+
+impl RelyingParty {
+    /// Whether the provider may sign people out by itself. None of Microsoft's does (azure.md,
+    /// section 7.4).
+    #[must_use]
+    pub fn takes_logout_tokens(&self) -> bool {
+        match &self.provider.kind {
+            ProviderKind::Oidc(_) => true,
+            ProviderKind::EntraId(_)
+            | ProviderKind::AzureAdB2c(_)
+            | ProviderKind::ExternalId(_) => false,
+        }
+    }
+
+    /// Judges a logout token.
+    ///
+    /// # Errors
+    /// Why it is not believed, or that its key could not be looked for.
+    pub async fn logout_token(
+        &self,
+        raw: &str,
+        now: Timestamp,
+    ) -> Result<LogoutToken, LogoutTokenError> {
+        let token = UnverifiedToken::read(raw).map_err(LogoutTokenError::Token)?;
+        let main = self.main().ok_or(LogoutTokenError::Issuer)?;
+        let found = main.key(token.key_id()).await;
+        let (known, key) =
+            found.map_err(|error| LogoutTokenError::Provider(Box::new(error.into())))?;
+        let key = key.ok_or(LogoutTokenError::Token(IdTokenError::KeyUnknown))?;
+        let expected = Expected {
+            issuers: &known.metadata.issuers,
+            client_id: &self.provider.client_id,
+            clock_skew: self.provider.clock_skew,
+        };
+        verify(raw, token.claims(), &key, &expected, now)
+    }
+}
+
+/// What a logout token has to say.
+struct Expected<'a> {
+    issuers: &'a Issuers,
+    client_id: &'a str,
+    clock_skew: Duration,
+}
+
+fn verify(
+    raw: &str,
+    claims: &Map<String, Value>,
+    key: &SigningKey,
+    expected: &Expected<'_>,
+    now: Timestamp,
+) -> Result<LogoutToken, LogoutTokenError> {
+    check_signature(raw, key)?;
+    let issuer = text(claims, "iss")?.and_then(|issuer| expected.issuers.find(issuer));
+    let issuer = issuer.ok_or(LogoutTokenError::Issuer)?;
+    if !key.may_sign_for(issuer) {
+        return Err(LogoutTokenError::Token(IdTokenError::KeyIssuer));
+    }
+    let audience = match claims.get("aud") {
+        Some(Value::Array(audiences)) => match audiences.as_slice() {
+            [only] => only.as_str(),
+            _ => None,
+        },
+        Some(audience) => audience.as_str(),
+        None => None,
+    };
+    if audience != Some(expected.client_id) {
+        return Err(LogoutTokenError::Audience);
+    }
+    let skew = expected.clock_skew;
+    let issued = seconds(claims, "iat")?.ok_or(LogoutTokenError::Time)?;
+    let expires = seconds(claims, "exp")?.ok_or(LogoutTokenError::Time)?;
+    if issued > now.after(skew)
+        || issued < now.before(OLDEST + skew)
+        || now >= expires.after(skew)
+        || seconds(claims, "nbf")?.is_some_and(|begins| begins > now.after(skew))
+    {
+        return Err(LogoutTokenError::Time);
+    }
+    let event = claims.get("events").and_then(|events| events.get(EVENT));
+    if !event.is_some_and(Value::is_object) {
+        return Err(LogoutTokenError::Event);
+    }
+    // Else an ID token could be taken for one, and the other way round.
+    if claims.contains_key("nonce") {
+        return Err(LogoutTokenError::Nonce);
+    }
+    let id = |name| {
+        let id = text(claims, name)?;
+        match id.is_none_or(|id| (1..=LONGEST_ID).contains(&id.len())) {
+            true => Ok(id.map(str::to_owned)),
+            false => Err(LogoutTokenError::Subject),
+        }
+    };
+    let (sub, sid) = (id("sub")?, id("sid")?);
+    if (sub.is_none() && sid.is_none()) || sid.as_deref().is_some_and(|sid| !is_sid(sid)) {
+        return Err(LogoutTokenError::Subject);
+    }
+    let id = id("jti")?.ok_or(LogoutTokenError::Id)?;
+    Ok(LogoutToken { issuer: issuer.issuer.clone(), id, sid, sub })
+}
+
+/// RS256, which [`UnverifiedToken::read`] saw to.
+fn check_signature(raw: &str, key: &SigningKey) -> Result<(), LogoutTokenError> {
+    let refused = LogoutTokenError::Token(IdTokenError::Signature);
+    let Some((signed, signature)) = raw.rsplit_once('.') else {
+        return Err(refused);
+    };
+    let Ok(signature) = URL_SAFE_NO_PAD.decode(signature) else {
+        return Err(refused);
+    };
+    let key = RsaPublicKeyComponents { n: key.modulus(), e: key.exponent() };
+    key.verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &signature).map_err(|_| refused)
+}
+
+fn text<'c>(
+    claims: &'c Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<&'c str>, LogoutTokenError> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(LogoutTokenError::Token(IdTokenError::Type { name })),
+    }
+}
+
+/// A NumericDate of a sensible year.
+fn seconds(
+    claims: &Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<Timestamp>, LogoutTokenError> {
+    const LAST: i64 = 253_402_300_799;
+    match claims.get(name).map(Value::as_i64) {
+        None => Ok(None),
+        Some(Some(seconds)) if (0..=LAST).contains(&seconds) => {
+            Ok(Some(Timestamp::from_unix_seconds(seconds)))
+        }
+        Some(_) => Err(LogoutTokenError::Token(IdTokenError::Type { name })),
+    }
+}
+
+/// Why a logout token is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum LogoutTokenError {
+    /// It cannot be read, or its signature is wrong.
+    #[error("the logout token was not accepted")]
+    Token(#[source] IdTokenError),
+    /// The keys could not be looked for.
+    #[error("the provider's keys could not be looked at")]
+    Provider(#[source] Box<RelyingPartyError>),
+    /// `iss`.
+    #[error("the logout token is of another issuer")]
+    Issuer,
+    /// `aud`.
+    #[error("the logout token is not for this application alone")]
+    Audience,
+    /// `iat`, `exp`, `nbf`.
+    #[error("the logout token is not of now; the clocks may differ")]
+    Time,
+    /// `events`.
+    #[error("the logout token is not about a sign-out")]
+    Event,
+    /// `nonce`.
+    #[error("the logout token has a nonce, as only an ID token may")]
+    Nonce,
+    /// Neither `sub` nor `sid`, or odd ones.
+    #[error("the logout token does not say who has signed out")]
+    Subject,
+    /// No `jti`.
+    #[error("the logout token has no id")]
+    Id,
+    /// Its `jti` was there before.
+    #[error("the logout token was used before")]
+    Replayed,
+}
+
+impl LogoutTokenError {
+    /// The stable name of this reason.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "logout-token-malformed",
+            Self::Provider(_) => "logout-token-keys",
+            Self::Issuer => "logout-token-issuer",
+            Self::Audience => "logout-token-audience",
+            Self::Time => "logout-token-time",
+            Self::Event => "logout-token-event",
+            Self::Nonce => "logout-token-nonce",
+            Self::Subject => "logout-token-subject",
+            Self::Id => "logout-token-id",
+            Self::Replayed => "logout-token-replayed",
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! A provider says that somebody has signed out there: in the browser, from a frame of its own page
+//! (OpenID Connect Front-Channel Logout 1.0; azure.md, section 7.2), or by itself with a logout token
+//! (Back-Channel Logout 1.0). No cookie is needed, and none comes along: each provider has an address
+//! of its own, and ends only the sessions that it and the name it gives have together (OIDC-20).
+
+use std::sync::Arc;
+
+use http::{Method, Response, StatusCode, header};
+
+use super::account::Body;
+use super::inspect::{self, InspectError};
+use super::request::Visit;
+use super::respond::{self, Said};
+use crate::relying_party::{LogoutTokenError, RelyingParty, is_sid};
+use crate::sessions::{Meant, SignedIn};
+use crate::telemetry::Verdict;
+use crate::telemetry::audit::{self, Audit, Event};
+use crate::telemetry::causes;
+use crate::telemetry::metrics::SessionEnd;
+use crate::upstream::RequestBody;
+
+/// The longest form that is read. A logout token has some hundred bytes.
+const LONGEST_FORM: usize = 32 * 1024;
+
+impl Visit<'_> {
+    /// A frame of the provider's page. Whatever it asks for, the answer is the same: it tells nobody
+    /// whether there was a session.
+    pub(super) async fn front_channel_logout(
+        mut self,
+        provider: usize,
+        body: RequestBody,
+    ) -> Response<Body> {
+        let Some(party) = self.proxy.relying_parties.get(provider).map(Arc::clone) else {
+            return self.unknown();
+        };
+        let parameters = match self.head.method {
+            Method::GET => self.head.target.query().unwrap_or_default().to_owned(),
+            // Reported of Azure AD B2C (azure.md, section 7.3).
+            Method::POST => match self.posted(body, LONGEST_FORM).await {
+                Ok(form) => form,
+                Err(error) => return respond::uninspected(&error, self.asker, self.account),
+            },
+            _ => return self.only("GET, POST"),
+        };
+        if !self.keeps_pace() {
+            return self.too_many_sign_outs();
+        }
+        let sid = single(&parameters, "sid").filter(|sid| is_sid(sid));
+        let issuer = single(&parameters, "iss");
+        // Entra sends none (azure.md, section 7.2); one that is there has to be right.
+        let is_right = issuer.as_deref().is_none_or(|issuer| party.speaks_for(issuer));
+        if let (Some(sid), true, true) = (sid, is_right, at_most_once(&parameters)) {
+            let sessions = &self.proxy.sessions;
+            let meant = Meant::Sid(&sid);
+            let ended = sessions.sign_out_meant(party.name(), meant, issuer.as_deref(), self.now);
+            self.signed_out_there(&ended, "front-channel");
+        }
+        self.account.decided(Verdict::Own, None);
+        respond::framed(party.sign_out_origin().as_deref(), self.asker, self.account)
+    }
+
+    /// The provider itself.
+    pub(super) async fn back_channel_logout(
+        mut self,
+        provider: usize,
+        body: RequestBody,
+    ) -> Response<Body> {
+        let party = self.proxy.relying_parties.get(provider).map(Arc::clone);
+        let Some(party) = party.filter(|party| party.takes_logout_tokens()) else {
+            return self.unknown();
+        };
+        if self.head.method != Method::POST {
+            return self.only("POST");
+        }
+        let form = match self.posted(body, LONGEST_FORM).await {
+            Ok(form) => form,
+            Err(error) => return respond::uninspected(&error, self.asker, self.account),
+        };
+        let (status, answer) = match self.believed(&party, &form).await {
+            Ok(ended) => {
+                self.signed_out_there(&ended, "back-channel");
+                self.account.decided(Verdict::Own, None);
+                (StatusCode::OK, String::new())
+            }
+            Err(_) if !self.keeps_pace() => return self.too_many_sign_outs(),
+            Err(error) => {
+                tracing::warn!(
+                    request_id = self.asker.request_id(),
+                    provider = &**party.name(),
+                    code = error.code(),
+                    cause = %causes(&error),
+                    "a logout token was not accepted"
+                );
+                self.account.decided(Verdict::Refuse, Some(error.code()));
+                // Back-Channel Logout 1.0, section 2.8.
+                let answer = serde_json::json!({
+                    "error": "invalid_request",
+                    "error_description": error.code(),
+                });
+                (StatusCode::BAD_REQUEST, answer.to_string())
+            }
+        };
+        match answer.is_empty() {
+            true => respond::empty(status, self.asker, self.account),
+            false => respond::json(status, answer, self.asker, self.account),
+        }
+    }
+
+    /// The sessions that a logout token has ended.
+    async fn believed(
+        &self,
+        party: &RelyingParty,
+        form: &str,
+    ) -> Result<Vec<Arc<SignedIn>>, LogoutTokenError> {
+        let raw = single(form, "logout_token").unwrap_or_default();
+        let token = party.logout_token(&raw, self.proxy.clock.now()).await?;
+        let sessions = &self.proxy.sessions;
+        if !sessions.spend_logout_token(party.name(), &token.id) {
+            return Err(LogoutTokenError::Replayed);
+        }
+        // `sid` is one session at the provider, and `sub` beside it whose that is; `sub` alone is all
+        // of that person's.
+        let meant = match (&token.sid, &token.sub) {
+            (Some(sid), _) => Meant::Sid(sid),
+            (None, Some(sub)) => Meant::Sub(sub),
+            (None, None) => return Err(LogoutTokenError::Subject),
+        };
+        Ok(sessions.sign_out_meant(party.name(), meant, Some(&token.issuer), self.now))
+    }
+
+    fn signed_out_there(&self, ended: &[Arc<SignedIn>], way: &str) {
+        for member in ended {
+            self.proxy.metrics.session_ended(SessionEnd::Provider);
+            audit::write(
+                Event::LoggedOut,
+                &Audit {
+                    provider: Some(member.session().provider()),
+                    member: Some(&member.session().claims().subject().member_key()),
+                    session: Some(member.session().handle()),
+                    cause: Some(way),
+                    ..self.audit()
+                },
+            );
+        }
+    }
+
+    /// Whether this address has not asked too often. A proxy of ours speaks for many.
+    fn keeps_pace(&self) -> bool {
+        let stranger = self.proxy.stranger(self.visitor);
+        stranger.is_none_or(|address| self.proxy.sign_outs.admits(address, self.now))
+    }
+
+    fn too_many_sign_outs(mut self) -> Response<Body> {
+        self.account.decided(Verdict::Refuse, Some(TooOften.code()));
+        let said = Said::new(StatusCode::TOO_MANY_REQUESTS, TooOften.code());
+        respond::say(&said, self.asker, self.account)
+    }
+
+    /// A form that was posted here. One of another type is none, and says nothing.
+    pub(super) async fn posted(
+        &self,
+        body: RequestBody,
+        limit: usize,
+    ) -> Result<String, InspectError> {
+        let kind = self.head.headers.get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Ok(String::new());
+        }
+        let stranger = self.proxy.stranger(self.visitor);
+        inspect::own_form(body, limit, stranger, &self.proxy.form_room).await
+    }
+}
+
+/// An address asks for more sign-outs than any provider does.
+struct TooOften;
+
+impl TooOften {
+    /// The stable name of this reason.
+    const fn code(&self) -> &'static str {
+        "sign-outs-busy"
+    }
+}
+
+/// A parameter that is there exactly once.
+fn single(parameters: &str, name: &str) -> Option<String> {
+    let mut found = url::form_urlencoded::parse(parameters.as_bytes())
+        .filter(|(known, _)| known == name)
+        .map(|(_, value)| value.into_owned());
+    found.next().filter(|_| found.next().is_none())
+}
+
+/// Whether nothing that counts is there twice (OIDC-05).
+fn at_most_once(parameters: &str) -> bool {
+    let pairs = || url::form_urlencoded::parse(parameters.as_bytes());
+    ["sid", "iss"].iter().all(|name| pairs().filter(|(known, _)| known == name).count() <= 1)
+}

@@ -1,0 +1,66 @@
+//! Signing out: by the member, or by the provider, which names the sessions that it means. Sign-out
+//! wins: what was under way when somebody signed out becomes no session (OIDC-14).
+
+use std::sync::Arc;
+
+use super::index::{self, Meant};
+use super::{Digest, Sessions, SignedIn};
+use crate::gate::{Session, SessionId, Timestamp};
+
+impl Sessions {
+    /// Ends a session because its member wants it to: logins that this browser has under way become no
+    /// session either.
+    #[must_use]
+    pub fn sign_out(&self, id: &SessionId, now: Timestamp) -> Option<Arc<SignedIn>> {
+        let key = Digest::of(id.bytes());
+        // First, so that a session which starts meanwhile sees it.
+        if self.table.contains_key(&key) {
+            self.signed_out.insert(key, now);
+        }
+        self.end(id)
+    }
+
+    /// Ends the sessions that a provider says are over, and only those of this provider. `issuer` is
+    /// whose word it is, if that was said: then only the sessions that this issuer vouched for.
+    #[must_use]
+    pub fn sign_out_meant(
+        &self,
+        provider: &str,
+        meant: Meant<'_>,
+        issuer: Option<&str>,
+        now: Timestamp,
+    ) -> Vec<Arc<SignedIn>> {
+        let key = meant.key(provider);
+        // First, so that a session which starts meanwhile sees it.
+        self.signed_out.insert(key, now);
+        let is_of = |session: &Session| {
+            issuer.is_none_or(|issuer| session.claims().text("iss") == Some(issuer))
+        };
+        let ids = self.index.find(&key).into_iter();
+        ids.filter(|id| self.table.get(id).is_some_and(|found| is_of(found.session())))
+            .filter_map(|id| self.table.remove(&id))
+            .collect()
+    }
+
+    /// Whether somebody has signed out since a login began: from the session that the browser had
+    /// then, or, at the provider, from the one that this has become. Sign-out wins.
+    #[must_use]
+    pub fn signed_out_since(
+        &self,
+        begun: Timestamp,
+        before: Option<&SessionId>,
+        now: Option<&SessionId>,
+    ) -> bool {
+        let is_later = |key: &Digest| self.signed_out.get(key).is_some_and(|at| begun < at);
+        let now = now.and_then(|id| self.table.get(&Digest::of(id.bytes())));
+        before.is_some_and(|id| is_later(&Digest::of(id.bytes())))
+            || now.is_some_and(|found| index::names(found.session()).any(|key| is_later(&key)))
+    }
+
+    /// Spends a logout token of a provider by its `jti`: true once (OIDC-15).
+    #[must_use]
+    pub fn spend_logout_token(&self, provider: &str, id: &str) -> bool {
+        let key = Digest::of(format!("{}\n{provider}\n{id}", provider.len()).as_bytes());
+        self.spent_logout_tokens.entry(key).or_insert(()).is_fresh()
+    }
+}

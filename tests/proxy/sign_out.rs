@@ -1,0 +1,403 @@
+//! Signing out everywhere: with the provider, from the provider, and against what is under way.
+
+use std::time::Duration;
+
+use anteport::demo::microsoft::tenants::Product;
+use anteport::demo::microsoft::{TokenAnswer, Trouble};
+use serde_json::{Value, json};
+
+use crate::world::browser::{Answer, Browser, PAGE};
+use crate::world::{Plan, Registration, World, assert_refusal};
+
+const TREASURER: &str = "treasurer@harborclub.example";
+const MEMBER: &str = "member@harborclub.example";
+const FRONT: &str = "/.auth/front-channel-logout/corporate";
+const BACK: &str = "/.auth/back-channel-logout/corporate";
+const FORM: &[(&str, &str)] = &[("content-type", "application/x-www-form-urlencoded")];
+
+/// A second portal of the same provider.
+const SECOND: &str = r#"
+  - public_url: "http://localhost:PORT"
+    upstream: { url: "http://UPSTREAM", response_timeout: 1s }
+    auth_path: /own
+    local_login: {}
+    identity: { headers: { X-Portal-Member: email } }
+"#;
+
+/// What a frame sends: no cookie, and the words of a third party.
+const FRAME: &[(&str, &str)] = &[
+    ("accept", "text/html"),
+    ("sec-fetch-mode", "navigate"),
+    ("sec-fetch-dest", "iframe"),
+    ("sec-fetch-site", "cross-site"),
+];
+
+async fn claim(browser: &mut Browser, name: &str) -> String {
+    let me = browser.open("/.auth/me").await.json();
+    let claims = me[0]["user_claims"].as_array().unwrap().clone();
+    let found = claims.iter().find(|claim| claim["typ"] == name);
+    found.unwrap_or_else(|| panic!("{me}"))["val"].as_str().unwrap().to_owned()
+}
+
+async fn is_signed_in(browser: &Browser) -> bool {
+    let headers = [("accept", "application/json")];
+    browser.send("GET", "/reports", &headers, b"").await.status == 200
+}
+
+#[tokio::test]
+async fn oidc_20_a_sign_out_at_one_portal_ends_the_session_at_the_other_without_a_cookie() {
+    let told: Registration = Box::new(|options, _| {
+        let back = &options.redirect_uris[0];
+        let front = back.replace("/login/corporate/callback", "/front-channel-logout/corporate");
+        options.front_channel_logout = vec![front];
+    });
+    let plan = Plan { more_portals: SECOND, registration: told, ..Plan::default() };
+    let world = World::start_with(plan).await;
+    let mut browser = world.treasurer().await;
+    let mut second = Browser::new(format!("http://localhost:{}", world.proxy.port()));
+    second.cookies = browser.cookies.clone();
+    assert_eq!(second.follow("/reports").await.status, 200, "by single sign-on");
+    let someone = {
+        let mut other = world.browser();
+        other.sign_in("/reports", MEMBER).await;
+        other
+    };
+    let page = browser.follow("/.auth/logout").await;
+    assert!(is_signed_in(&second).await, "until the frame is loaded");
+    let html = page.text();
+    let frame = html.split("<iframe hidden src=\"").nth(1).unwrap().split('"').next().unwrap();
+    let frame = url::Url::parse(&frame.replace("&#38;", "&")).unwrap();
+    let query: Vec<_> = frame.query_pairs().map(|(name, _)| name.into_owned()).collect();
+    assert_eq!(query, ["sid"], "{frame}");
+    let target = &frame[url::Position::BeforePath..];
+    let answer = world.browser().send("GET", target, FRAME, b"").await;
+    assert_eq!(answer.status, 200);
+    assert!(!is_signed_in(&second).await);
+    assert!(is_signed_in(&someone).await, "somebody else's stays");
+    let next = html.split("content=\"2;url=").nth(1).unwrap().split('"').next().unwrap();
+    let next = url::Url::parse(&next.replace("&#38;", "&")).unwrap();
+    let landed = browser.open_url(&next).await;
+    assert!(landed.text().contains("and your corporate account"), "{}", landed.text());
+    assert_eq!(world.metric("anteport_sessions_ended_total{reason=\"provider\"}").await, 1.0);
+    world.stop().await;
+}
+
+fn without_id(answer: &Answer) -> (u16, Vec<(String, String)>, Vec<u8>) {
+    let mut headers = answer.headers.clone();
+    headers.retain(|(name, _)| name != "x-request-id" && name != "date");
+    (answer.status, headers, answer.body.clone())
+}
+
+#[tokio::test]
+async fn oidc_20_the_front_channel_reveals_nothing_and_believes_only_its_own_provider() {
+    let plan = Plan { provider: TWO, portal: TWO_FOR_A_PORTAL, ..Plan::default() };
+    let world = World::start_with(plan).await;
+    let mut browser = world.browser();
+    browser.sign_in("/.auth/login/corporate", TREASURER).await;
+    let sid = claim(&mut browser, "sid").await;
+    let issuer = claim(&mut browser, "iss").await;
+    let frame = world.browser();
+    let unknown = frame.send("GET", &format!("{FRONT}?sid=nobody"), FRAME, b"").await;
+    assert_eq!(unknown.header("x-frame-options"), None);
+    assert_eq!(unknown.header("cache-control"), Some("no-store"));
+    let policy = unknown.header("content-security-policy").unwrap();
+    let login = world.microsoft.base_url();
+    assert_eq!(policy, format!("default-src 'none'; frame-ancestors {login}"));
+    assert!(unknown.all("set-cookie").is_empty());
+    for target in [
+        format!("{FRONT}"),
+        format!("{FRONT}?sid="),
+        format!("{FRONT}?sid={sid}&sid={sid}"),
+        format!("{FRONT}?sid={sid}&iss=https://evil.example/"),
+        format!("{FRONT}?sid={sid}&iss={issuer}&iss={issuer}"),
+        format!("{FRONT}?sub={sid}"),
+    ] {
+        let answer = frame.send("GET", &target, FRAME, b"").await;
+        assert_eq!(without_id(&answer), without_id(&unknown), "{target}");
+    }
+    let elsewhere = "/.auth/front-channel-logout/members";
+    assert_eq!(frame.send("GET", &format!("{elsewhere}?sid={sid}"), FRAME, b"").await.status, 200);
+    let nobody = frame.send("GET", "/.auth/front-channel-logout/other?sid=x", PAGE, b"").await;
+    assert_refusal(&nobody, 404, "endpoint-unknown");
+    assert_eq!(frame.send("DELETE", FRONT, FRAME, b"").await.status, 405);
+    assert!(is_signed_in(&browser).await);
+    // With the right issuer, and posted, as B2C is said to do.
+    let body = format!("sid={sid}&iss={issuer}");
+    let answer = frame.send("POST", FRONT, FORM, body.as_bytes()).await;
+    assert_eq!(without_id(&answer), without_id(&unknown));
+    assert!(!is_signed_in(&browser).await);
+    world.stop().await;
+}
+
+const TWO: &str = r#"
+    kind: entra_id
+    authority: "http://AUTHORITY"
+    tenant: harborclub.example
+    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
+    credentials: [ { secret: { value: "the secret of the tests" } } ]
+  members:
+    kind: azure_ad_b2c
+    authority: "http://AUTHORITY"
+    tenant: harbormembers
+    policy: B2C_1_signupsignin"#;
+const TWO_FOR_A_PORTAL: &str = r#"
+    local_login: {}
+    sign_in: { providers: [members, corporate] }
+    identity: { headers: { X-Auth-User: oid } }"#;
+
+#[tokio::test]
+async fn a_session_without_the_claim_is_found_by_session_state() {
+    let world = World::start().await;
+    world.microsoft.plan("claims", r#"{"sid":null}"#).unwrap();
+    let mut browser = world.browser();
+    let callback = browser.sign_in_to_callback("/reports", TREASURER).await;
+    let state = callback.query_pairs().find(|(name, _)| name == "session_state").unwrap().1;
+    assert_eq!(browser.open_url(&callback).await.status, 303);
+    assert!(is_signed_in(&browser).await);
+    world.browser().send("GET", &format!("{FRONT}?sid={state}"), FRAME, b"").await;
+    assert!(!is_signed_in(&browser).await);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn oidc_20_nobody_asks_for_sign_outs_as_fast_as_they_like() {
+    let world = World::start().await;
+    let frame = world.browser();
+    for _ in 0..120 {
+        assert_eq!(frame.send("GET", &format!("{FRONT}?sid=x"), FRAME, b"").await.status, 200);
+    }
+    let answer = frame.send("GET", &format!("{FRONT}?sid=x"), FRAME, b"").await;
+    assert_refusal(&answer, 429, "sign-outs-busy");
+    assert_eq!(answer.header("retry-after"), Some("60"));
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(frame.send("GET", &format!("{FRONT}?sid=x"), FRAME, b"").await.status, 200);
+    world.stop().await;
+}
+
+/// A user flow, told as an OpenID provider like any other.
+const OIDC: &str = r#"
+    kind: oidc
+    issuer: "http://AUTHORITY/c7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8/v2.0/"
+    metadata_url: "http://AUTHORITY/harbormembers.onmicrosoft.com/B2C_1_SignUpSignIn/v2.0/.well-known/openid-configuration""#;
+const INES: &str = "ines@mail.example";
+
+/// Somebody who signed in there, with this `sid`.
+async fn signed_in_there(world: &World, sid: &str) -> Browser {
+    world.microsoft.plan("claims", &json!({ "sid": sid }).to_string()).unwrap();
+    let mut browser = world.browser();
+    assert_eq!(browser.sign_in("/reports", INES).await.status, 200);
+    browser
+}
+
+const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+
+/// A logout token that is in order, with these changes; `null` takes a claim away.
+async fn logout_token(world: &World, changes: Value) -> String {
+    let now = world.clock.now().unix_seconds();
+    let mut claims = json!({
+        "iss": format!("{}/c7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8/v2.0/", world.microsoft.base_url()),
+        "aud": anteport::demo::CLIENT_ID,
+        "iat": now,
+        "exp": now + 120,
+        "jti": format!("id-{changes}"),
+        "events": { EVENT: {} },
+    });
+    for (name, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => claims.as_object_mut().unwrap().remove(name),
+            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
+        };
+    }
+    world.microsoft.signed(Product::AzureAdB2c, &claims).await
+}
+
+async fn send_token(world: &World, token: &str) -> Answer {
+    world.browser().send("POST", BACK, FORM, format!("logout_token={token}").as_bytes()).await
+}
+
+#[tokio::test]
+async fn oidc_15_a_logout_token_ends_sessions_by_sid_or_by_sub() {
+    let world = World::start_with(Plan { provider: OIDC, ..Plan::default() }).await;
+    let mut browser = signed_in_there(&world, "one").await;
+    let mut elsewhere = signed_in_there(&world, "two").await;
+    world.microsoft.plan("claims", r#"{"sub":"somebody-else","oid":null}"#).unwrap();
+    let mut other = world.browser();
+    other.sign_in("/reports", INES).await;
+    let sub = claim(&mut browser, "sub").await;
+    let token = logout_token(&world, json!({ "sid": "one" })).await;
+    let answer = send_token(&world, &token).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert!(answer.body.is_empty());
+    assert!(!is_signed_in(&browser).await);
+    assert!(is_signed_in(&elsewhere).await, "another session of the same person");
+    let again = send_token(&world, &token).await;
+    assert_eq!((again.status, &again.json()["error"]), (400, &json!("invalid_request")));
+    assert_eq!(again.json()["error_description"], "logout-token-replayed");
+    assert_eq!(again.header("cache-control"), Some("no-store"));
+    assert_eq!(claim(&mut elsewhere, "sub").await, sub);
+    let token = logout_token(&world, json!({ "sub": sub })).await;
+    assert_eq!(send_token(&world, &token).await.status, 200);
+    assert!(!is_signed_in(&elsewhere).await && is_signed_in(&other).await);
+    assert_eq!(world.metric("anteport_sessions_ended_total{reason=\"provider\"}").await, 2.0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn oidc_15_whatever_is_wrong_with_a_logout_token_ends_nothing() {
+    let world = World::start_with(Plan { provider: OIDC, ..Plan::default() }).await;
+    let mut browser = signed_in_there(&world, "one").await;
+    let sub = claim(&mut browser, "sub").await;
+    let now = world.clock.now().unix_seconds();
+    for (changes, code) in [
+        (json!({ "iss": "https://evil.example" }), "logout-token-issuer"),
+        (json!({ "iss": null }), "logout-token-issuer"),
+        (json!({ "aud": "another" }), "logout-token-audience"),
+        (json!({ "aud": [anteport::demo::CLIENT_ID, "another"] }), "logout-token-audience"),
+        (json!({ "aud": null }), "logout-token-audience"),
+        (json!({ "iat": null }), "logout-token-time"),
+        (json!({ "exp": null }), "logout-token-time"),
+        (json!({ "exp": now - 61 }), "logout-token-time"),
+        (json!({ "iat": now + 61, "exp": now + 200 }), "logout-token-time"),
+        (json!({ "iat": now - 661 }), "logout-token-time"),
+        (json!({ "nbf": now + 61 }), "logout-token-time"),
+        (json!({ "iat": now.to_string() }), "logout-token-malformed"),
+        (json!({ "events": null }), "logout-token-event"),
+        (json!({ "events": [EVENT] }), "logout-token-event"),
+        (json!({ "events": { EVENT: true } }), "logout-token-event"),
+        (json!({ "events": { "other": {} } }), "logout-token-event"),
+        (json!({ "nonce": "n" }), "logout-token-nonce"),
+        (json!({ "nonce": null, "sid": null }), "logout-token-subject"),
+        (json!({ "sid": 1 }), "logout-token-malformed"),
+        (json!({ "sid": "a b" }), "logout-token-subject"),
+        (json!({ "jti": null }), "logout-token-id"),
+        (json!({ "jti": "" }), "logout-token-subject"),
+    ] {
+        let mut all = json!({ "sid": "one" });
+        all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let answer = send_token(&world, &logout_token(&world, all).await).await;
+        assert_eq!(answer.status, 400, "{changes}");
+        assert_eq!(answer.json()["error_description"], code, "{changes}");
+        assert!(is_signed_in(&browser).await, "{changes}");
+    }
+    let good = logout_token(&world, json!({ "sub": sub, "jti": "good" })).await;
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    let (_, payload) = signed.split_once('.').unwrap();
+    for spoiled in [
+        format!("{signed}."),
+        format!("{signed}.AAAA"),
+        format!("eyJhbGciOiJub25lIn0.{payload}."),
+        "nonsense".to_owned(),
+        String::new(),
+        format!("{good}&logout_token={good}"),
+    ] {
+        let answer = send_token(&world, &spoiled).await;
+        assert_eq!(answer.status, 400, "{spoiled}");
+        assert_eq!(answer.json()["error_description"], "logout-token-malformed");
+    }
+    let get = world.browser().send("GET", &format!("{BACK}?logout_token={good}"), PAGE, b"").await;
+    assert_refusal(&get, 405, "endpoint-method");
+    assert!(is_signed_in(&browser).await);
+    assert_eq!(send_token(&world, &good).await.status, 200);
+    assert!(!is_signed_in(&browser).await);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn oidc_15_microsofts_providers_have_no_back_channel() {
+    let world = World::start().await;
+    let mut browser = world.treasurer().await;
+    let sub = claim(&mut browser, "sub").await;
+    let token = logout_token(&world, json!({ "sub": sub })).await;
+    assert_eq!(send_token(&world, &token).await.status, 404);
+    assert!(is_signed_in(&browser).await);
+    world.stop().await;
+}
+
+const B2C: &str = r#"
+    kind: azure_ad_b2c
+    authority: "http://AUTHORITY"
+    tenant: harbormembers
+    policy: B2C_1_SignUpSignIn"#;
+
+#[tokio::test]
+async fn a_sign_out_at_b2c_brings_the_id_token_back_and_shows_it_nowhere_else() {
+    for provider in [B2C, OIDC] {
+        let strict: Registration = Box::new(|options, _| options.requires_id_token_hint = true);
+        let plan = Plan { provider, registration: strict, ..Plan::default() };
+        let world = World::start_with(plan).await;
+        let mut browser = world.browser();
+        assert_eq!(browser.sign_in("/reports", INES).await.status, 200);
+        let off = browser.open("/.auth/logout").await;
+        let location = off.location();
+        let value = |name: &str| {
+            let found = location.query_pairs().find(|(known, _)| known == name);
+            found.unwrap_or_else(|| panic!("no {name} in {location}")).1.into_owned()
+        };
+        let hint = value("id_token_hint");
+        assert_eq!(hint.split('.').count(), 3);
+        assert_eq!(value("client_id"), anteport::demo::CLIENT_ID);
+        let landed = browser.follow_from(off).await;
+        assert_eq!(landed.url.path(), "/.auth/logout/done", "{}", landed.text());
+        assert!(landed.text().contains("and your corporate account"));
+        for received in world.portal.received() {
+            assert!(!format!("{received:?}").contains(&hint), "the portal got the ID token");
+        }
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn oidc_14_a_login_that_was_under_way_at_a_sign_out_becomes_no_session() {
+    let world = World::start().await;
+    let mut browser = world.treasurer().await;
+    world.clock.advance(Duration::from_secs(1));
+    let mut other_tab = browser.clone();
+    let off = other_tab.open("/.auth/login/corporate?post_login_redirect_uri=/reports").await;
+    let callback = other_tab.open_url(&off.location()).await.location();
+    world.clock.advance(Duration::from_secs(1));
+    browser.open("/.auth/logout").await;
+    let answer = other_tab.open_url(&callback).await;
+    assert_refusal(&answer, 400, "login-signed-out");
+    assert!(!is_signed_in(&other_tab).await);
+    // In the browser itself, the login's cookie is gone.
+    let mut browser = world.treasurer().await;
+    let off = browser.open("/.auth/login/corporate").await;
+    let callback = browser.open_url(&off.location()).await.location();
+    browser.open("/.auth/logout").await;
+    assert_refusal(&browser.open_url(&callback).await, 400, "login-not-pending");
+    // And whoever signs in afterwards is in.
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(browser.follow("/reports").await.status, 200);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn oidc_14_a_sign_out_at_the_provider_wins_over_the_callback_that_is_being_answered() {
+    let world = World::start().await;
+    let mut known = world.treasurer().await;
+    let sid = claim(&mut known, "sid").await;
+    world.clock.advance(Duration::from_secs(1));
+    let mut browser = world.browser();
+    browser.cookies = known.cookies.clone();
+    browser.own_cookies().clear();
+    let off = browser.open("/reports").await;
+    let callback = browser.open_url(&off.location()).await.location();
+    world
+        .microsoft
+        .next_token_answer(TokenAnswer::Trouble(Trouble::Slow(Duration::from_millis(400))));
+    let before = world.microsoft.counts().token;
+    let answer = {
+        let (mut browser, callback) = (browser.clone(), callback.clone());
+        tokio::spawn(async move { browser.open_url(&callback).await })
+    };
+    while world.microsoft.counts().token == before {
+        tokio::task::yield_now().await;
+    }
+    world.clock.advance(Duration::from_secs(1));
+    world.browser().send("GET", &format!("{FRONT}?sid={sid}"), FRAME, b"").await;
+    let answer = answer.await.unwrap();
+    assert_refusal(&answer, 400, "login-signed-out");
+    assert!(answer.all("set-cookie").iter().all(|one| !one.starts_with("__Host-anteport=")));
+    world.stop().await;
+}
