@@ -37,7 +37,7 @@ use self::http::Http;
 use self::id_token::{Expected, UnverifiedToken};
 use crate::clock::Clock;
 use crate::config::{AnswerBy, Provider, ProviderKind};
-use crate::gate::login::{AuthorizationRequest, Demands, Grant, Journey, Redemption};
+use crate::gate::login::{AuthorizationRequest, Demands, Grant, Journey, Prompt, Redemption};
 use crate::gate::{CanonicalPath, Challenge, Timestamp, VerifiedClaims};
 
 pub use self::credentials::{CredentialError, CredentialFault, CredentialState};
@@ -253,6 +253,18 @@ impl RelyingParty {
     #[must_use]
     pub fn wishes(&self, query: &str) -> Demands {
         authorization::wishes(&self.provider.request, query)
+    }
+
+    /// How a visitor is asked for another account than the one that is signed in there. User flows of
+    /// B2C have no choice of accounts, and know `login` alone (azure.md, section 2.2).
+    #[must_use]
+    pub fn another_account(&self) -> Prompt {
+        match &self.provider.kind {
+            ProviderKind::AzureAdB2c(_) => Prompt::Login,
+            ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) | ProviderKind::Oidc(_) => {
+                Prompt::SelectAccount
+            }
+        }
     }
 
     /// A challenge with what the operator asks for in every login. `accepted_languages` is what the

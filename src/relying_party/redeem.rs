@@ -8,12 +8,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::http::is_busy;
+use crate::catalogue::{self, Class};
 use crate::gate::login::microsoft_code;
 use crate::gate::{Secret, Trail};
-
-/// Faults at Microsoft that pass (azure.md, section 5.2).
-const PASSING: [&str; 5] =
-    ["AADSTS90006", "AADSTS90012", "AADSTS90024", "AADSTS90033", "AADSTS90055"];
 
 /// What a code was exchanged for. None of it is believed yet, and none of it is shown.
 pub struct Tokens {
@@ -159,7 +156,11 @@ impl TokenRefusal {
     pub fn is_temporary(&self) -> bool {
         is_busy(self.status)
             || matches!(&*self.error, "temporarily_unavailable" | "server_error")
-            || self.code.as_deref().is_some_and(|code| PASSING.contains(&code))
+            || self
+                .code
+                .as_deref()
+                .and_then(catalogue::find)
+                .is_some_and(|entry| entry.class == Class::Temporary)
     }
 }
 

@@ -5,6 +5,7 @@ use super::login::LoginFailure;
 use crate::catalogue::{self, Class, Entry};
 use crate::gate::login::{LoginError, ProviderError};
 use crate::pages::Words;
+use crate::relying_party::{IdTokenError, RelyingPartyError};
 
 /// What the provider said. None of it is its own text (OIDC-16).
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +66,24 @@ pub(super) fn code(error: &ProviderError) -> &'static str {
 }
 
 impl LoginFailure {
+    /// Whether this account is the matter, so that another one may be let in.
+    pub(super) fn is_about_account(&self) -> bool {
+        match self {
+            Self::Identity(_) => true,
+            Self::RelyingParty(RelyingPartyError::IdToken(error)) => matches!(
+                error,
+                IdTokenError::Guest
+                    | IdTokenError::Issuer
+                    | IdTokenError::Tenant
+                    | IdTokenError::Subject
+            ),
+            Self::RelyingParty(_) | Self::Login(_) => {
+                self.provider_said().is_some_and(|said| said.class() == Class::Account)
+            }
+            Self::Circle | Self::SignedOut | Self::Seal => false,
+        }
+    }
+
     /// What the provider said, if it said anything that can be told.
     pub(super) fn provider_said(&self) -> Option<ProviderSaid<'_>> {
         match self {

@@ -60,6 +60,9 @@ impl LoginFailure {
 
 /// The parameter by which a button on a page of ours begins a login whatever was before.
 pub(super) const BY_HAND: &str = "again";
+/// The parameter by which such a button has the provider ask for [`ANOTHER`] account.
+pub(super) const ACCOUNT: &str = "account";
+pub(super) const ANOTHER: &str = "another";
 
 impl Visit<'_> {
     /// The gate wants a sign-in: straight to the provider, or to the choice where there is one.
@@ -123,6 +126,13 @@ impl Visit<'_> {
     pub(super) fn login_link(&self, provider: &str, return_to: &ReturnTo) -> String {
         let query = super::own::query("post_login_redirect_uri", return_to.as_str());
         format!("{}/login/{provider}?{query}", self.policy.own)
+    }
+
+    /// The address that has a provider ask which account it is to be: single sign-on would bring back
+    /// the one that was just refused.
+    pub(super) fn another_account_link(&self, provider: &str, return_to: &ReturnTo) -> String {
+        let link = self.login_link(provider, return_to);
+        format!("{link}&{BY_HAND}=1&{ACCOUNT}={ANOTHER}")
     }
 
     /// Off to the provider, unless that goes round in circles (OIDC-16).
@@ -251,17 +261,20 @@ impl Visit<'_> {
             },
         );
         let offers = |journey| party.is_some_and(|party| party.offers(journey));
-        let (label, journey) = match failure {
+        let root = ReturnTo::root();
+        let place = return_to.unwrap_or(&root);
+        let begins = |journey| format!("{}&{BY_HAND}=1", self.journey_link(name, journey, place));
+        let (label, href) = match failure {
             LoginFailure::Login(LoginError::PasswordForgotten)
                 if offers(Journey::PasswordReset) =>
             {
-                ("Choose a new password", Journey::PasswordReset)
+                ("Choose a new password", begins(Journey::PasswordReset))
             }
-            _ => ("Sign in again", Journey::SignIn),
+            failure if failure.is_about_account() => {
+                ("Use another account", self.another_account_link(name, place))
+            }
+            _ => ("Sign in again", begins(Journey::SignIn)),
         };
-        let root = ReturnTo::root();
-        let href = self.journey_link(name, journey, return_to.unwrap_or(&root));
-        let href = format!("{href}&{BY_HAND}=1");
         let again = Link { label, href: &href };
         respond::login(failure, again, self.asker, self.account)
     }

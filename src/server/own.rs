@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::account::Body;
-use super::login::BY_HAND;
+use super::login::{ACCOUNT, ANOTHER, BY_HAND};
 use super::request::Visit;
 use super::respond::{self, HOME, Said};
 use crate::gate::cookies;
@@ -338,7 +338,10 @@ impl Visit<'_> {
             (Some(journey), None) => journey.filter(|journey| party.offers(*journey))?,
             (Some(_), Some(_)) => return None,
         };
-        let demands = party.wishes(query);
+        let mut demands = party.wishes(query);
+        if self.parameter(ACCOUNT).as_deref() == Some(ANOTHER) {
+            demands.prompt = Some(party.another_account());
+        }
         Some(Challenge { return_to: self.return_to("post_login_redirect_uri"), journey, demands })
     }
 

@@ -1,9 +1,9 @@
 //! What a member and an operator are told when the provider says no.
 
-use anteport::demo::microsoft::TokenAnswer;
+use anteport::demo::microsoft::{Fault, TokenAnswer};
 
 use crate::world::browser::Answer;
-use crate::world::{World, assert_refusal};
+use crate::world::{Plan, World, assert_refusal};
 
 const TREASURER: &str = "treasurer@harborclub.example";
 
@@ -103,3 +103,55 @@ async fn a_refusal_of_the_token_endpoint_has_its_code_and_correlation_id() {
     assert!(page.text().contains("start it again"), "{}", page.text());
     world.stop().await;
 }
+
+#[tokio::test]
+async fn who_is_refused_may_use_another_account() {
+    for (plan, username, code, prompt, other) in [
+        (Plan::default(), TREASURER, "token-guest", "select_account", "member@harborclub.example"),
+        (Plan::default(), TREASURER, "token-issuer", "select_account", TREASURER),
+        (
+            Plan { provider: B2C, ..Plan::default() },
+            "ines@mail.example",
+            "login-refused-by-provider",
+            "login",
+            "ines@mail.example",
+        ),
+    ] {
+        let world = World::start_with(plan).await;
+        let mut browser = world.browser();
+        match code {
+            "token-guest" => world.microsoft.next_token(Fault::Guest),
+            "token-issuer" => world.microsoft.next_token(Fault::WrongIssuer),
+            _ => {}
+        }
+        let page = match code {
+            "login-refused-by-provider" => {
+                browser.sign_in("/reports", username).await;
+                browser.own_cookies().clear();
+                let refused = described("AADB2C90053");
+                world.microsoft.authorize_error("access_denied", None, Some(&refused));
+                browser.follow("/reports?2").await
+            }
+            _ => browser.sign_in("/reports?2", TREASURER).await,
+        };
+        assert_refusal(&page, 403, code);
+        assert!(page.text().contains("Use another account"), "{}", page.text());
+        let off = browser.open(&button(&page)).await;
+        let asked = off.location();
+        let found = asked.query_pairs().find(|(name, _)| name == "prompt");
+        assert_eq!(found.unwrap().1, prompt, "{asked}");
+        // Single sign-on alone would have led back here.
+        let form = browser.follow_from(off).await;
+        assert!(form.text().contains("<form"), "{}", form.text());
+        let back = browser.submit(&form, other, "demo").await;
+        let landed = browser.follow_from(back).await;
+        assert_eq!((landed.status, landed.url.query()), (200, Some("2")), "{}", landed.text());
+        world.stop().await;
+    }
+}
+
+const B2C: &str = r#"
+    kind: azure_ad_b2c
+    authority: "http://AUTHORITY"
+    tenant: harbormembers
+    policy: B2C_1_SignUpSignIn"#;
