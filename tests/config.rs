@@ -666,6 +666,7 @@ fn check_says_what_to_register_and_exits_with_0() {
     let (code, out, err) = anteport(&["check", "--config", &fixture("unused_provider.yaml")]);
     assert_eq!(code, 0, "{err}");
     assert!(out.contains("https://members.example.org/.auth/login/corporate/callback"));
+    assert!(out.contains("https://members.example.org/.auth/front-channel-logout/corporate"));
     assert!(out.contains("https://members.example.org/.auth/logout/done"));
     assert!(err.starts_with("warning: ") && err.lines().count() == 1, "{err}");
     assert!(!out.contains("canary") && !err.contains("canary"));

@@ -70,6 +70,11 @@ fn to_register(provider: &Provider, portals: &[&Portal]) -> Vec<String> {
     for portal in portals {
         lines.extend(portal.to_register(provider).map(|uri| format!("  {uri}")));
     }
+    // There is one for an application, and it ends the sessions of all portals.
+    for (what, url) in portals.iter().take(1).flat_map(|portal| portal.sign_outs_at(provider)) {
+        lines.push(format!("{what} for {}:", provider.client_id));
+        lines.push(format!("  {url}"));
+    }
     lines
 }
 

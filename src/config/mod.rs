@@ -227,6 +227,19 @@ impl Portal {
         let signed_out = self.logout.federated.then(|| format!("{own}/logout/done"));
         std::iter::once(callback).chain(signed_out)
     }
+
+    /// The addresses at which a provider can tell of a sign-out, each with what it is called there.
+    pub fn sign_outs_at(
+        &self,
+        provider: &Provider,
+    ) -> impl Iterator<Item = (&'static str, String)> + use<> {
+        let own = format!("{}{}", self.origin(), self.policy.own);
+        let name = &provider.name;
+        let front = ("Front-channel logout URL", format!("{own}/front-channel-logout/{name}"));
+        let back = matches!(provider.kind, ProviderKind::Oidc(_))
+            .then(|| ("Back-channel logout URL", format!("{own}/back-channel-logout/{name}")));
+        std::iter::once(front).chain(back)
+    }
 }
 
 /// Where a portal's allowed requests go.
