@@ -99,12 +99,8 @@ pub struct TokenRefusal {
     pub error: String,
     /// `AADSTS…`.
     pub code: Option<String>,
-    /// `correlation_id`, by which Microsoft finds the request.
-    pub correlation_id: Option<String>,
-    /// `trace_id`, likewise.
-    pub trace_id: Option<String>,
-    /// `timestamp`: when it was there.
-    pub timestamp: Option<String>,
+    /// By what the provider finds it again.
+    pub trail: Box<Trail>,
 }
 
 impl TokenRefusal {
@@ -127,9 +123,11 @@ impl TokenRefusal {
                 .unwrap_or("unknown")
                 .to_owned(),
             code,
-            correlation_id: id("correlation_id").or(trail.correlation_id),
-            trace_id: id("trace_id").or(trail.trace_id),
-            timestamp: text("timestamp").and_then(Trail::time).or(trail.timestamp),
+            trail: Box::new(Trail {
+                correlation_id: id("correlation_id").or(trail.correlation_id),
+                trace_id: id("trace_id").or(trail.trace_id),
+                timestamp: text("timestamp").and_then(Trail::time).or(trail.timestamp),
+            }),
         }
     }
 
@@ -170,9 +168,9 @@ impl fmt::Display for TokenRefusal {
         write!(f, "`{}`", self.error)?;
         for (name, value) in [
             ("code", &self.code),
-            ("correlation id", &self.correlation_id),
-            ("trace id", &self.trace_id),
-            ("time", &self.timestamp),
+            ("correlation id", &self.trail.correlation_id),
+            ("trace id", &self.trail.trace_id),
+            ("time", &self.trail.timestamp),
         ] {
             if let Some(value) = value {
                 write!(f, ", {name} {value}")?;

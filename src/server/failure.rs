@@ -99,9 +99,9 @@ impl LoginFailure {
                 Some(ProviderSaid {
                     entry,
                     code: refusal.code.as_deref(),
-                    correlation_id: refusal.correlation_id.as_deref(),
-                    trace_id: refusal.trace_id.as_deref(),
-                    timestamp: refusal.timestamp.as_deref(),
+                    correlation_id: refusal.trail.correlation_id.as_deref(),
+                    trace_id: refusal.trail.trace_id.as_deref(),
+                    timestamp: refusal.trail.timestamp.as_deref(),
                 })
             }
             Self::Login(_) | Self::Identity(_) | Self::Circle | Self::SignedOut | Self::Seal => {

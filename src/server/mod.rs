@@ -25,6 +25,7 @@ mod renewal;
 mod request;
 mod respond;
 mod service;
+mod sign_out;
 mod tls;
 mod worker;
 

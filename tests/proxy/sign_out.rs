@@ -105,7 +105,7 @@ async fn oidc_20_the_front_channel_reveals_nothing_and_believes_only_its_own_pro
     assert_eq!(policy, format!("default-src 'none'; frame-ancestors {login}"));
     assert!(unknown.all("set-cookie").is_empty());
     for target in [
-        format!("{FRONT}"),
+        FRONT.to_owned(),
         format!("{FRONT}?sid="),
         format!("{FRONT}?sid={sid}&sid={sid}"),
         format!("{FRONT}?sid={sid}&iss=https://evil.example/"),

@@ -37,7 +37,7 @@ pub struct ProviderError {
     /// `AADSTS…` or `AADB2C…`, from the description.
     pub code: Option<String>,
     /// By what the provider finds it again, from the description.
-    pub trail: Trail,
+    pub trail: Box<Trail>,
 }
 
 impl ProviderError {
@@ -82,7 +82,7 @@ impl Callback {
                 error: plain_word(&error).unwrap_or("unknown").to_owned(),
                 subcode: seen.subcode.as_deref().and_then(plain_word).map(str::to_owned),
                 code: seen.description.as_deref().and_then(microsoft_code),
-                trail: seen.description.as_deref().map(Trail::of).unwrap_or_default(),
+                trail: Box::new(seen.description.as_deref().map(Trail::of).unwrap_or_default()),
             }),
             _ => return Err(LoginError::Malformed),
         };

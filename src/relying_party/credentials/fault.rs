@@ -130,9 +130,7 @@ mod tests {
             status: http::StatusCode::BAD_REQUEST,
             error: error.to_owned(),
             code: code.map(str::to_owned),
-            correlation_id: None,
-            trace_id: None,
-            timestamp: None,
+            trail: Box::default(),
         })
     }
 
