@@ -6,8 +6,8 @@
 //! secret. (One that failed leaves none: it ended at a page.) A login that the browser asks for is not
 //! begun, and a page says why, when of those of the last minute
 //!
-//! - three were for the very same page, or
-//! - three became sessions, and yet the browser comes without one.
+//! - three are still under way for the very same page, those apart that a session came after, or
+//! - three became sessions, and yet the browser comes without one, or for the very same page again.
 //!
 //! So ten tabs that open ten pages at once all begin, whereas a loop ends whether it asks for one page
 //! again and again or for another one each time. There is a cookie a login and none that counts, so
@@ -47,6 +47,8 @@ const OVER: &str = "over.";
 /// A login that this browser began within the last minute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Begun {
+    /// How many seconds ago.
+    ago: u32,
     /// The page that it was for, if that can be told.
     page: Option<Page>,
     is_over: bool,
@@ -87,21 +89,28 @@ impl Begun {
         let time = name.strip_prefix(LOGIN_PREFIX)?.get(..8)?;
         let begun = u32::from_str_radix(time, 16).ok()?;
         let now = u32::try_from(now.unix_seconds() & 0xffff_ffff).ok()?;
-        if u64::from(now.wrapping_sub(begun)) >= WINDOW.as_secs() {
+        let ago = now.wrapping_sub(begun);
+        if u64::from(ago) >= WINDOW.as_secs() {
             return None;
         }
         Some(match value.strip_prefix(OVER) {
-            Some(page) => Self { page: Some(Page(page.to_owned())), is_over: true },
-            None => Self { page: open(value).as_ref().map(Page::of), is_over: false },
+            Some(page) => Self { ago, page: Some(Page(page.to_owned())), is_over: true },
+            None => Self { ago, page: open(value).as_ref().map(Page::of), is_over: false },
         })
     }
 }
 
 /// Whether another login for this page would go round in circles.
 pub(super) fn is_one(begun: &[Begun], page: &Page, has_session: bool) -> bool {
-    let for_this_page = begun.iter().filter(|login| login.page.as_ref() == Some(page)).count();
-    let in_vain = begun.iter().filter(|login| login.is_over).count();
-    for_this_page >= MOST || (!has_session && in_vain >= MOST)
+    let is_for_it = |login: &&Begun| login.page.as_ref() == Some(page);
+    let over = || begun.iter().filter(|login| login.is_over);
+    let last_session = over().map(|login| login.ago).min();
+    let under_way = begun
+        .iter()
+        .filter(|login| !login.is_over && last_session.is_none_or(|session| login.ago <= session));
+    under_way.filter(is_for_it).count() >= MOST
+        || over().filter(is_for_it).count() >= MOST
+        || (!has_session && over().count() >= MOST)
 }
 
 #[cfg(test)]
@@ -115,7 +124,7 @@ mod tests {
     }
 
     fn begun(name: &str, is_over: bool) -> Begun {
-        Begun { page: Some(page(name)), is_over }
+        Begun { ago: 0, page: Some(page(name)), is_over }
     }
 
     #[test]
@@ -123,9 +132,13 @@ mod tests {
         let (pending, over) = (begun("a", false), begun("a", true));
         let others: Vec<_> = (0..10).map(|tab| begun(&tab.to_string(), false)).collect();
         assert!(!is_one(&others, &page("a"), false), "ten tabs");
-        assert!(!is_one(&[pending.clone(), over.clone()], &page("a"), false));
-        assert!(is_one(&[pending.clone(), over.clone(), pending], &page("a"), true));
+        assert!(!is_one(&[pending.clone(), pending.clone()], &page("a"), false));
+        assert!(is_one(&[pending.clone(), pending.clone(), pending.clone()], &page("a"), true));
+        let earlier = || Begun { ago: 9, ..pending.clone() };
+        let cleared = [earlier(), earlier(), earlier(), over.clone()];
+        assert!(!is_one(&cleared, &page("a"), false), "a session came after them");
         assert!(is_one(&[over.clone(), over.clone(), over.clone()], &page("b"), false));
+        assert!(is_one(&[over.clone(), over.clone(), over.clone()], &page("a"), true));
         assert!(!is_one(&[over.clone(), over.clone(), over], &page("b"), true), "with a session");
     }
 

@@ -117,6 +117,20 @@ async fn ten_tabs_at_once_on_different_pages_are_no_loop() {
 }
 
 #[tokio::test]
+async fn a_session_clears_what_was_begun_before_it() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    for _ in 0..2 {
+        browser.open("/reports").await;
+    }
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(browser.sign_in("/reports", TREASURER).await.status, 200);
+    browser.own_cookies().remove(SESSION);
+    assert_eq!(browser.follow("/reports").await.status, 200);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_fourth_start_for_the_same_page_says_so_with_a_button() {
     let world = World::start().await;
     let mut browser = world.browser();

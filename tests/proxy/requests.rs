@@ -79,7 +79,6 @@ async fn the_request_is_as_the_operator_wants_it() {
 #[tokio::test]
 async fn oidc_19_a_link_sets_what_the_operator_lists_and_nothing_else() {
     let world = world(OPTIONS).await;
-    let mut browser = world.browser();
     for (query, name, value) in [
         ("login_hint=ines@harborclub.example", "login_hint", Some("ines@harborclub.example")),
         ("login_hint=ines@harborclub.example.evil.example", "login_hint", None),
@@ -102,12 +101,12 @@ async fn oidc_19_a_link_sets_what_the_operator_lists_and_nothing_else() {
         ("max_age=0", "max_age", None),
         ("resource=x", "resource", None),
     ] {
-        let answer = browser.open(&format!("/.auth/login/corporate?{query}")).await;
+        let answer = world.browser().open(&format!("/.auth/login/corporate?{query}")).await;
         let asked = asked(&answer);
         assert_eq!(asked.get(name).map(String::as_str), value, "{query}");
     }
     let long = format!("/.auth/login/corporate?ref={}", "x".repeat(2049));
-    assert!(!asked(&browser.open(&long).await).contains_key("ref"));
+    assert!(!asked(&world.browser().open(&long).await).contains_key("ref"));
     world.stop().await;
 }
 
