@@ -276,7 +276,7 @@ pub struct Redemption {
     session: Option<SessionId>,
     then: Then,
     issuer: Option<String>,
-    session_state: Option<String>,
+    session_state: Option<Secret<String>>,
     begun: Timestamp,
 }
 
@@ -308,7 +308,7 @@ impl Redemption {
     /// `session_state` of the callback, if the provider sent one.
     #[must_use]
     pub fn session_state(&self) -> Option<&str> {
-        self.session_state.as_deref()
+        self.session_state.as_ref().map(|state| state.expose().as_str())
     }
 
     /// When the visitor went there.

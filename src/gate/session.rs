@@ -62,7 +62,7 @@ pub struct Lifetimes {
 }
 
 /// What a session is at the provider that it came from: for signing out there, and from there.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct AtProvider {
     /// The provider's own session: `sid` of the ID token, or `session_state` of the callback.
     pub sid: Option<String>,
@@ -70,6 +70,13 @@ pub struct AtProvider {
     pub sub: Option<String>,
     /// The ID token, where the provider wants it back at a sign-out (`id_token_hint`).
     pub id_token: Option<Secret<String>>,
+}
+
+/// What a provider calls somebody stays out of logs (LOG-01).
+impl fmt::Debug for AtProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AtProvider(…)")
+    }
 }
 
 /// One person signed in on one portal.

@@ -387,7 +387,7 @@ impl<'t> UnverifiedToken<'t> {
         elsewhere || outsider
     }
 
-    fn text(&self, name: &'static str) -> Result<Option<&str>, IdTokenError> {
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, IdTokenError> {
         match self.claims.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -397,7 +397,7 @@ impl<'t> UnverifiedToken<'t> {
 
     /// A NumericDate, which is a whole number here: RFC 7519 would allow fractions, and Microsoft
     /// sends none.
-    fn seconds(&self, name: &'static str) -> Result<Option<Timestamp>, IdTokenError> {
+    pub(super) fn seconds(&self, name: &'static str) -> Result<Option<Timestamp>, IdTokenError> {
         match self.claims.get(name) {
             None => Ok(None),
             Some(value) => match value.as_i64() {

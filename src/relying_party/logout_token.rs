@@ -2,12 +2,13 @@
 //! A pure function of the token, one key, what we expect and the time; the key is found as for an ID
 //! token. Deliberately not here: whether it was seen before, which the store of sessions knows.
 
+use std::fmt;
 use std::time::Duration;
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::id_token::{IdTokenError, UnverifiedToken};
 use super::issuers::Issuers;
@@ -25,7 +26,6 @@ const OLDEST: Duration = Duration::from_secs(10 * 60);
 const LONGEST_ID: usize = 256;
 
 /// What a logout token says, once it is believed.
-#[derive(Debug)]
 pub struct LogoutToken {
     /// `iss`.
     pub issuer: String,
@@ -35,6 +35,13 @@ pub struct LogoutToken {
     pub sid: Option<String>,
     /// `sub`.
     pub sub: Option<String>,
+}
+
+/// Nothing of a token is shown (LOG-01).
+impl fmt::Debug for LogoutToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogoutToken(…)")
+    }
 }
 
 impl RelyingParty {
@@ -59,7 +66,7 @@ impl RelyingParty {
         raw: &str,
         now: Timestamp,
     ) -> Result<LogoutToken, LogoutTokenError> {
-        let token = UnverifiedToken::read(raw).map_err(LogoutTokenError::Token)?;
+        let token = UnverifiedToken::read(raw)?;
         let main = self.main().ok_or(LogoutTokenError::Issuer)?;
         let found = main.key(token.key_id()).await;
         let (known, key) =
@@ -70,7 +77,7 @@ impl RelyingParty {
             client_id: &self.provider.client_id,
             clock_skew: self.provider.clock_skew,
         };
-        verify(raw, token.claims(), &key, &expected, now)
+        verify(raw, &token, &key, &expected, now)
     }
 }
 
@@ -83,13 +90,14 @@ struct Expected<'a> {
 
 fn verify(
     raw: &str,
-    claims: &Map<String, Value>,
+    token: &UnverifiedToken<'_>,
     key: &SigningKey,
     expected: &Expected<'_>,
     now: Timestamp,
 ) -> Result<LogoutToken, LogoutTokenError> {
     check_signature(raw, key)?;
-    let issuer = text(claims, "iss")?.and_then(|issuer| expected.issuers.find(issuer));
+    let claims = token.claims();
+    let issuer = token.text("iss")?.and_then(|issuer| expected.issuers.find(issuer));
     let issuer = issuer.ok_or(LogoutTokenError::Issuer)?;
     if !key.may_sign_for(issuer) {
         return Err(LogoutTokenError::Token(IdTokenError::KeyIssuer));
@@ -106,12 +114,12 @@ fn verify(
         return Err(LogoutTokenError::Audience);
     }
     let skew = expected.clock_skew;
-    let issued = seconds(claims, "iat")?.ok_or(LogoutTokenError::Time)?;
-    let expires = seconds(claims, "exp")?.ok_or(LogoutTokenError::Time)?;
+    let issued = token.seconds("iat")?.ok_or(LogoutTokenError::Time)?;
+    let expires = token.seconds("exp")?.ok_or(LogoutTokenError::Time)?;
     if issued > now.after(skew)
         || issued < now.before(OLDEST + skew)
         || now >= expires.after(skew)
-        || seconds(claims, "nbf")?.is_some_and(|begins| begins > now.after(skew))
+        || token.seconds("nbf")?.is_some_and(|begins| begins > now.after(skew))
     {
         return Err(LogoutTokenError::Time);
     }
@@ -123,8 +131,8 @@ fn verify(
     if claims.contains_key("nonce") {
         return Err(LogoutTokenError::Nonce);
     }
-    let id = |name| {
-        let id = text(claims, name)?;
+    let id = |name: &'static str| {
+        let id = token.text(name)?;
         match id.is_none_or(|id| (1..=LONGEST_ID).contains(&id.len())) {
             true => Ok(id.map(str::to_owned)),
             false => Err(LogoutTokenError::Subject),
@@ -151,38 +159,12 @@ fn check_signature(raw: &str, key: &SigningKey) -> Result<(), LogoutTokenError> 
     key.verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &signature).map_err(|_| refused)
 }
 
-fn text<'c>(
-    claims: &'c Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<&'c str>, LogoutTokenError> {
-    match claims.get(name) {
-        None => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(LogoutTokenError::Token(IdTokenError::Type { name })),
-    }
-}
-
-/// A NumericDate of a sensible year.
-fn seconds(
-    claims: &Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<Timestamp>, LogoutTokenError> {
-    const LAST: i64 = 253_402_300_799;
-    match claims.get(name).map(Value::as_i64) {
-        None => Ok(None),
-        Some(Some(seconds)) if (0..=LAST).contains(&seconds) => {
-            Ok(Some(Timestamp::from_unix_seconds(seconds)))
-        }
-        Some(_) => Err(LogoutTokenError::Token(IdTokenError::Type { name })),
-    }
-}
-
 /// Why a logout token is not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutTokenError {
     /// It cannot be read, or its signature is wrong.
     #[error("the logout token was not accepted")]
-    Token(#[source] IdTokenError),
+    Token(#[from] IdTokenError),
     /// The keys could not be looked for.
     #[error("the provider's keys could not be looked at")]
     Provider(#[source] Box<RelyingPartyError>),

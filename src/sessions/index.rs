@@ -9,7 +9,7 @@ use super::Digest;
 use crate::gate::Session;
 
 /// What a provider calls the sessions that are to end.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Meant<'a> {
     /// Those that came of one session at the provider.
     Sid(&'a str),
@@ -158,6 +158,14 @@ mod tests {
         store.tidy();
         assert_eq!(store.sign_out_meant("a", Meant::Sid("1"), None, NOON).len(), 1);
         assert!(!lives(&store, &id));
+    }
+
+    #[test]
+    fn log_01_nobody_reads_the_names_in_a_log() {
+        let store = store(10);
+        let id = start(&store, "a", "canary");
+        let shown = format!("{:?}", store.find(&id, NOON).unwrap());
+        assert!(shown.contains("AtProvider") && !shown.contains("canary"), "{shown}");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub struct Callback {
     state: Secret<String>,
     answer: Result<Grant, ProviderError>,
     issuer: Option<String>,
-    session_state: Option<String>,
+    session_state: Option<Secret<String>>,
 }
 
 /// What a provider sends when it agrees.
@@ -86,7 +86,8 @@ impl Callback {
             }),
             _ => return Err(LoginError::Malformed),
         };
-        Ok(Self { state, answer, issuer: seen.issuer, session_state: seen.session_state })
+        let session_state = seen.session_state.map(Secret::new);
+        Ok(Self { state, answer, issuer: seen.issuer, session_state })
     }
 
     /// The number of the login that it belongs to, if its `state` has the form of ours.
@@ -102,7 +103,7 @@ impl Callback {
     }
 
     /// `session_state`, which is `sid` by another name at Entra ID (azure.md, section 2.1).
-    pub(super) fn session_state(&self) -> Option<String> {
+    pub(super) fn session_state(&self) -> Option<Secret<String>> {
         self.session_state.clone()
     }
 
