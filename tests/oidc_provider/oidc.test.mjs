@@ -119,6 +119,16 @@ test('signing out ends the session there as well', async () => {
   assert.match(again.html, /name="login"/, 'the provider asks for a name again');
 });
 
+test('whoever signs out at the provider is signed out here, in that browser alone', async () => {
+  const [here, elsewhere] = [new Browser(), new Browser()];
+  await signIn(here, 'plain', 'elif');
+  await signIn(elsewhere, 'plain', 'elif');
+  const asked = await here.open(`${provider.issuer}/session/end`);
+  await here.send(asked, { logout: 'yes' });
+  await isNobody(here);
+  assert.equal(JSON.parse((await elsewhere.open(`${origin}/who`)).html).user, 'elif');
+});
+
 /** Asks for a refresh, which is none within five seconds of the one before. */
 async function refresh(browser) {
   await new Promise((done) => { setTimeout(done, 5100); });

@@ -40,8 +40,13 @@ export class Certified {
         grant_types: ['authorization_code', 'refresh_token'],
         redirect_uris: ['plain', 'posted', 'renewed'].map((name) => `${portal}/.auth/login/${name}/callback`),
         post_logout_redirect_uris: [`${portal}/.auth/logout/done`],
+        backchannel_logout_uri: `${portal}/.auth/back-channel-logout/plain`,
+        backchannel_logout_session_required: true,
       }],
       jwks: { keys: this.#keys },
+      features: { backchannelLogout: { enabled: true } },
+      // By itself it talks to no address of this machine; here the portal is one.
+      fetch: (url, { dispatcher: _, ...options }) => fetch(url, options),
       cookies: { keys: ['of the tests'] },
       // Claims belong into the ID token: nobody asks for userinfo.
       conformIdTokenClaims: false,
