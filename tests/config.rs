@@ -188,7 +188,7 @@ fn what_is_left_out_has_the_documented_defaults() {
     assert_eq!(portal.policy.own.as_str(), "/.auth");
     assert_eq!(portal.policy.routes.len(), 1);
     assert_eq!(portal.policy.routes[0].path.as_str(), "/**");
-    assert_eq!(portal.policy.routes[0].access, Access::SignedIn);
+    assert_eq!(portal.policy.routes[0].access, Access::SIGNED_IN);
     let upstream = &portal.upstream;
     assert_eq!(
         upstream.servers.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -217,7 +217,7 @@ fn what_is_left_out_has_the_documented_defaults() {
 #[test]
 fn without_routes_the_mode_says_what_is_public() {
     for (mode, access) in
-        [("azure_only", Access::SignedIn), ("optional", Access::Public), ("off", Access::Public)]
+        [("azure_only", Access::SIGNED_IN), ("optional", Access::Public), ("off", Access::Public)]
     {
         let config = parse(&format!("{MINIMAL}    mode: {mode}\n")).unwrap().config;
         assert_eq!(config.portals[0].policy.routes[0].access, access, "{mode}");

@@ -198,7 +198,7 @@ fn told_by(portal: &Portal, trace: &Trace<'_>) -> Vec<Line> {
             Some((index, route)) => {
                 let access = match route.access {
                     Access::Public => "public",
-                    Access::SignedIn => "signed_in",
+                    Access::SignedIn(_) => "signed_in",
                 };
                 format!("{} of {}: {} {access}", index + 1, policy.routes.len(), route.path)
             }

@@ -16,13 +16,14 @@ use super::keys;
 use super::kind::Unfit;
 use super::networks;
 use super::providers::{self, ProviderFile};
+use super::requires::{self, RequiresFile};
 use super::section::Section;
 use super::value;
 use super::yaml::Node;
 use super::{LogFormat, Logging, Protocol};
 use crate::gate::{
-    Access, CanonicalPath, Conditions, Covers, Mode, Oddities, Oddity, PathPattern, Secret,
-    ValuePattern,
+    Access, CanonicalPath, Conditions, Covers, Mode, Oddities, Oddity, PathPattern, Requirement,
+    Secret, ValuePattern,
 };
 
 /// The whole file.
@@ -140,11 +141,32 @@ pub(super) struct RouteFile {
     pub(super) covers: Covers,
     pub(super) conditions: Conditions,
     pub(super) access: Option<Located<Access>>,
+    /// `None` if the key is not there.
+    pub(super) requires: Option<RequiresFile>,
     pub(super) websocket: Option<bool>,
     pub(super) response_trailers: Option<bool>,
     pub(super) credentials: Option<bool>,
     /// Outside `None` if it was reported, inside if there is no limit.
     pub(super) max_body: Option<Option<u64>>,
+}
+
+impl RouteFile {
+    /// What members need on it besides a sign-in, if that is written and can be read.
+    pub(super) fn requirement(&self) -> Option<&Requirement> {
+        self.requires.as_ref()?.requirement.as_ref()
+    }
+
+    /// Whom it lets in; `None` if something was reported.
+    pub(super) fn whom(&self) -> Option<Access> {
+        match (&self.access.as_ref()?.value, &self.requires) {
+            (access, None) => Some(access.clone()),
+            (Access::SignedIn(_), Some(requires)) => {
+                Some(Access::SignedIn(requires.requirement.clone()?))
+            }
+            // Reported as a contradiction.
+            (Access::Public, Some(_)) => None,
+        }
+    }
 }
 
 pub(super) struct IdentityFile {
@@ -327,9 +349,14 @@ fn route(section: &Section<'_>) -> RouteFile {
         access: section.value("access", |word| {
             Ok(match word {
                 "public" => Access::Public,
-                _ => Access::SignedIn,
+                _ => Access::SIGNED_IN,
             })
         }),
+        requires: match section.has("requires") {
+            // One that cannot be read at all was reported.
+            true => section.section("requires").map(|section| requires::read(&section)),
+            false => None,
+        },
         websocket: bare(section.value("websocket", value::yes_or_no)),
         response_trailers: bare(section.value("response_trailers", value::yes_or_no)),
         credentials: bare(section.value("local_credentials", value::yes_or_no)),

@@ -2,9 +2,11 @@
 //! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
 
 mod providers;
+mod requires;
 mod upstream;
 
 use self::providers::PROVIDER;
+use self::requires::REQUIRES;
 use self::upstream::UPSTREAM;
 use super::kind::{Key, Kind, Need};
 use super::profiles;
@@ -311,6 +313,11 @@ const ROUTE: &[Key] = &[
         "access",
         word(&["public", "signed_in"]),
         "`public` or `signed_in`; nothing is public because a line is missing",
+    ),
+    optional(
+        "requires",
+        Kind::Section(REQUIRES),
+        "on a line that asks for a sign-in, what members need besides",
     ),
     default("websocket", "false", YES_OR_NO, "whether upgrades to WebSocket pass"),
     default(

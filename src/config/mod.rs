@@ -22,6 +22,7 @@ mod portal;
 mod problem;
 mod profiles;
 mod providers;
+mod requires;
 mod resolve;
 mod secrets;
 mod section;
@@ -52,8 +53,9 @@ pub use self::problem::{Problem, Problems, Severity};
 pub(crate) use self::providers::LARGEST_TOKEN;
 pub use self::providers::{
     AnswerBy, AssertionAlgorithm, AzureAdB2c, CertificateError, ClientCertificate, Credential,
-    EntraId, ExternalId, GraphApi, IdentitySource, ManagedIdentity, Oidc, PERSONAL_ACCOUNTS, Proof,
-    Provider, ProviderKind, RequestOptions, SecretMethod, Tenant, Tenants,
+    EntraId, ExternalId, GraphApi, GroupSource, Groups, IdentitySource, KeptGroups,
+    ManagedIdentity, Oidc, PERSONAL_ACCOUNTS, Proof, Provider, ProviderKind, RequestOptions,
+    SecretMethod, Tenant, Tenants,
 };
 pub(crate) use self::secrets::read_bounded;
 pub(crate) use self::value::{any_duration, is_guid, is_loopback};

@@ -98,7 +98,7 @@ pub(super) fn policy(
                         path: route.path.as_ref()?.value.clone(),
                         covers: route.covers,
                         conditions: route.conditions.clone(),
-                        access: route.access.as_ref()?.value,
+                        access: route.whom()?,
                         passes: Passes {
                             websocket: route.websocket?,
                             trailers: route.response_trailers?,
@@ -181,7 +181,7 @@ fn check_allowances(
 
 fn default_routes(mode: Mode) -> Vec<Route> {
     let access = match mode {
-        Mode::AzureOnly => Access::SignedIn,
+        Mode::AzureOnly => Access::SIGNED_IN,
         Mode::Optional | Mode::ReportOnly | Mode::Off => Access::Public,
     };
     let everything = "/**".parse().ok();
@@ -246,8 +246,13 @@ fn warn_of_routes(
                            lines that ask for a sign-in";
             context.error(&access.spot, message);
         }
-        match (access.value, mode) {
-            (Access::SignedIn, Mode::Optional | Mode::ReportOnly | Mode::Off) => {
+        if let (Access::Public, Some(requires)) = (&access.value, &route.requires) {
+            let message = "a public line lets everybody in: `requires` is for lines that ask for a \
+                           sign-in, with `access: signed_in`";
+            context.error(&requires.spot, message);
+        }
+        match (&access.value, mode) {
+            (Access::SignedIn(_), Mode::Optional | Mode::ReportOnly | Mode::Off) => {
                 let message = format!(
                     "`signed_in` has no effect in mode `{}`, in which everybody passes",
                     mode.name()
@@ -259,7 +264,7 @@ fn warn_of_routes(
                     warn_of_public(context, path, login_pages, password_paths);
                 }
             }
-            (Access::SignedIn, Mode::AzureOnly)
+            (Access::SignedIn(_), Mode::AzureOnly)
             | (Access::Public, Mode::Optional | Mode::ReportOnly | Mode::Off) => {}
         }
     }

@@ -5,6 +5,8 @@
 mod certificate;
 mod credentials;
 mod expiry;
+mod graph;
+mod groups;
 mod managed_identity;
 mod request;
 mod resolve;
@@ -20,6 +22,7 @@ pub use self::certificate::{AssertionAlgorithm, CertificateError, ClientCertific
 pub(crate) use self::credentials::LARGEST_TOKEN;
 pub use self::credentials::{Credential, Proof, SecretMethod};
 pub use self::expiry::GraphApi;
+pub use self::groups::{GroupSource, Groups, KeptGroups};
 pub use self::managed_identity::{IdentitySource, ManagedIdentity};
 pub use self::request::{AnswerBy, RequestOptions};
 pub(super) use self::resolve::resolve;
@@ -55,6 +58,8 @@ pub struct Provider {
     pub request: RequestOptions,
     /// Certificates to trust instead of the system's, for a provider with a private CA.
     pub trusted: Option<Vec<CertificateDer<'static>>>,
+    /// Where groups are known from, and which are kept.
+    pub groups: Groups,
 }
 
 /// What a provider is.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::context::{Context, Located};
 use super::file::{File, ListenFile, SessionsFile};
 use super::portal::{self, Names};
-use super::{Config, Listen, Sessions, providers, tls};
+use super::{Config, Listen, Sessions, providers, requires, tls};
 use crate::gate::{Lifetimes, Timestamp};
 
 /// Where and when the file is read.
@@ -38,17 +38,26 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         let provider =
             section.as_ref().and_then(|file| providers::resolve(context, name, file, setting));
         all = all.zip(provider).map(|(mut providers, provider)| {
-            providers.push(Arc::new(provider));
+            providers.push(provider);
             providers
         });
     }
 
     let portals = portal::resolve_all(context, file, &names, setting.folder);
+    if let (Some(providers), Some(portals)) = (&mut all, &portals) {
+        requires::meet_providers(context, &file.portals, portals, providers);
+        for (provider, (_, written)) in providers.iter().zip(&file.providers) {
+            let spot = written.as_ref().and_then(|written| written.spot_of_groups());
+            if let Some(spot) = spot {
+                requires::warn_of_no_groups(context, provider, spot);
+            }
+        }
+    }
     let sessions = file.sessions.as_ref().and_then(|file| sessions(context, file));
     Some(Config {
         listen: listen?,
         admin: file.admin.as_ref()?.value,
-        providers: all?,
+        providers: all?.into_iter().map(Arc::new).collect(),
         portals: portals?,
         sessions: sessions?,
         logging: file.logging.clone()?,

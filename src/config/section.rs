@@ -102,9 +102,19 @@ impl<'a> Section<'a> {
         self.context.error(&self.spot, message);
     }
 
+    /// Reports what is wrong at a place in it.
+    pub(super) fn refuse_at(&self, spot: &Spot, message: &str) {
+        self.context.error(spot, message);
+    }
+
     /// Whether the operator wrote anything in it.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// How many keys the operator wrote in it.
+    pub(super) fn entries(&self) -> usize {
+        self.entries.len()
     }
 
     /// Whether there is such a key here, written or not.

@@ -212,6 +212,11 @@ pub(super) fn tenant_id(text: &str) -> Result<String, Unfit> {
     }
 }
 
+/// Any tenant by its GUID, that of personal accounts among them.
+pub(super) fn tenant_guid(text: &str) -> Result<String, Unfit> {
+    is_guid(text).then(|| text.to_ascii_lowercase()).ok_or(Unfit::Kind)
+}
+
 /// A tenant of customers: its GUID, its first domain, or that one's first label.
 pub(super) fn customer_tenant(text: &str) -> Result<Tenant, Unfit> {
     let lower = text.to_ascii_lowercase();

@@ -4,11 +4,47 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use super::Timestamp;
+
 /// The claims of an ID token that passed every check. The type is the proof.
 #[derive(Clone, PartialEq)]
 pub struct VerifiedClaims {
     subject: Subject,
     claims: Map<String, Value>,
+    account: Option<AccountKind>,
+    groups_unresolved: bool,
+}
+
+/// What an account is to the tenant that it signed in at (AZ-03).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountKind {
+    /// One of its own.
+    Member,
+    /// Invited from elsewhere.
+    Guest,
+    /// A personal Microsoft account, which is in no organisation's tenant.
+    Personal,
+}
+
+impl AccountKind {
+    /// As written in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Guest => "guest",
+            Self::Personal => "personal",
+        }
+    }
+}
+
+/// Why it is not known which groups somebody is in. It is never "in none" (AZ-05).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupsUnknown {
+    /// The provider left them out of the token, because there are too many.
+    LeftOut,
+    /// They were to be asked for, and could not be.
+    Unresolved,
 }
 
 /// Claims that are about a token or the act of signing in.
@@ -42,7 +78,85 @@ impl VerifiedClaims {
     /// `relying_party::id_token`: search for this name to see where trust begins.
     #[must_use]
     pub fn assertion(subject: Subject, claims: Map<String, Value>) -> Self {
-        Self { subject, claims }
+        Self { subject, claims, account: None, groups_unresolved: false }
+    }
+
+    /// The same with what kind of account it is. Without it, no kind is let in where one is asked for.
+    #[must_use]
+    pub fn of_account(self, kind: AccountKind) -> Self {
+        Self { account: Some(kind), ..self }
+    }
+
+    /// The same with these groups instead of what the token says of them: `groups` has the ids, and
+    /// `group_names` beside them the names that are known. Its one caller is the relying party, which
+    /// asked the provider or chose among the token's.
+    #[must_use]
+    pub fn with_groups(mut self, groups: &[Group]) -> Self {
+        self.forget_groups();
+        let ids: Vec<Value> = groups.iter().map(|group| group.id.clone().into()).collect();
+        self.claims.insert("groups".to_owned(), ids.into());
+        if groups.iter().any(|group| group.name.is_some()) {
+            // One beside each id; a group without a name is called by its id.
+            let name = |group: &Group| group.name.clone().unwrap_or_else(|| group.id.clone());
+            let names: Vec<Value> = groups.iter().map(|group| name(group).into()).collect();
+            self.claims.insert("group_names".to_owned(), names.into());
+        }
+        self
+    }
+
+    /// The same without any groups, because they could not be asked for.
+    #[must_use]
+    pub fn with_groups_unresolved(mut self) -> Self {
+        self.forget_groups();
+        self.groups_unresolved = true;
+        self
+    }
+
+    fn forget_groups(&mut self) {
+        self.groups_unresolved = false;
+        for name in ["groups", "group_names", "hasgroups"] {
+            self.claims.remove(name);
+        }
+        match self.claims.get_mut("_claim_names") {
+            Some(Value::Object(names)) => {
+                names.remove("groups");
+            }
+            Some(_) => {
+                self.claims.remove("_claim_names");
+            }
+            None => {}
+        }
+    }
+
+    /// Why it is not known which groups they are in; `None` if it is, by `groups` or because there
+    /// are none. A provider that has too many to list says so instead (azure.md, section 4.4), and
+    /// what cannot be read as that or its absence is taken for it.
+    #[must_use]
+    pub fn groups_unknown(&self) -> Option<GroupsUnknown> {
+        if self.groups_unresolved {
+            return Some(GroupsUnknown::Unresolved);
+        }
+        let elsewhere = match self.claims.get("_claim_names") {
+            None => false,
+            Some(Value::Object(names)) => names.contains_key("groups"),
+            Some(_) => true,
+        };
+        let has_more = self.claims.get("hasgroups").is_some_and(|has| *has != Value::Bool(false));
+        (elsewhere || has_more).then_some(GroupsUnknown::LeftOut)
+    }
+
+    /// When the person proved who they are, if the provider says so (`auth_time`). What it says in a
+    /// way that cannot be read was long ago.
+    #[must_use]
+    pub fn authenticated(&self) -> Option<Timestamp> {
+        let time = self.claims.get("auth_time")?;
+        Some(Timestamp::from_unix_seconds(time.as_i64().unwrap_or_default()))
+    }
+
+    /// What kind of account it is, where the provider has several kinds.
+    #[must_use]
+    pub const fn account(&self) -> Option<AccountKind> {
+        self.account
     }
 
     /// These claims with what another token says anew of the same member. What is about a token and
@@ -52,7 +166,7 @@ impl VerifiedClaims {
         let mut claims = self.claims.clone();
         let of_person = later.claims.iter().filter(|(name, _)| !OF_TOKEN.contains(&name.as_str()));
         claims.extend(of_person.map(|(name, value)| (name.clone(), value.clone())));
-        Self { subject: self.subject.clone(), claims }
+        Self { claims, ..self.clone() }
     }
 
     /// These claims, and of earlier ones about the same member those of `names` that are missing.
@@ -117,6 +231,15 @@ impl fmt::Debug for VerifiedClaims {
     }
 }
 
+/// A group that somebody is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its object id, or the name by which the provider lists groups.
+    pub id: String,
+    /// What it is called, for display only: names can be chosen, and are not unique.
+    pub name: Option<String>,
+}
+
 /// Who somebody is: never an e-mail address or a name, which change and can be chosen (AZ-02).
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -137,6 +260,15 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// The tenant, where there are tenants.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        match self {
+            Self::Directory { tenant, .. } => Some(tenant),
+            Self::Issuer { .. } => None,
+        }
+    }
+
     /// The stable key of this member, as the portal receives it in the assertion's `sub`:
     /// `tid.oid`, or `iss#sub`. Two members never share one: a GUID has no dot, an issuer no `#`.
     #[must_use]

@@ -18,6 +18,7 @@ mod path;
 mod pattern;
 mod portal_cookies;
 mod renewal;
+mod requirement;
 mod return_to;
 mod route;
 mod rule;
@@ -28,21 +29,25 @@ mod time;
 mod trace;
 mod trail;
 
+use std::time::Duration;
+
 pub use asked::{Asked, Purpose, is_fetched_early};
-pub use claims::{Subject, VerifiedClaims, element};
+pub use claims::{AccountKind, Group, GroupsUnknown, Subject, VerifiedClaims, element};
 pub use clues::Clue;
 pub use form::Form;
 pub use login::Challenge;
-use login::Journey;
+use login::{Demands, Journey, Prompt};
 pub use oddities::{Oddities, Oddity};
 pub use parameters::{Pair, ValuePattern};
 pub use path::{CanonicalPath, PathError};
 pub use pattern::{PathPattern, PatternError};
 pub use portal_cookies::PortalCookies;
 pub use renewal::{OtherMember, Renewal};
+use requirement::Unmet;
+pub use requirement::{Lack, Requirement, Right, has_context};
 pub use return_to::ReturnTo;
-use route::Found;
 pub use route::{Access, Allowance, Mode, Passes, Policy, Route, Spelling};
+use route::{Asks, Found};
 pub use rule::{Conditions, Covers, Exception, Rule};
 pub use secret::Secret;
 pub use session::{AtProvider, Lifetimes, Session, SessionId};
@@ -121,7 +126,7 @@ pub fn decide<'h>(
             Found::NeedsForm => Decision::Inspect(Box::new(asked)),
             Found::Nothing => report(policy, asked, session, None),
         },
-        Mode::AzureOnly => guard(policy, asked, session),
+        Mode::AzureOnly => guard(policy, asked, session, now),
     }
 }
 
@@ -172,7 +177,12 @@ pub struct Note {
     pub path: String,
 }
 
-fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> Decision<'h> {
+fn guard<'h>(
+    policy: &Policy,
+    asked: Asked<'h>,
+    session: Option<&Session>,
+    now: Timestamp,
+) -> Decision<'h> {
     // Nobody's form is read for nothing: whatever it says, a stranger gets no further where a sign-in
     // is asked for, and the route below says so.
     let reads_forms = || session.is_some() || !policy.asks_for_sign_in(&asked);
@@ -197,18 +207,30 @@ fn guard<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> De
         Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
         Found::Nothing => {}
     }
-    let route = match policy.covering(&asked) {
-        Found::At(index) => policy.routes.get(index),
-        Found::Nothing => None,
+    let first = match policy.covering(&asked) {
+        Found::At(index) => index,
+        Found::Nothing => return Decision::Refuse(Refusal::NoRoute),
         Found::NeedsForm => return Decision::Inspect(Box::new(asked)),
     };
-    match route {
-        Some(route) if route.access == Access::SignedIn && session.is_none() => {
+    let access = policy.routes.get(first).map(|route| &route.access);
+    let session = match (access, session) {
+        (None, _) => return Decision::Refuse(Refusal::NoRoute),
+        (Some(Access::Public), session) => return forward(policy, asked, session),
+        (Some(Access::SignedIn(_)), Some(session)) => session,
+        (Some(Access::SignedIn(_)), None) => {
             let return_to = ReturnTo::parse(asked.target(), policy);
-            go(&asked, Challenge::sign_in(return_to.unwrap_or_else(ReturnTo::root)))
+            return go(&asked, Challenge::sign_in(return_to.unwrap_or_else(ReturnTo::root)));
         }
-        Some(_) => forward(policy, asked, session),
-        None => Decision::Refuse(Refusal::NoRoute),
+    };
+    match policy.unmet(first, &asked, session, now) {
+        Asks::Nothing => forward(policy, asked, Some(session)),
+        Asks::For { route, unmet: Unmet::Lacks(lack) } => {
+            Decision::Refuse(Refusal::Lacks { lack, route })
+        }
+        Asks::For { unmet: Unmet::SignIn { max_age, authentication_context }, .. } => {
+            sign_in_again(policy, &asked, session, max_age, authentication_context)
+        }
+        Asks::NeedsForm => Decision::Inspect(Box::new(asked)),
     }
 }
 
@@ -218,6 +240,35 @@ fn go<'h>(asked: &Asked<'h>, challenge: Challenge) -> Decision<'h> {
         Purpose::Page => Decision::Login(challenge),
         Purpose::Background => Decision::Refuse(Refusal::SignInRequired),
     }
+}
+
+/// The same member comes back with a sign-in that is younger or stronger; a background call is told
+/// which (OIDC-17).
+fn sign_in_again<'h>(
+    policy: &Policy,
+    asked: &Asked<'h>,
+    session: &Session,
+    max_age: Option<Duration>,
+    authentication_context: Option<&str>,
+) -> Decision<'h> {
+    if asked.purpose() == Purpose::Background {
+        return Decision::Refuse(match max_age {
+            Some(_) => Refusal::SignInTooOld,
+            None => Refusal::StepUpRequired,
+        });
+    }
+    let hints = ["login_hint", "preferred_username"];
+    let return_to = ReturnTo::parse(asked.target(), policy);
+    let demands = Demands {
+        prompt: max_age.map(|_| Prompt::Login),
+        max_age,
+        context: authentication_context.map(str::to_owned),
+        login_hint: hints.iter().find_map(|name| session.claims().text(name)).map(str::to_owned),
+        same_member: true,
+        ..Demands::default()
+    };
+    let challenge = Challenge::sign_in(return_to.unwrap_or_else(ReturnTo::root));
+    Decision::Login(Challenge { demands, ..challenge })
 }
 
 /// The only key to an upstream, and only [`decide`] makes one: that no request reaches a portal
@@ -371,9 +422,23 @@ pub enum Refusal {
         /// Which, by its place in the policy.
         rule: usize,
     },
+    /// A member without a right that the route requires.
+    #[error("the member {}", .lack.says())]
+    Lacks {
+        /// Which kind of right.
+        lack: Lack,
+        /// By which line of the routes, by its place in the policy.
+        route: usize,
+    },
     /// A background call without a session (OIDC-17).
     #[error("the request needs a session, and is not a page that could begin a sign-in")]
     SignInRequired,
+    /// A background call where the sign-in is too long ago.
+    #[error("the sign-in is longer ago than the route allows, and this is not a page")]
+    SignInTooOld,
+    /// A background call where the sign-in is not in the authentication context.
+    #[error("the sign-in is not in the route's authentication context, and this is not a page")]
+    StepUpRequired,
 }
 
 impl Refusal {
@@ -390,7 +455,10 @@ impl Refusal {
             Self::RepeatedHeader => "header-repeated",
             Self::NoRoute => "no-route",
             Self::PasswordRoute { .. } => "local-login-blocked",
+            Self::Lacks { lack, .. } => lack.code(),
             Self::SignInRequired => "sign-in-required",
+            Self::SignInTooOld => "sign-in-too-old",
+            Self::StepUpRequired => "step-up-required",
         }
     }
 }

@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::Endpoint;
 use super::asked::Asked;
 use super::oddities::Oddities;
 use super::path::CanonicalPath;
 use super::pattern::PathPattern;
 use super::portal_cookies::PortalCookies;
+use super::requirement::{Requirement, Unmet};
 use super::rule::{Conditions, Covers, Holds, Rule, as_judged};
+use super::session::Session;
+use super::time::Timestamp;
+use super::{Endpoint, Refusal};
 
 /// What the gate does for a portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,18 +43,27 @@ impl Mode {
 }
 
 /// Whom a route lets in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Everybody.
     Public,
-    /// People who signed in.
-    SignedIn,
+    /// People who signed in and have what is required besides.
+    SignedIn(Requirement),
 }
 
 impl Access {
+    /// For everybody who signed in.
+    pub const SIGNED_IN: Self = Self::SignedIn(Requirement::NOTHING);
+
+    /// Whether it asks for more than a sign-in.
+    #[must_use]
+    pub fn requires(&self) -> bool {
+        matches!(self, Self::SignedIn(requirement) if !requirement.is_nothing())
+    }
+
     /// Whether strangers may pass.
     #[must_use]
-    pub const fn is_public(self) -> bool {
+    pub const fn is_public(&self) -> bool {
         matches!(self, Self::Public)
     }
 }
@@ -178,6 +190,35 @@ impl Spelling {
     }
 }
 
+/// What a request asks of a member who has not got it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asks<'p> {
+    /// Nothing.
+    Nothing,
+    /// This, by a line of `routes`.
+    For { route: usize, unmet: Unmet<'p> },
+    /// That depends on the body.
+    NeedsForm,
+}
+
+impl Route {
+    /// Whether a request could be for this line, whatever its spelling.
+    fn could_be_meant(&self, asked: &Asked<'_>) -> Holds {
+        match self.covers.could_be(&self.path, asked.deny_key()) {
+            true => self.conditions.could_hold(asked),
+            false => Holds::No,
+        }
+    }
+
+    /// Whether it is, to the letter.
+    fn is_meant(&self, asked: &Asked<'_>) -> Holds {
+        match self.path.is_exactly(asked.path()) {
+            true => self.conditions.holds(asked),
+            false => Holds::No,
+        }
+    }
+}
+
 /// Which of some rules or routes holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -206,16 +247,9 @@ impl Policy {
     /// route covers exact text only, one that asks for a sign-in whatever could be taken for it.
     pub(super) fn covering(&self, asked: &Asked<'_>) -> Found {
         for (index, route) in self.routes.iter().enumerate() {
-            let is_here = match route.access {
-                Access::Public => route.path.is_exactly(asked.path()),
-                Access::SignedIn => route.covers.could_be(&route.path, asked.deny_key()),
-            };
-            if !is_here {
-                continue;
-            }
             let holds = match route.access {
-                Access::Public => route.conditions.holds(asked),
-                Access::SignedIn => route.conditions.could_hold(asked),
+                Access::Public => route.is_meant(asked),
+                Access::SignedIn(_) => route.could_be_meant(asked),
             };
             match holds {
                 Holds::Yes => return Found::At(index),
@@ -230,9 +264,68 @@ impl Policy {
     pub(super) fn asks_for_sign_in(&self, asked: &Asked<'_>) -> bool {
         match self.covering(asked) {
             Found::At(index) => {
-                self.routes.get(index).is_some_and(|route| route.access == Access::SignedIn)
+                self.routes.get(index).is_some_and(|route| !route.access.is_public())
             }
             Found::Nothing | Found::NeedsForm => false,
+        }
+    }
+
+    /// What a member has not that is asked of a request which the line at `first` covers: by that
+    /// line, and by every later one that could be meant as well, down to the first that names the
+    /// request to the letter. So a line that asks for less covers what it names and nothing else, as
+    /// a public one does, and one that asks for more whatever could be taken for it (PATH-09).
+    pub(super) fn unmet(
+        &self,
+        first: usize,
+        asked: &Asked<'_>,
+        session: &Session,
+        now: Timestamp,
+    ) -> Asks<'_> {
+        // Where nothing more is asked for, no form is read to find that out.
+        let Some(last) = self.routes.iter().rposition(|route| route.access.requires()) else {
+            return Asks::Nothing;
+        };
+        let mut found: Option<(usize, Unmet<'_>)> = None;
+        for (index, route) in self.routes.iter().enumerate().take(last + 1).skip(first) {
+            let Access::SignedIn(requirement) = &route.access else {
+                match route.is_meant(asked) {
+                    Holds::Yes => break,
+                    Holds::NeedsForm => return Asks::NeedsForm,
+                    Holds::No => continue,
+                }
+            };
+            match route.could_be_meant(asked) {
+                Holds::Yes => {}
+                Holds::NeedsForm => return Asks::NeedsForm,
+                Holds::No => continue,
+            }
+            match (requirement.unmet(session, now), &found) {
+                // A right that is missing is missing, whatever another sign-in could mend.
+                (Some(unmet @ Unmet::Lacks(_)), None | Some((_, Unmet::SignIn { .. })))
+                | (Some(unmet), None) => found = Some((index, unmet)),
+                (Some(_), Some(_)) | (None, _) => {}
+            }
+            if index == last {
+                break;
+            }
+            match route.is_meant(asked) {
+                Holds::Yes => break,
+                Holds::NeedsForm => return Asks::NeedsForm,
+                Holds::No => {}
+            }
+        }
+        found.map_or(Asks::Nothing, |(route, unmet)| Asks::For { route, unmet })
+    }
+
+    /// What the operator has to say to whoever is refused so.
+    #[must_use]
+    pub fn hint(&self, refusal: Refusal) -> Option<&str> {
+        let Refusal::Lacks { route, .. } = refusal else {
+            return None;
+        };
+        match &self.routes.get(route)?.access {
+            Access::SignedIn(requirement) => requirement.hint.as_deref(),
+            Access::Public => None,
         }
     }
 

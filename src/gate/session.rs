@@ -227,6 +227,13 @@ impl Session {
         self.started
     }
 
+    /// When the person proved who they are: as the provider says (`auth_time`), and never later than
+    /// the session began.
+    #[must_use]
+    pub fn authenticated(&self) -> Timestamp {
+        self.claims.authenticated().map_or(self.started, |time| time.min(self.started))
+    }
+
     /// The moment after which it is over however much it is used.
     #[must_use]
     pub fn ends(&self) -> Timestamp {

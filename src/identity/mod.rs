@@ -14,7 +14,7 @@ pub use assertion::{Signer, SigningError};
 pub use plain::encode;
 
 use crate::gate::identity::{ASSERTION, Envelope};
-use crate::gate::{Session, Timestamp, element};
+use crate::gate::{GroupsUnknown, Session, Timestamp, element};
 
 /// What one portal is told.
 #[derive(Debug)]
@@ -46,6 +46,9 @@ pub enum IdentityError {
     /// The provider left the groups out because there are too many (AZ-05).
     #[error("the provider did not send the groups, because there are too many of them")]
     GroupOverage,
+    /// They were to be asked for, and could not be (AZ-05).
+    #[error("the groups could not be asked for")]
+    GroupsUnresolved,
     /// More than [`LARGEST`] bytes in all (HDR-10).
     #[error("the identity headers have {size} bytes; {LARGEST} are what old servers accept")]
     TooLarge {
@@ -64,6 +67,7 @@ impl IdentityError {
         match self {
             Self::Form { .. } => "identity-claim-form",
             Self::GroupOverage => "identity-group-overage",
+            Self::GroupsUnresolved => "identity-groups-unresolved",
             Self::TooLarge { .. } => "identity-too-large",
             Self::Assertion(_) => "identity-assertion",
         }
@@ -96,8 +100,13 @@ impl Identity {
         let mut claims = Map::new();
         for (header, claim) in &self.headers {
             let (name, _) = element(claim);
-            if name == "groups" && is_overage(session) {
-                return Err(IdentityError::GroupOverage);
+            if let ("groups" | "group_names", Some(unknown)) =
+                (name, session.claims().groups_unknown())
+            {
+                return Err(match unknown {
+                    GroupsUnknown::LeftOut => IdentityError::GroupOverage,
+                    GroupsUnknown::Unresolved => IdentityError::GroupsUnresolved,
+                });
             }
             let Some(value) = session.claims().mapped(claim).filter(|value| !value.is_null())
             else {
@@ -152,13 +161,6 @@ impl AssertionFor {
         claims.insert("sid".to_owned(), session.handle().into());
         self.signer.sign(&claims)
     }
-}
-
-/// "There are too many" is not "there are none" (azure.md, section 4.4).
-fn is_overage(session: &Session) -> bool {
-    let names = session.claims().get("_claim_names").and_then(Value::as_object);
-    names.is_some_and(|names| names.contains_key("groups"))
-        || session.claims().get("hasgroups").and_then(Value::as_bool) == Some(true)
 }
 
 #[cfg(test)]

@@ -81,6 +81,8 @@ pub struct Refusal<'a> {
     pub provider_code: Option<&'a str>,
     /// The provider's own id of a failed login, for its support.
     pub correlation: Option<&'a str>,
+    /// What the operator has to say about it.
+    pub hint: Option<&'a str>,
     /// The request, for the operator's log.
     pub request_id: &'a str,
 }
@@ -187,6 +189,7 @@ mod tests {
             hints: &[text, text],
             provider_code: Some(text),
             correlation: Some(text),
+            hint: Some(text),
             request_id: text,
         };
         vec![

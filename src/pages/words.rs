@@ -31,6 +31,40 @@ pub fn explain(code: &str) -> Words {
             "Your session has ended or has not begun. Open the portal’s first page, sign in, and \
              try again.",
         ),
+        "sign-in-too-old" => (
+            "Please sign in again",
+            "Your sign-in is too long ago for this. Reload the page, which asks you to sign in once \
+             more.",
+        ),
+        "step-up-required" => (
+            "This asks for a stronger sign-in",
+            "Reload the page, which sends you to confirm who you are, and try again.",
+        ),
+        "role-missing" | "group-missing" | "claim-missing" => (
+            "Your account may not see this",
+            "You are signed in, and this page is for others: your account has not the role, group or \
+             entry that it asks for. If you should have it, ask whoever runs the portal.",
+        ),
+        "groups-left-out" => (
+            "It cannot be said whether you may see this",
+            "Your account is in more groups than the sign-in service lists, so it is not known \
+             whether it is in the one that this page asks for. Tell whoever runs the portal.",
+        ),
+        "groups-unknown" => (
+            "It cannot be said whether you may see this",
+            "Which groups your account is in could not be found out when you signed in. Sign out, \
+             wait a moment, and sign in again.",
+        ),
+        "tenant-not-admitted" | "account-not-admitted" => (
+            "Your account may not see this",
+            "You are signed in, and this page is for accounts of another kind or organisation. Sign \
+             out and sign in with the one that is meant, or ask whoever runs the portal.",
+        ),
+        "acr-missing" | "amr-missing" => (
+            "This page asks for another kind of sign-in",
+            "You are signed in, but not in the way that this page asks for, such as with a second \
+             factor. Sign out and sign in that way, or ask whoever runs the portal.",
+        ),
         "host-unknown" => (
             "This address leads nowhere",
             "No portal is known under this name. Check the address, or ask whoever gave it to you.",
@@ -166,6 +200,11 @@ pub fn explain(code: &str) -> Words {
             "The clocks of the portal and of the sign-in service do not agree. Try once more; if \
              it stays like this, send the details below to whoever runs the portal.",
         ),
+        "identity-groups-unresolved" => (
+            "Sign-in is not available right now",
+            "The portal has to be told which groups your account is in, and that could not be found \
+             out. Wait a moment and try again.",
+        ),
         code if code.starts_with("identity-") => (
             "You cannot be let in as you are",
             "The portal could not be told who you are. Send the details below to whoever runs it.",
@@ -212,7 +251,7 @@ pub fn explain(code: &str) -> Words {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{PathError, Refusal};
+    use crate::gate::{Lack, PathError, Refusal};
 
     #[test]
     fn every_refusal_of_the_gate_has_words_of_its_own() {
@@ -230,6 +269,9 @@ mod tests {
             Refusal::SignInRequired,
         ] {
             assert_ne!(explain(refusal.code()), general, "{}", refusal.code());
+        }
+        for lack in Lack::ALL {
+            assert_ne!(explain(lack.code()), general, "{}", lack.code());
         }
     }
 }

@@ -29,7 +29,7 @@ use super::issuers::{Issuers, People, TrustedIssuer, is_guid};
 use super::json::{self, JsonError};
 use super::keys::SigningKey;
 use crate::config::PERSONAL_ACCOUNTS;
-use crate::gate::{Secret, Subject, Timestamp, VerifiedClaims};
+use crate::gate::{AccountKind, Secret, Subject, Timestamp, VerifiedClaims};
 
 /// The longest ID token that is read. One with 200 groups has around 12 KiB.
 const LONGEST: usize = 64 * 1024;
@@ -161,7 +161,12 @@ impl<'t> UnverifiedToken<'t> {
         if !key.may_sign_for(issuer) {
             return Err(IdTokenError::KeyIssuer);
         }
-        Ok(VerifiedClaims::assertion(subject, self.claims))
+        let account = self.account(issuer, expected.issuers.people());
+        let claims = VerifiedClaims::assertion(subject, self.claims);
+        Ok(match account {
+            Some(kind) => claims.of_account(kind),
+            None => claims,
+        })
     }
 
     /// From whom and for whom it is: byte for byte, and for nobody besides us.
@@ -363,6 +368,19 @@ impl<'t> UnverifiedToken<'t> {
         match named {
             Some(policy) if policy.eq_ignore_ascii_case(expected) => Ok(()),
             Some(_) | None => Err(IdTokenError::Policy),
+        }
+    }
+
+    /// What kind of account it is, where there are kinds.
+    fn account(&self, issuer: &TrustedIssuer, people: People) -> Option<AccountKind> {
+        match people {
+            People::Organisation { .. } => Some(match issuer.tenant.as_deref() {
+                Some(PERSONAL_ACCOUNTS) => AccountKind::Personal,
+                _ if self.is_guest(issuer) => AccountKind::Guest,
+                _ => AccountKind::Member,
+            }),
+            People::Customers | People::UserFlow => Some(AccountKind::Member),
+            People::Subjects => None,
         }
     }
 

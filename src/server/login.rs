@@ -68,8 +68,15 @@ impl Visit<'_> {
     /// The gate wants a sign-in: straight to the provider, or to the choice where there is one.
     pub(super) async fn sign_in(mut self, challenge: Challenge) -> Response<Body> {
         self.account.decided(Verdict::Login, None);
-        match *self.parties(challenge.journey) {
-            [(provider, _)] => self.begin_login(provider, challenge).await,
+        let known = match challenge.demands.same_member {
+            true => self.signed_in.as_deref().map(|member| member.session().provider()),
+            false => None,
+        };
+        let parties = self.parties(challenge.journey);
+        match (known.and_then(|name| self.provider(name)), &*parties) {
+            (Some(provider), _) | (None, &[(provider, _)]) => {
+                self.begin_login(provider, challenge).await
+            }
             _ => self.sign_in_page(challenge.journey, &challenge.return_to),
         }
     }

@@ -10,7 +10,7 @@ use super::request::Visit;
 use super::respond::{self, HOME, Said};
 use crate::gate::cookies;
 use crate::gate::login::Journey;
-use crate::gate::{Challenge, Endpoint, Mode, Refusal, ReturnTo, SessionId};
+use crate::gate::{Challenge, Endpoint, Mode, Refusal, ReturnTo, Session, SessionId};
 use crate::pages::{self, Link};
 use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
@@ -150,9 +150,26 @@ impl Visit<'_> {
 
     /// A refusal that somebody may want to know about beyond the access log (LOG-03).
     pub(super) fn audit_refusal(&self, refusal: Refusal) {
-        if matches!(refusal, Refusal::PasswordRoute { .. }) {
-            let code = Some(refusal.code());
-            audit::write(Event::PasswordRouteRefused, &Audit { code, ..self.audit() });
+        let code = Some(refusal.code());
+        match refusal {
+            Refusal::PasswordRoute { .. } => {
+                audit::write(Event::PasswordRouteRefused, &Audit { code, ..self.audit() });
+            }
+            Refusal::Lacks { .. } => {
+                let session = self.signed_in.as_deref().map(SignedIn::session);
+                let member = session.map(|session| session.claims().subject().member_key());
+                audit::write(
+                    Event::MemberRefused,
+                    &Audit {
+                        code,
+                        provider: session.map(Session::provider),
+                        member: member.as_deref(),
+                        session: session.map(Session::handle),
+                        ..self.audit()
+                    },
+                );
+            }
+            _ => {}
         }
     }
 
@@ -171,7 +188,7 @@ impl Visit<'_> {
     }
 
     /// A provider of this portal by its name.
-    fn provider(&self, name: &str) -> Option<usize> {
+    pub(super) fn provider(&self, name: &str) -> Option<usize> {
         self.portal.providers.iter().copied().find(|index| {
             let party = self.proxy.relying_parties.get(*index);
             party.is_some_and(|party| &**party.name() == name)

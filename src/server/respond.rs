@@ -15,7 +15,7 @@ use super::login::LoginFailure;
 use super::request::Head;
 use crate::catalogue::Class;
 use crate::gate::login::LoginError;
-use crate::gate::{PathError, Refusal};
+use crate::gate::{GroupsUnknown, Lack, PathError, Refusal};
 use crate::http1::request::HeadError;
 use crate::identity::IdentityError;
 use crate::pages::{self, Link, Words};
@@ -75,6 +75,8 @@ pub(super) struct Said<'a> {
     pub(super) provider_code: Option<&'a str>,
     /// The provider's name for what happened, as its support asks for it.
     pub(super) correlation: Option<&'a str>,
+    /// What the operator has to say about it.
+    pub(super) hint: Option<&'a str>,
 }
 
 impl Said<'_> {
@@ -87,6 +89,7 @@ impl Said<'_> {
             hints: &[],
             provider_code: None,
             correlation: None,
+            hint: None,
         }
     }
 }
@@ -95,7 +98,17 @@ impl Said<'_> {
 pub(super) const HOME: Link<'static> = Link { label: "Continue to the site", href: "/" };
 
 /// The gate's no.
-pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> Response<Body> {
+pub(super) fn refuse(refusal: Refusal, asker: &Asker, account: Account) -> Response<Body> {
+    refuse_with(refusal, None, asker, account)
+}
+
+/// The same with what the operator has to say about it.
+pub(super) fn refuse_with(
+    refusal: Refusal,
+    hint: Option<&str>,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
     account.decided(Verdict::Refuse, Some(refusal.code()));
     let status = match refusal {
         Refusal::Host | Refusal::Target | Refusal::RepeatedHeader => StatusCode::BAD_REQUEST,
@@ -106,10 +119,17 @@ pub(super) fn refuse(refusal: Refusal, asker: &Asker, mut account: Account) -> R
         Refusal::Path(_) => StatusCode::BAD_REQUEST,
         Refusal::NoRoute => StatusCode::NOT_FOUND,
         Refusal::PasswordRoute { .. } => StatusCode::FORBIDDEN,
-        Refusal::SignInRequired => StatusCode::UNAUTHORIZED,
+        // Whoever asks again later may be told (AZ-05).
+        Refusal::Lacks { lack: Lack::Groups(GroupsUnknown::Unresolved), .. } => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+        Refusal::Lacks { .. } => StatusCode::FORBIDDEN,
+        Refusal::SignInRequired | Refusal::SignInTooOld | Refusal::StepUpRequired => {
+            StatusCode::UNAUTHORIZED
+        }
     };
     let action = matches!(refusal, Refusal::PasswordRoute { .. }).then_some(HOME);
-    say(&Said { action, ..Said::new(status, refusal.code()) }, asker, account)
+    say(&Said { action, hint, ..Said::new(status, refusal.code()) }, asker, account)
 }
 
 /// What a visitor sent is no request, or did not come in time.
@@ -185,6 +205,9 @@ pub(super) fn login(
             LoginFailure::Login(LoginError::Provider(_)) | LoginFailure::RelyingParty(_),
             Some(said),
         ) => blamed(said.class()),
+        (LoginFailure::Identity(IdentityError::GroupsUnresolved), _) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         (LoginFailure::RelyingParty(_) | LoginFailure::Identity(_), _) => StatusCode::FORBIDDEN,
         (LoginFailure::Login(_) | LoginFailure::SignedOut, _) => StatusCode::BAD_REQUEST,
         (LoginFailure::Circle, _) => StatusCode::TOO_MANY_REQUESTS,
@@ -274,20 +297,25 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
                 hints: said.hints,
                 provider_code: said.provider_code,
                 correlation: said.correlation,
+                hint: said.hint,
             });
             page(said.status, html, &[], asker, account)
         }
         Reads::Json => {
-            let body = serde_json::json!({
+            let mut body = serde_json::json!({
                 "error": said.code,
                 "message": words.sentence,
                 "request_id": asker.request_id(),
             });
+            if let (Some(hint), Some(body)) = (said.hint, body.as_object_mut()) {
+                body.insert("hint".to_owned(), hint.into());
+            }
             json(said.status, body.to_string(), asker, account)
         }
         Reads::Text => {
+            let hint = said.hint.map(|hint| format!("{hint}\n")).unwrap_or_default();
             let body = format!(
-                "{}: {}\ncode: {}\nrequest: {}\n",
+                "{}: {}\n{hint}code: {}\nrequest: {}\n",
                 words.title,
                 words.sentence,
                 said.code,

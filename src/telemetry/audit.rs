@@ -23,6 +23,8 @@ pub enum Event {
     SessionRevoked,
     /// One of the portal's password entrances was asked for.
     PasswordRouteRefused,
+    /// A member asked for what they have no right to.
+    MemberRefused,
     /// The process began to serve.
     Started,
     /// The process stopped serving.
@@ -41,6 +43,7 @@ impl Event {
             Self::LoggedOut => "logged-out",
             Self::SessionRevoked => "session-revoked",
             Self::PasswordRouteRefused => "password-route-refused",
+            Self::MemberRefused => "member-refused",
             Self::Started => "started",
             Self::Stopped => "stopped",
         }

@@ -7,6 +7,7 @@ mod cookies_of_portals;
 mod facts;
 mod forms;
 mod hosts;
+mod requirements;
 mod rules;
 
 use std::path::PathBuf;
@@ -53,11 +54,11 @@ fn policy(mode: Mode) -> Policy {
         form_limit: 1024,
         routes: vec![
             route("/assets/**", Access::Public),
-            route("/admin/**", Access::SignedIn),
+            route("/admin/**", Access::SIGNED_IN),
             route("/open/*", Access::Public),
-            route("/reports/**", Access::SignedIn),
-            route("/", Access::SignedIn),
-            route("/login", Access::SignedIn),
+            route("/reports/**", Access::SIGNED_IN),
+            route("/", Access::SIGNED_IN),
+            route("/login", Access::SIGNED_IN),
         ],
     }
 }

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use anteport::gate::identity::LocalCredentials;
 use anteport::gate::{
-    Access, Allowance, Bearer, Clue, Conditions, Covers, Decision, Endpoint, Exception, Form, Mode,
-    Oddities, Oddity, Pair, Passes, PathError, PathPattern, PatternError, Policy, RawTarget,
+    Access, Allowance, Bearer, Clue, Conditions, Covers, Decision, Endpoint, Exception, Form, Lack,
+    Mode, Oddities, Oddity, Pair, Passes, PathError, PathPattern, PatternError, Policy, RawTarget,
     Refusal, Rule, Spelling, ValuePattern, decide,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -436,7 +436,7 @@ fn path_12_no_form_of_a_stranger_is_read_where_a_sign_in_is_asked_for() {
     let form = || Conditions { form: pairs("action", "login"), ..Conditions::default() };
     let mut policy = shut(door(form(), vec![]));
     policy.login_pages = vec![Rule { conditions: form(), ..Rule::at("/door".parse().unwrap()) }];
-    policy.routes[0].access = Access::SignedIn;
+    policy.routes[0].access = Access::SIGNED_IN;
     let headers = headers(&[("accept", "text/html")]);
     let member = session(NOON);
     for method in [Method::GET, Method::POST] {
@@ -615,15 +615,23 @@ fn stable_names_stay() {
         Refusal::NoRoute,
         Refusal::PasswordRoute { rule: 0 },
         Refusal::SignInRequired,
+        Refusal::SignInTooOld,
+        Refusal::StepUpRequired,
     ]
     .map(Refusal::code)
     .to_vec();
     let expected = "host-ambiguous host-unknown method-unknown target-form path-too-long \
-                    head-too-large header-repeated no-route local-login-blocked sign-in-required";
+                    head-too-large header-repeated no-route local-login-blocked sign-in-required \
+                    sign-in-too-old step-up-required";
     assert_eq!(codes.join(" "), expected);
+    let lacks = Lack::ALL.map(|lack| Refusal::Lacks { lack, route: 0 }.code()).join(" ");
+    let expected = "role-missing group-missing groups-left-out groups-unknown claim-missing \
+                    tenant-not-admitted account-not-admitted acr-missing amr-missing";
+    assert_eq!(lacks, expected);
     let modes = [Mode::AzureOnly, Mode::Optional, Mode::ReportOnly, Mode::Off].map(Mode::name);
     assert_eq!(modes, ["azure_only", "optional", "report_only", "off"]);
-    assert!(Access::Public.is_public() && !Access::SignedIn.is_public());
+    assert!(Access::Public.is_public() && !Access::SIGNED_IN.is_public());
+    assert!(!Access::Public.requires() && !Access::SIGNED_IN.requires());
     let stops = |mode, credentials| {
         let passes = Passes { credentials, ..Passes::default() };
         LocalCredentials::of(mode, passes) == LocalCredentials::Stop

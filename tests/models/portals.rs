@@ -303,7 +303,7 @@ impl Portal {
             routes: [
                 ("/assets/**", Access::Public),
                 ("/open/*", Access::Public),
-                ("/**", Access::SignedIn),
+                ("/**", Access::SIGNED_IN),
             ]
             .map(|(path, access)| Route {
                 path: path.parse().unwrap(),
@@ -324,7 +324,7 @@ impl Portal {
                     ..gate::Covers::default()
                 },
                 conditions: gate::Conditions::default(),
-                access: Access::SignedIn,
+                access: Access::SIGNED_IN,
                 passes: Passes::default(),
             };
             policy.routes.insert(

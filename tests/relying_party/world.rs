@@ -48,6 +48,7 @@ pub fn configured(authority: &str) -> config::Provider {
         callback_path: None,
         request: config::RequestOptions::default(),
         trusted: None,
+        groups: config::Groups::default(),
     }
 }
 

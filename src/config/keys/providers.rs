@@ -64,7 +64,7 @@ const CA: Key = optional(
 const CLOUD: Key = default(
     "cloud",
     "public",
-    word(&["public", "us_government", "china"]),
+    word(&["public", "us_government", "us_government_dod", "china"]),
     "the national cloud that the tenant is in",
 );
 const POLICY: Kind =
@@ -79,6 +79,29 @@ const VALID_ISSUERS: Key = optional(
     Kind::List(&Kind::Value("an issuer, such as `https://login.example.org/<tenant>/v2.0/`")),
     "issuers that tokens may have besides, to the letter",
 );
+
+const GROUPS_KEY: Key =
+    defaults("groups", GROUPS, "where the groups of members are known from, and which are kept");
+
+const GROUPS: &[Key] = &[
+    default(
+        "source",
+        "token",
+        word(&["token", "graph"]),
+        "`token`, or `graph` to ask Microsoft Graph where the token has no list of groups",
+    ),
+    default(
+        "names",
+        "false",
+        YES_OR_NO,
+        "whether Graph is asked for names too, which become the claim `group_names`",
+    ),
+    optional(
+        "keep",
+        Kind::List(&Kind::Value("the id of a group, or `all`")),
+        "groups to keep besides those that routes require, to tell the portal; or `all`",
+    ),
+];
 
 const CALLBACK_PATH: Key = optional(
     "callback_path",
@@ -194,6 +217,7 @@ const ENTRA_ID: &[Key] = &[
     CALLBACK_PATH,
     REQUEST,
     SCOPES,
+    GROUPS_KEY,
     CLOCK_SKEW,
     CA,
 ];
@@ -266,6 +290,8 @@ const EXTERNAL_ID: &[Key] = &[
     CALLBACK_PATH,
     REQUEST,
     SCOPES,
+    GROUPS_KEY,
+    GRAPH,
     CLOCK_SKEW,
     CA,
 ];

@@ -2,11 +2,9 @@
 
 use url::Url;
 
-use super::resolve::check;
-use super::written::{KindFile, if_there};
+use super::written::KindFile;
 use crate::config::context::{Context, Located};
 use crate::config::section::Section;
-use crate::config::value;
 
 /// Microsoft Graph, as an application asks it in its own name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +18,6 @@ pub struct GraphApi {
 /// What an operator wrote of it. What is `None` was left out or has been reported.
 pub(super) struct ExpiryFile {
     asks_graph: Located<bool>,
-    /// Outside `None` if it was reported, inside if the key is not there.
-    graph: Option<Option<Located<Url>>>,
 }
 
 impl ExpiryFile {
@@ -30,10 +26,7 @@ impl ExpiryFile {
         if !section.is_a_key("credential_expiry") {
             return None;
         }
-        Some(Self {
-            asks_graph: section.value("credential_expiry", |word| Ok(word == "graph"))?,
-            graph: if_there(section, "graph", || section.value("graph", value::document)),
-        })
+        Some(Self { asks_graph: section.value("credential_expiry", |word| Ok(word == "graph"))? })
     }
 }
 
@@ -42,24 +35,12 @@ pub(super) fn resolve(
     context: &Context<'_>,
     file: Option<&ExpiryFile>,
     kind: &KindFile,
+    base: Option<Url>,
 ) -> Option<Option<GraphApi>> {
     let (Some(file), KindFile::EntraId { host, tenants, .. }) = (file, kind) else {
         return Some(None);
     };
-    let has_authority = host.authority.as_ref()?.is_some();
-    let cloud = host.cloud?;
-    let base = match file.graph.as_ref()? {
-        None => Url::parse(cloud.graph()).ok()?,
-        Some(written) if !has_authority => {
-            let message = "Graph is where the cloud has it; another place is for providers that \
-                           have an `authority` of their own";
-            context.error(&written.spot, message);
-            return None;
-        }
-        Some(written) => {
-            check(context, &written.value, &written.spot).then(|| written.value.clone())?
-        }
-    };
+    let (cloud, base) = (host.cloud?, base?);
     if !file.asks_graph.value {
         return Some(None);
     }

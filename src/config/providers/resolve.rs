@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::request;
 use super::written::{Cloud, HostFile, KindFile, ProviderFile, TenantsFile};
 use super::{
     AnswerBy, AzureAdB2c, EntraId, ExternalId, Oidc, PERSONAL_ACCOUNTS, Provider, ProviderKind,
     Tenant, Tenants, credentials, expiry,
 };
+use super::{GroupSource, graph, groups, request};
 use crate::config::context::{Context, Located, Spot};
 use crate::config::resolve::Setting;
 use crate::config::tls;
@@ -26,8 +26,14 @@ pub(in crate::config) fn resolve(
     if let Some(scopes) = &file.scopes {
         check_scopes(context, scopes);
     }
+    let graph = graph::base(context, file);
+    let groups = file.scopes.as_ref().zip(graph.clone()).and_then(|(scopes, graph)| {
+        let cloud = file.host().and_then(|host| host.cloud);
+        groups::resolve(context, file.groups.as_ref(), cloud, graph, scopes)
+    });
     let credentials = credentials::resolve(context, &file.credentials, &file.kind, setting);
-    let learns_ends = expiry::resolve(context, file.expiry.as_ref(), &file.kind);
+    let learns_ends =
+        graph.and_then(|graph| expiry::resolve(context, file.expiry.as_ref(), &file.kind, graph));
     let trusted = match &file.ca {
         Some(files) => tls::trusted(context, setting.folder, files).map(Some),
         None => Some(None),
@@ -40,6 +46,15 @@ pub(in crate::config) fn resolve(
                        `[{ secret: { file: /run/secrets/client_secret } }]`";
         context.error(&file.spot, message);
     }
+    let (groups, scopes) = groups?;
+    let is_by_token = request.as_ref().is_some_and(|it| it.answer == AnswerBy::IdTokenByForm);
+    if let (true, GroupSource::Graph { .. }, Some(file)) =
+        (is_by_token, &groups.source, &file.groups)
+    {
+        let message = "Graph is asked with an access token, and there is none with \
+                       `response_type: id_token`";
+        context.error(&file.spot, message);
+    }
     Some(Provider {
         name: Arc::from(&*name.value),
         kind: kind?,
@@ -47,9 +62,10 @@ pub(in crate::config) fn resolve(
         client_id: file.client_id.clone()?,
         credentials: credentials?,
         learns_ends: learns_ends?,
-        scopes: file.scopes.as_ref()?.iter().map(|scope| scope.value.clone()).collect(),
+        scopes,
         clock_skew: file.clock_skew?,
         trusted: trusted?,
+        groups,
         callback_path: file.callback_path.as_ref()?.as_ref().map(|path| path.value.clone()),
         request: request?,
     })

@@ -8,6 +8,8 @@ use url::Url;
 use super::Tenant;
 use super::credentials::CredentialFile;
 use super::expiry::ExpiryFile;
+use super::graph::{self, GraphFile};
+use super::groups::{self, GroupsFile};
 use super::request::{self, RequestFile};
 use crate::config::context::{Located, Spot};
 use crate::config::file::bare;
@@ -29,12 +31,30 @@ pub(in crate::config) struct ProviderFile {
     pub(super) scopes: Option<Vec<Located<String>>>,
     pub(super) clock_skew: Option<Duration>,
     pub(super) ca: Option<Vec<Located<PathBuf>>>,
+    /// `None` where there is no such key.
+    pub(super) groups: Option<GroupsFile>,
+    pub(super) graph: GraphFile,
     /// Outside `None` if it was reported, inside if the key is not there.
     pub(super) callback_path: Option<Option<Located<CanonicalPath>>>,
     pub(super) request: Option<RequestFile>,
 }
 
 impl ProviderFile {
+    /// Where it is, for one of Microsoft's.
+    pub(super) fn host(&self) -> Option<&HostFile> {
+        match &self.kind {
+            KindFile::EntraId { host, .. }
+            | KindFile::AzureAdB2c { host, .. }
+            | KindFile::ExternalId { host, .. } => Some(host),
+            KindFile::Oidc { .. } => None,
+        }
+    }
+
+    /// The place of `groups`.
+    pub(in crate::config) fn spot_of_groups(&self) -> Option<&Spot> {
+        self.groups.as_ref().map(|groups| &groups.spot)
+    }
+
     /// The path of its redirect URI, if that is not ours.
     pub(in crate::config) fn callback_path(&self) -> Option<&Located<CanonicalPath>> {
         self.callback_path.as_ref()?.as_ref()
@@ -105,6 +125,7 @@ pub(super) struct HostFile {
 pub(super) enum Cloud {
     Public,
     UsGovernment,
+    UsGovernmentDod,
     China,
 }
 
@@ -112,6 +133,7 @@ impl Cloud {
     fn read(word: &str) -> Self {
         match word {
             "us_government" => Self::UsGovernment,
+            "us_government_dod" => Self::UsGovernmentDod,
             "china" => Self::China,
             _ => Self::Public,
         }
@@ -120,7 +142,7 @@ impl Cloud {
     pub(super) const fn login(self) -> &'static str {
         match self {
             Self::Public => "https://login.microsoftonline.com",
-            Self::UsGovernment => "https://login.microsoftonline.us",
+            Self::UsGovernment | Self::UsGovernmentDod => "https://login.microsoftonline.us",
             Self::China => "https://login.partner.microsoftonline.cn",
         }
     }
@@ -130,6 +152,7 @@ impl Cloud {
         match self {
             Self::Public => "https://graph.microsoft.com",
             Self::UsGovernment => "https://graph.microsoft.us",
+            Self::UsGovernmentDod => "https://dod-graph.microsoft.us",
             Self::China => "https://microsoftgraph.chinacloudapi.cn",
         }
     }
@@ -139,6 +162,7 @@ impl Cloud {
         match self {
             Self::Public => "https://graph.microsoft.com/.default",
             Self::UsGovernment => "https://graph.microsoft.us/.default",
+            Self::UsGovernmentDod => "https://dod-graph.microsoft.us/.default",
             Self::China => "https://microsoftgraph.chinacloudapi.cn/.default",
         }
     }
@@ -147,7 +171,7 @@ impl Cloud {
     pub(super) const fn token_exchange(self) -> &'static str {
         match self {
             Self::Public => "api://AzureADTokenExchange",
-            Self::UsGovernment => "api://AzureADTokenExchangeUSGov",
+            Self::UsGovernment | Self::UsGovernmentDod => "api://AzureADTokenExchangeUSGov",
             Self::China => "api://AzureADTokenExchangeChina",
         }
     }
@@ -156,7 +180,7 @@ impl Cloud {
     pub(super) const fn domain(self) -> &'static str {
         match self {
             Self::Public => "onmicrosoft.com",
-            Self::UsGovernment => "onmicrosoft.us",
+            Self::UsGovernment | Self::UsGovernmentDod => "onmicrosoft.us",
             Self::China => "partner.onmschina.cn",
         }
     }
@@ -165,7 +189,7 @@ impl Cloud {
     pub(super) const fn b2c(self) -> Option<&'static str> {
         match self {
             Self::Public => Some("b2clogin.com"),
-            Self::UsGovernment => None,
+            Self::UsGovernment | Self::UsGovernmentDod => None,
             Self::China => Some("b2clogin.cn"),
         }
     }
@@ -222,6 +246,8 @@ pub(in crate::config) fn read(section: &Section<'_>) -> ProviderFile {
         scopes: section.values("scopes", value::scope),
         clock_skew: bare(section.value("clock_skew", value::duration("0s", "5m"))),
         ca: section.values("ca", value::path),
+        groups: groups::read(section),
+        graph: graph::read(section),
         callback_path: if_there(section, "callback_path", || {
             section.value("callback_path", value::own_path)
         }),

@@ -1,5 +1,6 @@
 //! What a visitor goes to the provider for, and what is asked for besides.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,7 @@ impl Journey {
 }
 
 /// What a login asks of the provider besides a sign-in. What can be verified in the ID token is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Demands {
     /// `prompt`.
     pub prompt: Option<Prompt>,
@@ -60,6 +61,19 @@ pub struct Demands {
     pub is_detour: bool,
     /// Further parameters by name, each of which the operator lets a visitor set (OIDC-19).
     pub parameters: Vec<(String, String)>,
+}
+
+/// Who is expected stays out of logs (LOG-01), and so does what a visitor set.
+impl fmt::Debug for Demands {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Demands")
+            .field("prompt", &self.prompt)
+            .field("max_age", &self.max_age)
+            .field("context", &self.context)
+            .field("same_member", &self.same_member)
+            .field("is_detour", &self.is_detour)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `prompt` of an authorization request.
