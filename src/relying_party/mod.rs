@@ -11,6 +11,8 @@
 mod authorization;
 mod credentials;
 mod discovery;
+mod graph;
+mod groups;
 mod http;
 pub mod id_token;
 pub mod issuers;
@@ -42,6 +44,7 @@ use crate::gate::{CanonicalPath, Challenge, Timestamp, VerifiedClaims};
 
 pub use self::credentials::{CredentialError, CredentialFault, CredentialState};
 pub use self::discovery::{DiscoveryError, MetadataError};
+pub use self::graph::GraphError;
 pub use self::http::HttpError;
 pub use self::id_token::IdTokenError;
 pub use self::logout_token::{LogoutToken, LogoutTokenError};
@@ -62,11 +65,13 @@ pub enum Call {
     Keys,
     /// For tokens.
     Token,
+    /// For the groups of somebody.
+    Graph,
 }
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Discovery, Self::Keys, Self::Token];
+    pub const ALL: [Self; 4] = [Self::Discovery, Self::Keys, Self::Token, Self::Graph];
 
     /// Its name in a metric.
     #[must_use]
@@ -75,6 +80,7 @@ impl Call {
             Self::Discovery => "discovery",
             Self::Keys => "keys",
             Self::Token => "token",
+            Self::Graph => "graph",
         }
     }
 }
@@ -130,6 +136,14 @@ pub struct Limits {
     pub longest_pause: Duration,
     /// The same while a copy is good, and nobody waits.
     pub longest_calm_pause: Duration,
+    /// For everything that is asked of Graph about somebody, pauses included.
+    pub graph: Duration,
+    /// The most pages of groups that are asked for.
+    pub graph_pages: usize,
+    /// For how long what Graph said of somebody is used again.
+    pub graph_cache: Duration,
+    /// Of how many people that is kept.
+    pub graph_members: usize,
 }
 
 impl Default for Limits {
@@ -145,6 +159,10 @@ impl Default for Limits {
             outage: Duration::from_secs(24 * 60 * 60),
             longest_pause: Duration::from_secs(4),
             longest_calm_pause: Duration::from_secs(60),
+            graph: Duration::from_secs(6),
+            graph_pages: 20,
+            graph_cache: Duration::from_secs(5 * 60),
+            graph_members: 10_000,
         }
     }
 }
@@ -170,6 +188,7 @@ pub struct RelyingParty {
     observe: Observe,
     limits: Limits,
     credentials: Credentials,
+    memberships: groups::Memberships,
 }
 
 impl RelyingParty {
@@ -213,6 +232,7 @@ impl RelyingParty {
             clock,
             observe,
             limits,
+            memberships: groups::Memberships::default(),
         })
     }
 

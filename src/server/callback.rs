@@ -125,6 +125,7 @@ impl Visit<'_> {
         };
         let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
         let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;
+        let claims = party.with_groups(claims, &tokens, self.now).await;
         let at_provider = party.at_provider(&tokens, &claims, &redemption);
         let (begun, before) = (redemption.begun(), redemption.session().cloned());
         let sessions = &self.proxy.sessions;

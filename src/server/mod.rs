@@ -263,6 +263,7 @@ const fn measured_call(call: Call) -> ProviderCall {
         Call::Discovery => ProviderCall::Metadata,
         Call::Keys => ProviderCall::Keys,
         Call::Token => ProviderCall::Token,
+        Call::Graph => ProviderCall::Graph,
     }
 }
 

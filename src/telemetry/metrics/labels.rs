@@ -27,6 +27,8 @@ label!(
         Keys = "keys",
         /// An authorization code redeemed.
         Token = "token",
+        /// Groups asked for at Microsoft Graph.
+        Graph = "graph",
     }
 );
 label!(
