@@ -8,7 +8,7 @@ use url::Url;
 use super::errors::AadError;
 use super::state::PkceChallenge;
 use super::tenants::Place;
-use super::{Microsoft, pages};
+use super::{Microsoft, pages, step_up};
 use crate::demo::answer::{self, Answer};
 use crate::demo::parameters::Parameters;
 
@@ -32,6 +32,7 @@ pub(super) struct Wish {
     pub(super) nonce: Option<String>,
     pub(super) challenge: Option<PkceChallenge>,
     pub(super) prompt: Option<Prompt>,
+    pub(super) step_up: step_up::Asked,
     /// Whether a new password was chosen on the way.
     pub(super) forgot: bool,
 }
@@ -200,6 +201,7 @@ fn read_wish(
         nonce: parameters.get("nonce").map(str::to_owned),
         challenge: read_challenge(parameters)?,
         prompt,
+        step_up: step_up::Asked::read(parameters)?,
         forgot: false,
     })
 }

@@ -37,6 +37,8 @@ pub(super) async fn begin(microsoft: &Microsoft, place: Place, call: &Call) -> A
         return deny(microsoft, &asked.reply, planned);
     }
     let sso = signed_in(microsoft, &call.headers).filter(|sso| place.admits(sso.account));
+    let now = microsoft.now();
+    let sso = sso.filter(|sso| !asked.wish.step_up.is_too_old(sso.authenticated, now));
     let action = action(call, parameters);
     match (journeys::of(place), &sso) {
         (Journey::PasswordReset, _) => return pages::new_password(&action, &asked, None),
@@ -115,7 +117,12 @@ pub(super) async fn submit(microsoft: &Microsoft, place: Place, call: &Call) -> 
     if microsoft.state().disabled.contains(account.oid) {
         return pages::error(microsoft, &AadError::account_disabled());
     }
-    let sso = Sso { cookie: Secret::new(random::token(32)), account, sid: random::guid() };
+    let sso = Sso {
+        cookie: Secret::new(random::token(32)),
+        account,
+        sid: random::guid(),
+        authenticated: microsoft.now(),
+    };
     microsoft.state().keep_sso(sso.clone());
     if let Some(story) = microsoft.story() {
         let details = vec![("account".to_owned(), account.username.to_owned())];
@@ -178,6 +185,8 @@ async fn issue(microsoft: &Microsoft, asked: &Asked, sso: &Sso) -> Answer {
         sid: sso.sid.clone(),
         scope: asked.wish.scope.clone(),
         nonce: asked.wish.nonce.clone(),
+        authenticated: sso.authenticated,
+        contexts: asked.wish.step_up.satisfied(microsoft),
         forgot: asked.wish.forgot,
     };
     let mut fields = Vec::new();
@@ -188,7 +197,8 @@ async fn issue(microsoft: &Microsoft, asked: &Asked, sso: &Sso) -> Answer {
         code = Some(made);
     }
     if asked.wish.answers.id_token {
-        let token = id_token::make(microsoft, &grant, code.as_deref()).await;
+        let way = id_token::Way::Front { code: code.as_deref() };
+        let token = id_token::make(microsoft, &grant, way).await;
         fields.push(("id_token", token.jwt));
     }
     if asked.wish.place.product() != Product::AzureAdB2c {

@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 use url::Url;
 
+use super::graph::GraphAnswer;
 use super::{Call, Fault, Microsoft, Switches, TokenAnswer, Trouble};
 use crate::config::any_duration;
 use crate::demo::answer::{self, Answer};
@@ -26,7 +27,8 @@ pub const NEXT: &[Word] = &[
     (
         "token",
         "wrong_nonce, wrong_audience, wrong_issuer, other_tenant, other_policy, missing_oid, \
-         expired, not_yet_valid, alg_none, hs256, unknown_key, personal_key, bad_signature, guest",
+         expired, not_yet_valid, alg_none, hs256, unknown_key, personal_key, bad_signature, \
+         long_ago, guest",
         "the next ID token has this fault",
     ),
     ("claims", "a JSON object", "the next ID token says this; `null` takes a claim away"),
@@ -45,6 +47,12 @@ pub const NEXT: &[Word] = &[
         "redirect",
         "cancel, AADSTS…, AADB2C…, or an OAuth error such as server_error",
         "the next sign-in comes back with this error",
+    ),
+    (
+        "graph",
+        "denied, foreign_link, endless_link, server_error, unavailable, throttled, reset, truncated, \
+         html, wrong_type, slow",
+        "what Graph does with its next call",
     ),
     ("page", "AADSTS…", "the next sign-in ends on a page of Microsoft's with this error"),
 ];
@@ -67,6 +75,12 @@ pub const SET: &[Word] = &[
     ("id_tokens", "on, off", "whether the registration issues ID tokens without a code"),
     ("own_key", "on, off", "whether the application has a signing key of its own (`?appid=`)"),
     ("long_codes", "on, off", "codes of 6,000 characters"),
+    ("graph", "as for the next one, or usual", "what Graph does with every call"),
+    (
+        "context",
+        "-c<number>, +c<number>",
+        "whether sign-ins come back without the context, or with it",
+    ),
     ("outage", "on, off", "every request is answered with 503"),
     ("disable", "an account", "the account is disabled"),
     ("enable", "an account", "the account is enabled again"),
@@ -108,6 +122,7 @@ impl Microsoft {
             }
             "answer" => self.next_token_answer(token_answer(value).ok_or(unfit)?),
             "document" => self.next_document(trouble(value).ok_or(unfit)?),
+            "graph" => self.next_graph_answer(graph_answer(value).ok_or(unfit)?),
             "redirect" => self.plan_redirect(value).ok_or(unfit)?,
             _ => self.page_error(number(value, "AADSTS").ok_or(unfit)?),
         }
@@ -173,6 +188,13 @@ impl Microsoft {
             ("id_tokens", _) => on(|switches, on| switches.id_tokens = on)?,
             ("own_key", _) => on(|switches, on| switches.own_key = on)?,
             ("long_codes", _) => on(|switches, on| switches.long_codes = on)?,
+            ("graph", "usual") => self.set_graph(None),
+            ("graph", value) => self.set_graph(Some(graph_answer(value).ok_or(unfit)?)),
+            ("context", value) => match value.split_at_checked(1) {
+                Some(("-", context)) => self.refuse_context(context),
+                Some(("+", context)) => self.grant_context(context),
+                _ => return Err(unfit),
+            },
             ("outage", _) => on(|switches, on| switches.outage = on)?,
             ("disable", account) => self.set_disabled(account, true)?,
             ("enable", account) => self.set_disabled(account, false)?,
@@ -213,6 +235,7 @@ fn fault(value: &str) -> Option<Fault> {
         "unknown_key" => Fault::UnknownKey,
         "personal_key" => Fault::PersonalKey,
         "bad_signature" => Fault::BadSignature,
+        "long_ago" => Fault::AuthenticatedLongAgo,
         "guest" => Fault::Guest,
         _ => return None,
     })
@@ -227,6 +250,15 @@ fn token_answer(value: &str) -> Option<TokenAnswer> {
             Some(number) => TokenAnswer::Refused(number),
             None => TokenAnswer::Trouble(trouble(other)?),
         },
+    })
+}
+
+fn graph_answer(value: &str) -> Option<GraphAnswer> {
+    Some(match value {
+        "denied" => GraphAnswer::Denied,
+        "foreign_link" => GraphAnswer::ForeignLink,
+        "endless_link" => GraphAnswer::EndlessLink,
+        other => GraphAnswer::Trouble(trouble(other)?),
     })
 }
 

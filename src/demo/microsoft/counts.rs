@@ -19,6 +19,8 @@ pub struct Counts {
     pub identity: u64,
     /// Questions about the app registration in Graph.
     pub applications: u64,
+    /// Calls of Graph.
+    pub graph: u64,
 }
 
 #[derive(Debug, Default)]
@@ -30,6 +32,7 @@ pub(super) struct Counters {
     pub(super) logout: Counter,
     pub(super) identity: Counter,
     pub(super) applications: Counter,
+    pub(super) graph: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -55,6 +58,7 @@ impl Counters {
             logout: self.logout.read(),
             identity: self.identity.read(),
             applications: self.applications.read(),
+            graph: self.graph.read(),
         }
     }
 }

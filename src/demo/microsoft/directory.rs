@@ -4,6 +4,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::accounts::{ACCOUNTS, Account, OTHERS};
+use super::graph::PEOPLE;
 use super::personas::{Persona, TEMPLATES};
 use super::tenants::{ALL, Cloud, Product, Tenant};
 
@@ -19,11 +20,8 @@ pub struct Directory {
 impl Default for Directory {
     /// Those of the demo.
     fn default() -> Self {
-        Self {
-            tenants: ALL.to_vec(),
-            accounts: ACCOUNTS.iter().chain(OTHERS).collect(),
-            named: Vec::new(),
-        }
+        let accounts = ACCOUNTS.iter().chain(OTHERS).chain(PEOPLE);
+        Self { tenants: ALL.to_vec(), accounts: accounts.collect(), named: Vec::new() }
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Fault {
     OtherPolicy,
     /// There is no `oid`.
     MissingOid,
+    /// `auth_time` is a day ago.
+    AuthenticatedLongAgo,
     /// Nothing is wrong: the token of a guest, whose home is another tenant.
     Guest,
 }

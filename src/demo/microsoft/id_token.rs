@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::state::Grant;
 use super::tenants::{POLICIES, Product};
-use super::{Fault, Microsoft, journeys, keys};
+use super::{Fault, Microsoft, graph, journeys, keys};
 use crate::demo::random;
 use crate::gate::login::Journey;
 
@@ -23,16 +23,27 @@ const B2C_LIFETIME: Duration = Duration::from_secs(3600);
 /// A tenant that is not ours.
 const OTHER_TENANT: &str = "91d0f3b2-7c64-4e15-8a0b-d3e6c5f70128";
 
-/// Makes the ID token of a grant, with the fault whose turn it is. `code` is the one that it comes
-/// back with, in a hybrid flow.
-pub(super) async fn make(microsoft: &Microsoft, grant: &Grant, code: Option<&str>) -> IdToken {
+/// By which way an ID token goes to the application.
+#[derive(Clone, Copy)]
+pub(super) enum Way<'c> {
+    /// In an answer to the application itself.
+    Back,
+    /// Through the browser, perhaps together with a code.
+    Front { code: Option<&'c str> },
+}
+
+/// Makes the ID token of a grant, with the fault whose turn it is.
+pub(super) async fn make(microsoft: &Microsoft, grant: &Grant, way: Way<'_>) -> IdToken {
     let (fault, more) = {
         let mut state = microsoft.state();
         (state.token_faults.pop_front(), state.token_claims.pop_front())
     };
     let mut claims = claims(microsoft, grant);
+    if grant.place.product() != Product::AzureAdB2c {
+        graph::tell(&mut claims, grant.account, matches!(way, Way::Front { .. }));
+    }
     grant.account.persona.apply(&mut claims, grant.account);
-    if let Some(code) = code {
+    if let Way::Front { code: Some(code) } = way {
         // OpenID Connect Core 1.0, section 3.3.2.11: the left half of the hash.
         let hash = digest(&SHA256, code.as_bytes());
         let half = hash.as_ref().get(..16).unwrap_or_default();
@@ -106,6 +117,10 @@ fn of_entra(microsoft: &Microsoft, grant: &Grant) -> Map<String, Value> {
     }
     if let Some(nonce) = &grant.nonce {
         set("nonce", nonce.clone().into());
+    }
+    set("auth_time", grant.authenticated.unix_seconds().into());
+    if !grant.contexts.is_empty() {
+        set("acrs", json!(grant.contexts));
     }
     if grant.asks_for("profile") {
         set("name", account.name.into());
@@ -182,6 +197,10 @@ fn spoil(claims: &mut Map<String, Value>, microsoft: &Microsoft, fault: Fault) {
             set("preferred_username", "ana@partner.example".into());
             set("email", "ana@partner.example".into());
             set("oid", "e2a9c7d4-5b31-4f80-96de-7a0c4b8d1f63".into());
+        }
+        Fault::AuthenticatedLongAgo => {
+            let day = Duration::from_secs(24 * 60 * 60);
+            set("auth_time", microsoft.now().before(day).unix_seconds().into());
         }
         Fault::Expired => shift(claims, -2 * 3600),
         Fault::NotYetValid => shift(claims, 2 * 3600),

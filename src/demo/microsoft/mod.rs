@@ -16,6 +16,7 @@ mod counts;
 mod directory;
 mod errors;
 mod faults;
+pub mod graph;
 mod id_token;
 mod journeys;
 mod keys;
@@ -28,6 +29,7 @@ mod pages;
 mod personas;
 mod state;
 mod steering;
+mod step_up;
 pub mod tenants;
 mod token;
 mod trouble;
@@ -136,6 +138,7 @@ pub struct Microsoft {
     options: Options,
     keys: Rings,
     counts: counts::Counters,
+    graph: graph::Graph,
     state: Mutex<State>,
 }
 
@@ -151,6 +154,7 @@ impl Microsoft {
             options,
             keys: Rings::default(),
             counts: counts::Counters::default(),
+            graph: graph::Graph::default(),
             state: Mutex::new(state),
         })
     }
@@ -251,6 +255,9 @@ impl Microsoft {
         }
         if path.starts_with(applications::PATH) {
             return applications::registration(self, path, call);
+        }
+        if let Some(below) = path.strip_prefix(graph::PATH) {
+            return graph::answer(self, below, call).await;
         }
         let found = Place::find(&self.options.directory, path, &call.query);
         let Some((place, endpoint)) = found else {

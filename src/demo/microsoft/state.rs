@@ -24,6 +24,7 @@ pub(super) struct State {
     pub(super) token_faults: VecDeque<Fault>,
     pub(super) token_answers: VecDeque<TokenAnswer>,
     pub(super) authorize_errors: VecDeque<AuthorizeError>,
+    pub(super) refused_contexts: Vec<String>,
     /// What the next ID tokens say besides; `null` takes a claim away.
     pub(super) token_claims: VecDeque<Map<String, Value>>,
     pub(super) document_troubles: VecDeque<Trouble>,
@@ -48,6 +49,7 @@ pub(super) struct Sso {
     pub(super) cookie: Secret<String>,
     pub(super) account: &'static Account,
     pub(super) sid: String,
+    pub(super) authenticated: Timestamp,
 }
 
 /// For whom and for what a token is.
@@ -59,6 +61,9 @@ pub(super) struct Grant {
     pub(super) sid: String,
     pub(super) scope: String,
     pub(super) nonce: Option<String>,
+    pub(super) authenticated: Timestamp,
+    /// Authentication contexts that were asked for and are satisfied.
+    pub(super) contexts: Vec<String>,
     /// Whether a new password was chosen on the way.
     pub(super) forgot: bool,
 }
@@ -98,6 +103,7 @@ impl State {
             sso: VecDeque::new(),
             token_faults: VecDeque::new(),
             token_answers: VecDeque::new(),
+            refused_contexts: Vec::new(),
             token_claims: VecDeque::new(),
             document_troubles: VecDeque::new(),
             authorize_errors: VecDeque::new(),

@@ -74,11 +74,10 @@ async fn tokens(
             "scope": echoed(&grant.scope),
             "expires_in": 4211,
             "ext_expires_in": 4211,
-            // For Graph, and opaque to everybody else.
-            "access_token": format!("eyJ0.{}", random::token(900)),
+            "access_token": microsoft.graph.issue(&grant, microsoft.now()),
         }),
     };
-    let id_token = id_token::make(microsoft, &grant, None).await;
+    let id_token = id_token::make(microsoft, &grant, id_token::Way::Back).await;
     if let Some(story) = microsoft.story() {
         let title = "An ID token was issued";
         story.complete(Narrator::Microsoft, title, told_claims(&id_token.claims));
