@@ -112,6 +112,21 @@ impl VerifiedClaims {
         self
     }
 
+    /// The same with the groups of earlier ones about the same member, if those were known.
+    #[must_use]
+    pub fn with_groups_of(mut self, earlier: &Self) -> Option<Self> {
+        if earlier.groups_unknown().is_some() {
+            return None;
+        }
+        self.forget_groups();
+        for name in ["groups", "group_names"] {
+            if let Some(value) = earlier.claims.get(name) {
+                self.claims.insert(name.to_owned(), value.clone());
+            }
+        }
+        Some(self)
+    }
+
     fn forget_groups(&mut self) {
         self.groups_unresolved = false;
         for name in ["groups", "group_names", "hasgroups"] {
@@ -169,13 +184,17 @@ impl VerifiedClaims {
         Self { claims, ..self.clone() }
     }
 
-    /// These claims, and of earlier ones about the same member those of `names` that are missing.
+    /// These claims, and of earlier ones about the same member those of `names` that are missing. What
+    /// makes a guest may be missing, too, so a later token makes none a member.
     #[must_use]
     pub fn completed_from(mut self, earlier: &Self, names: &[&str]) -> Self {
         for name in names {
             if let (None, Some(value)) = (self.claims.get(*name), earlier.claims.get(*name)) {
                 self.claims.insert((*name).to_owned(), value.clone());
             }
+        }
+        if self.account != Some(AccountKind::Guest) {
+            self.account = earlier.account;
         }
         self
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::graph::{Graph, GraphError};
 use super::{RelyingParty, Tokens};
 use crate::config::{GroupSource, KeptGroups};
-use crate::gate::{AccountKind, Group, Timestamp, VerifiedClaims};
+use crate::gate::{AccountKind, Group, Secret, Timestamp, VerifiedClaims};
 
 impl RelyingParty {
     /// The claims with the groups that are kept of those that the member is in.
@@ -18,6 +18,18 @@ impl RelyingParty {
         &self,
         claims: VerifiedClaims,
         tokens: &Tokens,
+        now: Timestamp,
+    ) -> VerifiedClaims {
+        self.groups(claims, tokens.access_token.as_ref(), None, now).await
+    }
+
+    /// The same for the member of a session. While Graph is out of order, what it said `earlier` holds
+    /// (REL-01).
+    pub(super) async fn groups(
+        &self,
+        claims: VerifiedClaims,
+        access_token: Option<&Secret<String>>,
+        earlier: Option<&VerifiedClaims>,
         now: Timestamp,
     ) -> VerifiedClaims {
         let settings = &self.provider.groups;
@@ -44,7 +56,7 @@ impl RelyingParty {
             return claims.with_groups(&groups);
         }
         let graph = Graph { http: &self.http, base, observe: &self.observe, limits: self.limits };
-        let asked = match &tokens.access_token {
+        let asked = match access_token {
             Some(token) => graph.groups(token, names, |id| settings.kept.has(id)).await,
             None => Err(GraphError::AccessToken),
         };
@@ -62,10 +74,12 @@ impl RelyingParty {
                     error = &error as &dyn std::error::Error,
                     "the groups of a member could not be asked for"
                 );
-                // Without their names they are known all the same.
-                match listed {
-                    Some(listed) => claims.with_groups(&listed),
-                    None => claims.with_groups_unresolved(),
+                let held = earlier.filter(|_| error.is_temporary());
+                match (listed, held.and_then(|earlier| claims.clone().with_groups_of(earlier))) {
+                    (_, Some(held)) => held,
+                    // Without their names they are known all the same.
+                    (Some(listed), None) => claims.with_groups(&listed),
+                    (None, None) => claims.with_groups_unresolved(),
                 }
             }
         }

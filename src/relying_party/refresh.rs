@@ -16,13 +16,14 @@ pub struct Refreshed {
 
 impl RelyingParty {
     /// Asks again. The request goes to the endpoint of the journey that the session came from: at B2C
-    /// a refresh token is its policy's (AADB2C90088).
+    /// a refresh token is its policy's (AADB2C90088). `earlier` is what it said last.
     ///
     /// # Errors
     /// That the provider cannot be asked or says no, or why what it says is not believed.
     pub async fn refresh(
         &self,
         renewal: &Renewal,
+        earlier: &VerifiedClaims,
         now: Timestamp,
     ) -> Result<Refreshed, RelyingPartyError> {
         let flow = self.flow(renewal.journey)?;
@@ -52,7 +53,9 @@ impl RelyingParty {
                     max_age: None,
                     context: None,
                 };
-                Some(token.verify(&key, &expected, now)?)
+                let claims = token.verify(&key, &expected, now)?;
+                let access_token = tokens.access_token.as_ref();
+                Some(self.groups(claims, access_token, Some(earlier), now).await)
             }
         };
         Ok(Refreshed { claims, refresh_token: tokens.refresh_token })

@@ -142,7 +142,7 @@ impl Proxy {
         let (Some((index, party)), Some(renewal)) = (party, session.renewal()) else {
             return Renewed::Goes(member);
         };
-        let refreshed = match party.refresh(renewal, now).await {
+        let refreshed = match party.refresh(renewal, session.claims(), now).await {
             Ok(refreshed) => refreshed,
             Err(error) if error.ends_session() => {
                 self.metrics.refreshed(index, RefreshOutcome::Ended);

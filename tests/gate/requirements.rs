@@ -383,3 +383,33 @@ fn oidc_17_a_background_call_is_told_which_sign_in_is_missing() {
         }
     }
 }
+
+#[test]
+fn az_03_a_later_token_makes_no_member_of_a_guest() {
+    let kinds = [AccountKind::Member, AccountKind::Guest];
+    for (before, later, expected) in [
+        (kinds[1], Some(kinds[0]), kinds[1]),
+        (kinds[1], None, kinds[1]),
+        (kinds[0], Some(kinds[1]), kinds[1]),
+        (kinds[0], Some(kinds[0]), kinds[0]),
+        (kinds[0], None, kinds[0]),
+    ] {
+        let session = signed_in(person(json!({ "idp": "elsewhere" })).of_account(before));
+        let word = match later {
+            Some(kind) => person(json!({})).of_account(kind),
+            None => person(json!({})),
+        };
+        let renewed = session.renewed(Some(word), None, NOON).unwrap();
+        assert_eq!(renewed.claims().account(), Some(expected), "{before:?} {later:?}");
+    }
+}
+
+#[test]
+fn az_05_groups_that_were_not_known_before_are_not_known_from_before() {
+    let known = person(json!({ "groups": ["g1"] }));
+    let too_many = || person(json!({ "hasgroups": true }));
+    let held = too_many().with_groups_of(&known).unwrap();
+    assert_eq!(lack(Right::Groups(texts(&["g1"])), held), None);
+    assert!(too_many().with_groups_of(&too_many()).is_none());
+    assert!(too_many().with_groups_of(&known.with_groups_unresolved()).is_none());
+}

@@ -249,3 +249,36 @@ async fn names_stand_beside_ids_where_graph_tells_them() {
     assert_eq!(seen.header("x-auth-group-names"), None);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn sess_06_a_lost_group_counts_after_a_quarter_and_a_graph_out_of_order_takes_none() {
+    let quarter = Duration::from_secs(15 * 60);
+    let world = world(FROM_GRAPH, BY_GROUP).await;
+    let mut browser = signed_in(&world, FAR_TOO_MANY).await;
+    assert_eq!(room(&mut browser, "/last/x").await.status, 200);
+
+    // REL-01: whoever is signed in goes on.
+    world.microsoft.set_graph(Some(GraphAnswer::Trouble(Trouble::Throttled(60))));
+    world.clock.advance(quarter);
+    assert_eq!(room(&mut browser, "/last/x").await.status, 200);
+    assert_eq!(world.microsoft.counts().graph, 4);
+
+    // A Graph that says no is not out of order.
+    world.microsoft.set_graph(Some(GraphAnswer::Denied));
+    world.clock.advance(quarter);
+    assert_refusal(&room(&mut browser, "/last/x").await, 503, "groups-unknown");
+    assert_eq!(room(&mut browser, "/elsewhere").await.status, 200);
+
+    world.microsoft.set_graph(None);
+    world.clock.advance(quarter);
+    assert_eq!(room(&mut browser, "/last/x").await.status, 200);
+
+    let fewer = serde_json::json!({
+        "_claim_names": null, "_claim_sources": null, "groups": [group_id(1)],
+    });
+    world.microsoft.next_claims(fewer.as_object().unwrap().clone());
+    world.clock.advance(quarter);
+    assert_refusal(&room(&mut browser, "/last/x").await, 403, "group-missing");
+    assert_eq!(room(&mut browser, "/first/x").await.status, 200);
+    world.stop().await;
+}

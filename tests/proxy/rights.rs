@@ -133,8 +133,10 @@ async fn a_provider_that_says_it_was_long_ago_ends_in_a_page_and_not_in_a_circle
     let world = world().await;
     let mut browser = world.treasurer().await;
     world.clock.advance(Duration::from_secs(901));
+    let form = browser.follow("/bank/x").await;
     world.microsoft.next_token(Fault::AuthenticatedLongAgo);
-    let landed = browser.sign_in("/bank/x", TREASURER).await;
+    let back = browser.submit(&form, TREASURER, "demo").await;
+    let landed = browser.follow_from(back).await;
     assert_refusal(&landed, 403, "token-auth-time");
     // The session is as it was.
     assert_eq!(browser.open("/").await.status, 200);

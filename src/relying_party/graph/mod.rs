@@ -165,6 +165,15 @@ pub enum GraphError {
 }
 
 impl GraphError {
+    /// Whether it may pass by itself.
+    pub(super) fn is_temporary(&self) -> bool {
+        match self {
+            Self::Call(error) => error.is_unreachable(),
+            Self::Refused { status, .. } => is_busy(*status),
+            Self::AccessToken | Self::Malformed | Self::Link | Self::TooMany { .. } => false,
+        }
+    }
+
     /// The stable name of this reason, in the log.
     #[must_use]
     pub const fn code(&self) -> &'static str {
