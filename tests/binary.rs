@@ -353,6 +353,47 @@ fn explain_says_route_rule_and_what_would_be_sent() {
 }
 
 #[test]
+fn explain_says_what_is_required_and_what_becomes_of_a_member() {
+    let folder = Folder::new();
+    let line = "{ path: \"/**\", access: signed_in }";
+    let vault = "{ path: \"/vault/**\", access: signed_in, \
+                 requires: { roles: [Board, Treasurer], authentication_context: c1 } }";
+    let text = config(free_ports(4));
+    assert!(text.contains(line), "{text}");
+    let file = folder.write("config.yaml", &text.replace(line, &format!("{vault}, {line}")));
+    let file = file.to_str().unwrap();
+    let explain = |claims: Option<&str>, path: &str| {
+        let claims = claims.map(|claims| folder.write("claims.json", claims));
+        let mut arguments = vec!["explain", "--config", file, "GET", path];
+        arguments.extend(["--header", "Accept: text/html"]);
+        if let Some(claims) = &claims {
+            arguments.extend(["--claims", claims.to_str().unwrap()]);
+        }
+        let (code, said, complained) = anteport(&arguments);
+        (code, said + &complained)
+    };
+    let has = |(code, said): (Option<i32>, String), wanted: &str| {
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    };
+    let needs = "requires        roles Board or Treasurer; authentication_context c1 (line 2)\n";
+    has(explain(None, "/Vault/x"), needs);
+    has(explain(None, "/vault/x"), "goes to the portal with identity, with what is required\n");
+    let nobody = r#"{ "tid": "t", "oid": "o", "roles": ["Member"] }"#;
+    has(explain(Some(nobody), "/vault/x"), "requires (role-missing)\n");
+    has(explain(Some(nobody), "/x"), "with these claims goes to the portal with identity\n");
+    let board = r#"{ "iss": "i", "sub": "s", "roles": ["Board"] }"#;
+    has(explain(Some(board), "/vault/x"), "with these claims signs in in the context c1\n");
+    let strong = r#"{ "iss": "i", "sub": "s", "roles": ["Board"], "acrs": ["c1"] }"#;
+    has(explain(Some(strong), "/vault/x"), "with these claims goes to the portal with identity\n");
+    for (claims, why) in [("[]", "is not a JSON object"), ("{}", "names nobody")] {
+        let (code, said) = explain(Some(claims), "/");
+        assert_eq!(code, Some(1));
+        assert!(said.contains(why), "{said}");
+    }
+}
+
+#[test]
 fn discover_proposes_rules_that_can_be_used() {
     let folder = Folder::new();
     let first = free_ports(4);

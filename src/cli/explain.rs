@@ -1,20 +1,21 @@
 //! `explain`: which route and rule decide a request, why, and what the portal would be sent. It
 //! asks the gate itself, with the configuration as it is on disk, and connects to nobody.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use super::supposed::{self, SupposedError};
 use super::{FAILED, FOUND_ERRORS, complain, report, say};
 use crate::clock::Clock;
 use crate::config::{self, Config, Portal};
 use crate::gate::identity::{self, LocalCredentials, OwnedNames};
 use crate::gate::{
     Access, Asked, Decision, Endpoint, Form, Mode, Passes, Policy, RawTarget, Refusal, Rule,
-    Timestamp, Trace, decide,
+    Session, Timestamp, Trace, decide,
 };
 
 /// A request to explain.
@@ -32,6 +33,9 @@ pub struct Request {
     /// The body; a urlencoded form unless a `Content-Type` header says otherwise
     #[arg(long, value_name = "BODY")]
     form: Option<String>,
+    /// A JSON file with the claims of a member's ID token, to see what becomes of them
+    #[arg(long, value_name = "FILE")]
+    claims: Option<PathBuf>,
 }
 
 /// Why a request cannot be explained.
@@ -43,6 +47,8 @@ enum ExplainError {
     Header(String),
     #[error("the URL needs its host, because there are several portals: {0}")]
     Host(String),
+    #[error(transparent)]
+    Claims(#[from] SupposedError),
 }
 
 /// Explains a request by the configuration at `path`.
@@ -90,6 +96,18 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
     };
     let trace = portal.policy.trace(&asked);
     let mut told = told_by(portal, &trace);
+    let member = match &explain.claims {
+        Some(path) => Some(supposed::session(path, config, portal, now)?),
+        None => None,
+    };
+    let member = match member {
+        Some(session) => match read() {
+            Ok(asked) => judged(portal, asked, &session, now),
+            Err(refusal) => refused(refusal),
+        },
+        None if trace.requires.is_empty() => "goes to the portal with identity".to_owned(),
+        None => "goes to the portal with identity, with what is required".to_owned(),
+    };
     let Ok(again) = read() else {
         return Ok(lines(&told));
     };
@@ -97,7 +115,7 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
         Decision::Forward(permit) => {
             told.push(("stranger", "goes to the portal as nobody".to_owned()));
             if portal.policy.mode != Mode::Off {
-                told.push(("member", "goes to the portal with identity".to_owned()));
+                told.push(("member", member));
             }
             if let Some(note) = permit.noted().and_then(|note| note.rule) {
                 let rule = portal.policy.password_routes.get(note);
@@ -123,7 +141,7 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
                 _ => refused(Refusal::SignInRequired),
             };
             told.push(("stranger", stranger));
-            told.push(("member", "goes to the portal with identity".to_owned()));
+            told.push(("member", member));
             let passes = trace.route.map(|(_, route)| route.passes).unwrap_or_default();
             told.extend(sent(portal, &method, asked.target(), &headers, passes));
         }
@@ -205,7 +223,30 @@ fn told_by(portal: &Portal, trace: &Trace<'_>) -> Vec<Line> {
             None => "none covers it".to_owned(),
         },
     ));
+    for (index, requirement) in &trace.requires {
+        told.push((
+            "requires",
+            format!("{} (line {})", supposed::described(requirement), index + 1),
+        ));
+    }
     told
+}
+
+/// What becomes of the member whose claims were given.
+fn judged(portal: &Portal, asked: Asked<'_>, session: &Session, now: Timestamp) -> String {
+    match decide(&portal.policy, asked, Some(session), now) {
+        Decision::Forward(_) => "with these claims goes to the portal with identity".to_owned(),
+        Decision::Login(challenge) => {
+            let demands = challenge.demands;
+            let age = demands.max_age.map(|_| "again, because it is too long ago".to_owned());
+            let context = demands.context.map(|context| format!("in the context {context}"));
+            let how: Vec<String> = age.into_iter().chain(context).collect();
+            format!("with these claims signs in {}", how.join(" and "))
+        }
+        Decision::Refuse(refusal) => format!("with these claims is {}", refused(refusal)),
+        // What everybody gets is said of everybody.
+        Decision::Own(_) | Decision::Redirect(_) | Decision::Inspect(_) => String::new(),
+    }
 }
 
 /// A rule as far as it says more than its name.

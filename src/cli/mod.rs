@@ -12,6 +12,7 @@ pub mod emulator;
 pub mod explain;
 pub mod healthcheck;
 pub mod run;
+mod supposed;
 
 use std::ffi::OsString;
 use std::io::Write as _;

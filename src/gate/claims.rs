@@ -81,6 +81,13 @@ impl VerifiedClaims {
         Self { subject, claims, account: None, groups_unresolved: false }
     }
 
+    /// Claims that nobody verified, of somebody who may not be there: for `explain` alone, which says
+    /// what would be. No session that anybody has is made of these.
+    #[must_use]
+    pub fn supposed(subject: Subject, claims: Map<String, Value>) -> Self {
+        Self { subject, claims, account: None, groups_unresolved: false }
+    }
+
     /// The same with what kind of account it is. Without it, no kind is let in where one is asked for.
     #[must_use]
     pub fn of_account(self, kind: AccountKind) -> Self {

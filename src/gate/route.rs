@@ -270,10 +270,7 @@ impl Policy {
         }
     }
 
-    /// What a member has not that is asked of a request which the line at `first` covers: by that
-    /// line, and by every later one that could be meant as well, down to the first that names the
-    /// request to the letter. So a line that asks for less covers what it names and nothing else, as
-    /// a public one does, and one that asks for more whatever could be taken for it (PATH-09).
+    /// What a member has not that is asked of a request which the line at `first` covers.
     pub(super) fn unmet(
         &self,
         first: usize,
@@ -281,40 +278,55 @@ impl Policy {
         session: &Session,
         now: Timestamp,
     ) -> Asks<'_> {
-        // Where nothing more is asked for, no form is read to find that out.
-        let Some(last) = self.routes.iter().rposition(|route| route.access.requires()) else {
-            return Asks::Nothing;
-        };
         let mut found: Option<(usize, Unmet<'_>)> = None;
-        for (index, route) in self.routes.iter().enumerate().take(last + 1).skip(first) {
-            let Access::SignedIn(requirement) = &route.access else {
-                match route.is_meant(asked) {
-                    Holds::Yes => break,
-                    Holds::NeedsForm => return Asks::NeedsForm,
-                    Holds::No => continue,
-                }
-            };
-            match route.could_be_meant(asked) {
-                Holds::Yes => {}
-                Holds::NeedsForm => return Asks::NeedsForm,
-                Holds::No => continue,
-            }
+        let needs_form = self.requirements(first, asked, |index, requirement| {
             match (requirement.unmet(session, now), &found) {
                 // A right that is missing is missing, whatever another sign-in could mend.
                 (Some(unmet @ Unmet::Lacks(_)), None | Some((_, Unmet::SignIn { .. })))
                 | (Some(unmet), None) => found = Some((index, unmet)),
                 (Some(_), Some(_)) | (None, _) => {}
             }
+        });
+        match (needs_form, found) {
+            (true, _) => Asks::NeedsForm,
+            (false, Some((route, unmet))) => Asks::For { route, unmet },
+            (false, None) => Asks::Nothing,
+        }
+    }
+
+    /// Visits what is asked of a request which the line at `first` covers: by that line, and by every
+    /// later one that could be meant as well, down to the first that names the request to the letter.
+    /// So a line that asks for less covers what it names and nothing else, as a public one does, and
+    /// one that asks for more whatever could be taken for it (PATH-09). Says whether it depends on a
+    /// body that has not been read.
+    pub(super) fn requirements<'p>(
+        &'p self,
+        first: usize,
+        asked: &Asked<'_>,
+        mut visit: impl FnMut(usize, &'p Requirement),
+    ) -> bool {
+        // Where nothing more is asked for, no form is read to find that out.
+        let Some(last) = self.routes.iter().rposition(|route| route.access.requires()) else {
+            return false;
+        };
+        for (index, route) in self.routes.iter().enumerate().take(last + 1).skip(first) {
+            if let Access::SignedIn(requirement) = &route.access {
+                match route.could_be_meant(asked) {
+                    Holds::Yes => visit(index, requirement),
+                    Holds::NeedsForm => return true,
+                    Holds::No => continue,
+                }
+            }
             if index == last {
                 break;
             }
             match route.is_meant(asked) {
                 Holds::Yes => break,
-                Holds::NeedsForm => return Asks::NeedsForm,
+                Holds::NeedsForm => return true,
                 Holds::No => {}
             }
         }
-        found.map_or(Asks::Nothing, |(route, unmet)| Asks::For { route, unmet })
+        false
     }
 
     /// What the operator has to say to whoever is refused so.

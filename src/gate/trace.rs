@@ -2,7 +2,8 @@
 //! `explain`. Deliberately not here: the decision, which is `decide`'s alone.
 
 use super::asked::Asked;
-use super::route::{Found, Policy, Route};
+use super::requirement::Requirement;
+use super::route::{Access, Found, Policy, Route};
 use super::rule::Rule;
 
 /// What a decision goes by.
@@ -18,6 +19,8 @@ pub struct Trace<'a> {
     pub login_page: Option<&'a Rule>,
     /// The route that covers it, by its place.
     pub route: Option<(usize, &'a Route)>,
+    /// What members need besides a sign-in, each with the place of the line that asks for it.
+    pub requires: Vec<(usize, &'a Requirement)>,
 }
 
 impl Policy {
@@ -28,15 +31,25 @@ impl Policy {
             Found::At(index) => rules.get(index),
             Found::Nothing | Found::NeedsForm => None,
         };
+        let covering = match self.covering(asked) {
+            Found::At(index) => self.routes.get(index).map(|route| (index, route)),
+            Found::Nothing | Found::NeedsForm => None,
+        };
+        let mut requires = Vec::new();
+        if let Some((first, Route { access: Access::SignedIn(_), .. })) = covering {
+            self.requirements(first, asked, |index, requirement| {
+                if !requirement.is_nothing() {
+                    requires.push((index, requirement));
+                }
+            });
+        }
         Trace {
             path: asked.path(),
             deny_key: asked.deny_key(),
             password_route: rule(&self.password_routes, self.password_route(asked)),
             login_page: rule(&self.login_pages, self.login_page(asked)),
-            route: match self.covering(asked) {
-                Found::At(index) => self.routes.get(index).map(|route| (index, route)),
-                Found::Nothing | Found::NeedsForm => None,
-            },
+            route: covering,
+            requires,
         }
     }
 }

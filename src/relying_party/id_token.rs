@@ -384,25 +384,8 @@ impl<'t> UnverifiedToken<'t> {
         }
     }
 
-    /// Whether the account is at home elsewhere (AZ-03): `idp` names its home if that is another
-    /// tenant or Microsoft's personal accounts, and `acct` of a member is 0.
     fn is_guest(&self, issuer: &TrustedIssuer) -> bool {
-        let is_home = |provider: &str| {
-            provider == issuer.issuer
-                || DIRECTORIES.iter().any(|directory| {
-                    let tenant = provider.strip_prefix(directory);
-                    tenant.and_then(|rest| rest.strip_suffix('/')) == issuer.tenant.as_deref()
-                })
-        };
-        let elsewhere = match self.claims.get("idp") {
-            None => false,
-            Some(provider) => !provider.as_str().is_some_and(is_home),
-        };
-        let outsider = match self.claims.get("acct") {
-            None => false,
-            Some(kind) => kind.as_u64() != Some(0) && kind.as_str() != Some("0"),
-        };
-        elsewhere || outsider
+        is_guest(&self.claims, &issuer.issuer, issuer.tenant.as_deref())
     }
 
     pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, IdTokenError> {
@@ -426,6 +409,27 @@ impl<'t> UnverifiedToken<'t> {
             },
         }
     }
+}
+
+/// Whether the account of a token is at home elsewhere (AZ-03): `idp` names its home if that is another
+/// tenant or Microsoft's personal accounts, and `acct` of a member is 0.
+pub(crate) fn is_guest(claims: &Map<String, Value>, issuer: &str, tenant: Option<&str>) -> bool {
+    let is_home = |provider: &str| {
+        provider == issuer
+            || DIRECTORIES.iter().any(|directory| {
+                let named = provider.strip_prefix(directory);
+                named.and_then(|rest| rest.strip_suffix('/')) == tenant
+            })
+    };
+    let elsewhere = match claims.get("idp") {
+        None => false,
+        Some(provider) => !provider.as_str().is_some_and(is_home),
+    };
+    let outsider = match claims.get("acct") {
+        None => false,
+        Some(kind) => kind.as_u64() != Some(0) && kind.as_str() != Some("0"),
+    };
+    elsewhere || outsider
 }
 
 /// Nothing of a token is shown (LOG-01).

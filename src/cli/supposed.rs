@@ -1,0 +1,110 @@
+//! A member as a file describes one, for `explain`: the payload of an ID token, as JSON. Nothing of it
+//! is verified, and nothing comes of it but words.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::config::{Config, PERSONAL_ACCOUNTS, Portal, ProviderKind};
+use crate::gate::{AccountKind, Requirement, Right, Session, Subject, Timestamp, VerifiedClaims};
+use crate::relying_party::id_token;
+
+/// The largest file that is read.
+const LARGEST: u64 = 1024 * 1024;
+
+/// Why there is no such member.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SupposedError {
+    #[error("`{0}` cannot be read: {1}")]
+    File(String, std::io::Error),
+    #[error("`{0}` is larger than {LARGEST} bytes")]
+    TooLarge(String),
+    #[error("`{0}` is not a JSON object with the claims of an ID token")]
+    Json(String),
+    #[error("`{0}` names nobody: it has neither `tid` and `oid` nor `iss` and `sub`")]
+    Nobody(String),
+}
+
+/// The session that somebody with these claims would have, if it began now.
+pub(super) fn session(
+    path: &Path,
+    config: &Config,
+    portal: &Portal,
+    now: Timestamp,
+) -> Result<Session, SupposedError> {
+    let name = path.display().to_string();
+    let failed = |error| SupposedError::File(name.clone(), error);
+    if std::fs::metadata(path).map_err(failed)?.len() > LARGEST {
+        return Err(SupposedError::TooLarge(name));
+    }
+    let text = std::fs::read(path).map_err(failed)?;
+    let claims: Map<String, Value> =
+        serde_json::from_slice(&text).map_err(|_| SupposedError::Json(name.clone()))?;
+    let subject = subject(&claims).ok_or(SupposedError::Nobody(name))?;
+    let kind = account(&claims, config, portal);
+    let claims = VerifiedClaims::supposed(subject, claims);
+    let claims = match kind {
+        Some(kind) => claims.of_account(kind),
+        None => claims,
+    };
+    let host = Arc::clone(&portal.policy.host);
+    let lifetimes = config.sessions.lifetimes;
+    Ok(Session::start(claims, Arc::from("explained"), host, String::new(), lifetimes, now))
+}
+
+fn subject(claims: &Map<String, Value>) -> Option<Subject> {
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    match (text("tid"), text("oid")) {
+        (Some(tenant), Some(object)) => Some(Subject::Directory { tenant, object }),
+        _ => Some(Subject::Issuer { issuer: text("iss")?, subject: text("sub")? }),
+    }
+}
+
+/// As the portal's first provider would have it.
+fn account(claims: &Map<String, Value>, config: &Config, portal: &Portal) -> Option<AccountKind> {
+    let provider = config.providers.get(*portal.sign_in.providers.first()?)?;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str);
+    match &provider.kind {
+        ProviderKind::EntraId(_) if text("tid") == Some(PERSONAL_ACCOUNTS) => {
+            Some(AccountKind::Personal)
+        }
+        ProviderKind::EntraId(_) => {
+            let issuer = text("iss").unwrap_or_default();
+            Some(match id_token::is_guest(claims, issuer, text("tid")) {
+                true => AccountKind::Guest,
+                false => AccountKind::Member,
+            })
+        }
+        ProviderKind::AzureAdB2c(_) | ProviderKind::ExternalId(_) => Some(AccountKind::Member),
+        ProviderKind::Oidc(_) => None,
+    }
+}
+
+/// What is required, in words.
+pub(super) fn described(requirement: &Requirement) -> String {
+    let mut said: Vec<String> = requirement.rights.iter().map(right).collect();
+    said.extend(requirement.max_age.map(|age| format!("max_age {} s", age.as_secs())));
+    said.extend(
+        requirement
+            .authentication_context
+            .as_ref()
+            .map(|context| format!("authentication_context {context}")),
+    );
+    said.join("; ")
+}
+
+fn right(right: &Right) -> String {
+    let (what, values) = match right {
+        Right::Roles(roles) => ("roles", roles.clone()),
+        Right::Groups(groups) => ("groups", groups.clone()),
+        Right::Claim { name, values } => (name.as_str(), values.clone()),
+        Right::Tenants(tenants) => ("tenants", tenants.clone()),
+        Right::Accounts(kinds) => {
+            ("account", kinds.iter().map(|kind| kind.name().to_owned()).collect())
+        }
+        Right::Acr(classes) => ("acr", classes.clone()),
+        Right::Amr(methods) => ("amr", methods.clone()),
+    };
+    format!("{what} {}", values.join(" or "))
+}
