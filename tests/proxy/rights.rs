@@ -182,7 +182,7 @@ async fn a_step_up_that_is_refused_or_done_by_another_is_a_page_and_not_a_circle
     assert!(!asks_for_a_password(&form.text()));
     world.clock.advance(Duration::from_secs(901));
     let landed = browser.sign_in("/bank/x", MEMBER).await;
-    assert_refusal(&landed, 403, "login-other-member");
+    assert_refusal(&landed, 400, "login-other-member");
     assert!(world.portal.received().len() <= received + 1);
     let answer = browser.send("GET", "/", PAGE, b"").await;
     assert_eq!(answer.status, 303, "whoever sits there now is not who was signed in");

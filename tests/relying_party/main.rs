@@ -5,6 +5,7 @@
 
 mod calls;
 mod credentials;
+mod graph;
 mod keys;
 mod kinds;
 #[expect(dead_code, reason = "the proxy's tests use the rest")]

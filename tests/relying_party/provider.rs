@@ -118,6 +118,7 @@ type TokenEndpoint = Box<dyn Fn(&Seen) -> Reply + Send>;
 struct Script {
     metadata: Reply,
     keys: Reply,
+    graph: Reply,
     token: TokenEndpoint,
     seen: Vec<Seen>,
 }
@@ -147,6 +148,7 @@ impl Provider {
         let script = Arc::new(Mutex::new(Script {
             metadata: Reply::Json(200, metadata(&base)),
             keys: Reply::Json(200, json!({"keys": [jwk("one", &KEYS[0])]})),
+            graph: Reply::Body(404, Vec::new()),
             token: Box::new(|_| Reply::Json(500, json!({"error": "server_error"}))),
             seen: Vec::new(),
         }));
@@ -197,6 +199,10 @@ impl Provider {
 
     pub fn set_keys(&self, reply: Reply) {
         self.script.lock().unwrap().keys = reply;
+    }
+
+    pub fn set_graph(&self, reply: Reply) {
+        self.script.lock().unwrap().graph = reply;
     }
 
     pub fn publish(&self, keys: &[Value]) {
@@ -264,6 +270,7 @@ async fn answer(
             path if path.ends_with("/token") => (script.token)(&seen),
             // About somebody else; nobody should ask.
             path if path.ends_with("/userinfo") => Reply::Json(200, json!({"sub": "mallory"})),
+            path if path.starts_with("/graph/") => script.graph.clone(),
             _ => Reply::Body(404, Vec::new()),
         };
         script.seen.push(seen);
