@@ -52,7 +52,8 @@ impl RelyingParty {
             Some(_) | None => {}
         }
         let member = claims.subject().member_key();
-        if let Some(groups) = self.memberships.find(&member, now) {
+        // Who is asked about again is asked about: a lost group counts by then (SESS-06).
+        if let (None, Some(groups)) = (earlier, self.memberships.find(&member, now)) {
             return claims.with_groups(&groups);
         }
         let graph = Graph { http: &self.http, base, observe: &self.observe, limits: self.limits };

@@ -61,24 +61,3 @@ impl RelyingParty {
         Ok(Refreshed { claims, refresh_token: tokens.refresh_token })
     }
 }
-
-impl RelyingPartyError {
-    /// Whether a refresh that failed like this ends the session: the provider has taken its word back,
-    /// or speaks of somebody else. Everything else may pass, and until then what was said holds.
-    #[must_use]
-    pub fn ends_session(&self) -> bool {
-        match self {
-            Self::TokenRefused(refusal) => refusal.asks_for_sign_in(),
-            Self::IdToken(error) => error.is_about_somebody_else(),
-            Self::Discovery(_)
-            | Self::CallbackIssuer
-            | Self::CallbackGrant
-            | Self::NoSuchJourney { .. }
-            | Self::TokenCall(_)
-            | Self::CredentialsRefused { .. }
-            | Self::CredentialUnavailable(_)
-            | Self::NoCredential
-            | Self::TokenAnswer => false,
-        }
-    }
-}

@@ -11,7 +11,8 @@ use tokio::time::sleep;
 use url::Url;
 
 use super::http::{HttpError, is_busy};
-use super::{FIRST_PAUSE, RelyingParty, RelyingPartyError};
+use super::upkeep::FIRST_PAUSE;
+use super::{RelyingParty, RelyingPartyError};
 use crate::config::GraphApi;
 use crate::gate::login::Journey;
 use crate::gate::{Secret, Timestamp};
