@@ -251,6 +251,36 @@ fn it_says_why_it_does_not_start() {
 }
 
 #[test]
+fn its_graph_knows_the_groups_of_people_in_the_operators_own_tenant() {
+    let mut bench = Bench::new("graph");
+    let (path, portal) = config(&bench);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let entra = "kind: entra_id\n    groups: { source: graph }\n    tenant: contoso.example\n";
+    let text = text.replace("kind: azure_ad_b2c\n    tenant: contoso\n", entra);
+    let text = text.replace("    policy: B2C_1_signupsignin\n", "");
+    let crew = "requires: { groups: [0b6d4a12-9e3f-4c75-8d21-000000000007] }";
+    let routes = format!("routes: [{{ path: \"/**\", access: signed_in, {crew} }}]\n    identity:");
+    std::fs::write(&path, text.replace("identity:", &routes)).unwrap();
+    let words = "emulator --config config.yaml --port 0 --write emulated.yaml";
+    let said = bench.start(&words.split(' ').collect::<Vec<_>>(), "Ctrl-C stops it").join("\n");
+    assert!(said.contains("graph: \"http://127.0.0.1:"), "{said}");
+    bench.start(&["run", "--config", "emulated.yaml"], "ready");
+    // Nobody listens where the portal would be; one of them gets as far as that.
+    for (username, code) in [
+        ("groups2000@contoso.example", "upstream-unreachable"),
+        ("groups199@contoso.example", "upstream-unreachable"),
+        ("member@contoso.example", "group-missing"),
+    ] {
+        let signed_in = sign_in(portal, username);
+        let cookie = header(&signed_in, "set-cookie").unwrap_or_else(|| panic!("{signed_in}"));
+        let cookie = cookie.split(';').next().unwrap();
+        let page = Url::parse(&format!("http://127.0.0.1:{portal}/reports")).unwrap();
+        let answer = ask("GET", &page, &[("Accept", "text/html"), ("Cookie", cookie)], "");
+        assert!(answer.contains(code), "{username}: {answer}");
+    }
+}
+
+#[test]
 fn over_tls_the_written_configuration_trusts_its_authority() {
     let mut bench = Bench::new("tls");
     let (_, portal) = config(&bench);

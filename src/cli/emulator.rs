@@ -13,7 +13,7 @@ use clap::Args;
 
 use super::{FAILED, REFUSED, complain, report, say};
 use crate::clock::Clock;
-use crate::config::{self, Config, Problems, ProviderKind};
+use crate::config::{self, Config, GroupSource, Problems, ProviderKind};
 use crate::demo::certificates::{CertificateError, LoopbackTls};
 use crate::demo::microsoft::{self, ControlError, Microsoft, NEXT, Options, PASSWORD, SET, Word};
 use crate::telemetry::causes;
@@ -223,6 +223,10 @@ fn announce(config: &Config, emulator: &HowToRun, base: &str, microsoft: &Arc<Mi
             }
             _ => format!("  provider {}  needs  authority: \"{base}\"", provider.name),
         });
+    }
+    let graph = |groups: &config::Groups| matches!(groups.source, GroupSource::Graph { .. });
+    if config.providers.iter().any(|provider| graph(&provider.groups)) {
+        say(&format!("  and, to be asked for groups,  graph: \"{base}/graph\""));
     }
     if let Some(file) = &emulator.tls {
         say(&format!("  and needs  ca: [\"{}\"]", file.display()));

@@ -34,6 +34,16 @@ pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String
         if is_microsofts {
             keys.retain(|entry| entry.key != "authority" && entry.key != "ca");
             keys.push(entry("authority", scalar(authority)));
+            // Where it may be said; else a token of the emulator's would go to the real one.
+            let has_graph = |kind: &str| matches!(kind, "entra_id" | "external_id");
+            let asks = keys.iter().any(|entry| {
+                entry.key == "kind"
+                    && matches!(&entry.node.value, Value::Scalar(kind) if has_graph(kind))
+            });
+            if asks {
+                keys.retain(|entry| entry.key != "graph");
+                keys.push(entry("graph", scalar(&format!("{authority}/graph"))));
+            }
             keys.extend(ca.map(|ca| entry("ca", Value::List(vec![node(scalar(ca))]))));
         }
     }

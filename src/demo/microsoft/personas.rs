@@ -21,6 +21,8 @@ pub enum Persona {
     VerifiedEmail,
     /// The same, said as text.
     VerifiedEmailAsText,
+    /// In so many groups.
+    InGroups(usize),
     /// A name of 256 characters.
     LongName,
     /// A name outside of ASCII, from right to left in part.
@@ -55,7 +57,8 @@ impl Template {
             | Persona::NoEmail
             | Persona::ForeignEmail
             | Persona::VerifiedEmail
-            | Persona::VerifiedEmailAsText => product == Product::EntraId,
+            | Persona::VerifiedEmailAsText
+            | Persona::InGroups(_) => product == Product::EntraId,
             Persona::Social
             | Persona::NewUser
             | Persona::NoEmails
@@ -75,6 +78,9 @@ pub(super) static TEMPLATES: &[Template] = &[
     Template { local: "foreign.email", persona: Persona::ForeignEmail },
     Template { local: "verified.email", persona: Persona::VerifiedEmail },
     Template { local: "verified.email.text", persona: Persona::VerifiedEmailAsText },
+    Template { local: "groups199", persona: Persona::InGroups(199) },
+    Template { local: "groups201", persona: Persona::InGroups(201) },
+    Template { local: "groups2000", persona: Persona::InGroups(2000) },
     Template { local: "long.name", persona: Persona::LongName },
     Template { local: "other.script", persona: Persona::OtherScript },
     Template { local: "social", persona: Persona::Social },
@@ -101,6 +107,7 @@ impl Persona {
             Self::NoEmail => "Nils Addressless",
             Self::ForeignEmail => "Mallory Borrowed",
             Self::VerifiedEmail | Self::VerifiedEmailAsText => "Vera Verified",
+            Self::InGroups(_) => "Greta Groups",
             Self::LongName => LONG_NAME,
             Self::OtherScript => "Żółć Ђорђе 山田 مريم 👩🏽‍🚀",
             Self::Social => "Gina Social",
@@ -122,6 +129,8 @@ impl Persona {
             Self::ForeignEmail => "an `email` of somebody else, not verified",
             Self::VerifiedEmail => "`xms_edov` true",
             Self::VerifiedEmailAsText => "`xms_edov` \"1\"",
+            Self::InGroups(..=200) => "in so many groups, which the token lists",
+            Self::InGroups(_) => "in so many groups, which the token leaves out",
             Self::LongName => "a very long `name`",
             Self::OtherScript => "a `name` outside of ASCII",
             Self::Social => "through Google: `idp`",
@@ -140,7 +149,11 @@ impl Persona {
             claims.insert(name.to_owned(), value);
         };
         match self {
-            Self::Plain | Self::LongName | Self::OtherScript | Self::NameUnknown => {}
+            Self::Plain
+            | Self::InGroups(_)
+            | Self::LongName
+            | Self::OtherScript
+            | Self::NameUnknown => {}
             Self::Guest => {
                 let home = "91d0f3b2-7c64-4e15-8a0b-d3e6c5f70128";
                 set("idp", format!("https://sts.windows.net/{home}/").into());

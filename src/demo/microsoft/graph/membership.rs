@@ -5,31 +5,31 @@ use serde_json::{Map, Value, json};
 
 use crate::demo::microsoft::accounts::Account;
 use crate::demo::microsoft::personas::Persona;
-use crate::demo::microsoft::tenants::{CLUB, Product};
+use crate::demo::microsoft::tenants::CLUB;
 
 /// The most groups that a token lists (azure.md, section 4.4).
 const LISTED: usize = 200;
 /// The same for one that comes without a code, as part of an address.
 const LISTED_IN_FRONT: usize = 5;
 
-/// People of the club who are in groups, as many as their names say: somebody in `n` groups is in the
-/// first `n`, so that the first is everybody's.
+/// People of the club who are in groups: in the first so many, so that the first is everybody's.
 pub static PEOPLE: &[Account] = &[
-    person("groups199@harborclub.example", "5a0d7c31-8e24-4f96-b1c7-0199e3a4d5f2"),
-    person("groups201@harborclub.example", "6b1e8d42-9f35-4a07-82d8-0201f4b5e6a3"),
-    person("groups2000@harborclub.example", "7c2f9e53-a046-4b18-93e9-2000a5c6f7b4"),
+    person("groups199@harborclub.example", "5a0d7c31-8e24-4f96-b1c7-0199e3a4d5f2", 199),
+    person("groups201@harborclub.example", "6b1e8d42-9f35-4a07-82d8-0201f4b5e6a3", 201),
+    person("groups2000@harborclub.example", "7c2f9e53-a046-4b18-93e9-2000a5c6f7b4", 2000),
 ];
 
-const fn person(username: &'static str, oid: &'static str) -> Account {
-    let (roles, persona) = (&["Member"], Persona::Plain);
-    Account { username, name: "Robin Marsh", oid, roles, tenant: &CLUB, persona }
+const fn person(username: &'static str, oid: &'static str, groups: usize) -> Account {
+    let persona = Persona::InGroups(groups);
+    Account { username, name: persona.name(), oid, roles: &["Member"], tenant: &CLUB, persona }
 }
 
 /// In how many groups somebody is.
-pub(super) fn count(account: &Account) -> usize {
-    let digits = account.username.strip_prefix("groups").and_then(|rest| rest.split('@').next());
-    let is_one = account.tenant.product == Product::EntraId;
-    digits.filter(|_| is_one).and_then(|digits| digits.parse().ok()).unwrap_or_default()
+pub(super) const fn count(account: &Account) -> usize {
+    match account.persona {
+        Persona::InGroups(count) => count,
+        _ => 0,
+    }
 }
 
 /// The object id of a group, by its number.
@@ -51,9 +51,11 @@ pub(in crate::demo::microsoft) fn tell(
     in_front: bool,
 ) {
     let count = count(account);
-    let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
     if count == 0 {
-    } else if in_front && count > LISTED_IN_FRONT {
+        return;
+    }
+    let mut set = |name: &str, value: Value| claims.insert(name.to_owned(), value);
+    if in_front && count > LISTED_IN_FRONT {
         set("hasgroups", true.into());
     } else if count <= LISTED {
         set("groups", (1..=count).map(|number| Value::from(group_id(number))).collect());
