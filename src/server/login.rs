@@ -12,7 +12,7 @@ use super::request::Visit;
 use super::{circles, failure, respond};
 use crate::gate::cookies;
 use crate::gate::login::{Journey, LoginError, LoginSeed, PendingLogin};
-use crate::gate::{Challenge, Refusal, ReturnTo};
+use crate::gate::{Challenge, GroupsUnknown, Lack, Refusal, ReturnTo};
 use crate::identity::IdentityError;
 use crate::pages::{self, Link};
 use crate::relying_party::{RelyingParty, RelyingPartyError};
@@ -140,6 +140,23 @@ impl Visit<'_> {
     pub(super) fn another_account_link(&self, provider: &str, return_to: &ReturnTo) -> String {
         let link = self.login_link(provider, return_to);
         format!("{link}&{BY_HAND}=1&{ACCOUNT}={ANOTHER}")
+    }
+
+    /// The gate's no. What this account lacks another one may have; it begins at the front page, since
+    /// a refusal repeats nothing of its request (GEN-07).
+    pub(super) fn refuse(self, refusal: Refusal) -> Response<Body> {
+        let is_final = match refusal {
+            Refusal::Lacks { lack: Lack::Groups(GroupsUnknown::Unresolved), .. } => false,
+            Refusal::Lacks { .. } => true,
+            _ => false,
+        };
+        let member = self.signed_in.as_ref().filter(|_| is_final);
+        let root = ReturnTo::root();
+        let href =
+            member.map(|member| self.another_account_link(member.session().provider(), &root));
+        let instead = href.as_deref().map(|href| Link { label: "Use another account", href });
+        let hint = self.policy.hint(refusal);
+        respond::refuse_with(refusal, hint, instead, self.asker, self.account)
     }
 
     /// Off to the provider, unless that goes round in circles (OIDC-16).

@@ -138,7 +138,7 @@ impl Worker {
             Decision::Inspect(_) => respond::refuse(Refusal::NoRoute, visit.asker, visit.account),
             Decision::Refuse(refusal) => {
                 visit.audit_refusal(refusal);
-                respond::refuse_with(refusal, policy.hint(refusal), visit.asker, visit.account)
+                visit.refuse(refusal)
             }
         }
     }

@@ -99,13 +99,14 @@ pub(super) const HOME: Link<'static> = Link { label: "Continue to the site", hre
 
 /// The gate's no.
 pub(super) fn refuse(refusal: Refusal, asker: &Asker, account: Account) -> Response<Body> {
-    refuse_with(refusal, None, asker, account)
+    refuse_with(refusal, None, None, asker, account)
 }
 
-/// The same with what the operator has to say about it.
+/// The same with what the operator has to say about it, and where the visitor may go instead.
 pub(super) fn refuse_with(
     refusal: Refusal,
     hint: Option<&str>,
+    instead: Option<Link<'_>>,
     asker: &Asker,
     mut account: Account,
 ) -> Response<Body> {
@@ -128,8 +129,12 @@ pub(super) fn refuse_with(
             StatusCode::UNAUTHORIZED
         }
     };
-    let action = matches!(refusal, Refusal::PasswordRoute { .. }).then_some(HOME);
-    say(&Said { action, hint, ..Said::new(status, refusal.code()) }, asker, account)
+    let home = matches!(refusal, Refusal::PasswordRoute { .. }).then_some(HOME);
+    say(
+        &Said { action: instead.or(home), hint, ..Said::new(status, refusal.code()) },
+        asker,
+        account,
+    )
 }
 
 /// What a visitor sent is no request, or did not come in time.

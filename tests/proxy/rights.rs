@@ -49,6 +49,11 @@ async fn members_get_where_their_rights_lead_and_are_told_what_is_missing() {
     let text = answer.text();
     assert!(text.contains("Ask &#60;the board&#62;."), "{text}");
     assert!(!text.contains("Treasurer") && !text.contains("2026"), "{text}");
+    // Somebody else may have it.
+    let link = text.split("href=\"").find(|rest| rest.contains("Use another account")).unwrap();
+    let link = link.split('"').next().unwrap().replace("&#38;", "&");
+    let asked = member.open(&link).await.location();
+    assert!(asked.query().unwrap().contains("prompt=select_account"), "{link}: {asked}");
     for (path, code) in [
         ("/TREASURY/2026", "role-missing"),
         ("/guests/x", "account-not-admitted"),
