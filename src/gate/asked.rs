@@ -15,7 +15,7 @@ use super::identity::check_single;
 use super::oddities::{Oddities, Oddity};
 use super::parameters::{self, Field};
 use super::path::{CanonicalPath, PathError, mended};
-use super::route::{Policy, Spelling};
+use super::route::{Mode, Policy, Spelling};
 use super::target::{Aim, RawTarget};
 use super::{Endpoint, Refusal, SessionId};
 
@@ -244,7 +244,7 @@ impl<'h> Asked<'h> {
     /// and nobody waits there for what a provider says; `me` alone tells of it.
     #[must_use]
     pub fn depends_on_claims(&self, policy: &Policy) -> bool {
-        matches!(self.own_endpoint(policy), None | Some(Endpoint::Me))
+        policy.mode != Mode::Off && matches!(self.own_endpoint(policy), None | Some(Endpoint::Me))
     }
 
     pub(super) fn into_target(self) -> String {
@@ -349,8 +349,10 @@ static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
-/// Fetch metadata where the browser sends it; else what `Accept` and a well-known header show.
-fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
+/// What a visitor's browser will do with the answer: fetch metadata where the browser sends it, else
+/// what `Accept` and a well-known header show.
+#[must_use]
+pub fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
     let is = |name: &HeaderName, wanted: &[u8]| {
         headers.get(name).is_none_or(|value| value.as_bytes() == wanted)
     };

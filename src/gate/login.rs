@@ -43,10 +43,17 @@ impl Challenge {
         Self { return_to, journey, demands: Demands::default() }
     }
 
-    /// The journey that follows an answer of the provider.
-    fn detour(journey: Journey, return_to: ReturnTo) -> Self {
-        let demands = Demands { is_detour: true, ..Demands::default() };
-        Self { return_to, journey, demands }
+    /// The journey that follows an answer of the provider. What the login was to bring stays so.
+    fn detour(journey: Journey, then: &Then) -> Self {
+        let demands = Demands {
+            max_age: then.max_age,
+            context: then.context.clone(),
+            login_hint: then.login_hint.clone(),
+            same_member: then.same_member,
+            is_detour: true,
+            ..Demands::default()
+        };
+        Self { return_to: then.return_to.clone(), journey, demands }
     }
 }
 
@@ -95,6 +102,7 @@ struct Then {
     journey: Journey,
     max_age: Option<Duration>,
     context: Option<String>,
+    login_hint: Option<String>,
     same_member: bool,
     is_detour: bool,
 }
@@ -138,6 +146,7 @@ impl PendingLogin {
             journey,
             max_age: demands.max_age,
             context: demands.context.clone(),
+            login_hint: demands.login_hint.clone(),
             same_member: demands.same_member,
             is_detour: demands.is_detour,
         };
@@ -236,8 +245,8 @@ impl PendingLogin {
             })),
             Err(error) if error.is_forgotten_password() => match (journey, is_detour) {
                 (Journey::SignIn | Journey::SignUp, false) => {
-                    let reset = Challenge::detour(Journey::PasswordReset, return_to.clone());
-                    Ok(Accepted::GoOn(reset))
+                    let reset = Challenge::detour(Journey::PasswordReset, &self.then);
+                    Ok(Accepted::GoOn(reset, self.session))
                 }
                 _ => Err(LoginError::PasswordForgotten),
             },
@@ -261,8 +270,9 @@ impl fmt::Debug for PendingLogin {
 pub enum Accepted {
     /// What it takes to redeem the code and to judge the token.
     Redeem(Redemption),
-    /// The provider leads to another journey first: «I have forgotten my password» (AADB2C90118).
-    GoOn(Challenge),
+    /// The provider leads to another journey first: «I have forgotten my password» (AADB2C90118). The
+    /// session that the browser had when the login began goes along.
+    GoOn(Challenge, Option<SessionId>),
     /// The visitor changed nothing, and goes back.
     Return(ReturnTo),
 }
@@ -323,16 +333,17 @@ impl Redemption {
         self.then.journey
     }
 
-    /// How long ago the person may have authenticated.
+    /// How long ago the person may have authenticated. A journey that signs nobody in has no such
+    /// bound: the sign-in that follows it has.
     #[must_use]
-    pub const fn max_age(&self) -> Option<Duration> {
-        self.then.max_age
+    pub fn max_age(&self) -> Option<Duration> {
+        self.then.max_age.filter(|_| self.then.journey.signs_in())
     }
 
     /// The authentication context that was asked for.
     #[must_use]
     pub fn context(&self) -> Option<&str> {
-        self.then.context.as_deref()
+        self.then.context.as_deref().filter(|_| self.then.journey.signs_in())
     }
 
     /// The session that the browser had when the login began.
@@ -352,6 +363,7 @@ impl Redemption {
         current: Option<&VerifiedClaims>,
     ) -> Result<Completed, LoginError> {
         let is_same = |current: &VerifiedClaims| current.subject() == claims.subject();
+        let sign_in = Challenge::detour(Journey::SignIn, &self.then);
         let Then { return_to, journey, same_member, .. } = self.then;
         match (journey, current) {
             // Who comes back from a change of the profile may be somebody who never signed in here.
@@ -361,9 +373,7 @@ impl Redemption {
             (Journey::ProfileEdit, Some(current)) => {
                 Ok(Completed::Session(current.updated(&claims), return_to))
             }
-            (Journey::PasswordReset | Journey::ProfileEdit, _) => {
-                Ok(Completed::GoOn(Challenge::detour(Journey::SignIn, return_to)))
-            }
+            (Journey::PasswordReset | Journey::ProfileEdit, _) => Ok(Completed::GoOn(sign_in)),
             (Journey::SignIn | Journey::SignUp, Some(current))
                 if same_member && !is_same(current) =>
             {

@@ -31,7 +31,7 @@ mod trail;
 
 use std::time::Duration;
 
-pub use asked::{Asked, Purpose, is_fetched_early};
+pub use asked::{Asked, Purpose, is_fetched_early, purpose};
 pub use claims::{AccountKind, Group, GroupsUnknown, Subject, VerifiedClaims, element};
 pub use clues::Clue;
 pub use form::Form;

@@ -48,6 +48,14 @@ impl Session {
         (now >= ends.map_or(due, |ends| ends.min(due))).then_some(renewal)
     }
 
+    /// The session with the refresh token for the next time, about which nothing else is new.
+    #[must_use]
+    pub fn rotated(&self, refresh_token: Secret<String>, now: Timestamp) -> Self {
+        let renewal = self.renewal().map(|renewal| Renewal { refresh_token, ..renewal.clone() });
+        let session = self.with_word(self.claims().clone(), renewal, now);
+        session.said_at(self.said())
+    }
+
     /// The session after the provider was asked again. What it says now counts from now on: a role
     /// that is not in it is gone. Without `claims` it has confirmed what it said before.
     ///

@@ -156,6 +156,11 @@ impl Session {
         Self { said: now, renewal, ..session }
     }
 
+    /// The same, whose claims are as old as that.
+    pub(super) fn said_at(self, said: Timestamp) -> Self {
+        Self { said, ..self }
+    }
+
     /// When the provider said what the claims say.
     #[must_use]
     pub const fn said(&self) -> Timestamp {

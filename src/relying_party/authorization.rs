@@ -59,13 +59,20 @@ pub(super) fn complete(
         (ProviderKind::ExternalId(_) | ProviderKind::Oidc(_), Journey::SignUp) => {
             Some(Prompt::Create)
         }
-        (_, Journey::SignIn | Journey::SignUp) => demands.prompt.or(options.prompt),
+        // Whoever is to show who they are does not get away with a choice of accounts.
+        (_, Journey::SignIn | Journey::SignUp) => match (options.prompt, demands.prompt) {
+            (Some(Prompt::Login), Some(Prompt::SelectAccount)) => Some(Prompt::Login),
+            (written, wished) => wished.or(written),
+        },
         (_, Journey::PasswordReset | Journey::ProfileEdit) => None,
     };
     // The profile and the password are changed within the session at the provider.
-    if matches!(challenge.journey, Journey::SignIn | Journey::SignUp) {
+    if challenge.journey.signs_in() {
         let ages = [demands.max_age, options.max_age];
         demands.max_age = ages.into_iter().flatten().min();
+        if demands.context.is_none() {
+            demands.context.clone_from(&options.context);
+        }
     }
     for (name, value) in &options.parameters {
         add(&mut demands.parameters, name, value);
@@ -111,7 +118,11 @@ pub(super) fn url(
             .append_pair("code_challenge", &URL_SAFE_NO_PAD.encode(challenge))
             .append_pair("code_challenge_method", "S256");
     }
-    let demands = &request.demands;
+    let demands = match request.journey.signs_in() {
+        true => request.demands.clone(),
+        // What the sign-in that follows is to bring is asked for then.
+        false => Demands { max_age: None, context: None, ..request.demands.clone() },
+    };
     if let Some(prompt) = demands.prompt {
         query.append_pair("prompt", prompt.name());
     }

@@ -21,6 +21,8 @@ pub struct Limits {
     pub second_look: Duration,
     /// How often metadata and keys are fetched while all is well.
     pub refresh: Duration,
+    /// For how long nobody is asked about again, after the provider was out of order.
+    pub refresh_pause: Duration,
     /// For how long the last good copy is used (AZ-06).
     pub outage: Duration,
     /// The longest pause between the background task's tries while nothing is known: with a
@@ -48,6 +50,7 @@ impl Default for Limits {
             missed_key: Duration::from_secs(5 * 60),
             second_look: Duration::from_secs(30),
             refresh: Duration::from_secs(60 * 60),
+            refresh_pause: Duration::from_secs(30),
             outage: Duration::from_secs(24 * 60 * 60),
             longest_pause: Duration::from_secs(4),
             longest_calm_pause: Duration::from_secs(60),

@@ -34,6 +34,7 @@ mod token_request;
 mod upkeep;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 
 use self::credentials::Credentials;
 use self::discovery::{Discovery, Known};
@@ -55,7 +56,7 @@ pub use self::id_token::IdTokenError;
 pub use self::limits::Limits;
 pub use self::logout_token::{LogoutToken, LogoutTokenError};
 pub use self::redeem::{TokenRefusal, Tokens};
-pub use self::refresh::Refreshed;
+pub use self::refresh::{RefreshError, Refreshed};
 pub use self::registration::RegistrationError;
 pub use self::sign_out::is_sid;
 
@@ -78,6 +79,8 @@ pub struct RelyingParty {
     limits: Limits,
     credentials: Credentials,
     memberships: groups::Memberships,
+    /// Unix milliseconds; before then nobody is asked about again.
+    no_refresh_before: AtomicI64,
 }
 
 impl RelyingParty {
@@ -122,6 +125,7 @@ impl RelyingParty {
             observe,
             limits,
             memberships: groups::Memberships::default(),
+            no_refresh_before: AtomicI64::new(0),
         })
     }
 
@@ -209,6 +213,20 @@ impl RelyingParty {
         let known = self.flow(request.journey)?.discovery.known().await?;
         let endpoint = known.metadata.authorization_endpoint.clone();
         Ok(authorization::url(endpoint, &self.provider, request, redirect_uri))
+    }
+
+    /// Whether a callback is of this provider, as far as it says: `iss` is compared whatever else the
+    /// callback brings (OIDC-04), and once more before a code goes anywhere.
+    ///
+    /// # Errors
+    /// When it names another issuer.
+    pub fn check_issuer(&self, issuer: Option<&str>) -> Result<(), RelyingPartyError> {
+        let known = self.main().and_then(Discovery::last);
+        let (Some(issuer), Some(known)) = (issuer, known) else {
+            return Ok(());
+        };
+        let is_known = known.metadata.issuers.find(issuer).is_some();
+        is_known.then_some(()).ok_or(RelyingPartyError::CallbackIssuer)
     }
 
     /// Exchanges a code for tokens. It can only be called with a [`Redemption`], so `state` has

@@ -1,17 +1,38 @@
 //! Asking the provider again about a member who is signed in (OIDC-13; OpenID Connect Core 1.0,
 //! section 12): the refresh token is exchanged, and what comes back is judged like a login's token.
 
+use std::sync::atomic::Ordering;
+
 use super::id_token::{Expected, UnverifiedToken};
 use super::redeem::RefreshedTokens;
 use super::{IdTokenError, RelyingParty, RelyingPartyError};
 use crate::gate::{Renewal, Secret, Timestamp, VerifiedClaims};
 
 /// What the provider says of a member now.
+#[derive(Debug)]
 pub struct Refreshed {
     /// The claims, if it sent an ID token: it need not (section 12.2).
     pub claims: Option<VerifiedClaims>,
     /// The refresh token for the next time, if it is another one.
     pub refresh_token: Option<Secret<String>>,
+}
+
+/// Why nothing new is known of a member.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing new is known of the member")]
+pub struct RefreshError {
+    /// Why.
+    #[source]
+    pub error: RelyingPartyError,
+    /// The refresh token for the next time, if another one came all the same: at a provider that
+    /// exchanges them the earlier one is spent.
+    pub refresh_token: Option<Secret<String>>,
+}
+
+impl From<RelyingPartyError> for RefreshError {
+    fn from(error: RelyingPartyError) -> Self {
+        Self { error, refresh_token: None }
+    }
 }
 
 impl RelyingParty {
@@ -24,10 +45,36 @@ impl RelyingParty {
         &self,
         renewal: &Renewal,
         earlier: &VerifiedClaims,
-        now: Timestamp,
-    ) -> Result<Refreshed, RelyingPartyError> {
-        let flow = self.flow(renewal.journey)?;
-        let known = flow.discovery.known().await?;
+    ) -> Result<Refreshed, RefreshError> {
+        let asked = self.exchange(renewal).await;
+        let now = self.clock.now();
+        if asked.as_ref().is_err_and(RelyingPartyError::is_out_of_order) {
+            let until = now.after(self.limits.refresh_pause);
+            self.no_refresh_before.store(until.unix_millis(), Ordering::Relaxed);
+        }
+        let RefreshedTokens { id_token, access_token, refresh_token } = asked?;
+        let Some(id_token) = id_token else {
+            return Ok(Refreshed { claims: None, refresh_token });
+        };
+        let judged = self.judge(renewal, &id_token, access_token.as_ref(), now).await;
+        match judged {
+            Ok(claims) => {
+                let access_token = access_token.as_ref();
+                let claims = self.groups(claims, access_token, Some(earlier), now).await;
+                Ok(Refreshed { claims: Some(claims), refresh_token })
+            }
+            Err(error) => Err(RefreshError { error, refresh_token }),
+        }
+    }
+
+    /// Whether the provider was out of order a moment ago, and nobody is asked about again.
+    #[must_use]
+    pub fn is_pausing(&self, now: Timestamp) -> bool {
+        now.unix_millis() < self.no_refresh_before.load(Ordering::Relaxed)
+    }
+
+    async fn exchange(&self, renewal: &Renewal) -> Result<RefreshedTokens, RelyingPartyError> {
+        let known = self.flow(renewal.journey)?.discovery.known().await?;
         let scope = self.provider.scopes.join(" ");
         let form = [
             ("grant_type", "refresh_token"),
@@ -35,29 +82,43 @@ impl RelyingParty {
             ("scope", scope.as_str()),
         ];
         let endpoint = &known.metadata.token_endpoint;
-        let tokens = self.token_request(endpoint, &form, RefreshedTokens::read).await?;
-        let claims = match &tokens.id_token {
-            None => None,
-            Some(id_token) => {
-                let token = UnverifiedToken::read(id_token.expose())?;
-                let (known, key) = flow.discovery.key(token.key_id()).await?;
-                let key = key.ok_or(IdTokenError::KeyUnknown)?;
-                let expected = Expected {
-                    issuers: &known.metadata.issuers,
-                    policy: flow.policy.as_deref(),
-                    client_id: &self.provider.client_id,
-                    nonce: &renewal.nonce,
-                    is_refreshed: true,
-                    access_token: tokens.access_token.as_ref(),
-                    clock_skew: self.provider.clock_skew,
-                    max_age: None,
-                    context: None,
-                };
-                let claims = token.verify(&key, &expected, now)?;
-                let access_token = tokens.access_token.as_ref();
-                Some(self.groups(claims, access_token, Some(earlier), now).await)
-            }
+        self.token_request(endpoint, &form, RefreshedTokens::read).await
+    }
+
+    async fn judge(
+        &self,
+        renewal: &Renewal,
+        id_token: &Secret<String>,
+        access_token: Option<&Secret<String>>,
+        now: Timestamp,
+    ) -> Result<VerifiedClaims, RelyingPartyError> {
+        let flow = self.flow(renewal.journey)?;
+        let token = UnverifiedToken::read(id_token.expose())?;
+        let (known, key) = flow.discovery.key(token.key_id()).await?;
+        let key = key.ok_or(IdTokenError::KeyUnknown)?;
+        let expected = Expected {
+            issuers: &known.metadata.issuers,
+            policy: flow.policy.as_deref(),
+            client_id: &self.provider.client_id,
+            nonce: &renewal.nonce,
+            is_refreshed: true,
+            access_token,
+            clock_skew: self.provider.clock_skew,
+            max_age: None,
+            context: None,
         };
-        Ok(Refreshed { claims, refresh_token: tokens.refresh_token })
+        Ok(token.verify(&key, &expected, now)?)
+    }
+}
+
+impl RelyingPartyError {
+    /// Whether the provider gave no answer, or one that says «not now».
+    fn is_out_of_order(&self) -> bool {
+        match self {
+            Self::TokenCall(error) => error.is_unreachable(),
+            Self::TokenRefused(refusal) => refusal.is_temporary(),
+            Self::Discovery(error) => error.is_unreachable(),
+            _ => false,
+        }
     }
 }

@@ -28,7 +28,7 @@ enum Outcome {
     /// Somebody is signed in, and goes there.
     SignedIn(SessionId, ReturnTo),
     /// There is another journey to go on first.
-    GoOn(Challenge),
+    GoOn(Challenge, Option<SessionId>),
     /// Nothing has changed, and the visitor goes back.
     Return(ReturnTo),
 }
@@ -78,7 +78,9 @@ impl Visit<'_> {
                 respond::add_cookie(&mut response, used.as_ref().and_then(Used::mark));
                 return response;
             }
-            Ok(Outcome::GoOn(challenge)) => self.begin_login_by_hand(provider, challenge).await,
+            Ok(Outcome::GoOn(challenge, before)) => {
+                self.go_on_with_login(provider, challenge, before).await
+            }
             Ok(Outcome::Return(place)) => {
                 respond::redirect(place.as_str(), self.asker, self.account)
             }
@@ -107,6 +109,7 @@ impl Visit<'_> {
         let pending = record.as_deref().and_then(PendingLogin::from_bytes);
         let pending = pending.ok_or(LoginError::NotPending)?;
         let state = callback.state().clone();
+        party.check_issuer(callback.issuer())?;
         let return_to = pending.return_to().clone();
         let accepted = pending.accept(callback, party.name(), self.now);
         if !matches!(accepted, Err(LoginError::StateMismatch)) {
@@ -117,10 +120,10 @@ impl Visit<'_> {
         }
         let redemption = match accepted? {
             Accepted::Redeem(redemption) => redemption,
-            Accepted::GoOn(challenge) if party.offers(challenge.journey) => {
-                return Ok(Outcome::GoOn(challenge));
+            Accepted::GoOn(challenge, before) if party.offers(challenge.journey) => {
+                return Ok(Outcome::GoOn(challenge, before));
             }
-            Accepted::GoOn(_) => return Err(LoginError::PasswordForgotten.into()),
+            Accepted::GoOn(..) => return Err(LoginError::PasswordForgotten.into()),
             Accepted::Return(place) => return Ok(Outcome::Return(place)),
         };
         let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
@@ -154,7 +157,8 @@ impl Visit<'_> {
             Completed::Session(claims, return_to) => {
                 // A change of the profile does not make a session last longer.
                 let continued = known.filter(|_| journey == Journey::ProfileEdit);
-                let id = self.start(party, claims, continued, renewal, at_provider)?;
+                let earlier = current.as_ref().map(|(_, member)| member);
+                let id = self.start(party, claims, (continued, earlier), renewal, at_provider)?;
                 if sessions.signed_out_since(begun, before.as_ref(), Some(&id)) {
                     self.end_session(Some(&id), SessionEnd::Logout);
                     return Err(LoginFailure::SignedOut);
@@ -164,7 +168,7 @@ impl Visit<'_> {
             }
             Completed::GoOn(challenge) => {
                 self.audit_journey(party, journey);
-                Ok(Outcome::GoOn(challenge))
+                Ok(Outcome::GoOn(challenge, before))
             }
         }
     }
@@ -174,7 +178,7 @@ impl Visit<'_> {
         &self,
         party: &RelyingParty,
         claims: VerifiedClaims,
-        continued: Option<&Session>,
+        (continued, earlier): (Option<&Session>, Option<&Arc<SignedIn>>),
         renewal: Option<Renewal>,
         at_provider: AtProvider,
     ) -> Result<SessionId, LoginFailure> {
@@ -196,7 +200,11 @@ impl Visit<'_> {
         self.portal.identity.render(&session, self.now)?;
         let member = session.claims().subject().member_key();
         let handle = session.handle().to_owned();
-        let id = self.proxy.sessions.start(session).map_err(|_| LoginFailure::Seal)?;
+        // What the portal set for this member goes on being this member's (PATH-18).
+        let earlier = earlier
+            .filter(|earlier| earlier.session().claims().subject() == session.claims().subject());
+        let started = self.proxy.sessions.start(session, earlier.map(Arc::as_ref));
+        let id = started.map_err(|_| LoginFailure::Seal)?;
         // Only now is it true.
         audit::write(
             Event::LoginSucceeded,
@@ -211,7 +219,8 @@ impl Visit<'_> {
     }
 
     /// The session of this browser. A callback that another site posts comes without its cookie,
-    /// so the login remembers which it was.
+    /// so the login remembers which it was; one that another tab began meanwhile is not seen, and
+    /// ends by its idle time.
     fn current(&self, remembered: Option<&SessionId>) -> Option<(SessionId, Arc<SignedIn>)> {
         let id = match &self.signed_in {
             Some(_) => self.session_id()?,

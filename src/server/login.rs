@@ -12,7 +12,7 @@ use super::request::Visit;
 use super::{circles, failure, respond};
 use crate::gate::cookies;
 use crate::gate::login::{Journey, LoginError, LoginSeed, PendingLogin};
-use crate::gate::{Challenge, GroupsUnknown, Lack, Refusal, ReturnTo};
+use crate::gate::{Challenge, GroupsUnknown, Lack, Refusal, ReturnTo, SessionId};
 use crate::identity::IdentityError;
 use crate::pages::{self, Link};
 use crate::relying_party::{RelyingParty, RelyingPartyError};
@@ -169,16 +169,27 @@ impl Visit<'_> {
 
     /// Off to the provider (OIDC-01), as somebody has pressed a button or the provider said so.
     pub(super) async fn begin_login_by_hand(
+        self,
+        provider: usize,
+        challenge: Challenge,
+    ) -> Response<Body> {
+        self.go_on_with_login(provider, challenge, None).await
+    }
+
+    /// The same after another journey. A callback that was posted does not show which session the
+    /// browser has, so what the login knew `before` goes along.
+    pub(super) async fn go_on_with_login(
         mut self,
         provider: usize,
         challenge: Challenge,
+        before: Option<SessionId>,
     ) -> Response<Body> {
         let Some(party) = self.proxy.relying_parties.get(provider) else {
             return respond::refuse(Refusal::NoRoute, self.asker, self.account);
         };
         self.account.decided(Verdict::Login, None);
         let return_to = challenge.return_to.clone();
-        match self.authorization(party, challenge).await {
+        match self.authorization(party, challenge, before).await {
             Ok((location, cookies)) => {
                 self.proxy.metrics.login_started(provider);
                 let mut response = respond::redirect(&location, self.asker, self.account);
@@ -195,12 +206,13 @@ impl Visit<'_> {
         &self,
         party: &RelyingParty,
         challenge: Challenge,
+        before: Option<SessionId>,
     ) -> Result<(String, Vec<Option<HeaderValue>>), LoginFailure> {
         let mut seed = LoginSeed { state: [0; 16], nonce: [0; 16], verifier: [0; 32] };
         for bytes in [&mut seed.state[..], &mut seed.nonce[..], &mut seed.verifier[..]] {
             aws_lc_rs::rand::fill(bytes).map_err(|_| LoginFailure::Seal)?;
         }
-        let session = self.session_id();
+        let session = self.session_id().or(before);
         let mut languages = self.head.headers.get_all(header::ACCEPT_LANGUAGE).iter();
         let languages = languages.next().and_then(|value| value.to_str().ok());
         let challenge = party.complete(challenge, languages);

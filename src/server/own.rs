@@ -10,7 +10,9 @@ use super::request::Visit;
 use super::respond::{self, HOME, Said};
 use crate::gate::cookies;
 use crate::gate::login::Journey;
-use crate::gate::{Challenge, Endpoint, Mode, Refusal, ReturnTo, Session, SessionId};
+use crate::gate::{
+    Challenge, Endpoint, Mode, Purpose, Refusal, ReturnTo, Session, SessionId, purpose,
+};
 use crate::pages::{self, Link};
 use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
@@ -36,6 +38,12 @@ impl Visit<'_> {
                 false => self.only("GET, HEAD"),
             },
             Endpoint::Login(provider) => match (self.provider(&provider), &self.head.method) {
+                // A picture in somebody's page begins nothing, and leaves no cookie.
+                (Some(_), &Method::GET)
+                    if purpose(&self.head.method, &self.head.headers) == Purpose::Background =>
+                {
+                    respond::refuse(Refusal::SignInRequired, self.asker, self.account)
+                }
                 (Some(provider), &Method::GET) => match self.asked_journey(provider) {
                     Some(challenge) if self.parameter(BY_HAND).is_some() => {
                         self.begin_login_by_hand(provider, challenge).await

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde_json::json;
 
 use super::Proxy;
@@ -14,8 +14,8 @@ use super::own::describe;
 use super::request::Visit;
 use super::respond::{self, Said};
 use crate::gate::{Session, SessionId, Timestamp};
-use crate::relying_party::{RelyingParty, RelyingPartyError};
-use crate::sessions::{SignedIn, cookie};
+use crate::relying_party::{RefreshError, RelyingParty, RelyingPartyError};
+use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::causes;
@@ -72,18 +72,20 @@ impl Visit<'_> {
             Renewed::Waits(_) => {
                 self.not_refreshed(StatusCode::SERVICE_UNAVAILABLE, NotRefreshed::Failed)
             }
+            // The browser may have another one by now, so its cookie stays.
             Renewed::Over => {
-                let status = StatusCode::UNAUTHORIZED;
-                let mut response = respond::json(status, "[]".into(), self.asker, self.account);
-                respond::add_cookie(&mut response, cookie::no_session());
-                response
+                respond::json(StatusCode::UNAUTHORIZED, "[]".into(), self.asker, self.account)
             }
         }
     }
 
     fn not_refreshed(mut self, status: StatusCode, why: NotRefreshed) -> Response<Body> {
         self.account.decided(Verdict::Refuse, Some(why.code()));
-        respond::say(&Said::new(status, why.code()), self.asker, self.account)
+        let mut response = respond::say(&Said::new(status, why.code()), self.asker, self.account);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            respond::set(&mut response, header::RETRY_AFTER, HeaderValue::from_static("30"));
+        }
+        response
     }
 }
 
@@ -111,7 +113,7 @@ impl Proxy {
         interval: Duration,
         now: Timestamp,
     ) -> Renewed {
-        if member.renewing().is_pausing(now) {
+        if self.is_pausing(&member, now) {
             return Renewed::Waits(member);
         }
         let turn = member.renewing().turn().await;
@@ -119,7 +121,7 @@ impl Proxy {
         let Some(member) = self.sessions.find(id, now) else {
             return Renewed::Over;
         };
-        if member.renewing().is_pausing(now) {
+        if self.is_pausing(&member, now) {
             return Renewed::Waits(member);
         }
         if member.session().renewal_due(interval, now).is_none() {
@@ -135,6 +137,14 @@ impl Proxy {
         asking.await.unwrap_or(Renewed::Waits(member))
     }
 
+    /// Whether it is too soon after a failure, of this session or of its provider.
+    fn is_pausing(&self, member: &SignedIn, now: Timestamp) -> bool {
+        let provider = member.session().provider();
+        let mut parties = self.relying_parties.iter();
+        let party = parties.find(|party| &**party.name() == provider);
+        member.renewing().is_pausing(now) || party.is_some_and(|party| party.is_pausing(now))
+    }
+
     async fn renew(&self, id: &SessionId, member: Arc<SignedIn>, now: Timestamp) -> Renewed {
         let session = member.session();
         let party = self.relying_parties.iter().enumerate();
@@ -142,17 +152,22 @@ impl Proxy {
         let (Some((index, party)), Some(renewal)) = (party, session.renewal()) else {
             return Renewed::Goes(member);
         };
-        let refreshed = match party.refresh(renewal, session.claims(), now).await {
+        let refreshed = match party.refresh(renewal, session.claims()).await {
             Ok(refreshed) => refreshed,
-            Err(error) if error.ends_session() => {
+            Err(RefreshError { error, .. }) if error.ends_session() => {
                 self.metrics.refreshed(index, RefreshOutcome::Ended);
                 return self.end_for(id, session, party, error.code(), &causes(&error));
             }
-            Err(error) => {
+            Err(RefreshError { error, refresh_token }) => {
                 self.metrics.refreshed(index, RefreshOutcome::Failed);
                 report(party, &error);
                 member.renewing().pause(now);
-                return Renewed::Waits(member);
+                let Some(token) = refresh_token else {
+                    return Renewed::Waits(member);
+                };
+                // The earlier one is spent, whatever came of it.
+                let rotated = self.sessions.renew(id, &member, session.rotated(token, now));
+                return rotated.map_or(Renewed::Over, Renewed::Waits);
             }
         };
         let next = match session.renewed(refreshed.claims, refreshed.refresh_token, now) {

@@ -34,8 +34,16 @@ impl Visit<'_> {
             _ => return self.only("GET, POST"),
         };
         let Some(member) = self.signed_in.clone() else {
+            // A form of another site comes without our cookies, which is no reason to take them.
+            let is_bare = !is_meant && self.session_id().is_none();
+            let forgotten = if is_meant { self.forget_logins() } else { Vec::new() };
             let mut response = respond::redirect(&self.done(), self.asker, self.account);
-            respond::add_cookie(&mut response, cookie::no_session());
+            if !is_bare {
+                respond::add_cookie(&mut response, cookie::no_session());
+            }
+            for cookie in forgotten {
+                respond::add_cookie(&mut response, cookie);
+            }
             return response;
         };
         if !is_meant {

@@ -106,7 +106,7 @@ mod tests {
         let session = Session::start(claims, provider.into(), "h".into(), handle, lifetimes, NOON);
         let (sid, sub) = (Some(sid.to_owned()), Some("s".to_owned()));
         let at_provider = AtProvider { sid, sub, id_token: None };
-        store.start(session.known_as(at_provider)).unwrap()
+        store.start(session.known_as(at_provider), None).unwrap()
     }
 
     fn lives(store: &Sessions, id: &SessionId) -> bool {

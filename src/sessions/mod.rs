@@ -63,8 +63,14 @@ struct Lasting {
 const PORTAL_COOKIES: usize = 16;
 
 impl SignedIn {
-    fn new(session: Session) -> Self {
-        Self { session, envelope: ArcSwapOption::empty(), lasting: Arc::default() }
+    fn new(session: Session, earlier: Option<&Self>) -> Self {
+        let lasting = Lasting::default();
+        if let Some(earlier) = earlier {
+            let earlier = &earlier.lasting.portal_cookies;
+            let known = earlier.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            *lasting.portal_cookies.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        }
+        Self { session, envelope: ArcSwapOption::empty(), lasting: Arc::new(lasting) }
     }
 
     /// The same member, of whom the provider says something else now.
@@ -177,15 +183,20 @@ impl Sessions {
         }
     }
 
-    /// Starts a session under a new id (SESS-01).
+    /// Starts a session under a new id (SESS-01). One that goes on from an `earlier` one of the same
+    /// member knows the same cookies of the portal.
     ///
     /// # Errors
     /// When the system's generator fails.
-    pub fn start(&self, session: Session) -> Result<SessionId, Unspecified> {
+    pub fn start(
+        &self,
+        session: Session,
+        earlier: Option<&SignedIn>,
+    ) -> Result<SessionId, Unspecified> {
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random)?;
         let id = SessionId::new(random);
-        let (key, signed_in) = (Digest::of(id.bytes()), Arc::new(SignedIn::new(session)));
+        let (key, signed_in) = (Digest::of(id.bytes()), Arc::new(SignedIn::new(session, earlier)));
         self.table.insert(key, Arc::clone(&signed_in));
         self.index.add(signed_in.session(), key);
         if !self.table.contains_key(&key) {

@@ -256,3 +256,30 @@ async fn who_changes_a_profile_without_a_session_signs_in_by_the_sign_in_policy(
     assert_eq!(seen.header("x-auth-name"), Some("Ines II"));
     world.stop().await;
 }
+
+const POSTED: &str = r#"
+    kind: azure_ad_b2c
+    authority: "http://AUTHORITY"
+    tenant: harbormembers
+    policy: B2C_1_signupsignin
+    password_reset_policy: B2C_1_passwordreset
+    request: { response_mode: form_post }"#;
+
+#[tokio::test]
+async fn sess_01_a_detour_by_form_post_ends_the_session_that_it_replaces() {
+    let world = World::start_with(Plan { provider: POSTED, ..Plan::default() }).await;
+    let mut browser = world.browser();
+    let form = browser.follow("/").await;
+    let page = browser.submit(&form, MEMBER, "demo").await;
+    let landed = browser.fill(&page, 0, &[]).await;
+    assert_eq!(browser.follow_from(landed).await.status, 200);
+    let mut old = browser.clone();
+    let reset = browser.follow("/.auth/login/corporate?flow=password_reset").await;
+    let page = browser.fill(&reset, 0, &[("username", MEMBER), ("new_password", "n")]).await;
+    let next = browser.fill(&page, 0, &[]).await;
+    let page = browser.follow_from(next).await;
+    let landed = browser.fill(&page, 0, &[]).await;
+    assert_eq!(browser.follow_from(landed).await.status, 200);
+    assert_eq!(old.open("/me").await.status, 303, "the earlier one is over");
+    world.stop().await;
+}

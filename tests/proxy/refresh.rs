@@ -276,3 +276,25 @@ async fn a_refresh_at_b2c_goes_to_the_policy_of_the_sign_in() {
     assert_eq!(world.metric(ok).await, 2.0);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn lim_06_a_provider_that_does_not_answer_makes_one_member_wait_and_not_all() {
+    let world = World::start().await;
+    let mut browsers = Vec::new();
+    for _ in 0..3 {
+        browsers.push(world.treasurer().await);
+    }
+    world.clock.advance(QUARTER);
+    let calls = token_calls(&world);
+    world.microsoft.next_token_answer(TokenAnswer::Trouble(Trouble::Unavailable));
+    for browser in &mut browsers {
+        assert_eq!(browser.open("/reports").await.status, 200);
+    }
+    assert_eq!(token_calls(&world), calls + 1);
+    world.clock.advance(Duration::from_secs(30));
+    for browser in &mut browsers {
+        assert_eq!(browser.open("/reports").await.status, 200);
+    }
+    assert_eq!(token_calls(&world), calls + 4);
+    world.stop().await;
+}

@@ -7,7 +7,7 @@ use anteport::demo::microsoft::Microsoft;
 use serde_json::json;
 
 use crate::world::browser::{Answer, Browser, PAGE};
-use crate::world::{Plan, World, assert_refusal};
+use crate::world::{ONE_TENANT, Plan, World, assert_refusal};
 
 const TREASURER: &str = "treasurer@harborclub.example";
 
@@ -290,5 +290,59 @@ async fn the_redirect_uri_of_an_old_registration_goes_on_working() {
     let answer = browser.open("/.auth/login/corporate?post_login_redirect_uri=/signin-B2C").await;
     let landed = browser.follow_from(answer).await;
     assert_eq!(landed.url.path(), "/", "RET-02");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn cook_05_a_picture_in_somebodys_page_begins_no_login() {
+    for provider in [POSTED, ONE_TENANT] {
+        let world = world(provider).await;
+        let browser = world.browser();
+        let picture = [
+            ("accept", "image/avif,image/webp,*/*;q=0.8"),
+            ("sec-fetch-mode", "no-cors"),
+            ("sec-fetch-dest", "image"),
+            ("sec-fetch-site", "cross-site"),
+        ];
+        let early = [PAGE, &[("sec-purpose", "prefetch")]].concat();
+        for headers in [&picture[..], &early] {
+            let answer = browser.send("GET", "/.auth/login/corporate", headers, b"").await;
+            assert_refusal(&answer, 401, "sign-in-required");
+            assert!(answer.all("set-cookie").is_empty(), "{:?}", answer.headers);
+        }
+        let answer = browser.send("GET", "/.auth/login/corporate", PAGE, b"").await;
+        assert_eq!(answer.status, 303);
+        world.stop().await;
+    }
+}
+
+const FRESHLY: &str = entra!("\n    request: { prompt: login }");
+
+#[tokio::test]
+async fn a_link_does_not_get_around_a_fresh_sign_in() {
+    let world = world(FRESHLY).await;
+    for link in ["", "?prompt=select_account", "?account=another", "?prompt=none"] {
+        let answer = world.browser().open(&format!("/.auth/login/corporate{link}")).await;
+        assert_eq!(asked(&answer).get("prompt").map(String::as_str), Some("login"), "{link}");
+    }
+    world.stop().await;
+}
+
+const ESSENTIAL: &str = entra!(
+    r#"
+    request:
+      claims: '{"id_token":{"acrs":{"essential":true,"value":"c7"}}}'"#
+);
+
+#[tokio::test]
+async fn an_essential_context_of_the_request_is_required_of_the_token() {
+    let world = world(ESSENTIAL).await;
+    for (acrs, status) in [(json!(["c7"]), 200), (json!(["c1"]), 403), (json!(null), 403)] {
+        let claims = json!({ "acrs": acrs });
+        world.microsoft.next_claims(claims.as_object().unwrap().clone());
+        let mut browser = world.browser();
+        let landed = browser.sign_in("/reports", TREASURER).await;
+        assert_eq!(landed.status, status, "{acrs}: {}", landed.text());
+    }
     world.stop().await;
 }

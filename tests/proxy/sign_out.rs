@@ -401,3 +401,30 @@ async fn oidc_14_a_sign_out_at_the_provider_wins_over_the_callback_that_is_being
     assert!(answer.all("set-cookie").iter().all(|one| !one.starts_with("__Host-anteport=")));
     world.stop().await;
 }
+
+#[tokio::test]
+async fn ui_03_a_form_of_another_site_takes_nobodys_cookie() {
+    let world = World::start().await;
+    // The cookie is `SameSite=Lax`, so it is not with the form.
+    let stranger = world.browser();
+    let form = [
+        ("origin", "https://evil.example"),
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("content-type", "application/x-www-form-urlencoded"),
+    ];
+    let answer = stranger.send("POST", "/.auth/logout", &form, b"").await;
+    assert_eq!(answer.status, 303);
+    assert!(answer.all("set-cookie").is_empty(), "{:?}", answer.headers);
+    // Whoever means it is rid of a cookie that is worth nothing any more.
+    let mut leaver = world.treasurer().await;
+    world.clock.advance(std::time::Duration::from_secs(24 * 3600));
+    leaver.open("/.auth/login/corporate").await;
+    let origin = format!("http://{}", world.proxy);
+    let own = [("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
+    let answer = leaver.send("POST", "/.auth/logout", &own, b"").await;
+    let taken = answer.all("set-cookie");
+    assert!(taken.iter().any(|cookie| cookie.starts_with("__Host-anteport=;")), "{taken:?}");
+    assert!(taken.iter().any(|cookie| cookie.contains("-login-")), "{taken:?}");
+    world.stop().await;
+}

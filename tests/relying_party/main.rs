@@ -10,5 +10,6 @@ mod keys;
 mod kinds;
 #[expect(dead_code, reason = "the proxy's tests use the rest")]
 mod provider;
+mod refresh;
 mod tokens;
 mod world;

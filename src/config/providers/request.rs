@@ -21,6 +21,8 @@ pub struct RequestOptions {
     pub max_age: Option<Duration>,
     /// `claims` (OpenID Connect Core 1.0, section 5.5).
     pub claims: Option<Map<String, Value>>,
+    /// The authentication context that `claims` calls essential: tokens have to name it.
+    pub context: Option<String>,
     /// The languages of which the visitor's favourite goes into `ui_locales`, as written.
     pub languages: Vec<String>,
     /// Further parameters by name, in their order.
@@ -46,6 +48,7 @@ pub(super) struct RequestFile {
     response_mode: Option<Located<String>>,
     response_type: Option<Located<String>>,
     options: RequestOptions,
+    claims: Option<Located<Map<String, Value>>>,
     /// Whether something was reported.
     is_whole: bool,
     parameters: Vec<(Located<String>, Located<String>)>,
@@ -112,11 +115,13 @@ pub(super) fn read(section: &Section<'_>) -> RequestFile {
             answer: AnswerBy::Query,
             prompt: prompt.and_then(|prompt| prompt.value),
             max_age: max_age.map(|age| age.value),
-            claims: claims.map(|claims| claims.value),
+            context: claims.as_ref().and_then(|claims| essential_context(&claims.value)),
+            claims: claims.as_ref().map(|claims| claims.value.clone()),
             languages: languages.into_iter().flatten().map(|tag| tag.value).collect(),
             parameters,
             from_visitor: Vec::new(),
         },
+        claims,
         is_whole,
         parameters: section.named_values("parameters", value::parameter),
         from_visitor: section.named_lists("from_visitor", |text| {
@@ -125,9 +130,37 @@ pub(super) fn read(section: &Section<'_>) -> RequestFile {
     }
 }
 
+/// `{"id_token":{"acrs":{"essential":true,"value":"c1"}}}` (azure.md, section 2.4).
+fn essential_context(claims: &Map<String, Value>) -> Option<String> {
+    let wanted = claims.get("id_token")?.get("acrs")?;
+    let is_essential = wanted.get("essential").and_then(Value::as_bool) == Some(true);
+    let context = wanted.get("value").and_then(Value::as_str);
+    context.filter(|_| is_essential).map(str::to_owned)
+}
+
+/// Whether something is called essential, which whoever sends the request can take out of it.
+fn has_essential(value: &Value) -> bool {
+    match value {
+        Value::Object(members) => members.iter().any(|(name, value)| {
+            (name == "essential" && value.as_bool() == Some(true)) || has_essential(value)
+        }),
+        Value::Array(values) => values.iter().any(has_essential),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 /// Resolves it; `None` if something was reported.
 pub(super) fn resolve(context: &Context<'_>, file: &RequestFile) -> Option<RequestOptions> {
     let mut options = file.options.clone();
+    if let Some(claims) = &file.claims {
+        let is_held = file.options.context.is_some();
+        let all = claims.value.values();
+        if !is_held && all.into_iter().any(has_essential) {
+            let message = "what is essential here is asked for and not required: a visitor can \
+                           take it out of the address; `requires` of a route requires";
+            context.warn(&claims.spot, message);
+        }
+    }
     let mut is_fine = file.is_whole;
     for (name, value) in &file.parameters {
         let taken = [&OURS[..], &KEYED, &HINTS, &["login_hint"]].concat();

@@ -96,6 +96,12 @@ impl Callback {
         number(self.state.expose())
     }
 
+    /// Its `iss`, if there is one (RFC 9207).
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
     /// Its `state`, to be spent.
     #[must_use]
     pub const fn state(&self) -> &Secret<String> {

@@ -40,6 +40,12 @@ impl Journey {
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|journey| journey.name() == name)
     }
+
+    /// Whether somebody is signed in at its end.
+    #[must_use]
+    pub const fn signs_in(self) -> bool {
+        matches!(self, Self::SignIn | Self::SignUp)
+    }
 }
 
 /// What a login asks of the provider besides a sign-in. What can be verified in the ID token is.
