@@ -135,6 +135,19 @@ impl<'t> UnverifiedToken<'t> {
         &self.claims
     }
 
+    /// Whether `aud` is this application, and nobody besides.
+    pub(super) fn is_for(&self, client_id: &str) -> bool {
+        let audience = match self.claims.get("aud") {
+            Some(Value::Array(audiences)) => match audiences.as_slice() {
+                [only] => only.as_str(),
+                _ => None,
+            },
+            Some(audience) => audience.as_str(),
+            None => None,
+        };
+        audience == Some(client_id)
+    }
+
     /// Verifies it with the provider's key of this id (OIDC-09).
     ///
     /// # Errors
@@ -179,15 +192,7 @@ impl<'t> UnverifiedToken<'t> {
     ) -> Result<&'e TrustedIssuer, IdTokenError> {
         let issuer = self.text("iss")?.and_then(|issuer| expected.issuers.find(issuer));
         let issuer = issuer.ok_or(IdTokenError::Issuer)?;
-        let audience = match self.claims.get("aud") {
-            Some(Value::Array(audiences)) => match audiences.as_slice() {
-                [only] => only.as_str(),
-                _ => None,
-            },
-            Some(audience) => audience.as_str(),
-            None => None,
-        };
-        if audience != Some(expected.client_id) {
+        if !self.is_for(expected.client_id) {
             return Err(IdTokenError::Audience);
         }
         match self.text("azp")? {

@@ -102,15 +102,7 @@ fn verify(
     if !key.may_sign_for(issuer) {
         return Err(LogoutTokenError::Token(IdTokenError::KeyIssuer));
     }
-    let audience = match claims.get("aud") {
-        Some(Value::Array(audiences)) => match audiences.as_slice() {
-            [only] => only.as_str(),
-            _ => None,
-        },
-        Some(audience) => audience.as_str(),
-        None => None,
-    };
-    if audience != Some(expected.client_id) {
+    if !token.is_for(expected.client_id) {
         return Err(LogoutTokenError::Audience);
     }
     let skew = expected.clock_skew;
