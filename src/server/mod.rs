@@ -18,6 +18,7 @@ mod listener;
 mod login;
 mod own;
 mod pace;
+mod parameters;
 mod peer;
 mod provider_logout;
 mod proxy_protocol;

@@ -233,15 +233,6 @@ impl Visit<'_> {
         ReturnTo::parse(&self.parameter(parameter)?, self.policy)
     }
 
-    /// A query parameter that is there exactly once.
-    pub(super) fn parameter(&self, name: &str) -> Option<String> {
-        let query = self.head.target.query().unwrap_or_default();
-        let mut found = url::form_urlencoded::parse(query.as_bytes())
-            .filter(|(known, _)| known == name)
-            .map(|(_, value)| value.into_owned());
-        found.next().filter(|_| found.next().is_none())
-    }
-
     pub(super) fn done(&self) -> String {
         format!("{}/logout/done", self.policy.own)
     }

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use http::{Method, Response, StatusCode, header};
+use http::{Method, Response, StatusCode};
 
 use super::account::Body;
-use super::inspect::{self, InspectError};
+use super::parameters::{at_most_once, once};
 use super::request::Visit;
 use super::respond::{self, Said};
 use crate::relying_party::{LogoutTokenError, RelyingParty, is_sid};
@@ -45,11 +45,12 @@ impl Visit<'_> {
         if !self.keeps_pace() {
             return self.too_many_sign_outs();
         }
-        let sid = single(&parameters, "sid").filter(|sid| is_sid(sid));
-        let issuer = single(&parameters, "iss");
+        let sid = once(&parameters, "sid").filter(|sid| is_sid(sid));
+        let issuer = once(&parameters, "iss");
         // Entra sends none (azure.md, section 7.2); one that is there has to be right.
         let is_right = issuer.as_deref().is_none_or(|issuer| party.speaks_for(issuer));
-        if let (Some(sid), true, true) = (sid, is_right, at_most_once(&parameters)) {
+        if let (Some(sid), true, true) = (sid, is_right, at_most_once(&parameters, &["sid", "iss"]))
+        {
             let sessions = &self.proxy.sessions;
             let meant = Meant::Sid(&sid);
             let ended = sessions.sign_out_meant(party.name(), meant, issuer.as_deref(), self.now);
@@ -112,7 +113,7 @@ impl Visit<'_> {
         party: &RelyingParty,
         form: &str,
     ) -> Result<Vec<Arc<SignedIn>>, LogoutTokenError> {
-        let raw = single(form, "logout_token").unwrap_or_default();
+        let raw = once(form, "logout_token").unwrap_or_default();
         let token = party.logout_token(&raw, self.proxy.clock.now()).await?;
         let sessions = &self.proxy.sessions;
         if !sessions.spend_logout_token(party.name(), &token.id) {
@@ -155,22 +156,6 @@ impl Visit<'_> {
         let said = Said::new(StatusCode::TOO_MANY_REQUESTS, TooOften.code());
         respond::say(&said, self.asker, self.account)
     }
-
-    /// A form that was posted here. One of another type is none, and says nothing.
-    pub(super) async fn posted(
-        &self,
-        body: RequestBody,
-        limit: usize,
-    ) -> Result<String, InspectError> {
-        let kind = self.head.headers.get(header::CONTENT_TYPE);
-        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim();
-        if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            return Ok(String::new());
-        }
-        let stranger = self.proxy.stranger(self.visitor);
-        inspect::own_form(body, limit, stranger, &self.proxy.form_room).await
-    }
 }
 
 /// An address asks for more sign-outs than any provider does.
@@ -181,18 +166,4 @@ impl TooOften {
     const fn code(&self) -> &'static str {
         "sign-outs-busy"
     }
-}
-
-/// A parameter that is there exactly once.
-fn single(parameters: &str, name: &str) -> Option<String> {
-    let mut found = url::form_urlencoded::parse(parameters.as_bytes())
-        .filter(|(known, _)| known == name)
-        .map(|(_, value)| value.into_owned());
-    found.next().filter(|_| found.next().is_none())
-}
-
-/// Whether nothing that counts is there twice (OIDC-05).
-fn at_most_once(parameters: &str) -> bool {
-    let pairs = || url::form_urlencoded::parse(parameters.as_bytes());
-    ["sid", "iss"].iter().all(|name| pairs().filter(|(known, _)| known == name).count() <= 1)
 }
