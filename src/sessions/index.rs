@@ -124,7 +124,8 @@ mod tests {
         assert_eq!(ended(Meant::Sid("1"), Some("https://other.example")), 0);
         assert_eq!(ended(Meant::Sub("1"), None), 0);
         assert!(lives(&store, &one));
-        assert_eq!(ended(Meant::Sid("1"), None), 2);
+        let known = store.end_meant("a", Meant::Sid("1"), None).len();
+        assert_eq!((known, ended(Meant::Sid("1"), None)), (2, 0));
         assert!(!lives(&store, &one) && !lives(&store, &same));
         assert!(lives(&store, &other_sid) && lives(&store, &other_provider));
         assert_eq!(ended(Meant::Sub("s"), Some("https://i.example")), 1);
@@ -182,5 +183,19 @@ mod tests {
         assert_eq!(store.sign_out_meant("a", Meant::Sid("3"), None, later).len(), 0);
         let now = start(&store, "a", "3");
         assert!(store.signed_out_since(NOON, None, Some(&now)));
+    }
+
+    #[test]
+    fn oidc_14_names_that_strangers_invent_push_no_members_sign_out_away() {
+        let store = store(10);
+        let later = NOON.after(Duration::from_secs(1));
+        let before = start(&store, "a", "1");
+        assert!(store.sign_out(&before, later).is_some());
+        for number in 0..25_000 {
+            let name = number.to_string();
+            assert!(store.sign_out_meant("a", Meant::Sid(&name), None, later).is_empty());
+        }
+        store.tidy();
+        assert!(store.signed_out_since(NOON, Some(&before), None));
     }
 }

@@ -36,8 +36,12 @@ pub struct Sessions {
     table: Cache<Digest, Arc<SignedIn>, Hashing>,
     spent_logins: Cache<Digest, (), Hashing>,
     spent_logout_tokens: Cache<Digest, (), Hashing>,
-    /// What was signed out, and when: logins that were under way then become no session.
+    /// Which sessions their members ended, and when: logins that were under way then become no
+    /// session.
     signed_out: Cache<Digest, Timestamp, Hashing>,
+    /// The same of names that providers said. Anybody can say one in a provider's name, so what they
+    /// fill is apart from what members did themselves (OIDC-14).
+    signed_out_there: Cache<Digest, Timestamp, Hashing>,
     index: Arc<Index>,
 }
 
@@ -126,7 +130,7 @@ impl SignedIn {
 /// used again because others pushed it out.
 const SPENT_LOGINS: u64 = 100_000;
 
-/// The most sign-outs that are remembered for the logins under way.
+/// The most sign-outs of each sort that are remembered for the logins under way.
 const SIGN_OUTS: u64 = 20_000;
 
 /// The most logout tokens that are remembered.
@@ -179,6 +183,7 @@ impl Sessions {
             spent_logins: remembered(SPENT_LOGINS.max(settings.capacity), PendingLogin::LIMIT * 2),
             spent_logout_tokens: remembered(SPENT_LOGOUT_TOKENS, LOGOUT_TOKEN),
             signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
+            signed_out_there: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             index,
         }
     }
@@ -256,6 +261,7 @@ impl Sessions {
         self.spent_logins.run_pending_tasks();
         self.spent_logout_tokens.run_pending_tasks();
         self.signed_out.run_pending_tasks();
+        self.signed_out_there.run_pending_tasks();
     }
 }
 

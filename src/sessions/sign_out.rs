@@ -30,13 +30,23 @@ impl Sessions {
         issuer: Option<&str>,
         now: Timestamp,
     ) -> Vec<Arc<SignedIn>> {
-        let key = meant.key(provider);
         // First, so that a session which starts meanwhile sees it.
-        self.signed_out.insert(key, now);
+        self.signed_out_there.insert(meant.key(provider), now);
+        self.end_meant(provider, meant, issuer)
+    }
+
+    /// The same without remembering it: logins under way are left alone.
+    #[must_use]
+    pub fn end_meant(
+        &self,
+        provider: &str,
+        meant: Meant<'_>,
+        issuer: Option<&str>,
+    ) -> Vec<Arc<SignedIn>> {
         let is_of = |session: &Session| {
             issuer.is_none_or(|issuer| session.claims().text("iss") == Some(issuer))
         };
-        let ids = self.index.find(&key).into_iter();
+        let ids = self.index.find(&meant.key(provider)).into_iter();
         ids.filter(|id| self.table.get(id).is_some_and(|found| is_of(found.session())))
             .filter_map(|id| self.table.remove(&id))
             .collect()
@@ -51,10 +61,12 @@ impl Sessions {
         before: Option<&SessionId>,
         now: Option<&SessionId>,
     ) -> bool {
-        let is_later = |key: &Digest| self.signed_out.get(key).is_some_and(|at| begun < at);
+        let is_later = |at: Option<Timestamp>| at.is_some_and(|at| begun < at);
         let now = now.and_then(|id| self.table.get(&Digest::of(id.bytes())));
-        before.is_some_and(|id| is_later(&Digest::of(id.bytes())))
-            || now.is_some_and(|found| index::names(found.session()).any(|key| is_later(&key)))
+        before.is_some_and(|id| is_later(self.signed_out.get(&Digest::of(id.bytes()))))
+            || now.is_some_and(|found| {
+                index::names(found.session()).any(|key| is_later(self.signed_out_there.get(&key)))
+            })
     }
 
     /// Spends a logout token of a provider by its `jti`: true once (OIDC-15).
