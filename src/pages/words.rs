@@ -88,6 +88,11 @@ pub fn explain(code: &str) -> Words {
             "Too much is going on",
             "Very many sign-outs come from where you are. Wait a minute and try again.",
         ),
+        "logout-token-keys" => (
+            "This sign-out cannot be looked at just now",
+            "The sign-in service said that somebody has signed out, and cannot be asked whether it \
+             did. It will try again.",
+        ),
         code if code.starts_with("logout-token-") => (
             "This sign-out was not accepted",
             "The sign-in service said that somebody has signed out, and could not be believed. Tell \

@@ -154,10 +154,10 @@ fn check_signature(raw: &str, key: &SigningKey) -> Result<(), LogoutTokenError> 
 /// Why a logout token is not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutTokenError {
-    /// It cannot be read, or its signature is wrong.
+    /// It cannot be read, or is wrong in what it has in common with an ID token.
     #[error("the logout token was not accepted")]
     Token(#[from] IdTokenError),
-    /// The keys could not be looked for.
+    /// The keys could not be looked for: whether it is to be believed stays open (GEN-03).
     #[error("the provider's keys could not be looked at")]
     Provider(#[source] Box<RelyingPartyError>),
     /// `iss`.
@@ -191,7 +191,8 @@ impl LogoutTokenError {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Token(_) => "logout-token-malformed",
+            Self::Token(IdTokenError::Malformed) => "logout-token-malformed",
+            Self::Token(error) => error.code(),
             Self::Provider(_) => "logout-token-keys",
             Self::Issuer => "logout-token-issuer",
             Self::Audience => "logout-token-audience",

@@ -1,4 +1,5 @@
-//! How often one address may ask for what anybody can ask for: a sign-out in the name of a provider.
+//! How often one address may ask for what anybody can ask for: a sign-out in the name of a provider
+//! that turns out to be none.
 //! Counted by the minute, and for so many addresses at most; beyond, the others share one count.
 
 use std::collections::HashMap;
@@ -9,8 +10,8 @@ use std::time::Duration;
 use super::admission::Origin;
 use crate::gate::Timestamp;
 
-/// How often an address may ask within a minute. A provider's page asks once a sign-out, and many
-/// members may be behind one address.
+/// How often an address may ask in vain within a minute. A provider's page asks once a sign-out and
+/// portal, and many members may be behind one address.
 pub(super) const A_MINUTE: u32 = 120;
 /// How many addresses are told apart.
 const ADDRESSES: usize = 10_000;
@@ -45,6 +46,16 @@ impl Pace {
         *count = count.saturating_add(1);
         *count <= A_MINUTE
     }
+
+    /// Takes back what was counted of a request that was in order.
+    pub(super) fn forgives(&self, address: IpAddr) {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = match window.by_origin.get_mut(&Origin::from(address)) {
+            Some(count) => count,
+            None => &mut window.others,
+        };
+        *count = count.saturating_sub(1);
+    }
 }
 
 #[cfg(test)]
@@ -63,6 +74,22 @@ mod tests {
         assert!(pace.admits(address(2), noon));
         assert!(pace.admits(address(1), noon.after(WINDOW)));
         assert!(pace.admits(address(1), noon), "a clock that was set back");
+    }
+
+    #[test]
+    fn what_was_in_order_does_not_count() {
+        let pace = Pace::default();
+        let noon = Timestamp::from_unix_seconds(1_800_000_000);
+        let address = IpAddr::from([192, 0, 2, 1]);
+        pace.forgives(address);
+        for _ in 0..A_MINUTE * 2 {
+            assert!(pace.admits(address, noon));
+            pace.forgives(address);
+        }
+        for _ in 0..A_MINUTE {
+            assert!(pace.admits(address, noon));
+        }
+        assert!(!pace.admits(address, noon));
     }
 
     #[test]

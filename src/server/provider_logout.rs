@@ -24,7 +24,8 @@ const LONGEST_FORM: usize = 32 * 1024;
 
 impl Visit<'_> {
     /// A frame of the provider's page. Whatever it asks for, the answer is the same: it tells nobody
-    /// whether there was a session.
+    /// whether there was a session. What ended one does not count for the pace, and is not held up by
+    /// it: strangers behind the same address cannot keep a member's sign-out away.
     pub(super) async fn front_channel_logout(
         mut self,
         provider: usize,
@@ -42,18 +43,21 @@ impl Visit<'_> {
             },
             _ => return self.only("GET, POST"),
         };
-        if !self.keeps_pace() {
-            return self.too_many_sign_outs();
-        }
         let sid = once(&parameters, "sid").filter(|sid| is_sid(sid));
         let issuer = once(&parameters, "iss");
         // Entra sends none (azure.md, section 7.2); one that is there has to be right.
-        let is_right = issuer.as_deref().is_none_or(|issuer| party.speaks_for(issuer));
-        if let (Some(sid), true, true) = (sid, is_right, at_most_once(&parameters, &["sid", "iss"]))
-        {
-            let sessions = &self.proxy.sessions;
-            let meant = Meant::Sid(&sid);
-            let ended = sessions.sign_out_meant(party.name(), meant, issuer.as_deref(), self.now);
+        let is_right = issuer.as_deref().is_none_or(|issuer| party.speaks_for(issuer))
+            && at_most_once(&parameters, &["sid", "iss"]);
+        let meant = sid.as_deref().filter(|_| is_right).map(Meant::Sid);
+        let (sessions, name, issuer) = (&self.proxy.sessions, party.name(), issuer.as_deref());
+        let ended = meant.map(|meant| sessions.end_meant(name, meant, issuer)).unwrap_or_default();
+        self.signed_out_there(&ended, "front-channel");
+        if ended.is_empty() && !self.keeps_pace() {
+            return self.too_many_sign_outs();
+        }
+        if let Some(meant) = meant {
+            // And those that start just now.
+            let ended = sessions.sign_out_meant(name, meant, issuer, self.now);
             self.signed_out_there(&ended, "front-channel");
         }
         self.account.decided(Verdict::Own, None);
@@ -77,13 +81,17 @@ impl Visit<'_> {
             Ok(form) => form,
             Err(error) => return respond::uninspected(&error, self.asker, self.account),
         };
-        let (status, answer) = match self.believed(&party, &form).await {
+        // Anybody can make us look for a key, so it counts before that.
+        if !self.keeps_pace() {
+            return self.too_many_sign_outs();
+        }
+        match self.believed(&party, &form).await {
             Ok(ended) => {
+                self.was_in_order();
                 self.signed_out_there(&ended, "back-channel");
                 self.account.decided(Verdict::Own, None);
-                (StatusCode::OK, String::new())
+                respond::empty(StatusCode::OK, self.asker, self.account)
             }
-            Err(_) if !self.keeps_pace() => return self.too_many_sign_outs(),
             Err(error) => {
                 tracing::warn!(
                     request_id = self.asker.request_id(),
@@ -92,18 +100,8 @@ impl Visit<'_> {
                     cause = %causes(&error),
                     "a logout token was not accepted"
                 );
-                self.account.decided(Verdict::Refuse, Some(error.code()));
-                // Back-Channel Logout 1.0, section 2.8.
-                let answer = serde_json::json!({
-                    "error": "invalid_request",
-                    "error_description": error.code(),
-                });
-                (StatusCode::BAD_REQUEST, answer.to_string())
+                respond::disbelieved(&error, self.asker, self.account)
             }
-        };
-        match answer.is_empty() {
-            true => respond::empty(status, self.asker, self.account),
-            false => respond::json(status, answer, self.asker, self.account),
         }
     }
 
@@ -145,10 +143,18 @@ impl Visit<'_> {
         }
     }
 
-    /// Whether this address has not asked too often. A proxy of ours speaks for many.
+    /// Counts a request of this address. Whether it has not asked too often; a proxy of ours speaks
+    /// for many.
     fn keeps_pace(&self) -> bool {
         let stranger = self.proxy.stranger(self.visitor);
         stranger.is_none_or(|address| self.proxy.sign_outs.admits(address, self.now))
+    }
+
+    /// What was counted last was a sign-out.
+    fn was_in_order(&self) {
+        if let Some(address) = self.proxy.stranger(self.visitor) {
+            self.proxy.sign_outs.forgives(address);
+        }
     }
 
     fn too_many_sign_outs(mut self) -> Response<Body> {

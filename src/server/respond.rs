@@ -19,6 +19,7 @@ use crate::gate::{GroupsUnknown, Lack, PathError, Refusal};
 use crate::http1::request::HeadError;
 use crate::identity::IdentityError;
 use crate::pages::{self, Link, Words};
+use crate::relying_party::LogoutTokenError;
 use crate::telemetry::{Verdict, causes};
 use crate::upstream::{BodyError, UpstreamError, X_REQUEST_ID};
 
@@ -179,6 +180,24 @@ pub(super) fn uninspected(
     }
 }
 
+/// A logout token that is not believed. Who sent it reads JSON (Back-Channel Logout 1.0, section 2.8).
+pub(super) fn disbelieved(
+    error: &LogoutTokenError,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
+    account.decided(Verdict::Refuse, Some(error.code()));
+    let (status, name) = match error {
+        // It may be a good one, and is to be sent again (GEN-03).
+        LogoutTokenError::Provider(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable")
+        }
+        _ => (StatusCode::BAD_REQUEST, "invalid_request"),
+    };
+    let body = serde_json::json!({ "error": name, "error_description": error.code() });
+    with_delay(json(status, body.to_string(), asker, account))
+}
+
 /// Somebody has very many requests under way already (LIM-08).
 pub(super) fn crowded(asker: &Asker, mut account: Account) -> Response<Body> {
     account.decided(Verdict::Refuse, Some(Crowded.code()));
@@ -291,7 +310,7 @@ pub(super) fn identity(
 /// Says it in the form that the asker reads.
 pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<Body> {
     let words = said.words.unwrap_or_else(|| pages::explain(said.code));
-    let mut response = match asker.reads() {
+    let response = match asker.reads() {
         Reads::Page => {
             let html = pages::refusal(&pages::Refusal {
                 title: words.title,
@@ -329,7 +348,12 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
             own(said.status, "text/plain; charset=utf-8", body, asker, account)
         }
     };
-    let later = match said.status {
+    with_delay(response)
+}
+
+/// Says when to try again, where that is of use.
+fn with_delay(mut response: Response<Body>) -> Response<Body> {
+    let later = match response.status() {
         StatusCode::SERVICE_UNAVAILABLE => Some("5"),
         StatusCode::TOO_MANY_REQUESTS => Some("60"),
         _ => None,

@@ -163,12 +163,23 @@ async fn a_session_without_the_claim_is_found_by_session_state() {
 async fn oidc_20_nobody_asks_for_sign_outs_as_fast_as_they_like() {
     let world = World::start().await;
     let frame = world.browser();
-    for _ in 0..120 {
+    // By now the provider's own address is known, which the answer names.
+    let mut busy = world.treasurer().await;
+    let ordinary = without_id(&frame.send("GET", FRONT, FRAME, b"").await);
+    for _ in 0..119 {
         assert_eq!(frame.send("GET", &format!("{FRONT}?sid=x"), FRAME, b"").await.status, 200);
     }
     let answer = frame.send("GET", &format!("{FRONT}?sid=x"), FRAME, b"").await;
     assert_refusal(&answer, 429, "sign-outs-busy");
     assert_eq!(answer.header("retry-after"), Some("60"));
+    // A neighbour behind the same address signs out all the same, at once and as often as they come.
+    let mut other = world.treasurer().await;
+    for member in [&mut busy, &mut other] {
+        let sid = claim(member, "sid").await;
+        let answer = frame.send("GET", &format!("{FRONT}?sid={sid}"), FRAME, b"").await;
+        assert_eq!(without_id(&answer), ordinary);
+        assert!(!is_signed_in(member).await);
+    }
     world.clock.advance(Duration::from_secs(60));
     assert_eq!(frame.send("GET", &format!("{FRONT}?sid=x"), FRAME, b"").await.status, 200);
     world.stop().await;
@@ -261,14 +272,14 @@ async fn oidc_15_whatever_is_wrong_with_a_logout_token_ends_nothing() {
         (json!({ "iat": now + 61, "exp": now + 200 }), "logout-token-time"),
         (json!({ "iat": now - 661 }), "logout-token-time"),
         (json!({ "nbf": now + 61 }), "logout-token-time"),
-        (json!({ "iat": now.to_string() }), "logout-token-malformed"),
+        (json!({ "iat": now.to_string() }), "token-claim-type"),
         (json!({ "events": null }), "logout-token-event"),
         (json!({ "events": [EVENT] }), "logout-token-event"),
         (json!({ "events": { EVENT: true } }), "logout-token-event"),
         (json!({ "events": { "other": {} } }), "logout-token-event"),
         (json!({ "nonce": "n" }), "logout-token-nonce"),
         (json!({ "nonce": null, "sid": null }), "logout-token-subject"),
-        (json!({ "sid": 1 }), "logout-token-malformed"),
+        (json!({ "sid": 1 }), "token-claim-type"),
         (json!({ "sid": "a b" }), "logout-token-subject"),
         (json!({ "jti": null }), "logout-token-id"),
         (json!({ "jti": "" }), "logout-token-subject"),
@@ -283,23 +294,66 @@ async fn oidc_15_whatever_is_wrong_with_a_logout_token_ends_nothing() {
     let good = logout_token(&world, json!({ "sub": sub, "jti": "good" })).await;
     let (signed, _) = good.rsplit_once('.').unwrap();
     let (_, payload) = signed.split_once('.').unwrap();
-    for spoiled in [
-        format!("{signed}."),
-        format!("{signed}.AAAA"),
-        format!("eyJhbGciOiJub25lIn0.{payload}."),
-        "nonsense".to_owned(),
-        String::new(),
-        format!("{good}&logout_token={good}"),
+    for (spoiled, code) in [
+        (format!("{signed}."), "token-signature"),
+        (format!("{signed}.AAAA"), "token-signature"),
+        (format!("eyJhbGciOiJub25lIn0.{payload}."), "token-algorithm"),
+        (invented(payload), "token-key-unknown"),
+        ("nonsense".to_owned(), "logout-token-malformed"),
+        (String::new(), "logout-token-malformed"),
+        (format!("{good}&logout_token={good}"), "logout-token-malformed"),
     ] {
         let answer = send_token(&world, &spoiled).await;
         assert_eq!(answer.status, 400, "{spoiled}");
-        assert_eq!(answer.json()["error_description"], "logout-token-malformed");
+        assert_eq!(answer.json()["error_description"], code);
     }
     let get = world.browser().send("GET", &format!("{BACK}?logout_token={good}"), PAGE, b"").await;
     assert_refusal(&get, 405, "endpoint-method");
     assert!(is_signed_in(&browser).await);
     assert_eq!(send_token(&world, &good).await.status, 200);
     assert!(!is_signed_in(&browser).await);
+    world.stop().await;
+}
+
+/// A token that names a key which nobody has.
+fn invented(payload: &str) -> String {
+    // {"alg":"RS256","kid":"invented"}
+    format!("eyJhbGciOiJSUzI1NiIsImtpZCI6ImludmVudGVkIn0.{payload}.AAAA")
+}
+
+#[tokio::test]
+async fn gen_03_a_logout_token_whose_key_cannot_be_looked_for_is_to_be_sent_again() {
+    let mut world = World::start_with(Plan { provider: OIDC, ..Plan::default() }).await;
+    let mut browser = signed_in_there(&world, "one").await;
+    let sub = claim(&mut browser, "sub").await;
+    let good = logout_token(&world, json!({ "sub": sub })).await;
+    let payload = good.split('.').nth(1).unwrap();
+    world.microsoft_goes_down().await;
+    let answer = send_token(&world, &invented(payload)).await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("5")));
+    assert_eq!(answer.json()["error_description"], "logout-token-keys");
+    assert!(is_signed_in(&browser).await);
+    // Its key is known, and it was not spent by the other.
+    assert_eq!(send_token(&world, &good).await.status, 200);
+    assert!(!is_signed_in(&browser).await);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn oidc_15_the_pace_of_a_back_channel_is_kept_before_a_key_is_looked_for() {
+    let world = World::start_with(Plan { provider: OIDC, ..Plan::default() }).await;
+    let browser = signed_in_there(&world, "one").await;
+    for number in 0..125 {
+        let token = logout_token(&world, json!({ "sid": format!("other-{number}") })).await;
+        assert_eq!(send_token(&world, &token).await.status, 200, "a provider may be busy");
+    }
+    for _ in 0..120 {
+        assert_eq!(send_token(&world, "nonsense").await.status, 400);
+    }
+    let keys = world.microsoft.counts().keys;
+    assert_refusal(&send_token(&world, &invented("e30")).await, 429, "sign-outs-busy");
+    assert_eq!(world.microsoft.counts().keys, keys);
+    assert!(is_signed_in(&browser).await);
     world.stop().await;
 }
 
