@@ -2,14 +2,19 @@
 //! workers. Construction reads nothing, so the program starts and serves while the provider is
 //! down; the last good copy outlives an outage (AZ-06).
 //!
-//! **When an ID token names a key that we do not know** (OIDC-08), the key set is fetched again,
-//! once for all who wait. If it brings the key, nothing more is held against anybody: keys may be
-//! replaced a hundred times an hour and no login fails. If it does not, no further token makes us
-//! fetch for five minutes, so that forged ids cannot be used to flood the provider. That alone
-//! would shut out a real new key for as long, when it comes right after a forged id or when the
-//! provider signs with it before publishing it everywhere. So such a miss also makes the
-//! background task look a second time, half a minute later. Nobody can make us fetch more than
-//! twice in five minutes, and a real key waits half a minute at most.
+//! **When a token names a key that we do not know** (OIDC-08), the key set is fetched again, once
+//! for all who wait. If it brings the key, nothing more is held against anybody: keys may be
+//! replaced a hundred times an hour and no login fails. If it does not, no further token of its sort
+//! makes its bearer's request fetch for five minutes, so that forged ids cannot be used to flood
+//! the provider. That alone would shut out a real new key for as long, when it comes right after a
+//! forged id or when the provider signs with it before publishing it everywhere. So a miss also
+//! makes the background task look a second time, half a minute later, and so does every further
+//! miss of a login: a real key waits half a minute at most.
+//!
+//! ID tokens and logout tokens are two sorts, and each has five minutes of its own: anybody may post
+//! a logout token, so what one of them did not find never keeps a login from looking. Of strangers'
+//! making we fetch once in five minutes for each sort, and in the background once in half a minute
+//! at most.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,7 +77,28 @@ pub(super) struct Discovery {
 #[derive(Default)]
 struct Flight {
     failure: Option<(DiscoveryError, Instant)>,
+    /// When a login last asked for a key that the provider does not have.
     missed: Option<Timestamp>,
+    /// The same of a logout token.
+    missed_logout: Option<Timestamp>,
+}
+
+/// What names a key. Each sort has its own word in how often we look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NamedBy {
+    /// An ID token, at the end of a login or with a refresh.
+    Login,
+    /// A logout token, which anybody can post.
+    LogoutToken,
+}
+
+impl Flight {
+    const fn missed(&mut self, by: NamedBy) -> &mut Option<Timestamp> {
+        match by {
+            NamedBy::Login => &mut self.missed,
+            NamedBy::LogoutToken => &mut self.missed_logout,
+        }
+    }
 }
 
 impl Discovery {
@@ -117,17 +143,34 @@ impl Discovery {
         &self,
         id: &str,
     ) -> Result<(Arc<Known>, Option<Arc<SigningKey>>), DiscoveryError> {
+        self.key_named(id, NamedBy::Login).await
+    }
+
+    /// The same for a logout token.
+    pub(super) async fn key_of_logout_token(
+        &self,
+        id: &str,
+    ) -> Result<(Arc<Known>, Option<Arc<SigningKey>>), DiscoveryError> {
+        self.key_named(id, NamedBy::LogoutToken).await
+    }
+
+    async fn key_named(
+        &self,
+        id: &str,
+        by: NamedBy,
+    ) -> Result<(Arc<Known>, Option<Arc<SigningKey>>), DiscoveryError> {
         let known = self.known().await?;
         if let Some(key) = known.keys.get(id).cloned() {
             return Ok((known, Some(key)));
         }
-        self.look_again(id, known).await
+        self.look_again(id, known, by).await
     }
 
     async fn look_again(
         &self,
         id: &str,
         known: Arc<Known>,
+        by: NamedBy,
     ) -> Result<(Arc<Known>, Option<Arc<SigningKey>>), DiscoveryError> {
         let ended = self.ended.load(Ordering::Acquire);
         let mut flight = self.board().await?;
@@ -137,8 +180,11 @@ impl Discovery {
         }
         // «Could not find out» is not «no» (GEN-03).
         self.unless_just_failed(&flight, ended)?;
-        let was_shared = ended != self.ended.load(Ordering::Acquire);
-        if was_shared || self.is_recent(flight.missed) {
+        let missed = *flight.missed(by);
+        if self.is_recent(missed) {
+            if by == NamedBy::Login {
+                self.missed.notify_one();
+            }
             return Ok((known, None));
         }
         let deadline = self.http.deadline();
@@ -147,14 +193,14 @@ impl Discovery {
             Err(error) => return Err(self.failed(&mut flight, error)),
         };
         let key = known.keys.get(id).cloned();
-        flight.missed = key.is_none().then(|| self.clock.now());
+        *flight.missed(by) = key.is_none().then(|| self.clock.now());
         if key.is_none() {
             self.missed.notify_one();
         }
         Ok((known, key))
     }
 
-    /// Whether a miss is so recent that no other key id makes us fetch. A clock that was set back
+    /// Whether a miss is so recent that no other key id of its sort makes us fetch. A clock that was set back
     /// does not lengthen that.
     fn is_recent(&self, missed: Option<Timestamp>) -> bool {
         let now = self.clock.now();

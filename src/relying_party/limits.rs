@@ -15,9 +15,9 @@ pub struct Limits {
     /// For how long visitors are told of a failed fetch before another tries again.
     pub retry: Duration,
     /// For how long unknown key ids make us fetch nothing, after one that the provider does not
-    /// have either (OIDC-08).
+    /// have either (OIDC-08); of ID tokens and of logout tokens each for itself.
     pub missed_key: Duration,
-    /// When the background task looks again after such a miss.
+    /// When the background task looks again after such a miss, and how often it does at most.
     pub second_look: Duration,
     /// How often metadata and keys are fetched while all is well.
     pub refresh: Duration,

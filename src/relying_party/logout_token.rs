@@ -68,7 +68,7 @@ impl RelyingParty {
     ) -> Result<LogoutToken, LogoutTokenError> {
         let token = UnverifiedToken::read(raw)?;
         let main = self.main().ok_or(LogoutTokenError::Issuer)?;
-        let found = main.key(token.key_id()).await;
+        let found = main.key_of_logout_token(token.key_id()).await;
         let (known, key) =
             found.map_err(|error| LogoutTokenError::Provider(Box::new(error.into())))?;
         let key = key.ok_or(LogoutTokenError::Token(IdTokenError::KeyUnknown))?;

@@ -340,6 +340,18 @@ async fn gen_03_a_logout_token_whose_key_cannot_be_looked_for_is_to_be_sent_agai
 }
 
 #[tokio::test]
+async fn oidc_08_after_a_forged_logout_token_a_login_with_a_new_key_goes_on() {
+    let world = World::start_with(Plan { provider: OIDC, ..Plan::default() }).await;
+    let browser = signed_in_there(&world, "one").await;
+    let answer = send_token(&world, &invented("e30")).await;
+    assert_eq!(answer.json()["error_description"], "token-key-unknown");
+    world.microsoft.replace_keys();
+    signed_in_there(&world, "two").await;
+    assert!(is_signed_in(&browser).await);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn oidc_15_the_pace_of_a_back_channel_is_kept_before_a_key_is_looked_for() {
     let world = World::start_with(Plan { provider: OIDC, ..Plan::default() }).await;
     let browser = signed_in_there(&world, "one").await;

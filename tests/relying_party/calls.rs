@@ -484,6 +484,77 @@ async fn a_miss_makes_the_background_task_look_a_second_time() {
     .await;
 }
 
+/// OIDC-08: further misses of logins, too, make it look, though no login fetches by itself.
+#[tokio::test]
+async fn each_miss_of_a_login_brings_a_second_look() {
+    let limits = Limits { second_look: Duration::from_millis(1), ..quick() };
+    let world = World::with(limits, |_| {}).await;
+    kept_fresh(&world, async {
+        until(|| world.rp.is_ready()).await;
+        let before = world.provider.count("/keys");
+        assert!(world.log_in("forged", 1).await.is_err());
+        until(|| world.provider.count("/keys") == before + 2).await;
+        world.provider.publish(&[jwk("two", &KEYS[1])]);
+        assert_eq!(world.log_in("two", 1).await.unwrap_err().code(), "token-key-unknown");
+        until(|| world.provider.count("/keys") == before + 3).await;
+        until_known(&world, "two", 1).await;
+    })
+    .await;
+}
+
+/// Logs in until the key is known.
+async fn until_known(world: &World, kid: &str, key: usize) {
+    while world.log_in(kid, key).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A logout token that names this key.
+fn forged(kid: &str) -> String {
+    token(kid, &json!({ "sub": "anybody" }), &KEYS[1])
+}
+
+/// OIDC-08: anybody can post a logout token; what it names keeps nobody from signing in.
+#[tokio::test]
+async fn oidc_08_a_forged_logout_token_does_not_keep_a_login_from_looking() {
+    let limits = Limits { second_look: Duration::from_millis(1), ..quick() };
+    let world = World::with(limits, |_| {}).await;
+    kept_fresh(&world, async {
+        until(|| world.rp.is_ready()).await;
+        let before = world.provider.count("/keys");
+        let verdict = world.rp.logout_token(&forged("invented"), NOON).await;
+        assert_eq!(verdict.unwrap_err().code(), "token-key-unknown");
+        until(|| world.provider.count("/keys") == before + 2).await;
+        // The second look is over, and nothing else will look for a long time.
+        world.provider.publish(&[jwk("two", &KEYS[1])]);
+        world.log_in("two", 1).await.unwrap();
+    })
+    .await;
+}
+
+/// OIDC-08: what logout tokens make us fetch is bounded, and by no login's misses.
+#[tokio::test]
+async fn oidc_08_logout_tokens_have_five_minutes_of_their_own() {
+    let world = World::start().await;
+    world.log_in("one", 0).await.unwrap();
+    let before = world.provider.count("/keys");
+    for number in 0..50 {
+        let verdict = world.rp.logout_token(&forged(&number.to_string()), NOON).await;
+        assert_eq!(verdict.unwrap_err().code(), "token-key-unknown");
+    }
+    assert_eq!(world.provider.count("/keys") - before, 1);
+    assert!(world.log_in("forged", 1).await.is_err());
+    assert_eq!(world.provider.count("/keys") - before, 2);
+    assert!(world.log_in("forged again", 1).await.is_err());
+    assert!(world.rp.logout_token(&forged("more"), NOON).await.is_err());
+    assert_eq!(world.provider.count("/keys") - before, 2);
+    world.clock.advance(Duration::from_secs(300));
+    assert!(world.rp.logout_token(&forged("later"), NOON).await.is_err());
+    assert_eq!(world.provider.count("/keys") - before, 3);
+    world.provider.publish(&[jwk("two", &KEYS[1])]);
+    world.log_in("two", 1).await.unwrap();
+}
+
 /// REL-02: keys are fetched before anybody needs them.
 #[tokio::test]
 async fn the_background_task_fetches_again_and_again() {
