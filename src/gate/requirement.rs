@@ -17,7 +17,7 @@ use super::time::Timestamp;
 pub struct Requirement {
     /// All of these.
     pub rights: Vec<Right>,
-    /// How long ago the person may have proved who they are.
+    /// How long ago the person may have proved who they are, by the provider's word.
     pub max_age: Option<Duration>,
     /// An authentication context of Entra ID, `c1` to `c99`, that the sign-in has to satisfy.
     pub authentication_context: Option<String>,
@@ -152,7 +152,10 @@ impl Requirement {
         if let Some(lack) = unknown {
             return Some(Unmet::Lacks(lack));
         }
-        let too_old = self.max_age.filter(|most| now.since(session.authenticated()) > *most);
+        // What nobody said is too long ago; the sign-in that follows has to say it.
+        let shown = session.authenticated();
+        let is_too_old = |most: &Duration| shown.is_none_or(|shown| now.since(shown) > *most);
+        let too_old = self.max_age.filter(is_too_old);
         let context = self.authentication_context.as_deref();
         let is_weak = context.is_some_and(|context| !has_context(session.claims(), context));
         // A sign-in that is only younger would lose the context again.

@@ -232,11 +232,12 @@ impl Session {
         self.started
     }
 
-    /// When the person proved who they are: as the provider says (`auth_time`), and never later than
-    /// the session began.
+    /// When the person proved who they are, as the provider says (`auth_time`), and never later than
+    /// the session began. Without its word nobody knows: the session may have begun by single
+    /// sign-on, long after a password was typed.
     #[must_use]
-    pub fn authenticated(&self) -> Timestamp {
-        self.claims.authenticated().map_or(self.started, |time| time.min(self.started))
+    pub fn authenticated(&self) -> Option<Timestamp> {
+        self.claims.authenticated().map(|time| time.min(self.started))
     }
 
     /// The moment after which it is over however much it is used.

@@ -313,10 +313,13 @@ fn a_sign_in_that_is_too_old_or_too_weak_is_asked_for_again_and_comes_back() {
     let context =
         || Requirement { authentication_context: Some("c1".into()), ..Requirement::default() };
     let seconds = |back: i64| NOON.unix_seconds() - back;
-    // Without `auth_time` the session's own age counts; a later one than the session's is not believed.
+    // Without `auth_time` a session may have begun by single sign-on; a later one than the session's
+    // is not believed.
     for (claims, now, is_young) in [
-        (json!({}), NOON.after(quarter), true),
-        (json!({}), NOON.after(quarter + Duration::from_millis(1)), false),
+        (json!({}), NOON, false),
+        (json!({}), NOON.after(quarter), false),
+        (json!({ "auth_time": seconds(0) }), NOON.after(quarter), true),
+        (json!({ "auth_time": seconds(0) }), NOON.after(quarter + Duration::from_millis(1)), false),
         (json!({ "auth_time": seconds(900) }), NOON, true),
         (json!({ "auth_time": seconds(901) }), NOON, false),
         (json!({ "auth_time": seconds(-600) }), NOON.after(quarter * 4 / 3), false),

@@ -149,6 +149,31 @@ async fn a_provider_that_says_it_was_long_ago_ends_in_a_page_and_not_in_a_circle
 }
 
 #[tokio::test]
+async fn az_05_a_session_that_does_not_say_when_its_member_signed_in_is_too_old_for_such_a_page() {
+    let world = world().await;
+    let no_time = || json!({ "auth_time": null }).as_object().unwrap().clone();
+    world.microsoft.next_claims(no_time());
+    let mut browser = world.treasurer().await;
+    assert_eq!(browser.open("/").await.status, 200, "other pages do not ask");
+    // It began a moment ago, and by single sign-on for all that is known.
+    let received = world.portal.received().len();
+    let form = browser.follow("/bank/x").await;
+    assert!(asks_for_a_password(&form.text()), "{}", form.text());
+    world.microsoft.next_claims(no_time());
+    let back = browser.submit(&form, TREASURER, "demo").await;
+    let landed = browser.follow_from(back).await;
+    assert_refusal(&landed, 403, "token-auth-time-missing");
+    assert_eq!(world.portal.received().len(), received);
+    assert_eq!(browser.open("/").await.status, 200, "the session is as it was");
+    // A provider that says it when it is asked leads there.
+    let form = browser.follow("/bank/x").await;
+    let back = browser.submit(&form, TREASURER, "demo").await;
+    let landed = browser.follow_from(back).await;
+    assert_eq!((landed.status, landed.url.path()), (200, "/bank/x"), "{}", landed.text());
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn sess_01_a_step_up_returns_to_the_page_under_a_new_session_id() {
     let world = world().await;
     let mut browser = world.treasurer().await;
