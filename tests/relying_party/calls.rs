@@ -709,7 +709,7 @@ async fn a_refused_exchange_is_not_repeated() {
     for (status, body, code, is_temporary) in [
         (400, described, "token-request-refused", false),
         (400, error("invalid_grant", 70008), "token-request-refused", false),
-        (401, error("invalid_client", 7_000_218), "token-request-refused", false),
+        (401, error("invalid_client", 700_016), "token-request-refused", false),
         (400, error("unauthorized_client", 7_000_215), "token-request-refused", false),
         (400, error("temporarily_unavailable", 90006), "provider-busy", true),
         (400, error("invalid_request", 90033), "provider-busy", true),

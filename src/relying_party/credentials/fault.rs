@@ -2,6 +2,7 @@
 //! answers of the token endpoint mean one of them.
 
 use super::super::TokenRefusal;
+use crate::catalogue::{self, Class};
 
 /// Why a credential is passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,31 +94,53 @@ impl CredentialFault {
     /// Whether an answer is about the credential, so that the next one may do; the code was not
     /// looked at then (azure.md, sections 3.2 and 5.2).
     pub(in crate::relying_party) fn of(refusal: &TokenRefusal) -> Option<Self> {
+        if refusal.is_temporary() {
+            return None;
+        }
         let is_unauthenticated = refusal.error == "invalid_client";
-        let Some(code) = refusal.code.as_deref() else {
-            // RFC 6749, section 5.2: client authentication failed.
-            return is_unauthenticated.then_some(Self::Other);
+        let fault = match refusal.code.as_deref() {
+            Some(code) => Self::of_code(code, is_unauthenticated)?,
+            None => Self::Other,
         };
-        let (is_b2c, number) = match code.strip_prefix("AADB2C") {
-            Some(number) => (true, number),
-            None => (false, code.strip_prefix("AADSTS").unwrap_or_default()),
-        };
-        let fault = match (is_b2c, number) {
-            (false, "7000215") => Self::SecretWrong,
-            (false, "7000222") => Self::SecretExpired,
-            (false, "50012" | "50027" | "50048" | "700027") => Self::AssertionRefused,
-            (false, "700024") => Self::AssertionTime,
-            (false, "7000214" | "7000274" | "7000277" | "1000502") => Self::CertificateRefused,
-            (false, "70021" | "700211" | "700212" | "700213" | "7002138" | "700229") => {
-                // Seen with `invalid_request` as well.
-                return Some(Self::FederationUnknown);
+        // RFC 6749, section 5.2: client authentication failed. Entra ID says of federated tokens
+        // that the request is invalid, too.
+        (is_unauthenticated || fault == Self::FederationUnknown).then_some(fault)
+    }
+
+    fn of_code(code: &str, is_unauthenticated: bool) -> Option<Self> {
+        Some(match code {
+            "AADSTS7000215" => Self::SecretWrong,
+            "AADSTS7000222" => Self::SecretExpired,
+            "AADSTS50012" | "AADSTS50027" | "AADSTS50048" | "AADSTS700027" => {
+                Self::AssertionRefused
             }
-            (false, "70002") | (true, "90081") => Self::Other,
-            (true, "99027") => Self::KindUnsupported,
-            // About the request or the registration: another credential changes nothing.
+            "AADSTS700024" => Self::AssertionTime,
+            "AADSTS7000214" | "AADSTS7000274" | "AADSTS7000277" | "AADSTS1000502" => {
+                Self::CertificateRefused
+            }
+            "AADSTS70021" | "AADSTS70025" | "AADSTS700211" | "AADSTS700212" | "AADSTS700213"
+            | "AADSTS700222" | "AADSTS700229" | "AADSTS7002138" => Self::FederationUnknown,
+            "AADB2C99027" => Self::KindUnsupported,
+            _ if is_unauthenticated && !is_whatever_the_credential(code) => Self::Other,
             _ => return None,
-        };
-        is_unauthenticated.then_some(fault)
+        })
+    }
+}
+
+/// Whether every credential is answered with this code: to try the next would send the member's
+/// code once more, and blame each credential in turn for what is none's fault. AADSTS7000218, that
+/// there was none, is not among them: a header or a form may be lost on the way, and another kind
+/// is sent in another way.
+fn is_whatever_the_credential(code: &str) -> bool {
+    match code {
+        // No such tenant; no such application in it, or it is switched off.
+        "AADSTS90002" | "AADSTS700016" | "AADSTS70001" | "AADSTS1000031" | "AADSTS7000112" => true,
+        // The application is registered as one that sends none.
+        "AADSTS700025" | "AADB2C90084" => true,
+        // The request itself cannot be read.
+        "AADSTS90081" | "AADSTS900144" | "AADB2C90083" | "AADB2C90086" => true,
+        // About the member, or about the code, such as AADSTS54005: it was looked at already.
+        _ => catalogue::find(code).is_some_and(|entry| entry.class != Class::Operator),
     }
 }
 
@@ -145,11 +168,21 @@ mod tests {
             ("AADSTS7000214", Some(CredentialFault::CertificateRefused)),
             ("AADSTS700213", Some(CredentialFault::FederationUnknown)),
             ("AADSTS7002138", Some(CredentialFault::FederationUnknown)),
+            ("AADSTS70025", Some(CredentialFault::FederationUnknown)),
+            ("AADSTS700222", Some(CredentialFault::FederationUnknown)),
             ("AADB2C90081", Some(CredentialFault::Other)),
             ("AADB2C99027", Some(CredentialFault::KindUnsupported)),
-            ("AADSTS7000218", None),
+            ("AADSTS7000218", Some(CredentialFault::Other)),
+            ("AADSTS9999999", Some(CredentialFault::Other)),
             ("AADSTS90081", None),
+            ("AADSTS700016", None),
+            ("AADSTS7000112", None),
+            ("AADSTS700025", None),
+            ("AADB2C90084", None),
             ("AADSTS54005", None),
+            ("AADSTS70008", None),
+            ("AADB2C90080", None),
+            ("AADSTS90033", None),
         ] {
             assert_eq!(fault("invalid_client", Some(code)), expected, "{code}");
             let elsewhere = expected.filter(|fault| *fault == CredentialFault::FederationUnknown);
@@ -157,5 +190,6 @@ mod tests {
         }
         assert_eq!(fault("invalid_client", None), Some(CredentialFault::Other));
         assert_eq!(fault("invalid_grant", None), None);
+        assert_eq!(fault("invalid_grant", Some("AADSTS9999999")), None);
     }
 }
