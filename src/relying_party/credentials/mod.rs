@@ -25,6 +25,7 @@ use url::form_urlencoded::{Serializer, byte_serialize};
 
 use self::ends::End;
 pub use self::fault::CredentialFault;
+use self::federated::TokenFile;
 use self::managed_identity::IdentityTokens;
 use self::memory::Memory;
 pub(super) use self::memory::Turn;
@@ -44,6 +45,8 @@ pub(super) struct Credentials {
     ends: Mutex<Vec<End>>,
     /// By the credential's index; those that are no managed identities hold nothing.
     identities: Vec<IdentityTokens>,
+    /// By the credential's index, too.
+    token_files: Vec<TokenFile>,
 }
 
 /// A form together with what proves that it is ours.
@@ -86,9 +89,11 @@ impl Credentials {
     pub(super) fn new(provider: Arc<Provider>, limits: Limits) -> Self {
         let memory = Memory::new(provider.credentials.len());
         let identities = provider.credentials.iter().map(|_| IdentityTokens::new(limits)).collect();
+        let token_files = provider.credentials.iter().map(|_| TokenFile::new(limits.total));
+        let token_files = token_files.collect();
         let ends = provider.credentials.iter().map(|credential| End::new(credential.expires));
         let ends = Mutex::new(ends.collect());
-        Self { provider, memory: Mutex::new(memory), ends, identities }
+        Self { provider, memory: Mutex::new(memory), ends, identities, token_files }
     }
 
     /// In which order they are tried now.
@@ -122,7 +127,10 @@ impl Credentials {
                 let made = assertion::make(certificate, client_id, endpoint, &id, now);
                 made.ok_or(CredentialError::Signing)?
             }
-            Proof::Federated { token_file } => federated::read(token_file).await?,
+            Proof::Federated { token_file } => {
+                let file = self.token_files.get(index).ok_or(CredentialError::Signing)?;
+                file.get(token_file).await?
+            }
             Proof::ManagedIdentity(identity) => {
                 let tokens = self.identities.get(index).ok_or(CredentialError::Signing)?;
                 tokens.get(identity, now).await?
