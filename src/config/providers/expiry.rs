@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::written::KindFile;
+use super::written::{KindFile, ProviderFile};
 use crate::config::context::{Context, Located};
 use crate::config::section::Section;
 
@@ -33,21 +33,26 @@ impl ExpiryFile {
 /// Which Graph is asked, if one is; outside `None` if something was reported.
 pub(super) fn resolve(
     context: &Context<'_>,
-    file: Option<&ExpiryFile>,
-    kind: &KindFile,
+    file: &ProviderFile,
     base: Option<Url>,
 ) -> Option<Option<GraphApi>> {
-    let (Some(file), KindFile::EntraId { host, tenants, .. }) = (file, kind) else {
+    let (Some(expiry), KindFile::EntraId { host, tenants, .. }) = (&file.expiry, &file.kind) else {
         return Some(None);
     };
     let (cloud, base) = (host.cloud?, base?);
-    if !file.asks_graph.value {
+    if !expiry.asks_graph.value {
         return Some(None);
+    }
+    if file.lacks_credentials {
+        let message = "Graph is asked when the client credentials end, and with one of them: there \
+                       are no `credentials` here";
+        context.error(&expiry.asks_graph.spot, message);
+        return None;
     }
     if !tenants.names_one {
         let message = "Graph is asked in the tenant of the app registration, and several are \
                        named here: declare `expires` at each credential";
-        context.error(&file.asks_graph.spot, message);
+        context.error(&expiry.asks_graph.spot, message);
         return None;
     }
     Some(Some(GraphApi { base, scope: cloud.graph_default_scope() }))

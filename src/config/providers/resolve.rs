@@ -32,8 +32,7 @@ pub(in crate::config) fn resolve(
         groups::resolve(context, file.groups.as_ref(), cloud, graph, scopes)
     });
     let credentials = credentials::resolve(context, &file.credentials, &file.kind, setting);
-    let learns_ends =
-        graph.and_then(|graph| expiry::resolve(context, file.expiry.as_ref(), &file.kind, graph));
+    let learns_ends = graph.and_then(|graph| expiry::resolve(context, file, graph));
     let trusted = match &file.ca {
         Some(files) => tls::trusted(context, setting.folder, files).map(Some),
         None => Some(None),
