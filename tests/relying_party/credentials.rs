@@ -19,8 +19,8 @@ use rcgen::PublicKeyData as _;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer};
 use serde_json::{Value, json};
 
-use crate::provider::{CLIENT, Reply, TENANT};
-use crate::world::{NOON, REDIRECT, World, accept, begin, quick};
+use crate::provider::{CLIENT, Provider, Reply, TENANT};
+use crate::world::{NOON, REDIRECT, World, accept, begin, configured, quick};
 
 struct Made {
     der: Vec<u8>,
@@ -216,6 +216,33 @@ async fn what_was_refused_is_tried_again_after_a_while_and_when_all_are() {
     assert_eq!(words, ["secret, passed over (secret-wrong)", "secret, tried first"]);
 }
 
+fn managed_identity(origin: &str) -> Credential {
+    let proof = Proof::ManagedIdentity(ManagedIdentity {
+        client_id: "2f6d8e30-7b41-4c95-a6d2-0e9f1b3c5a78".to_owned(),
+        audience: "api://AzureADTokenExchange",
+        source: IdentitySource::Imds(origin.parse().unwrap()),
+    });
+    Credential { proof, expires: None }
+}
+
+/// REL-01
+#[tokio::test]
+async fn rel_01_an_identity_that_asks_for_more_time_than_there_is_makes_way_at_once() {
+    let provider = Provider::start().await;
+    let mut configured = configured(&provider.base());
+    configured.credentials = vec![managed_identity(&provider.base())];
+    let world = World::of(provider, configured, quick());
+    world.provider.set_token(|_| Reply::Throttled(60));
+    let (pending, request) = begin(NOON);
+    let redemption = accept(pending, &request, "", NOON);
+    let began = std::time::Instant::now();
+    let error = world.rp.redeem(&redemption, REDIRECT).await.unwrap_err();
+    assert!(began.elapsed() < quick().total / 2, "{:?}", began.elapsed());
+    let said = anteport::telemetry::causes(&error);
+    assert!(said.contains("the answer had status 429"), "{said}");
+    assert_eq!(world.provider.count("/metadata/identity/oauth2/token"), 1);
+}
+
 /// REL-01
 #[tokio::test]
 async fn rel_01_who_waits_for_an_identity_that_does_not_answer_waits_once() {
@@ -223,12 +250,7 @@ async fn rel_01_who_waits_for_an_identity_that_does_not_answer_waits_once() {
     let origin = format!("http://{}", silent.local_addr().unwrap());
     let limits = Limits { total: Duration::from_millis(500), ..quick() };
     let world = World::with(limits, |provider| {
-        let proof = Proof::ManagedIdentity(ManagedIdentity {
-            client_id: "2f6d8e30-7b41-4c95-a6d2-0e9f1b3c5a78".to_owned(),
-            audience: "api://AzureADTokenExchange",
-            source: IdentitySource::Imds(origin.parse().unwrap()),
-        });
-        provider.credentials = vec![Credential { proof, expires: None }];
+        provider.credentials = vec![managed_identity(&origin)];
     })
     .await;
     let mut waiting = tokio::task::JoinSet::new();

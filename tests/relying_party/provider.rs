@@ -102,6 +102,8 @@ pub enum Reply {
     Cut(Vec<u8>),
     /// The connection ends without an answer.
     Hangup,
+    /// Too many requests; to come again after so many seconds.
+    Throttled(u64),
     /// Nothing, ever.
     Silence,
 }
@@ -291,6 +293,9 @@ async fn answer(
             .header("content-length", body.len() * 2)
             .body(full(body).map_frame(|frame| frame).boxed()),
         Reply::Hangup => return Err(std::io::ErrorKind::ConnectionReset.into()),
+        Reply::Throttled(seconds) => {
+            response.status(429).header("retry-after", seconds).body(full(Vec::new()))
+        }
         Reply::Chunked(bytes) => response.body(chunks(bytes)),
         Reply::Silence => std::future::pending().await,
     }

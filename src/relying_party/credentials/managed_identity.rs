@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::super::Limits;
@@ -103,16 +103,16 @@ impl IdentityTokens {
             tries = tries.saturating_sub(1);
             let answer = self.http.get_with(&url, &headers, deadline).await;
             let answer = answer.map_err(no_answer)?;
-            match answer.status {
-                StatusCode::OK => {
-                    return read(&answer.body).ok_or_else(no_token);
-                }
-                status if tries > 0 && may_pass(status) => {}
-                status => return Err(no_answer(HttpError::Status(status))),
+            if answer.status == StatusCode::OK {
+                return read(&answer.body).ok_or_else(no_token);
             }
             let wait = answer.retry_after.unwrap_or(pause);
-            let next = Instant::now().checked_add(wait).unwrap_or(deadline);
-            sleep_until(next.min(deadline)).await;
+            // Who is asked to come again too late need not be waited for by all the others.
+            let is_in_time = Instant::now().checked_add(wait).is_some_and(|then| then < deadline);
+            if tries == 0 || !may_pass(answer.status) || !is_in_time {
+                return Err(no_answer(HttpError::Status(answer.status)));
+            }
+            sleep(wait).await;
             pause = pause.saturating_mul(2);
         }
     }
