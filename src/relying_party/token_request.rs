@@ -8,6 +8,7 @@ use url::Url;
 use super::credentials::{CredentialFault, Signed};
 use super::http::is_busy;
 use super::{Call, Outcome, RelyingParty, RelyingPartyError, TokenRefusal, request_id};
+use crate::config::ProviderKind;
 
 impl RelyingParty {
     /// Asks with this form, to which the credential is added; `read` takes a successful answer.
@@ -47,8 +48,7 @@ impl RelyingParty {
                 other => return Err(other),
             };
             let Some(fault) = CredentialFault::of(&refusal) else {
-                // Entra judges the credential before the code: this one is good.
-                if refusal.is_about_grant() {
+                if refusal.is_about_grant() && self.judges_credentials_first() {
                     self.credentials.accepted(index, &turn);
                 }
                 return Err(RelyingPartyError::TokenRefused(refusal));
@@ -58,6 +58,17 @@ impl RelyingParty {
             last = RelyingPartyError::CredentialsRefused { refusal, are_secrets };
         }
         Err(last)
+    }
+
+    /// Whether who is refused a code has a good credential: Microsoft judges that before the code.
+    /// Of others nothing is known, and RFC 6749 asks for no order.
+    fn judges_credentials_first(&self) -> bool {
+        match self.provider.kind {
+            ProviderKind::EntraId(_)
+            | ProviderKind::AzureAdB2c(_)
+            | ProviderKind::ExternalId(_) => true,
+            ProviderKind::Oidc(_) => false,
+        }
     }
 
     /// One request with one credential.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anteport::config::{
     AssertionAlgorithm, CertificateError, ClientCertificate, Credential, IdentitySource,
-    ManagedIdentity, Proof,
+    ManagedIdentity, Oidc, Proof, ProviderKind,
 };
 use anteport::gate::Timestamp;
 use anteport::relying_party::{CredentialFault, Limits};
@@ -214,6 +214,36 @@ async fn what_was_refused_is_tried_again_after_a_while_and_when_all_are() {
     let words: Vec<_> =
         world.rp.credentials().iter().map(|state| state.in_words(world.clock.now())).collect();
     assert_eq!(words, ["secret, passed over (secret-wrong)", "secret, tried first"]);
+}
+
+/// Another server than Microsoft's may look at the code first.
+#[tokio::test]
+async fn a_refused_code_says_that_a_credential_is_good_where_that_is_judged_first() {
+    for (is_oidc, first) in [(false, "B"), (true, "A")] {
+        let provider = Provider::start().await;
+        let mut configured = configured(&provider.base());
+        if is_oidc {
+            configured.kind = ProviderKind::Oidc(Oidc {
+                issuer: provider.issuer(),
+                metadata: format!("{}/.well-known/openid-configuration", provider.issuer())
+                    .parse()
+                    .unwrap(),
+            });
+        }
+        let secrets = ["A", "B"].map(|name| Credential::secret(name.to_owned()));
+        configured.credentials = secrets.into();
+        let world = World::of(provider, configured, quick());
+        world.provider.set_token(|seen| match &*seen.form["client_secret"] {
+            "A" => refused(7_000_215),
+            _ => Reply::Json(400, json!({"error": "invalid_grant"})),
+        });
+        assert_eq!(redeem_code(&world).await, Err("token-request-refused"));
+        // When A's refusal is long ago, the one that worked goes first, if one did.
+        world.clock.advance(Duration::from_secs(11 * 60));
+        let before = world.provider.count("/token");
+        assert_eq!(redeem_code(&world).await, Err("token-request-refused"));
+        assert_eq!(world.provider.seen("/token")[before].form["client_secret"], first);
+    }
 }
 
 fn managed_identity(origin: &str) -> Credential {
