@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use url::Url;
 
 use super::http::{HttpError, is_busy};
-use super::upkeep::FIRST_PAUSE;
+use super::upkeep::Tries;
 use super::{RelyingParty, RelyingPartyError};
 use crate::config::GraphApi;
 use crate::gate::login::Journey;
@@ -141,26 +141,23 @@ impl RelyingParty {
         if self.provider.learns_ends.is_none() {
             return;
         }
-        let mut pause = FIRST_PAUSE;
-        let mut is_failing = false;
+        let mut tries = Tries::new();
         loop {
-            let result = self.learn_ends().await;
-            let wait = match &result {
-                Err(error) if may_pass(error) => {
-                    let wait = pause.min(LONGEST_PAUSE);
-                    pause = wait.saturating_mul(2);
-                    wait
-                }
-                Ok(()) | Err(_) => {
-                    pause = FIRST_PAUSE;
+            let wait = match self.learn_ends().await {
+                Ok(()) => {
+                    tries.done();
                     EVERY
                 }
+                Err(error) => {
+                    if tries.failed() {
+                        self.complain(&error);
+                    }
+                    match may_pass(&error) {
+                        true => tries.pause(LONGEST_PAUSE),
+                        false => EVERY,
+                    }
+                }
             };
-            match result {
-                Ok(()) => is_failing = false,
-                Err(error) if !std::mem::replace(&mut is_failing, true) => self.complain(&error),
-                Err(_) => {}
-            }
             sleep(wait).await;
         }
     }

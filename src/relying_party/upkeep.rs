@@ -1,4 +1,5 @@
-//! The background task: metadata and keys are kept fresh, for each set of endpoints by itself.
+//! The background task: metadata and keys are kept fresh, for each set of endpoints by itself. And
+//! when such a task tries again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,37 @@ use super::{CredentialState, DiscoveryError, Flow, RelyingParty};
 use crate::gate::Timestamp;
 
 /// The pause after a first failure; it doubles with each further one.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a task fares that is done again and again, and sooner after a failure.
+pub(super) struct Tries {
+    pause: Duration,
+    is_failing: bool,
+}
+
+impl Tries {
+    pub(super) const fn new() -> Self {
+        Self { pause: FIRST_PAUSE, is_failing: false }
+    }
+
+    /// It is done. Whether it failed until now.
+    pub(super) const fn done(&mut self) -> bool {
+        self.pause = FIRST_PAUSE;
+        std::mem::replace(&mut self.is_failing, false)
+    }
+
+    /// It failed. Whether that is news.
+    pub(super) const fn failed(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_failing, true)
+    }
+
+    /// How long to wait after a failure that may pass.
+    pub(super) fn pause(&mut self, longest: Duration) -> Duration {
+        let wait = self.pause.min(longest);
+        self.pause = wait.saturating_mul(2);
+        wait
+    }
+}
 
 impl RelyingParty {
     /// Whether logins can begin without asking the provider first.
@@ -50,32 +81,27 @@ impl RelyingParty {
         let Some(flow) = self.flows.get(index) else {
             return;
         };
-        let mut pause = FIRST_PAUSE;
-        let mut is_failing = false;
+        let mut tries = Tries::new();
         loop {
             let wait = match flow.discovery.refresh().await {
                 Ok(_) => {
-                    if std::mem::take(&mut is_failing) {
+                    if tries.done() {
                         tracing::info!(
                             provider = &*self.provider.name,
                             flow = flow.journey.name(),
                             "the provider's metadata and keys can be fetched again"
                         );
                     }
-                    pause = FIRST_PAUSE;
                     self.limits.refresh
                 }
                 Err(error) => {
-                    if !std::mem::replace(&mut is_failing, true) {
+                    if tries.failed() {
                         self.report(flow, &error);
                     }
-                    let longest = match flow.discovery.current() {
+                    tries.pause(match flow.discovery.current() {
                         Some(_) => self.limits.longest_calm_pause,
                         None => self.limits.longest_pause,
-                    };
-                    let wait = pause.min(longest);
-                    pause = wait.saturating_mul(2);
-                    wait
+                    })
                 }
             };
             tokio::select! {
