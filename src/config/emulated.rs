@@ -45,12 +45,28 @@ pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String
                 keys.push(entry("graph", scalar(&format!("{authority}/graph"))));
             }
             keys.extend(ca.map(|ca| entry("ca", Value::List(vec![node(scalar(ca))]))));
+            point_identities(keys, authority);
         }
     }
     let mut text = String::new();
     write(&mut text, &root, 0);
     text.push('\n');
     Ok(text)
+}
+
+/// Has managed identities ask the emulator as well: the machine's own service would give a token
+/// that is good for somebody.
+fn point_identities(provider: &mut [Entry], authority: &str) {
+    let credentials = provider.iter_mut().find(|entry| entry.key == "credentials");
+    let Some(Value::List(credentials)) = credentials.map(|entry| &mut entry.node.value) else {
+        return;
+    };
+    let keys = credentials.iter_mut().filter_map(entries).flatten();
+    let identities = keys.filter(|entry| entry.key == "managed_identity");
+    for keys in identities.filter_map(|entry| entries(&mut entry.node)) {
+        keys.retain(|entry| entry.key != "endpoint");
+        keys.push(entry("endpoint", scalar(authority)));
+    }
 }
 
 fn entries(node: &mut Node) -> Option<&mut Vec<Entry>> {

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
+use crate::credentials::managed_identity;
 use crate::provider::{
     CLIENT, KEYS, PERSONAL, Provider, Reply, Seen, TENANT, base64, jwk, metadata, token,
     token_answer,
@@ -312,6 +313,32 @@ async fn the_providers_certificate_is_verified() {
             Ok(url) => assert!(is_right && url.starts_with("https://localhost:")),
             Err(error) => assert!(!is_right && error.code() == "provider-tls"),
         }
+    }
+}
+
+/// CRY-03
+#[tokio::test]
+async fn the_certificate_of_an_identitys_endpoint_is_verified_by_the_same() {
+    let (trusted, acceptor) = certificate();
+    let (another, _) = certificate();
+    for (root, asked) in [(trusted, 2), (another, 0)] {
+        let provider = Provider::start_tls(acceptor.clone()).await;
+        let origin = format!("https://localhost:{}", provider.address.port());
+        // The provider itself has no TLS, so that the endpoint alone is in question.
+        let plain = Provider::start().await;
+        let mut configured = configured(&plain.base());
+        configured.credentials = vec![managed_identity(&origin)];
+        configured.trusted = Some(vec![root]);
+        let world = World::of(plain, configured, quick());
+        let ends = 4_000_000_000_u64;
+        provider.set_token(move |_| {
+            Reply::Json(200, json!({"access_token": "a.b.c", "expires_on": ends}))
+        });
+        let (pending, request) = begin(NOON);
+        let redemption = accept(pending, &request, "", NOON);
+        let error = world.rp.redeem(&redemption, REDIRECT).await.unwrap_err();
+        let sent = provider.count("/metadata/identity") + world.provider.count("/token");
+        assert_eq!(sent, asked, "{error:?}");
     }
 }
 

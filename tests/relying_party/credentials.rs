@@ -246,7 +246,7 @@ async fn a_refused_code_says_that_a_credential_is_good_where_that_is_judged_firs
     }
 }
 
-fn managed_identity(origin: &str) -> Credential {
+pub fn managed_identity(origin: &str) -> Credential {
     let proof = Proof::ManagedIdentity(ManagedIdentity {
         client_id: "2f6d8e30-7b41-4c95-a6d2-0e9f1b3c5a78".to_owned(),
         audience: "api://AzureADTokenExchange",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
+use rustls::pki_types::CertificateDer;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -56,8 +57,9 @@ struct Held {
 }
 
 impl IdentityTokens {
-    pub(super) fn new(limits: Limits) -> Self {
-        Self { http: Http::new(limits, None), latest: Mutex::default() }
+    /// `trusted` is in place of the system's certificates, where the endpoint has TLS.
+    pub(super) fn new(limits: Limits, trusted: Option<Vec<CertificateDer<'static>>>) -> Self {
+        Self { http: Http::new(limits, trusted), latest: Mutex::default() }
     }
 
     /// A token that is good for a while.

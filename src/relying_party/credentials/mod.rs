@@ -88,7 +88,8 @@ impl CredentialError {
 impl Credentials {
     pub(super) fn new(provider: Arc<Provider>, limits: Limits) -> Self {
         let memory = Memory::new(provider.credentials.len());
-        let identities = provider.credentials.iter().map(|_| IdentityTokens::new(limits)).collect();
+        let identity = |_| IdentityTokens::new(limits, provider.trusted.clone());
+        let identities = provider.credentials.iter().map(identity).collect();
         let token_files = provider.credentials.iter().map(|_| TokenFile::new(limits.total));
         let token_files = token_files.collect();
         let ends = provider.credentials.iter().map(|credential| End::new(credential.expires));
