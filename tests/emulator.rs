@@ -12,6 +12,9 @@ use url::Url;
 const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/emulator.md");
 
+/// Of another kind than the guide's.
+const ENTRA: &str = "kind: entra_id\n    tenant: contoso.example\n";
+
 /// A folder that goes with the test, and the processes that work in it.
 struct Bench {
     folder: PathBuf,
@@ -42,6 +45,11 @@ impl Bench {
 
     /// Starts it, and reads what it says until it says that.
     fn start(&mut self, words: &[&str], until: &str) -> Vec<String> {
+        Self::read(&mut self.spawn(words), until)
+    }
+
+    /// Starts it; what it says.
+    fn spawn(&mut self, words: &[&str]) -> Said {
         let mut child =
             self.anteport(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out: Box<dyn std::io::Read> = match words[0] {
@@ -49,7 +57,10 @@ impl Bench {
             _ => Box::new(child.stdout.take().unwrap()),
         };
         self.children.push(child);
-        let mut lines = BufReader::new(out).lines();
+        BufReader::new(out).lines()
+    }
+
+    fn read(lines: &mut Said, until: &str) -> Vec<String> {
         let mut said = Vec::new();
         loop {
             let line = lines.next().unwrap_or_else(|| panic!("it ended: {said:?}")).unwrap();
@@ -60,6 +71,8 @@ impl Bench {
         }
     }
 }
+
+type Said = std::io::Lines<BufReader<Box<dyn std::io::Read>>>;
 
 impl Drop for Bench {
     fn drop(&mut self) {
@@ -153,7 +166,7 @@ fn words(line: &str) -> Vec<String> {
 fn the_example_of_the_guide_does_what_it_says() {
     let mut bench = Bench::new("guide");
     let (_, portal) = config(&bench);
-    let mut emulator = None;
+    let (mut emulator, mut told) = (None, None);
     for block in blocks(&guide(), "console") {
         for line in block.lines() {
             let words = words(line);
@@ -162,12 +175,19 @@ fn the_example_of_the_guide_does_what_it_says() {
                 ["export", "CLIENT_SECRET=any"] => {}
                 ["anteport", "emulator", rest @ ..] => {
                     let words = [&["emulator", "--port", "0"], rest].concat();
-                    let said = bench.start(&words, "Ctrl-C stops it");
+                    told = Some(bench.spawn(&words));
+                }
+                // As a shell does it: the second command comes when the first has its file.
+                ["until", ..] => {
+                    let line = line.strip_prefix("$ ").unwrap();
+                    let mut shell = Command::new("timeout");
+                    shell.args(["60", "sh", "-c", line]).current_dir(&bench.folder);
+                    assert!(shell.status().unwrap().success(), "{line}");
+                    let said = Bench::read(told.as_mut().unwrap(), "Ctrl-C stops it");
                     let url = said[0].split(' ').find(|word| word.starts_with("http://"));
                     emulator = Some(Url::parse(url.unwrap()).unwrap());
                     assert!(said[0].contains("NOT Microsoft"), "{said:?}");
                     assert!(said.iter().any(|line| line.contains("member@mail.example")));
-                    assert!(bench.path("emulated.yaml").exists());
                 }
                 ["anteport", rest @ ..] => {
                     bench.start(rest, "ready");
@@ -250,13 +270,59 @@ fn it_says_why_it_does_not_start() {
     assert!(code == Some(1) && said.contains("nothing to emulate"), "{said}");
 }
 
+/// What is written beside the file first may be somebody else's, or lead elsewhere.
+#[test]
+fn what_is_in_its_way_is_left_alone() {
+    let mut bench = Bench::new("in-its-way");
+    let (_, _) = config(&bench);
+    let words = "emulator --config config.yaml --port 0 --write emulated.yaml";
+    let words: Vec<_> = words.split(' ').collect();
+    let (beside, mine) = (bench.path("emulated.yaml.new"), bench.path("mine.yaml"));
+    std::fs::write(&mine, "mine").unwrap();
+    std::os::unix::fs::symlink(&mine, &beside).unwrap();
+    let (code, said) = refused(&bench, &words);
+    assert!(code == Some(1) && said.contains("emulated.yaml.new is there and was not"), "{said}");
+    assert_eq!(std::fs::read_to_string(&mine).unwrap(), "mine");
+    std::fs::rename(&mine, &beside).unwrap();
+    let (code, said) = refused(&bench, &words);
+    assert!(code == Some(1) && said.contains("emulated.yaml.new is there and was not"), "{said}");
+    assert_eq!(std::fs::read_to_string(&beside).unwrap(), "mine");
+    assert!(!bench.path("emulated.yaml").exists());
+
+    // One of its own, of a start that ended too soon; everybody can read it, and it is not used.
+    let mark = "# Written by `anteport emulator`, and worth nothing without it.\n";
+    std::fs::write(&beside, mark).unwrap();
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(&beside, everybody).unwrap();
+    bench.start(&words, "Ctrl-C stops it");
+    assert_private(&bench.path("emulated.yaml"));
+    assert!(!beside.exists());
+}
+
+#[test]
+fn a_managed_identity_asks_the_emulator_and_not_azure() {
+    let mut bench = Bench::new("identity");
+    let (path, portal) = config(&bench);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace("kind: azure_ad_b2c\n    tenant: contoso\n", ENTRA);
+    let text = text.replace("    policy: B2C_1_signupsignin\n", "");
+    let identity = "managed_identity: { client_id: 2f6d8e30-7b41-4c95-a6d2-0e9f1b3c5a78 }";
+    let text = text.replace("secret: { env: CLIENT_SECRET }", identity);
+    std::fs::write(&path, text).unwrap();
+    let words = "emulator --config config.yaml --port 0 --write emulated.yaml";
+    bench.start(&words.split(' ').collect::<Vec<_>>(), "Ctrl-C stops it");
+    bench.start(&["run", "--config", "emulated.yaml"], "ready");
+    let landed = sign_in(portal, "member@contoso.example");
+    assert_eq!(header(&landed, "location"), Some("/reports"), "{landed}");
+}
+
 #[test]
 fn its_graph_knows_the_groups_of_people_in_the_operators_own_tenant() {
     let mut bench = Bench::new("graph");
     let (path, portal) = config(&bench);
     let text = std::fs::read_to_string(&path).unwrap();
-    let entra = "kind: entra_id\n    groups: { source: graph }\n    tenant: contoso.example\n";
-    let text = text.replace("kind: azure_ad_b2c\n    tenant: contoso\n", entra);
+    let entra = format!("{ENTRA}    groups: {{ source: graph }}\n");
+    let text = text.replace("kind: azure_ad_b2c\n    tenant: contoso\n", &entra);
     let text = text.replace("    policy: B2C_1_signupsignin\n", "");
     let crew = "requires: { groups: [0b6d4a12-9e3f-4c75-8d21-000000000007] }";
     let routes = format!("routes: [{{ path: \"/**\", access: signed_in, {crew} }}]\n    identity:");

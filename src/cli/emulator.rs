@@ -184,7 +184,12 @@ fn pointed(
 /// whoever waits for it waits for this one.
 fn check_ours(file: &Path) -> Result<(), EmulatorError> {
     let cannot = |cause| EmulatorError::Write { path: file.to_owned(), cause };
-    match std::fs::read(file) {
+    // What a link leads to is not here, and reading a pipe would not end.
+    let read = std::fs::symlink_metadata(file).and_then(|is| match is.is_file() {
+        true => std::fs::read(file),
+        false => Ok(Vec::new()),
+    });
+    match read {
         Ok(content) if content.starts_with(MARK.as_bytes()) => {
             std::fs::remove_file(file).map_err(cannot)
         }
@@ -194,18 +199,20 @@ fn check_ours(file: &Path) -> Result<(), EmulatorError> {
     }
 }
 
-/// All of it or nothing, readable by us alone: a configuration may have secrets in it.
+/// All of it or nothing, readable by us alone: a configuration may have secrets in it. What is
+/// written first is a file that was not there, so nobody else has it open or has laid a link there.
 fn put(file: &Path, text: &str) -> Result<(), EmulatorError> {
-    let cannot = |cause| EmulatorError::Write { path: file.to_owned(), cause };
     let mut beside = file.as_os_str().to_owned();
     beside.push(".new");
+    let beside = PathBuf::from(beside);
+    check_ours(&beside)?;
     let write = || {
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true).mode(0o600);
+        options.write(true).create_new(true).mode(0o600);
         options.open(&beside)?.write_all(format!("{MARK}{text}").as_bytes())?;
         std::fs::rename(&beside, file)
     };
-    write().map_err(cannot)
+    write().map_err(|cause| EmulatorError::Write { path: file.to_owned(), cause })
 }
 
 fn listen(port: u16) -> Result<tokio::net::TcpListener, EmulatorError> {
