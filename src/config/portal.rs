@@ -117,16 +117,27 @@ fn callbacks(
         let Some(path) = party.callback_path() else {
             continue;
         };
-        let twin = found.iter().find(|(known, _)| known.as_str() == path.value.as_str());
-        let own = file.auth_path.as_ref().map(|own| format!("{own}/"));
+        // In any spelling that a sloppy reader could take for it.
+        let meets = |one: &str, other: &str| {
+            let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
+            one == other
+                || one.starts_with(&format!("{other}/"))
+                || other.starts_with(&format!("{one}/"))
+        };
+        let twin = found.iter().find(|(known, _)| meets(known.as_str(), path.value.as_str()));
         if let Some((_, other)) = twin {
             let message = format!(
-                "`{other}` has this path already, and a callback says by its path whose it is"
+                "`{other}` has this path already, or one below or above it, and a callback says by \
+                 its path whose it is"
             );
             context.error(&path.spot, message);
-        } else if own.is_some_and(|own| path.value.as_str().starts_with(&own)) {
-            let message = "this is below `auth_path`, where each provider has a callback anyhow; \
-                           leave `callback_path` out";
+        } else if file
+            .auth_path
+            .as_ref()
+            .is_some_and(|own| meets(own.as_str(), path.value.as_str()))
+        {
+            let message = "this is at, below or above `auth_path`, where each provider has a \
+                           callback anyhow; leave `callback_path` out";
             context.error(&path.spot, message);
         } else {
             found.push((path.value.clone(), (*name).to_owned()));

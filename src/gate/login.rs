@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use self::callback::number;
-pub use self::callback::{Callback, Grant, ProviderError, microsoft_code};
+pub use self::callback::{Callback, Grant, ProviderError, error_word, microsoft_code};
 pub use self::error::LoginError;
 pub use self::journey::{Demands, Journey, Prompt};
 use super::{ReturnTo, Secret, SessionId, Timestamp, Trail, VerifiedClaims};
@@ -174,6 +174,12 @@ impl PendingLogin {
     #[must_use]
     pub fn number(&self) -> &str {
         number(self.state.expose()).unwrap_or_default()
+    }
+
+    /// Its `state`.
+    #[must_use]
+    pub const fn state(&self) -> &Secret<String> {
+        &self.state
     }
 
     /// Where the visitor is to land.

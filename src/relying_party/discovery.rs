@@ -383,8 +383,12 @@ impl Metadata {
 /// An endpoint where the provider's may be.
 fn endpoint(name: &'static str, text: &str, kind: &ProviderKind) -> Result<Url, MetadataError> {
     let url = Url::parse(text).map_err(|_| MetadataError::Endpoint { name })?;
-    let is_plain =
-        url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    // A host is written into the policies of our pages, where other characters mean something.
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    let is_plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.fragment().is_none()
+        && url.host_str().is_some_and(|host| host.bytes().all(is_host));
     let is_there = is_plain && issuers::may_be_at(kind, &url);
     is_there.then_some(url).ok_or(MetadataError::Endpoint { name })
 }

@@ -20,7 +20,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -42,6 +42,8 @@ pub(super) struct Http {
     limits: Limits,
     trusted: Option<Vec<CertificateDer<'static>>>,
     tls: OnceCell<Arc<ClientConfig>>,
+    /// Forms that are on their way.
+    posts: Semaphore,
 }
 
 /// An answer, read to its end. Never a redirect.
@@ -57,7 +59,7 @@ pub(super) struct Answer {
 impl Http {
     /// Reads nothing yet: certificates of the system are loaded by the first call.
     pub(super) fn new(limits: Limits, trusted: Option<Vec<CertificateDer<'static>>>) -> Self {
-        Self { limits, trusted, tls: OnceCell::new() }
+        Self { limits, trusted, tls: OnceCell::new(), posts: Semaphore::new(limits.posts) }
     }
 
     /// When a call that begins now has to be over.
@@ -90,7 +92,8 @@ impl Http {
         self.call(request, url, deadline).await
     }
 
-    /// Posts a form; the status is the caller's to judge.
+    /// Posts a form; the status is the caller's to judge. Strangers can make us do that, so there are
+    /// only so many at a time, and the others wait their turn (LIM-06).
     pub(super) async fn post_form(
         &self,
         url: &Url,
@@ -98,7 +101,10 @@ impl Http {
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<Answer, HttpError> {
         let request = request(Method::POST, url, Some(form), headers)?;
-        self.call(request, url, self.deadline()).await
+        let (deadline, limit) = (self.deadline(), self.limits.total);
+        let turn = timeout_at(deadline, self.posts.acquire()).await;
+        let _turn = turn.map_err(|_| HttpError::Slow { limit })?;
+        self.call(request, url, deadline).await
     }
 
     async fn call(

@@ -12,6 +12,8 @@ pub struct Limits {
     pub total: Duration,
     /// The largest answer that is read.
     pub answer_bytes: usize,
+    /// Forms that are posted to one provider at a time: callbacks of strangers are among them.
+    pub posts: usize,
     /// For how long visitors are told of a failed fetch before another tries again.
     pub retry: Duration,
     /// For how long unknown key ids make us fetch nothing, after one that the provider does not
@@ -46,6 +48,7 @@ impl Default for Limits {
             connect: Duration::from_secs(2),
             total: Duration::from_secs(5),
             answer_bytes: 1024 * 1024,
+            posts: 64,
             retry: Duration::from_secs(1),
             missed_key: Duration::from_secs(5 * 60),
             second_look: Duration::from_secs(30),

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::http::is_busy;
 use crate::catalogue::{self, Class};
-use crate::gate::login::microsoft_code;
+use crate::gate::login::{error_word, microsoft_code};
 use crate::gate::{Secret, Trail};
 
 /// What a code was exchanged for. None of it is believed yet, and none of it is shown.
@@ -118,10 +118,7 @@ impl TokenRefusal {
         };
         Self {
             status,
-            error: text("error")
-                .filter(|error| is_plain(&error.replace('_', "-")))
-                .unwrap_or("unknown")
-                .to_owned(),
+            error: error_word(text("error").unwrap_or_default()).to_owned(),
             code,
             trail: Box::new(Trail {
                 correlation_id: id("correlation_id").or(trail.correlation_id),

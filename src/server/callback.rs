@@ -132,7 +132,8 @@ impl Visit<'_> {
         let at_provider = party.at_provider(&tokens, &claims, &redemption);
         let (begun, before) = (redemption.begun(), redemption.session().cloned());
         let sessions = &self.proxy.sessions;
-        if sessions.signed_out_since(begun, before.as_ref(), None) {
+        if sessions.is_forgotten(&state) || sessions.signed_out_since(begun, before.as_ref(), None)
+        {
             return Err(LoginFailure::SignedOut);
         }
         let journey = redemption.journey();
@@ -159,7 +160,8 @@ impl Visit<'_> {
                 let continued = known.filter(|_| journey == Journey::ProfileEdit);
                 let earlier = current.as_ref().map(|(_, member)| member);
                 let id = self.start(party, claims, (continued, earlier), renewal, at_provider)?;
-                if sessions.signed_out_since(begun, before.as_ref(), Some(&id)) {
+                let is_forgotten = sessions.is_forgotten(&state);
+                if is_forgotten || sessions.signed_out_since(begun, before.as_ref(), Some(&id)) {
                     self.end_session(Some(&id), SessionEnd::Logout);
                     return Err(LoginFailure::SignedOut);
                 }

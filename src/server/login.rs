@@ -212,7 +212,9 @@ impl Visit<'_> {
         for bytes in [&mut seed.state[..], &mut seed.nonce[..], &mut seed.verifier[..]] {
             aws_lc_rs::rand::fill(bytes).map_err(|_| LoginFailure::Seal)?;
         }
-        let session = self.session_id().or(before);
+        // One that is over already is nothing that the login replaces.
+        let live = self.signed_in.as_ref().and_then(|_| self.session_id());
+        let session = live.or(before);
         let mut languages = self.head.headers.get_all(header::ACCEPT_LANGUAGE).iter();
         let languages = languages.next().and_then(|value| value.to_str().ok());
         let challenge = party.complete(challenge, languages);
@@ -267,6 +269,12 @@ impl Visit<'_> {
     /// what is under way, and starts afresh.
     pub(super) fn forget_logins(&self) -> Vec<Option<HeaderValue>> {
         let logins = cookies::logins(self.head.headers.get_all(header::COOKIE));
+        for (_, sealed) in &logins {
+            let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed);
+            if let Some(login) = record.as_deref().and_then(PendingLogin::from_bytes) {
+                self.proxy.sessions.forget_login(login.state(), self.now);
+            }
+        }
         logins.into_iter().map(|(name, _)| cookie::no_login(name)).collect()
     }
 

@@ -177,7 +177,7 @@ mod tests {
         assert!(!store.signed_out_since(NOON, Some(&before), None));
         assert!(store.sign_out(&before, later).is_some());
         assert!(store.signed_out_since(NOON, Some(&before), None));
-        assert!(!store.signed_out_since(later, Some(&before), None), "a login after it");
+        assert!(store.signed_out_since(later, Some(&before), None), "in the same moment, too");
         let now = start(&store, "a", "2");
         assert!(!store.signed_out_since(NOON, None, Some(&now)));
         assert_eq!(store.sign_out_meant("a", Meant::Sid("3"), None, later).len(), 0);

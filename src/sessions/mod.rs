@@ -126,8 +126,8 @@ impl SignedIn {
     }
 }
 
-/// The fewest spent logins that are remembered: a small table of sessions must not let a login be
-/// used again because others pushed it out.
+/// The most spent logins that are remembered. Whoever pushes others out gains nothing by it: what is
+/// used again takes the browser's own sealed cookie, and a code that the provider takes once.
 const SPENT_LOGINS: u64 = 100_000;
 
 /// The most sign-outs of each sort that are remembered for the logins under way.
@@ -180,7 +180,7 @@ impl Sessions {
         // A login that was begun more than its limit ago is refused without asking here.
         Self {
             table,
-            spent_logins: remembered(SPENT_LOGINS.max(settings.capacity), PendingLogin::LIMIT * 2),
+            spent_logins: remembered(SPENT_LOGINS, PendingLogin::LIMIT * 2),
             spent_logout_tokens: remembered(SPENT_LOGOUT_TOKENS, LOGOUT_TOKEN),
             signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             signed_out_there: remembered(SIGN_OUTS, PendingLogin::LIMIT),

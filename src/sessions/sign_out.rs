@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::index::{self, Meant};
 use super::{Digest, Sessions, SignedIn};
-use crate::gate::{Session, SessionId, Timestamp};
+use crate::gate::{Secret, Session, SessionId, Timestamp};
 
 impl Sessions {
     /// Ends a session because its member wants it to: logins that this browser has under way become no
@@ -52,8 +52,20 @@ impl Sessions {
             .collect()
     }
 
+    /// A login under way comes to nothing: the member has signed out in the browser that it is of.
+    pub fn forget_login(&self, state: &Secret<String>, now: Timestamp) {
+        self.signed_out.insert(Digest::of(state.expose().as_bytes()), now);
+    }
+
+    /// Whether that has happened to a login, also while its callback was under way.
+    #[must_use]
+    pub fn is_forgotten(&self, state: &Secret<String>) -> bool {
+        self.signed_out.contains_key(&Digest::of(state.expose().as_bytes()))
+    }
+
     /// Whether somebody has signed out since a login began: from the session that the browser had
-    /// then, or, at the provider, from the one that this has become. Sign-out wins.
+    /// then, which nobody has any more, or, at the provider, from the one that this has become.
+    /// Sign-out wins.
     #[must_use]
     pub fn signed_out_since(
         &self,
@@ -63,7 +75,7 @@ impl Sessions {
     ) -> bool {
         let is_later = |at: Option<Timestamp>| at.is_some_and(|at| begun < at);
         let now = now.and_then(|id| self.table.get(&Digest::of(id.bytes())));
-        before.is_some_and(|id| is_later(self.signed_out.get(&Digest::of(id.bytes()))))
+        before.is_some_and(|id| self.signed_out.contains_key(&Digest::of(id.bytes())))
             || now.is_some_and(|found| {
                 index::names(found.session()).any(|key| is_later(self.signed_out_there.get(&key)))
             })

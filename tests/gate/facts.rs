@@ -136,11 +136,10 @@ fn oidc_16_a_refusal_of_the_provider_has_a_name() {
     }
     let shown = read("error=access_denied&error_description=x+AADB2C90091:+y").to_string();
     assert_eq!(shown, "the provider answered `access_denied` (AADB2C90091)");
-    assert_eq!(read("error=bad-word_1").to_string(), "the provider answered `bad-word_1`");
-    for odd in [&"x".repeat(65), "", "a.b"] {
+    // LOG-01: nobody writes words of their own into the log by it.
+    for odd in [&"x".repeat(65), "", "a.b", "bad-word_1", "Access_Denied"] {
         assert!(read(&format!("error={odd}")).to_string().contains("`unknown`"), "{odd}");
     }
-    assert!(read(&format!("error={}", "x".repeat(64))).to_string().contains("xxx"));
     assert_eq!(microsoft_code("AADSTS: none"), None);
     assert_eq!(microsoft_code("AADSTS1234567890").as_deref(), Some("AADSTS123456789"));
     let codes = [

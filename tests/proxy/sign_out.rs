@@ -494,3 +494,32 @@ async fn ui_03_a_form_of_another_site_takes_nobodys_cookie() {
     assert!(taken.iter().any(|cookie| cookie.contains("-login-")), "{taken:?}");
     world.stop().await;
 }
+
+#[tokio::test]
+async fn oidc_14_a_sign_out_ends_every_login_that_this_browser_has_under_way() {
+    let world = World::start().await;
+    // Two tabs, and nobody is signed in yet.
+    let mut browser = world.browser();
+    let first = browser.sign_in_to_callback("/one", "treasurer@harborclub.example").await;
+    let mut other_tab = browser.clone();
+    let landed = other_tab.follow("/two").await;
+    assert_eq!(landed.status, 200, "{}", landed.text());
+    // The first tab's callback is under way while the member signs out in the second.
+    let calls = world.microsoft.counts().token;
+    let slow = TokenAnswer::Trouble(Trouble::Slow(Duration::from_millis(500)));
+    world.microsoft.next_token_answer(slow);
+    let finishing = tokio::spawn({
+        let mut browser = browser.clone();
+        async move { browser.open_url(&first).await }
+    });
+    while world.microsoft.counts().token == calls {
+        tokio::task::yield_now().await;
+    }
+    let origin = format!("http://{}", world.proxy);
+    let own = [("origin", origin.as_str()), ("sec-fetch-site", "same-origin")];
+    assert_eq!(other_tab.send("POST", "/.auth/logout", &own, b"").await.status, 303);
+    let answer = finishing.await.unwrap();
+    assert!(answer.text().contains("login-signed-out"), "{} {}", answer.status, answer.text());
+    assert!(!answer.all("set-cookie").iter().any(|one| one.starts_with("__Host-anteport=")));
+    world.stop().await;
+}

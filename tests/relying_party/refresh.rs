@@ -1,13 +1,16 @@
 //! Asking again about a member (OIDC-13), where the provider exchanges refresh tokens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anteport::gate::login::Journey;
 use anteport::gate::{Renewal, Secret, VerifiedClaims};
 use serde_json::json;
 
+use anteport::relying_party::Limits;
+
 use crate::provider::{KEYS, Reply, token};
-use crate::world::World;
+use crate::world::{World, quick};
 
 fn renewal(token: &str) -> Renewal {
     Renewal {
@@ -89,4 +92,22 @@ async fn lim_06_a_provider_that_is_out_of_order_is_left_alone_for_a_while() {
     let error = world.rp.refresh(&renewal("x"), &earlier).await.unwrap_err();
     assert!(error.error.ends_session() && error.refresh_token.is_none());
     assert!(!world.rp.is_pausing(now));
+}
+
+#[tokio::test]
+async fn lim_06_strangers_make_so_many_calls_at_a_time_and_no_more() {
+    let limits = Limits { posts: 2, total: Duration::from_millis(300), ..quick() };
+    let world = World::with(limits, |_| {}).await;
+    let earlier = member(&world).await;
+    world.provider.set_token(|_| Reply::Silence);
+    let before = world.provider.count("/token");
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let (rp, earlier) = (Arc::clone(&world.rp), earlier.clone());
+        asking.spawn(async move { rp.refresh(&renewal("x"), &earlier).await.is_err() });
+    }
+    while let Some(failed) = asking.join_next().await {
+        assert!(failed.unwrap());
+    }
+    assert!(world.provider.count("/token") - before <= 4, "two at a time");
 }

@@ -56,7 +56,11 @@ pub(super) struct RequestFile {
 }
 
 /// Parameters that are ours to set, and what for; none is set by name (OIDC-19).
-const OURS: [&str; 19] = [
+const OURS: [&str; 23] = [
+    "again",
+    "account",
+    "flow",
+    "post_login_redirect_uri",
     "client_id",
     "client_secret",
     "client_assertion",

@@ -79,7 +79,7 @@ impl Callback {
             (Some(code), None, None) if !code.is_empty() => Ok(Grant::Code(Secret::new(code))),
             (None, Some(token), None) => Ok(Grant::IdToken(Secret::new(token))),
             (None, None, Some(error)) => Err(ProviderError {
-                error: plain_word(&error).unwrap_or("unknown").to_owned(),
+                error: error_word(&error).to_owned(),
                 subcode: seen.subcode.as_deref().and_then(plain_word).map(str::to_owned),
                 code: seen.description.as_deref().and_then(microsoft_code),
                 trail: Box::new(seen.description.as_deref().map(Trail::of).unwrap_or_default()),
@@ -149,6 +149,42 @@ impl Parameters {
             Some(_) => Err(LoginError::Repeated),
         }
     }
+}
+
+/// What `error` may say: nobody writes anything else into our log by it (LOG-01). RFC 6749, sections
+/// 4.1.2.1 and 5.2; OpenID Connect Core 1.0, section 3.1.2.6; RFC 8707; RFC 9470; Microsoft's own.
+const ERRORS: [&str; 25] = [
+    "access_denied",
+    "account_selection_required",
+    "consent_required",
+    "insufficient_user_authentication",
+    "interaction_required",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_request_object",
+    "invalid_request_uri",
+    "invalid_resource",
+    "invalid_scope",
+    "invalid_target",
+    "login_required",
+    "redirect_uri_mismatch",
+    "registration_not_supported",
+    "request_not_supported",
+    "request_uri_not_supported",
+    "server_error",
+    "slow_down",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unmet_authentication_requirements",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+];
+
+/// The error of a provider, if it is one that there is.
+#[must_use]
+pub fn error_word(text: &str) -> &'static str {
+    ERRORS.into_iter().find(|known| *known == text).unwrap_or("unknown")
 }
 
 /// A word that is safe to show and to log.

@@ -94,7 +94,7 @@ impl IdTokenError {
     /// Whether the token is another person's, another tenant's or for another application: it is no
     /// word about the member whom it was asked for.
     #[must_use]
-    pub const fn is_about_somebody_else(&self) -> bool {
+    pub fn is_about_somebody_else(&self) -> bool {
         match self {
             Self::Issuer
             | Self::Audience
@@ -104,6 +104,11 @@ impl IdTokenError {
             | Self::Subject
             | Self::Policy
             | Self::Guest => true,
+            // Neither is one that says who it is about in no way that can be read.
+            Self::Type { name } => {
+                let of_identity = ["iss", "aud", "azp", "sub", "tid", "oid", "nonce", "tfp", "acr"];
+                of_identity.contains(name)
+            }
             Self::TooLong
             | Self::Malformed
             | Self::Repeated
@@ -113,7 +118,6 @@ impl IdTokenError {
             | Self::KeyUnknown
             | Self::KeyIssuer
             | Self::Signature
-            | Self::Type { .. }
             | Self::Expired
             | Self::NotYetValid
             | Self::TooOld
