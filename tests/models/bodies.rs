@@ -20,6 +20,7 @@ use reader::{Conveyed, Reading};
 use super::mutate::Case;
 use super::portals::{NOON, PORTALS, Request, judge};
 use super::readers::{self, Pairs};
+use super::sign_in;
 
 /// A target's name, and what it runs.
 pub type Target = (&'static str, fn(&[u8]));
@@ -31,6 +32,8 @@ pub const ALL: &[Target] = &[
     ("decision", decision),
     ("form_rules", form_rules),
     ("proxy_protocol", proxy_protocol),
+    ("callback", sign_in::callback),
+    ("id_token", sign_in::id_token),
 ];
 
 static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {

@@ -14,4 +14,5 @@ pub mod portals;
 pub mod rails;
 pub mod readers;
 pub mod servlet;
+pub mod sign_in;
 pub mod wordpress;
