@@ -120,7 +120,12 @@ test('a forged identity header arrives nowhere', async () => {
 });
 
 test('the portal sees none of our cookies', async () => {
-  const cookies = await ourCookies();
+  const all = await ourCookies();
+  // A login that is over leaves a mark for a minute, by which sign-ins in circles are known: it holds no secret.
+  const marks = all.filter(({ value }) => value.startsWith('over.'));
+  const inAMinute = Date.now() / 1000 + 61;
+  assert.ok(marks.length <= 1 && marks.every(({ expires }) => expires > 0 && expires < inAMinute), 'one mark, for a minute');
+  const cookies = all.filter((cookie) => !marks.includes(cookie));
   assert.deepEqual(cookies.map(({ name }) => name), ['__Host-anteport'], 'the session, and no login left over');
   const { text } = await whoami();
   assert.doesNotMatch(text, /__Host-anteport/);
