@@ -36,16 +36,15 @@ impl fmt::Debug for Renewal {
 pub struct OtherMember;
 
 impl Session {
-    /// What it takes to ask the provider again about its member, if that is possible and due: after
-    /// `interval`, and shortly before the ID token ends.
+    /// Whether the provider can be asked again about its member and that is due: after `interval`,
+    /// and shortly before the ID token ends.
     #[must_use]
-    pub fn renewal_due(&self, interval: Duration, now: Timestamp) -> Option<&Renewal> {
-        let renewal = self.renewal()?;
+    pub fn is_renewal_due(&self, interval: Duration, now: Timestamp) -> bool {
         let ends = self.token_ends().map(|ends| ends.before(BEFORE_END));
         // A word without a token may be younger than the last token.
         let ends = ends.filter(|ends| *ends > self.said());
         let due = self.said().after(interval);
-        (now >= ends.map_or(due, |ends| ends.min(due))).then_some(renewal)
+        self.renewal().is_some() && now >= ends.map_or(due, |ends| ends.min(due))
     }
 
     /// The session with the refresh token for the next time, about which nothing else is new.

@@ -90,16 +90,19 @@ impl Visit<'_> {
 }
 
 impl Proxy {
-    /// The member of a session as the request is to be judged; `None` if the session is over.
+    /// Whether the provider is to be asked again about a member.
+    pub(super) fn is_due(&self, member: &SignedIn, now: Timestamp) -> bool {
+        member.session().is_renewal_due(self.refresh_interval, now)
+    }
+
+    /// The member of a session about whom the provider is to be asked again, as the request is to be
+    /// judged; `None` if the session is over.
     pub(super) async fn kept_true(
         self: &Arc<Self>,
         id: &SessionId,
         member: Arc<SignedIn>,
         now: Timestamp,
     ) -> Option<Arc<SignedIn>> {
-        if member.session().renewal_due(self.refresh_interval, now).is_none() {
-            return Some(member);
-        }
         match Box::pin(self.ask_again(id, member, self.refresh_interval, now)).await {
             Renewed::Goes(member) | Renewed::Waits(member) => Some(member),
             Renewed::Over => None,
@@ -124,7 +127,7 @@ impl Proxy {
         if self.is_pausing(&member, now) {
             return Renewed::Waits(member);
         }
-        if member.session().renewal_due(interval, now).is_none() {
+        if !member.session().is_renewal_due(interval, now) {
             return Renewed::Goes(member);
         }
         // On its own: a visitor who leaves must not lose the refresh token that is on its way.

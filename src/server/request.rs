@@ -83,7 +83,10 @@ impl Worker {
             .and_then(|id| self.proxy.sessions.find(id, now))
             .filter(|found| found.session().is_for(&policy.host));
         let signed_in = match (asked.session_id(), signed_in) {
-            (Some(id), Some(member)) if asked.depends_on_claims(policy) => {
+            // Seldom due, and what is looked at then is no part of every request.
+            (Some(id), Some(member))
+                if self.proxy.is_due(&member, now) && asked.depends_on_claims(policy) =>
+            {
                 self.proxy.kept_true(id, member, now).await
             }
             (_, signed_in) => signed_in,
