@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Timestamp;
@@ -16,7 +17,7 @@ pub struct VerifiedClaims {
 }
 
 /// What an account is to the tenant that it signed in at (AZ-03).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AccountKind {
     /// One of its own.
     Member,
@@ -86,6 +87,25 @@ impl VerifiedClaims {
     #[must_use]
     pub fn supposed(subject: Subject, claims: Map<String, Value>) -> Self {
         Self { subject, claims, account: None, groups_unresolved: false }
+    }
+
+    /// Claims that were verified when their session began, as its record has them.
+    pub(super) fn restored(
+        subject: Subject,
+        claims: Map<String, Value>,
+        account: Option<AccountKind>,
+        groups_unresolved: bool,
+    ) -> Self {
+        Self { subject, claims, account, groups_unresolved }
+    }
+
+    /// All claims as JSON.
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string(&self.claims).unwrap_or_default()
+    }
+
+    pub(super) const fn has_groups_unresolved(&self) -> bool {
+        self.groups_unresolved
     }
 
     /// The same with what kind of account it is. Without it, no kind is let in where one is asked for.
@@ -188,7 +208,8 @@ impl VerifiedClaims {
         let mut claims = self.claims.clone();
         let of_person = later.claims.iter().filter(|(name, _)| !OF_TOKEN.contains(&name.as_str()));
         claims.extend(of_person.map(|(name, value)| (name.clone(), value.clone())));
-        Self { claims, ..self.clone() }
+        let subject = self.subject.clone();
+        Self { subject, claims, account: self.account, groups_unresolved: self.groups_unresolved }
     }
 
     /// These claims, and of earlier ones about the same member those of `names` that are missing. What

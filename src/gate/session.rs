@@ -1,5 +1,7 @@
 //! A session: one person signed in, on one portal. Deliberately not here: where sessions are kept.
 
+mod record;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -96,6 +98,8 @@ pub struct Session {
     lifetimes: Lifetimes,
     /// Unix milliseconds. The one thing about a session that changes; a lost update costs nothing.
     last_used: AtomicI64,
+    /// What only we can prove with that something was set during this session.
+    proof: Secret<[u8; 16]>,
 }
 
 impl Session {
@@ -111,9 +115,8 @@ impl Session {
         now: Timestamp,
     ) -> Self {
         let last_used = AtomicI64::new(now.unix_millis());
-        let token_ends = claims.get("exp").and_then(serde_json::Value::as_i64);
         Self {
-            token_ends: token_ends.map(Timestamp::from_unix_seconds),
+            token_ends: token_ends(&claims),
             claims,
             provider,
             portal,
@@ -124,6 +127,7 @@ impl Session {
             renewal: None,
             lifetimes,
             last_used,
+            proof: Secret::new([0; 16]),
         }
     }
 
@@ -134,8 +138,21 @@ impl Session {
         let (provider, portal) = (Arc::clone(&self.provider), Arc::clone(&self.portal));
         let session = Self::start(claims, provider, portal, handle, self.lifetimes, now);
         let renewal = self.renewal.clone();
-        let at_provider = self.at_provider.clone();
-        Self { started: self.started, said: self.said, renewal, at_provider, ..session }
+        let (at_provider, proof) = (self.at_provider.clone(), self.proof.clone());
+        Self { started: self.started, said: self.said, renewal, at_provider, proof, ..session }
+    }
+
+    /// The same, with what proves that something was set during it: random, or an earlier session's
+    /// of the same member, whose things this one takes over.
+    #[must_use]
+    pub fn proven_by(self, proof: Secret<[u8; 16]>) -> Self {
+        Self { proof, ..self }
+    }
+
+    /// What proves that something was set during it.
+    #[must_use]
+    pub const fn proof(&self) -> &Secret<[u8; 16]> {
+        &self.proof
     }
 
     /// The same, about which the provider can be asked again.
@@ -194,7 +211,13 @@ impl Session {
     /// Whether it still stands for somebody.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
-        now < self.ends() && now < self.last_used().after(self.lifetimes.idle)
+        now < self.over()
+    }
+
+    /// The moment from which it stands for nobody, unless it is used before.
+    #[must_use]
+    pub fn over(&self) -> Timestamp {
+        self.ends().min(self.last_used().after(self.lifetimes.idle))
     }
 
     /// Whether it was made for the portal at this host (HOST-02).
@@ -246,7 +269,20 @@ impl Session {
         self.started.after(self.lifetimes.absolute)
     }
 
-    fn last_used(&self) -> Timestamp {
+    /// When it was used last.
+    #[must_use]
+    pub fn last_used(&self) -> Timestamp {
         Timestamp::from_unix_millis(self.last_used.load(Ordering::Relaxed))
     }
+
+    /// How long it lasts.
+    #[must_use]
+    pub const fn lifetimes(&self) -> Lifetimes {
+        self.lifetimes
+    }
+}
+
+fn token_ends(claims: &VerifiedClaims) -> Option<Timestamp> {
+    let ends = claims.get("exp").and_then(serde_json::Value::as_i64);
+    ends.map(Timestamp::from_unix_seconds)
 }
