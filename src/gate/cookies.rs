@@ -10,6 +10,9 @@ pub const SESSION: &str = "__Host-anteport";
 /// Before the number of a login under way.
 pub const LOGIN_PREFIX: &str = "__Host-anteport-login-";
 
+/// Before the short name of a cookie of the portal's that was set during a session (PATH-18).
+pub const PROOF_PREFIX: &str = "__Host-anteport-set-";
+
 /// What `Cookie` headers say to us.
 #[derive(Debug, Default)]
 pub struct CookieReading {
@@ -76,19 +79,27 @@ fn hidden(pair: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// How many cookies of logins are read: several times as many as we leave in a browser.
-const MOST_LOGINS_READ: usize = 64;
+/// How many cookies of one kind are read: several times as many as we leave in a browser.
+const MOST_READ: usize = 64;
 
 /// The cookies of logins under way, as name and value; a name that comes twice is nobody's.
 pub fn logins<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<(&'a str, &'a str)> {
+    own_with(LOGIN_PREFIX, fields)
+}
+
+/// Our cookies whose names begin like this, as name and value; a name that comes twice is nobody's.
+pub fn own_with<'a>(
+    prefix: &str,
+    fields: impl IntoIterator<Item = &'a HeaderValue>,
+) -> Vec<(&'a str, &'a str)> {
     let mut found: Vec<(&[u8], &[u8])> = Vec::new();
     let mut doubled: Vec<&[u8]> = Vec::new();
     for (name, value) in all(fields) {
-        if !name.starts_with(LOGIN_PREFIX.as_bytes()) {
+        if !name.starts_with(prefix.as_bytes()) {
             continue;
         }
         // No browser has so many of us.
-        if found.len() >= MOST_LOGINS_READ {
+        if found.len() >= MOST_READ {
             break;
         }
         if found.iter().any(|(known, _)| *known == name) {

@@ -168,6 +168,11 @@ pub fn explain(code: &str) -> Words {
             "The sign-in service could not be asked. You are signed in as before; try again in a \
              minute.",
         ),
+        "session-store-unavailable" => (
+            "Nobody can say just now who you are",
+            "You have not been signed out, and nothing that you sent has reached the portal. Wait \
+             for a moment and reload the page.",
+        ),
         "login-password-forgotten" => (
             "A new password",
             "Nothing has changed yet. Choose a new password with the sign-in service, then sign in \

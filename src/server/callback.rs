@@ -1,5 +1,6 @@
 //! The way back from the provider: drives `gate::login` over the network, the same steps with
-//! awaits in between. Whatever happens here, the login is over and cannot be used again.
+//! awaits in between. A login whose `state` came back is over, whatever comes of it, and cannot be
+//! used again; a callback that is none of its own leaves it alone.
 
 use std::sync::Arc;
 
@@ -11,13 +12,12 @@ use super::login::LoginFailure;
 use super::request::Visit;
 use super::respond;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
-use crate::gate::login::{Accepted, Callback, Completed, Journey, LoginError, PendingLogin};
+use crate::gate::login::{Accepted, Callback, Completed, Journey, LoginError};
 use crate::gate::{
-    AtProvider, Challenge, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims,
-    is_fetched_early,
+    Challenge, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims, is_fetched_early,
 };
 use crate::relying_party::RelyingParty;
-use crate::sessions::{self, Purpose, SignedIn, cookie};
+use crate::sessions::{SignedIn, cookie, new_handle, new_proof};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
@@ -105,16 +105,14 @@ impl Visit<'_> {
         let pending = cookies::logins(self.head.headers.get_all(header::COOKIE));
         let sealed = pending.iter().find(|(known, _)| Some(*known) == name.as_deref());
         let (name, sealed) = *sealed.ok_or(LoginError::NotPending)?;
-        let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed);
-        let pending = record.as_deref().and_then(PendingLogin::from_bytes);
-        let pending = pending.ok_or(LoginError::NotPending)?;
+        let pending = self.open_login(sealed).ok_or(LoginError::NotPending)?;
         let state = callback.state().clone();
         party.check_issuer(callback.issuer())?;
         let return_to = pending.return_to().clone();
         let accepted = pending.accept(callback, party.name(), self.now);
         if !matches!(accepted, Err(LoginError::StateMismatch)) {
             *used = Some(Used { name: name.to_owned(), return_to });
-            if !self.proxy.sessions.spend_login(&state) {
+            if !self.proxy.sessions.spend_login(&state).await? {
                 return Err(LoginError::Replayed.into());
             }
         }
@@ -132,8 +130,7 @@ impl Visit<'_> {
         let at_provider = party.at_provider(&tokens, &claims, &redemption);
         let (begun, before) = (redemption.begun(), redemption.session().cloned());
         let sessions = &self.proxy.sessions;
-        if sessions.is_forgotten(&state) || sessions.signed_out_since(begun, before.as_ref(), None)
-        {
+        if sessions.is_forgotten(&state, before.as_ref()).await? {
             return Err(LoginFailure::SignedOut);
         }
         let journey = redemption.journey();
@@ -150,22 +147,29 @@ impl Visit<'_> {
             Ok(completed) => completed,
             Err(error) => {
                 // Whoever sits there now is not who was signed in.
-                self.end_session(ended, SessionEnd::Replaced);
+                self.end_session(ended, SessionEnd::Replaced).await?;
                 return Err(error.into());
             }
         };
         match completed {
             Completed::Session(claims, return_to) => {
                 // A change of the profile does not make a session last longer.
-                let continued = known.filter(|_| journey == Journey::ProfileEdit);
-                let earlier = current.as_ref().map(|(_, member)| member);
-                let id = self.start(party, claims, (continued, earlier), renewal, at_provider)?;
-                let is_forgotten = sessions.is_forgotten(&state);
-                if is_forgotten || sessions.signed_out_since(begun, before.as_ref(), Some(&id)) {
-                    self.end_session(Some(&id), SessionEnd::Logout);
+                let session = match known.filter(|_| journey == Journey::ProfileEdit) {
+                    Some(known) => known.continued(claims, new_handle()?, self.now),
+                    None => {
+                        let earlier = current.as_ref().map(|(_, member)| member.session());
+                        let session = self.begin(party, claims, earlier)?;
+                        session.renewable(renewal).known_as(at_provider)
+                    }
+                };
+                let (id, member) = self.start(party, session).await?;
+                if sessions.is_forgotten(&state, before.as_ref()).await?
+                    || sessions.signed_out_since(begun, member.session()).await?
+                {
+                    self.end_session(Some(&id), SessionEnd::Logout).await?;
                     return Err(LoginFailure::SignedOut);
                 }
-                self.end_session(ended, SessionEnd::Replaced);
+                self.end_session(ended, SessionEnd::Replaced).await?;
                 Ok(Outcome::SignedIn(id, return_to))
             }
             Completed::GoOn(challenge) => {
@@ -175,49 +179,49 @@ impl Visit<'_> {
         }
     }
 
-    /// Starts a session under a new id (SESS-01).
-    fn start(
+    /// The session of somebody who signs in now.
+    fn begin(
         &self,
         party: &RelyingParty,
         claims: VerifiedClaims,
-        (continued, earlier): (Option<&Session>, Option<&Arc<SignedIn>>),
-        renewal: Option<Renewal>,
-        at_provider: AtProvider,
-    ) -> Result<SessionId, LoginFailure> {
-        let handle = sessions::new_handle().map_err(|_| LoginFailure::Seal)?;
-        let session = match continued {
-            Some(session) => session.continued(claims, handle, self.now),
-            None => Session::start(
-                claims,
-                Arc::clone(party.name()),
-                Arc::clone(&self.policy.host),
-                handle,
-                self.proxy.lifetimes,
-                self.now,
-            )
-            .renewable(renewal)
-            .known_as(at_provider),
-        };
-        // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
-        self.portal.identity.render(&session, self.now)?;
-        let member = session.claims().subject().member_key();
-        let handle = session.handle().to_owned();
+        earlier: Option<&Session>,
+    ) -> Result<Session, LoginFailure> {
+        let session = Session::start(
+            claims,
+            Arc::clone(party.name()),
+            Arc::clone(&self.policy.host),
+            new_handle()?,
+            self.proxy.lifetimes,
+            self.now,
+        );
         // What the portal set for this member goes on being this member's (PATH-18).
         let earlier = earlier
-            .filter(|earlier| earlier.session().claims().subject() == session.claims().subject());
-        let started = self.proxy.sessions.start(session, earlier.map(Arc::as_ref));
-        let id = started.map_err(|_| LoginFailure::Seal)?;
+            .filter(|earlier| earlier.claims().subject() == session.claims().subject())
+            .map(|earlier| Ok(earlier.proof().clone()));
+        Ok(session.proven_by(earlier.unwrap_or_else(new_proof)?))
+    }
+
+    /// Starts a session under a new id (SESS-01).
+    async fn start(
+        &self,
+        party: &RelyingParty,
+        session: Session,
+    ) -> Result<(SessionId, Arc<SignedIn>), LoginFailure> {
+        // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
+        self.portal.identity.render(&session, self.now)?;
+        let (id, member) = self.proxy.sessions.start(session).await?;
+        let session = member.session();
         // Only now is it true.
         audit::write(
             Event::LoginSucceeded,
             &Audit {
                 provider: Some(party.name()),
-                member: Some(&member),
-                session: Some(&handle),
+                member: Some(&session.claims().subject().member_key()),
+                session: Some(session.handle()),
                 ..self.audit()
             },
         );
-        Ok(id)
+        Ok((id, member))
     }
 
     /// The session of this browser. A callback that another site posts comes without its cookie,

@@ -80,7 +80,7 @@ impl LoginFailure {
             Self::RelyingParty(_) | Self::Login(_) => {
                 self.provider_said().is_some_and(|said| said.class() == Class::Account)
             }
-            Self::Circle | Self::SignedOut | Self::Seal => false,
+            Self::Circle | Self::SignedOut | Self::Store(_) | Self::Seal => false,
         }
     }
 
@@ -104,9 +104,12 @@ impl LoginFailure {
                     timestamp: refusal.trail.timestamp.as_deref(),
                 })
             }
-            Self::Login(_) | Self::Identity(_) | Self::Circle | Self::SignedOut | Self::Seal => {
-                None
-            }
+            Self::Login(_)
+            | Self::Identity(_)
+            | Self::Circle
+            | Self::SignedOut
+            | Self::Store(_)
+            | Self::Seal => None,
         }
     }
 }

@@ -59,6 +59,8 @@ pub(super) const PING_TIME: Duration = Duration::from_secs(10);
 pub(super) const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How often a worker and the process look after what has expired.
 pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// How often the process looks after a part of the sessions.
+pub(super) const TIDY_SESSIONS_EVERY: Duration = Duration::from_secs(1);
 /// For the whole of a form that a rule looks at.
 pub(super) const FORM_TIME: Duration = Duration::from_secs(30);
 /// What all forms together that rules look at may take, in bytes (LIM-07); beyond, a 503.

@@ -16,7 +16,7 @@ use crate::gate::{Challenge, GroupsUnknown, Lack, Refusal, ReturnTo, SessionId};
 use crate::identity::IdentityError;
 use crate::pages::{self, Link};
 use crate::relying_party::{RelyingParty, RelyingPartyError};
-use crate::sessions::{Purpose, cookie};
+use crate::sessions::{Purpose, StoreError, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::causes;
@@ -39,9 +39,21 @@ pub(super) enum LoginFailure {
     /// One login after the other leads to no session (OIDC-16).
     #[error("this browser began several logins within a minute, and comes back without a session")]
     Circle,
+    /// The session could not be kept, or not be looked for (GEN-03).
+    #[error(transparent)]
+    Store(StoreError),
     /// No randomness, or a record that does not fit into a cookie.
     #[error("the login could not be sealed into a cookie")]
     Seal,
+}
+
+impl From<StoreError> for LoginFailure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Random => Self::Seal,
+            StoreError::Unavailable => Self::Store(error),
+        }
+    }
 }
 
 impl LoginFailure {
@@ -51,6 +63,7 @@ impl LoginFailure {
             Self::Login(error) => error.code(),
             Self::RelyingParty(error) => error.code(),
             Self::Identity(error) => error.code(),
+            Self::Store(error) => error.code(),
             Self::SignedOut => "login-signed-out",
             Self::Circle => "login-loop",
             Self::Seal => "login-seal",
@@ -253,10 +266,7 @@ impl Visit<'_> {
     }
 
     fn goes_round_in_circles(&self, return_to: &ReturnTo) -> bool {
-        let open = |sealed: &str| {
-            let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed)?;
-            Some(PendingLogin::from_bytes(&record)?.return_to().clone())
-        };
+        let open = |sealed: &str| Some(self.open_login(sealed)?.return_to().clone());
         let logins = cookies::logins(self.head.headers.get_all(header::COOKIE));
         let begun: Vec<Begun> = logins
             .into_iter()
@@ -267,15 +277,20 @@ impl Visit<'_> {
 
     /// Takes back the logins of this browser, over or not: the member signs out, which wins over
     /// what is under way, and starts afresh.
-    pub(super) fn forget_logins(&self) -> Vec<Option<HeaderValue>> {
+    pub(super) async fn forget_logins(&self) -> Result<Vec<Option<HeaderValue>>, StoreError> {
         let logins = cookies::logins(self.head.headers.get_all(header::COOKIE));
         for (_, sealed) in &logins {
-            let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed);
-            if let Some(login) = record.as_deref().and_then(PendingLogin::from_bytes) {
-                self.proxy.sessions.forget_login(login.state(), self.now);
+            if let Some(login) = self.open_login(sealed) {
+                self.proxy.sessions.forget_login(login.state(), self.now).await?;
             }
         }
-        logins.into_iter().map(|(name, _)| cookie::no_login(name)).collect()
+        Ok(logins.into_iter().map(|(name, _)| cookie::no_login(name)).collect())
+    }
+
+    /// The login that a cookie of ours seals.
+    pub(super) fn open_login(&self, sealed: &str) -> Option<PendingLogin> {
+        let record = self.proxy.seal.open(Purpose::Login, &self.policy.host, sealed)?;
+        PendingLogin::from_bytes(&record)
     }
 
     /// A page with a code, one audit line, and no session; its button leads to where the login was

@@ -232,10 +232,14 @@ impl Proxy {
         self.portals.iter().map(|portal| (Arc::clone(&portal.servers), portal.host.clone()))
     }
 
-    /// Looks after what has expired and what is only counted now and then; to be called every few
-    /// seconds, beside the requests.
+    /// Looks after the sessions that have expired; to be called every second, beside the requests.
+    pub fn tidy_sessions(&self) {
+        self.sessions.tidy(self.clock.now());
+    }
+
+    /// Looks after what is only counted now and then; to be called every few seconds, beside the
+    /// requests.
     pub fn tidy(&self) {
-        self.sessions.tidy();
         self.metrics.sessions.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
         for (index, portal) in self.portals.iter().enumerate() {
             let levels = &self.metrics.portal(index).upstream_healthy;

@@ -14,7 +14,7 @@ use crate::gate::{
     Challenge, Endpoint, Mode, Purpose, Refusal, ReturnTo, Session, SessionId, purpose,
 };
 use crate::pages::{self, Link};
-use crate::sessions::SignedIn;
+use crate::sessions::{SignedIn, StoreError};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
@@ -58,7 +58,7 @@ impl Visit<'_> {
                 Some(provider) => self.callback(provider, body).await,
                 None => self.unknown(),
             },
-            Endpoint::Logout => self.sign_out(),
+            Endpoint::Logout => self.sign_out().await,
             Endpoint::LoggedOut if !self.reads_only() => self.only("GET, HEAD"),
             Endpoint::LoggedOut => self.signed_out(),
             Endpoint::FrontChannelLogout(provider) => match self.provider(&provider) {
@@ -145,10 +145,17 @@ impl Visit<'_> {
     }
 
     /// Ends a session, if there is one.
-    pub(super) fn end_session(&self, id: Option<&SessionId>, how: SessionEnd) {
-        if id.is_some_and(|id| self.proxy.sessions.end(id).is_some()) {
+    pub(super) async fn end_session(
+        &self,
+        id: Option<&SessionId>,
+        how: SessionEnd,
+    ) -> Result<(), StoreError> {
+        if let Some(id) = id
+            && self.proxy.sessions.end(id).await?.is_some()
+        {
             self.proxy.metrics.session_ended(how);
         }
+        Ok(())
     }
 
     /// The session id that came with this request.

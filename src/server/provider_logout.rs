@@ -12,7 +12,7 @@ use super::parameters::{at_most_once, once};
 use super::request::Visit;
 use super::respond::{self, Said};
 use crate::relying_party::{LogoutTokenError, RelyingParty, is_sid};
-use crate::sessions::{Meant, SignedIn};
+use crate::sessions::{Meant, SignedIn, StoreError};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::causes;
@@ -50,15 +50,24 @@ impl Visit<'_> {
             && at_most_once(&parameters, &["sid", "iss"]);
         let meant = sid.as_deref().filter(|_| is_right).map(Meant::Sid);
         let (sessions, name, issuer) = (&self.proxy.sessions, party.name(), issuer.as_deref());
-        let ended = meant.map(|meant| sessions.end_meant(name, meant, issuer)).unwrap_or_default();
+        let ended = match meant {
+            Some(meant) => sessions.end_meant(name, meant, issuer).await,
+            None => Ok(Vec::new()),
+        };
+        let ended = match ended {
+            Ok(ended) => ended,
+            Err(error) => return respond::store(error, self.asker, self.account),
+        };
         self.signed_out_there(&ended, "front-channel");
         if ended.is_empty() && !self.keeps_pace() {
             return self.too_many_sign_outs();
         }
         if let Some(meant) = meant {
             // And those that start just now.
-            let ended = sessions.sign_out_meant(name, meant, issuer, self.now);
-            self.signed_out_there(&ended, "front-channel");
+            match sessions.sign_out_meant(name, meant, issuer, self.now).await {
+                Ok(ended) => self.signed_out_there(&ended, "front-channel"),
+                Err(error) => return respond::store(error, self.asker, self.account),
+            }
         }
         self.account.decided(Verdict::Own, None);
         respond::framed(party.sign_out_origin().as_deref(), self.asker, self.account)
@@ -92,7 +101,8 @@ impl Visit<'_> {
                 self.account.decided(Verdict::Own, None);
                 respond::empty(StatusCode::OK, self.asker, self.account)
             }
-            Err(error) => {
+            Err(NotEnded::Store(error)) => respond::store(error, self.asker, self.account),
+            Err(NotEnded::Disbelieved(error)) => {
                 tracing::warn!(
                     request_id = self.asker.request_id(),
                     provider = &**party.name(),
@@ -110,21 +120,22 @@ impl Visit<'_> {
         &self,
         party: &RelyingParty,
         form: &str,
-    ) -> Result<Vec<Arc<SignedIn>>, LogoutTokenError> {
+    ) -> Result<Vec<Arc<SignedIn>>, NotEnded> {
         let raw = once(form, "logout_token").unwrap_or_default();
         let token = party.logout_token(&raw, self.proxy.clock.now()).await?;
         let sessions = &self.proxy.sessions;
-        if !sessions.spend_logout_token(party.name(), &token.id) {
-            return Err(LogoutTokenError::Replayed);
+        if !sessions.spend_logout_token(party.name(), &token.id).await? {
+            return Err(LogoutTokenError::Replayed.into());
         }
         // `sid` is one session at the provider, and `sub` beside it whose that is; `sub` alone is all
         // of that person's.
         let meant = match (&token.sid, &token.sub) {
             (Some(sid), _) => Meant::Sid(sid),
             (None, Some(sub)) => Meant::Sub(sub),
-            (None, None) => return Err(LogoutTokenError::Subject),
+            (None, None) => return Err(LogoutTokenError::Subject.into()),
         };
-        Ok(sessions.sign_out_meant(party.name(), meant, Some(&token.issuer), self.now))
+        let issuer = Some(token.issuer.as_str());
+        Ok(sessions.sign_out_meant(party.name(), meant, issuer, self.now).await?)
     }
 
     fn signed_out_there(&self, ended: &[Arc<SignedIn>], way: &str) {
@@ -161,6 +172,24 @@ impl Visit<'_> {
         self.account.decided(Verdict::Refuse, Some(TooOften.code()));
         let said = Said::new(StatusCode::TOO_MANY_REQUESTS, TooOften.code());
         respond::say(&said, self.asker, self.account)
+    }
+}
+
+/// Why a logout token has ended nothing.
+enum NotEnded {
+    Disbelieved(LogoutTokenError),
+    Store(StoreError),
+}
+
+impl From<LogoutTokenError> for NotEnded {
+    fn from(error: LogoutTokenError) -> Self {
+        Self::Disbelieved(error)
+    }
+}
+
+impl From<StoreError> for NotEnded {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 

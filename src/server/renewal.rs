@@ -14,7 +14,7 @@ use super::own::describe;
 use super::request::Visit;
 use super::respond::{self, Said};
 use crate::gate::{Session, SessionId, Timestamp};
-use crate::relying_party::{RefreshError, RelyingParty, RelyingPartyError};
+use crate::relying_party::{RefreshError, RelyingParty};
 use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
@@ -159,25 +159,30 @@ impl Proxy {
             Ok(refreshed) => refreshed,
             Err(RefreshError { error, .. }) if error.ends_session() => {
                 self.metrics.refreshed(index, RefreshOutcome::Ended);
-                return self.end_for(id, session, party, error.code(), &causes(&error));
+                return self.end_for(id, session, party, error.code(), &causes(&error)).await;
             }
             Err(RefreshError { error, refresh_token }) => {
                 self.metrics.refreshed(index, RefreshOutcome::Failed);
-                report(party, &error);
+                report(party, error.code(), &causes(&error));
                 member.renewing().pause(now);
                 let Some(token) = refresh_token else {
                     return Renewed::Waits(member);
                 };
                 // The earlier one is spent, whatever came of it.
-                let rotated = self.sessions.renew(id, &member, session.rotated(token, now));
-                return rotated.map_or(Renewed::Over, Renewed::Waits);
+                let rotated = session.rotated(token, now);
+                return match self.sessions.renew(id, &member, rotated).await {
+                    Ok(rotated) => rotated.map_or(Renewed::Over, Renewed::Waits),
+                    Err(_) => Renewed::Waits(member),
+                };
             }
         };
         let next = match session.renewed(refreshed.claims, refreshed.refresh_token, now) {
             Ok(next) => next,
             Err(error) => {
                 self.metrics.refreshed(index, RefreshOutcome::Ended);
-                return self.end_for(id, session, party, "login-other-member", &causes(&error));
+                return self
+                    .end_for(id, session, party, "login-other-member", &causes(&error))
+                    .await;
             }
         };
         // What cannot be told ends the session, and is not found out on each request (HDR-09).
@@ -185,13 +190,23 @@ impl Proxy {
         let portal = portal.and_then(|index| self.portals.get(index));
         if let Some(Err(error)) = portal.map(|portal| portal.identity.render(&next, now)) {
             self.metrics.refreshed(index, RefreshOutcome::Ended);
-            return self.end_for(id, session, party, error.code(), &causes(&error));
+            return self.end_for(id, session, party, error.code(), &causes(&error)).await;
         }
-        self.metrics.refreshed(index, RefreshOutcome::Ok);
-        self.sessions.renew(id, &member, next).map_or(Renewed::Over, Renewed::Goes)
+        match self.sessions.renew(id, &member, next).await {
+            Ok(next) => {
+                self.metrics.refreshed(index, RefreshOutcome::Ok);
+                next.map_or(Renewed::Over, Renewed::Goes)
+            }
+            Err(error) => {
+                self.metrics.refreshed(index, RefreshOutcome::Failed);
+                report(party, error.code(), &causes(&error));
+                member.renewing().pause(now);
+                Renewed::Waits(member)
+            }
+        }
     }
 
-    fn end_for(
+    async fn end_for(
         &self,
         id: &SessionId,
         session: &Session,
@@ -199,7 +214,8 @@ impl Proxy {
         code: &str,
         cause: &str,
     ) -> Renewed {
-        if self.sessions.end(id).is_some() {
+        // Over it is, and if the store was not told yet, it will be.
+        if !matches!(self.sessions.end(id).await, Ok(None)) {
             self.metrics.session_ended(SessionEnd::Revoked);
             audit::write(
                 Event::SessionRevoked,
@@ -217,11 +233,11 @@ impl Proxy {
     }
 }
 
-fn report(party: &RelyingParty, error: &RelyingPartyError) {
+fn report(party: &RelyingParty, code: &str, cause: &str) {
     tracing::warn!(
         provider = &**party.name(),
-        code = error.code(),
-        cause = %causes(error),
+        code,
+        cause,
         "a member could not be asked about again; what was said before holds"
     );
 }

@@ -21,7 +21,7 @@ use crate::gate::{
     Asked, Bearer, Decision, Form, Mode, Permit, Policy, RawTarget, Refusal, Timestamp, decide,
 };
 use crate::identity::IdentityError;
-use crate::sessions::SignedIn;
+use crate::sessions::{PortalProofs, SignedIn};
 use crate::telemetry::Verdict;
 use crate::upstream::{
     Answer, AskedWebSocket, Forwarding, RequestBody, Upgrade, Upgraded, Upstream, X_REQUEST_ID,
@@ -179,15 +179,19 @@ impl Visit<'_> {
             .then(|| AskedWebSocket::read(&head.method, head.version, headers))
             .flatten();
         let credentials = LocalCredentials::of(policy.mode, passes);
+        let guards_cookies = policy.mode == Mode::AzureOnly && !policy.portal_cookies.is_empty();
+        let proofs = match guards_cookies && has_own_cookies {
+            true => PortalProofs::read(headers.get_all(header::COOKIE)),
+            false => PortalProofs::default(),
+        };
         portal.owned.cleanse(headers, has_own_cookies, credentials);
         let member = match permit.bearer() {
             Bearer::Member => signed_in,
             Bearer::Nobody => None,
         };
-        let guards_cookies = policy.mode == Mode::AzureOnly && !policy.portal_cookies.is_empty();
         if guards_cookies {
             policy.portal_cookies.take_out(headers, |name, value| {
-                member.as_ref().is_some_and(|member| member.knows_cookie(name, value))
+                member.as_ref().is_some_and(|member| proofs.show(member.session(), name, value))
             });
         }
         let envelope = match member.as_deref().map(|m| envelope(portal, m, now)).transpose() {
@@ -218,12 +222,18 @@ impl Visit<'_> {
         match answer {
             Ok(Upgrade::Switched(upgraded)) => switch(upgraded, credentials, account),
             Ok(Upgrade::Answered(answer)) => {
-                if guards_cookies && let Some(member) = &member {
-                    for (name, value) in policy.portal_cookies.set_by(answer.headers()) {
-                        member.remember_cookie(name, value);
+                let set = match &member {
+                    Some(member) if guards_cookies => {
+                        let set = policy.portal_cookies.set_by(answer.headers());
+                        proofs.after(member.session(), set)
                     }
+                    Some(_) | None => Vec::new(),
+                };
+                let mut response = pass_on(answer, envelope.is_some(), credentials, account);
+                for cookie in set {
+                    response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
-                pass_on(answer, envelope.is_some(), credentials, account)
+                response
             }
             Err(error) => respond::upstream(&error, asker, account),
         }

@@ -20,6 +20,7 @@ use crate::http1::request::HeadError;
 use crate::identity::IdentityError;
 use crate::pages::{self, Link, Words};
 use crate::relying_party::LogoutTokenError;
+use crate::sessions::StoreError;
 use crate::telemetry::{Verdict, causes};
 use crate::upstream::{BodyError, UpstreamError, X_REQUEST_ID};
 
@@ -235,6 +236,7 @@ pub(super) fn login(
         (LoginFailure::RelyingParty(_) | LoginFailure::Identity(_), _) => StatusCode::FORBIDDEN,
         (LoginFailure::Login(_) | LoginFailure::SignedOut, _) => StatusCode::BAD_REQUEST,
         (LoginFailure::Circle, _) => StatusCode::TOO_MANY_REQUESTS,
+        (LoginFailure::Store(_), _) => StatusCode::SERVICE_UNAVAILABLE,
         (LoginFailure::Seal, _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let hints = match failure {
@@ -260,6 +262,16 @@ const fn blamed(class: Class) -> StatusCode {
         Class::Operator => StatusCode::INTERNAL_SERVER_ERROR,
         Class::Temporary => StatusCode::SERVICE_UNAVAILABLE,
     }
+}
+
+/// Nobody can say who is signed in (GEN-03).
+pub(super) fn store(error: StoreError, asker: &Asker, mut account: Account) -> Response<Body> {
+    account.decided(Verdict::Refuse, Some(error.code()));
+    let status = match error {
+        StoreError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        StoreError::Random => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    say(&Said::new(status, error.code()), asker, account)
 }
 
 /// The portal's silence.

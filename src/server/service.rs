@@ -130,6 +130,14 @@ impl Service {
         for (servers, host) in proxy.servers() {
             beside.spawn(servers.watch(host));
         }
+        let kept = Arc::clone(&proxy);
+        beside.spawn(async move {
+            let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
+            loop {
+                every.tick().await;
+                kept.tidy_sessions();
+            }
+        });
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_EVERY);
             loop {

@@ -9,7 +9,7 @@ use super::request::Visit;
 use super::respond::{self, HOME};
 use crate::gate::{ReturnTo, is_fetched_early};
 use crate::pages::{self, Link};
-use crate::sessions::{Purpose, SignedIn, cookie};
+use crate::sessions::{Purpose, SignedIn, StoreError, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
@@ -17,7 +17,7 @@ use crate::telemetry::metrics::SessionEnd;
 impl Visit<'_> {
     /// Ends the session here and, by configuration, at the provider. A GET acts at once only if
     /// fetch metadata shows our own site or the visitor; everything else is asked first (UI-03).
-    pub(super) fn sign_out(mut self) -> Response<Body> {
+    pub(super) async fn sign_out(mut self) -> Response<Body> {
         let mut sites = self.head.headers.get_all("sec-fetch-site").iter();
         let site = match (sites.next(), sites.next()) {
             (site, None) => site.map(HeaderValue::as_bytes),
@@ -36,7 +36,14 @@ impl Visit<'_> {
         let Some(member) = self.signed_in.clone() else {
             // A form of another site comes without our cookies, which is no reason to take them.
             let is_bare = !is_meant && self.session_id().is_none();
-            let forgotten = if is_meant { self.forget_logins() } else { Vec::new() };
+            let forgotten = match is_meant {
+                true => self.forget_logins().await,
+                false => Ok(Vec::new()),
+            };
+            let forgotten = match forgotten {
+                Ok(forgotten) => forgotten,
+                Err(error) => return respond::store(error, self.asker, self.account),
+            };
             let mut response = respond::redirect(&self.done(), self.asker, self.account);
             if !is_bare {
                 respond::add_cookie(&mut response, cookie::no_session());
@@ -50,10 +57,10 @@ impl Visit<'_> {
             return self.confirm_sign_out();
         }
         let at_provider = self.sign_out_at_provider(&member);
-        let id = self.session_id();
-        if id.is_some_and(|id| self.proxy.sessions.sign_out(&id, self.now).is_some()) {
-            self.proxy.metrics.session_ended(SessionEnd::Logout);
-        }
+        let forgotten = match self.end_for_good().await {
+            Ok(forgotten) => forgotten,
+            Err(error) => return respond::store(error, self.asker, self.account),
+        };
         audit::write(
             Event::LoggedOut,
             &Audit {
@@ -71,7 +78,6 @@ impl Visit<'_> {
             },
         };
         self.account.decided(Verdict::Own, None);
-        let forgotten = self.forget_logins();
         let mut response = respond::redirect(&next, self.asker, self.account);
         respond::add_cookie(&mut response, cookie::no_session());
         for cookie in forgotten {
@@ -81,6 +87,16 @@ impl Visit<'_> {
         let clear = HeaderName::from_static("clear-site-data");
         respond::set(&mut response, clear, HeaderValue::from_static("\"cache\""));
         response
+    }
+
+    /// Ends this browser's session and what it has under way.
+    async fn end_for_good(&self) -> Result<Vec<Option<HeaderValue>>, StoreError> {
+        if let Some(id) = self.session_id()
+            && self.proxy.sessions.sign_out(&id, self.now).await?.is_some()
+        {
+            self.proxy.metrics.session_ended(SessionEnd::Logout);
+        }
+        self.forget_logins().await
     }
 
     /// Whether fetch metadata says that the visitor's browser goes somewhere, and now.

@@ -53,6 +53,18 @@ pub fn no_login(name: &str) -> Option<HeaderValue> {
     header(deleted(name.to_owned()))
 }
 
+/// Sets the proof that the portal set a cookie, by its whole name.
+#[must_use]
+pub(super) fn proof(name: &str, value: String) -> Option<HeaderValue> {
+    header(ours(name.to_owned(), value))
+}
+
+/// Takes such a proof back.
+#[must_use]
+pub(super) fn no_proof(name: &str) -> Option<HeaderValue> {
+    header(deleted(name.to_owned()))
+}
+
 fn ours(name: String, value: String) -> Cookie<'static> {
     Cookie::build((name, value))
         .path("/")

@@ -1,70 +1,82 @@
-//! Which sessions a provider means when it says that somebody has signed out there: by the id of its
-//! own session (`sid`), or by whom it is about (`sub`). As large as the table of sessions, whose every
+//! Which sessions somebody means who ends them: a provider by the id of its own session (`sid`) or by
+//! whom it is about (`sub`), an operator by the member. As large as the table of sessions, whose every
 //! removal is told here. Deliberately not here: whether the provider is believed.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Digest;
 use crate::gate::Session;
 
-/// What a provider calls the sessions that are to end.
-#[derive(Clone, Copy)]
+/// What the sessions are called that are to end.
+#[derive(Clone, Copy, Debug)]
 pub enum Meant<'a> {
     /// Those that came of one session at the provider.
     Sid(&'a str),
-    /// All those of one person.
+    /// All those of one person, by the provider's name for them.
     Sub(&'a str),
+    /// All those of one member, by the key that the portal knows; whichever provider they signed in
+    /// with.
+    Member(&'a str),
 }
 
 impl Meant<'_> {
     /// The key of the table: one provider's names are never another's (OIDC-20).
     pub(super) fn key(self, provider: &str) -> Digest {
-        let (kind, name) = match self {
-            Self::Sid(sid) => ("sid", sid),
-            Self::Sub(sub) => ("sub", sub),
+        let (kind, provider, name) = match self {
+            Self::Sid(sid) => ("sid", provider, sid),
+            Self::Sub(sub) => ("sub", provider, sub),
+            Self::Member(key) => ("member", "", key),
         };
         Digest::of(format!("{kind}\n{}\n{provider}\n{name}", provider.len()).as_bytes())
     }
 }
 
-/// The sessions by what their providers call them.
-#[derive(Debug, Default)]
+/// How many small sets there are.
+const SHARDS: usize = 64;
+
+/// The sessions by what they are called. A pair of numbers each, the beginnings of two digests: what is
+/// found may be another one's, so whoever looks compares the names themselves.
+#[derive(Debug)]
 pub(super) struct Index {
-    by_name: Mutex<HashMap<Digest, Vec<Digest>>>,
+    shards: Vec<Mutex<BTreeSet<(u64, u64)>>>,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Self { shards: std::iter::repeat_with(Mutex::default).take(SHARDS).collect() }
+    }
 }
 
 impl Index {
-    pub(super) fn add(&self, session: &Session, id: Digest) {
-        let mut by_name = self.lock();
-        for key in names(session) {
-            by_name.entry(key).or_default().push(id);
+    pub(super) fn add(&self, session: &Session, id: &Digest) {
+        for name in names(session) {
+            self.lock(&name).insert((name.first_eight(), id.first_eight()));
         }
     }
 
     pub(super) fn remove(&self, session: &Session, id: &Digest) {
-        let mut by_name = self.lock();
-        for key in names(session) {
-            if let Some(ids) = by_name.get_mut(&key) {
-                ids.retain(|known| known != id);
-                if ids.is_empty() {
-                    by_name.remove(&key);
-                }
-            }
+        for name in names(session) {
+            self.lock(&name).remove(&(name.first_eight(), id.first_eight()));
         }
     }
 
-    pub(super) fn find(&self, key: &Digest) -> Vec<Digest> {
-        self.lock().get(key).cloned().unwrap_or_default()
+    /// The beginnings of the keys of the sessions that may be called so.
+    pub(super) fn find(&self, name: &Digest) -> Vec<u64> {
+        let name_begins = name.first_eight();
+        let shard = self.lock(name);
+        shard.range((name_begins, 0)..=(name_begins, u64::MAX)).map(|(_, id)| *id).collect()
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.lock().len()
+        self.shards.iter().map(|shard| shard.lock().unwrap().len()).sum()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Vec<Digest>>> {
-        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self, name: &Digest) -> MutexGuard<'_, BTreeSet<(u64, u64)>> {
+        let index = (name.first_eight() & (SHARDS as u64 - 1)) as usize;
+        let shard = self.shards.get(index).expect("there are as many as an index can name");
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -73,7 +85,10 @@ pub(super) fn names(session: &Session) -> impl Iterator<Item = Digest> {
     let there = session.at_provider();
     let sid = there.sid.as_deref().map(Meant::Sid);
     let sub = there.sub.as_deref().map(Meant::Sub);
-    [sid, sub].into_iter().flatten().map(|meant| meant.key(session.provider()))
+    let member = session.claims().subject().member_key();
+    let member = Meant::Member(&member).key(session.provider());
+    let meant = [sid, sub].into_iter().flatten();
+    meant.map(|meant| meant.key(session.provider())).chain([member])
 }
 
 #[cfg(test)]
@@ -85,117 +100,180 @@ mod tests {
 
     use super::super::Sessions;
     use super::*;
-    use crate::gate::{AtProvider, Lifetimes, SessionId, Subject, Timestamp, VerifiedClaims};
+    use crate::gate::{
+        AtProvider, Lifetimes, Secret, SessionId, Subject, Timestamp, VerifiedClaims,
+    };
 
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
 
     fn store(capacity: u64) -> Sessions {
-        let hour = Duration::from_secs(3600);
-        let lifetimes = Lifetimes { idle: hour, absolute: hour };
-        let settings = crate::config::Sessions { lifetimes, capacity, refresh_interval: hour };
+        let lifetimes = Lifetimes { idle: HOUR, absolute: HOUR };
+        let settings = crate::config::Sessions { lifetimes, capacity, refresh_interval: HOUR };
         Sessions::new(&settings, |_| {})
     }
 
-    fn start(store: &Sessions, provider: &str, sid: &str) -> SessionId {
+    async fn start(store: &Sessions, provider: &str, sid: &str) -> SessionId {
         let subject = Subject::Issuer { issuer: "https://i.example".into(), subject: "s".into() };
         let claims = [("iss".to_owned(), "https://i.example".into())];
         let claims = VerifiedClaims::assertion(subject, Map::from_iter(claims));
-        let hour = Duration::from_secs(3600);
-        let lifetimes = Lifetimes { idle: hour, absolute: hour };
+        let lifetimes = Lifetimes { idle: HOUR, absolute: HOUR };
         let handle = String::new();
         let session = Session::start(claims, provider.into(), "h".into(), handle, lifetimes, NOON);
         let (sid, sub) = (Some(sid.to_owned()), Some("s".to_owned()));
         let at_provider = AtProvider { sid, sub, id_token: None };
-        store.start(session.known_as(at_provider), None).unwrap()
+        store.start(session.known_as(at_provider)).await.unwrap().0
     }
 
     fn lives(store: &Sessions, id: &SessionId) -> bool {
         store.find(id, NOON).is_some()
     }
 
-    #[test]
-    fn oidc_20_a_provider_ends_what_it_and_the_name_have_together() {
-        let store = store(100);
-        let one = start(&store, "a", "1");
-        let same = start(&store, "a", "1");
-        let other_sid = start(&store, "a", "2");
-        let other_provider = start(&store, "b", "1");
-        let ended = |meant, issuer| store.sign_out_meant("a", meant, issuer, NOON).len();
-        assert_eq!(ended(Meant::Sid("1"), Some("https://other.example")), 0);
-        assert_eq!(ended(Meant::Sub("1"), None), 0);
-        assert!(lives(&store, &one));
-        let known = store.end_meant("a", Meant::Sid("1"), None).len();
-        assert_eq!((known, ended(Meant::Sid("1"), None)), (2, 0));
-        assert!(!lives(&store, &one) && !lives(&store, &same));
-        assert!(lives(&store, &other_sid) && lives(&store, &other_provider));
-        assert_eq!(ended(Meant::Sub("s"), Some("https://i.example")), 1);
-        assert!(!lives(&store, &other_sid) && lives(&store, &other_provider));
-        assert_eq!(ended(Meant::Sid("1"), None), 0);
+    /// All of it, not a part.
+    fn tidy(store: &Sessions, now: Timestamp) {
+        for _ in 0..8 {
+            store.tidy(now);
+        }
     }
 
-    #[test]
-    fn lim_07_names_go_with_their_sessions() {
+    async fn sign_out_meant(store: &Sessions, meant: Meant<'_>, issuer: Option<&str>) -> usize {
+        let later = NOON.after(Duration::from_secs(1));
+        store.sign_out_meant("a", meant, issuer, later).await.unwrap().len()
+    }
+
+    #[tokio::test]
+    async fn oidc_20_a_provider_ends_what_it_and_the_name_have_together() {
+        let store = store(100);
+        let one = start(&store, "a", "1").await;
+        let same = start(&store, "a", "1").await;
+        let other_sid = start(&store, "a", "2").await;
+        let other_provider = start(&store, "b", "1").await;
+        let other = Some("https://other.example");
+        assert_eq!(sign_out_meant(&store, Meant::Sid("1"), other).await, 0);
+        assert_eq!(sign_out_meant(&store, Meant::Sub("1"), None).await, 0);
+        assert!(lives(&store, &one));
+        assert_eq!(store.end_meant("a", Meant::Sid("1"), None).await.unwrap().len(), 2);
+        assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 0);
+        assert!(!lives(&store, &one) && !lives(&store, &same));
+        assert!(lives(&store, &other_sid) && lives(&store, &other_provider));
+        assert_eq!(sign_out_meant(&store, Meant::Sub("s"), Some("https://i.example")).await, 1);
+        assert!(!lives(&store, &other_sid) && lives(&store, &other_provider));
+        assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 0);
+        let key = "https://i.example#s";
+        assert_eq!(store.end_meant("", Meant::Member(key), None).await.unwrap().len(), 1);
+        assert!(!lives(&store, &other_provider), "a member is the same with every provider");
+    }
+
+    #[tokio::test]
+    async fn lim_07_names_go_with_their_sessions() {
         let store = store(10);
-        let ids: Vec<_> = (0..100).map(|n| start(&store, "a", &n.to_string())).collect();
-        store.tidy();
-        let left = ids.iter().filter(|id| lives(&store, id)).count();
-        assert!(left <= 10, "{left}");
-        assert_eq!(store.index.len(), left + 1, "their sids, and the one sub");
-        for id in &ids {
-            let _ended: Option<Arc<_>> = store.end(id);
+        let mut ids = Vec::new();
+        for number in 0..100 {
+            ids.push(start(&store, "a", &number.to_string()).await);
         }
-        store.tidy();
+        tidy(&store, NOON);
+        let left = ids.iter().filter(|id| lives(&store, id)).count();
+        assert_eq!((left, store.count()), (10, 10));
+        assert_eq!(store.index.len(), 3 * left, "the sid, the sub and the member of each");
+        tidy(&store, NOON.after(HOUR));
+        assert_eq!((store.index.len(), store.count()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_session_that_nobody_uses_is_kept_as_its_record() {
+        let store = store(10);
+        let id = start(&store, "a", "1").await;
+        let member = store.find(&id, NOON).unwrap();
+        let quiet = NOON.after(HOUR / 2);
+        tidy(&store, quiet);
+        assert!(Arc::ptr_eq(&member, &store.find(&id, quiet).unwrap()), "it is in hand");
+        member.session().touch(NOON.after(HOUR / 4));
+        let weak = Arc::downgrade(&member);
+        drop(member);
+        tidy(&store, quiet);
+        assert!(weak.upgrade().is_none(), "what nobody uses is not kept read");
+        let again = store.find(&id, quiet).unwrap();
+        assert_eq!(again.session().last_used(), NOON.after(HOUR / 4));
+        assert!(Arc::ptr_eq(&again, &store.find(&id, quiet).unwrap()));
+        drop(again);
+        tidy(&store, quiet);
+        assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 1, "and is found by name");
         assert_eq!(store.index.len(), 0);
     }
 
-    #[test]
-    fn a_session_that_was_renewed_is_found_by_its_names() {
-        let store = store(10);
-        let id = start(&store, "a", "1");
-        let earlier = store.find(&id, NOON).unwrap();
-        let session = earlier.session();
-        let next = session.continued(session.claims().clone(), String::new(), NOON);
-        assert!(store.renew(&id, &earlier, next).is_some());
-        store.tidy();
-        assert_eq!(store.sign_out_meant("a", Meant::Sid("1"), None, NOON).len(), 1);
-        assert!(!lives(&store, &id));
+    #[tokio::test]
+    async fn the_least_recently_used_goes_first() {
+        let store = store(2);
+        let first = start(&store, "a", "1").await;
+        let second = start(&store, "a", "2").await;
+        let third = start(&store, "a", "3").await;
+        let later = NOON.after(Duration::from_secs(1));
+        for id in [&first, &third] {
+            store.find(id, NOON).unwrap().session().touch(later);
+        }
+        tidy(&store, NOON);
+        assert!(lives(&store, &first) && !lives(&store, &second) && lives(&store, &third));
     }
 
-    #[test]
-    fn log_01_nobody_reads_the_names_in_a_log() {
+    #[tokio::test]
+    async fn a_session_that_was_renewed_is_found_by_its_names() {
         let store = store(10);
-        let id = start(&store, "a", "canary");
+        let id = start(&store, "a", "1").await;
+        let earlier = store.find(&id, NOON).unwrap();
+        let session = earlier.session();
+        let next = || session.continued(session.claims().clone(), String::new(), NOON);
+        assert!(store.renew(&id, &earlier, next()).await.unwrap().is_some());
+        assert!(store.renew(&id, &earlier, next()).await.unwrap().is_none(), "it is another now");
+        tidy(&store, NOON);
+        assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 1);
+        assert!(!lives(&store, &id));
+        assert!(store.renew(&id, &earlier, next()).await.unwrap().is_none());
+        assert!(!lives(&store, &id), "OIDC-14: a sign-out wins");
+    }
+
+    #[tokio::test]
+    async fn log_01_nobody_reads_the_names_in_a_log() {
+        let store = store(10);
+        let id = start(&store, "a", "canary").await;
         let shown = format!("{:?}", store.find(&id, NOON).unwrap());
         assert!(shown.contains("AtProvider") && !shown.contains("canary"), "{shown}");
     }
 
-    #[test]
-    fn oidc_14_whoever_signed_out_since_then_is_signed_out() {
+    #[tokio::test]
+    async fn oidc_14_whoever_signed_out_since_then_is_signed_out() {
         let store = store(10);
         let later = NOON.after(Duration::from_secs(1));
-        let before = start(&store, "a", "1");
-        assert!(!store.signed_out_since(NOON, Some(&before), None));
-        assert!(store.sign_out(&before, later).is_some());
-        assert!(store.signed_out_since(NOON, Some(&before), None));
-        assert!(store.signed_out_since(later, Some(&before), None), "in the same moment, too");
-        let now = start(&store, "a", "2");
-        assert!(!store.signed_out_since(NOON, None, Some(&now)));
-        assert_eq!(store.sign_out_meant("a", Meant::Sid("3"), None, later).len(), 0);
-        let now = start(&store, "a", "3");
-        assert!(store.signed_out_since(NOON, None, Some(&now)));
+        let before = start(&store, "a", "1").await;
+        let state = Secret::new("state".to_owned());
+        let is_forgotten = async || store.is_forgotten(&state, Some(&before)).await.unwrap();
+        assert!(!is_forgotten().await);
+        assert!(store.sign_out(&before, later).await.unwrap().is_some());
+        assert!(is_forgotten().await);
+        let signed_out = async |sid: &str| {
+            let now = start(&store, "a", sid).await;
+            let member = store.find(&now, NOON).unwrap();
+            store.signed_out_since(NOON, member.session()).await.unwrap()
+        };
+        assert!(!signed_out("2").await);
+        assert_eq!(sign_out_meant(&store, Meant::Sid("3"), None).await, 0);
+        assert!(signed_out("3").await);
+        assert!(!store.is_forgotten(&state, None).await.unwrap());
+        store.forget_login(&state, later).await.unwrap();
+        assert!(store.is_forgotten(&state, None).await.unwrap());
     }
 
-    #[test]
-    fn oidc_14_names_that_strangers_invent_push_no_members_sign_out_away() {
+    #[tokio::test]
+    async fn oidc_14_names_that_strangers_invent_push_no_members_sign_out_away() {
         let store = store(10);
         let later = NOON.after(Duration::from_secs(1));
-        let before = start(&store, "a", "1");
-        assert!(store.sign_out(&before, later).is_some());
+        let before = start(&store, "a", "1").await;
+        assert!(store.sign_out(&before, later).await.unwrap().is_some());
         for number in 0..25_000 {
             let name = number.to_string();
-            assert!(store.sign_out_meant("a", Meant::Sid(&name), None, later).is_empty());
+            assert_eq!(sign_out_meant(&store, Meant::Sid(&name), None).await, 0);
         }
-        store.tidy();
-        assert!(store.signed_out_since(NOON, Some(&before), None));
+        tidy(&store, NOON);
+        let state = Secret::new("state".to_owned());
+        assert!(store.is_forgotten(&state, Some(&before)).await.unwrap());
     }
 }

@@ -4,87 +4,129 @@
 use std::sync::Arc;
 
 use super::index::{self, Meant};
-use super::{Digest, Sessions, SignedIn};
+use super::marks::{Once, SignOut};
+use super::{Digest, Sessions, SignedIn, StoreError};
 use crate::gate::{Secret, Session, SessionId, Timestamp};
 
 impl Sessions {
     /// Ends a session because its member wants it to: logins that this browser has under way become no
     /// session either.
-    #[must_use]
-    pub fn sign_out(&self, id: &SessionId, now: Timestamp) -> Option<Arc<SignedIn>> {
-        let key = Digest::of(id.bytes());
+    ///
+    /// # Errors
+    /// When the store could not be told.
+    pub async fn sign_out(
+        &self,
+        id: &SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        let key = Digest::of_id(id);
         // First, so that a session which starts meanwhile sees it.
-        if self.table.contains_key(&key) {
-            self.signed_out.insert(key, now);
+        if self.table.contains(&key) {
+            self.marks.sign_out(SignOut::Here, key, now);
         }
-        self.end(id)
+        self.end(id).await
     }
 
     /// Ends the sessions that a provider says are over, and only those of this provider. `issuer` is
     /// whose word it is, if that was said: then only the sessions that this issuer vouched for.
-    #[must_use]
-    pub fn sign_out_meant(
+    ///
+    /// # Errors
+    /// When the store could not be told.
+    pub async fn sign_out_meant(
         &self,
         provider: &str,
         meant: Meant<'_>,
         issuer: Option<&str>,
         now: Timestamp,
-    ) -> Vec<Arc<SignedIn>> {
+    ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
         // First, so that a session which starts meanwhile sees it.
-        self.signed_out_there.insert(meant.key(provider), now);
-        self.end_meant(provider, meant, issuer)
+        self.marks.sign_out(SignOut::There, meant.key(provider), now);
+        self.end_meant(provider, meant, issuer).await
     }
 
     /// The same without remembering it: logins under way are left alone.
-    #[must_use]
-    pub fn end_meant(
+    ///
+    /// # Errors
+    /// When the store could not be told.
+    pub async fn end_meant(
         &self,
         provider: &str,
         meant: Meant<'_>,
         issuer: Option<&str>,
-    ) -> Vec<Arc<SignedIn>> {
-        let is_of = |session: &Session| {
-            issuer.is_none_or(|issuer| session.claims().text("iss") == Some(issuer))
+    ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
+        let name = meant.key(provider);
+        let is_meant = |session: &Session| {
+            index::names(session).any(|known| known == name)
+                && issuer.is_none_or(|issuer| session.claims().text("iss") == Some(issuer))
         };
-        let ids = self.index.find(&meant.key(provider)).into_iter();
-        ids.filter(|id| self.table.get(id).is_some_and(|found| is_of(found.session())))
-            .filter_map(|id| self.table.remove(&id))
-            .collect()
+        let keys = self.index.find(&name).into_iter();
+        let keys = keys.flat_map(|begins| self.table.beginning_with(begins));
+        let meant = keys.filter(|key| {
+            self.table.find(key).is_some_and(|found| is_meant(found.signed_in.session()))
+        });
+        Ok(meant.filter_map(|key| self.remove(&key)).collect())
     }
 
     /// A login under way comes to nothing: the member has signed out in the browser that it is of.
-    pub fn forget_login(&self, state: &Secret<String>, now: Timestamp) {
-        self.signed_out.insert(Digest::of(state.expose().as_bytes()), now);
+    ///
+    /// # Errors
+    /// When the store could not be told.
+    pub async fn forget_login(
+        &self,
+        state: &Secret<String>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.marks.sign_out(SignOut::Here, Digest::of(state.expose().as_bytes()), now);
+        Ok(())
     }
 
-    /// Whether that has happened to a login, also while its callback was under way.
-    #[must_use]
-    pub fn is_forgotten(&self, state: &Secret<String>) -> bool {
-        self.signed_out.contains_key(&Digest::of(state.expose().as_bytes()))
+    /// Whether a login has come to nothing: its member has signed out in the browser that it is of, or
+    /// from the session that the browser had when it began, which nobody has any more.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn is_forgotten(
+        &self,
+        state: &Secret<String>,
+        before: Option<&SessionId>,
+    ) -> Result<bool, StoreError> {
+        let state = Digest::of(state.expose().as_bytes());
+        let mut keys = std::iter::once(state).chain(before.map(Digest::of_id));
+        Ok(keys.any(|key| self.marks.signed_out(SignOut::Here, &key).is_some()))
     }
 
-    /// Whether somebody has signed out since a login began: from the session that the browser had
-    /// then, which nobody has any more, or, at the provider, from the one that this has become.
-    /// Sign-out wins.
-    #[must_use]
-    pub fn signed_out_since(
+    /// Whether the person of a session has signed out at the provider since its login began.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn signed_out_since(
         &self,
         begun: Timestamp,
-        before: Option<&SessionId>,
-        now: Option<&SessionId>,
-    ) -> bool {
+        session: &Session,
+    ) -> Result<bool, StoreError> {
         let is_later = |at: Option<Timestamp>| at.is_some_and(|at| begun < at);
-        let now = now.and_then(|id| self.table.get(&Digest::of(id.bytes())));
-        before.is_some_and(|id| self.signed_out.contains_key(&Digest::of(id.bytes())))
-            || now.is_some_and(|found| {
-                index::names(found.session()).any(|key| is_later(self.signed_out_there.get(&key)))
-            })
+        Ok(index::names(session).any(|key| is_later(self.marks.signed_out(SignOut::There, &key))))
+    }
+
+    /// Spends a login's `state`: true once, also when two callbacks come at the same moment
+    /// (OIDC-02).
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn spend_login(&self, state: &Secret<String>) -> Result<bool, StoreError> {
+        self.spend(Once::Login, Digest::of(state.expose().as_bytes())).await
     }
 
     /// Spends a logout token of a provider by its `jti`: true once (OIDC-15).
-    #[must_use]
-    pub fn spend_logout_token(&self, provider: &str, id: &str) -> bool {
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn spend_logout_token(&self, provider: &str, id: &str) -> Result<bool, StoreError> {
         let key = Digest::of(format!("{}\n{provider}\n{id}", provider.len()).as_bytes());
-        self.spent_logout_tokens.entry(key).or_insert(()).is_fresh()
+        self.spend(Once::LogoutToken, key).await
+    }
+
+    async fn spend(&self, what: Once, key: Digest) -> Result<bool, StoreError> {
+        Ok(self.marks.spend(what, key))
     }
 }

@@ -63,6 +63,8 @@ pub const REASONS: &[&str] = &[
     "body-too-large",
     "refresh-unavailable",
     "refresh-failed",
+    "session-store-unavailable",
+    "session-random",
 ];
 
 /// Why a login did not become a session.
@@ -86,6 +88,7 @@ pub const LOGIN_FAILURES: &[&str] = &[
     "login-loop",
     "login-seal",
     "login-signed-out",
+    "session-store-unavailable",
     "client-secret-refused",
     "client-credential-refused",
     "client-credential-unavailable",

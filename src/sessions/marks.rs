@@ -1,0 +1,121 @@
+//! What must not happen twice, and what was ended: remembered for a time, within a bound, in this
+//! process's memory.
+
+use std::time::Duration;
+
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use super::Digest;
+use super::digest::Hashing;
+use crate::gate::Timestamp;
+use crate::gate::login::PendingLogin;
+
+/// The marks of this process.
+#[derive(Debug)]
+pub(super) struct Marks {
+    spent_logins: Cache<Digest, (), Hashing>,
+    spent_logout_tokens: Cache<Digest, (), Hashing>,
+    /// Which sessions their members ended, and when: logins that were under way then become no
+    /// session.
+    signed_out: Cache<Digest, Timestamp, Hashing>,
+    /// The same of names that providers said. Anybody can say one in a provider's name, so what they
+    /// fill is apart from what members did themselves (OIDC-14).
+    signed_out_there: Cache<Digest, Timestamp, Hashing>,
+}
+
+/// What can be used once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Once {
+    /// A login, by its `state`. One that was begun more than its limit ago is refused without asking
+    /// here.
+    Login,
+    /// A provider's logout token, by its `jti`.
+    LogoutToken,
+}
+
+impl Once {
+    /// For how long it has to be remembered.
+    pub(super) const fn kept(self) -> Duration {
+        match self {
+            Self::Login => Duration::from_secs(PendingLogin::LIMIT.as_secs() * 2),
+            // Longer than one is taken.
+            Self::LogoutToken => Duration::from_secs(30 * 60),
+        }
+    }
+}
+
+/// Who signed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignOut {
+    /// A member, here.
+    Here,
+    /// Somebody of that name at the provider, as it says.
+    There,
+}
+
+/// The most that is remembered of what can be used once. Whoever pushes others out gains nothing by it:
+/// what is used again takes the browser's own sealed cookie, and a code that the provider takes once.
+const SPENT: u64 = 100_000;
+
+/// The most sign-outs of each sort that are remembered for the logins under way.
+const SIGN_OUTS: u64 = 20_000;
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self {
+            spent_logins: remembered(SPENT, Once::Login.kept()),
+            spent_logout_tokens: remembered(SPENT, Once::LogoutToken.kept()),
+            signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
+            signed_out_there: remembered(SIGN_OUTS, PendingLogin::LIMIT),
+        }
+    }
+}
+
+impl Marks {
+    /// True once, also for two who come at the same moment.
+    pub(super) fn spend(&self, what: Once, key: Digest) -> bool {
+        let spent = match what {
+            Once::Login => &self.spent_logins,
+            Once::LogoutToken => &self.spent_logout_tokens,
+        };
+        spent.entry(key).or_insert(()).is_fresh()
+    }
+
+    /// Somebody signed out.
+    pub(super) fn sign_out(&self, who: SignOut, key: Digest, now: Timestamp) {
+        self.sign_outs(who).insert(key, now);
+    }
+
+    /// When somebody signed out lately.
+    pub(super) fn signed_out(&self, who: SignOut, key: &Digest) -> Option<Timestamp> {
+        self.sign_outs(who).get(key)
+    }
+
+    /// Forgets what is over.
+    pub(super) fn tidy(&self) {
+        self.spent_logins.run_pending_tasks();
+        self.spent_logout_tokens.run_pending_tasks();
+        self.signed_out.run_pending_tasks();
+        self.signed_out_there.run_pending_tasks();
+    }
+
+    fn sign_outs(&self, who: SignOut) -> &Cache<Digest, Timestamp, Hashing> {
+        match who {
+            SignOut::Here => &self.signed_out,
+            SignOut::There => &self.signed_out_there,
+        }
+    }
+}
+
+/// What is remembered for a time, within a bound.
+fn remembered<V: Clone + Send + Sync + 'static>(
+    most: u64,
+    time: Duration,
+) -> Cache<Digest, V, Hashing> {
+    Cache::builder()
+        .max_capacity(most)
+        .eviction_policy(EvictionPolicy::lru())
+        .time_to_live(time)
+        .build_with_hasher(Hashing::default())
+}

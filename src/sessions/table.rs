@@ -1,0 +1,294 @@
+//! The sessions that this process knows, by the digests of their ids: the one table that every request
+//! touches.
+//!
+//! Many small tables, each behind a lock of its own that is held for a look or a change and never
+//! while something is read, decoded or dropped. A session that somebody uses is *warm*: read, with its
+//! headers rendered, and finding it is a look and a count of references. One that nobody has used for
+//! [`WARM`] is *cold*: its record alone, some hundred bytes beside its claims. Housekeeping goes round
+//! beside the requests, one small table after the other, so that none waits for it.
+//!
+//! Measured (`tests/bench/run sessions`) against `moka`, which does its housekeeping in whoever calls it: a look
+//! takes a third of the time, a session half of the memory, and nobody is held up.
+//! Deliberately not here: names of sessions other than their id (`index`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use hashbrown::HashTable;
+
+use super::{Digest, SignedIn};
+use crate::gate::{Session, Timestamp};
+
+/// How many small tables there are.
+const SHARDS: usize = 1024;
+/// For how long a session that nobody uses is kept read.
+const WARM: Duration = Duration::from_secs(60);
+
+/// The table.
+#[derive(Debug)]
+pub(super) struct Table {
+    shards: Vec<RwLock<HashTable<Box<Entry>>>>,
+    count: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    key: Digest,
+    /// As written when it was put here.
+    record: Box<[u8]>,
+    warm: Option<Arc<SignedIn>>,
+    /// What of a cold session has changed since it was written: when it was used last, and so when it
+    /// is over. In Unix milliseconds.
+    last_used: i64,
+    over: i64,
+    /// Which time of the store it was read at.
+    epoch: u32,
+}
+
+/// A session that was found.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) signed_in: Arc<SignedIn>,
+    /// Which time of the store it was read at.
+    pub(super) epoch: u32,
+}
+
+/// What housekeeping took away.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub(super) key: Digest,
+    pub(super) signed_in: Option<Arc<SignedIn>>,
+    record: Box<[u8]>,
+}
+
+impl Gone {
+    /// The session that it was.
+    pub(super) fn into_session(self) -> Option<Arc<SignedIn>> {
+        self.signed_in.or_else(|| {
+            Session::from_record(&self.record).map(|session| Arc::new(SignedIn::new(session)))
+        })
+    }
+}
+
+impl Entry {
+    fn new(key: Digest, signed_in: Arc<SignedIn>, record: &[u8], epoch: u32) -> Self {
+        let mut entry =
+            Self { key, record: record.into(), warm: None, last_used: 0, over: 0, epoch };
+        entry.note(signed_in.session());
+        entry.warm = Some(signed_in);
+        entry
+    }
+
+    fn note(&mut self, session: &Session) {
+        self.last_used = session.last_used().unix_millis();
+        self.over = session.over().unix_millis();
+    }
+
+    fn is_over(&self, now: Timestamp) -> bool {
+        match &self.warm {
+            Some(warm) => !warm.session().is_live(now),
+            None => self.over <= now.unix_millis(),
+        }
+    }
+
+    fn last_used(&self) -> i64 {
+        match &self.warm {
+            Some(warm) => warm.session().last_used().unix_millis(),
+            None => self.last_used,
+        }
+    }
+
+    /// Keeps the record alone, if nobody has used or holds the rest.
+    fn cool(&mut self, now: Timestamp) -> Option<Arc<SignedIn>> {
+        let warm = self.warm.take()?;
+        let session = warm.session();
+        if now < session.last_used().after(WARM) || SignedIn::is_in_hand(&warm) {
+            self.warm = Some(warm);
+            return None;
+        }
+        self.note(session);
+        Some(warm)
+    }
+
+    fn gone(self) -> Gone {
+        Gone { key: self.key, signed_in: self.warm, record: self.record }
+    }
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let shards = std::iter::repeat_with(RwLock::default).take(SHARDS).collect();
+        Self { shards, count: AtomicU64::new(0) }
+    }
+}
+
+impl Table {
+    /// The session of this key, over or not.
+    pub(super) fn find(&self, key: &Digest) -> Option<Found> {
+        let (record, last_used) = {
+            let shard = self.read(key);
+            let entry = shard.find(key.first_eight(), |entry| entry.key == *key)?;
+            if let Some(warm) = &entry.warm {
+                return Some(Found { signed_in: Arc::clone(warm), epoch: entry.epoch });
+            }
+            (entry.record.clone(), entry.last_used)
+        };
+        let session = Session::from_record(&record)?;
+        session.touch(Timestamp::from_unix_millis(last_used));
+        let signed_in = Arc::new(SignedIn::new(session));
+        let mut shard = self.write(key);
+        let entry = shard.find_mut(key.first_eight(), |entry| entry.key == *key)?;
+        if entry.warm.is_none() && entry.record == record {
+            entry.warm = Some(signed_in);
+        }
+        // Another may have been quicker, or have put something else there.
+        let signed_in = entry.warm.as_ref().map(Arc::clone)?;
+        Some(Found { signed_in, epoch: entry.epoch })
+    }
+
+    /// Whether there is a session of this key, over or not.
+    pub(super) fn contains(&self, key: &Digest) -> bool {
+        self.read(key).find(key.first_eight(), |entry| entry.key == *key).is_some()
+    }
+
+    /// Puts a session there, in the place of any other.
+    pub(super) fn put(&self, key: Digest, signed_in: Arc<SignedIn>, record: &[u8], epoch: u32) {
+        let entry = Box::new(Entry::new(key, signed_in, record, epoch));
+        let earlier = {
+            let mut shard = self.write(&key);
+            let place = shard.entry(
+                key.first_eight(),
+                |known| known.key == key,
+                |known| known.key.first_eight(),
+            );
+            match place {
+                hashbrown::hash_table::Entry::Occupied(mut known) => {
+                    Some(std::mem::replace(known.get_mut(), entry))
+                }
+                hashbrown::hash_table::Entry::Vacant(free) => {
+                    free.insert(entry);
+                    None
+                }
+            }
+        };
+        if earlier.is_none() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts `next` in the place of `earlier`; `false` if that is not what is there.
+    pub(super) fn replace(
+        &self,
+        key: &Digest,
+        earlier: &Arc<SignedIn>,
+        next: &Arc<SignedIn>,
+        record: &[u8],
+    ) -> bool {
+        let mut shard = self.write(key);
+        let known = shard.find_mut(key.first_eight(), |entry| entry.key == *key);
+        let known = known
+            .filter(|known| known.warm.as_ref().is_some_and(|warm| Arc::ptr_eq(warm, earlier)));
+        let Some(known) = known else {
+            return false;
+        };
+        let entry = Box::new(Entry::new(*key, Arc::clone(next), record, known.epoch));
+        let earlier = std::mem::replace(known, entry);
+        drop(shard);
+        drop(earlier);
+        true
+    }
+
+    /// Takes a session out.
+    pub(super) fn remove(&self, key: &Digest) -> Option<Gone> {
+        let taken = {
+            let mut shard = self.write(key);
+            let found = shard.find_entry(key.first_eight(), |entry| entry.key == *key);
+            found.ok().map(|entry| entry.remove().0)
+        }?;
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        Some(taken.gone())
+    }
+
+    /// The keys that begin like this; mostly one.
+    pub(super) fn beginning_with(&self, first_eight: u64) -> Vec<Digest> {
+        let shard = self.shard(first_eight).read().unwrap_or_else(PoisonError::into_inner);
+        let alike = shard.iter_hash(first_eight);
+        alike.map(|entry| entry.key).filter(|key| key.first_eight() == first_eight).collect()
+    }
+
+    /// How many sessions there are, over or not.
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Takes out what is over, and cools what nobody uses, in one of the [`Table::parts`].
+    pub(super) fn tidy(&self, part: usize, now: Timestamp) -> Vec<Gone> {
+        let mut cooled = Vec::new();
+        let over: Vec<_> = {
+            let mut shard = self.write_part(part);
+            cooled.extend(shard.iter_mut().filter_map(|entry| entry.cool(now)));
+            shard.extract_if(|entry| entry.is_over(now)).collect()
+        };
+        self.count.fetch_sub(over.len() as u64, Ordering::Relaxed);
+        over.into_iter().map(|entry| entry.gone()).collect()
+    }
+
+    /// Takes out the least recently used, until there are no more than `most`.
+    pub(super) fn shrink(&self, most: u64) -> Vec<Gone> {
+        let Ok(beyond) = usize::try_from(self.count().saturating_sub(most)) else {
+            return Vec::new();
+        };
+        if beyond == 0 {
+            return Vec::new();
+        }
+        let mut used = Vec::new();
+        for part in self.parts() {
+            used.extend(self.read_part(part).iter().map(|entry| (entry.last_used(), entry.key)));
+        }
+        let last = beyond.min(used.len()).saturating_sub(1);
+        let (oldest, at, _) = used.select_nth_unstable(last);
+        let keys = oldest.iter().chain([&*at]).map(|(_, key)| *key);
+        keys.filter_map(|key| self.remove(&key)).collect()
+    }
+
+    /// All parts, for whoever goes through the table.
+    pub(super) fn parts(&self) -> std::ops::Range<usize> {
+        0..self.shards.len()
+    }
+
+    /// The records of one part, as they are now.
+    pub(super) fn records(&self, part: usize) -> Vec<(Digest, Box<[u8]>, Timestamp)> {
+        let shard = self.read_part(part);
+        let record = |entry: &Box<Entry>| {
+            (entry.key, entry.record.clone(), Timestamp::from_unix_millis(entry.last_used()))
+        };
+        shard.iter().map(record).collect()
+    }
+
+    fn shard(&self, first_eight: u64) -> &RwLock<HashTable<Box<Entry>>> {
+        // The table inside looks at both ends of the number, so this one looks at its middle.
+        let index = (first_eight >> 24) as usize & (SHARDS - 1);
+        self.part(index)
+    }
+
+    fn part(&self, index: usize) -> &RwLock<HashTable<Box<Entry>>> {
+        self.shards.get(index).expect("there are as many as an index can name")
+    }
+
+    fn read_part(&self, part: usize) -> RwLockReadGuard<'_, HashTable<Box<Entry>>> {
+        self.part(part).read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_part(&self, part: usize) -> RwLockWriteGuard<'_, HashTable<Box<Entry>>> {
+        self.part(part).write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read(&self, key: &Digest) -> RwLockReadGuard<'_, HashTable<Box<Entry>>> {
+        self.shard(key.first_eight()).read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, key: &Digest) -> RwLockWriteGuard<'_, HashTable<Box<Entry>>> {
+        self.shard(key.first_eight()).write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
