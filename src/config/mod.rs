@@ -26,6 +26,7 @@ mod requires;
 mod resolve;
 mod secrets;
 mod section;
+mod sessions;
 mod tls;
 mod upstream;
 mod value;
@@ -46,6 +47,8 @@ use url::Url;
 use self::context::{Context, Spot};
 use self::resolve::Setting;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
+
+pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
 
 pub use self::emulated::emulated;
 pub use self::networks::Networks;
@@ -352,9 +355,14 @@ pub struct Logout {
     pub federated: bool,
 }
 
-/// How sessions are kept: in memory.
+/// How sessions are kept.
 #[derive(Debug)]
 pub struct Sessions {
+    /// Where.
+    pub store: Store,
+    /// What seals all that leaves this process. Empty: a key that is made at start and ends with the
+    /// process.
+    pub keys: SealingKeys,
     /// How long they last.
     pub lifetimes: Lifetimes,
     /// How often the provider is asked again about a member who has a refresh token.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::context::{Context, Located};
 use super::file::{File, ListenFile, SessionsFile};
 use super::portal::{self, Names};
-use super::{Config, Listen, Sessions, providers, requires, tls};
+use super::{Config, Listen, SealingKeys, Sessions, Store, providers, requires, tls};
 use crate::gate::{Lifetimes, Timestamp};
 
 /// Where and when the file is read.
@@ -136,6 +136,8 @@ fn sessions(context: &Context<'_>, file: &SessionsFile) -> Option<Sessions> {
         return None;
     }
     Some(Sessions {
+        store: Store::Memory { snapshot: None },
+        keys: SealingKeys::default(),
         lifetimes: Lifetimes { idle: idle.value, absolute: absolute.value },
         refresh_interval: file.refresh_interval?,
         capacity: file.capacity?,

@@ -109,7 +109,13 @@ mod tests {
 
     fn store(capacity: u64) -> Sessions {
         let lifetimes = Lifetimes { idle: HOUR, absolute: HOUR };
-        let settings = crate::config::Sessions { lifetimes, capacity, refresh_interval: HOUR };
+        let settings = crate::config::Sessions {
+            store: crate::config::Store::Memory { snapshot: None },
+            keys: crate::config::SealingKeys::default(),
+            lifetimes,
+            capacity,
+            refresh_interval: HOUR,
+        };
         Sessions::new(&settings, |_| {})
     }
 
