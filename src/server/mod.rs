@@ -42,7 +42,7 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, SealingKeyError};
 use crate::gate::Policy;
 use crate::gate::identity::OwnedNames;
 use crate::identity::{Identity, Signer, SigningError};
@@ -65,7 +65,7 @@ pub struct Proxy {
     lifetimes: crate::gate::Lifetimes,
     /// How often the provider is asked again about a member (SESS-06).
     refresh_interval: Duration,
-    seal: Seal,
+    seal: Arc<Seal>,
     signer: Arc<Signer>,
     tls: Option<Arc<CertifiedKey>>,
     front: front::Front,
@@ -103,6 +103,9 @@ pub enum SetUpError {
     /// No randomness.
     #[error("the system's random generator failed")]
     Random,
+    /// No key to seal with.
+    #[error("a key of `sessions.keys` cannot be used")]
+    SealingKey(#[from] SealingKeyError),
     /// No key for the assertion.
     #[error("the assertion's key could not be made")]
     Signer(#[from] SigningError),
@@ -112,8 +115,8 @@ pub enum SetUpError {
 }
 
 impl Proxy {
-    /// Puts everything together. No network and no file is touched: it serves from the first
-    /// moment on, whoever else is down.
+    /// Puts everything together. No network is touched: it serves from the first moment on, whoever
+    /// else is down.
     ///
     /// # Errors
     /// When a key cannot be made.
@@ -124,6 +127,8 @@ impl Proxy {
         limits: Limits,
     ) -> Result<Self, SetUpError> {
         let signer = Arc::new(Signer::generate()?);
+        let keys = config.sessions.keys.read()?;
+        let seal = Arc::new(Seal::new(&keys).map_err(|_| SetUpError::Random)?);
         let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {
             let metrics = Arc::clone(&metrics);
             let observe = move |call, outcome, took| {
@@ -170,7 +175,7 @@ impl Proxy {
             }),
             lifetimes: config.sessions.lifetimes,
             refresh_interval: config.sessions.refresh_interval,
-            seal: Seal::generate().map_err(|_| SetUpError::Random)?,
+            seal,
             signer,
             tls: config.listen.tls,
             front: front::Front::new(config.listen.proxy_protocol, config.listen.trusted_proxies),
