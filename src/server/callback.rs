@@ -17,7 +17,7 @@ use crate::gate::{
     Challenge, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims, is_fetched_early,
 };
 use crate::relying_party::RelyingParty;
-use crate::sessions::{SignedIn, cookie, new_handle, new_proof};
+use crate::sessions::{SignedIn, StoreError, cookie, new_handle, new_proof};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
@@ -139,7 +139,7 @@ impl Visit<'_> {
             journey,
             nonce: redemption.nonce().clone(),
         });
-        let current = self.current(redemption.session());
+        let current = self.current(redemption.session()).await?;
         let ended = current.as_ref().map(|(id, _)| id);
         let known = current.as_ref().map(|(_, member)| member.session());
         let known = known.filter(|session| session.provider() == &**party.name());
@@ -209,7 +209,7 @@ impl Visit<'_> {
     ) -> Result<(SessionId, Arc<SignedIn>), LoginFailure> {
         // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
         self.portal.identity.render(&session, self.now)?;
-        let (id, member) = self.proxy.sessions.start(session).await?;
+        let (id, member) = self.proxy.sessions.start(session, self.now).await?;
         let session = member.session();
         // Only now is it true.
         audit::write(
@@ -227,13 +227,20 @@ impl Visit<'_> {
     /// The session of this browser. A callback that another site posts comes without its cookie,
     /// so the login remembers which it was; one that another tab began meanwhile is not seen, and
     /// ends by its idle time.
-    fn current(&self, remembered: Option<&SessionId>) -> Option<(SessionId, Arc<SignedIn>)> {
+    async fn current(
+        &self,
+        remembered: Option<&SessionId>,
+    ) -> Result<Option<(SessionId, Arc<SignedIn>)>, StoreError> {
         let id = match &self.signed_in {
-            Some(_) => self.session_id()?,
-            None => remembered?.clone(),
+            Some(_) => self.session_id(),
+            None => remembered.cloned(),
         };
-        let found = self.proxy.sessions.find(&id, self.now)?;
-        found.session().is_for(&self.policy.host).then_some((id, found))
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        let found = self.proxy.sessions.find(&id, self.now).await?;
+        let found = found.filter(|found| found.session().is_for(&self.policy.host));
+        Ok(found.map(|found| (id, found)))
     }
 
     fn audit_journey(&self, party: &RelyingParty, journey: Journey) {

@@ -47,7 +47,7 @@ use crate::gate::Policy;
 use crate::gate::identity::OwnedNames;
 use crate::identity::{Identity, Signer, SigningError};
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
-use crate::sessions::{Ended, Seal, Sessions};
+use crate::sessions::{Ended, Ours, Seal, Sessions};
 use crate::telemetry::metrics::{
     CallOutcome, CredentialFailure, Metrics, ProviderCall, SessionEnd,
 };
@@ -61,7 +61,7 @@ pub struct Proxy {
     policies: Vec<Policy>,
     portals: Vec<Portal>,
     relying_parties: Vec<Arc<RelyingParty>>,
-    sessions: Sessions,
+    sessions: Arc<Sessions>,
     lifetimes: crate::gate::Lifetimes,
     /// How often the provider is asked again about a member (SESS-06).
     refresh_interval: Duration,
@@ -141,7 +141,7 @@ impl Proxy {
             };
             RelyingParty::new(Arc::clone(provider), clock.clone(), Arc::new(observe))
         });
-        let relying_parties = relying_parties.collect();
+        let relying_parties: Vec<Arc<RelyingParty>> = relying_parties.collect();
         let mut policies = Vec::with_capacity(config.portals.len());
         let mut portals = Vec::with_capacity(config.portals.len());
         for portal in config.portals {
@@ -165,14 +165,17 @@ impl Proxy {
             policies.push(portal.policy);
         }
         let counted = Arc::clone(&metrics);
+        let ended = move |ended| match ended {
+            Ended::Expired => counted.session_ended(SessionEnd::Expired),
+            Ended::Evicted => counted.session_ended(SessionEnd::Evicted),
+        };
+        let is_ours = ours(&policies, &portals, &relying_parties);
+        let sessions = Sessions::new(&config.sessions, &seal, &clock, is_ours, ended);
         Ok(Self {
             policies,
             portals,
             relying_parties,
-            sessions: Sessions::new(&config.sessions, move |ended| match ended {
-                Ended::Expired => counted.session_ended(SessionEnd::Expired),
-                Ended::Evicted => counted.session_ended(SessionEnd::Evicted),
-            }),
+            sessions: Arc::new(sessions),
             lifetimes: config.sessions.lifetimes,
             refresh_interval: config.sessions.refresh_interval,
             seal,
@@ -192,6 +195,11 @@ impl Proxy {
             clock,
             metrics,
         })
+    }
+
+    /// The sessions, whose store somebody has to keep.
+    pub(crate) fn sessions(&self) -> Arc<Sessions> {
+        Arc::clone(&self.sessions)
     }
 
     /// The relying parties, whose keys somebody has to keep fresh.
@@ -265,6 +273,21 @@ impl Proxy {
             }
         }
     }
+}
+
+/// The sessions of portals that there are, with providers that they have.
+fn ours(policies: &[Policy], portals: &[Portal], parties: &[Arc<RelyingParty>]) -> Ours {
+    let of_portal = |portal: &Portal| -> Vec<Arc<str>> {
+        let parties = portal.providers.iter().filter_map(|index| parties.get(*index));
+        parties.map(|party| Arc::clone(party.name())).collect()
+    };
+    let known = policies.iter().zip(portals);
+    let known: Vec<(Arc<str>, Vec<Arc<str>>)> =
+        known.map(|(policy, portal)| (Arc::clone(&policy.host), of_portal(portal))).collect();
+    Ours::new(move |session| {
+        let portal = known.iter().find(|(host, _)| session.is_for(host));
+        portal.is_some_and(|(_, names)| names.iter().any(|name| **name == *session.provider()))
+    })
 }
 
 /// `relying_party` and `telemetry` do not know each other.

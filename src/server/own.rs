@@ -151,7 +151,7 @@ impl Visit<'_> {
         how: SessionEnd,
     ) -> Result<(), StoreError> {
         if let Some(id) = id
-            && self.proxy.sessions.end(id).await?.is_some()
+            && self.proxy.sessions.end(id, self.now).await?.is_some()
         {
             self.proxy.metrics.session_ended(how);
         }

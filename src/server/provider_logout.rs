@@ -51,7 +51,7 @@ impl Visit<'_> {
         let meant = sid.as_deref().filter(|_| is_right).map(Meant::Sid);
         let (sessions, name, issuer) = (&self.proxy.sessions, party.name(), issuer.as_deref());
         let ended = match meant {
-            Some(meant) => sessions.end_meant(name, meant, issuer).await,
+            Some(meant) => sessions.end_meant(name, meant, issuer, self.now).await,
             None => Ok(Vec::new()),
         };
         let ended = match ended {

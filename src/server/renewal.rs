@@ -15,7 +15,7 @@ use super::request::Visit;
 use super::respond::{self, Said};
 use crate::gate::{Session, SessionId, Timestamp};
 use crate::relying_party::{RefreshError, RelyingParty};
-use crate::sessions::SignedIn;
+use crate::sessions::{Lease, SignedIn, Turn};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::causes;
@@ -119,22 +119,29 @@ impl Proxy {
         if self.is_pausing(&member, now) {
             return Renewed::Waits(member);
         }
-        let turn = member.renewing().turn().await;
+        // First among the requests of this node, then among the nodes.
+        let turn_here = member.renewing().turn().await;
+        let is_done = |member: &SignedIn| !member.session().is_renewal_due(interval, now);
         // Meanwhile another may have asked, or signed out.
-        let Some(member) = self.sessions.find(id, now) else {
-            return Renewed::Over;
+        let (lease, member) = match self.sessions.turn(id, is_done, now).await {
+            Ok(Turn::Ours(lease, member)) => (lease, member),
+            Ok(Turn::Done(member)) => return Renewed::Goes(member),
+            Ok(Turn::Over) => return Renewed::Over,
+            Err(_) => {
+                member.renewing().pause(now);
+                return Renewed::Waits(member);
+            }
         };
         if self.is_pausing(&member, now) {
+            self.sessions.give_back(id, &lease).await;
             return Renewed::Waits(member);
-        }
-        if !member.session().is_renewal_due(interval, now) {
-            return Renewed::Goes(member);
         }
         // On its own: a visitor who leaves must not lose the refresh token that is on its way.
         let (proxy, id, kept) = (Arc::clone(self), id.clone(), Arc::clone(&member));
         let asking = tokio::spawn(async move {
-            let renewed = proxy.renew(&id, kept, now).await;
-            drop(turn);
+            let renewed = proxy.renew(&id, &lease, kept, now).await;
+            proxy.sessions.give_back(&id, &lease).await;
+            drop(turn_here);
             renewed
         });
         asking.await.unwrap_or(Renewed::Waits(member))
@@ -148,14 +155,21 @@ impl Proxy {
         member.renewing().is_pausing(now) || party.is_some_and(|party| party.is_pausing(now))
     }
 
-    async fn renew(&self, id: &SessionId, member: Arc<SignedIn>, now: Timestamp) -> Renewed {
+    async fn renew(
+        &self,
+        id: &SessionId,
+        lease: &Lease,
+        member: Arc<SignedIn>,
+        now: Timestamp,
+    ) -> Renewed {
         let session = member.session();
         let party = self.relying_parties.iter().enumerate();
         let party = party.clone().find(|(_, party)| &**party.name() == session.provider());
         let (Some((index, party)), Some(renewal)) = (party, session.renewal()) else {
             return Renewed::Goes(member);
         };
-        let refreshed = match party.refresh(renewal, session.claims()).await {
+        let asking = party.refresh(renewal, session.claims());
+        let refreshed = match self.sessions.during(id, lease, asking).await {
             Ok(refreshed) => refreshed,
             Err(RefreshError { error, .. }) if error.ends_session() => {
                 self.metrics.refreshed(index, RefreshOutcome::Ended);
@@ -170,7 +184,7 @@ impl Proxy {
                 };
                 // The earlier one is spent, whatever came of it.
                 let rotated = session.rotated(token, now);
-                return match self.sessions.renew(id, &member, rotated).await {
+                return match self.sessions.renew(id, lease, &member, rotated, now).await {
                     Ok(rotated) => rotated.map_or(Renewed::Over, Renewed::Waits),
                     Err(_) => Renewed::Waits(member),
                 };
@@ -192,7 +206,7 @@ impl Proxy {
             self.metrics.refreshed(index, RefreshOutcome::Ended);
             return self.end_for(id, session, party, error.code(), &causes(&error)).await;
         }
-        match self.sessions.renew(id, &member, next).await {
+        match self.sessions.renew(id, lease, &member, next, now).await {
             Ok(next) => {
                 self.metrics.refreshed(index, RefreshOutcome::Ok);
                 next.map_or(Renewed::Over, Renewed::Goes)
@@ -215,7 +229,7 @@ impl Proxy {
         cause: &str,
     ) -> Renewed {
         // Over it is, and if the store was not told yet, it will be.
-        if !matches!(self.sessions.end(id).await, Ok(None)) {
+        if !matches!(self.sessions.end(id, self.clock.now()).await, Ok(None)) {
             self.metrics.session_ended(SessionEnd::Revoked);
             audit::write(
                 Event::SessionRevoked,

@@ -21,7 +21,7 @@ use crate::gate::{
     Asked, Bearer, Decision, Form, Mode, Permit, Policy, RawTarget, Refusal, Timestamp, decide,
 };
 use crate::identity::IdentityError;
-use crate::sessions::{PortalProofs, SignedIn};
+use crate::sessions::{Here, PortalProofs, SignedIn};
 use crate::telemetry::Verdict;
 use crate::upstream::{
     Answer, AskedWebSocket, Forwarding, RequestBody, Upgrade, Upgraded, Upstream, X_REQUEST_ID,
@@ -78,10 +78,17 @@ impl Worker {
         let asked = if body.is_end_stream() { asked.with_form(Form::Absent) } else { asked };
         let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
         let has_own_cookies = asked.has_own_cookies();
-        let signed_in = asked
-            .session_id()
-            .and_then(|id| self.proxy.sessions.find(id, now))
-            .filter(|found| found.session().is_for(&policy.host));
+        let signed_in = match asked.session_id().map(|id| (id, self.proxy.sessions.here(id, now))) {
+            Some((_, Here::Member(found))) => Some(found),
+            Some((id, Here::Ask)) => match Box::pin(self.proxy.sessions.find(id, now)).await {
+                Ok(found) => found,
+                // What does not depend on who asks goes on without knowing.
+                Err(_) if !asked.depends_on_claims(policy) => None,
+                Err(error) => return respond::store(error, &asker, account),
+            },
+            Some((_, Here::Nobody)) | None => None,
+        };
+        let signed_in = signed_in.filter(|found| found.session().is_for(&policy.host));
         let signed_in = match (asked.session_id(), signed_in) {
             // Seldom due, and what is looked at then is no part of every request.
             (Some(id), Some(member))

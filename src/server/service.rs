@@ -130,6 +130,8 @@ impl Service {
         for (servers, host) in proxy.servers() {
             beside.spawn(servers.watch(host));
         }
+        let sessions = proxy.sessions();
+        beside.spawn(async move { sessions.keep().await });
         let kept = Arc::clone(&proxy);
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);

@@ -24,6 +24,25 @@ impl Digest {
         Self::of(id.bytes())
     }
 
+    /// As 64 hexadecimal digits.
+    pub(super) fn to_hex(self) -> String {
+        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+    }
+
+    /// What [`Digest::to_hex`] wrote.
+    pub(super) fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) {
+            return None;
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            let digits = std::str::from_utf8(pair).ok()?;
+            *byte = u8::from_str_radix(digits, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// Its first eight bytes, which are evenly spread.
     pub(super) fn first_eight(&self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;

@@ -2,10 +2,13 @@
 //! and whether it lets somebody through (`gate::decide`).
 
 pub mod cookie;
+mod copies;
 mod digest;
 mod index;
 mod marks;
 mod portal_cookies;
+mod redis;
+mod remote;
 mod renewing;
 mod seal;
 mod sign_out;
@@ -13,7 +16,7 @@ mod signed_in;
 mod table;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use aws_lc_rs::error::Unspecified;
 use base64::Engine as _;
@@ -22,24 +25,73 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub use digest::Digest;
 pub use index::Meant;
 pub use portal_cookies::PortalProofs;
+pub use remote::Lease;
 pub use renewing::Renewing;
-pub use seal::{Purpose, Seal};
+pub use seal::{Purpose, Seal, SealError};
 pub use signed_in::SignedIn;
 
 use self::index::Index;
 use self::marks::Marks;
+use self::remote::Remote;
 use self::table::{Gone, Table};
+use crate::clock::Clock;
+use crate::config;
 use crate::gate::{Secret, Session, SessionId, Timestamp};
 
 /// All sessions.
 pub struct Sessions {
-    table: Table,
-    index: Index,
-    marks: Marks,
-    capacity: u64,
-    /// Where housekeeping goes on.
+    table: Arc<Table>,
+    store: Store,
+    everybody: AtomicI64,
+    is_ours: Ours,
     next_part: AtomicUsize,
     ended: Box<dyn Fn(Ended) + Send + Sync>,
+}
+
+/// Where the truth is.
+enum Store {
+    /// In the table of this process.
+    Memory { index: Index, marks: Marks, capacity: u64 },
+    /// In a store that others share; the table has copies.
+    Remote(Box<Remote>, u64),
+}
+
+/// What is known here of a session, without asking anybody.
+#[derive(Debug)]
+pub enum Here {
+    /// It is live.
+    Member(Arc<SignedIn>),
+    /// There is none, or it is over.
+    Nobody,
+    /// Only the store can tell.
+    Ask,
+}
+
+/// Whose turn it is to ask the provider about a member (OIDC-13).
+#[derive(Debug)]
+pub enum Turn {
+    /// Ours, with what is known now.
+    Ours(Lease, Arc<SignedIn>),
+    /// Another node has just done it.
+    Done(Arc<SignedIn>),
+    /// The session is over.
+    Over,
+}
+
+/// Which sessions may be taken from outside of this process: those of a portal that there is, with a
+/// provider that it has.
+#[derive(Clone)]
+pub struct Ours(Arc<dyn Fn(&Session) -> bool + Send + Sync>);
+
+impl Ours {
+    /// Those that `is_ours` says.
+    pub fn new(is_ours: impl Fn(&Session) -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(is_ours))
+    }
+
+    fn include(&self, session: &Session) -> bool {
+        (self.0)(session)
+    }
 }
 
 /// How a session ended without anybody's doing.
@@ -86,16 +138,41 @@ impl Sessions {
     /// An empty store. Those that end without anybody's doing are told to `ended`.
     #[must_use]
     pub fn new(
-        settings: &crate::config::Sessions,
+        settings: &config::Sessions,
+        seal: &Arc<Seal>,
+        clock: &Clock,
+        is_ours: Ours,
         ended: impl Fn(Ended) + Send + Sync + 'static,
     ) -> Self {
+        let table = Arc::new(Table::default());
+        let capacity = settings.capacity;
+        let store = match &settings.store {
+            config::Store::Redis(redis) => {
+                let (seal, table) = (Arc::clone(seal), Arc::clone(&table));
+                let (clock, is_ours) = (clock.clone(), is_ours.clone());
+                let lifetimes = settings.lifetimes;
+                let remote = Remote::new(redis, lifetimes, seal, table, clock, is_ours);
+                Store::Remote(Box::new(remote), capacity)
+            }
+            config::Store::Memory { .. } | config::Store::Cookie { .. } => {
+                Store::Memory { index: Index::default(), marks: Marks::default(), capacity }
+            }
+        };
         Self {
-            table: Table::default(),
-            index: Index::default(),
-            marks: Marks::default(),
-            capacity: settings.capacity,
+            table,
+            store,
+            everybody: AtomicI64::new(0),
+            is_ours,
             next_part: AtomicUsize::new(0),
             ended: Box::new(ended),
+        }
+    }
+
+    /// Keeps what the store needs; to be run beside the requests, for ever.
+    pub async fn keep(&self) {
+        match &self.store {
+            Store::Memory { .. } => std::future::pending().await,
+            Store::Remote(remote, _) => remote.keep().await,
         }
     }
 
@@ -103,68 +180,152 @@ impl Sessions {
     ///
     /// # Errors
     /// When it could not be kept.
-    pub async fn start(&self, session: Session) -> Result<(SessionId, Arc<SignedIn>), StoreError> {
+    pub async fn start(
+        &self,
+        session: Session,
+        now: Timestamp,
+    ) -> Result<(SessionId, Arc<SignedIn>), StoreError> {
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random)?;
         let id = SessionId::new(random);
-        let member = self.keep(Digest::of_id(&id), session);
+        let key = Digest::of_id(&id);
+        let member = match &self.store {
+            Store::Remote(remote, _) => remote.start(&key, session, now).await?,
+            Store::Memory { index, .. } => {
+                let record = session.to_record();
+                let member = Arc::new(SignedIn::new(session));
+                // First, so that whoever ends it by its name from now on finds it.
+                index.add(member.session(), &key);
+                self.table.put(key, Arc::clone(&member), record.expose(), 0);
+                member
+            }
+        };
         Ok((id, member))
     }
 
-    fn keep(&self, key: Digest, session: Session) -> Arc<SignedIn> {
-        let record = session.to_record();
-        let member = Arc::new(SignedIn::new(session));
-        // First, so that whoever ends it by its name from now on finds it.
-        self.index.add(member.session(), &key);
-        self.table.put(key, Arc::clone(&member), record.expose(), 0);
-        member
+    /// What is known here of the session of this id.
+    #[must_use]
+    pub fn here(&self, id: &SessionId, now: Timestamp) -> Here {
+        let key = Digest::of_id(id);
+        match &self.store {
+            Store::Remote(remote, _) => remote.here(&key, now),
+            Store::Memory { .. } => match self.table.find(&key) {
+                Some(found) if self.is_valid(found.signed_in.session(), now) => {
+                    Here::Member(found.signed_in)
+                }
+                Some(_) | None => Here::Nobody,
+            },
+        }
     }
 
     /// The session of this id, if it is live.
-    #[must_use]
-    pub fn find(&self, id: &SessionId, now: Timestamp) -> Option<Arc<SignedIn>> {
-        let found = self.table.find(&Digest::of_id(id))?.signed_in;
-        found.session().is_live(now).then_some(found)
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn find(
+        &self,
+        id: &SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        match (self.here(id, now), &self.store) {
+            (Here::Member(member), _) => Ok(Some(member)),
+            (Here::Ask, Store::Remote(remote, _)) => remote.ask(&Digest::of_id(id), now).await,
+            (Here::Nobody | Here::Ask, _) => Ok(None),
+        }
     }
 
-    /// Puts a session in the place of an earlier state of it; `None` if that is not there any more: a
-    /// sign-out wins over a refresh under way (OIDC-14).
+    /// Waits until it is our turn to ask the provider about a member, among all nodes.
+    ///
+    /// # Errors
+    /// When the store does not say.
+    pub async fn turn(
+        &self,
+        id: &SessionId,
+        is_done: impl Fn(&SignedIn) -> bool,
+        now: Timestamp,
+    ) -> Result<Turn, StoreError> {
+        match &self.store {
+            Store::Remote(remote, _) => remote.turn(&Digest::of_id(id), is_done, now).await,
+            Store::Memory { .. } => Ok(match self.here(id, now) {
+                Here::Member(member) if is_done(&member) => Turn::Done(member),
+                Here::Member(member) => Turn::Ours(Lease::new()?, member),
+                Here::Nobody | Here::Ask => Turn::Over,
+            }),
+        }
+    }
+
+    /// Keeps the turn while something is done.
+    pub async fn during<T>(
+        &self,
+        id: &SessionId,
+        lease: &Lease,
+        doing: impl Future<Output = T>,
+    ) -> T {
+        match &self.store {
+            Store::Remote(remote, _) => remote.during(&Digest::of_id(id), lease, doing).await,
+            Store::Memory { .. } => doing.await,
+        }
+    }
+
+    /// Gives the turn back.
+    pub async fn give_back(&self, id: &SessionId, lease: &Lease) {
+        match &self.store {
+            Store::Remote(remote, _) => remote.give_back(&Digest::of_id(id), lease).await,
+            Store::Memory { .. } => {}
+        }
+    }
+
+    /// Puts a session in the place of an earlier state of it, whose turn is ours; `None` if that is not
+    /// there any more: a sign-out wins over a refresh under way (OIDC-14).
     ///
     /// # Errors
     /// When it could not be kept.
     pub async fn renew(
         &self,
         id: &SessionId,
+        lease: &Lease,
         earlier: &Arc<SignedIn>,
         session: Session,
+        now: Timestamp,
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        let record = session.to_record();
-        let next = Arc::new(earlier.renewed(session));
-        let is_done = self.table.replace(&Digest::of_id(id), earlier, &next, record.expose());
-        Ok(is_done.then_some(next))
+        let key = Digest::of_id(id);
+        match &self.store {
+            Store::Remote(remote, _) => remote.renew(&key, lease, earlier, session, now).await,
+            Store::Memory { .. } => {
+                let record = session.to_record();
+                let next = Arc::new(earlier.renewed(session));
+                let is_done = self.table.replace(&key, earlier, &next, record.expose());
+                Ok(is_done.then_some(next))
+            }
+        }
     }
 
     /// Ends a session: a copy of its cookie is worthless from here on (SESS-04).
     ///
     /// # Errors
     /// When the store could not be told. It is over here all the same.
-    pub async fn end(&self, id: &SessionId) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        Ok(self.remove(&Digest::of_id(id)))
+    pub async fn end(
+        &self,
+        id: &SessionId,
+        now: Timestamp,
+    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        self.end_key(&Digest::of_id(id), now).await
     }
 
-    fn remove(&self, key: &Digest) -> Option<Arc<SignedIn>> {
-        self.forgotten(self.table.remove(key)?)
+    async fn end_key(
+        &self,
+        key: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        match &self.store {
+            Store::Remote(remote, _) => remote.end(key, now).await,
+            Store::Memory { index, .. } => {
+                Ok(self.table.remove(key).and_then(|gone| forgotten(index, gone)))
+            }
+        }
     }
 
-    /// What has been taken out of the table goes from the index too.
-    fn forgotten(&self, gone: Gone) -> Option<Arc<SignedIn>> {
-        let key = gone.key;
-        let signed_in = gone.into_session()?;
-        self.index.remove(signed_in.session(), &key);
-        Some(signed_in)
-    }
-
-    /// About how many sessions there are.
+    /// About how many sessions are known here.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.table.count()
@@ -178,17 +339,37 @@ impl Sessions {
         for part in first..first.wrapping_add(PARTS_AT_ONCE) {
             self.forget(self.table.tidy(part % parts.len(), now), Ended::Expired);
         }
-        self.forget(self.table.shrink(self.capacity), Ended::Evicted);
-        self.marks.tidy();
+        let (Store::Memory { capacity, .. } | Store::Remote(_, capacity)) = &self.store;
+        self.forget(self.table.shrink(*capacity), Ended::Evicted);
+        if let Store::Memory { marks, .. } = &self.store {
+            marks.tidy();
+        }
     }
 
     fn forget(&self, gone: Vec<Gone>, how: Ended) {
+        let Store::Memory { index, .. } = &self.store else {
+            // A copy is no session that ends.
+            return;
+        };
         for gone in gone {
-            if self.forgotten(gone).is_some() {
+            if forgotten(index, gone).is_some() {
                 (self.ended)(how);
             }
         }
     }
+
+    fn is_valid(&self, session: &Session, now: Timestamp) -> bool {
+        let everybody = self.everybody.load(Ordering::Acquire);
+        session.is_live(now) && session.started().unix_millis() > everybody
+    }
+}
+
+/// What has been taken out of the table goes from the index too.
+fn forgotten(index: &Index, gone: Gone) -> Option<Arc<SignedIn>> {
+    let key = gone.key;
+    let signed_in = gone.into_session()?;
+    index.remove(signed_in.session(), &key);
+    Some(signed_in)
 }
 
 impl std::fmt::Debug for Sessions {

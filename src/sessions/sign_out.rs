@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::index::{self, Meant};
 use super::marks::{Once, SignOut};
-use super::{Digest, Sessions, SignedIn, StoreError};
+use super::{Digest, Sessions, SignedIn, Store, StoreError, forgotten};
 use crate::gate::{Secret, Session, SessionId, Timestamp};
 
 impl Sessions {
@@ -13,7 +13,7 @@ impl Sessions {
     /// session either.
     ///
     /// # Errors
-    /// When the store could not be told.
+    /// When the store could not be told. It is over here all the same.
     pub async fn sign_out(
         &self,
         id: &SessionId,
@@ -21,10 +21,14 @@ impl Sessions {
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
         let key = Digest::of_id(id);
         // First, so that a session which starts meanwhile sees it.
-        if self.table.contains(&key) {
-            self.marks.sign_out(SignOut::Here, key, now);
-        }
-        self.end(id).await
+        let noted = match &self.store {
+            Store::Memory { .. } if !self.table.contains(&key) => Ok(()),
+            Store::Memory { .. } | Store::Remote(..) => {
+                self.note_sign_out(SignOut::Here, &key, now).await
+            }
+        };
+        let ended = self.end_key(&key, now).await;
+        noted.and(ended)
     }
 
     /// Ends the sessions that a provider says are over, and only those of this provider. `issuer` is
@@ -40,8 +44,8 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
         // First, so that a session which starts meanwhile sees it.
-        self.marks.sign_out(SignOut::There, meant.key(provider), now);
-        self.end_meant(provider, meant, issuer).await
+        self.note_sign_out(SignOut::There, &meant.key(provider), now).await?;
+        self.end_meant(provider, meant, issuer, now).await
     }
 
     /// The same without remembering it: logins under way are left alone.
@@ -53,18 +57,24 @@ impl Sessions {
         provider: &str,
         meant: Meant<'_>,
         issuer: Option<&str>,
+        now: Timestamp,
     ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
         let name = meant.key(provider);
         let is_meant = |session: &Session| {
             index::names(session).any(|known| known == name)
                 && issuer.is_none_or(|issuer| session.claims().text("iss") == Some(issuer))
         };
-        let keys = self.index.find(&name).into_iter();
-        let keys = keys.flat_map(|begins| self.table.beginning_with(begins));
-        let meant = keys.filter(|key| {
-            self.table.find(key).is_some_and(|found| is_meant(found.signed_in.session()))
-        });
-        Ok(meant.filter_map(|key| self.remove(&key)).collect())
+        match &self.store {
+            Store::Remote(remote, _) => remote.end_named(&name, is_meant, now).await,
+            Store::Memory { index, .. } => {
+                let keys = index.find(&name).into_iter();
+                let keys = keys.flat_map(|begins| self.table.beginning_with(begins));
+                let meant = keys.filter(|key| {
+                    self.table.find(key).is_some_and(|found| is_meant(found.signed_in.session()))
+                });
+                Ok(meant.filter_map(|key| forgotten(index, self.table.remove(&key)?)).collect())
+            }
+        }
     }
 
     /// A login under way comes to nothing: the member has signed out in the browser that it is of.
@@ -76,8 +86,8 @@ impl Sessions {
         state: &Secret<String>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.marks.sign_out(SignOut::Here, Digest::of(state.expose().as_bytes()), now);
-        Ok(())
+        let state = Digest::of(state.expose().as_bytes());
+        self.note_sign_out(SignOut::Here, &state, now).await
     }
 
     /// Whether a login has come to nothing: its member has signed out in the browser that it is of, or
@@ -91,8 +101,12 @@ impl Sessions {
         before: Option<&SessionId>,
     ) -> Result<bool, StoreError> {
         let state = Digest::of(state.expose().as_bytes());
-        let mut keys = std::iter::once(state).chain(before.map(Digest::of_id));
-        Ok(keys.any(|key| self.marks.signed_out(SignOut::Here, &key).is_some()))
+        for key in std::iter::once(state).chain(before.map(Digest::of_id)) {
+            if self.signed_out(SignOut::Here, &key).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the person of a session has signed out at the provider since its login began.
@@ -104,8 +118,14 @@ impl Sessions {
         begun: Timestamp,
         session: &Session,
     ) -> Result<bool, StoreError> {
-        let is_later = |at: Option<Timestamp>| at.is_some_and(|at| begun < at);
-        Ok(index::names(session).any(|key| is_later(self.marks.signed_out(SignOut::There, &key))))
+        let names: Vec<Digest> = index::names(session).collect();
+        for name in names {
+            let at = self.signed_out(SignOut::There, &name).await?;
+            if at.is_some_and(|at| begun < at) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Spends a login's `state`: true once, also when two callbacks come at the same moment
@@ -127,6 +147,35 @@ impl Sessions {
     }
 
     async fn spend(&self, what: Once, key: Digest) -> Result<bool, StoreError> {
-        Ok(self.marks.spend(what, key))
+        match &self.store {
+            Store::Memory { marks, .. } => Ok(marks.spend(what, key)),
+            Store::Remote(remote, _) => remote.spend(what, &key).await,
+        }
+    }
+
+    async fn note_sign_out(
+        &self,
+        who: SignOut,
+        key: &Digest,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match &self.store {
+            Store::Memory { marks, .. } => {
+                marks.sign_out(who, *key, now);
+                Ok(())
+            }
+            Store::Remote(remote, _) => remote.note_sign_out(who, key, now).await,
+        }
+    }
+
+    async fn signed_out(
+        &self,
+        who: SignOut,
+        key: &Digest,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        match &self.store {
+            Store::Memory { marks, .. } => Ok(marks.signed_out(who, key)),
+            Store::Remote(remote, _) => remote.signed_out(who, key).await,
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! A session in use: read, with the identity headers rendered for it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
@@ -14,6 +16,8 @@ use crate::gate::{Session, Timestamp};
 pub struct SignedIn {
     session: Session,
     envelope: ArcSwapOption<Envelope>,
+    /// When a store that others share was told last that it is used, in Unix milliseconds.
+    told: AtomicI64,
     lasting: Arc<Lasting>,
 }
 
@@ -25,13 +29,30 @@ struct Lasting {
 
 impl SignedIn {
     pub(super) fn new(session: Session) -> Self {
-        Self { session, envelope: ArcSwapOption::empty(), lasting: Arc::default() }
+        Self::with(session, Arc::default())
+    }
+
+    fn with(session: Session, lasting: Arc<Lasting>) -> Self {
+        let told = AtomicI64::new(session.last_used().unix_millis());
+        Self { session, envelope: ArcSwapOption::empty(), told, lasting }
     }
 
     /// The same member, of whom the provider says something else now.
     pub(super) fn renewed(&self, session: Session) -> Self {
-        let lasting = Arc::clone(&self.lasting);
-        Self { session, envelope: ArcSwapOption::empty(), lasting }
+        Self::with(session, Arc::clone(&self.lasting))
+    }
+
+    /// The store knows that it was used then.
+    pub(super) fn told(&self, now: Timestamp) {
+        self.told.store(now.unix_millis(), Ordering::Relaxed);
+    }
+
+    /// Whether the store is to be told that it is used; one of several who ask at once is told so.
+    pub(super) fn is_to_be_told(&self, every: Duration, now: Timestamp) -> bool {
+        let told = self.told.load(Ordering::Relaxed);
+        let now = now.unix_millis();
+        now.saturating_sub(told) >= i64::try_from(every.as_millis()).unwrap_or(i64::MAX)
+            && self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Whether a request, a stream or a refresh has this in hand besides the table.

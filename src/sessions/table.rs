@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use hashbrown::HashTable;
 
+use super::copies::CHANGED;
 use super::{Digest, SignedIn};
 use crate::gate::{Session, Timestamp};
 
@@ -174,6 +175,45 @@ impl Table {
         };
         if earlier.is_none() {
             self.count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What a store says of a session, as of an epoch: what is known here already stays as it is read.
+    pub(super) fn confirm(
+        &self,
+        key: &Digest,
+        session: Session,
+        record: &[u8],
+        epoch: u32,
+    ) -> Arc<SignedIn> {
+        let known = self.find(key);
+        {
+            let mut shard = self.write(key);
+            let entry = shard.find_mut(key.first_eight(), |entry| entry.key == *key);
+            if let Some(entry) = entry.filter(|entry| *entry.record == *record)
+                && let Some(warm) = &entry.warm
+            {
+                entry.epoch = epoch;
+                return Arc::clone(warm);
+            }
+        }
+        let next = match known {
+            Some(Found { signed_in, .. }) => {
+                session.touch(signed_in.session().last_used());
+                signed_in.renewed(session)
+            }
+            None => SignedIn::new(session),
+        };
+        let next = Arc::new(next);
+        self.put(*key, Arc::clone(&next), record, epoch);
+        next
+    }
+
+    /// What is known here of a session is not certain any more.
+    pub(super) fn doubt(&self, key: &Digest) {
+        let mut shard = self.write(key);
+        if let Some(entry) = shard.find_mut(key.first_eight(), |entry| entry.key == *key) {
+            entry.epoch = CHANGED;
         }
     }
 

@@ -1,0 +1,534 @@
+//! The connections to Redis: made, watched, and made again. One connection to each node carries the
+//! requests of all workers and, by RESP3, what the server says of keys that were read over it (client
+//! tracking). So an answer and the word that it is out of date come in the order in which they were
+//! true, and when a connection is lost it is certain from when on nothing is heard any more.
+//!
+//! A request that is given up leaves its answer to be read and dropped in its turn: the driver's task
+//! pairs answers with requests, not whoever waits (SESS-07). What is read is opened under the key that
+//! it was asked by, so that another's answer would open for nobody.
+//! Deliberately not here: what is asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use redis::aio::MultiplexedConnection;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, ClientTlsConfig, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind,
+    FromRedisValue, IntoConnectionInfo as _, ProtocolVersion, PushInfo, PushKind,
+    RedisConnectionInfo, RedisError, RedisResult, ServerErrorKind, TlsCertificates, TlsMode, Value,
+    cmd,
+};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{sleep, timeout};
+
+use super::slots::{self, SLOTS};
+use crate::config::{self, RedisMode, ServerAddress};
+use crate::sessions::StoreError;
+use crate::telemetry::causes;
+
+/// How often each node is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_millis(250);
+/// For its answer. With the pause before it this is how long a silent loss stays unknown.
+const PING_TIME: Duration = Duration::from_millis(500);
+/// For all connections to be made.
+const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// Between two attempts, at first and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
+/// Before a command is tried again that a node could not take just now.
+const MOMENT: Duration = Duration::from_millis(10);
+/// How many commands may wait to be written to one node.
+const WAITING: usize = 1024;
+
+/// What a store says without having been asked.
+#[derive(Debug)]
+pub(in crate::sessions) enum Told {
+    /// A key that was read has changed, or is gone.
+    Changed(Vec<u8>),
+    /// Everything has.
+    AllChanged,
+    /// Nothing is heard any more of what was read.
+    Uncertain,
+    /// What is read from now on is heard of.
+    Up,
+}
+
+/// The connections.
+pub(in crate::sessions) struct Link {
+    settings: config::Redis,
+    wiring: ArcSwap<Wiring>,
+    generation: AtomicU64,
+    /// Somebody has seen a fault, or another order of things.
+    hurry: Notify,
+    is_up: AtomicBool,
+    sentinel: Mutex<Option<SentinelClient>>,
+    told: Box<dyn Fn(Told) + Send + Sync>,
+}
+
+/// The connections as they are at present.
+#[derive(Default)]
+struct Wiring {
+    nodes: Vec<Node>,
+    /// By slot, the index of the node; `None` where one node has all.
+    slots: Option<Vec<Option<u16>>>,
+}
+
+#[derive(Clone)]
+struct Node {
+    /// `host:port`.
+    address: String,
+    connection: MultiplexedConnection,
+    is_lost: Arc<AtomicBool>,
+}
+
+impl Wiring {
+    fn of(&self, slot: u16) -> Option<&Node> {
+        let index = match &self.slots {
+            None => 0,
+            Some(slots) => usize::from((*slots.get(usize::from(slot))?)?),
+        };
+        self.nodes.get(index).filter(|node| !node.is_lost.load(Ordering::Acquire))
+    }
+
+    fn at(&self, address: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.address == address)
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("is_up", &self.is_up()).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    pub(in crate::sessions) fn new(
+        settings: config::Redis,
+        told: impl Fn(Told) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            wiring: ArcSwap::default(),
+            generation: AtomicU64::new(0),
+            hurry: Notify::new(),
+            is_up: AtomicBool::new(false),
+            sentinel: Mutex::new(None),
+            told: Box::new(told),
+        })
+    }
+
+    /// Whether the store can be asked, as far as is known.
+    pub(in crate::sessions) fn is_up(&self) -> bool {
+        self.is_up.load(Ordering::Acquire)
+    }
+
+    /// Asks the node that has `key`.
+    ///
+    /// # Errors
+    /// When there is no answer within the time, or none that can be read.
+    pub(super) async fn ask<T: FromRedisValue>(
+        &self,
+        key: &str,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
+        let asking = timeout(self.settings.timeout, self.route(slots::slot(key), command));
+        let answer = match asking.await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                tracing::debug!(cause = %causes(&error), "the store of sessions refused a command");
+                return Err(StoreError::Unavailable);
+            }
+            Err(_) => {
+                self.hurry.notify_one();
+                return Err(StoreError::Unavailable);
+            }
+        };
+        redis::from_redis_value(answer).map_err(|_| StoreError::Unavailable)
+    }
+
+    /// Asks one of the nodes; `None` if there are fewer.
+    ///
+    /// # Errors
+    /// As [`Link::ask`].
+    pub(super) async fn ask_node<T: FromRedisValue>(
+        &self,
+        number: usize,
+        command: &Cmd,
+    ) -> Result<Option<T>, StoreError> {
+        let wiring = self.wiring.load_full();
+        let Some(node) = wiring.nodes.get(number) else {
+            return match self.is_up() {
+                true => Ok(None),
+                false => Err(StoreError::Unavailable),
+            };
+        };
+        let mut connection = node.connection.clone();
+        let asking = timeout(self.settings.timeout, command.query_async(&mut connection));
+        match asking.await {
+            Ok(Ok(answer)) => Ok(Some(answer)),
+            Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable),
+        }
+    }
+
+    /// Asks until a node takes it; whoever calls has a time for it.
+    async fn route(&self, slot: u16, command: &Cmd) -> RedisResult<Value> {
+        let mut moved_to: Option<String> = None;
+        loop {
+            let wiring = self.wiring.load();
+            let node = match &moved_to {
+                Some(address) => wiring.at(address).or_else(|| wiring.of(slot)),
+                None => wiring.of(slot),
+            };
+            let Some(node) = node.cloned() else {
+                return Err((ErrorKind::Io, "not connected").into());
+            };
+            drop(wiring);
+            let mut connection = node.connection;
+            let error = match command.query_async::<Value>(&mut connection).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            match error.kind() {
+                ErrorKind::Server(ServerErrorKind::Moved) => {
+                    moved_to = error.redirect_node().map(|(address, _)| address.to_owned());
+                    self.hurry.notify_one();
+                    if moved_to.as_deref().is_none_or(|to| self.wiring.load().at(to).is_none()) {
+                        sleep(MOMENT).await;
+                    }
+                }
+                ErrorKind::Server(ServerErrorKind::Ask) => {
+                    let to = error.redirect_node().map(|(address, _)| address.to_owned());
+                    let to = to.and_then(|to| self.wiring.load().at(&to).cloned());
+                    let Some(Node { mut connection, .. }) = to else {
+                        return Err(error);
+                    };
+                    let mut both = redis::pipe();
+                    both.cmd("ASKING").ignore().add_command(command.clone());
+                    let (answer,): (Value,) = both.query_async(&mut connection).await?;
+                    return Ok(answer);
+                }
+                ErrorKind::Server(
+                    ServerErrorKind::TryAgain
+                    | ServerErrorKind::ClusterDown
+                    | ServerErrorKind::MasterDown
+                    | ServerErrorKind::BusyLoading,
+                ) => sleep(MOMENT).await,
+                _ => {
+                    // Demoted, shut, or not what it was.
+                    if error.is_unrecoverable_error()
+                        || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+                    {
+                        self.hurry.notify_one();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Keeps the connections; to be run beside the requests, for ever.
+    pub(in crate::sessions) async fn keep(self: Arc<Self>) {
+        let mut pause = PAUSE.0;
+        let mut has_said = false;
+        loop {
+            let error = match timeout(CONNECT_TIME, self.connect()).await {
+                Ok(Ok(wiring)) => {
+                    self.wiring.store(Arc::new(wiring));
+                    self.is_up.store(true, Ordering::Release);
+                    (self.told)(Told::Up);
+                    tracing::info!("the store of sessions is there");
+                    (pause, has_said) = (PAUSE.0, false);
+                    let is_gone = self.watch().await;
+                    (self.told)(Told::Uncertain);
+                    if !is_gone {
+                        continue;
+                    }
+                    None
+                }
+                Ok(Err(error)) => Some(causes(&error).to_string()),
+                Err(_) => Some("it took too long to connect".to_owned()),
+            };
+            if self.is_up.swap(false, Ordering::AcqRel) || !has_said {
+                let cause = error.as_deref().unwrap_or("a connection to it is lost");
+                tracing::warn!(cause, "the store of sessions cannot be asked");
+                has_said = error.is_some();
+            }
+            if error.is_some() {
+                sleep(pause.mul_f64(jitter())).await;
+                pause = (pause * 2).min(PAUSE.1);
+            }
+        }
+    }
+
+    /// Returns when the connections are not what they should be: whether one is lost.
+    async fn watch(&self) -> bool {
+        let wiring = self.wiring.load_full();
+        loop {
+            let is_hurried = tokio::select! {
+                () = self.hurry.notified() => true,
+                () = sleep(PING_EVERY) => false,
+            };
+            for node in &wiring.nodes {
+                let is_well = match node.is_lost.load(Ordering::Acquire) {
+                    true => false,
+                    false => timeout(PING_TIME, self.is_well(node)).await.unwrap_or(false),
+                };
+                if !is_well {
+                    node.is_lost.store(true, Ordering::Release);
+                    return true;
+                }
+            }
+            // A Cluster may be ordered anew while all its nodes are well.
+            if is_hurried && wiring.slots.is_some() {
+                return false;
+            }
+        }
+    }
+
+    async fn is_well(&self, node: &Node) -> bool {
+        let mut connection = node.connection.clone();
+        match &self.settings.mode {
+            RedisMode::Sentinel { .. } => is_primary(&mut connection).await.unwrap_or(false),
+            RedisMode::Single | RedisMode::Cluster => {
+                cmd("PING").query_async::<Value>(&mut connection).await.is_ok()
+            }
+        }
+    }
+
+    async fn connect(self: &Arc<Self>) -> RedisResult<Wiring> {
+        let generation = self.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        match &self.settings.mode {
+            RedisMode::Single => {
+                let server = self.settings.servers.first().ok_or_else(nowhere)?;
+                let node = self.open(&server.host, server.port, generation).await?;
+                Ok(Wiring { nodes: vec![node], slots: None })
+            }
+            RedisMode::Sentinel { .. } => {
+                let mut kept = self.sentinel.lock().await;
+                let sentinel = match kept.as_mut() {
+                    Some(sentinel) => sentinel,
+                    None => kept.insert(self.sentinel()?),
+                };
+                let client = sentinel.async_get_client().await?;
+                drop(kept);
+                let address = client.get_connection_info().addr().to_string();
+                let node = self.open_with(&client, address, generation).await?;
+                if !is_primary(&mut node.connection.clone()).await? {
+                    return Err((ErrorKind::Client, "it is not the primary any more").into());
+                }
+                Ok(Wiring { nodes: vec![node], slots: None })
+            }
+            RedisMode::Cluster => self.connect_cluster(generation).await,
+        }
+    }
+
+    async fn connect_cluster(self: &Arc<Self>, generation: u64) -> RedisResult<Wiring> {
+        let mut nodes: Vec<Node> = Vec::new();
+        let known: Vec<ServerAddress> = self.known_servers();
+        let mut failed = None;
+        let mut found = None;
+        for server in known.iter().chain(&self.settings.servers) {
+            match self.open(&server.host, server.port, generation).await {
+                Ok(node) => {
+                    let mut connection = node.connection.clone();
+                    let answer: Value =
+                        cmd("CLUSTER").arg("SLOTS").query_async(&mut connection).await?;
+                    found = slots::ranges(&answer).map(|ranges| (server.host.clone(), ranges));
+                    nodes.push(node);
+                    break;
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        let Some((seed, ranges)) = found else {
+            return Err(failed.unwrap_or_else(nowhere));
+        };
+        let mut by_slot = vec![None; usize::from(SLOTS)];
+        for range in ranges {
+            let host = if range.host.is_empty() { &seed } else { &range.host };
+            let address = format!("{host}:{}", range.port);
+            let index = match nodes.iter().position(|node| node.address == address) {
+                Some(index) => Some(index),
+                // One that is down has its slots down, and no others.
+                None => match self.open(host, range.port, generation).await {
+                    Ok(node) => {
+                        nodes.push(node);
+                        Some(nodes.len() - 1)
+                    }
+                    Err(_) => None,
+                },
+            };
+            let index = index.and_then(|index| u16::try_from(index).ok());
+            let slots = usize::from(range.first)..=usize::from(range.last);
+            for slot in by_slot.get_mut(slots).into_iter().flatten() {
+                *slot = index;
+            }
+        }
+        if by_slot.iter().any(Option::is_none) {
+            return Err((ErrorKind::Client, "some slots of the cluster are nobody's").into());
+        }
+        Ok(Wiring { nodes, slots: Some(by_slot) })
+    }
+
+    /// The nodes that were well when last looked at: those that are configured may all be gone.
+    fn known_servers(&self) -> Vec<ServerAddress> {
+        let wiring = self.wiring.load();
+        let well = wiring.nodes.iter().filter(|node| !node.is_lost.load(Ordering::Acquire));
+        let parts = well.filter_map(|node| node.address.rsplit_once(':'));
+        let server = |(host, port): (&str, &str)| {
+            Some(ServerAddress { host: host.to_owned(), port: port.parse().ok()? })
+        };
+        parts.filter_map(server).collect()
+    }
+
+    async fn open(self: &Arc<Self>, host: &str, port: u16, generation: u64) -> RedisResult<Node> {
+        let address = self.address(host, port);
+        let info: ConnectionInfo = address.into_connection_info()?;
+        let info = info.set_redis_settings(self.user());
+        let client = match self.certificates() {
+            Some(certificates) => Client::build_with_tls(info, certificates)?,
+            None => Client::open(info)?,
+        };
+        self.open_with(&client, format!("{host}:{port}"), generation).await
+    }
+
+    async fn open_with(
+        self: &Arc<Self>,
+        client: &Client,
+        address: String,
+        generation: u64,
+    ) -> RedisResult<Node> {
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let (link, lost) = (Arc::downgrade(self), Arc::clone(&is_lost));
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIME))
+            // Whoever asks has a time of their own.
+            .set_response_timeout(Some(CONNECT_TIME))
+            .set_pipeline_buffer_size(WAITING)
+            .set_push_sender(move |push: PushInfo| {
+                if let Some(link) = link.upgrade() {
+                    link.hear(push, &lost, generation);
+                }
+                Ok::<_, ()>(())
+            });
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let () = cmd("CLIENT")
+            .arg("TRACKING")
+            .arg("ON")
+            .arg("NOLOOP")
+            .query_async(&mut connection)
+            .await?;
+        Ok(Node { address, connection, is_lost })
+    }
+
+    /// In the driver's own task, so that nothing that is read later is heard before.
+    fn hear(&self, push: PushInfo, is_lost: &AtomicBool, generation: u64) {
+        match (push.kind, push.data.into_iter().next()) {
+            (PushKind::Invalidate, Some(Value::Array(keys))) => {
+                for key in keys {
+                    if let Value::BulkString(key) = key {
+                        (self.told)(Told::Changed(key));
+                    }
+                }
+            }
+            (PushKind::Invalidate, _) => (self.told)(Told::AllChanged),
+            (PushKind::Disconnection, _) => {
+                is_lost.store(true, Ordering::Release);
+                // One that we have left ourselves tells nothing.
+                if self.generation.load(Ordering::Acquire) == generation {
+                    (self.told)(Told::Uncertain);
+                    self.hurry.notify_one();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn address(&self, host: &str, port: u16) -> ConnectionAddr {
+        match self.settings.tls {
+            None => ConnectionAddr::Tcp(host.to_owned(), port),
+            Some(_) => ConnectionAddr::TcpTls {
+                host: host.to_owned(),
+                port,
+                insecure: false,
+                tls_params: None,
+            },
+        }
+    }
+
+    fn user(&self) -> RedisConnectionInfo {
+        let mut user = RedisConnectionInfo::default()
+            .set_protocol(ProtocolVersion::RESP3)
+            .set_skip_set_lib_name()
+            .set_db(self.settings.database);
+        if let Some(name) = &self.settings.username {
+            user = user.set_username(name);
+        }
+        if let Some(password) = &self.settings.password {
+            user = user.set_password(password.expose());
+        }
+        user
+    }
+
+    fn certificates(&self) -> Option<TlsCertificates> {
+        let tls = self.settings.tls.as_ref()?;
+        Some(TlsCertificates {
+            client_tls: tls.certificate.as_ref().map(|(certificate, key)| ClientTlsConfig {
+                client_cert: certificate.clone(),
+                client_key: key.expose().clone(),
+            }),
+            root_cert: tls.ca.clone(),
+        })
+    }
+
+    fn sentinel(&self) -> RedisResult<SentinelClient> {
+        let RedisMode::Sentinel { master, username, password } = &self.settings.mode else {
+            return Err(nowhere());
+        };
+        let servers = self.settings.servers.iter();
+        let servers = servers.map(|server| self.address(&server.host, server.port));
+        let kind = SentinelServerType::Master;
+        let mut builder = SentinelClientBuilder::new(servers, master.clone(), kind)?
+            .set_client_to_redis_protocol(ProtocolVersion::RESP3)
+            .set_client_to_redis_db(self.settings.database);
+        if let Some(name) = &self.settings.username {
+            builder = builder.set_client_to_redis_username(name);
+        }
+        if let Some(password) = &self.settings.password {
+            builder = builder.set_client_to_redis_password(password.expose());
+        }
+        if let Some(name) = username {
+            builder = builder.set_client_to_sentinel_username(name);
+        }
+        if let Some(password) = password {
+            builder = builder.set_client_to_sentinel_password(password.expose());
+        }
+        if let Some(certificates) = self.certificates() {
+            builder = builder
+                .set_client_to_redis_tls_mode(TlsMode::Secure)
+                .set_client_to_redis_certificates(certificates.clone())
+                .set_client_to_sentinel_tls_mode(TlsMode::Secure)
+                .set_client_to_sentinel_certificates(certificates);
+        }
+        builder.build()
+    }
+}
+
+async fn is_primary(connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+    let role: Vec<Value> = cmd("ROLE").query_async(connection).await?;
+    Ok(matches!(role.first(), Some(Value::BulkString(role)) if role == b"master"))
+}
+
+fn nowhere() -> RedisError {
+    (ErrorKind::InvalidClientConfig, "there is no server to connect to").into()
+}
+
+/// From a half to one and a half, so that many nodes do not come back in one moment.
+fn jitter() -> f64 {
+    let mut random = [0; 1];
+    // Without randomness it is the middle.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    0.5 + f64::from(random[0]) / 255.0
+}

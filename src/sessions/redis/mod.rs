@@ -1,0 +1,320 @@
+//! Sessions in Redis or Valkey. What is written there is sealed under its own name, so that whoever
+//! reads the store learns nobody's identity, and whoever writes to it makes nobody a member: the worst
+//! that can be done there is to delete, or to put back what was there.
+//!
+//! | name | what |
+//! | --- | --- |
+//! | `s:{…}` | a session, sealed; it lasts as long as its session if nobody uses it |
+//! | `n:{…}` | the sessions of one name (`sid`, `sub`, member), by when each ends at the latest |
+//! | `l:{…}` | who asks the provider about a session just now |
+//! | `u:{…}` | what is used once |
+//! | `o:{…}` | who signed out lately, and when |
+//! | `e` | since when everybody has to sign in anew |
+//!
+//! The braces keep what belongs to a session on one node of a Cluster. Deliberately not here: which
+//! copies are certain (`copies`), and what a lost store means for a visitor (`remote`).
+
+mod link;
+mod slots;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, Value, cmd};
+
+pub(super) use self::link::{Link, Told};
+use super::{Digest, Purpose, Seal, SealError, StoreError};
+use crate::gate::Timestamp;
+
+/// The commands.
+#[derive(Clone, Debug)]
+pub(super) struct Redis {
+    link: Arc<Link>,
+    seal: Arc<Seal>,
+    prefix: String,
+}
+
+/// Something with a name in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    Session,
+    Name,
+    Lock,
+    Used,
+    SignedOut,
+}
+
+impl Named {
+    const fn letter(self) -> &'static str {
+        match self {
+            Self::Session => "s",
+            Self::Name => "n",
+            Self::Lock => "l",
+            Self::Used => "u",
+            Self::SignedOut => "o",
+        }
+    }
+}
+
+/// Writes a session if it is there, and its lock is ours, which it gives back.
+const SWAP: &str = "if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end \
+     redis.call('del', KEYS[2]) \
+     if redis.call('exists', KEYS[1]) == 0 then return 0 end \
+     redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3]) return 1";
+/// Gives a lock back, if it is ours.
+const UNLOCK: &str =
+    "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
+/// Keeps a lock, if it is ours.
+const HOLD: &str = "if redis.call('get', KEYS[1]) == ARGV[1] then \
+     return redis.call('pexpire', KEYS[1], ARGV[2]) end return 0";
+
+impl Redis {
+    pub(super) fn new(link: Arc<Link>, seal: Arc<Seal>, prefix: String) -> Self {
+        Self { link, seal, prefix }
+    }
+
+    pub(super) fn link(&self) -> &Arc<Link> {
+        &self.link
+    }
+
+    /// The session that a name of the store is of.
+    pub(super) fn session_of(prefix: &str, name: &[u8]) -> Option<Digest> {
+        let name = std::str::from_utf8(name).ok()?.strip_prefix(prefix)?;
+        Digest::from_hex(name.strip_prefix("s:{")?.strip_suffix('}')?)
+    }
+
+    /// The record of a session.
+    pub(super) async fn get(&self, key: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        let name = self.name(Named::Session, key);
+        let value: Option<Vec<u8>> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
+        let Some(sealed) = value else {
+            return Ok(None);
+        };
+        match self.seal.open_bytes(Purpose::Session, name.as_bytes(), sealed) {
+            Ok(record) => Ok(Some(record)),
+            // Its key was dropped, which ends what it sealed.
+            Err(SealError::Retired) => Ok(None),
+            Err(SealError::Broken) => {
+                tracing::error!("the store of sessions has a session that is none of ours");
+                Err(StoreError::Unavailable)
+            }
+        }
+    }
+
+    /// Puts a new session there.
+    pub(super) async fn put(
+        &self,
+        key: &Digest,
+        record: &[u8],
+        lasts: Duration,
+    ) -> Result<(), StoreError> {
+        let name = self.name(Named::Session, key);
+        let sealed = self.sealed(&name, record)?;
+        let mut set = cmd("SET");
+        set.arg(&name).arg(sealed).arg("PX").arg(millis(lasts));
+        self.link.ask::<Value>(&name, &set).await.map(drop)
+    }
+
+    /// A session is found by this name from now on.
+    pub(super) async fn add_name(
+        &self,
+        name: &Digest,
+        key: &Digest,
+        ends: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let name = self.name(Named::Name, name);
+        let lasts = ends.unix_millis().saturating_sub(now.unix_millis()).max(1);
+        let mut old = cmd("ZREMRANGEBYSCORE");
+        old.arg(&name).arg("-inf").arg(now.unix_millis());
+        self.link.ask::<Value>(&name, &old).await?;
+        let mut add = cmd("ZADD");
+        add.arg(&name).arg(ends.unix_millis()).arg(key.to_hex());
+        self.link.ask::<Value>(&name, &add).await?;
+        self.link.ask::<Value>(&name, cmd("PEXPIRE").arg(&name).arg(lasts)).await.map(drop)
+    }
+
+    /// The sessions of a name, some of which may be over.
+    pub(super) async fn named(&self, name: &Digest) -> Result<Vec<Digest>, StoreError> {
+        let name = self.name(Named::Name, name);
+        let mut range = cmd("ZRANGE");
+        range.arg(&name).arg(0).arg(-1);
+        let keys: Vec<String> = self.link.ask(&name, &range).await?;
+        Ok(keys.iter().filter_map(|key| Digest::from_hex(key)).collect())
+    }
+
+    /// Takes a session out.
+    pub(super) async fn delete(&self, key: &Digest) -> Result<bool, StoreError> {
+        let name = self.name(Named::Session, key);
+        let deleted: i64 = self.link.ask(&name, cmd("DEL").arg(&name)).await?;
+        Ok(deleted > 0)
+    }
+
+    /// A session is used: it lasts so long from now on.
+    pub(super) async fn touch(&self, key: &Digest, lasts: Duration) -> Result<(), StoreError> {
+        let name = self.name(Named::Session, key);
+        let mut touch = cmd("PEXPIRE");
+        touch.arg(&name).arg(millis(lasts));
+        self.link.ask::<Value>(&name, &touch).await.map(drop)
+    }
+
+    /// Takes the lock of a session for so long, unless another has it.
+    pub(super) async fn lock(
+        &self,
+        key: &Digest,
+        token: &str,
+        lasts: Duration,
+    ) -> Result<bool, StoreError> {
+        self.once(Named::Lock, key, token, lasts).await
+    }
+
+    /// Keeps a lock that is ours for so long from now on.
+    pub(super) async fn hold(
+        &self,
+        key: &Digest,
+        token: &str,
+        lasts: Duration,
+    ) -> Result<bool, StoreError> {
+        let name = self.name(Named::Lock, key);
+        let mut hold = script(HOLD, &[&name]);
+        hold.arg(token).arg(millis(lasts));
+        self.link.ask::<i64>(&name, &hold).await.map(|held| held == 1)
+    }
+
+    /// Gives a lock back.
+    pub(super) async fn unlock(&self, key: &Digest, token: &str) -> Result<(), StoreError> {
+        let name = self.name(Named::Lock, key);
+        let mut unlock = script(UNLOCK, &[&name]);
+        unlock.arg(token);
+        self.link.ask::<Value>(&name, &unlock).await.map(drop)
+    }
+
+    /// Writes another state of a session, if it is still there and we still have its lock.
+    pub(super) async fn swap(
+        &self,
+        key: &Digest,
+        token: &str,
+        record: &[u8],
+        lasts: Duration,
+    ) -> Result<bool, StoreError> {
+        let (name, lock) = (self.name(Named::Session, key), self.name(Named::Lock, key));
+        let sealed = self.sealed(&name, record)?;
+        let mut swap = script(SWAP, &[&name, &lock]);
+        swap.arg(token).arg(sealed).arg(millis(lasts));
+        self.link.ask::<i64>(&name, &swap).await.map(|done| done == 1)
+    }
+
+    /// Spends something: true once.
+    pub(super) async fn spend(&self, key: &Digest, kept: Duration) -> Result<bool, StoreError> {
+        self.once(Named::Used, key, "1", kept).await
+    }
+
+    /// Notes when somebody signed out.
+    pub(super) async fn note_sign_out(
+        &self,
+        key: &Digest,
+        now: Timestamp,
+        kept: Duration,
+    ) -> Result<(), StoreError> {
+        let name = self.name(Named::SignedOut, key);
+        let mut set = cmd("SET");
+        set.arg(&name).arg(now.unix_millis()).arg("PX").arg(millis(kept));
+        self.link.ask::<Value>(&name, &set).await.map(drop)
+    }
+
+    /// When somebody signed out lately.
+    pub(super) async fn signed_out(&self, key: &Digest) -> Result<Option<Timestamp>, StoreError> {
+        let name = self.name(Named::SignedOut, key);
+        let at: Option<i64> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
+        Ok(at.map(Timestamp::from_unix_millis))
+    }
+
+    /// Whose sessions all have to have begun later.
+    pub(super) async fn everybody(&self) -> Result<Option<Timestamp>, StoreError> {
+        let name = self.everybodys_name();
+        let at: Option<i64> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
+        Ok(at.map(Timestamp::from_unix_millis))
+    }
+
+    /// Ends all sessions that began until then.
+    pub(super) async fn end_everybody(
+        &self,
+        before: Timestamp,
+        kept: Duration,
+    ) -> Result<(), StoreError> {
+        let name = self.everybodys_name();
+        let mut set = cmd("SET");
+        set.arg(&name).arg(before.unix_millis()).arg("PX").arg(millis(kept));
+        self.link.ask::<Value>(&name, &set).await.map(drop)
+    }
+
+    /// What [`Redis::everybody`] is called.
+    pub(super) fn everybodys_name(&self) -> String {
+        format!("{}e", self.prefix)
+    }
+
+    /// Some of the sessions of one node, and where to go on; `None` if there is no such node.
+    pub(super) async fn scan(
+        &self,
+        node: usize,
+        cursor: u64,
+        count: usize,
+    ) -> Result<Option<(u64, Vec<Digest>)>, StoreError> {
+        let mut scan = cmd("SCAN");
+        let pattern = format!("{}s:{{*", glob_escaped(&self.prefix));
+        scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
+        let found: Option<(u64, Vec<Vec<u8>>)> = self.link.ask_node(node, &scan).await?;
+        Ok(found.map(|(next, names)| {
+            let keys = names.iter().filter_map(|name| Self::session_of(&self.prefix, name));
+            (next, keys.collect())
+        }))
+    }
+
+    async fn once(
+        &self,
+        named: Named,
+        key: &Digest,
+        value: &str,
+        kept: Duration,
+    ) -> Result<bool, StoreError> {
+        let name = self.name(named, key);
+        let mut set = cmd("SET");
+        set.arg(&name).arg(value).arg("NX").arg("PX").arg(millis(kept));
+        let done: Value = self.link.ask(&name, &set).await?;
+        Ok(done != Value::Nil)
+    }
+
+    fn sealed(&self, name: &str, record: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let sealed = self.seal.seal_bytes(Purpose::Session, name.as_bytes(), record);
+        sealed.ok_or(StoreError::Random)
+    }
+
+    fn name(&self, named: Named, key: &Digest) -> String {
+        format!("{}{}:{{{}}}", self.prefix, named.letter(), key.to_hex())
+    }
+}
+
+fn script(text: &str, names: &[&str]) -> Cmd {
+    let mut eval = cmd("EVAL");
+    eval.arg(text).arg(names.len());
+    for name in names {
+        eval.arg(name);
+    }
+    eval
+}
+
+/// Redis refuses to keep anything for no time.
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+fn glob_escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
+}

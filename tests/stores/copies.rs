@@ -1,0 +1,133 @@
+//! Redis's own word keeps the copies of every node right (SESS-08).
+
+use std::time::Duration;
+
+use anteport::gate::{Secret, SessionId};
+use anteport::sessions::{Here, StoreError};
+use redis::cmd;
+
+use crate::redis::Server;
+use crate::suite::{GRACE, Node, eventually, single};
+
+fn is_known(node: &Node, id: &SessionId) -> bool {
+    matches!(node.sessions.here(id, node.clock.now()), Here::Member(_))
+}
+
+#[tokio::test]
+async fn a_session_that_was_read_is_not_asked_for_again() {
+    let server = Server::start();
+    let node = Node::start(single(&server)).ready().await;
+    let id = node.sign_in("ada").await;
+    assert!(node.name(&id).await.is_some());
+    let asked = server.count("get");
+    for _ in 0..1000 {
+        assert!(is_known(&node, &id));
+    }
+    assert_eq!(server.count("get"), asked);
+    let other = Node::start(single(&server)).ready().await;
+    let asked = server.count("get");
+    assert!(other.name(&id).await.is_some());
+    assert_eq!(server.count("get"), asked + 1, "a miss is one question");
+}
+
+#[tokio::test]
+async fn sess_08_a_lost_connection_takes_all_certainty_with_it_at_once() {
+    let server = Server::start();
+    let node = Node::start(single(&server)).ready().await;
+    let id = node.sign_in("ada").await;
+    assert!(node.name(&id).await.is_some() && is_known(&node, &id));
+    server.cut();
+    eventually(async || !is_known(&node, &id)).await;
+    assert_eq!(node.name(&id).await.as_deref(), Some("ada"), "and nobody is signed out");
+    eventually(async || node.find(&id).await.is_ok() && is_known(&node, &id)).await;
+    let changed: i64 =
+        server.ask(cmd("DEL").arg(server.ask::<Vec<String>>(cmd("KEYS").arg("anteport:s:*"))));
+    assert_eq!(changed, 1);
+    eventually(async || node.name(&id).await.is_none()).await;
+}
+
+#[tokio::test]
+async fn sess_08_an_emptied_store_has_nobody_signed_in() {
+    let server = Server::start();
+    let node = Node::start(single(&server)).ready().await;
+    let id = node.sign_in("ada").await;
+    assert!(node.name(&id).await.is_some());
+    let _: String = server.ask(cmd("FLUSHALL").arg("SYNC"));
+    eventually(async || node.name(&id).await.is_none()).await;
+}
+
+#[tokio::test]
+async fn sess_02_a_store_can_neither_read_nor_make_nor_exchange_identities() {
+    let server = Server::start();
+    let node = Node::start(single(&server)).ready().await;
+    let (ada, grace) = (node.sign_in("canary-ada").await, node.sign_in("canary-grace").await);
+    let keys: Vec<String> = server.ask(cmd("KEYS").arg("*"));
+    let mut sessions: Vec<&String> = keys.iter().filter(|key| key.contains("s:{")).collect();
+    sessions.sort();
+    for key in &keys {
+        assert!(!key.contains("canary") && !key.contains("sub-"), "{key}");
+        let dump: Vec<u8> = server.ask(cmd("DUMP").arg(key));
+        assert!(!dump.windows(6).any(|part| part == b"canary"), "{key}");
+        assert!(!key.contains(&ada.cookie_value()));
+    }
+    let values: Vec<Vec<u8>> = sessions.iter().map(|key| server.ask(cmd("GET").arg(key))).collect();
+    // One member's record under another's name.
+    for (key, value) in sessions.iter().zip(values.iter().rev()) {
+        let _: String = server.ask(cmd("SET").arg(key).arg(value));
+    }
+    for id in [&ada, &grace] {
+        assert_eq!(node.find(id).await.err(), Some(StoreError::Unavailable), "and no sign-out");
+    }
+    for (at, value) in values[0].iter().enumerate() {
+        let mut altered = values[0].clone();
+        altered[at] = value ^ 1;
+        let _: String = server.ask(cmd("SET").arg(sessions[0]).arg(altered));
+        for id in [&ada, &grace] {
+            assert!(!matches!(node.find(id).await, Ok(Some(_))), "byte {at}");
+        }
+    }
+    let _: String = server.ask(cmd("SET").arg(sessions[0]).arg(&values[0]));
+    let _: String = server.ask(cmd("SET").arg(sessions[1]).arg(&values[1]));
+    assert!(node.name(&ada).await.as_deref() == Some("canary-ada"));
+    assert!(node.name(&grace).await.as_deref() == Some("canary-grace"));
+    let stranger = Node::start_with(single(&server), &[Secret::new([8; 32])]).ready().await;
+    assert!(stranger.find(&ada).await.unwrap().is_none(), "of another key nothing is believed");
+}
+
+#[tokio::test]
+async fn cry_02_a_key_is_changed_on_one_node_after_the_other_without_a_sign_out() {
+    let server = Server::start();
+    let (old, new) = (Secret::new([1; 32]), Secret::new([2; 32]));
+    let before = Node::start_with(single(&server), &[old.clone()]).ready().await;
+    let id = before.sign_in("ada").await;
+    let between = Node::start_with(single(&server), &[new.clone(), old]).ready().await;
+    assert!(between.name(&id).await.is_some());
+    let later = between.sign_in("grace").await;
+    let after = Node::start_with(single(&server), &[new]).ready().await;
+    assert!(after.name(&later).await.is_some());
+    assert!(after.name(&id).await.is_none(), "what a dropped key sealed is over");
+}
+
+#[tokio::test]
+async fn sess_03_a_session_that_nobody_uses_leaves_the_store_by_itself() {
+    let server = Server::start();
+    let node = Node::start(single(&server)).ready().await;
+    let id = node.sign_in("ada").await;
+    let left = || -> i64 {
+        let keys: Vec<String> = server.ask(cmd("KEYS").arg("anteport:s:*"));
+        server.ask(cmd("PTTL").arg(&keys))
+    };
+    let idle = i64::try_from(1000 * 1800).unwrap();
+    assert!((idle - 60_000..=idle).contains(&left()), "{}", left());
+    let keys: Vec<String> = server.ask(cmd("KEYS").arg("anteport:s:*"));
+    let _: i64 = server.ask(cmd("PEXPIRE").arg(&keys).arg(60_000));
+    assert!(node.name(&id).await.is_some());
+    node.clock.advance(Duration::from_secs(120));
+    assert!(node.name(&id).await.is_some());
+    eventually(async || left() > 60_000).await;
+    // Shortly before its end there is no more than that.
+    node.clock.advance(Duration::from_secs(43_200 - 120 - 10));
+    assert!(node.name(&id).await.is_some());
+    eventually(async || left() <= 10_000).await;
+    assert!(GRACE < Duration::from_secs(60));
+}

@@ -1,0 +1,271 @@
+//! What every store promises, tried on two nodes that share it where it can be shared.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anteport::clock::Clock;
+use anteport::config::{Redis, RedisMode, SealingKeys, ServerAddress, Sessions as Settings, Store};
+use anteport::gate::{
+    AtProvider, Lifetimes, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims,
+};
+use anteport::sessions::{Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn};
+use serde_json::{Map, json};
+
+use crate::redis::{SOON, Server};
+
+pub const MORNING: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+pub const LIFETIMES: Lifetimes =
+    Lifetimes { idle: Duration::from_secs(1800), absolute: Duration::from_secs(43_200) };
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// One process, as far as sessions go.
+pub struct Node {
+    pub sessions: Arc<Sessions>,
+    pub clock: Clock,
+    keeping: Option<tokio::task::JoinHandle<()>>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(keeping) = self.keeping.take() {
+            keeping.abort();
+        }
+    }
+}
+
+/// How Redis at these addresses is spoken with.
+pub fn redis(mode: RedisMode, ports: &[u16]) -> Redis {
+    let server = |port: &u16| ServerAddress { host: "127.0.0.1".to_owned(), port: *port };
+    Redis {
+        mode,
+        servers: ports.iter().map(server).collect(),
+        tls: None,
+        username: None,
+        password: None,
+        database: 0,
+        prefix: "anteport:".to_owned(),
+        timeout: Duration::from_millis(500),
+        grace: GRACE,
+    }
+}
+
+pub fn single(server: &Server) -> Store {
+    Store::Redis(Box::new(redis(RedisMode::Single, &[server.address.port()])))
+}
+
+impl Node {
+    pub fn start(store: Store) -> Self {
+        Self::start_with(store, &[Secret::new([7; 32])])
+    }
+
+    pub fn start_with(store: Store, keys: &[Secret<[u8; 32]>]) -> Self {
+        let settings = Settings {
+            store,
+            keys: SealingKeys::default(),
+            lifetimes: LIFETIMES,
+            refresh_interval: Duration::from_secs(900),
+            capacity: 100_000,
+        };
+        let clock = Clock::at(MORNING);
+        let seal = Arc::new(Seal::new(keys).unwrap());
+        let is_ours = Ours::new(|session| session.is_for("members.example"));
+        let sessions = Arc::new(Sessions::new(&settings, &seal, &clock, is_ours, |_| {}));
+        let kept = Arc::clone(&sessions);
+        let keeping = Some(tokio::spawn(async move { kept.keep().await }));
+        Self { sessions, clock, keeping }
+    }
+
+    /// Waits until the store answers it.
+    pub async fn ready(self) -> Self {
+        self.can_ask().await;
+        self
+    }
+
+    pub async fn can_ask(&self) {
+        eventually(async || self.find(&SessionId::new([0; 32])).await.is_ok()).await;
+    }
+
+    pub async fn sign_in(&self, name: &str) -> SessionId {
+        let started = self.sessions.start(session(name, self.clock.now()), self.clock.now()).await;
+        started.unwrap().0
+    }
+
+    pub async fn find(&self, id: &SessionId) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        self.sessions.find(id, self.clock.now()).await
+    }
+
+    /// Whose session it is here, checked to be nobody else's.
+    pub async fn name(&self, id: &SessionId) -> Option<String> {
+        let found = self.find(id).await.unwrap()?;
+        Some(found.session().claims().text("name").unwrap().to_owned())
+    }
+}
+
+pub fn session(name: &str, now: Timestamp) -> Session {
+    let claims = json!({ "iss": "https://i.example", "sub": format!("sub-{name}"), "name": name,
+        "sid": format!("sid-{name}") });
+    let claims: Map<_, _> = claims.as_object().unwrap().clone();
+    let text = |claim: &str| claims[claim].as_str().map(str::to_owned);
+    let at_provider = AtProvider { sid: text("sid"), sub: text("sub"), id_token: None };
+    let subject =
+        Subject::Issuer { issuer: "https://i.example".to_owned(), subject: format!("sub-{name}") };
+    let claims = VerifiedClaims::assertion(subject, claims);
+    let (provider, portal) = ("corporate".into(), "members.example".into());
+    Session::start(claims, provider, portal, format!("handle-{name}"), LIFETIMES, now)
+        .known_as(at_provider)
+}
+
+/// Waits for something that is about to be so.
+pub async fn eventually(is_so: impl AsyncFn() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !is_so().await {
+        assert!(begun.elapsed() < SOON, "it does not come to be so");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    begun.elapsed()
+}
+
+/// A session is the same on both nodes, and over on both at once.
+pub async fn a_session_is_on_every_node(here: &Node, there: &Node) {
+    let id = here.sign_in("ada").await;
+    let other = here.sign_in("grace").await;
+    for node in [here, there, here] {
+        assert_eq!(node.name(&id).await.as_deref(), Some("ada"));
+        assert_eq!(node.name(&other).await.as_deref(), Some("grace"));
+    }
+    assert!(there.sessions.sign_out(&id, there.clock.now()).await.unwrap().is_some());
+    assert!(there.name(&id).await.is_none(), "SESS-04: at once where it was ended");
+    let took = eventually(async || here.name(&id).await.is_none()).await;
+    assert!(took < Duration::from_secs(1), "a sign-out is everywhere within a second: {took:?}");
+    assert_eq!(here.name(&other).await.as_deref(), Some("grace"), "and ends nobody else's");
+    assert!(here.sessions.sign_out(&id, MORNING).await.unwrap().is_none());
+}
+
+/// SESS-03: lifetimes are ours.
+pub async fn an_absolute_end_is_one(here: &Node) {
+    let id = here.sign_in("ada").await;
+    let last = LIFETIMES.absolute - Duration::from_millis(1);
+    for step in [last, Duration::from_millis(1)] {
+        // Used all the time.
+        let mut left = step;
+        while !left.is_zero() {
+            let pause = left.min(LIFETIMES.idle / 2);
+            here.clock.advance(pause);
+            left -= pause;
+            if !left.is_zero() || step == last {
+                assert!(here.name(&id).await.is_some());
+                here.find(&id).await.unwrap().unwrap().session().touch(here.clock.now());
+            }
+        }
+    }
+    assert!(here.name(&id).await.is_none());
+}
+
+/// OIDC-13, OIDC-14: one asks at a time, and a sign-out wins.
+pub async fn one_asks_the_provider_and_a_sign_out_wins(here: &Node, there: &Node) {
+    let id = here.sign_in("ada").await;
+    let now = here.clock.now();
+    let is_done = |member: &SignedIn| member.session().claims().text("name") == Some("Ada");
+    let Ok(Turn::Ours(lease, member)) = here.sessions.turn(&id, is_done, now).await else {
+        panic!("it is nobody else's turn");
+    };
+    let waiting = {
+        let (sessions, id) = (Arc::clone(&there.sessions), id.clone());
+        tokio::spawn(async move { sessions.turn(&id, is_done, now).await })
+    };
+    let mut claims: Map<_, _> = Map::new();
+    claims.insert("name".to_owned(), "Ada".into());
+    let renewed = |member: &SignedIn| {
+        let subject = member.session().claims().subject().clone();
+        let claims = VerifiedClaims::assertion(subject, claims.clone());
+        member.session().continued(claims, "handle-ada".to_owned(), now)
+    };
+    let next = renewed(&member);
+    let next = here.sessions.renew(&id, &lease, &member, next, now).await.unwrap();
+    here.sessions.give_back(&id, &lease).await;
+    assert!(is_done(&next.unwrap()));
+    match waiting.await.unwrap().unwrap() {
+        Turn::Done(member) => assert!(is_done(&member), "who waited reads what came of it"),
+        other => panic!("{other:?}"),
+    }
+    eventually(async || is_done(&there.find(&id).await.unwrap().unwrap())).await;
+    // And now a sign-out while somebody asks.
+    let never = |_: &SignedIn| false;
+    let Ok(Turn::Ours(lease, member)) = here.sessions.turn(&id, never, now).await else {
+        panic!("it was given back");
+    };
+    there.sessions.sign_out(&id, now).await.unwrap();
+    let next = renewed(&member);
+    let late = here.sessions.renew(&id, &lease, &member, next, now).await.unwrap();
+    assert!(late.is_none(), "a logout wins over a refresh under way");
+    assert!(here.name(&id).await.is_none() && there.name(&id).await.is_none());
+    assert!(matches!(there.sessions.turn(&id, never, now).await, Ok(Turn::Over)));
+}
+
+/// OIDC-02: used once, among all nodes.
+pub async fn what_is_used_once_is_used_once(here: &Node, there: &Node) {
+    let state = Secret::new("state".to_owned());
+    let spend = |node: &Node| {
+        let (sessions, state) = (Arc::clone(&node.sessions), state.clone());
+        tokio::spawn(async move { sessions.spend_login(&state).await.unwrap() })
+    };
+    let tries: Vec<_> = (0..20).map(|n| spend(if n % 2 == 0 { here } else { there })).collect();
+    let mut spent = 0;
+    for one in tries {
+        spent += usize::from(one.await.unwrap());
+    }
+    assert_eq!(spent, 1);
+    assert!(here.sessions.spend_logout_token("a", "1").await.unwrap());
+    assert!(!there.sessions.spend_logout_token("a", "1").await.unwrap());
+    assert!(there.sessions.spend_logout_token("b", "1").await.unwrap(), "another provider's");
+}
+
+/// OIDC-20: who is meant is ended, on every node.
+pub async fn names_end_whom_they_mean(here: &Node, there: &Node) {
+    let (ada, also_ada) = (here.sign_in("ada").await, there.sign_in("ada").await);
+    let mary = here.sign_in("mary").await;
+    let later = MORNING.after(Duration::from_secs(1));
+    let (of, meant) = ("corporate", Meant::Sub("sub-ada"));
+    let elsewhere = there.sessions.end_meant("other", meant, None, later).await.unwrap();
+    let other_issuer = Some("https://other.example");
+    let disbelieved = there.sessions.end_meant(of, meant, other_issuer, later).await.unwrap();
+    assert!(elsewhere.is_empty() && disbelieved.is_empty());
+    let ended = there.sessions.sign_out_meant(of, meant, Some("https://i.example"), later).await;
+    assert_eq!(ended.unwrap().len(), 2);
+    for id in [&ada, &also_ada] {
+        eventually(async || here.name(id).await.is_none() && there.name(id).await.is_none()).await;
+    }
+    assert_eq!(there.name(&mary).await.as_deref(), Some("mary"));
+    let since = session("ada", MORNING);
+    assert!(here.sessions.signed_out_since(MORNING, &since).await.unwrap(), "OIDC-14");
+    assert!(!here.sessions.signed_out_since(later, &since).await.unwrap());
+    let member = Meant::Member("https://i.example#sub-mary");
+    assert_eq!(there.sessions.end_meant("", member, None, later).await.unwrap().len(), 1);
+    eventually(async || here.name(&mary).await.is_none()).await;
+}
+
+/// Everything that a store promises.
+pub async fn whole(here: &Node, there: &Node) {
+    a_session_is_on_every_node(here, there).await;
+    one_asks_the_provider_and_a_sign_out_wins(here, there).await;
+    what_is_used_once_is_used_once(here, there).await;
+    names_end_whom_they_mean(here, there).await;
+    an_absolute_end_is_one(here).await;
+    // Both go on at the same time of day.
+    let (ahead, behind) = (here.clock.now().unix_millis(), there.clock.now().unix_millis());
+    there.clock.advance(Duration::from_millis(u64::try_from(ahead - behind).unwrap()));
+}
+
+#[tokio::test]
+async fn memory_keeps_what_a_store_promises() {
+    let node = Node::start(Store::Memory { snapshot: None });
+    whole(&node, &node).await;
+}
+
+#[tokio::test]
+async fn redis_keeps_what_a_store_promises() {
+    let server = Server::start();
+    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
+    let (here, there) = (here.ready().await, there.ready().await);
+    whole(&here, &there).await;
+}
