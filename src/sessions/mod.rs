@@ -2,6 +2,7 @@
 //! is (`gate::Session`) and whether it lets somebody through (`gate::decide`).
 
 pub mod cookie;
+mod ending;
 mod index;
 mod renewing;
 mod seal;
@@ -21,10 +22,12 @@ use moka::ops::compute::{CompResult, Op};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+pub use ending::Watch;
 pub use index::Meant;
 pub use renewing::Renewing;
 pub use seal::{Purpose, Seal};
 
+use self::ending::{Ending, Watched};
 use self::index::Index;
 use crate::gate::identity::Envelope;
 use crate::gate::login::PendingLogin;
@@ -43,6 +46,7 @@ pub struct Sessions {
     /// fill is apart from what members did themselves (OIDC-14).
     signed_out_there: Cache<Digest, Timestamp, Hashing>,
     index: Arc<Index>,
+    watched: Arc<Watched>,
 }
 
 /// A session and the identity headers rendered for it. It is replaced as a whole when the provider
@@ -61,6 +65,7 @@ struct Lasting {
     /// last (PATH-18).
     portal_cookies: Mutex<Vec<Digest>>,
     renewing: Renewing,
+    ending: Ending,
 }
 
 /// How many of the portal's own session cookies a session remembers.
@@ -87,6 +92,13 @@ impl SignedIn {
     #[must_use]
     pub fn renewing(&self) -> &Renewing {
         &self.lasting.renewing
+    }
+
+    /// Whether the session has ended. One whose time is over may not have been told yet: somebody has
+    /// to look first.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.lasting.ending.is_told()
     }
 
     /// The portal set this cookie during this session.
@@ -168,6 +180,7 @@ impl Sessions {
                 // What takes its place after a refresh has the same names.
                 if cause != RemovalCause::Replaced {
                     named.remove(gone.session(), &id);
+                    gone.lasting.ending.tell();
                 }
                 match cause {
                     RemovalCause::Expired => ended(Ended::Expired),
@@ -185,6 +198,7 @@ impl Sessions {
             signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             signed_out_there: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             index,
+            watched: Arc::default(),
         }
     }
 
@@ -239,7 +253,35 @@ impl Sessions {
     /// Ends a session: a copy of its cookie is worthless from here on (SESS-04).
     #[must_use]
     pub fn end(&self, id: &SessionId) -> Option<Arc<SignedIn>> {
-        self.table.remove(&Digest::of(id.bytes()))
+        self.take(&Digest::of(id.bytes()))
+    }
+
+    /// What is not there any more is over, for whoever waits for that too (SESS-10).
+    fn take(&self, id: &Digest) -> Option<Arc<SignedIn>> {
+        let gone = self.table.remove(id)?;
+        gone.lasting.ending.tell();
+        Some(gone)
+    }
+
+    /// Waits for the end of a session in whose name something goes on without requests.
+    #[must_use]
+    pub fn watch(&self, id: &SessionId, member: &SignedIn) -> Watch {
+        Watch::new(&self.watched, Digest::of(id.bytes()), member)
+    }
+
+    /// Ends those sessions that somebody waits for and whose time is over, and says how many; to be
+    /// called about every second, beside the requests (SESS-10).
+    pub fn end_expired(&self, now: Timestamp) -> usize {
+        let is_over = |id: &Digest| {
+            let found = self.table.get(id)?;
+            let until = found.session.lasts_until();
+            if now < until {
+                self.watched.lasts(id, until);
+                return None;
+            }
+            self.take(id)
+        };
+        self.watched.due(now).iter().filter_map(is_over).count()
     }
 
     /// Spends a login's `state`: true once, also when two callbacks come at the same moment

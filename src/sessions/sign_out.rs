@@ -48,7 +48,7 @@ impl Sessions {
         };
         let ids = self.index.find(&meant.key(provider)).into_iter();
         ids.filter(|id| self.table.get(id).is_some_and(|found| is_of(found.session())))
-            .filter_map(|id| self.table.remove(&id))
+            .filter_map(|id| self.take(&id))
             .collect()
     }
 
