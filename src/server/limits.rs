@@ -59,6 +59,9 @@ pub(super) const PING_TIME: Duration = Duration::from_secs(10);
 pub(super) const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How often a worker and the process look after what has expired.
 pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);
+/// How often the lifetimes of sessions are looked at in whose name something is open: that ends two
+/// seconds after them at the latest (SESS-10).
+pub(super) const END_EVERY: Duration = Duration::from_secs(1);
 /// For the whole of a form that a rule looks at.
 pub(super) const FORM_TIME: Duration = Duration::from_secs(30);
 /// What all forms together that rules look at may take, in bytes (LIM-07); beyond, a 503.

@@ -3,6 +3,7 @@
 
 mod account;
 mod admission;
+mod bound;
 mod caching;
 mod callback;
 mod circles;
@@ -230,6 +231,14 @@ impl Proxy {
     /// The servers of every portal, and what the portal is called: somebody has to watch them.
     pub(crate) fn servers(&self) -> impl Iterator<Item = (Arc<Servers>, HeaderValue)> {
         self.portals.iter().map(|portal| (Arc::clone(&portal.servers), portal.host.clone()))
+    }
+
+    /// Ends the sessions whose time is over while something goes on in their name (SESS-10); to be
+    /// called about every second, beside the requests.
+    pub fn end_expired(&self) {
+        for _ in 0..self.sessions.end_expired(self.clock.now()) {
+            self.metrics.session_ended(SessionEnd::Expired);
+        }
     }
 
     /// Looks after what has expired and what is only counted now and then; to be called every few

@@ -131,10 +131,13 @@ impl Service {
             beside.spawn(servers.watch(host));
         }
         beside.spawn(async move {
-            let mut every = tokio::time::interval(limits::TIDY_EVERY);
+            let mut tidy = tokio::time::interval(limits::TIDY_EVERY);
+            let mut end = tokio::time::interval(limits::END_EVERY);
             loop {
-                every.tick().await;
-                proxy.tidy();
+                tokio::select! {
+                    _ = end.tick() => proxy.end_expired(),
+                    _ = tidy.tick() => proxy.tidy(),
+                }
             }
         });
         match tokio::net::TcpListener::from_std(admin) {

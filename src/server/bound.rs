@@ -1,0 +1,133 @@
+//! What goes on in a member's name without being asked for again: WebSockets, and answers whose
+//! length nobody knows before their end. It ends with the session (SESS-10). An answer with a length
+//! goes on to its end: it ends by itself, and a download is not torn.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Proxy;
+use crate::gate::{SessionId, Timestamp};
+use crate::sessions::{Sessions, SignedIn, Watch};
+use crate::telemetry::metrics::Stream;
+use crate::upstream::UpstreamError;
+
+/// Why an answer has no end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CutShort {
+    /// The portal broke off, or fell silent.
+    #[error(transparent)]
+    Portal(#[from] UpstreamError),
+    /// The session that it was for is over.
+    #[error("the session is over that the answer was for")]
+    SessionEnded,
+}
+
+impl CutShort {
+    /// The stable name of this reason.
+    pub(super) const fn code(&self) -> &'static str {
+        match self {
+            Self::Portal(error) => error.code(),
+            Self::SessionEnded => "session-ended",
+        }
+    }
+}
+
+/// The session that something ends with.
+#[derive(Debug)]
+pub(super) struct Bound {
+    stream: Stream,
+    id: SessionId,
+    member: Arc<SignedIn>,
+    /// There is none before somebody has to wait: most answers are there at once.
+    watch: Option<Watch>,
+}
+
+impl Bound {
+    pub(super) fn new(stream: Stream, id: SessionId, member: Arc<SignedIn>) -> Box<Self> {
+        Box::new(Self { stream, id, member, watch: None })
+    }
+
+    pub(super) const fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    /// Whether the session has ended, without waiting for it.
+    pub(super) fn is_over(&self) -> bool {
+        self.member.is_over()
+    }
+
+    /// Ready once the session has ended.
+    pub(super) fn poll_over(&mut self, sessions: &Sessions, cx: &mut Context<'_>) -> Poll<()> {
+        let watch = self.watch.get_or_insert_with(|| sessions.watch(&self.id, &self.member));
+        Pin::new(watch).poll(cx)
+    }
+}
+
+/// The portal's end of a member's WebSocket. What the visitor sends is use of the session, as a
+/// request is; what the portal sends is none.
+#[derive(Debug)]
+pub(super) struct Used<T> {
+    io: T,
+    proxy: Arc<Proxy>,
+    id: SessionId,
+    /// Use is not noted again before then.
+    next: Timestamp,
+}
+
+impl<T> Used<T> {
+    pub(super) fn new(io: T, proxy: &Arc<Proxy>, id: SessionId, now: Timestamp) -> Self {
+        Self { io, proxy: Arc::clone(proxy), id, next: now }
+    }
+
+    fn note(&mut self) {
+        let now = self.proxy.clock.now();
+        if now < self.next {
+            return;
+        }
+        self.next = now.after(self.proxy.lifetimes.touch_interval());
+        let Some(member) = self.proxy.sessions.find(&self.id, now) else {
+            return;
+        };
+        member.session().touch(now);
+        if self.proxy.is_due(&member, now) {
+            // Whoever the provider no longer vouches for loses the WebSocket with the session
+            // (SESS-06). It goes on meanwhile: what it carries was asked for before.
+            let (proxy, id) = (Arc::clone(&self.proxy), self.id.clone());
+            tokio::spawn(async move { proxy.kept_true(&id, member, now).await });
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Used<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Used<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        self.note();
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
