@@ -19,6 +19,7 @@ use super::bound::{Bound, CutShort};
 use super::http1::Tunnel;
 use super::request::Head;
 use crate::gate::{Asked, Note, Refusal};
+use crate::sessions::Watch;
 use crate::telemetry::access_log::{self, Access};
 use crate::telemetry::metrics::{Stream, UpstreamFailure};
 use crate::telemetry::{Verdict, causes};
@@ -249,7 +250,9 @@ pub(super) struct Body {
     source: Source,
     account: Account,
     /// The session that it ends with.
-    bound: Option<Box<Bound>>,
+    bound: Option<Arc<Bound>>,
+    /// There is none before somebody has to wait: most answers are there at once.
+    watch: Option<Box<Watch>>,
 }
 
 #[derive(Debug)]
@@ -260,18 +263,18 @@ enum Source {
 }
 
 impl Body {
-    pub(super) fn portal(body: AnswerBody, bound: Option<Box<Bound>>, account: Account) -> Self {
-        Self { source: Source::Portal(body), account, bound }
+    pub(super) fn portal(body: AnswerBody, bound: Option<Arc<Bound>>, account: Account) -> Self {
+        Self { source: Source::Portal(body), account, bound, watch: None }
     }
 
     pub(super) fn own(body: Bytes, account: Account) -> Self {
         let body = (!body.is_empty()).then_some(body);
-        Self { source: Source::Own(body), account, bound: None }
+        Self { source: Source::Own(body), account, bound: None, watch: None }
     }
 
     /// What follows a `101`: the connection becomes a tunnel to `io` (HTTP-08).
-    pub(super) fn tunnel(io: Box<dyn Tunnel>, bound: Option<Box<Bound>>, account: Account) -> Self {
-        Self { source: Source::Tunnel(Some(io)), account, bound }
+    pub(super) fn tunnel(io: Box<dyn Tunnel>, bound: Option<Arc<Bound>>, account: Account) -> Self {
+        Self { source: Source::Tunnel(Some(io)), account, bound, watch: None }
     }
 
     /// The far end of the tunnel, if this is one. The account stays open as long as the body.
@@ -282,14 +285,32 @@ impl Body {
         }
     }
 
+    /// The session that this ends with, for whoever runs it.
+    pub(super) const fn bound(&self) -> Option<&Arc<Bound>> {
+        self.bound.as_ref()
+    }
+
     /// Ready once the session is over that this ends with; never, if there is none.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(bound) = &mut self.bound else {
+        let Some(bound) = &self.bound else {
             return Poll::Pending;
         };
-        ready!(bound.poll_over(&self.account.proxy.sessions, cx));
+        let watch = self.watch.get_or_insert_with(|| bound.watch());
+        ready!(Pin::new(watch).poll(cx));
         self.account.session_ended(bound.stream());
         Poll::Ready(())
+    }
+}
+
+/// Whoever runs it may drop it in the middle, because the session is over.
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(bound) = &self.bound
+            && bound.is_over()
+            && !self.is_end_stream()
+        {
+            self.account.session_ended(bound.stream());
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Proxy;
 use crate::gate::{SessionId, Timestamp};
-use crate::sessions::{Sessions, SignedIn, Watch};
+use crate::sessions::{SignedIn, Watch};
 use crate::telemetry::metrics::Stream;
 use crate::upstream::UpstreamError;
 
@@ -39,16 +39,20 @@ impl CutShort {
 /// The session that something ends with.
 #[derive(Debug)]
 pub(super) struct Bound {
+    proxy: Arc<Proxy>,
     stream: Stream,
     id: SessionId,
     member: Arc<SignedIn>,
-    /// There is none before somebody has to wait: most answers are there at once.
-    watch: Option<Watch>,
 }
 
 impl Bound {
-    pub(super) fn new(stream: Stream, id: SessionId, member: Arc<SignedIn>) -> Box<Self> {
-        Box::new(Self { stream, id, member, watch: None })
+    pub(super) fn new(
+        proxy: &Arc<Proxy>,
+        stream: Stream,
+        id: SessionId,
+        member: Arc<SignedIn>,
+    ) -> Arc<Self> {
+        Arc::new(Self { proxy: Arc::clone(proxy), stream, id, member })
     }
 
     pub(super) const fn stream(&self) -> Stream {
@@ -60,10 +64,9 @@ impl Bound {
         self.member.is_over()
     }
 
-    /// Ready once the session has ended.
-    pub(super) fn poll_over(&mut self, sessions: &Sessions, cx: &mut Context<'_>) -> Poll<()> {
-        let watch = self.watch.get_or_insert_with(|| sessions.watch(&self.id, &self.member));
-        Pin::new(watch).poll(cx)
+    /// Waits for the end of the session.
+    pub(super) fn watch(&self) -> Box<Watch> {
+        Box::new(self.proxy.sessions.watch(&self.id, &self.member))
     }
 }
 

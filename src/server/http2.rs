@@ -25,7 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Sleep;
 
 use super::account::Body;
-use super::bound::CutShort;
+use super::bound::{Bound, CutShort};
 use super::http1::Tunnel;
 use super::limits;
 use super::peer::Peer;
@@ -147,6 +147,7 @@ async fn answer(
         }
         *answer.status_mut() = StatusCode::OK;
         let (head, body) = answer.into_parts();
+        BOUND.set(body.bound().cloned());
         tokio::spawn(relay(upgrade, tunnel, body));
         return Response::from_parts(head, None);
     }
@@ -235,6 +236,8 @@ impl Drop for Underway {
 thread_local! {
     /// What the stream that is being polled is at.
     static AT: Cell<At> = const { Cell::new(At::Body) };
+    /// The session that the answer ends with which has just been given to it.
+    static BOUND: Cell<Option<Arc<Bound>>> = const { Cell::new(None) };
 }
 
 /// What a stream is waiting for.
@@ -248,8 +251,9 @@ enum At {
     NewPiece,
 }
 
-/// Runs each stream, and gives up those whose visitor takes nothing (LIM-04). The body is not asked
-/// for more while a piece waits for room, and so cannot know; whoever polls the stream can.
+/// Runs each stream, and gives up those whose visitor takes nothing (LIM-04), or whose session is
+/// over meanwhile (SESS-10). The body is not asked for more while a piece waits for room, and so
+/// cannot know; whoever polls the stream can.
 #[derive(Clone, Copy, Debug)]
 struct Streams {
     stall: Duration,
@@ -261,24 +265,47 @@ where
 {
     fn execute(&self, stream: S) {
         let stall = self.stall;
+        // What a WebSocket sends is run apart, from the moment at which there is an answer.
+        let websocket = BOUND.take();
         tokio::spawn(async move {
             let mut stream = pin!(stream);
             let mut at = At::Body;
-            // Most streams never wait for room, and need no timer.
+            // Most streams never wait for room, and need neither.
             let mut deadline: Option<Pin<Box<Sleep>>> = None;
+            let mut over = websocket.as_ref().map(|bound| bound.watch());
+            let mut bound = None;
             poll_fn(|cx| {
+                // First: a WebSocket that is given up must not look like one that was closed.
+                if let Some(over) = &mut over
+                    && Pin::new(over).poll(cx).is_ready()
+                {
+                    return Poll::Ready(());
+                }
                 AT.set(at);
-                if stream.as_mut().poll(cx).is_ready() {
+                let polled = stream.as_mut().poll(cx);
+                // Nothing is left for the next stream that this thread runs.
+                bound = BOUND.take().or(bound.take());
+                if polled.is_ready() {
                     return Poll::Ready(());
                 }
                 at = AT.get();
                 match at {
-                    At::Body => deadline = None,
+                    At::Body => {
+                        deadline = None;
+                        over = over.take().filter(|_| websocket.is_some());
+                    }
                     At::NewPiece => {
                         at = At::Window;
                         deadline = Some(Box::pin(tokio::time::sleep(stall)));
                     }
                     At::Window => {}
+                }
+                if at == At::Window
+                    && over.is_none()
+                    && let Some(bound) = &bound
+                    && Pin::new(over.insert(bound.watch())).poll(cx).is_ready()
+                {
+                    return Poll::Ready(());
                 }
                 match &mut deadline {
                     // Dropping the stream resets it, and frees what waits in it.
@@ -308,6 +335,9 @@ impl Outgoing {
     fn new(body: Option<Body>, mut underway: Underway) -> Self {
         if body.as_ref().is_none_or(HttpBody::is_end_stream) {
             underway.done();
+        }
+        if let Some(bound) = body.as_ref().and_then(Body::bound) {
+            BOUND.set(Some(Arc::clone(bound)));
         }
         Self { body, last: None, underway }
     }

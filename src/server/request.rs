@@ -229,7 +229,7 @@ impl Visit<'_> {
                         member.remember_cookie(name, value);
                     }
                 }
-                pass_on(answer, id.zip(member), credentials, account)
+                pass_on(answer, id.zip(member), proxy, credentials, account)
             }
             Err(error) => respond::upstream(&error, asker, account),
         }
@@ -254,7 +254,7 @@ fn switch(
     let body = match member {
         Some((id, member)) => {
             let tunnel = Used::new(tunnel, proxy, id.clone(), now);
-            let bound = Bound::new(Stream::WebSocket, id, member);
+            let bound = Bound::new(proxy, Stream::WebSocket, id, member);
             Body::tunnel(Box::new(tunnel), Some(bound), account)
         }
         None => Body::tunnel(Box::new(tunnel), None, account),
@@ -267,6 +267,7 @@ fn switch(
 fn pass_on(
     answer: Answer,
     member: Option<(SessionId, Arc<SignedIn>)>,
+    proxy: &Arc<Proxy>,
     credentials: LocalCredentials,
     mut account: Account,
 ) -> Response<Body> {
@@ -280,7 +281,7 @@ fn pass_on(
     head.headers.insert(&X_REQUEST_ID, account.request_id());
     account.answered(head.status);
     let member = member.filter(|_| body.size_hint().exact().is_none());
-    let bound = member.map(|(id, member)| Bound::new(Stream::Answer, id, member));
+    let bound = member.map(|(id, member)| Bound::new(proxy, Stream::Answer, id, member));
     Response::from_parts(head, Body::portal(body, bound, account))
 }
 
