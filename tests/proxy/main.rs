@@ -6,6 +6,7 @@
 mod circles;
 mod crowd;
 mod doors;
+mod ended;
 mod errors;
 mod faults;
 mod forward;
