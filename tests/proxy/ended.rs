@@ -3,13 +3,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::SendRequest;
-use hyper::ext::Protocol;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,9 +10,8 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
 use crate::sign_out::{OIDC, logout_token, send_token, signed_in_there};
-use crate::tls;
 use crate::websockets::{agreed, ask, head, talks};
-use crate::world::browser::{Browser, PAGE};
+use crate::world::browser::Browser;
 use crate::world::{Plan, World};
 
 const ROUTES: &str = r#"
@@ -31,26 +23,26 @@ const ROUTES: &str = r#"
     identity: { headers: { X-Auth-Email: email } }
 "#;
 
-const TREASURER: &str = "treasurer@harborclub.example";
-const MEMBER: &str = "member@harborclub.example";
+pub const TREASURER: &str = "treasurer@harborclub.example";
+pub const MEMBER: &str = "member@harborclub.example";
 /// Longer than anything here takes, and shorter than what gives up a visitor who reads nothing.
-const LONG: Duration = Duration::from_secs(20);
+pub const LONG: Duration = Duration::from_secs(20);
 const MINUTE: Duration = Duration::from_secs(60);
 const DOWNLOAD: usize = 300_000;
 
 /// A portal with much that goes on: by the last segment of the path, `ws` echoes, `events` is a
 /// stream in chunks, `bare` one until the connection closes, `pours` one that never pauses, and
 /// `file` has a length. Each goes on when the test says so.
-struct Portal {
+pub struct Portal {
     port: u16,
-    say: broadcast::Sender<()>,
+    pub say: broadcast::Sender<()>,
     /// The targets of what is open.
     open: watch::Receiver<Vec<String>>,
     listening: JoinHandle<()>,
 }
 
 impl Portal {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (say, _) = broadcast::channel(16);
@@ -66,14 +58,14 @@ impl Portal {
         Self { port, say, open, listening }
     }
 
-    fn plan(&self) -> Plan {
+    pub fn plan(&self) -> Plan {
         let url = format!("http://127.0.0.1:{}", self.port);
         let upstream = Some(format!("{{ url: \"{url}\", response_timeout: 1s }}"));
         Plan { portal: ROUTES, upstream, ..Plan::default() }
     }
 
     /// Waits until the portal's end of it is closed too.
-    async fn loses(&self, target: &str) {
+    pub async fn loses(&self, target: &str) {
         let mut open = self.open.clone();
         let gone = open.wait_for(|open| !open.iter().any(|known| known == target));
         tokio::time::timeout(LONG, gone).await.unwrap_or_else(|_| panic!("{target}")).unwrap();
@@ -205,14 +197,14 @@ async fn until(stream: &mut (impl AsyncRead + Unpin), wanted: &str) {
 }
 
 /// Reads to the end; what came before it, and whether that was a reset.
-async fn end(stream: &mut (impl AsyncRead + Unpin)) -> (Vec<u8>, bool) {
+pub async fn end(stream: &mut (impl AsyncRead + Unpin)) -> (Vec<u8>, bool) {
     let mut rest = Vec::new();
     let read = tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await;
     let is_reset = read.expect("it is still open").is_err();
     (rest, is_reset)
 }
 
-async fn ended(world: &World, kind: &str) -> f64 {
+pub async fn ended(world: &World, kind: &str) -> f64 {
     let portal = format!("portal=\"{}\"", world.proxy);
     world.metric(&format!("anteport_streams_ended_total{{{portal},kind=\"{kind}\"}}")).await
 }
@@ -449,131 +441,5 @@ async fn http_06_an_answer_until_the_connection_closes_is_no_whole_one_either() 
     signs_out(&browser).await;
     let (_, is_reset) = end(&mut bare).await;
     assert!(is_reset, "nothing else says that it is not whole");
-    world.stop().await;
-}
-
-type Sender = SendRequest<Empty<Bytes>>;
-
-/// Signs in over HTTP/2; the cookie.
-async fn signs_in(world: &World, sender: &mut Sender, username: &str) -> String {
-    let get = |target: &str, cookie: &str| {
-        let mut request = Request::get(format!("https://{}{target}", world.proxy));
-        for (name, value) in PAGE {
-            request = request.header(*name, *value);
-        }
-        request.header("cookie", cookie).body(Empty::new()).unwrap()
-    };
-    let set = |answer: &Response<Incoming>, prefix: &str| {
-        let all = answer.headers().get_all("set-cookie").iter();
-        let mut texts = all.map(|value| value.to_str().unwrap().split(';').next().unwrap());
-        texts.find(|text| text.starts_with(prefix)).unwrap().to_owned()
-    };
-    let begun = sender.send_request(get("/reports", "")).await.unwrap();
-    let login = set(&begun, "__Host-anteport-login-");
-    let provider = begun.headers()["location"].to_str().unwrap().parse().unwrap();
-    let mut browser = world.browser();
-    let form = browser.open_url(&provider).await;
-    let form = browser.follow_from(form).await;
-    let back = browser.submit(&form, username, "demo").await.location();
-    let target = &back[url::Position::BeforePath..url::Position::AfterQuery];
-    let answer = sender.send_request(get(target, &login)).await.unwrap();
-    assert_eq!(answer.status(), 303);
-    set(&answer, "__Host-anteport=")
-}
-
-async fn websocket_on(
-    world: &World,
-    sender: &mut Sender,
-    target: &str,
-    cookie: &str,
-) -> TokioIo<hyper::upgrade::Upgraded> {
-    let request = Request::builder()
-        .method(Method::CONNECT)
-        .uri(format!("https://{}{target}", world.proxy))
-        .extension(Protocol::from_static("websocket"))
-        .header("sec-websocket-version", "13")
-        .header("cookie", cookie)
-        .body(Empty::new())
-        .unwrap();
-    let mut answer = sender.send_request(request).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    let mut stream = TokioIo::new(hyper::upgrade::on(&mut answer).await.unwrap());
-    talks(&mut stream, "hello").await;
-    stream
-}
-
-async fn stream_on(world: &World, sender: &mut Sender, target: &str, cookie: &str) -> Incoming {
-    let request = Request::get(format!("https://{}{target}", world.proxy))
-        .header("cookie", cookie)
-        .body(Empty::new())
-        .unwrap();
-    let answer = sender.send_request(request).await.unwrap();
-    assert_eq!(answer.status(), 200);
-    answer.into_body()
-}
-
-/// Reads until these bytes have come, or why they did not.
-async fn hears(body: &mut Incoming, wanted: &str) -> Result<(), Option<h2::Reason>> {
-    let mut got = Vec::new();
-    while !got.ends_with(wanted.as_bytes()) {
-        match tokio::time::timeout(LONG, body.frame()).await.expect("it is still open") {
-            Some(Ok(frame)) => got.extend_from_slice(&frame.into_data().unwrap()),
-            Some(Err(error)) => {
-                let cause = std::error::Error::source(&error).unwrap();
-                return Err(cause.downcast_ref::<h2::Error>().unwrap().reason());
-            }
-            None => return Err(None),
-        }
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn sess_10_streams_of_one_connection_end_each_with_their_own_session() {
-    let portal = Portal::start().await;
-    let (world, certificate) = tls::world_with(portal.plan()).await;
-    let connection = tls::connect(&world, &certificate, b"h2").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(connection))
-            .await
-            .unwrap();
-    let connection = tokio::spawn(connection);
-    let one = signs_in(&world, &mut sender, TREASURER).await;
-    let two = signs_in(&world, &mut sender, MEMBER).await;
-    let mut my_socket = websocket_on(&world, &mut sender, "/mine/ws", &one).await;
-    let mut my_events = stream_on(&world, &mut sender, "/mine/events", &one).await;
-    let my_stalled = stream_on(&world, &mut sender, "/stalled/pours", &one).await;
-    let mut my_floods = websocket_on(&world, &mut sender, "/floods/ws", &one).await;
-    let mut socket = websocket_on(&world, &mut sender, "/others/ws", &two).await;
-    let mut events = stream_on(&world, &mut sender, "/others/events", &two).await;
-    let mut public = stream_on(&world, &mut sender, "/open/events", "").await;
-    hears(&mut my_events, "first").await.unwrap();
-    hears(&mut events, "first").await.unwrap();
-    hears(&mut public, "first").await.unwrap();
-    let piece = vec![b'x'; 256 * 1024];
-    while let Ok(written) =
-        tokio::time::timeout(Duration::from_millis(500), my_floods.write(&piece)).await
-    {
-        written.unwrap();
-    }
-    let sign_out = Request::post(format!("https://{}/.auth/logout", world.proxy))
-        .header("sec-fetch-site", "same-origin")
-        .header("cookie", &one)
-        .body(Empty::new())
-        .unwrap();
-    assert_eq!(sender.send_request(sign_out).await.unwrap().status(), 303);
-    assert!(end(&mut my_socket).await.0.is_empty());
-    let reason = hears(&mut my_events, "more").await.unwrap_err();
-    assert!(reason.is_some(), "a reset, and no clean end (HTTP-06)");
-    for target in ["/mine/ws", "/mine/events", "/stalled/pours", "/floods/ws"] {
-        portal.loses(target).await;
-    }
-    talks(&mut socket, "still here").await;
-    portal.say.send(()).unwrap();
-    hears(&mut events, "more").await.unwrap();
-    hears(&mut public, "more").await.unwrap();
-    assert_eq!((ended(&world, "websocket").await, ended(&world, "answer").await), (2.0, 2.0));
-    drop((my_stalled, my_floods, socket, events, public, sender));
-    connection.abort();
     world.stop().await;
 }
