@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Proxy;
+use super::frames::Frames;
 use crate::gate::{SessionId, Timestamp};
 use crate::sessions::{SignedIn, Watch};
 use crate::telemetry::metrics::Stream;
@@ -71,19 +72,20 @@ impl Bound {
 }
 
 /// The portal's end of a member's WebSocket. What the visitor sends is use of the session, as a
-/// request is; what the portal sends is none.
+/// request is; what the portal sends is none, nor what a browser answers to its pings.
 #[derive(Debug)]
 pub(super) struct Used<T> {
     io: T,
     proxy: Arc<Proxy>,
     id: SessionId,
+    frames: Frames,
     /// Use is not noted again before then.
     next: Timestamp,
 }
 
 impl<T> Used<T> {
     pub(super) fn new(io: T, proxy: &Arc<Proxy>, id: SessionId, now: Timestamp) -> Self {
-        Self { io, proxy: Arc::clone(proxy), id, next: now }
+        Self { io, proxy: Arc::clone(proxy), id, frames: Frames::default(), next: now }
     }
 
     fn note(&mut self) {
@@ -122,7 +124,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Used<T> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let count = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
-        self.note();
+        if self.frames.read(bytes.get(..count).unwrap_or_default()) {
+            self.note();
+        }
         Poll::Ready(Ok(count))
     }
 

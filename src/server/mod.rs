@@ -10,6 +10,7 @@ mod circles;
 mod connection;
 mod discoveries;
 mod failure;
+mod frames;
 mod front;
 mod http1;
 mod http2;

@@ -319,6 +319,38 @@ async fn sess_10_a_session_that_nobody_uses_takes_what_is_open_with_it() {
 }
 
 #[tokio::test]
+async fn sess_10_a_browser_that_answers_pings_does_not_use_the_session() {
+    let portal = Portal::start().await;
+    let world = World::start_with(portal.plan()).await;
+    let mut one = member(&world, TREASURER).await;
+    let mut other = member(&world, MEMBER).await;
+    let open = async |browser: &mut Browser, target: &str| {
+        let (head, stream) = ask(&world, target, &cookie(browser), "").await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        stream
+    };
+    let mut pongs = open(&mut one, "/pongs/ws").await;
+    let mut types = open(&mut other, "/types/ws").await;
+    for _ in 0..2 {
+        world.clock.advance(14 * MINUTE);
+        for (stream, frame) in
+            [(&mut pongs, b"\x8a\x84abcdping"), (&mut types, b"\x81\x84abcdtext")]
+        {
+            stream.write_all(frame).await.unwrap();
+            let mut echo = [0; 10];
+            stream.read_exact(&mut echo).await.unwrap();
+            assert_eq!(&echo, frame);
+        }
+    }
+    world.clock.advance(3 * MINUTE);
+    assert!(end(&mut pongs).await.0.is_empty());
+    assert!(portal.has("/types/ws"));
+    talks(&mut types, "\u{1}").await;
+    drop(types);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn sess_10_a_refresh_closes_nothing_and_the_end_after_it_does() {
     let portal = Portal::start().await;
     let world = World::start_with(portal.plan()).await;
