@@ -100,6 +100,8 @@ where
             is_finishing = true;
             connection.as_mut().graceful_shutdown();
         }
+        // New streams are run from here, and end with nobody's session yet.
+        drop(BOUND.take());
         // How a visitor's connection ends is theirs to choose; what they asked for is accounted.
         connection.as_mut().poll(cx).map(|_| ())
     })
