@@ -14,7 +14,7 @@ use crate::websockets::{agreed, ask, head, talks};
 use crate::world::browser::Browser;
 use crate::world::{Plan, World};
 
-const ROUTES: &str = r#"
+pub const ROUTES: &str = r#"
     mode: azure_only
     local_login: {}
     routes:
@@ -32,7 +32,7 @@ const DOWNLOAD: usize = 300_000;
 
 /// A portal with much that goes on: by the last segment of the path, `ws` echoes, `events` is a
 /// stream in chunks, `bare` one until the connection closes, `pours` one that never pauses, and
-/// `file` has a length. Each goes on when the test says so.
+/// `file` has a length. Each goes on when the test says so, and what is `/late/` begins then.
 pub struct Portal {
     port: u16,
     pub say: broadcast::Sender<()>,
@@ -106,6 +106,9 @@ async fn serve(
             }
         };
         open.send_modify(|open| open.push(target.clone()));
+        if target.starts_with("/late/") {
+            say.recv().await.unwrap();
+        }
         if stream.write_all(answer.as_bytes()).await.is_ok() {
             goes_on(&mut stream, &target, &mut say).await;
         }
@@ -146,20 +149,20 @@ async fn goes_on(stream: &mut TcpStream, target: &str, say: &mut broadcast::Rece
     }
 }
 
-fn cookie(browser: &mut Browser) -> String {
+pub fn cookie(browser: &mut Browser) -> String {
     let own = browser.own_cookies();
     format!("Cookie: __Host-anteport={}\r\n", own["__Host-anteport"])
 }
 
 /// Somebody who has signed in at the portal.
-async fn member(world: &World, username: &str) -> Browser {
+pub async fn member(world: &World, username: &str) -> Browser {
     let mut browser = world.browser();
     let landed = browser.sign_in("/reports", username).await;
     assert_eq!(landed.status, 200, "{}", landed.text());
     browser
 }
 
-async fn signs_out(browser: &Browser) {
+pub async fn signs_out(browser: &Browser) {
     let headers = [("sec-fetch-site", "same-origin")];
     let answer = browser.send("POST", "/.auth/logout", &headers, b"").await;
     assert_eq!(answer.status, 303, "{}", answer.text());
@@ -173,7 +176,7 @@ async fn websocket(world: &World, target: &str, cookie: &str) -> TcpStream {
 }
 
 /// Asks for a stream, and reads as far as its first piece.
-async fn stream(world: &World, target: &str, cookie: &str) -> TcpStream {
+pub async fn stream(world: &World, target: &str, cookie: &str) -> TcpStream {
     asked_in(world, "HTTP/1.1", target, cookie).await
 }
 
@@ -390,6 +393,53 @@ async fn sess_06_a_websocket_in_use_ends_when_the_provider_no_longer_vouches() {
     end(&mut socket).await;
     end(&mut events).await;
     assert_eq!(world.metric("anteport_sessions_ended_total{reason=\"revoked\"}").await, 1.0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn sess_10_what_begins_after_the_end_of_its_session_ends_at_once() {
+    let portal = Portal::start().await;
+    let world = World::start_with(portal.plan()).await;
+    let mut browser = member(&world, TREASURER).await;
+    let mine = cookie(&mut browser);
+    let targets = ["/late/ws", "/late/events", "/late/pours", "/late/file"];
+    let mut asked = Vec::new();
+    for target in targets {
+        let mut stream = TcpStream::connect(world.proxy).await.unwrap();
+        let more = match target.ends_with("/ws") {
+            true => {
+                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            }
+            false => "",
+        };
+        let host = world.proxy;
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n{more}{mine}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        asked.push(stream);
+    }
+    let mut open = portal.open.clone();
+    let all_wait =
+        open.wait_for(|open| targets.iter().all(|target| open.contains(&(*target).into())));
+    tokio::time::timeout(LONG, all_wait).await.unwrap().unwrap();
+    signs_out(&browser).await;
+    portal.say.send(()).unwrap();
+    let mut file = asked.pop().unwrap();
+    for stream in &mut asked {
+        let (rest, _) = end(stream).await;
+        let text = String::from_utf8_lossy(&rest);
+        let (_, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+        assert_eq!(body, "", "not even what the portal has sent already");
+    }
+    for target in &targets[..3] {
+        portal.loses(target).await;
+    }
+    // What has a length was asked for in time, and comes.
+    portal.say.send(()).unwrap();
+    head(&mut file).await;
+    let mut body = vec![0; DOWNLOAD];
+    tokio::time::timeout(LONG, file.read_exact(&mut body)).await.unwrap().unwrap();
+    drop(file);
     world.stop().await;
 }
 

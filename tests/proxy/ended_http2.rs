@@ -1,26 +1,33 @@
 //! What is open over HTTP/2 when its session ends (SESS-10): the streams of one connection may be of
 //! several sessions.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::SendRequest;
 use hyper::ext::Protocol;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
-use crate::ended::{LONG, MEMBER, Portal, TREASURER, end, ended};
+use crate::ended::{
+    LONG, MEMBER, Portal, ROUTES, TREASURER, cookie, end, ended, member, signs_out, stream,
+};
 use crate::http2::{
     CANCEL, DATA, END_HEADERS, END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, RST_STREAM, Wire, fields,
     frame,
 };
+use crate::http2_portals::Frames;
 use crate::tls;
 use crate::websockets::talks;
-use crate::world::World;
 use crate::world::browser::PAGE;
+use crate::world::{Plan, World};
 
 pub type Sender = SendRequest<Empty<Bytes>>;
 
@@ -189,5 +196,41 @@ async fn sess_10_streams_that_nobody_reads_are_reset_with_their_session() {
     assert_eq!((ended(&world, "websocket").await, ended(&world, "answer").await), (1.0, 1.0));
     drop((wire, sender));
     connection.abort();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn sess_10_a_call_to_a_portal_over_http2_ends_with_its_session() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (told, mut gone) = mpsc::channel::<()>(1);
+    let portal = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let told = told.clone();
+            let service = service_fn(move |request: Request<Incoming>| {
+                let told = told.clone();
+                let (sender, body) = Frames::new();
+                if request.uri().path() == "/call" {
+                    tokio::spawn(async move {
+                        sender.send(Frame::data(Bytes::from_static(b"first"))).await.unwrap();
+                        sender.closed().await;
+                        told.send(()).await.unwrap();
+                    });
+                }
+                async move { Ok::<_, Infallible>(Response::new(body)) }
+            });
+            let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+            tokio::spawn(server.serve_connection(TokioIo::new(stream), service));
+        }
+    });
+    let upstream = Some(format!("{{ url: \"http://127.0.0.1:{port}\", protocol: http2 }}"));
+    let world = World::start_with(Plan { portal: ROUTES, upstream, ..Plan::default() }).await;
+    let mut browser = member(&world, TREASURER).await;
+    let mut call = stream(&world, "/call", &cookie(&mut browser)).await;
+    signs_out(&browser).await;
+    assert_eq!(end(&mut call).await.0.trim_ascii(), b"", "no last chunk");
+    tokio::time::timeout(LONG, gone.recv()).await.expect("the portal's stream is open").unwrap();
+    portal.abort();
     world.stop().await;
 }
