@@ -63,6 +63,15 @@ pub struct Lifetimes {
     pub absolute: Duration,
 }
 
+impl Lifetimes {
+    /// How often use is worth noting where that takes a look at the store: seldom enough to cost
+    /// nothing, and often enough that nobody loses time by it.
+    #[must_use]
+    pub fn touch_interval(&self) -> Duration {
+        (self.idle / 16).min(Duration::from_secs(5))
+    }
+}
+
 /// What a session is at the provider that it came from: for signing out there, and from there.
 #[derive(Clone, Default)]
 pub struct AtProvider {
@@ -211,12 +220,12 @@ impl Session {
     /// Whether it still stands for somebody.
     #[must_use]
     pub fn is_live(&self, now: Timestamp) -> bool {
-        now < self.over()
+        now < self.lasts_until()
     }
 
-    /// The moment from which it stands for nobody, unless it is used before.
+    /// The moment at which it is over unless it is used before.
     #[must_use]
-    pub fn over(&self) -> Timestamp {
+    pub fn lasts_until(&self) -> Timestamp {
         self.ends().min(self.last_used().after(self.lifetimes.idle))
     }
 

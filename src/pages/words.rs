@@ -144,6 +144,10 @@ pub fn explain(code: &str) -> Words {
             "The portal did not answer in time. What you sent may still have arrived: check \
              before you send it again.",
         ),
+        "session-ended" => (
+            "You have been signed out",
+            "Your session has ended, and with it what was still open. Sign in again to go on.",
+        ),
         "login-cancelled" => (
             "Sign-in cancelled",
             "You stopped the sign-in before it was finished. Nothing has changed; you can start \

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use aws_lc_rs::error::Unspecified;
@@ -15,11 +15,13 @@ use tokio::time::Instant;
 
 use super::Proxy;
 use super::admission::Seat;
+use super::bound::{Bound, CutShort};
 use super::http1::Tunnel;
 use super::request::Head;
 use crate::gate::{Asked, Note, Refusal};
+use crate::sessions::Watch;
 use crate::telemetry::access_log::{self, Access};
-use crate::telemetry::metrics::UpstreamFailure;
+use crate::telemetry::metrics::{Stream, UpstreamFailure};
 use crate::telemetry::{Verdict, causes};
 use crate::upstream::{AnswerBody, UpstreamError};
 
@@ -173,6 +175,17 @@ impl Account {
         );
     }
 
+    /// The session is over, and what was open in its name is closed (SESS-10).
+    fn session_ended(&mut self, what: Stream) {
+        let code = CutShort::SessionEnded.code();
+        if self.code != Some(code)
+            && let Some(portal) = self.portal
+        {
+            self.proxy.metrics.portal(portal).stream_ended(what);
+        }
+        self.code = Some(code);
+    }
+
     fn count(&self, error: &UpstreamError) {
         let failure = match error {
             // A visitor who went away is no fault of the portal's.
@@ -236,6 +249,10 @@ impl Drop for Account {
 pub(super) struct Body {
     source: Source,
     account: Account,
+    /// The session that it ends with.
+    bound: Option<Arc<Bound>>,
+    /// There is none before somebody has to wait: most answers are there at once.
+    watch: Option<Box<Watch>>,
 }
 
 #[derive(Debug)]
@@ -246,18 +263,18 @@ enum Source {
 }
 
 impl Body {
-    pub(super) fn portal(body: AnswerBody, account: Account) -> Self {
-        Self { source: Source::Portal(body), account }
+    pub(super) fn portal(body: AnswerBody, bound: Option<Arc<Bound>>, account: Account) -> Self {
+        Self { source: Source::Portal(body), account, bound, watch: None }
     }
 
     pub(super) fn own(body: Bytes, account: Account) -> Self {
         let body = (!body.is_empty()).then_some(body);
-        Self { source: Source::Own(body), account }
+        Self { source: Source::Own(body), account, bound: None, watch: None }
     }
 
     /// What follows a `101`: the connection becomes a tunnel to `io` (HTTP-08).
-    pub(super) fn tunnel(io: Box<dyn Tunnel>, account: Account) -> Self {
-        Self { source: Source::Tunnel(Some(io)), account }
+    pub(super) fn tunnel(io: Box<dyn Tunnel>, bound: Option<Arc<Bound>>, account: Account) -> Self {
+        Self { source: Source::Tunnel(Some(io)), account, bound, watch: None }
     }
 
     /// The far end of the tunnel, if this is one. The account stays open as long as the body.
@@ -267,24 +284,63 @@ impl Body {
             Source::Portal(_) | Source::Own(_) => None,
         }
     }
+
+    /// The session that this ends with, for whoever runs it.
+    pub(super) const fn bound(&self) -> Option<&Arc<Bound>> {
+        self.bound.as_ref()
+    }
+
+    /// Ready once the session is over that this ends with; never, if there is none.
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(bound) = &self.bound else {
+            return Poll::Pending;
+        };
+        let watch = self.watch.get_or_insert_with(|| bound.watch());
+        ready!(Pin::new(watch).poll(cx));
+        self.account.session_ended(bound.stream());
+        Poll::Ready(())
+    }
+}
+
+/// Whoever runs it may drop it in the middle, because the session is over.
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(bound) = &self.bound
+            && bound.is_over()
+            && !self.is_end_stream()
+        {
+            self.account.session_ended(bound.stream());
+        }
+    }
 }
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = UpstreamError;
+    type Error = CutShort;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
-        match &mut self.source {
-            Source::Portal(body) => {
-                let frame = Pin::new(body).poll_frame(cx);
-                if let Poll::Ready(Some(Err(error))) = &frame {
-                    self.account.broken_off(error);
+    ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
+        // A portal that never pauses is no way around it.
+        if self.bound.as_ref().is_some_and(|bound| bound.is_over()) {
+            ready!(self.poll_over(cx));
+            return Poll::Ready(Some(Err(CutShort::SessionEnded)));
+        }
+        let this = &mut *self;
+        match &mut this.source {
+            Source::Portal(body) => match Pin::new(body).poll_frame(cx) {
+                Poll::Ready(Some(Err(error))) => {
+                    this.account.broken_off(&error);
+                    Poll::Ready(Some(Err(error.into())))
                 }
-                frame
-            }
+                Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+                Poll::Ready(None) => Poll::Ready(None),
+                Poll::Pending => {
+                    ready!(this.poll_over(cx));
+                    Poll::Ready(Some(Err(CutShort::SessionEnded)))
+                }
+            },
             Source::Own(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),
             Source::Tunnel(_) => Poll::Ready(None),
         }

@@ -25,6 +25,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::Sleep;
 
 use super::account::Body;
+use super::bound::{Bound, CutShort};
 use super::http1::Tunnel;
 use super::limits;
 use super::peer::Peer;
@@ -32,7 +33,7 @@ use super::request::Head;
 use super::worker::{Shutdown, Worker};
 use crate::gate::RawTarget;
 use crate::telemetry::metrics::ConnectionRefusal;
-use crate::upstream::{RequestBody, UpstreamError};
+use crate::upstream::RequestBody;
 
 /// Serves a connection until it ends, or has ended what it carries once it is old, has served
 /// enough, or a stop is asked for.
@@ -99,6 +100,8 @@ where
             is_finishing = true;
             connection.as_mut().graceful_shutdown();
         }
+        // New streams are run from here, and end with nobody's session yet.
+        drop(BOUND.take());
         // How a visitor's connection ends is theirs to choose; what they asked for is accounted.
         connection.as_mut().poll(cx).map(|_| ())
     })
@@ -121,7 +124,11 @@ async fn unless_reset_already() {
 }
 
 /// Answers one request.
-async fn answer(worker: &Worker, peer: &Peer, mut request: Request<Incoming>) -> Response<Body> {
+async fn answer(
+    worker: &Worker,
+    peer: &Peer,
+    mut request: Request<Incoming>,
+) -> Response<Option<Body>> {
     let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
     let is_websocket = request.method() == Method::CONNECT && protocol == Some("websocket");
     let upgrade = is_websocket.then(|| hyper::upgrade::on(&mut request));
@@ -129,10 +136,10 @@ async fn answer(worker: &Worker, peer: &Peer, mut request: Request<Incoming>) ->
     let (method, target, headers) = (head.method, RawTarget::Pseudo(head.uri), head.headers);
     let mut head = Head { method, target, version: head.version, headers };
     let Some(upgrade) = upgrade else {
-        return worker.handle(peer, head, RequestBody::http2(body)).await;
+        return worker.handle(peer, head, RequestBody::http2(body)).await.map(Some);
     };
     if !as_upgrade(&mut head) {
-        return worker.handle(peer, head, RequestBody::empty()).await;
+        return worker.handle(peer, head, RequestBody::empty()).await.map(Some);
     }
     let mut answer = worker.handle(peer, head, RequestBody::empty()).await;
     if let Some(tunnel) = answer.body_mut().take_tunnel() {
@@ -141,12 +148,16 @@ async fn answer(worker: &Worker, peer: &Peer, mut request: Request<Incoming>) ->
             answer.headers_mut().remove(name);
         }
         *answer.status_mut() = StatusCode::OK;
-        tokio::spawn(relay(upgrade, tunnel));
-    } else if answer.status().is_success() {
+        let (head, body) = answer.into_parts();
+        BOUND.set(body.bound().cloned());
+        tokio::spawn(relay(upgrade, tunnel, body));
+        return Response::from_parts(head, None);
+    }
+    if answer.status().is_success() {
         // To whoever asked for a WebSocket, success is one that is open (RFC 8441, section 5).
         *answer.status_mut() = StatusCode::NOT_IMPLEMENTED;
     }
-    answer
+    answer.map(Some)
 }
 
 /// A WebSocket over HTTP/2 (RFC 8441, section 4) as the upgrade that portals know, to be judged like
@@ -167,14 +178,22 @@ fn as_upgrade(head: &mut Head) -> bool {
     true
 }
 
-/// Copies both ways, once the stream is the WebSocket's, until either side ends.
-async fn relay(upgrade: hyper::upgrade::OnUpgrade, mut tunnel: Box<dyn Tunnel>) {
+/// Copies both ways, once the stream is the WebSocket's, until either side ends or the session does
+/// (SESS-10). `body` keeps the account open until then.
+async fn relay(upgrade: hyper::upgrade::OnUpgrade, mut tunnel: Box<dyn Tunnel>, mut body: Body) {
     let Ok(stream) = upgrade.await else {
         return;
     };
     let mut stream = TokioIo::new(stream);
-    // How it ends is theirs to choose.
-    let _ = tokio::io::copy_bidirectional(&mut stream, &mut tunnel).await;
+    let mut copying = pin!(tokio::io::copy_bidirectional(&mut stream, &mut tunnel));
+    poll_fn(|cx| {
+        if body.poll_over(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // How it ends is theirs to choose.
+        copying.as_mut().poll(cx).map(|_| ())
+    })
+    .await;
 }
 
 /// How a visitor behaves on one connection. `h2` bounds the streams that are reset before they are
@@ -219,6 +238,8 @@ impl Drop for Underway {
 thread_local! {
     /// What the stream that is being polled is at.
     static AT: Cell<At> = const { Cell::new(At::Body) };
+    /// The session that the answer ends with which has just been given to it.
+    static BOUND: Cell<Option<Arc<Bound>>> = const { Cell::new(None) };
 }
 
 /// What a stream is waiting for.
@@ -232,8 +253,9 @@ enum At {
     NewPiece,
 }
 
-/// Runs each stream, and gives up those whose visitor takes nothing (LIM-04). The body is not asked
-/// for more while a piece waits for room, and so cannot know; whoever polls the stream can.
+/// Runs each stream, and gives up those whose visitor takes nothing (LIM-04), or whose session is
+/// over meanwhile (SESS-10). The body is not asked for more while a piece waits for room, and so
+/// cannot know; whoever polls the stream can.
 #[derive(Clone, Copy, Debug)]
 struct Streams {
     stall: Duration,
@@ -245,24 +267,47 @@ where
 {
     fn execute(&self, stream: S) {
         let stall = self.stall;
+        // What a WebSocket sends is run apart, from the moment at which there is an answer.
+        let websocket = BOUND.take();
         tokio::spawn(async move {
             let mut stream = pin!(stream);
             let mut at = At::Body;
-            // Most streams never wait for room, and need no timer.
+            // Most streams never wait for room, and need neither.
             let mut deadline: Option<Pin<Box<Sleep>>> = None;
+            let mut over = websocket.as_ref().map(|bound| bound.watch());
+            let mut bound = None;
             poll_fn(|cx| {
+                // First: a WebSocket that is given up must not look like one that was closed.
+                if let Some(over) = &mut over
+                    && Pin::new(over).poll(cx).is_ready()
+                {
+                    return Poll::Ready(());
+                }
                 AT.set(at);
-                if stream.as_mut().poll(cx).is_ready() {
+                let polled = stream.as_mut().poll(cx);
+                // Nothing is left for the next stream that this thread runs.
+                bound = BOUND.take().or(bound.take());
+                if polled.is_ready() {
                     return Poll::Ready(());
                 }
                 at = AT.get();
                 match at {
-                    At::Body => deadline = None,
+                    At::Body => {
+                        deadline = None;
+                        over = over.take().filter(|_| websocket.is_some());
+                    }
                     At::NewPiece => {
                         at = At::Window;
                         deadline = Some(Box::pin(tokio::time::sleep(stall)));
                     }
                     At::Window => {}
+                }
+                if at == At::Window
+                    && over.is_none()
+                    && let Some(bound) = &bound
+                    && Pin::new(over.insert(bound.watch())).poll(cx).is_ready()
+                {
+                    return Poll::Ready(());
                 }
                 match &mut deadline {
                     // Dropping the stream resets it, and frees what waits in it.
@@ -282,34 +327,37 @@ where
 /// be the last piece goes alone: there is room for it only when all before it had some.
 #[derive(Debug)]
 struct Outgoing {
-    body: Body,
+    /// A WebSocket's answer has none.
+    body: Option<Body>,
     last: Option<Bytes>,
     underway: Underway,
 }
 
 impl Outgoing {
-    fn new(body: Body, mut underway: Underway) -> Self {
-        if body.is_end_stream() {
+    fn new(body: Option<Body>, mut underway: Underway) -> Self {
+        if body.as_ref().is_none_or(HttpBody::is_end_stream) {
             underway.done();
+        }
+        if let Some(bound) = body.as_ref().and_then(Body::bound) {
+            BOUND.set(Some(Arc::clone(bound)));
         }
         Self { body, last: None, underway }
     }
 
-    fn poll_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         if let Some(last) = self.last.take() {
             return Poll::Ready(Some(Ok(Frame::data(last))));
         }
-        let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = match ready!(Pin::new(&mut *body).poll_frame(cx)) {
             Some(Ok(frame)) => frame,
             end => return Poll::Ready(end),
         };
         Poll::Ready(Some(Ok(match frame.into_data() {
             Ok(mut data) => {
-                let may_be_last =
-                    self.body.is_end_stream() || self.body.size_hint().exact().is_none();
+                let may_be_last = body.is_end_stream() || body.size_hint().exact().is_none();
                 if may_be_last && data.len() > 1 {
                     self.last = Some(data.split_off(data.len() - 1));
                 }
@@ -322,12 +370,12 @@ impl Outgoing {
 
 impl HttpBody for Outgoing {
     type Data = Bytes;
-    type Error = UpstreamError;
+    type Error = CutShort;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, UpstreamError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         AT.set(At::Body);
         let piece = ready!(self.poll_piece(cx));
         AT.set(At::NewPiece);
@@ -339,11 +387,12 @@ impl HttpBody for Outgoing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.last.is_none() && self.body.is_end_stream()
+        self.last.is_none() && self.body.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        let mut hint = self.body.size_hint();
+        let none = || SizeHint::with_exact(0);
+        let mut hint = self.body.as_ref().map_or_else(none, HttpBody::size_hint);
         let held = self.last.as_ref().map_or(0, |last| last.len() as u64);
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper.saturating_add(held));

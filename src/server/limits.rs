@@ -59,7 +59,8 @@ pub(super) const PING_TIME: Duration = Duration::from_secs(10);
 pub(super) const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How often a worker and the process look after what has expired.
 pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);
-/// How often the process looks after a part of the sessions.
+/// How often the process looks after the sessions: what is open in the name of one whose time is over
+/// ends two seconds after it at the latest (SESS-10).
 pub(super) const TIDY_SESSIONS_EVERY: Duration = Duration::from_secs(1);
 /// For the whole of a form that a rule looks at.
 pub(super) const FORM_TIME: Duration = Duration::from_secs(30);

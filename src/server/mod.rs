@@ -3,12 +3,14 @@
 
 mod account;
 mod admission;
+mod bound;
 mod caching;
 mod callback;
 mod circles;
 mod connection;
 mod discoveries;
 mod failure;
+mod frames;
 mod front;
 mod http1;
 mod http2;
@@ -245,9 +247,14 @@ impl Proxy {
         self.portals.iter().map(|portal| (Arc::clone(&portal.servers), portal.host.clone()))
     }
 
-    /// Looks after the sessions that have expired; to be called every second, beside the requests.
-    pub fn tidy_sessions(&self) {
-        self.sessions.tidy(self.clock.now());
+    /// Looks after the sessions that have expired, first those in whose name something goes on
+    /// (SESS-10); to be called every second, beside the requests.
+    pub async fn tidy_sessions(&self) {
+        let now = self.clock.now();
+        for _ in 0..self.sessions.end_expired(now).await {
+            self.metrics.session_ended(SessionEnd::Expired);
+        }
+        self.sessions.tidy(now);
     }
 
     /// Looks after what is only counted now and then; to be called every few seconds, beside the

@@ -10,6 +10,7 @@ use hyper::body::Body as _;
 
 use super::account::{Account, Body};
 use super::admission::Crowded;
+use super::bound::{Bound, Used};
 use super::caching;
 use super::inspect::{self, Wants};
 use super::peer::Peer;
@@ -18,11 +19,13 @@ use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::{self, Envelope, LocalCredentials};
 use crate::gate::{
-    Asked, Bearer, Decision, Form, Mode, Permit, Policy, RawTarget, Refusal, Timestamp, decide,
+    Asked, Bearer, Decision, Form, Mode, Permit, Policy, RawTarget, Refusal, SessionId, Timestamp,
+    decide,
 };
 use crate::identity::IdentityError;
 use crate::sessions::{Here, PortalProofs, SignedIn};
 use crate::telemetry::Verdict;
+use crate::telemetry::metrics::Stream;
 use crate::upstream::{
     Answer, AskedWebSocket, Forwarding, RequestBody, Upgrade, Upgraded, Upstream, X_REQUEST_ID,
 };
@@ -98,6 +101,7 @@ impl Worker {
             }
             (_, signed_in) => signed_in,
         };
+        let id = asked.session_id().cloned();
         let session = signed_in.as_deref().map(SignedIn::session);
         let mut _share = None;
         let decision = match decide(policy, asked, session, now).settled() {
@@ -139,7 +143,7 @@ impl Worker {
                 let Some(upstream) = self.upstreams.get(index) else {
                     return respond::refuse(Refusal::NoRoute, visit.asker, visit.account);
                 };
-                visit.forward(permit, upstream, body, has_own_cookies, peer).await
+                visit.forward(permit, upstream, body, (id, has_own_cookies), peer).await
             }
             Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
             Decision::Own(endpoint) => Box::pin(visit.own(endpoint, body)).await,
@@ -161,7 +165,7 @@ impl Visit<'_> {
         permit: Permit,
         upstream: &Upstream,
         body: RequestBody,
-        has_own_cookies: bool,
+        (id, has_own_cookies): (Option<SessionId>, bool),
         peer: &Peer,
     ) -> Response<Body> {
         let Visit {
@@ -227,7 +231,9 @@ impl Visit<'_> {
         };
         account.waited(answer.as_ref().err());
         match answer {
-            Ok(Upgrade::Switched(upgraded)) => switch(upgraded, credentials, account),
+            Ok(Upgrade::Switched(upgraded)) => {
+                switch(upgraded, id.zip(member), (proxy, now), credentials, account)
+            }
             Ok(Upgrade::Answered(answer)) => {
                 let set = match &member {
                     Some(member) if guards_cookies => {
@@ -236,7 +242,7 @@ impl Visit<'_> {
                     }
                     Some(_) | None => Vec::new(),
                 };
-                let mut response = pass_on(answer, envelope.is_some(), credentials, account);
+                let mut response = pass_on(answer, id.zip(member), proxy, credentials, account);
                 for cookie in set {
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
@@ -247,9 +253,11 @@ impl Visit<'_> {
     }
 }
 
-/// The portal speaks WebSocket from here on (HTTP-08).
+/// The portal speaks WebSocket from here on (HTTP-08), to a member until the session ends (SESS-10).
 fn switch(
     upgraded: Upgraded,
+    member: Option<(SessionId, Arc<SignedIn>)>,
+    (proxy, now): (&Arc<Proxy>, Timestamp),
     credentials: LocalCredentials,
     mut account: Account,
 ) -> Response<Body> {
@@ -260,13 +268,23 @@ fn switch(
     head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     head.headers.insert(&X_REQUEST_ID, account.request_id());
     account.answered(head.status);
-    Response::from_parts(head, Body::tunnel(Box::new(tunnel), account))
+    let body = match member {
+        Some((id, member)) => {
+            let tunnel = Used::new(tunnel, proxy, id.clone(), now);
+            let bound = Bound::new(proxy, Stream::WebSocket, id, member);
+            Body::tunnel(Box::new(tunnel), Some(bound), account)
+        }
+        None => Body::tunnel(Box::new(tunnel), None, account),
+    };
+    Response::from_parts(head, body)
 }
 
-/// The portal's answer on its way to the visitor.
+/// The portal's answer on its way to the visitor: to a member, if nobody knows its length, until the
+/// session ends (SESS-10).
 fn pass_on(
     answer: Answer,
-    is_for_a_member: bool,
+    member: Option<(SessionId, Arc<SignedIn>)>,
+    proxy: &Arc<Proxy>,
     credentials: LocalCredentials,
     mut account: Account,
 ) -> Response<Body> {
@@ -274,12 +292,14 @@ fn pass_on(
     let (mut head, ()) = head.into_parts();
     // The browser must not ask for a password of the portal's own (PATH-15).
     identity::cleanse_challenges(&mut head.headers, credentials);
-    if is_for_a_member {
+    if member.is_some() {
         caching::keep_private(&mut head.headers);
     }
     head.headers.insert(&X_REQUEST_ID, account.request_id());
     account.answered(head.status);
-    Response::from_parts(head, Body::portal(body, account))
+    let member = member.filter(|_| body.size_hint().exact().is_none());
+    let bound = member.map(|(id, member)| Bound::new(proxy, Stream::Answer, id, member));
+    Response::from_parts(head, Body::portal(body, bound, account))
 }
 
 /// The member's identity headers, rendered anew when they have grown old.

@@ -137,7 +137,7 @@ impl Service {
             let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
             loop {
                 every.tick().await;
-                kept.tidy_sessions();
+                kept.tidy_sessions().await;
             }
         });
         beside.spawn(async move {

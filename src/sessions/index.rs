@@ -98,7 +98,7 @@ mod tests {
 
     use serde_json::Map;
 
-    use super::super::Sessions;
+    use super::super::{Here, Sessions, SignedIn, Store, Turn};
     use super::*;
     use crate::gate::{
         AtProvider, Lifetimes, Secret, SessionId, Subject, Timestamp, VerifiedClaims,
@@ -109,14 +109,7 @@ mod tests {
 
     fn store(capacity: u64) -> Sessions {
         let lifetimes = Lifetimes { idle: HOUR, absolute: HOUR };
-        let settings = crate::config::Sessions {
-            store: crate::config::Store::Memory { snapshot: None },
-            keys: crate::config::SealingKeys::default(),
-            lifetimes,
-            capacity,
-            refresh_interval: HOUR,
-        };
-        Sessions::new(&settings, |_| {})
+        Sessions::in_memory(lifetimes, capacity)
     }
 
     async fn start(store: &Sessions, provider: &str, sid: &str) -> SessionId {
@@ -128,11 +121,25 @@ mod tests {
         let session = Session::start(claims, provider.into(), "h".into(), handle, lifetimes, NOON);
         let (sid, sub) = (Some(sid.to_owned()), Some("s".to_owned()));
         let at_provider = AtProvider { sid, sub, id_token: None };
-        store.start(session.known_as(at_provider)).await.unwrap().0
+        store.start(session.known_as(at_provider), NOON).await.unwrap().0
+    }
+
+    fn find(store: &Sessions, id: &SessionId, now: Timestamp) -> Option<Arc<SignedIn>> {
+        match store.here(id, now) {
+            Here::Member(member) => Some(member),
+            Here::Nobody | Here::Ask => None,
+        }
     }
 
     fn lives(store: &Sessions, id: &SessionId) -> bool {
-        store.find(id, NOON).is_some()
+        find(store, id, NOON).is_some()
+    }
+
+    fn names_of(store: &Sessions) -> usize {
+        match &store.store {
+            Store::Memory { index, .. } => index.len(),
+            Store::Remote(..) => panic!("it is in memory"),
+        }
     }
 
     /// All of it, not a part.
@@ -158,7 +165,7 @@ mod tests {
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), other).await, 0);
         assert_eq!(sign_out_meant(&store, Meant::Sub("1"), None).await, 0);
         assert!(lives(&store, &one));
-        assert_eq!(store.end_meant("a", Meant::Sid("1"), None).await.unwrap().len(), 2);
+        assert_eq!(store.end_meant("a", Meant::Sid("1"), None, NOON).await.unwrap().len(), 2);
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 0);
         assert!(!lives(&store, &one) && !lives(&store, &same));
         assert!(lives(&store, &other_sid) && lives(&store, &other_provider));
@@ -166,7 +173,7 @@ mod tests {
         assert!(!lives(&store, &other_sid) && lives(&store, &other_provider));
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 0);
         let key = "https://i.example#s";
-        assert_eq!(store.end_meant("", Meant::Member(key), None).await.unwrap().len(), 1);
+        assert_eq!(store.end_meant("", Meant::Member(key), None, NOON).await.unwrap().len(), 1);
         assert!(!lives(&store, &other_provider), "a member is the same with every provider");
     }
 
@@ -180,31 +187,31 @@ mod tests {
         tidy(&store, NOON);
         let left = ids.iter().filter(|id| lives(&store, id)).count();
         assert_eq!((left, store.count()), (10, 10));
-        assert_eq!(store.index.len(), 3 * left, "the sid, the sub and the member of each");
+        assert_eq!(names_of(&store), 3 * left, "the sid, the sub and the member of each");
         tidy(&store, NOON.after(HOUR));
-        assert_eq!((store.index.len(), store.count()), (0, 0));
+        assert_eq!((names_of(&store), store.count()), (0, 0));
     }
 
     #[tokio::test]
     async fn a_session_that_nobody_uses_is_kept_as_its_record() {
         let store = store(10);
         let id = start(&store, "a", "1").await;
-        let member = store.find(&id, NOON).unwrap();
+        let member = find(&store, &id, NOON).unwrap();
         let quiet = NOON.after(HOUR / 2);
         tidy(&store, quiet);
-        assert!(Arc::ptr_eq(&member, &store.find(&id, quiet).unwrap()), "it is in hand");
+        assert!(Arc::ptr_eq(&member, &find(&store, &id, quiet).unwrap()), "it is in hand");
         member.session().touch(NOON.after(HOUR / 4));
         let weak = Arc::downgrade(&member);
         drop(member);
         tidy(&store, quiet);
         assert!(weak.upgrade().is_none(), "what nobody uses is not kept read");
-        let again = store.find(&id, quiet).unwrap();
+        let again = find(&store, &id, quiet).unwrap();
         assert_eq!(again.session().last_used(), NOON.after(HOUR / 4));
-        assert!(Arc::ptr_eq(&again, &store.find(&id, quiet).unwrap()));
+        assert!(Arc::ptr_eq(&again, &find(&store, &id, quiet).unwrap()));
         drop(again);
         tidy(&store, quiet);
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 1, "and is found by name");
-        assert_eq!(store.index.len(), 0);
+        assert_eq!(names_of(&store), 0);
     }
 
     #[tokio::test]
@@ -215,7 +222,7 @@ mod tests {
         let third = start(&store, "a", "3").await;
         let later = NOON.after(Duration::from_secs(1));
         for id in [&first, &third] {
-            store.find(id, NOON).unwrap().session().touch(later);
+            find(&store, id, NOON).unwrap().session().touch(later);
         }
         tidy(&store, NOON);
         assert!(lives(&store, &first) && !lives(&store, &second) && lives(&store, &third));
@@ -225,15 +232,19 @@ mod tests {
     async fn a_session_that_was_renewed_is_found_by_its_names() {
         let store = store(10);
         let id = start(&store, "a", "1").await;
-        let earlier = store.find(&id, NOON).unwrap();
+        let earlier = find(&store, &id, NOON).unwrap();
         let session = earlier.session();
         let next = || session.continued(session.claims().clone(), String::new(), NOON);
-        assert!(store.renew(&id, &earlier, next()).await.unwrap().is_some());
-        assert!(store.renew(&id, &earlier, next()).await.unwrap().is_none(), "it is another now");
+        let Ok(Turn::Ours(lease, _)) = store.turn(&id, |_| false, NOON).await else {
+            panic!("it is nobody else's turn");
+        };
+        let renew = async || store.renew(&id, &lease, &earlier, next(), NOON).await.unwrap();
+        assert!(renew().await.is_some());
+        assert!(renew().await.is_none(), "it is another now");
         tidy(&store, NOON);
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 1);
         assert!(!lives(&store, &id));
-        assert!(store.renew(&id, &earlier, next()).await.unwrap().is_none());
+        assert!(renew().await.is_none());
         assert!(!lives(&store, &id), "OIDC-14: a sign-out wins");
     }
 
@@ -241,7 +252,7 @@ mod tests {
     async fn log_01_nobody_reads_the_names_in_a_log() {
         let store = store(10);
         let id = start(&store, "a", "canary").await;
-        let shown = format!("{:?}", store.find(&id, NOON).unwrap());
+        let shown = format!("{:?}", find(&store, &id, NOON).unwrap());
         assert!(shown.contains("AtProvider") && !shown.contains("canary"), "{shown}");
     }
 
@@ -257,7 +268,7 @@ mod tests {
         assert!(is_forgotten().await);
         let signed_out = async |sid: &str| {
             let now = start(&store, "a", sid).await;
-            let member = store.find(&now, NOON).unwrap();
+            let member = find(&store, &now, NOON).unwrap();
             store.signed_out_since(NOON, member.session()).await.unwrap()
         };
         assert!(!signed_out("2").await);

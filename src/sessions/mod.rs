@@ -4,6 +4,7 @@
 pub mod cookie;
 mod copies;
 mod digest;
+mod ending;
 mod index;
 mod marks;
 mod portal_cookies;
@@ -23,6 +24,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use digest::Digest;
+pub use ending::Watch;
 pub use index::Meant;
 pub use portal_cookies::PortalProofs;
 pub use remote::Lease;
@@ -30,9 +32,10 @@ pub use renewing::Renewing;
 pub use seal::{Purpose, Seal, SealError};
 pub use signed_in::SignedIn;
 
+use self::ending::Watched;
 use self::index::Index;
 use self::marks::Marks;
-use self::remote::Remote;
+use self::remote::{Known, Remote};
 use self::table::{Gone, Table};
 use crate::clock::Clock;
 use crate::config;
@@ -45,6 +48,7 @@ pub struct Sessions {
     everybody: AtomicI64,
     is_ours: Ours,
     next_part: AtomicUsize,
+    watched: Arc<Watched>,
     ended: Box<dyn Fn(Ended) + Send + Sync>,
 }
 
@@ -144,14 +148,16 @@ impl Sessions {
         is_ours: Ours,
         ended: impl Fn(Ended) + Send + Sync + 'static,
     ) -> Self {
-        let table = Arc::new(Table::default());
+        let has_copies = matches!(settings.store, config::Store::Redis(_));
+        let table = Arc::new(Table::new(has_copies));
+        let watched = Arc::<Watched>::default();
         let capacity = settings.capacity;
         let store = match &settings.store {
             config::Store::Redis(redis) => {
-                let (seal, table) = (Arc::clone(seal), Arc::clone(&table));
-                let (clock, is_ours) = (clock.clone(), is_ours.clone());
+                let known = Known { table: Arc::clone(&table), watched: Arc::clone(&watched) };
+                let (seal, clock) = (Arc::clone(seal), clock.clone());
                 let lifetimes = settings.lifetimes;
-                let remote = Remote::new(redis, lifetimes, seal, table, clock, is_ours);
+                let remote = Remote::new(redis, lifetimes, seal, known, clock, is_ours.clone());
                 Store::Remote(Box::new(remote), capacity)
             }
             config::Store::Memory { .. } | config::Store::Cookie { .. } => {
@@ -164,6 +170,7 @@ impl Sessions {
             everybody: AtomicI64::new(0),
             is_ours,
             next_part: AtomicUsize::new(0),
+            watched,
             ended: Box::new(ended),
         }
     }
@@ -325,6 +332,42 @@ impl Sessions {
         }
     }
 
+    /// Waits for the end of a session in whose name something goes on without requests.
+    #[must_use]
+    pub fn watch(&self, id: &SessionId, member: &SignedIn) -> Watch {
+        Watch::new(&self.watched, Digest::of_id(id), member)
+    }
+
+    /// Ends those sessions that somebody waits for and that are over, by their time or by what the
+    /// store says, and says how many; to be called about every second, beside the requests (SESS-10).
+    pub async fn end_expired(&self, now: Timestamp) -> usize {
+        let mut ended = 0;
+        for key in self.watched.due(now) {
+            let lasts_until = match &self.store {
+                // What it says is certain, or it is asked again.
+                Store::Remote(remote, _) => match remote.look(&key, now).await {
+                    Ok(Some(member)) => Some(member.session().lasts_until()),
+                    Ok(None) => None,
+                    Err(_) => continue,
+                },
+                Store::Memory { .. } => {
+                    let found = self.table.find(&key).map(|found| found.signed_in);
+                    found.map(|found| found.session().lasts_until())
+                }
+            };
+            match lasts_until {
+                Some(until) if now < until => self.watched.lasts(&key, until),
+                Some(_) | None => {
+                    if let Store::Memory { index, .. } = &self.store {
+                        let gone = self.table.remove(&key);
+                        ended += usize::from(gone.and_then(|g| forgotten(index, g)).is_some());
+                    }
+                }
+            }
+        }
+        ended
+    }
+
     /// About how many sessions are known here.
     #[must_use]
     pub fn count(&self) -> u64 {
@@ -369,7 +412,25 @@ fn forgotten(index: &Index, gone: Gone) -> Option<Arc<SignedIn>> {
     let key = gone.key;
     let signed_in = gone.into_session()?;
     index.remove(signed_in.session(), &key);
+    // What is not there any more is over, for whoever waits for that too (SESS-10).
+    signed_in.ending().tell();
     Some(signed_in)
+}
+
+#[cfg(test)]
+impl Sessions {
+    /// In memory, for tests.
+    fn in_memory(lifetimes: crate::gate::Lifetimes, capacity: u64) -> Self {
+        let settings = config::Sessions {
+            store: config::Store::Memory { snapshot: None },
+            keys: config::SealingKeys::default(),
+            lifetimes,
+            refresh_interval: lifetimes.idle,
+            capacity,
+        };
+        let seal = Arc::new(Seal::new(&[]).unwrap());
+        Self::new(&settings, &seal, &Clock::system(), Ours::new(|_| true), |_| {})
+    }
 }
 
 impl std::fmt::Debug for Sessions {

@@ -21,6 +21,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::time::sleep;
 
 use super::copies::{CHANGED, Copies};
+use super::ending::Watched;
 use super::index::{self, Meant};
 use super::marks::{Once, SignOut};
 use super::redis::{Link, Redis, Told};
@@ -47,7 +48,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// Sessions in a store that others share.
 pub(super) struct Remote {
     redis: Redis,
-    table: Arc<Table>,
+    known: Known,
     clock: Clock,
     lifetimes: Lifetimes,
     grace: Duration,
@@ -55,6 +56,13 @@ pub(super) struct Remote {
     owed: Mutex<HashSet<Digest>>,
     owes: AtomicUsize,
     is_ours: Ours,
+}
+
+/// What this process knows of sessions.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) table: Arc<Table>,
+    pub(super) watched: Arc<Watched>,
 }
 
 /// What the store has said.
@@ -93,7 +101,7 @@ impl Remote {
         settings: &config::Redis,
         lifetimes: Lifetimes,
         seal: Arc<Seal>,
-        table: Arc<Table>,
+        known: Known,
         clock: Clock,
         is_ours: Ours,
     ) -> Self {
@@ -101,14 +109,14 @@ impl Remote {
         heard.said.store(1, Ordering::Release);
         let hearing = Hearing {
             heard: Arc::clone(&heard),
-            table: Arc::clone(&table),
+            known: known.clone(),
             clock: clock.clone(),
             prefix: settings.prefix.clone(),
         };
         let link = Link::new(settings.clone(), move |told| hearing.hear(told));
         Self {
             redis: Redis::new(link, seal, settings.prefix.clone()),
-            table,
+            known,
             clock,
             lifetimes,
             grace: settings.grace,
@@ -143,7 +151,7 @@ impl Remote {
         if heard.read.load(Ordering::Acquire) != heard.said.load(Ordering::Acquire) {
             return Here::Ask;
         }
-        match self.table.find(key) {
+        match self.known.table.find(key) {
             Some(found)
                 if heard.copies.are_certain(found.epoch)
                     && self.is_valid(found.signed_in.session(), now) =>
@@ -173,7 +181,7 @@ impl Remote {
                 Ok(found)
             }
             Err(error) => {
-                let kept = self.table.find(key).filter(|found| {
+                let kept = self.known.table.find(key).filter(|found| {
                     self.heard.copies.may_do(found.epoch, self.grace, now)
                         && self.is_valid(found.signed_in.session(), now)
                 });
@@ -185,7 +193,7 @@ impl Remote {
     }
 
     /// What the store says of a session, kept here.
-    async fn look(
+    pub(super) async fn look(
         &self,
         key: &Digest,
         now: Timestamp,
@@ -204,9 +212,10 @@ impl Remote {
             || session.started() <= self.everybody()
             || !self.is_ours.include(&session);
         if is_over || self.is_owed(key) {
+            reader.keep(|_| self.forget(key));
             return Ok(None);
         }
-        Ok(Some(reader.keep(|epoch| self.table.confirm(key, session, &record, epoch))))
+        Ok(Some(reader.keep(|epoch| self.known.table.confirm(key, session, &record, epoch))))
     }
 
     /// Starts a session.
@@ -226,7 +235,7 @@ impl Remote {
         let member = Arc::new(SignedIn::new(session));
         member.told(now);
         // What was written is not heard of; what is read is.
-        self.table.put(*key, Arc::clone(&member), record.expose(), CHANGED);
+        self.known.table.put(*key, Arc::clone(&member), record.expose(), CHANGED);
         Ok(member)
     }
 
@@ -244,7 +253,7 @@ impl Remote {
         if self.redis.swap(key, &lease.token, record.expose(), lasts).await? {
             let member = Arc::new(earlier.renewed(session));
             member.told(now);
-            self.table.put(*key, Arc::clone(&member), record.expose(), CHANGED);
+            self.known.table.put(*key, Arc::clone(&member), record.expose(), CHANGED);
             return Ok(Some(member));
         }
         // It is over, or we took so long that it was another's turn.
@@ -313,7 +322,7 @@ impl Remote {
         key: &Digest,
         now: Timestamp,
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        let known = self.table.find(key).map(|found| found.signed_in);
+        let known = self.known.table.find(key).map(|found| found.signed_in);
         let known = match known {
             Some(known) => Ok(Some(known)),
             None => self.look(key, now).await,
@@ -442,8 +451,10 @@ impl Remote {
     }
 
     fn forget(&self, key: &Digest) {
-        if let Some(gone) = self.table.remove(key) {
-            drop(gone);
+        let warm = self.known.table.remove(key).and_then(|gone| gone.signed_in);
+        if let Some(member) = warm {
+            // What is not there any more is over, for whoever waits for that too (SESS-10).
+            member.ending().tell();
         }
     }
 
@@ -501,7 +512,7 @@ fn marked(who: SignOut, key: &Digest) -> Digest {
 /// Where what the store says goes.
 struct Hearing {
     heard: Arc<Heard>,
-    table: Arc<Table>,
+    known: Known,
     clock: Clock,
     prefix: String,
 }
@@ -511,20 +522,27 @@ impl Hearing {
         let heard = &self.heard;
         match told {
             Told::Changed(name) => match Redis::session_of(&self.prefix, &name) {
-                Some(key) => heard.copies.changed(&key, || self.table.doubt(&key)),
+                Some(key) => {
+                    heard.copies.changed(&key, || self.known.table.doubt(&key));
+                    self.known.watched.suspect(&key);
+                }
                 None => {
                     heard.said.fetch_add(1, Ordering::AcqRel);
                 }
             },
             Told::AllChanged => {
                 heard.copies.all_changed();
+                self.known.watched.suspect_all();
                 heard.said.fetch_add(1, Ordering::AcqRel);
             }
             Told::Uncertain => {
                 heard.copies.down(self.clock.now());
                 heard.said.fetch_add(1, Ordering::AcqRel);
             }
-            Told::Up => heard.copies.up(),
+            Told::Up => {
+                heard.copies.up();
+                self.known.watched.suspect_all();
+            }
         }
     }
 }

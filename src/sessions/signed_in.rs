@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 
 use super::Renewing;
+use super::ending::Ending;
 use crate::gate::identity::Envelope;
 use crate::gate::{Session, Timestamp};
 
@@ -25,6 +26,7 @@ pub struct SignedIn {
 #[derive(Debug, Default)]
 struct Lasting {
     renewing: Renewing,
+    ending: Ending,
 }
 
 impl SignedIn {
@@ -64,6 +66,18 @@ impl SignedIn {
     #[must_use]
     pub fn renewing(&self) -> &Renewing {
         &self.lasting.renewing
+    }
+
+    /// Whether the session has ended. One whose time is over may not have been told yet: somebody has
+    /// to look first.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.lasting.ending.is_told()
+    }
+
+    /// The session has ended.
+    pub(super) fn ending(&self) -> &Ending {
+        &self.lasting.ending
     }
 
     /// The session.

@@ -31,6 +31,8 @@ const WARM: Duration = Duration::from_secs(60);
 pub(super) struct Table {
     shards: Vec<RwLock<HashTable<Box<Entry>>>>,
     count: AtomicU64,
+    /// What is in use stays: another store says whether it is over.
+    has_copies: bool,
 }
 
 #[derive(Debug)]
@@ -83,7 +85,7 @@ impl Entry {
 
     fn note(&mut self, session: &Session) {
         self.last_used = session.last_used().unix_millis();
-        self.over = session.over().unix_millis();
+        self.over = session.lasts_until().unix_millis();
     }
 
     fn is_over(&self, now: Timestamp) -> bool {
@@ -98,6 +100,10 @@ impl Entry {
             Some(warm) => warm.session().last_used().unix_millis(),
             None => self.last_used,
         }
+    }
+
+    fn is_in_hand(&self) -> bool {
+        self.warm.as_ref().is_some_and(SignedIn::is_in_hand)
     }
 
     /// Keeps the record alone, if nobody has used or holds the rest.
@@ -117,14 +123,13 @@ impl Entry {
     }
 }
 
-impl Default for Table {
-    fn default() -> Self {
-        let shards = std::iter::repeat_with(RwLock::default).take(SHARDS).collect();
-        Self { shards, count: AtomicU64::new(0) }
-    }
-}
-
 impl Table {
+    /// An empty one, of sessions or of copies.
+    pub(super) fn new(has_copies: bool) -> Self {
+        let shards = std::iter::repeat_with(RwLock::default).take(SHARDS).collect();
+        Self { shards, count: AtomicU64::new(0), has_copies }
+    }
+
     /// The session of this key, over or not.
     pub(super) fn find(&self, key: &Digest) -> Option<Found> {
         let (record, last_used) = {
@@ -268,7 +273,8 @@ impl Table {
         let over: Vec<_> = {
             let mut shard = self.write_part(part);
             cooled.extend(shard.iter_mut().filter_map(|entry| entry.cool(now)));
-            shard.extract_if(|entry| entry.is_over(now)).collect()
+            let stays = |entry: &Entry| self.has_copies && entry.is_in_hand();
+            shard.extract_if(|entry| entry.is_over(now) && !stays(entry)).collect()
         };
         self.count.fetch_sub(over.len() as u64, Ordering::Relaxed);
         over.into_iter().map(|entry| entry.gone()).collect()
@@ -284,7 +290,12 @@ impl Table {
         }
         let mut used = Vec::new();
         for part in self.parts() {
-            used.extend(self.read_part(part).iter().map(|entry| (entry.last_used(), entry.key)));
+            let part = self.read_part(part);
+            let goes = part.iter().filter(|entry| !self.has_copies || !entry.is_in_hand());
+            used.extend(goes.map(|entry| (entry.last_used(), entry.key)));
+        }
+        if used.is_empty() {
+            return Vec::new();
         }
         let last = beyond.min(used.len()).saturating_sub(1);
         let (oldest, at, _) = used.select_nth_unstable(last);

@@ -56,6 +56,7 @@ pub const REASONS: &[&str] = &[
     "upstream-response-timeout",
     "upstream-stalled",
     "upstream-broken",
+    "session-ended",
     "visitor-broken",
     "request-malformed",
     "request-timeout",

@@ -13,28 +13,28 @@ use crate::world::{Plan, World};
 
 const OFF: &str = "    mode: off\n";
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const INITIAL_WINDOW_SIZE: u8 = 4;
+pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
+pub const INITIAL_WINDOW_SIZE: u8 = 4;
 const PROTOCOL_ERROR: u32 = 1;
-const CANCEL: u32 = 8;
+pub const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// Fields without compression (RFC 7541, section 6.2.2).
-fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
+pub fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
@@ -48,16 +48,16 @@ fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
 }
 
 #[derive(Debug)]
-struct Got {
+pub struct Got {
     kind: u8,
     flags: u8,
-    stream: u32,
+    pub stream: u32,
     payload: Vec<u8>,
 }
 
 impl Got {
     /// Why a stream or a connection ended.
-    fn reason(&self) -> u32 {
+    pub fn reason(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
     }
@@ -74,13 +74,17 @@ impl Got {
 }
 
 /// A connection, and what has been read of it.
-struct Wire {
+pub struct Wire {
     stream: TlsStream<TcpStream>,
     host: String,
 }
 
 impl Wire {
-    async fn open(world: &World, certificate: &CertificateDer<'static>, settings: &[u8]) -> Self {
+    pub async fn open(
+        world: &World,
+        certificate: &CertificateDer<'static>,
+        settings: &[u8],
+    ) -> Self {
         let stream = connect(world, certificate, b"h2").await;
         let mut wire = Self { stream, host: world.proxy.to_string() };
         let settings = frame(SETTINGS, 0, 0, settings);
@@ -89,7 +93,7 @@ impl Wire {
     }
 
     /// A connection that is gone takes no more, which is seen in what is read.
-    async fn write(&mut self, bytes: &[u8]) {
+    pub async fn write(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;
         let _ = self.stream.flush().await;
     }
@@ -112,7 +116,7 @@ impl Wire {
     }
 
     /// Reads until a frame of this kind; panics if none comes in good time.
-    async fn until(&mut self, kind: u8) -> Got {
+    pub async fn until(&mut self, kind: u8) -> Got {
         let wanted = async {
             loop {
                 let got = self.next().await.expect("the connection ended");

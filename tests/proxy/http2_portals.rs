@@ -25,10 +25,10 @@ use crate::world::browser::PAGE;
 use crate::world::{World, assert_refusal};
 
 /// A body out of what is sent to it.
-struct Frames(mpsc::Receiver<Frame<Bytes>>);
+pub struct Frames(mpsc::Receiver<Frame<Bytes>>);
 
 impl Frames {
-    fn new() -> (mpsc::Sender<Frame<Bytes>>, Self) {
+    pub fn new() -> (mpsc::Sender<Frame<Bytes>>, Self) {
         let (sender, receiver) = mpsc::channel(4);
         (sender, Self(receiver))
     }

@@ -6,6 +6,8 @@
 mod circles;
 mod crowd;
 mod doors;
+mod ended;
+mod ended_http2;
 mod errors;
 mod faults;
 mod forward;
@@ -33,6 +35,7 @@ mod rights;
 mod rules;
 mod sign_out;
 mod streams;
+mod ten_thousand;
 mod tls;
 mod upstreams;
 mod websocket_portals;

@@ -186,14 +186,14 @@ async fn oidc_20_nobody_asks_for_sign_outs_as_fast_as_they_like() {
 }
 
 /// A user flow, told as an OpenID provider like any other.
-const OIDC: &str = r#"
+pub const OIDC: &str = r#"
     kind: oidc
     issuer: "http://AUTHORITY/c7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8/v2.0/"
     metadata_url: "http://AUTHORITY/harbormembers.onmicrosoft.com/B2C_1_SignUpSignIn/v2.0/.well-known/openid-configuration""#;
 const INES: &str = "ines@mail.example";
 
 /// Somebody who signed in there, with this `sid`.
-async fn signed_in_there(world: &World, sid: &str) -> Browser {
+pub async fn signed_in_there(world: &World, sid: &str) -> Browser {
     world.microsoft.plan("claims", &json!({ "sid": sid }).to_string()).unwrap();
     let mut browser = world.browser();
     assert_eq!(browser.sign_in("/reports", INES).await.status, 200);
@@ -203,7 +203,7 @@ async fn signed_in_there(world: &World, sid: &str) -> Browser {
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
 /// A logout token that is in order, with these changes; `null` takes a claim away.
-async fn logout_token(world: &World, changes: Value) -> String {
+pub async fn logout_token(world: &World, changes: Value) -> String {
     let now = world.clock.now().unix_seconds();
     let mut claims = json!({
         "iss": format!("{}/c7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8/v2.0/", world.microsoft.base_url()),
@@ -222,7 +222,7 @@ async fn logout_token(world: &World, changes: Value) -> String {
     world.microsoft.signed(Product::AzureAdB2c, &claims).await
 }
 
-async fn send_token(world: &World, token: &str) -> Answer {
+pub async fn send_token(world: &World, token: &str) -> Answer {
     world.browser().send("POST", BACK, FORM, format!("logout_token={token}").as_bytes()).await
 }
 

@@ -65,29 +65,34 @@ impl Drop for Echo {
 async fn echo(mut stream: TcpStream, record: Arc<Mutex<Vec<String>>>) {
     let head = head(&mut stream).await;
     record.lock().unwrap().push(head.to_lowercase());
-    let key = head.lines().find_map(|line| {
-        line.to_lowercase()
-            .starts_with("sec-websocket-key:")
-            .then(|| line.split(':').nth(1).unwrap().trim().to_owned())
-    });
-    let Some(key) = key.filter(|_| head.to_lowercase().contains("upgrade: websocket")) else {
+    let Some(answer) = agreed(&head) else {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain").await;
         return;
     };
-    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    let proof =
-        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-    let proof = base64::engine::general_purpose::STANDARD.encode(proof);
-    let answer = format!(
-        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {proof}\r\n\r\n"
-    );
     stream.write_all(answer.as_bytes()).await.unwrap();
     let (mut from, mut to) = stream.split();
     let _ = tokio::io::copy(&mut from, &mut to).await;
 }
 
-async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
+/// What a portal says that agrees to a WebSocket; `None` if it is asked for something else.
+pub fn agreed(head: &str) -> Option<String> {
+    let key = head.lines().find_map(|line| {
+        line.to_lowercase()
+            .starts_with("sec-websocket-key:")
+            .then(|| line.split(':').nth(1).unwrap().trim().to_owned())
+    });
+    let key = key.filter(|_| head.to_lowercase().contains("upgrade: websocket"))?;
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let proof =
+        aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+    let proof = base64::engine::general_purpose::STANDARD.encode(proof);
+    Some(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {proof}\r\n\r\n"
+    ))
+}
+
+pub async fn head(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         match stream.read_u8().await {
@@ -105,7 +110,7 @@ fn plan(echo: &Echo) -> Plan {
 }
 
 /// Asks as a browser does, with what it sends at once behind its head.
-async fn ask(world: &World, target: &str, cookies: &str, more: &str) -> (String, TcpStream) {
+pub async fn ask(world: &World, target: &str, cookies: &str, more: &str) -> (String, TcpStream) {
     let mut stream = TcpStream::connect(world.proxy).await.unwrap();
     let request = format!(
         "GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: keep-alive, Upgrade\r\n\
@@ -118,7 +123,7 @@ async fn ask(world: &World, target: &str, cookies: &str, more: &str) -> (String,
     (head, stream)
 }
 
-async fn talks(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), said: &str) {
+pub async fn talks(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), said: &str) {
     stream.write_all(said.as_bytes()).await.unwrap();
     let mut heard = vec![0; said.len()];
     stream.read_exact(&mut heard).await.unwrap();

@@ -308,7 +308,14 @@ impl<I: Transport> Connection<I> {
                 Poll::Ready(Ok(())) if is_waiting => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
-                Poll::Pending => return Poll::Pending,
+                // Whoever takes nothing is not asked for more, and ends with the session all the same
+                // (SESS-10).
+                Poll::Pending => {
+                    return match body.as_mut().map(|body| body.poll_over(cx)) {
+                        Some(Poll::Ready(())) => Poll::Ready(Err(Broken)),
+                        Some(Poll::Pending) | None => Poll::Pending,
+                    };
+                }
             }
         }
     }

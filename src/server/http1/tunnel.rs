@@ -32,17 +32,17 @@ impl std::fmt::Debug for dyn Tunnel {
 /// A tunnel whose `101` has been written.
 pub(super) struct Tunnelled {
     far: Box<dyn Tunnel>,
-    /// Keeps the account open until the end.
-    _body: Body,
+    /// Keeps the account open until the end, and knows when that is for a member.
+    body: Body,
 }
 
 impl Tunnelled {
     pub(super) fn new(far: Box<dyn Tunnel>, body: Body) -> Self {
-        Self { far, _body: body }
+        Self { far, body }
     }
 
     /// Copies both ways, beginning with what the visitor has sent already. A stop lets it run on;
-    /// the end of the drain time cuts it.
+    /// the end of the drain time cuts it, and so does the end of the session (SESS-10).
     pub(super) async fn run<I>(mut self, near: &mut I, read: BytesMut)
     where
         I: AsyncRead + AsyncWrite + Unpin,
@@ -50,18 +50,34 @@ impl Tunnelled {
         let mut out = Way { held: read, is_dry: false };
         let mut back = Way { held: BytesMut::new(), is_dry: false };
         // How it ends is theirs to choose: an error is an end too.
-        let _ = poll_fn(|cx| {
+        let ended = poll_fn(|cx| {
+            if self.body.poll_over(cx).is_ready() {
+                return Poll::Ready(Ok(Ended::Session));
+            }
             let there = out.poll(cx, near, &mut self.far)?;
             let here = back.poll(cx, &mut self.far, near)?;
             match there.is_ready() || here.is_ready() {
-                true => Poll::Ready(io::Result::Ok(())),
+                true => Poll::Ready(io::Result::Ok(Ended::Side)),
                 false => Poll::Pending,
             }
         })
         .await;
+        if matches!(ended, Ok(Ended::Session)) {
+            // Nothing more is written, and nobody waited for: a close frame between two that are
+            // half written would say something else.
+            return;
+        }
         let _ = self.far.shutdown().await;
         let _ = near.shutdown().await;
     }
+}
+
+/// Who ended a tunnel.
+enum Ended {
+    /// The visitor, or the portal.
+    Side,
+    /// We, with the session.
+    Session,
 }
 
 /// One direction.

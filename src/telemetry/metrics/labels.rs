@@ -87,6 +87,15 @@ label!(
     }
 );
 label!(
+    /// What ends with the session that it is for.
+    Stream {
+        /// A WebSocket.
+        WebSocket = "websocket",
+        /// An answer without a length, such as an event stream.
+        Answer = "answer",
+    }
+);
+label!(
     /// What came of asking a provider again about a member.
     RefreshOutcome {
         /// What it says now.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 pub use labels::{
     CallOutcome, ConnectionRefusal, CredentialFailure, Handshake, ProviderCall, RefreshOutcome,
-    SessionEnd, UpstreamFailure,
+    SessionEnd, Stream, UpstreamFailure,
 };
 pub use series::{Count, Level};
 
@@ -209,6 +209,7 @@ pub struct PortalMetrics {
     /// answered is not here but in its shard.
     decisions: [Vec<Count>; Verdict::ALL.len()],
     upstream_failures: [Count; UpstreamFailure::ALL.len()],
+    streams_ended: [Count; Stream::ALL.len()],
     /// Requests that `report_only` let pass and `azure_only` would refuse.
     pub would_be_refused: Count,
     /// Connections to the portal that wait for one.
@@ -224,6 +225,7 @@ impl PortalMetrics {
             shards: Default::default(),
             decisions: std::array::from_fn(|_| counts(reasons().count() + 2)),
             upstream_failures: Default::default(),
+            streams_ended: Default::default(),
             would_be_refused: Count::default(),
             upstream_idle: Level::default(),
             upstream_healthy: Vec::new(),
@@ -255,6 +257,13 @@ impl PortalMetrics {
     /// [`PortalMetrics::answered`] with [`Verdict::Forward`] and a code.
     pub fn upstream_failed(&self, how: UpstreamFailure) {
         if let Some(count) = self.upstream_failures.get(how as usize) {
+            count.add();
+        }
+    }
+
+    /// Something was closed because the session that it was for had ended.
+    pub fn stream_ended(&self, what: Stream) {
+        if let Some(count) = self.streams_ended.get(what as usize) {
             count.add();
         }
     }

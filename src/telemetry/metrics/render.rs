@@ -10,7 +10,7 @@ use super::series::{Family, counter, counters, gauge, gauges, histograms, labels
 use super::{
     CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, DURATION_BOUNDS, Handshake,
     LOGIN_FAILURES, Metrics, NEVER, OVERHEAD_BOUNDS, PortalMetrics, ProviderCall, REASONS,
-    RefreshOutcome, STATUS_CLASSES, SessionEnd, Shard, Timestamp, UpstreamFailure, Verdict,
+    RefreshOutcome, STATUS_CLASSES, SessionEnd, Shard, Stream, Timestamp, UpstreamFailure, Verdict,
     reason_labels,
 };
 
@@ -79,12 +79,20 @@ impl Metrics {
             "anteport_would_be_refused_total",
             "Requests that passed in `report_only` and would be refused in `azure_only`.",
         );
+        let mut ended = counters(
+            "anteport_streams_ended_total",
+            "WebSockets and answers without a length that were closed because their session ended.",
+        );
         for portal in &self.portals {
-            let labels = labels(&[&[("portal", &portal.name)]]);
-            noted.push(counter(labels, portal.would_be_refused.value()));
+            let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
+            noted.push(counter(of_portal(&[]), portal.would_be_refused.value()));
+            for (kind, count) in Stream::ALL.iter().zip(&portal.streams_ended) {
+                ended.push(counter(of_portal(&[("kind", kind.as_str())]), count.value()));
+            }
         }
         families.extend([
             noted.done(),
+            ended.done(),
             requests.done(),
             decisions.done(),
             duration.done(),

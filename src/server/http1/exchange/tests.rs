@@ -55,7 +55,7 @@ async fn http_08_a_101_makes_a_tunnel_and_nothing_goes_before_it() {
     connection.read = BytesMut::from("early ");
     let (far, mut portal) = duplex(64 * 1024);
     let account = Account::unread(&connection.worker.proxy);
-    let mut response = Response::new(Body::tunnel(Box::new(far), account));
+    let mut response = Response::new(Body::tunnel(Box::new(far), None, account));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     for (name, value) in [("connection", "upgrade"), ("upgrade", "websocket")] {
         response.headers_mut().insert(name, value.parse().unwrap());

@@ -1,0 +1,156 @@
+//! What goes on in a member's name without being asked for again: WebSockets, and answers whose
+//! length nobody knows before their end. It ends with the session (SESS-10). An answer with a length
+//! goes on to its end: it ends by itself, and a download is not torn.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::Proxy;
+use super::frames::Frames;
+use crate::gate::{SessionId, Timestamp};
+use crate::sessions::{Here, SignedIn, Watch};
+use crate::telemetry::metrics::Stream;
+use crate::upstream::UpstreamError;
+
+/// Why an answer has no end.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CutShort {
+    /// The portal broke off, or fell silent.
+    #[error(transparent)]
+    Portal(#[from] UpstreamError),
+    /// The session that it was for is over.
+    #[error("the session is over that the answer was for")]
+    SessionEnded,
+}
+
+impl CutShort {
+    /// The stable name of this reason.
+    pub(super) const fn code(&self) -> &'static str {
+        match self {
+            Self::Portal(error) => error.code(),
+            Self::SessionEnded => "session-ended",
+        }
+    }
+}
+
+/// The session that something ends with.
+#[derive(Debug)]
+pub(super) struct Bound {
+    proxy: Arc<Proxy>,
+    stream: Stream,
+    id: SessionId,
+    member: Arc<SignedIn>,
+}
+
+impl Bound {
+    pub(super) fn new(
+        proxy: &Arc<Proxy>,
+        stream: Stream,
+        id: SessionId,
+        member: Arc<SignedIn>,
+    ) -> Arc<Self> {
+        Arc::new(Self { proxy: Arc::clone(proxy), stream, id, member })
+    }
+
+    pub(super) const fn stream(&self) -> Stream {
+        self.stream
+    }
+
+    /// Whether the session has ended, without waiting for it.
+    pub(super) fn is_over(&self) -> bool {
+        self.member.is_over()
+    }
+
+    /// Waits for the end of the session.
+    pub(super) fn watch(&self) -> Box<Watch> {
+        Box::new(self.proxy.sessions.watch(&self.id, &self.member))
+    }
+}
+
+/// The portal's end of a member's WebSocket. What the visitor sends is use of the session, as a
+/// request is; what the portal sends is none, nor what a browser answers to its pings.
+#[derive(Debug)]
+pub(super) struct Used<T> {
+    io: T,
+    proxy: Arc<Proxy>,
+    id: SessionId,
+    frames: Frames,
+    /// Use is not noted again before then.
+    next: Timestamp,
+}
+
+impl<T> Used<T> {
+    pub(super) fn new(io: T, proxy: &Arc<Proxy>, id: SessionId, now: Timestamp) -> Self {
+        Self { io, proxy: Arc::clone(proxy), id, frames: Frames::default(), next: now }
+    }
+
+    fn note(&mut self) {
+        let now = self.proxy.clock.now();
+        if now < self.next {
+            return;
+        }
+        self.next = now.after(self.proxy.lifetimes.touch_interval());
+        match self.proxy.sessions.here(&self.id, now) {
+            Here::Member(member) => {
+                member.session().touch(now);
+                if !self.proxy.is_due(&member, now) {
+                    return;
+                }
+            }
+            Here::Nobody => return,
+            Here::Ask => {}
+        }
+        // It goes on meanwhile: what it carries was asked for before.
+        let (proxy, id) = (Arc::clone(&self.proxy), self.id.clone());
+        tokio::spawn(async move { proxy.noted(&id, now).await });
+    }
+}
+
+impl Proxy {
+    /// A session is used. Whoever the provider no longer vouches for loses the WebSocket with the
+    /// session (SESS-06).
+    async fn noted(self: &Arc<Self>, id: &SessionId, now: Timestamp) {
+        if let Ok(Some(member)) = self.sessions.find(id, now).await {
+            member.session().touch(now);
+            if self.is_due(&member, now) {
+                self.kept_true(id, member, now).await;
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Used<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(cx, buffer)
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Used<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let count = ready!(Pin::new(&mut self.io).poll_write(cx, bytes))?;
+        if self.frames.read(bytes.get(..count).unwrap_or_default()) {
+            self.note();
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
