@@ -52,6 +52,7 @@ fn policy(mode: Mode) -> Policy {
         }],
         portal_cookies: PortalCookies::default(),
         form_limit: 1024,
+        resend_forms: None,
         routes: vec![
             route("/assets/**", Access::Public),
             route("/admin/**", Access::SIGNED_IN),
