@@ -13,8 +13,8 @@ use super::respond;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
 use crate::gate::login::{Accepted, Callback, Completed, Journey, LoginError, PendingLogin};
 use crate::gate::{
-    AtProvider, Challenge, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims,
-    is_fetched_early,
+    AtProvider, Challenge, MemberMark, Refusal, Renewal, ReturnTo, Session, SessionId,
+    VerifiedClaims, is_fetched_early,
 };
 use crate::relying_party::RelyingParty;
 use crate::sessions::{self, Purpose, SignedIn, cookie};
@@ -26,7 +26,7 @@ use crate::upstream::RequestBody;
 /// What a callback has led to.
 enum Outcome {
     /// Somebody is signed in, and goes there.
-    SignedIn(SessionId, ReturnTo),
+    SignedIn(SessionId, MemberMark, ReturnTo),
     /// There is another journey to go on first.
     GoOn(Challenge, Option<SessionId>),
     /// Nothing has changed, and the visitor goes back.
@@ -70,11 +70,13 @@ impl Visit<'_> {
         let outcome = self.accept(&party, &parameters, &mut used).await;
         let over = used.as_ref().and_then(|used| cookie::no_login(&used.name));
         let mut response = match outcome {
-            Ok(Outcome::SignedIn(id, return_to)) => {
+            Ok(Outcome::SignedIn(id, mark, return_to)) => {
                 self.proxy.metrics.login_succeeded(provider);
                 self.proxy.metrics.sessions_created.add();
+                let member = self.member_cookie(mark);
                 let mut response = respond::redirect(return_to.as_str(), self.asker, self.account);
                 respond::add_cookie(&mut response, cookie::session(&id));
+                respond::add_cookie(&mut response, member);
                 respond::add_cookie(&mut response, used.as_ref().and_then(Used::mark));
                 return response;
             }
@@ -157,6 +159,7 @@ impl Visit<'_> {
         match completed {
             Completed::Session(claims, return_to) => {
                 // A change of the profile does not make a session last longer.
+                let mark = sessions::member_mark(claims.subject());
                 let continued = known.filter(|_| journey == Journey::ProfileEdit);
                 let earlier = current.as_ref().map(|(_, member)| member);
                 let id = self.start(party, claims, (continued, earlier), renewal, at_provider)?;
@@ -166,7 +169,7 @@ impl Visit<'_> {
                     return Err(LoginFailure::SignedOut);
                 }
                 self.end_session(ended, SessionEnd::Replaced);
-                Ok(Outcome::SignedIn(id, return_to))
+                Ok(Outcome::SignedIn(id, mark, return_to))
             }
             Completed::GoOn(challenge) => {
                 self.audit_journey(party, journey);

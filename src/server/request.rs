@@ -13,16 +13,19 @@ use super::admission::Crowded;
 use super::caching;
 use super::inspect::{self, Wants};
 use super::peer::Peer;
-use super::respond::{self, Asker};
+use super::resend::{self, Again, FormId, Unsent};
+use super::respond::{self, Asker, HOME};
 use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::{self, Envelope, LocalCredentials};
 use crate::gate::{
-    Asked, Bearer, Decision, Form, Mode, Permit, Policy, RawTarget, Refusal, Timestamp, decide,
+    Asked, Bearer, Decision, Endpoint, Form, Mode, Permit, Policy, RawTarget, Refusal, Timestamp,
+    decide,
 };
 use crate::identity::IdentityError;
 use crate::sessions::SignedIn;
 use crate::telemetry::Verdict;
+use crate::telemetry::audit::Audit;
 use crate::upstream::{
     Answer, AskedWebSocket, Forwarding, RequestBody, Upgrade, Upgraded, Upstream, X_REQUEST_ID,
 };
@@ -49,6 +52,15 @@ pub(super) struct Visit<'a> {
     pub(super) visitor: IpAddr,
     pub(super) asker: &'a Asker,
     pub(super) account: Account,
+    /// Which form this is, if it is one that was kept.
+    pub(super) form: Option<FormId>,
+}
+
+/// What is known of a request before it has been read, whichever it becomes.
+struct Arrived<'a> {
+    peer: &'a Peer,
+    asker: &'a Asker,
+    now: Timestamp,
 }
 
 impl Worker {
@@ -57,22 +69,47 @@ impl Worker {
         &self,
         peer: &Peer,
         mut head: Head,
-        mut body: RequestBody,
+        body: RequestBody,
     ) -> Response<Body> {
         identity::remove_named_by_connection(&mut head.headers);
         let now = self.proxy.clock.now();
-        let mut account = Account::open(&self.proxy, &head);
+        let account = Account::open(&self.proxy, &head);
         let asker = Asker::of(&head, account.request_id());
+        let arrived = Arrived { peer, asker: &asker, now };
+        match self.judge(&arrived, &mut head, body, account, None).await {
+            Judged::Answered(response) => response,
+            // A form that was kept is judged as if it came now, from its first step on.
+            Judged::Again(form) => {
+                let Again { id, body, account } = *form;
+                let body = RequestBody::held(body);
+                match Box::pin(self.judge(&arrived, &mut head, body, account, Some(id))).await {
+                    Judged::Answered(response) => response,
+                    Judged::Again(form) => respond::refuse(Refusal::NoRoute, &asker, form.account),
+                }
+            }
+        }
+    }
+
+    /// From a request to what becomes of it.
+    async fn judge(
+        &self,
+        arrived: &Arrived<'_>,
+        head: &mut Head,
+        mut body: RequestBody,
+        mut account: Account,
+        form: Option<FormId>,
+    ) -> Judged {
+        let &Arrived { peer, asker, now } = arrived;
         let read = Asked::read(&self.proxy.policies, &head.method, &head.target, &head.headers);
         let asked = match read {
             Ok(asked) => asked,
-            Err(refusal) => return respond::refuse(refusal, &asker, account),
+            Err(refusal) => return respond::refuse(refusal, asker, account).into(),
         };
         let index = asked.portal();
         let (Some(policy), Some(portal)) =
             (self.proxy.policies.get(index), self.proxy.portals.get(index))
         else {
-            return respond::refuse(Refusal::UnknownHost, &asker, account);
+            return respond::refuse(Refusal::UnknownHost, asker, account).into();
         };
         account.read(&asked);
         let asked = if body.is_end_stream() { asked.with_form(Form::Absent) } else { asked };
@@ -105,7 +142,7 @@ impl Worker {
                 let inspecting = inspect::read(&head.headers, body, wants, stranger, room);
                 let inspected = match Box::pin(inspecting).await {
                     Ok(inspected) => inspected,
-                    Err(error) => return respond::uninspected(&error, &asker, account),
+                    Err(error) => return respond::uninspected(&error, asker, account).into(),
                 };
                 (body, _share) = (inspected.body, inspected.share);
                 let asked = asked.with_form(inspected.form);
@@ -118,32 +155,63 @@ impl Worker {
             proxy: &self.proxy,
             policy,
             portal,
-            head: &mut head,
+            head,
             signed_in,
             now,
             visitor,
-            asker: &asker,
+            asker,
             account,
+            form,
         };
         // Boxed where it is rare: a future is as large as its largest branch, and moved for each
         // request.
-        match decision {
+        let response = match decision {
             Decision::Forward(permit) => {
                 let Some(upstream) = self.upstreams.get(index) else {
-                    return respond::refuse(Refusal::NoRoute, visit.asker, visit.account);
+                    return respond::refuse(Refusal::NoRoute, visit.asker, visit.account).into();
                 };
                 visit.forward(permit, upstream, body, has_own_cookies, peer).await
             }
             Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
+            Decision::Own(Endpoint::Resend) if form.is_none() => {
+                match Box::pin(visit.resend(body)).await {
+                    Ok(again) => return Judged::Again(Box::new(again)),
+                    Err(response) => response,
+                }
+            }
+            // A form that was kept was for the portal, and cannot be for us.
+            Decision::Own(endpoint) if form.is_some() && endpoint != Endpoint::SignedIn => {
+                visit.unknown()
+            }
             Decision::Own(endpoint) => Box::pin(visit.own(endpoint, body)).await,
             Decision::Redirect(target) => respond::canonical(&target, visit.asker, visit.account),
             // Once a form has been read, no rule asks for it again.
             Decision::Inspect(_) => respond::refuse(Refusal::NoRoute, visit.asker, visit.account),
+            Decision::Keep(target) if form.is_none() => Box::pin(visit.keep(target, body)).await,
+            // The session ended between two steps; the page that has it is still there.
+            Decision::Keep(_) => visit.refuse(Refusal::SignInRequired),
             Decision::Refuse(refusal) => {
                 visit.audit_refusal(refusal);
                 visit.refuse(refusal)
             }
-        }
+        };
+        response.into()
+    }
+}
+
+/// What has become of a request.
+// An answer is what it mostly is, and is handed on where it lies.
+#[expect(clippy::large_enum_variant, reason = "the other one is rare")]
+enum Judged {
+    /// It has an answer.
+    Answered(Response<Body>),
+    /// It brought a form that was kept, which is to be judged in its place.
+    Again(Box<Again>),
+}
+
+impl From<Response<Body>> for Judged {
+    fn from(response: Response<Body>) -> Self {
+        Self::Answered(response)
     }
 }
 
@@ -158,7 +226,17 @@ impl Visit<'_> {
         peer: &Peer,
     ) -> Response<Body> {
         let Visit {
-            proxy, policy, portal, head, signed_in, now, visitor, asker, mut account, ..
+            proxy,
+            policy,
+            portal,
+            head,
+            signed_in,
+            now,
+            visitor,
+            asker,
+            mut account,
+            form,
+            ..
         } = self;
         let body = match body.limited(permit.passes().largest_body) {
             Ok(body) => body,
@@ -201,6 +279,20 @@ impl Visit<'_> {
             address: &peer.told(visitor),
             request_id: &request_id,
         };
+        if let Some(form) = form {
+            let request_id = asker.request_id();
+            let audit = Audit {
+                request_id: Some(request_id),
+                portal: Some(&policy.host),
+                peer: Some(visitor),
+                ..Audit::default()
+            };
+            // Before it is sent, so that it is sent once.
+            if !resend::spend(&proxy.sessions, &form, member.as_deref(), &audit) {
+                return respond::unsent(Unsent::Used, HOME, asker, account);
+            }
+            account.resent();
+        }
         account.waiting();
         let envelope = envelope.as_deref();
         let answer = match &wish {
@@ -215,6 +307,11 @@ impl Visit<'_> {
             }
         };
         account.waited(answer.as_ref().err());
+        if let (Some(form), Err(error)) = (form, &answer)
+            && error.is_unsent()
+        {
+            proxy.sessions.give_back_form(&form);
+        }
         match answer {
             Ok(Upgrade::Switched(upgraded)) => switch(upgraded, credentials, account),
             Ok(Upgrade::Answered(answer)) => {

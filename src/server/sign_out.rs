@@ -36,7 +36,7 @@ impl Visit<'_> {
         let Some(member) = self.signed_in.clone() else {
             // A form of another site comes without our cookies, which is no reason to take them.
             let is_bare = !is_meant && self.session_id().is_none();
-            let forgotten = if is_meant { self.forget_logins() } else { Vec::new() };
+            let forgotten = if is_meant { self.forget_browser() } else { Vec::new() };
             let mut response = respond::redirect(&self.done(), self.asker, self.account);
             if !is_bare {
                 respond::add_cookie(&mut response, cookie::no_session());
@@ -71,7 +71,7 @@ impl Visit<'_> {
             },
         };
         self.account.decided(Verdict::Own, None);
-        let forgotten = self.forget_logins();
+        let forgotten = self.forget_browser();
         let mut response = respond::redirect(&next, self.asker, self.account);
         respond::add_cookie(&mut response, cookie::no_session());
         for cookie in forgotten {
@@ -81,6 +81,16 @@ impl Visit<'_> {
         let clear = HeaderName::from_static("clear-site-data");
         respond::set(&mut response, clear, HeaderValue::from_static("\"cache\""));
         response
+    }
+
+    /// Takes back what the browser has of us beside the session: logins under way, and who was signed
+    /// in.
+    fn forget_browser(&self) -> Vec<Option<HeaderValue>> {
+        let mut forgotten = self.forget_logins();
+        if self.policy.resend_forms.is_some() {
+            forgotten.push(cookie::no_member());
+        }
+        forgotten
     }
 
     /// Whether fetch metadata says that the visitor's browser goes somewhere, and now.

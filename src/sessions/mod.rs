@@ -3,6 +3,7 @@
 
 pub mod cookie;
 mod index;
+mod kept_forms;
 mod renewing;
 mod seal;
 mod sign_out;
@@ -22,13 +23,14 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 pub use index::Meant;
+pub use kept_forms::member_mark;
 pub use renewing::Renewing;
-pub use seal::{Purpose, Seal};
+pub use seal::{Purpose, Seal, sealed_length};
 
 use self::index::Index;
 use crate::gate::identity::Envelope;
 use crate::gate::login::PendingLogin;
-use crate::gate::{Secret, Session, SessionId, Timestamp};
+use crate::gate::{KeptForm, Secret, Session, SessionId, Timestamp};
 
 /// All sessions of this process.
 #[derive(Debug)]
@@ -36,6 +38,7 @@ pub struct Sessions {
     table: Cache<Digest, Arc<SignedIn>, Hashing>,
     spent_logins: Cache<Digest, (), Hashing>,
     spent_logout_tokens: Cache<Digest, (), Hashing>,
+    spent_forms: Cache<Digest, (), Hashing>,
     /// Which sessions their members ended, and when: logins that were under way then become no
     /// session.
     signed_out: Cache<Digest, Timestamp, Hashing>,
@@ -182,6 +185,7 @@ impl Sessions {
             table,
             spent_logins: remembered(SPENT_LOGINS, PendingLogin::LIMIT * 2),
             spent_logout_tokens: remembered(SPENT_LOGOUT_TOKENS, LOGOUT_TOKEN),
+            spent_forms: remembered(kept_forms::SPENT, KeptForm::LIMIT * 2),
             signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             signed_out_there: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             index,
@@ -260,6 +264,7 @@ impl Sessions {
         self.table.run_pending_tasks();
         self.spent_logins.run_pending_tasks();
         self.spent_logout_tokens.run_pending_tasks();
+        self.spent_forms.run_pending_tasks();
         self.signed_out.run_pending_tasks();
         self.signed_out_there.run_pending_tasks();
     }

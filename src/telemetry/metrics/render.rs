@@ -79,12 +79,18 @@ impl Metrics {
             "anteport_would_be_refused_total",
             "Requests that passed in `report_only` and would be refused in `azure_only`.",
         );
+        let mut resent = counters(
+            "anteport_forms_resent_total",
+            "Forms that had met an expired session and were sent again by their members.",
+        );
         for portal in &self.portals {
-            let labels = labels(&[&[("portal", &portal.name)]]);
-            noted.push(counter(labels, portal.would_be_refused.value()));
+            let labels = || labels(&[&[("portal", &portal.name)]]);
+            noted.push(counter(labels(), portal.would_be_refused.value()));
+            resent.push(counter(labels(), portal.forms_resent.value()));
         }
         families.extend([
             noted.done(),
+            resent.done(),
             requests.done(),
             decisions.done(),
             duration.done(),
