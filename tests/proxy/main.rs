@@ -8,6 +8,7 @@ mod crowd;
 mod doors;
 mod errors;
 mod faults;
+mod forms_kept;
 mod forward;
 mod front;
 mod groups;
