@@ -133,6 +133,12 @@ impl KeptForm {
         &self.head.id
     }
 
+    /// The path and query that it is for.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.head.target
+    }
+
     /// Whose it is.
     #[must_use]
     pub const fn member(&self) -> MemberMark {

@@ -363,8 +363,9 @@ pub enum Endpoint {
     Me,
     /// `refresh`: what the provider says of me now.
     Refresh,
-    /// `resend`: a form that was kept is sent once more.
-    Resend,
+    /// `resend`: a form that was kept is sent once more; `resend/at` and the path that it was for, so
+    /// that what the portal answers with finds its way from there.
+    Resend(Option<String>),
     /// `resend/signed-in`: where the sign-in for such a form leads to.
     ResendSignedIn,
     /// `jwks.json`: the keys of the assertion.
@@ -379,6 +380,9 @@ pub enum Endpoint {
 
 impl Endpoint {
     fn named(rest: &str) -> Self {
+        if let Some(place) = rest.strip_prefix("/resend/at").filter(|path| path.starts_with('/')) {
+            return Self::Resend(Some(place.to_owned()));
+        }
         let mut segments = rest.split('/').skip(1);
         match (segments.next(), segments.next(), segments.next(), segments.next()) {
             (Some("login"), None, ..) => Self::SignIn,
@@ -396,7 +400,7 @@ impl Endpoint {
             }
             (Some("me"), None, ..) => Self::Me,
             (Some("refresh"), None, ..) => Self::Refresh,
-            (Some("resend"), None, ..) => Self::Resend,
+            (Some("resend"), None, ..) => Self::Resend(None),
             (Some("resend"), Some("signed-in"), None, _) => Self::ResendSignedIn,
             (Some("jwks.json"), None, ..) => Self::Jwks,
             _ => Self::Unknown,

@@ -79,7 +79,7 @@ impl Visit<'_> {
             Endpoint::SignedIn => self.already_signed_in(),
             Endpoint::ResendSignedIn => self.signed_in_for_form().await,
             // What a form leads to is no endpoint of ours: it has been through `resend` already.
-            Endpoint::Resend | Endpoint::Unknown => self.unknown(),
+            Endpoint::Resend(_) | Endpoint::Unknown => self.unknown(),
         }
     }
 

@@ -173,8 +173,8 @@ impl Worker {
                 visit.forward(permit, upstream, body, has_own_cookies, peer).await
             }
             Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
-            Decision::Own(Endpoint::Resend) if form.is_none() => {
-                match Box::pin(visit.resend(body)).await {
+            Decision::Own(Endpoint::Resend(place)) if form.is_none() => {
+                match Box::pin(visit.resend(place, body)).await {
                     Ok(again) => return Judged::Again(Box::new(again)),
                     Err(response) => response,
                 }

@@ -21,8 +21,8 @@ use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::upstream::{BodyError, RequestBody};
 
-/// The field of our page that holds a sealed form.
-const FIELD: &str = "form";
+/// The field of our page that holds a sealed form; no portal has one of that name.
+const FIELD: &str = "anteport-form";
 
 /// Why a form is not with the portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,10 +108,10 @@ impl Visit<'_> {
                 return respond::uninspected(&error, self.asker, self.account);
             }
         };
-        match self.sealed(target, body, member) {
+        match self.sealed(target.clone(), body, member) {
             Some(sealed) => {
                 self.account.holds(Some(share));
-                self.unsent_page(Unsent::Kept, Some(&sealed))
+                self.unsent_page(Unsent::Kept, Some((&sealed, &target)))
             }
             None => self.refuse(Refusal::SignInRequired),
         }
@@ -127,25 +127,44 @@ impl Visit<'_> {
 
     /// A kept form comes back. That somebody has it shows that we made it, for this member, who alone can
     /// have it sent; and it is looked at in vain as often as somebody likes, but sent once.
-    pub(super) async fn resend(mut self, body: RequestBody) -> Result<Again, Response<Body>> {
+    ///
+    /// It comes to an address below ours that ends like its own. So a page that the portal answers with
+    /// can name its pictures, links and forms as it does at home: they come here, and are sent onward.
+    pub(super) async fn resend(
+        mut self,
+        place: Option<String>,
+        body: RequestBody,
+    ) -> Result<Again, Response<Body>> {
         self.account.decided(Verdict::Own, None);
         let Some(limit) = self.policy.resend_forms else {
             return Err(self.unknown());
         };
-        if self.head.method != Method::POST {
-            return Err(self.only("POST"));
+        let place = match place.map(|path| self.place(path)) {
+            Some(None) => return Err(self.unknown()),
+            Some(place) => place,
+            None => None,
+        };
+        let longest = sealed_length(KeptForm::longest(limit)).saturating_add(FIELD.len() + 1);
+        let text = match (&self.head.method, &place) {
+            (&Method::POST, _) => match self.posted_form(body, longest).await {
+                Ok((text, share)) => {
+                    self.account.holds(share);
+                    text
+                }
+                // No form of ours is so long.
+                Err(InspectError::Body(BodyError::TooLarge)) if place.is_some() => String::new(),
+                Err(error) => return Err(respond::uninspected(&error, self.asker, self.account)),
+            },
+            (_, Some(_)) => String::new(),
+            (_, None) => return Err(self.only("POST")),
+        };
+        let has_form = url::form_urlencoded::parse(text.as_bytes()).any(|(name, _)| name == FIELD);
+        if let (Some(place), false) = (&place, has_form) {
+            return Err(respond::onward(place.as_str(), self.asker, self.account));
         }
         if !may_be_from_own_page(self.policy, &self.head.headers) {
             return Err(self.unsent(Unsent::Elsewhere));
         }
-        let longest = sealed_length(KeptForm::longest(limit)).saturating_add(FIELD.len() + 1);
-        let text = match self.posted_form(body, longest).await {
-            Ok((text, share)) => {
-                self.account.holds(share);
-                text
-            }
-            Err(error) => return Err(respond::uninspected(&error, self.asker, self.account)),
-        };
         let sealed = once(&text, FIELD).unwrap_or_default();
         let record = self.proxy.seal.open(Purpose::Form, &self.policy.host, &sealed);
         let Some(form) = record.and_then(KeptForm::from_bytes) else {
@@ -155,8 +174,12 @@ impl Visit<'_> {
             return Err(self.unsent(Unsent::Expired));
         }
         match self.signed_in.as_deref().map(|member| self.is_of(&form, member)) {
-            None => return Err(self.unsent_page(Unsent::Kept, Some(&sealed))),
-            Some(false) => return Err(self.unsent_page(Unsent::OtherMember, Some(&sealed))),
+            None => {
+                return Err(self.unsent_page(Unsent::Kept, Some((&sealed, form.target()))));
+            }
+            Some(false) => {
+                return Err(self.unsent_page(Unsent::OtherMember, Some((&sealed, form.target()))));
+            }
             Some(true) => {}
         }
         let id = *form.id();
@@ -209,8 +232,18 @@ impl Visit<'_> {
         respond::unsent(why, HOME, self.asker, self.account)
     }
 
-    /// A form that waits for its member, who signs in beside it.
-    fn unsent_page(self, why: Unsent, sealed: Option<&str>) -> Response<Body> {
+    /// A place of the portal's below `resend/at`, with the query that came along.
+    fn place(&self, path: String) -> Option<ReturnTo> {
+        let target = match self.head.target.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path,
+        };
+        ReturnTo::parse(&target, self.policy)
+    }
+
+    /// A form that waits for its member, who signs in beside it: sealed, and where it is for. The latter
+    /// was judged, and stands in the page as an address of ours.
+    fn unsent_page(self, why: Unsent, form: Option<(&str, &str)>) -> Response<Body> {
         let place = ReturnTo::to_kept_form(self.policy);
         let (label, href) = match (&self.signed_in, why) {
             (Some(member), Unsent::OtherMember) => {
@@ -219,11 +252,19 @@ impl Visit<'_> {
             }
             _ => (self.portal.button_label.as_str(), place.as_str().to_owned()),
         };
-        let action = format!("{}/resend", self.policy.own);
+        let target = form.and_then(|(_, target)| ReturnTo::parse(target, self.policy));
+        let action = match &target {
+            Some(target) => format!("{}/resend/at{}", self.policy.own, target.as_str()),
+            None => format!("{}/resend", self.policy.own),
+        };
         let page = respond::UnsentPage {
             portal: &self.policy.host,
             sign_in: Link { label, href: &href },
-            form: sealed.map(|sealed| pages::SealedForm { action: &action, name: FIELD, sealed }),
+            form: form.map(|(sealed, _)| pages::SealedForm {
+                action: &action,
+                name: FIELD,
+                sealed,
+            }),
         };
         respond::unsent_page(why, &page, self.asker, self.account)
     }

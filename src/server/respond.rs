@@ -263,6 +263,13 @@ pub(super) fn canonical(target: &str, asker: &Asker, mut account: Account) -> Re
     response
 }
 
+/// On to where a page of the portal's meant that it leads, by the same method and with the same body.
+pub(super) fn onward(place: &str, asker: &Asker, account: Account) -> Response<Body> {
+    let mut response = empty(StatusCode::TEMPORARY_REDIRECT, asker, account);
+    locate(&mut response, place);
+    response
+}
+
 /// A login that became no session.
 pub(super) fn login(
     failure: &LoginFailure,

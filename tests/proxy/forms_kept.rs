@@ -102,15 +102,27 @@ async fn post(world: &World, browser: &Browser, target: &str, body: &[u8]) -> An
 /// What the page keeps.
 fn sealed(page: &Answer) -> String {
     let text = page.text();
-    let (_, rest) = text.split_once("name=\"form\" value=\"").unwrap_or_else(|| panic!("{text}"));
+    let (_, rest) =
+        text.split_once("name=\"anteport-form\" value=\"").unwrap_or_else(|| panic!("{text}"));
     rest.split('"').next().unwrap().to_owned()
+}
+
+/// Where it is posted to.
+fn action(page: &Answer) -> String {
+    let text = page.text();
+    let (_, rest) = text.split_once("<form method=\"post\" action=\"").unwrap();
+    rest.split('"').next().unwrap().replace("&#38;", "&").replace("&#61;", "=")
 }
 
 /// Presses "Send it again": such a page sends no referrer, and so no origin.
 async fn resend(browser: &Browser, sealed: &str) -> Answer {
+    resend_to(browser, "/.auth/resend", sealed).await
+}
+
+async fn resend_to(browser: &Browser, action: &str, sealed: &str) -> Answer {
     let changes = [FORM, ("origin", "null"), ("referer", "")];
     let headers = with(of_page("null"), &changes);
-    send(browser, "POST", "/.auth/resend", &headers, format!("form={sealed}").as_bytes()).await
+    send(browser, "POST", action, &headers, format!("anteport-form={sealed}").as_bytes()).await
 }
 
 /// Goes through the link that the page opens in another tab.
@@ -169,11 +181,12 @@ async fn ret_04_a_form_that_meets_an_expired_session_is_sent_once_its_member_is_
         assert_eq!((ready.status, ready.url.path()), (200, "/.auth/resend/signed-in"));
         assert!(ready.text().contains("You can close this tab"), "{}", ready.text());
         assert_eq!(world.portal.received().len(), before);
-        let sent = resend(&browser, &sealed(&page)).await;
+        let canonical = target.replace("/%72", "/r").replace("%c3%a4?", "%C3%A4?");
+        assert_eq!(action(&page), format!("/.auth/resend/at{canonical}"));
+        let sent = resend_to(&browser, &action(&page), &sealed(&page)).await;
         assert_eq!(sent.status, 200, "{}", sent.text());
         let told = world.portal.last();
         assert_eq!(world.portal.received().len(), before + 1);
-        let canonical = target.replace("/%72", "/r").replace("%c3%a4?", "%C3%A4?");
         assert_eq!(told.line, format!("{method} {canonical} HTTP/1.1"));
         assert_eq!(told.body, body);
         assert_eq!(told.header("content-type"), Some(kind).filter(|kind| !kind.is_empty()));
@@ -186,6 +199,8 @@ async fn ret_04_a_form_that_meets_an_expired_session_is_sent_once_its_member_is_
         assert!(!told.header("cookie").unwrap_or_default().contains("anteport"), "COOK-01");
         // Once is once.
         assert_refusal(&resend(&browser, &sealed(&page)).await, 409, "form-used");
+        let again = resend_to(&browser, &action(&page), &sealed(&page)).await;
+        assert_refusal(&again, 409, "form-used");
         assert_eq!(world.portal.received().len(), before + 1);
     }
     let series = format!("anteport_forms_resent_total{{portal=\"{}\"}}", world.proxy);
@@ -211,6 +226,63 @@ async fn a_form_that_is_sent_often_at_the_same_moment_arrives_once() {
     assert_eq!(statuses[0], 200);
     assert!(statuses[1..].iter().all(|status| *status == 409), "{statuses:?}");
     assert_eq!(world.portal.received().len(), before + 1);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_portal_answers_with_finds_its_way() {
+    let world = world().await;
+    let browser = world.treasurer().await;
+    let before = world.portal.received().len();
+    // As a browser reads `css/a.css`, `../x?y`, `edit` and an empty action on the page that a form at
+    // /reports/new?a was answered with.
+    for (method, target, leads_to) in [
+        ("GET", "/.auth/resend/at/reports/css/a.css", "/reports/css/a.css"),
+        ("GET", "/.auth/resend/at/x?y=%2f&z", "/x?y=%2f&z"),
+        ("HEAD", "/.auth/resend/at/", "/"),
+        ("POST", "/.auth/resend/at/reports/new?a", "/reports/new?a"),
+        ("PUT", "/.auth/resend/at/reports/new?a", "/reports/new?a"),
+    ] {
+        let answer = send(&browser, method, target, &of_page("null"), b"").await;
+        assert_eq!((answer.status, answer.header("location")), (307, Some(leads_to)), "{target}");
+    }
+    for (kind, body) in [
+        (FORM.1, &b"form=1&a=2"[..]),
+        (FORM.1, &[b'a'; 200 * 1024]),
+        ("multipart/form-data; boundary=x", b"--x--"),
+    ] {
+        let headers = with(of_page("null"), &[("content-type", kind)]);
+        let answer = send(&browser, "POST", "/.auth/resend/at/x", &headers, body).await;
+        assert_eq!((answer.status, answer.header("location")), (307, Some("/x")), "{kind}");
+    }
+    // Nowhere but to the portal, in a spelling that is one (RET-01).
+    for target in [
+        "/.auth/resend/at",
+        "/.auth/resend/at/.auth/logout",
+        "/.auth/resend/at/.AUTH/me",
+        "/.auth/resend/attic",
+        "/.AUTH/resend/at/x",
+    ] {
+        let answer = send(&browser, "GET", target, &of_page("null"), b"").await;
+        assert_refusal(&answer, 404, "endpoint-unknown");
+    }
+    for target in [
+        "/.auth/resend/at//evil.example/",
+        "/.auth/resend/at/%2fevil.example",
+        "/.auth/resend/at/../logout",
+    ] {
+        let answer = send(&browser, "GET", target, &of_page("null"), b"").await;
+        assert_eq!(answer.status, 400, "{target}: {}", answer.text());
+    }
+    // What cannot be written there comes to the plain address.
+    world.clock.advance(EXPIRY);
+    let page = post(&world, &browser, "/reports/new?a=\\", b"a=1").await;
+    assert_kept(&page);
+    assert_eq!(action(&page), "/.auth/resend");
+    // Our field is ours, wherever it comes to.
+    let answer = resend_to(&browser, "/.auth/resend/at/reports/new", "AAAA").await;
+    assert_refusal(&answer, 400, "form-unreadable");
+    assert_eq!(world.portal.received().len(), before);
     world.stop().await;
 }
 
@@ -292,7 +364,7 @@ async fn sess_02_a_form_is_sent_as_it_was_sealed_and_where() {
         // Sealed by us, and for something else.
         last_member,
         // Twice: which of them?
-        format!("{form}&form={form}"),
+        format!("{form}&anteport-form={form}"),
     ]);
     for bad in bad {
         assert_refusal(&resend(&browser, &bad).await, 400, "form-unreadable");
@@ -302,7 +374,7 @@ async fn sess_02_a_form_is_sent_as_it_was_sealed_and_where() {
     second.sign_in("/", TREASURER).await;
     let before_second = world.second.received().len();
     let headers = with(of_page("null"), &[FORM, ("referer", "")]);
-    let body = format!("form={form}");
+    let body = format!("anteport-form={form}");
     let there = send(&second, "POST", "/own/resend", &headers, body.as_bytes()).await;
     assert_refusal(&there, 400, "form-unreadable");
     assert_eq!(world.second.received().len(), before_second);
@@ -531,7 +603,7 @@ async fn ui_03_only_a_page_of_ours_sends_a_form_again() {
     let page = post(&world, &browser, "/reports/new", b"a=1").await;
     sign_in_beside(&mut browser, &page, TREASURER).await;
     let (form, before) = (sealed(&page), world.portal.received().len());
-    let body = format!("form={form}");
+    let body = format!("anteport-form={form}");
     let base = || with(of_page("null"), &[FORM, ("referer", "")]);
     for changes in [
         &[("sec-fetch-site", "cross-site")][..],
@@ -559,7 +631,7 @@ async fn ui_03_only_a_page_of_ours_sends_a_form_again() {
     let page = post(&world, &browser, "/reports/new", b"a=2").await;
     sign_in_beside(&mut browser, &page, TREASURER).await;
     let more = with(base(), &[("content-encoding", "gzip"), ("content-language", "de")]);
-    let body = format!("form={}", sealed(&page));
+    let body = format!("anteport-form={}", sealed(&page));
     assert_eq!(send(&browser, "POST", "/.auth/resend", &more, body.as_bytes()).await.status, 200);
     let told = world.portal.last();
     assert_eq!((told.header("content-encoding"), told.header("content-language")), (None, None));
@@ -660,8 +732,8 @@ async fn http_10_a_form_comes_back_over_http2_as_well() {
     let page = browser.ask("POST", "/reports/new?a=%2f", &headers, "a=1&b=%ff").await;
     assert_eq!(page.status(), 401);
     let text = String::from_utf8(page.body().to_vec()).unwrap();
-    let (_, rest) = text.split_once("name=\"form\" value=\"").unwrap();
-    let form = format!("form={}", rest.split('"').next().unwrap());
+    let (_, rest) = text.split_once("name=\"anteport-form\" value=\"").unwrap();
+    let form = format!("anteport-form={}", rest.split('"').next().unwrap());
     assert_eq!(browser.sign_in("/.auth/resend/signed-in").await, "/.auth/resend/signed-in");
     let before = world.portal.received().len();
     let headers = with(headers, &[("origin", "null"), ("referer", "")]);
