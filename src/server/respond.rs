@@ -267,6 +267,8 @@ pub(super) fn canonical(target: &str, asker: &Asker, mut account: Account) -> Re
 pub(super) fn onward(place: &str, asker: &Asker, account: Account) -> Response<Body> {
     let mut response = empty(StatusCode::TEMPORARY_REDIRECT, asker, account);
     locate(&mut response, place);
+    // It stays within the origin, and a portal may look at where its forms come from.
+    set(&mut response, header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 

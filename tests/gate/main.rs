@@ -7,6 +7,7 @@ mod cookies_of_portals;
 mod facts;
 mod forms;
 mod hosts;
+mod kept_forms;
 mod requirements;
 mod rules;
 

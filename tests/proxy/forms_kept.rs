@@ -245,6 +245,7 @@ async fn what_the_portal_answers_with_finds_its_way() {
     ] {
         let answer = send(&browser, method, target, &of_page("null"), b"").await;
         assert_eq!((answer.status, answer.header("location")), (307, Some(leads_to)), "{target}");
+        assert_eq!(answer.header("referrer-policy"), Some("same-origin"));
     }
     for (kind, body) in [
         (FORM.1, &b"form=1&a=2"[..]),
@@ -562,6 +563,21 @@ async fn lim_07_a_form_that_is_too_large_says_so_in_words() {
     let long = "A".repeat(200 * 1024);
     assert_refusal(&resend(&browser, &long).await, 413, "body-too-large");
     assert_eq!(world.portal.received().len(), before);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn the_largest_form_that_can_be_kept_arrives_whole() {
+    let portal = "    sign_in: { resend_forms: 1MiB }\n    local_login: {}\n";
+    let world = World::start_with(Plan { portal, ..Plan::default() }).await;
+    let mut browser = expired(&world).await;
+    let body: Vec<u8> =
+        (0..1 << 20).map(|at: u32| at.to_le_bytes()[1] ^ at.to_le_bytes()[0]).collect();
+    let page = post(&world, &browser, "/reports/new", &body).await;
+    assert_kept(&page);
+    sign_in_beside(&mut browser, &page, TREASURER).await;
+    assert_eq!(resend_to(&browser, &action(&page), &sealed(&page)).await.status, 200);
+    assert!(world.portal.last().body == body, "byte for byte");
     world.stop().await;
 }
 
