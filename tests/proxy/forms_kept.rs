@@ -731,7 +731,7 @@ impl OverHttp2 {
 }
 
 #[tokio::test]
-async fn http_10_a_form_comes_back_over_http2_as_well() {
+async fn a_form_comes_back_over_http2_as_well() {
     let plan = Plan { portal: KEEPING, ..Plan::default() };
     let (world, certificate) = crate::tls::world_with(plan).await;
     let stream = crate::tls::connect(&world, &certificate, b"h2").await;
