@@ -13,7 +13,7 @@ use super::admission::Crowded;
 use super::caching;
 use super::inspect::{self, Wants};
 use super::peer::Peer;
-use super::resend::{self, Again, FormId, Unsent};
+use super::resend::{self, FormId, Unsent};
 use super::respond::{self, Asker, HOME};
 use super::worker::Worker;
 use super::{Portal, Proxy};
@@ -56,162 +56,127 @@ pub(super) struct Visit<'a> {
     pub(super) form: Option<FormId>,
 }
 
-/// What is known of a request before it has been read, whichever it becomes.
-struct Arrived<'a> {
-    peer: &'a Peer,
-    asker: &'a Asker,
-    now: Timestamp,
-}
-
 impl Worker {
     /// Answers one request.
     pub(super) async fn handle(
         &self,
         peer: &Peer,
         mut head: Head,
-        body: RequestBody,
+        mut body: RequestBody,
     ) -> Response<Body> {
         identity::remove_named_by_connection(&mut head.headers);
         let now = self.proxy.clock.now();
-        let account = Account::open(&self.proxy, &head);
+        let mut account = Account::open(&self.proxy, &head);
         let asker = Asker::of(&head, account.request_id());
-        let arrived = Arrived { peer, asker: &asker, now };
-        match self.judge(&arrived, &mut head, body, account, None).await {
-            Judged::Answered(response) => response,
-            // A form that was kept is judged as if it came now, from its first step on.
-            Judged::Again(form) => {
-                let Again { id, body, account } = *form;
-                let body = RequestBody::held(body);
-                match Box::pin(self.judge(&arrived, &mut head, body, account, Some(id))).await {
-                    Judged::Answered(response) => response,
-                    Judged::Again(form) => respond::refuse(Refusal::NoRoute, &asker, form.account),
+        let mut form = None;
+        // Once; or twice, where it brings a form that was kept, which is judged as if it came now.
+        loop {
+            let read = Asked::read(&self.proxy.policies, &head.method, &head.target, &head.headers);
+            let asked = match read {
+                Ok(asked) => asked,
+                Err(refusal) => return respond::refuse(refusal, &asker, account),
+            };
+            let index = asked.portal();
+            let (Some(policy), Some(portal)) =
+                (self.proxy.policies.get(index), self.proxy.portals.get(index))
+            else {
+                return respond::refuse(Refusal::UnknownHost, &asker, account);
+            };
+            account.read(&asked);
+            let asked = if body.is_end_stream() { asked.with_form(Form::Absent) } else { asked };
+            let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
+            let has_own_cookies = asked.has_own_cookies();
+            let signed_in = asked
+                .session_id()
+                .and_then(|id| self.proxy.sessions.find(id, now))
+                .filter(|found| found.session().is_for(&policy.host));
+            let signed_in = match (asked.session_id(), signed_in) {
+                // Seldom due, and what is looked at then is no part of every request.
+                (Some(id), Some(member))
+                    if self.proxy.is_due(&member, now) && asked.depends_on_claims(policy) =>
+                {
+                    self.proxy.kept_true(id, member, now).await
                 }
-            }
-        }
-    }
-
-    /// From a request to what becomes of it.
-    async fn judge(
-        &self,
-        arrived: &Arrived<'_>,
-        head: &mut Head,
-        mut body: RequestBody,
-        mut account: Account,
-        form: Option<FormId>,
-    ) -> Judged {
-        let &Arrived { peer, asker, now } = arrived;
-        let read = Asked::read(&self.proxy.policies, &head.method, &head.target, &head.headers);
-        let asked = match read {
-            Ok(asked) => asked,
-            Err(refusal) => return respond::refuse(refusal, asker, account).into(),
-        };
-        let index = asked.portal();
-        let (Some(policy), Some(portal)) =
-            (self.proxy.policies.get(index), self.proxy.portals.get(index))
-        else {
-            return respond::refuse(Refusal::UnknownHost, asker, account).into();
-        };
-        account.read(&asked);
-        let asked = if body.is_end_stream() { asked.with_form(Form::Absent) } else { asked };
-        let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
-        let has_own_cookies = asked.has_own_cookies();
-        let signed_in = asked
-            .session_id()
-            .and_then(|id| self.proxy.sessions.find(id, now))
-            .filter(|found| found.session().is_for(&policy.host));
-        let signed_in = match (asked.session_id(), signed_in) {
-            // Seldom due, and what is looked at then is no part of every request.
-            (Some(id), Some(member))
-                if self.proxy.is_due(&member, now) && asked.depends_on_claims(policy) =>
-            {
-                self.proxy.kept_true(id, member, now).await
-            }
-            (_, signed_in) => signed_in,
-        };
-        let session = signed_in.as_deref().map(SignedIn::session);
-        let mut _share = None;
-        let decision = match decide(policy, asked, session, now).settled() {
-            Ok(decision) => decision,
-            Err(asked) => {
-                let room = &self.proxy.form_room;
-                let stranger = self.proxy.stranger(visitor);
-                let wants = Wants {
-                    limit: policy.form_limit,
-                    may_do_without: policy.mode != Mode::AzureOnly,
-                };
-                let inspecting = inspect::read(&head.headers, body, wants, stranger, room);
-                let inspected = match Box::pin(inspecting).await {
-                    Ok(inspected) => inspected,
-                    Err(error) => return respond::uninspected(&error, asker, account).into(),
-                };
-                (body, _share) = (inspected.body, inspected.share);
-                let asked = asked.with_form(inspected.form);
-                let decision = decide(policy, asked, session, now).settled();
+                (_, signed_in) => signed_in,
+            };
+            let session = signed_in.as_deref().map(SignedIn::session);
+            let mut _share = None;
+            let decision = match decide(policy, asked, session, now).settled() {
+                Ok(decision) => decision,
+                Err(asked) => {
+                    let room = &self.proxy.form_room;
+                    let stranger = self.proxy.stranger(visitor);
+                    let wants = Wants {
+                        limit: policy.form_limit,
+                        may_do_without: policy.mode != Mode::AzureOnly,
+                    };
+                    let inspecting = inspect::read(&head.headers, body, wants, stranger, room);
+                    let inspected = match Box::pin(inspecting).await {
+                        Ok(inspected) => inspected,
+                        Err(error) => return respond::uninspected(&error, &asker, account),
+                    };
+                    (body, _share) = (inspected.body, inspected.share);
+                    let asked = asked.with_form(inspected.form);
+                    let decision = decide(policy, asked, session, now).settled();
+                    // Once a form has been read, no rule asks for it again.
+                    decision.unwrap_or(Decision::Refuse(Refusal::NoRoute))
+                }
+            };
+            let visit = Visit {
+                proxy: &self.proxy,
+                policy,
+                portal,
+                head: &mut head,
+                signed_in,
+                now,
+                visitor,
+                asker: &asker,
+                account,
+                form,
+            };
+            // Boxed where it is rare: a future is as large as its largest branch, and moved for each
+            // request.
+            return match decision {
+                Decision::Forward(permit) => {
+                    let Some(upstream) = self.upstreams.get(index) else {
+                        return respond::refuse(Refusal::NoRoute, visit.asker, visit.account);
+                    };
+                    visit.forward(permit, upstream, body, has_own_cookies, peer).await
+                }
+                Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
+                Decision::Own(Endpoint::Resend(place)) if form.is_none() => {
+                    match Box::pin(visit.resend(place, body)).await {
+                        Ok(again) => {
+                            (form, account) = (Some(again.id), again.account);
+                            body = RequestBody::held(again.body);
+                            continue;
+                        }
+                        Err(response) => response,
+                    }
+                }
+                // A form that was kept was for the portal, and cannot be for us.
+                Decision::Own(endpoint) if form.is_some() && endpoint != Endpoint::SignedIn => {
+                    visit.unknown()
+                }
+                Decision::Own(endpoint) => Box::pin(visit.own(endpoint, body)).await,
+                Decision::Redirect(target) => {
+                    respond::canonical(&target, visit.asker, visit.account)
+                }
                 // Once a form has been read, no rule asks for it again.
-                decision.unwrap_or(Decision::Refuse(Refusal::NoRoute))
-            }
-        };
-        let visit = Visit {
-            proxy: &self.proxy,
-            policy,
-            portal,
-            head,
-            signed_in,
-            now,
-            visitor,
-            asker,
-            account,
-            form,
-        };
-        // Boxed where it is rare: a future is as large as its largest branch, and moved for each
-        // request.
-        let response = match decision {
-            Decision::Forward(permit) => {
-                let Some(upstream) = self.upstreams.get(index) else {
-                    return respond::refuse(Refusal::NoRoute, visit.asker, visit.account).into();
-                };
-                visit.forward(permit, upstream, body, has_own_cookies, peer).await
-            }
-            Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
-            Decision::Own(Endpoint::Resend(place)) if form.is_none() => {
-                match Box::pin(visit.resend(place, body)).await {
-                    Ok(again) => return Judged::Again(Box::new(again)),
-                    Err(response) => response,
+                Decision::Inspect(_) => {
+                    respond::refuse(Refusal::NoRoute, visit.asker, visit.account)
                 }
-            }
-            // A form that was kept was for the portal, and cannot be for us.
-            Decision::Own(endpoint) if form.is_some() && endpoint != Endpoint::SignedIn => {
-                visit.unknown()
-            }
-            Decision::Own(endpoint) => Box::pin(visit.own(endpoint, body)).await,
-            Decision::Redirect(target) => respond::canonical(&target, visit.asker, visit.account),
-            // Once a form has been read, no rule asks for it again.
-            Decision::Inspect(_) => respond::refuse(Refusal::NoRoute, visit.asker, visit.account),
-            Decision::Keep(target) if form.is_none() => Box::pin(visit.keep(target, body)).await,
-            // The session ended between two steps; the page that has it is still there.
-            Decision::Keep(_) => visit.refuse(Refusal::SignInRequired),
-            Decision::Refuse(refusal) => {
-                visit.audit_refusal(refusal);
-                visit.refuse(refusal)
-            }
-        };
-        response.into()
-    }
-}
-
-/// What has become of a request.
-// An answer is what it mostly is, and is handed on where it lies.
-#[expect(clippy::large_enum_variant, reason = "the other one is rare")]
-enum Judged {
-    /// It has an answer.
-    Answered(Response<Body>),
-    /// It brought a form that was kept, which is to be judged in its place.
-    Again(Box<Again>),
-}
-
-impl From<Response<Body>> for Judged {
-    fn from(response: Response<Body>) -> Self {
-        Self::Answered(response)
+                Decision::Keep(target) if form.is_none() => {
+                    Box::pin(visit.keep(target, body)).await
+                }
+                // The session ended between two steps; the page that has it is still there.
+                Decision::Keep(_) => visit.refuse(Refusal::SignInRequired),
+                Decision::Refuse(refusal) => {
+                    visit.audit_refusal(refusal);
+                    visit.refuse(refusal)
+                }
+            };
+        }
     }
 }
 
