@@ -141,6 +141,7 @@ fn what_the_example_comments_out_is_known() {
             "audience:",
             "  ca:",
             "  server_name:",
+            "resend_forms:",
             "health_check:",
             "  path:",
             "  interval:",
@@ -162,6 +163,24 @@ fn what_the_example_comments_out_is_known() {
 }
 
 const MINIMAL: &str = include_str!("fixtures/config/minimal.yaml");
+
+#[test]
+fn forms_are_kept_where_the_file_says_so_and_sessions_are_asked_for() {
+    for (lines, kept, is_warned) in [
+        ("", None, false),
+        ("    sign_in: { resend_forms: 64KiB }\n", Some(64 << 10), false),
+        ("    sign_in: { resend_forms: 1MiB }\n", Some(1 << 20), false),
+        ("    sign_in: { resend_forms: 64KiB }\n    mode: optional\n", None, true),
+        ("    sign_in: { resend_forms: 64KiB }\n    mode: \"off\"\n", None, true),
+    ] {
+        let loaded =
+            config::parse("minimal.yaml", &format!("{MINIMAL}{lines}"), &environment, NOON);
+        let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+        assert_eq!(loaded.config.portals[0].policy.resend_forms, kept, "{lines}");
+        let warned = loaded.warnings.iter().map(ToString::to_string).collect::<String>();
+        assert_eq!(warned.contains("resend_forms: no form is kept"), is_warned, "{warned}");
+    }
+}
 
 #[test]
 fn what_is_left_out_has_the_documented_defaults() {

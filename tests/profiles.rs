@@ -70,7 +70,9 @@ fn verdict(policy: &Policy, method: &str, target: &str, more: &[&str]) -> &'stat
     };
     match decide(policy, asked, None, NOON) {
         Decision::Forward(_) => "pass",
-        Decision::Login(_) | Decision::Refuse(Refusal::SignInRequired) => "login",
+        Decision::Login(_) | Decision::Keep(_) | Decision::Refuse(Refusal::SignInRequired) => {
+            "login"
+        }
         Decision::Refuse(_) => "refuse",
         Decision::Own(_) | Decision::Redirect(_) | Decision::Inspect(_) => "something else",
     }

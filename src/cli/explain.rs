@@ -124,7 +124,9 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
             }
             told.extend(sent(portal, &method, permit.target(), &headers, permit.passes()));
         }
-        decision @ (Decision::Login(_) | Decision::Refuse(Refusal::SignInRequired))
+        decision @ (Decision::Login(_)
+        | Decision::Keep(_)
+        | Decision::Refuse(Refusal::SignInRequired))
             if trace.login_page.is_some() =>
         {
             told.push(match decision {
@@ -135,7 +137,9 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
             });
             told.push(("member", "a page of ours says that they are signed in".to_owned()));
         }
-        decision @ (Decision::Login(_) | Decision::Refuse(Refusal::SignInRequired)) => {
+        decision @ (Decision::Login(_)
+        | Decision::Keep(_)
+        | Decision::Refuse(Refusal::SignInRequired)) => {
             let stranger = match decision {
                 Decision::Login(_) => "signs in first, and comes back".to_owned(),
                 _ => refused(Refusal::SignInRequired),
@@ -245,7 +249,9 @@ fn judged(portal: &Portal, asked: Asked<'_>, session: &Session, now: Timestamp) 
         }
         Decision::Refuse(refusal) => format!("with these claims is {}", refused(refusal)),
         // What everybody gets is said of everybody.
-        Decision::Own(_) | Decision::Redirect(_) | Decision::Inspect(_) => String::new(),
+        Decision::Own(_) | Decision::Redirect(_) | Decision::Keep(_) | Decision::Inspect(_) => {
+            String::new()
+        }
     }
 }
 

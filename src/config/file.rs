@@ -115,6 +115,8 @@ pub(super) struct SignInFile {
     pub(super) names_providers: bool,
     pub(super) providers: Option<Vec<Located<String>>>,
     pub(super) button_label: Option<String>,
+    /// `None` if the key is not there.
+    pub(super) resend_forms: Option<Located<usize>>,
 }
 
 pub(super) struct LocalLoginFile {
@@ -256,6 +258,7 @@ fn portal(section: &Section<'_>) -> PortalFile {
             names_providers: section.has("providers"),
             providers: section.values("providers", value::text),
             button_label: bare(section.value("button_label", value::label)),
+            resend_forms: section.value("resend_forms", value::resend_forms),
         }),
         local_login: section.section("local_login").map(|section| local_login(&section)),
         spelling: section.section("spelling").map(|section| spelling(&section)),

@@ -165,6 +165,12 @@ const SIGN_IN: &[Key] = &[
         Kind::Value("a text of 1 to 80 characters on one line"),
         "what the button says",
     ),
+    optional(
+        "resend_forms",
+        Kind::Value("a size from `1KiB` to `1MiB`"),
+        "how large a form may be that is kept for its member when it meets an expired session: the \
+         page holds it, sealed, until they have signed in and send it again; without it none is kept",
+    ),
 ];
 
 const LOCAL_LOGIN: &[Key] = &[

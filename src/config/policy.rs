@@ -53,6 +53,13 @@ pub(super) fn policy(
         let all = login_pages.iter().chain(&password_paths).copied().chain(route_paths);
         check_own(context, own, all);
     }
+    let resend_forms = file.sign_in.as_ref().and_then(|sign_in| sign_in.resend_forms.as_ref());
+    if let (Some(size), Some(Mode::Optional | Mode::ReportOnly | Mode::Off)) =
+        (resend_forms, file.mode)
+    {
+        let message = "no form is kept in this mode, where it passes without a session";
+        context.warn(&size.spot, message);
+    }
     if let Some(mode) = file.mode {
         warn_of_routes(context, file, mode, &login_pages, &password_paths);
         if mode == Mode::AzureOnly {
@@ -89,6 +96,7 @@ pub(super) fn policy(
         password_routes: doors.routes,
         portal_cookies: PortalCookies::new(&doors.cookies),
         form_limit: file.local_login.as_ref().map_or(Some(0), |local| local.form_limit)?,
+        resend_forms: resend_forms.filter(|_| mode == Mode::AzureOnly).map(|size| size.value),
         routes: match &file.routes {
             None => default_routes(mode),
             Some(routes) => routes

@@ -78,6 +78,13 @@ pub(super) fn form_limit(text: &str) -> Result<usize, Unfit> {
     usize::try_from(size).ok().filter(|_| fits).ok_or(Unfit::Kind)
 }
 
+/// From 1 KiB to 1 MiB.
+pub(super) fn resend_forms(text: &str) -> Result<usize, Unfit> {
+    let size = size(text)?;
+    let fits = (1 << 10..=1 << 20).contains(&size);
+    usize::try_from(size).ok().filter(|_| fits).ok_or(Unfit::Kind)
+}
+
 /// 1 to 64 lower-case letters, digits and hyphens.
 pub(super) fn slug(text: &str) -> Result<String, Unfit> {
     let is_slug = (1..=64).contains(&text.len())

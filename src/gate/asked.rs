@@ -353,17 +353,22 @@ static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with"
 /// what `Accept` and a well-known header show.
 #[must_use]
 pub fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
+    let is_page = method == Method::GET
+        && shows_a_page(headers)
+        && headers.get(ACCEPT).is_none_or(accepts_a_page);
+    if is_page { Purpose::Page } else { Purpose::Background }
+}
+
+/// Whether nothing says that the answer is for something else than a window of the browser's.
+pub(super) fn shows_a_page(headers: &HeaderMap) -> bool {
     let is = |name: &HeaderName, wanted: &[u8]| {
         headers.get(name).is_none_or(|value| value.as_bytes() == wanted)
     };
-    let is_page = method == Method::GET
-        && is(&SEC_FETCH_MODE, b"navigate")
+    is(&SEC_FETCH_MODE, b"navigate")
         && is(&SEC_FETCH_DEST, b"document")
         && !headers.contains_key(&X_REQUESTED_WITH)
         && !headers.contains_key(UPGRADE)
         && !is_fetched_early(headers)
-        && headers.get(ACCEPT).is_none_or(accepts_a_page);
-    if is_page { Purpose::Page } else { Purpose::Background }
 }
 
 /// Whether a browser fetches something that nobody has asked for yet, in the words of today's or of

@@ -9,6 +9,8 @@ use super::SessionId;
 pub const SESSION: &str = "__Host-anteport";
 /// Before the number of a login under way.
 pub const LOGIN_PREFIX: &str = "__Host-anteport-login-";
+/// Who was signed in last, sealed: whose a form is that meets an expired session.
+pub const MEMBER: &str = "__Host-anteport-member";
 
 /// Before the short name of a cookie of the portal's that was set during a session (PATH-18).
 pub const PROOF_PREFIX: &str = "__Host-anteport-set-";
@@ -111,6 +113,14 @@ pub fn own_with<'a>(
     found.retain(|(name, _)| !doubled.contains(name));
     let text = |bytes| std::str::from_utf8(bytes).ok();
     found.into_iter().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
+}
+
+/// The sealed cookie of who was signed in last, if it is there exactly once (COOK-03).
+pub fn member<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Option<&'a str> {
+    let mut found = all(fields).filter(|(name, _)| *name == MEMBER.as_bytes());
+    let (_, value) = found.next()?;
+    let text = std::str::from_utf8(value).ok()?;
+    found.next().is_none().then_some(text)
 }
 
 /// One field without our cookies; the portal's stay byte for byte (COOK-01). `None` if nothing is

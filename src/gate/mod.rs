@@ -10,6 +10,7 @@ mod fold;
 mod form;
 pub mod identity;
 mod json;
+mod kept_form;
 mod letters;
 pub mod login;
 mod oddities;
@@ -35,6 +36,7 @@ pub use asked::{Asked, Purpose, is_fetched_early, purpose};
 pub use claims::{AccountKind, Group, GroupsUnknown, Subject, VerifiedClaims, element};
 pub use clues::Clue;
 pub use form::Form;
+pub use kept_form::{KeptForm, MemberMark, may_be_from_own_page};
 pub use login::Challenge;
 use login::{Demands, Journey, Prompt};
 pub use oddities::{Oddities, Oddity};
@@ -70,6 +72,9 @@ pub enum Decision<'h> {
     Redirect(String),
     /// It goes nowhere.
     Refuse(Refusal),
+    /// It needs a session, as [`Refusal::SignInRequired`] says, and is a form that whoever was signed
+    /// in may send once more: its path and query.
+    Keep(String),
     /// A rule looks at the form: decide again once the body has been read and is with what was
     /// asked ([`Asked::with_form`]).
     Inspect(Box<Asked<'h>>),
@@ -88,6 +93,7 @@ impl<'h> Decision<'h> {
             Self::Own(endpoint) => Decision::Own(endpoint),
             Self::Redirect(target) => Decision::Redirect(target),
             Self::Refuse(refusal) => Decision::Refuse(refusal),
+            Self::Keep(target) => Decision::Keep(target),
         })
     }
 }
@@ -217,6 +223,9 @@ fn guard<'h>(
         (None, _) => return Decision::Refuse(Refusal::NoRoute),
         (Some(Access::Public), session) => return forward(policy, asked, session),
         (Some(Access::SignedIn(_)), Some(session)) => session,
+        (Some(Access::SignedIn(_)), None) if kept_form::is_kept(policy, &asked) => {
+            return Decision::Keep(asked.into_target());
+        }
         (Some(Access::SignedIn(_)), None) => {
             let return_to = ReturnTo::parse(asked.target(), policy);
             return go(&asked, Challenge::sign_in(return_to.unwrap_or_else(ReturnTo::root)));
@@ -354,6 +363,11 @@ pub enum Endpoint {
     Me,
     /// `refresh`: what the provider says of me now.
     Refresh,
+    /// `resend`: a form that was kept is sent once more; `resend/at` and the path that it was for, so
+    /// that what the portal answers with finds its way from there.
+    Resend(Option<String>),
+    /// `resend/signed-in`: where the sign-in for such a form leads to.
+    ResendSignedIn,
     /// `jwks.json`: the keys of the assertion.
     Jwks,
     /// What the server can do as a whole: `OPTIONS *` (RFC 9110, section 9.3.7).
@@ -366,6 +380,9 @@ pub enum Endpoint {
 
 impl Endpoint {
     fn named(rest: &str) -> Self {
+        if let Some(place) = rest.strip_prefix("/resend/at").filter(|path| path.starts_with('/')) {
+            return Self::Resend(Some(place.to_owned()));
+        }
         let mut segments = rest.split('/').skip(1);
         match (segments.next(), segments.next(), segments.next(), segments.next()) {
             (Some("login"), None, ..) => Self::SignIn,
@@ -383,6 +400,8 @@ impl Endpoint {
             }
             (Some("me"), None, ..) => Self::Me,
             (Some("refresh"), None, ..) => Self::Refresh,
+            (Some("resend"), None, ..) => Self::Resend(None),
+            (Some("resend"), Some("signed-in"), None, _) => Self::ResendSignedIn,
             (Some("jwks.json"), None, ..) => Self::Jwks,
             _ => Self::Unknown,
         }

@@ -23,6 +23,13 @@ impl ReturnTo {
         Self("/".to_owned())
     }
 
+    /// The page that the sign-in for a kept form leads to: it begins nothing, and is the one endpoint of
+    /// ours that a login may return to (RET-02).
+    #[must_use]
+    pub fn to_kept_form(policy: &Policy) -> Self {
+        Self(format!("{}/resend/signed-in", policy.own))
+    }
+
     /// Reads a target such as `/reports?year=2026`; `None` for everything that is not a canonical
     /// path and a query on our own origin, or is an endpoint of ours (RET-02).
     #[must_use]

@@ -134,6 +134,9 @@ pub struct Policy {
     pub portal_cookies: PortalCookies,
     /// The most bytes of a body that are read for a rule that looks at forms.
     pub form_limit: usize,
+    /// The most bytes of a form that is kept for its member when it meets an expired session; `None`
+    /// keeps none.
+    pub resend_forms: Option<usize>,
     /// Who may go where; the first that covers a path decides.
     pub routes: Vec<Route>,
 }

@@ -128,6 +128,53 @@ pub struct ConfirmSignOut<'a> {
     pub request_id: &'a str,
 }
 
+/// A form that met an expired session, or would go out in another member's name.
+#[derive(Debug)]
+pub struct KeptForm<'a> {
+    /// The portal's host.
+    pub portal: &'a str,
+    /// What happened, in a few words.
+    pub title: &'a str,
+    /// What a member can make of it.
+    pub sentence: &'a str,
+    /// The stable reason code.
+    pub code: &'a str,
+    /// Back in, in another tab.
+    pub sign_in: Link<'a>,
+    /// What the page keeps; nothing, if it was too large.
+    pub form: Option<SealedForm<'a>>,
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
+/// A form as a page keeps it: nothing that can be read.
+#[derive(Clone, Copy)]
+pub struct SealedForm<'a> {
+    /// Where it is posted to.
+    pub action: &'a str,
+    /// The field's name.
+    pub name: &'a str,
+    /// The field's value.
+    pub sealed: &'a str,
+}
+
+impl std::fmt::Debug for SealedForm<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealedForm(…)")
+    }
+}
+
+/// The sign-in beside a kept form is done.
+#[derive(Debug)]
+pub struct FormReady<'a> {
+    /// The portal's host.
+    pub portal: &'a str,
+    /// Who is signed in, as the provider calls them.
+    pub name: Option<&'a str>,
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
 macro_rules! page {
     ($(#[$doc:meta])* $function:ident, $values:ident, $template:ident, $path:literal) => {
         #[derive(Template)]
@@ -167,6 +214,15 @@ page!(
     confirm_sign_out, ConfirmSignOut, ConfirmSignOutPage, "own/confirm_sign_out.html"
 );
 
+page!(
+    /// Keeps a form for its member.
+    kept_form, KeptForm, KeptFormPage, "own/kept_form.html"
+);
+page!(
+    /// Sends the visitor back to the form that waits.
+    form_ready, FormReady, FormReadyPage, "own/form_ready.html"
+);
+
 /// Writing into a `String` cannot fail, and no template of ours calls anything that could.
 fn written(page: &impl Template) -> String {
     page.render().unwrap_or_default()
@@ -190,6 +246,15 @@ mod tests {
             provider_code: Some(text),
             correlation: Some(text),
             hint: Some(text),
+            request_id: text,
+        };
+        let kept = KeptForm {
+            portal: text,
+            title: text,
+            sentence: text,
+            code: text,
+            sign_in: link,
+            form: Some(SealedForm { action: text, name: text, sealed: text }),
             request_id: text,
         };
         vec![
@@ -226,6 +291,12 @@ mod tests {
                     sign_out: link,
                     request_id: text,
                 }),
+            ),
+            ("kept_form", kept_form(&kept)),
+            ("kept_form without one", kept_form(&KeptForm { form: None, ..kept })),
+            (
+                "form_ready",
+                form_ready(&FormReady { portal: text, name: Some(text), request_id: text }),
             ),
             (
                 "confirm_sign_out",

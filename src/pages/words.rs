@@ -79,6 +79,42 @@ pub fn explain(code: &str) -> Words {
             "More forms are being sent than can be looked at together. Wait a moment and send yours \
              again.",
         ),
+        "form-kept" => (
+            "You were signed out. Nothing was sent.",
+            "Your session had ended when you sent this form. What you typed is not lost: it waits in \
+             this page for half an hour, sealed, so that you can send it once more.",
+        ),
+        "form-too-large" => (
+            "You were signed out. Nothing was sent.",
+            "Your session had ended when you sent this form, and it is too large to wait here. Your \
+             browser still has what you typed: sign in, then go back from here to the form and send it \
+             again.",
+        ),
+        "form-other-member" => (
+            "This form is another member’s. Nothing was sent.",
+            "Somebody else was signed in when it was filled in, and it is sent in nobody else’s name. It \
+             waits in this page for whoever it was.",
+        ),
+        "form-elsewhere" => (
+            "Nothing was sent",
+            "Another site asked for a form to be sent in your name, which only a page of this portal \
+             may. If you did not mean to, you can just go on.",
+        ),
+        "form-unreadable" => (
+            "This form cannot be sent any more",
+            "It was changed on its way, was kept for another address, or the portal’s entrance has been \
+             restarted since. Nothing was sent. Go back to the form itself, where your browser may still \
+             have what you typed.",
+        ),
+        "form-expired" => (
+            "This form has waited too long",
+            "A form waits for half an hour, and this one is older. Nothing was sent. Go back to the form \
+             itself, where your browser may still have what you typed.",
+        ),
+        "form-used" => (
+            "This form was sent already",
+            "It went to the portal once, and is not sent a second time. See there what came of it.",
+        ),
         "address-busy" => (
             "Too much is going on",
             "Very many requests come from where you are, and the portal has not answered them yet. \
@@ -171,6 +207,11 @@ pub fn explain(code: &str) -> Words {
             "Nothing new just now",
             "The sign-in service could not be asked. You are signed in as before; try again in a \
              minute.",
+        ),
+        "session-random" => (
+            "Something is missing here",
+            "The machine that signs people in has run out of randomness, so nothing was begun. \
+             Nothing has reached the portal; try again.",
         ),
         "session-store-unavailable" => (
             "Nobody can say just now who you are",

@@ -17,6 +17,7 @@ use super::Proxy;
 use super::admission::Seat;
 use super::bound::{Bound, CutShort};
 use super::http1::Tunnel;
+use super::inspect::Share;
 use super::request::Head;
 use crate::gate::{Asked, Note, Refusal};
 use crate::sessions::Watch;
@@ -68,6 +69,8 @@ pub(super) struct Account {
     line: Option<Box<Line>>,
     /// Its place among the portal's requests of its address.
     seat: Option<Seat>,
+    /// What its form takes of the room for forms.
+    share: Option<Box<Share>>,
 }
 
 /// What only the access log wants.
@@ -104,6 +107,7 @@ impl Account {
             status: 0,
             line,
             seat: None,
+            share: None,
         }
     }
 
@@ -148,6 +152,25 @@ impl Account {
     /// It keeps this until it is closed.
     pub(super) fn seated(&mut self, seat: Option<Seat>) {
         self.seat = seat;
+    }
+
+    /// It keeps this until it is closed: there is as much of its form in the answer, or on its way.
+    pub(super) fn holds(&mut self, share: Option<Share>) {
+        self.share = share.map(Box::new);
+    }
+
+    /// A form that was kept came with it, and is what it is about from here on.
+    pub(super) fn is_of(&mut self, method: &Method) {
+        if let Some(line) = &mut self.line {
+            line.method = Some(method.clone());
+        }
+    }
+
+    /// Such a form goes to the portal.
+    pub(super) fn resent(&self) {
+        if let Some(portal) = self.portal {
+            self.proxy.metrics.portal(portal).forms_resent.add();
+        }
     }
 
     /// The portal has the request.

@@ -14,10 +14,11 @@ use super::respond;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
 use crate::gate::login::{Accepted, Callback, Completed, Journey, LoginError};
 use crate::gate::{
-    Challenge, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims, is_fetched_early,
+    Challenge, MemberMark, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims,
+    is_fetched_early,
 };
 use crate::relying_party::RelyingParty;
-use crate::sessions::{SignedIn, StoreError, cookie, new_handle, new_proof};
+use crate::sessions::{SignedIn, StoreError, cookie, member_mark, new_handle, new_proof};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
@@ -26,7 +27,7 @@ use crate::upstream::RequestBody;
 /// What a callback has led to.
 enum Outcome {
     /// Somebody is signed in, and goes there.
-    SignedIn(SessionId, ReturnTo),
+    SignedIn(SessionId, MemberMark, ReturnTo),
     /// There is another journey to go on first.
     GoOn(Challenge, Option<SessionId>),
     /// Nothing has changed, and the visitor goes back.
@@ -70,11 +71,13 @@ impl Visit<'_> {
         let outcome = self.accept(&party, &parameters, &mut used).await;
         let over = used.as_ref().and_then(|used| cookie::no_login(&used.name));
         let mut response = match outcome {
-            Ok(Outcome::SignedIn(id, return_to)) => {
+            Ok(Outcome::SignedIn(id, mark, return_to)) => {
                 self.proxy.metrics.login_succeeded(provider);
                 self.proxy.metrics.sessions_created.add();
+                let member = self.member_cookie(mark);
                 let mut response = respond::redirect(return_to.as_str(), self.asker, self.account);
                 respond::add_cookie(&mut response, cookie::session(&id));
+                respond::add_cookie(&mut response, member);
                 respond::add_cookie(&mut response, used.as_ref().and_then(Used::mark));
                 return response;
             }
@@ -170,7 +173,11 @@ impl Visit<'_> {
                     return Err(LoginFailure::SignedOut);
                 }
                 self.end_session(ended, SessionEnd::Replaced).await?;
-                Ok(Outcome::SignedIn(id, return_to))
+                Ok(Outcome::SignedIn(
+                    id,
+                    member_mark(member.session().claims().subject()),
+                    return_to,
+                ))
             }
             Completed::GoOn(challenge) => {
                 self.audit_journey(party, journey);

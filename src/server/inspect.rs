@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
@@ -155,17 +155,31 @@ pub(super) async fn read(
 
 /// Reads a form for ourselves: the whole of it, as text.
 pub(super) async fn own_form(
+    body: RequestBody,
+    limit: usize,
+    stranger: Option<IpAddr>,
+    room: &Arc<FormRoom>,
+) -> Result<(String, Share), InspectError> {
+    let (read, share) = whole(body, limit, stranger, room).await?;
+    Ok((String::from_utf8_lossy(&read).into_owned(), share))
+}
+
+/// Reads the whole of a body, if it is not longer than this.
+pub(super) async fn whole(
     mut body: RequestBody,
     limit: usize,
     stranger: Option<IpAddr>,
     room: &Arc<FormRoom>,
-) -> Result<String, InspectError> {
+) -> Result<(Bytes, Share), InspectError> {
+    if body.size_hint().lower() > limit as u64 {
+        return Err(InspectError::Body(BodyError::TooLarge));
+    }
     let mut share = Share::nothing(room, stranger);
     let mut read = BytesMut::new();
     let gather = gather(&mut body, limit, &mut share, &mut read);
     let gathered = tokio::time::timeout(limits::FORM_TIME, gather).await;
     match gathered.unwrap_or(Err(InspectError::Body(BodyError::Slow)))? {
-        true => Ok(String::from_utf8_lossy(&read).into_owned()),
+        true => Ok((read.freeze(), share)),
         false => Err(InspectError::Body(BodyError::TooLarge)),
     }
 }

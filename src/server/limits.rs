@@ -64,7 +64,9 @@ pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);
 pub(super) const TIDY_SESSIONS_EVERY: Duration = Duration::from_secs(1);
 /// For the whole of a form that a rule looks at.
 pub(super) const FORM_TIME: Duration = Duration::from_secs(30);
-/// What all forms together that rules look at may take, in bytes (LIM-07); beyond, a 503.
+/// What all forms together that rules look at, or that are kept for their members, may take in bytes
+/// (LIM-07); beyond, a 503, and none is kept. A kept one counts from its arrival until the page that has
+/// it is with the visitor, which is a third longer, and again on its way back.
 pub(super) const FORMS: usize = 64 * 1024 * 1024;
 /// What the forms of one address may take of it, so that nobody takes all alone (LIM-08).
 pub(super) const FORMS_OF_ONE: usize = FORMS / 4;

@@ -26,6 +26,7 @@ mod provider_logout;
 mod proxy_protocol;
 mod renewal;
 mod request;
+mod resend;
 mod respond;
 mod service;
 mod sign_out;

@@ -25,7 +25,10 @@ impl Visit<'_> {
     pub(super) async fn own(mut self, endpoint: Endpoint, body: RequestBody) -> Response<Body> {
         self.account.decided(Verdict::Own, None);
         match endpoint {
-            Endpoint::SignIn | Endpoint::Login(_) | Endpoint::Callback(_)
+            Endpoint::SignIn
+            | Endpoint::Login(_)
+            | Endpoint::Callback(_)
+            | Endpoint::ResendSignedIn
                 if self.policy.mode == Mode::Off =>
             {
                 self.unknown()
@@ -74,7 +77,9 @@ impl Visit<'_> {
             Endpoint::Jwks => self.jwks(),
             Endpoint::Server => self.server_as_a_whole(),
             Endpoint::SignedIn => self.already_signed_in(),
-            Endpoint::Unknown => self.unknown(),
+            Endpoint::ResendSignedIn => self.signed_in_for_form().await,
+            // What a form leads to is no endpoint of ours: it has been through `resend` already.
+            Endpoint::Resend(_) | Endpoint::Unknown => self.unknown(),
         }
     }
 
@@ -232,7 +237,11 @@ impl Visit<'_> {
     }
 
     fn return_to(&self, parameter: &str) -> ReturnTo {
-        self.named_return(parameter).unwrap_or_else(ReturnTo::root)
+        let to_kept_form = ReturnTo::to_kept_form(self.policy);
+        match self.policy.resend_forms.and_then(|_| self.parameter(parameter)) {
+            Some(place) if place == to_kept_form.as_str() => to_kept_form,
+            _ => self.named_return(parameter).unwrap_or_else(ReturnTo::root),
+        }
     }
 
     /// A place on our own origin that a query parameter names (RET-01).

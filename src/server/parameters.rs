@@ -3,7 +3,7 @@
 
 use http::header;
 
-use super::inspect::{self, InspectError};
+use super::inspect::{self, InspectError, Share};
 use super::request::Visit;
 use crate::upstream::RequestBody;
 
@@ -37,13 +37,23 @@ impl Visit<'_> {
         body: RequestBody,
         limit: usize,
     ) -> Result<String, InspectError> {
+        self.posted_form(body, limit).await.map(|(form, _)| form)
+    }
+
+    /// The same with the room that it takes, for as long as there is something of it.
+    pub(super) async fn posted_form(
+        &self,
+        body: RequestBody,
+        limit: usize,
+    ) -> Result<(String, Option<Share>), InspectError> {
         let kind = self.head.headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            return Ok(String::new());
+            return Ok((String::new(), None));
         }
         let stranger = self.proxy.stranger(self.visitor);
-        inspect::own_form(body, limit, stranger, &self.proxy.form_room).await
+        let form = inspect::own_form(body, limit, stranger, &self.proxy.form_room).await?;
+        Ok((form.0, Some(form.1)))
     }
 }

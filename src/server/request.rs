@@ -14,17 +14,19 @@ use super::bound::{Bound, Used};
 use super::caching;
 use super::inspect::{self, Wants};
 use super::peer::Peer;
-use super::respond::{self, Asker};
+use super::resend::{self, FormId, Unsent};
+use super::respond::{self, Asker, HOME};
 use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::{self, Envelope, LocalCredentials};
 use crate::gate::{
-    Asked, Bearer, Decision, Form, Mode, Permit, Policy, RawTarget, Refusal, SessionId, Timestamp,
-    decide,
+    Asked, Bearer, Decision, Endpoint, Form, Mode, Permit, Policy, RawTarget, Refusal, SessionId,
+    Timestamp, decide,
 };
 use crate::identity::IdentityError;
 use crate::sessions::{Here, PortalProofs, SignedIn};
 use crate::telemetry::Verdict;
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Stream;
 use crate::upstream::{
     Answer, AskedWebSocket, Forwarding, RequestBody, Upgrade, Upgraded, Upstream, X_REQUEST_ID,
@@ -52,6 +54,8 @@ pub(super) struct Visit<'a> {
     pub(super) visitor: IpAddr,
     pub(super) asker: &'a Asker,
     pub(super) account: Account,
+    /// Which form this is, if it is one that was kept.
+    pub(super) form: Option<FormId>,
 }
 
 impl Worker {
@@ -66,94 +70,123 @@ impl Worker {
         let now = self.proxy.clock.now();
         let mut account = Account::open(&self.proxy, &head);
         let asker = Asker::of(&head, account.request_id());
-        let read = Asked::read(&self.proxy.policies, &head.method, &head.target, &head.headers);
-        let asked = match read {
-            Ok(asked) => asked,
-            Err(refusal) => return respond::refuse(refusal, &asker, account),
-        };
-        let index = asked.portal();
-        let (Some(policy), Some(portal)) =
-            (self.proxy.policies.get(index), self.proxy.portals.get(index))
-        else {
-            return respond::refuse(Refusal::UnknownHost, &asker, account);
-        };
-        account.read(&asked);
-        let asked = if body.is_end_stream() { asked.with_form(Form::Absent) } else { asked };
-        let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
-        let has_own_cookies = asked.has_own_cookies();
-        let signed_in = match asked.session_id().map(|id| (id, self.proxy.sessions.here(id, now))) {
-            Some((_, Here::Member(found))) => Some(found),
-            Some((id, Here::Ask)) => match Box::pin(self.proxy.sessions.find(id, now)).await {
-                Ok(found) => found,
-                // What does not depend on who asks goes on without knowing.
-                Err(_) if !asked.depends_on_claims(policy) => None,
-                Err(error) => return respond::store(error, &asker, account),
-            },
-            Some((_, Here::Nobody)) | None => None,
-        };
-        let signed_in = signed_in.filter(|found| found.session().is_for(&policy.host));
-        let signed_in = match (asked.session_id(), signed_in) {
-            // Seldom due, and what is looked at then is no part of every request.
-            (Some(id), Some(member))
-                if self.proxy.is_due(&member, now) && asked.depends_on_claims(policy) =>
-            {
-                self.proxy.kept_true(id, member, now).await
-            }
-            (_, signed_in) => signed_in,
-        };
-        let id = asked.session_id().cloned();
-        let session = signed_in.as_deref().map(SignedIn::session);
-        let mut _share = None;
-        let decision = match decide(policy, asked, session, now).settled() {
-            Ok(decision) => decision,
-            Err(asked) => {
-                let room = &self.proxy.form_room;
-                let stranger = self.proxy.stranger(visitor);
-                let wants = Wants {
-                    limit: policy.form_limit,
-                    may_do_without: policy.mode != Mode::AzureOnly,
-                };
-                let inspecting = inspect::read(&head.headers, body, wants, stranger, room);
-                let inspected = match Box::pin(inspecting).await {
-                    Ok(inspected) => inspected,
-                    Err(error) => return respond::uninspected(&error, &asker, account),
-                };
-                (body, _share) = (inspected.body, inspected.share);
-                let asked = asked.with_form(inspected.form);
-                let decision = decide(policy, asked, session, now).settled();
+        let mut form = None;
+        // Once; or twice, where it brings a form that was kept, which is judged as if it came now.
+        loop {
+            let read = Asked::read(&self.proxy.policies, &head.method, &head.target, &head.headers);
+            let asked = match read {
+                Ok(asked) => asked,
+                Err(refusal) => return respond::refuse(refusal, &asker, account),
+            };
+            let index = asked.portal();
+            let (Some(policy), Some(portal)) =
+                (self.proxy.policies.get(index), self.proxy.portals.get(index))
+            else {
+                return respond::refuse(Refusal::UnknownHost, &asker, account);
+            };
+            account.read(&asked);
+            let asked = if body.is_end_stream() { asked.with_form(Form::Absent) } else { asked };
+            let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
+            let has_own_cookies = asked.has_own_cookies();
+            let id = asked.session_id().cloned();
+            let here = id.as_ref().map(|id| (id, self.proxy.sessions.here(id, now)));
+            let signed_in = match here {
+                Some((_, Here::Member(found))) => Some(found),
+                Some((id, Here::Ask)) => match Box::pin(self.proxy.sessions.find(id, now)).await {
+                    Ok(found) => found,
+                    // What does not depend on who asks goes on without knowing.
+                    Err(_) if !asked.depends_on_claims(policy) => None,
+                    Err(error) => return respond::store(error, &asker, account),
+                },
+                Some((_, Here::Nobody)) | None => None,
+            };
+            let signed_in = signed_in.filter(|found| found.session().is_for(&policy.host));
+            let signed_in = match (&id, signed_in) {
+                // Seldom due, and what is looked at then is no part of every request.
+                (Some(id), Some(member))
+                    if self.proxy.is_due(&member, now) && asked.depends_on_claims(policy) =>
+                {
+                    self.proxy.kept_true(id, member, now).await
+                }
+                (_, signed_in) => signed_in,
+            };
+            let session = signed_in.as_deref().map(SignedIn::session);
+            let mut _share = None;
+            let decision = match decide(policy, asked, session, now).settled() {
+                Ok(decision) => decision,
+                Err(asked) => {
+                    let room = &self.proxy.form_room;
+                    let stranger = self.proxy.stranger(visitor);
+                    let wants = Wants {
+                        limit: policy.form_limit,
+                        may_do_without: policy.mode != Mode::AzureOnly,
+                    };
+                    let inspecting = inspect::read(&head.headers, body, wants, stranger, room);
+                    let inspected = match Box::pin(inspecting).await {
+                        Ok(inspected) => inspected,
+                        Err(error) => return respond::uninspected(&error, &asker, account),
+                    };
+                    (body, _share) = (inspected.body, inspected.share);
+                    let asked = asked.with_form(inspected.form);
+                    let decision = decide(policy, asked, session, now).settled();
+                    // Once a form has been read, no rule asks for it again.
+                    decision.unwrap_or(Decision::Refuse(Refusal::NoRoute))
+                }
+            };
+            let visit = Visit {
+                proxy: &self.proxy,
+                policy,
+                portal,
+                head: &mut head,
+                signed_in,
+                now,
+                visitor,
+                asker: &asker,
+                account,
+                form,
+            };
+            // Boxed where it is rare: a future is as large as its largest branch, and moved for each
+            // request.
+            return match decision {
+                Decision::Forward(permit) => {
+                    let Some(upstream) = self.upstreams.get(index) else {
+                        return respond::refuse(Refusal::NoRoute, visit.asker, visit.account);
+                    };
+                    visit.forward(permit, upstream, body, (id, has_own_cookies), peer).await
+                }
+                Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
+                Decision::Own(Endpoint::Resend(place)) if form.is_none() => {
+                    match Box::pin(visit.resend(place, body)).await {
+                        Ok(again) => {
+                            (form, account) = (Some(again.id), again.account);
+                            body = RequestBody::held(again.body);
+                            continue;
+                        }
+                        Err(response) => response,
+                    }
+                }
+                // A form that was kept was for the portal, and cannot be for us.
+                Decision::Own(endpoint) if form.is_some() && endpoint != Endpoint::SignedIn => {
+                    visit.unknown()
+                }
+                Decision::Own(endpoint) => Box::pin(visit.own(endpoint, body)).await,
+                Decision::Redirect(target) => {
+                    respond::canonical(&target, visit.asker, visit.account)
+                }
                 // Once a form has been read, no rule asks for it again.
-                decision.unwrap_or(Decision::Refuse(Refusal::NoRoute))
-            }
-        };
-        let visit = Visit {
-            proxy: &self.proxy,
-            policy,
-            portal,
-            head: &mut head,
-            signed_in,
-            now,
-            visitor,
-            asker: &asker,
-            account,
-        };
-        // Boxed where it is rare: a future is as large as its largest branch, and moved for each
-        // request.
-        match decision {
-            Decision::Forward(permit) => {
-                let Some(upstream) = self.upstreams.get(index) else {
-                    return respond::refuse(Refusal::NoRoute, visit.asker, visit.account);
-                };
-                visit.forward(permit, upstream, body, (id, has_own_cookies), peer).await
-            }
-            Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
-            Decision::Own(endpoint) => Box::pin(visit.own(endpoint, body)).await,
-            Decision::Redirect(target) => respond::canonical(&target, visit.asker, visit.account),
-            // Once a form has been read, no rule asks for it again.
-            Decision::Inspect(_) => respond::refuse(Refusal::NoRoute, visit.asker, visit.account),
-            Decision::Refuse(refusal) => {
-                visit.audit_refusal(refusal);
-                visit.refuse(refusal)
-            }
+                Decision::Inspect(_) => {
+                    respond::refuse(Refusal::NoRoute, visit.asker, visit.account)
+                }
+                Decision::Keep(target) if form.is_none() => {
+                    Box::pin(visit.keep(target, body)).await
+                }
+                // The session ended between two steps; the page that has it is still there.
+                Decision::Keep(_) => visit.refuse(Refusal::SignInRequired),
+                Decision::Refuse(refusal) => {
+                    visit.audit_refusal(refusal);
+                    visit.refuse(refusal)
+                }
+            };
         }
     }
 }
@@ -169,7 +202,17 @@ impl Visit<'_> {
         peer: &Peer,
     ) -> Response<Body> {
         let Visit {
-            proxy, policy, portal, head, signed_in, now, visitor, asker, mut account, ..
+            proxy,
+            policy,
+            portal,
+            head,
+            signed_in,
+            now,
+            visitor,
+            asker,
+            mut account,
+            form,
+            ..
         } = self;
         let body = match body.limited(permit.passes().largest_body) {
             Ok(body) => body,
@@ -216,6 +259,23 @@ impl Visit<'_> {
             address: &peer.told(visitor),
             request_id: &request_id,
         };
+        if let Some(form) = form {
+            let request_id = asker.request_id();
+            let audit = Audit {
+                request_id: Some(request_id),
+                portal: Some(&policy.host),
+                peer: Some(visitor),
+                ..Audit::default()
+            };
+            // Before it is sent, so that it is sent once.
+            let spending = resend::spend(&proxy.sessions, &form, member.as_deref(), &audit);
+            match Box::pin(spending).await {
+                Ok(true) => {}
+                Ok(false) => return respond::unsent(Unsent::Used, HOME, asker, account),
+                Err(error) => return respond::store(error, asker, account),
+            }
+            account.resent();
+        }
         account.waiting();
         let envelope = envelope.as_deref();
         let answer = match &wish {
@@ -230,6 +290,11 @@ impl Visit<'_> {
             }
         };
         account.waited(answer.as_ref().err());
+        if let (Some(form), Err(error)) = (form, &answer)
+            && error.is_unsent()
+        {
+            proxy.sessions.give_back_form(&form).await;
+        }
         match answer {
             Ok(Upgrade::Switched(upgraded)) => {
                 switch(upgraded, id.zip(member), (proxy, now), credentials, account)

@@ -13,6 +13,7 @@ use super::http1::Unread;
 use super::inspect::InspectError;
 use super::login::LoginFailure;
 use super::request::Head;
+use super::resend::Unsent;
 use crate::catalogue::Class;
 use crate::gate::login::LoginError;
 use crate::gate::{GroupsUnknown, Lack, PathError, Refusal};
@@ -205,11 +206,70 @@ pub(super) fn crowded(asker: &Asker, mut account: Account) -> Response<Body> {
     say(&Said::new(StatusCode::SERVICE_UNAVAILABLE, Crowded.code()), asker, account)
 }
 
+/// What the page of a form that waits for its member shows.
+pub(super) struct UnsentPage<'a> {
+    pub(super) portal: &'a str,
+    pub(super) sign_in: Link<'a>,
+    pub(super) form: Option<pages::SealedForm<'a>>,
+}
+
+/// A form that is not sent, and waits for nobody.
+pub(super) fn unsent(
+    why: Unsent,
+    action: Link<'_>,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
+    account.decided(Verdict::Refuse, Some(why.code()));
+    let said = Said { action: Some(action), ..Said::new(unsent_status(why), why.code()) };
+    say(&said, asker, account)
+}
+
+/// A form that waits for its member in this page, which a browser has asked for. What the portal
+/// answers to it may lead anywhere, and Chromium holds each step of that against `form-action`.
+pub(super) fn unsent_page(
+    why: Unsent,
+    shown: &UnsentPage<'_>,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
+    account.decided(Verdict::Refuse, Some(why.code()));
+    let words = pages::explain(why.code());
+    let html = pages::kept_form(&pages::KeptForm {
+        portal: shown.portal,
+        title: words.title,
+        sentence: words.sentence,
+        code: why.code(),
+        sign_in: shown.sign_in,
+        form: shown.form,
+        request_id: asker.request_id(),
+    });
+    page(unsent_status(why), html, &["https:".to_owned()], asker, account)
+}
+
+const fn unsent_status(why: Unsent) -> StatusCode {
+    match why {
+        Unsent::Kept | Unsent::TooLarge => StatusCode::UNAUTHORIZED,
+        Unsent::OtherMember | Unsent::Elsewhere => StatusCode::FORBIDDEN,
+        Unsent::Unreadable | Unsent::Expired => StatusCode::BAD_REQUEST,
+        Unsent::Used => StatusCode::CONFLICT,
+    }
+}
+
 /// On to the canonical spelling of what was asked for, by the same method (PATH-07).
 pub(super) fn canonical(target: &str, asker: &Asker, mut account: Account) -> Response<Body> {
     account.decided(Verdict::Own, Some("path-mended"));
     let mut response = empty(StatusCode::PERMANENT_REDIRECT, asker, account);
     locate(&mut response, target);
+    response
+}
+
+/// On to where a page of the portal's meant that it leads, by the same method and with the same body.
+pub(super) fn onward(place: &str, asker: &Asker, account: Account) -> Response<Body> {
+    let mut response = empty(StatusCode::TEMPORARY_REDIRECT, asker, account);
+    locate(&mut response, place);
+    // It stays within the origin, and a portal may look at where its forms come from.
+    set(&mut response, header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
 

@@ -37,7 +37,7 @@ impl Visit<'_> {
             // A form of another site comes without our cookies, which is no reason to take them.
             let is_bare = !is_meant && self.session_id().is_none();
             let forgotten = match is_meant {
-                true => self.forget_logins().await,
+                true => self.forget_browser().await,
                 false => Ok(Vec::new()),
             };
             let forgotten = match forgotten {
@@ -96,7 +96,17 @@ impl Visit<'_> {
         {
             self.proxy.metrics.session_ended(SessionEnd::Logout);
         }
-        self.forget_logins().await
+        self.forget_browser().await
+    }
+
+    /// Takes back what the browser has of us beside the session: logins under way, and who was signed
+    /// in.
+    async fn forget_browser(&self) -> Result<Vec<Option<HeaderValue>>, StoreError> {
+        let mut forgotten = self.forget_logins().await?;
+        if self.policy.resend_forms.is_some() {
+            forgotten.push(cookie::no_member());
+        }
+        Ok(forgotten)
     }
 
     /// Whether fetch metadata says that the visitor's browser goes somewhere, and now.

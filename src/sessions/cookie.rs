@@ -7,7 +7,7 @@ use cookie::{Cookie, SameSite, time};
 use http::HeaderValue;
 
 use crate::gate::SessionId;
-use crate::gate::cookies::{LOGIN_PREFIX, SESSION};
+use crate::gate::cookies::{LOGIN_PREFIX, MEMBER, SESSION};
 use crate::gate::login::PendingLogin;
 
 /// How many logins one browser may have under way; the oldest goes first (COOK-05).
@@ -25,6 +25,19 @@ pub fn session(id: &SessionId) -> Option<HeaderValue> {
 #[must_use]
 pub fn no_session() -> Option<HeaderValue> {
     header(deleted(SESSION.to_owned()))
+}
+
+/// Sets the cookie of who was signed in last. It goes with the browser, as the session's does; what is
+/// in it lets nobody in.
+#[must_use]
+pub fn member(sealed: String) -> Option<HeaderValue> {
+    header(ours(MEMBER.to_owned(), sealed))
+}
+
+/// Takes that cookie back.
+#[must_use]
+pub fn no_member() -> Option<HeaderValue> {
+    header(deleted(MEMBER.to_owned()))
 }
 
 /// Sets the cookie of a login under way to its sealed record. Where the provider's page posts the
@@ -96,6 +109,8 @@ mod tests {
         let headers = [
             session(&id),
             no_session(),
+            member("x".to_owned()),
+            no_member(),
             login("abc", "x".to_owned(), false),
             login_over("y", "x".to_owned(), Duration::from_secs(60)),
             no_login("y"),

@@ -43,6 +43,10 @@ impl Digest {
         Some(Self(bytes))
     }
 
+    pub(super) const fn into_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Its first eight bytes, which are evenly spread.
     pub(super) fn first_eight(&self) -> u64 {
         let [a, b, c, d, e, f, g, h, ..] = self.0;

@@ -8,14 +8,16 @@ use moka::sync::Cache;
 
 use super::Digest;
 use super::digest::Hashing;
-use crate::gate::Timestamp;
 use crate::gate::login::PendingLogin;
+use crate::gate::{KeptForm, Timestamp};
 
 /// The marks of this process.
 #[derive(Debug)]
 pub(super) struct Marks {
     spent_logins: Cache<Digest, (), Hashing>,
     spent_logout_tokens: Cache<Digest, (), Hashing>,
+    /// Only members come by one, and by none but their own.
+    spent_forms: Cache<Digest, (), Hashing>,
     /// Which sessions their members ended, and when: logins that were under way then become no
     /// session.
     signed_out: Cache<Digest, Timestamp, Hashing>,
@@ -32,6 +34,8 @@ pub(super) enum Once {
     Login,
     /// A provider's logout token, by its `jti`.
     LogoutToken,
+    /// A form that met an expired session, by its id.
+    Form,
 }
 
 impl Once {
@@ -41,6 +45,7 @@ impl Once {
             Self::Login => Duration::from_secs(PendingLogin::LIMIT.as_secs() * 2),
             // Longer than one is taken.
             Self::LogoutToken => Duration::from_secs(30 * 60),
+            Self::Form => Duration::from_secs(KeptForm::LIMIT.as_secs() * 2),
         }
     }
 }
@@ -66,6 +71,7 @@ impl Default for Marks {
         Self {
             spent_logins: remembered(SPENT, Once::Login.kept()),
             spent_logout_tokens: remembered(SPENT, Once::LogoutToken.kept()),
+            spent_forms: remembered(SPENT, Once::Form.kept()),
             signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             signed_out_there: remembered(SIGN_OUTS, PendingLogin::LIMIT),
         }
@@ -75,11 +81,12 @@ impl Default for Marks {
 impl Marks {
     /// True once, also for two who come at the same moment.
     pub(super) fn spend(&self, what: Once, key: Digest) -> bool {
-        let spent = match what {
-            Once::Login => &self.spent_logins,
-            Once::LogoutToken => &self.spent_logout_tokens,
-        };
-        spent.entry(key).or_insert(()).is_fresh()
+        self.spent(what).entry(key).or_insert(()).is_fresh()
+    }
+
+    /// It was not used after all.
+    pub(super) fn give_back(&self, what: Once, key: &Digest) {
+        self.spent(what).invalidate(key);
     }
 
     /// Somebody signed out.
@@ -96,8 +103,17 @@ impl Marks {
     pub(super) fn tidy(&self) {
         self.spent_logins.run_pending_tasks();
         self.spent_logout_tokens.run_pending_tasks();
+        self.spent_forms.run_pending_tasks();
         self.signed_out.run_pending_tasks();
         self.signed_out_there.run_pending_tasks();
+    }
+
+    fn spent(&self, what: Once) -> &Cache<Digest, (), Hashing> {
+        match what {
+            Once::Login => &self.spent_logins,
+            Once::LogoutToken => &self.spent_logout_tokens,
+            Once::Form => &self.spent_forms,
+        }
     }
 
     fn sign_outs(&self, who: SignOut) -> &Cache<Digest, Timestamp, Hashing> {

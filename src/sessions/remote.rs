@@ -380,6 +380,11 @@ impl Remote {
         self.redis.spend(key, what.kept()).await
     }
 
+    pub(super) async fn give_back_spent(&self, key: &Digest) {
+        // Else it stays spent, which sends nothing twice.
+        let _ = self.redis.give_back(key).await;
+    }
+
     /// Some sessions, for whoever lists them, and where to go on.
     pub(super) async fn page(
         &self,

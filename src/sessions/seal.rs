@@ -10,13 +10,13 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, MAX_TAG_LEN, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::digest::{Context, SHA256};
 use aws_lc_rs::error::Unspecified;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::gate::Secret;
+use crate::gate::{KeptForm, Secret};
 
 /// What a sealed value is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub enum Purpose {
     Login,
     /// Where a visitor goes after a federated sign-out; its scope is the portal's host.
     SignOut,
+    /// Who was signed in last; its scope is the portal's host.
+    Member,
+    /// A form that met an expired session, in a page; its scope is the portal's host.
+    Form,
     /// A session in a store; its scope is its key there.
     Session,
 }
@@ -34,7 +38,18 @@ impl Purpose {
         match self {
             Self::Login => "login",
             Self::SignOut => "sign-out",
+            Self::Member => "member",
+            Self::Form => "form",
             Self::Session => "session",
+        }
+    }
+
+    /// The most bytes of such a value once it is sealed, in text. A cookie may have 4,096 bytes with
+    /// its name and attributes; a form is as long as the configuration says, 1 MiB at most.
+    const fn longest(self) -> usize {
+        match self {
+            Self::Login | Self::SignOut | Self::Member | Self::Session => 3800,
+            Self::Form => sealed_length(KeptForm::longest(1 << 20)),
         }
     }
 }
@@ -63,8 +78,13 @@ pub enum SealError {
 /// The format of a sealed value: version, key id, nonce, ciphertext and tag.
 const VERSION: u8 = 1;
 const KEY_ID: usize = 4;
-/// Of a sealed value in text. A cookie may have 4,096 bytes with its name and attributes.
-const LONGEST: usize = 3800;
+
+/// How long a value of so many bytes is once it is sealed, in text.
+#[must_use]
+pub const fn sealed_length(bytes: usize) -> usize {
+    let sealed = bytes.saturating_add(1 + KEY_ID + NONCE_LEN + MAX_TAG_LEN);
+    sealed.div_ceil(3).saturating_mul(4)
+}
 
 impl Key {
     fn new(key: &Secret<[u8; 32]>) -> Result<Arc<Self>, Unspecified> {
@@ -158,13 +178,13 @@ impl Seal {
     #[must_use]
     pub fn seal(&self, purpose: Purpose, host: &str, value: &[u8]) -> Option<String> {
         let text = URL_SAFE_NO_PAD.encode(self.seal_bytes(purpose, host.as_bytes(), value)?);
-        (text.len() <= LONGEST).then_some(text)
+        (text.len() <= purpose.longest()).then_some(text)
     }
 
     /// What was sealed for this purpose and host; `None` for anything else.
     #[must_use]
     pub fn open(&self, purpose: Purpose, host: &str, text: &str) -> Option<Vec<u8>> {
-        if text.len() > LONGEST {
+        if text.len() > purpose.longest() {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
@@ -192,6 +212,25 @@ mod tests {
         assert!(open(Purpose::Login, "other.example", &text).is_none());
         let other = Seal::new(&[]).unwrap();
         assert!(other.open(Purpose::Login, "members.example", &text).is_none());
+    }
+
+    #[test]
+    fn every_use_has_a_bound_of_its_own() {
+        let seal = Seal::new(&[]).unwrap();
+        let length = |purpose, bytes: usize| {
+            let text = seal.seal(purpose, "members.example", &vec![b'x'; bytes])?;
+            assert!(text.len() <= sealed_length(bytes) && text.len() + 3 > sealed_length(bytes));
+            seal.open(purpose, "members.example", &text).map(|opened| opened.len())
+        };
+        assert_eq!(length(Purpose::Login, 2800), Some(2800));
+        for purpose in [Purpose::Login, Purpose::SignOut, Purpose::Member] {
+            assert_eq!(length(purpose, 2900), None, "{purpose:?} is in a cookie or a URL");
+        }
+        let longest = KeptForm::longest(1 << 20);
+        assert_eq!(length(Purpose::Form, longest), Some(longest));
+        assert_eq!(length(Purpose::Form, longest + 3), None);
+        let long = "A".repeat(sealed_length(longest) + 1);
+        assert!(seal.open(Purpose::Form, "members.example", &long).is_none());
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl Sessions {
         self.spend(Once::LogoutToken, key).await
     }
 
-    async fn spend(&self, what: Once, key: Digest) -> Result<bool, StoreError> {
+    pub(super) async fn spend(&self, what: Once, key: Digest) -> Result<bool, StoreError> {
         match &self.store {
             Store::Memory { marks, .. } => Ok(marks.spend(what, key)),
             Store::Remote(remote, _) => remote.spend(what, &key).await,

@@ -25,6 +25,8 @@ pub enum Event {
     PasswordRouteRefused,
     /// A member asked for what they have no right to.
     MemberRefused,
+    /// A form that had met an expired session was sent again by its member.
+    FormResent,
     /// The process began to serve.
     Started,
     /// The process stopped serving.
@@ -44,6 +46,7 @@ impl Event {
             Self::SessionRevoked => "session-revoked",
             Self::PasswordRouteRefused => "password-route-refused",
             Self::MemberRefused => "member-refused",
+            Self::FormResent => "form-resent",
             Self::Started => "started",
             Self::Stopped => "stopped",
         }

@@ -35,6 +35,13 @@ pub const REASONS: &[&str] = &[
     "acr-missing",
     "amr-missing",
     "forms-busy",
+    "form-kept",
+    "form-too-large",
+    "form-other-member",
+    "form-elsewhere",
+    "form-unreadable",
+    "form-expired",
+    "form-used",
     "address-busy",
     "sign-outs-busy",
     "logout-token-malformed",
@@ -64,7 +71,6 @@ pub const REASONS: &[&str] = &[
     "body-too-large",
     "refresh-unavailable",
     "refresh-failed",
-    "session-store-unavailable",
     "session-random",
 ];
 

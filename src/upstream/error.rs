@@ -58,6 +58,23 @@ impl UpstreamError {
         Self::Unreachable { server, cause: io::ErrorKind::NotFound.into() }
     }
 
+    /// Whether the portal has certainly not got anything of the request: it came to no connection.
+    #[must_use]
+    pub const fn is_unsent(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::ConnectTimeout(_) | Self::Busy(_) => true,
+            // With TLS 1.3, a portal may say only later that it does not take our certificate.
+            Self::Tls(_)
+            | Self::ResponseTimeout(_)
+            | Self::Stalled(_)
+            | Self::Broken(_)
+            | Self::Connection(_)
+            | Self::Exchange(_)
+            | Self::Cut
+            | Self::Visitor(_) => false,
+        }
+    }
+
     /// The stable name of this reason.
     #[must_use]
     pub const fn code(&self) -> &'static str {

@@ -7,6 +7,7 @@ mod cookies_of_portals;
 mod facts;
 mod forms;
 mod hosts;
+mod kept_forms;
 mod requirements;
 mod rules;
 
@@ -52,6 +53,7 @@ fn policy(mode: Mode) -> Policy {
         }],
         portal_cookies: PortalCookies::default(),
         form_limit: 1024,
+        resend_forms: None,
         routes: vec![
             route("/assets/**", Access::Public),
             route("/admin/**", Access::SIGNED_IN),
@@ -642,6 +644,13 @@ fn own_endpoints_are_decisions_in_every_mode_and_every_spelling() {
             ("/.auth/logout", Endpoint::Logout),
             ("/.auth/logout/done", Endpoint::LoggedOut),
             ("/.auth/me?x", Endpoint::Me),
+            ("/.auth/resend", Endpoint::Resend(None)),
+            ("/.auth/resend/at", Endpoint::Unknown),
+            ("/.auth/resend/at/", Endpoint::Resend(Some("/".into()))),
+            ("/.auth/resend/at/a/b?c", Endpoint::Resend(Some("/a/b".into()))),
+            ("/.auth/resend/attic", Endpoint::Unknown),
+            ("/.auth/resend/signed-in", Endpoint::ResendSignedIn),
+            ("/.auth/resend/x", Endpoint::Unknown),
             ("/.auth/jwks.json", Endpoint::Jwks),
             ("/.auth", Endpoint::Unknown),
             ("/.auth/", Endpoint::Unknown),

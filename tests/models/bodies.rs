@@ -48,6 +48,7 @@ static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {
         password_routes: Vec::new(),
         portal_cookies: PortalCookies::default(),
         form_limit: 0,
+        resend_forms: None,
         routes: vec![Route {
             path: "/**".parse().unwrap(),
             covers: Covers::default(),

@@ -103,6 +103,7 @@ fn path_20_the_targets_of_ordinary_sites_pass_as_they_are() {
         password_routes: Vec::new(),
         portal_cookies: PortalCookies::default(),
         form_limit: 0,
+        resend_forms: None,
         routes: Vec::new(),
     };
     let mut headers = HeaderMap::new();

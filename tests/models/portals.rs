@@ -300,6 +300,7 @@ impl Portal {
             password_routes: Vec::new(),
             portal_cookies: PortalCookies::default(),
             form_limit: 1 << 20,
+            resend_forms: None,
             routes: [
                 ("/assets/**", Access::Public),
                 ("/open/*", Access::Public),

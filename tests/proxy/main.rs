@@ -10,6 +10,7 @@ mod ended;
 mod ended_http2;
 mod errors;
 mod faults;
+mod forms_kept;
 mod forward;
 mod front;
 mod groups;

@@ -209,6 +209,12 @@ impl Redis {
         self.once(Named::Used, key, "1", kept).await
     }
 
+    /// It was not spent after all.
+    pub(super) async fn give_back(&self, key: &Digest) -> Result<(), StoreError> {
+        let name = self.name(Named::Used, key);
+        self.link.ask::<Value>(&name, cmd("DEL").arg(&name)).await.map(drop)
+    }
+
     /// Notes when somebody signed out.
     pub(super) async fn note_sign_out(
         &self,

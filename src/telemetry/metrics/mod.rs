@@ -212,6 +212,8 @@ pub struct PortalMetrics {
     streams_ended: [Count; Stream::ALL.len()],
     /// Requests that `report_only` let pass and `azure_only` would refuse.
     pub would_be_refused: Count,
+    /// Forms that had met an expired session, and were sent again.
+    pub forms_resent: Count,
     /// Connections to the portal that wait for one.
     pub upstream_idle: Level,
     /// Each of the portal's servers, and 1 if it is well.
@@ -227,6 +229,7 @@ impl PortalMetrics {
             upstream_failures: Default::default(),
             streams_ended: Default::default(),
             would_be_refused: Count::default(),
+            forms_resent: Count::default(),
             upstream_idle: Level::default(),
             upstream_healthy: Vec::new(),
         }

@@ -83,16 +83,22 @@ impl Metrics {
             "anteport_streams_ended_total",
             "WebSockets and answers without a length that were closed because their session ended.",
         );
+        let mut resent = counters(
+            "anteport_forms_resent_total",
+            "Forms that had met an expired session and were sent again by their members.",
+        );
         for portal in &self.portals {
             let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
             noted.push(counter(of_portal(&[]), portal.would_be_refused.value()));
             for (kind, count) in Stream::ALL.iter().zip(&portal.streams_ended) {
                 ended.push(counter(of_portal(&[("kind", kind.as_str())]), count.value()));
             }
+            resent.push(counter(of_portal(&[]), portal.forms_resent.value()));
         }
         families.extend([
             noted.done(),
             ended.done(),
+            resent.done(),
             requests.done(),
             decisions.done(),
             duration.done(),
