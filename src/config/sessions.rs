@@ -1,5 +1,10 @@
 //! Where sessions are kept, and the keys that seal what leaves this process.
 
+mod redis;
+mod resolve;
+mod value;
+mod written;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +14,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::ServerAddress;
 use super::secrets::read_bounded;
 use crate::gate::Secret;
+
+pub(super) use self::resolve::resolve;
+pub(super) use self::written::{SessionsFile, read as read_section};
 
 /// Where sessions are kept.
 #[derive(Debug)]
