@@ -246,3 +246,20 @@ fn a_password_may_be_a_guid() {
     let text = with(&format!("store: redis, keys: [{{ env: SESSION_KEY }}], {redis}"));
     assert_eq!(folder.said(&text), [""; 0]);
 }
+
+/// CFG-05: whom an emulator signs in is nobody to the real configuration.
+#[test]
+fn an_emulated_configuration_has_neither_the_keys_nor_the_store() {
+    let folder = Folder::new("emulated-sessions");
+    let text = fs::read_to_string(fixture("sessions_redis.yaml")).unwrap();
+    folder.write("config.yaml", &format!("{text}  idle_timeout: 5m\n"), 0o600);
+    let path = folder.0.join("config.yaml");
+    let emulated = anteport::config::emulated(&path, "http://127.0.0.1:8081", None).unwrap();
+    for gone in ["redis", "SESSION_KEY", "REDIS_PASSWORD"] {
+        assert!(!emulated.contains(gone), "{emulated}");
+    }
+    let sessions = parse(&emulated).unwrap().config.sessions;
+    assert!(matches!(sessions.store, Store::Memory { snapshot: None }));
+    assert!(sessions.keys.is_empty());
+    assert_eq!(sessions.lifetimes.idle, Duration::from_secs(5 * 60));
+}
