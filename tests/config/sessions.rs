@@ -247,6 +247,43 @@ fn a_password_may_be_a_guid() {
     assert_eq!(folder.said(&text), [""; 0]);
 }
 
+/// What the guide shows lacks nothing but its files.
+#[test]
+fn what_the_guide_shows_can_be_pasted() {
+    let guide = include_str!("../../docs/sessions.md");
+    let blocks: Vec<&str> =
+        guide.split("```yaml\n").skip(1).map(|rest| rest.split_once("```").unwrap().0).collect();
+    assert_eq!(blocks.len(), 2);
+    let answer = parse(&format!("{MINIMAL}{}", blocks.concat()));
+    let said = super::said(&answer);
+    let lines: Vec<&str> =
+        said.lines().filter(|line| !line.contains("`local_login` is missing")).collect();
+    assert_eq!(lines.len(), 3, "{said}");
+    assert!(lines.iter().all(|line| line.contains(": cannot read ")), "{said}");
+}
+
+/// CFG-01: one that is left out, and one that is not a section, are each said once.
+#[test]
+fn a_mistake_is_said_once() {
+    let needs = "keys: [{ env: SESSION_KEY }]";
+    for (sessions, says) in [
+        (format!("store: redis, {needs}, redis: r"), "expected a section with"),
+        (format!("store: redis, {needs}, redis: {{}}"), "`servers` is missing"),
+        (format!("store: redis, {needs}, redis:"), "there is no value"),
+        (format!("store: redis, {needs}, redis: {{ servers: [] }}"), "the list is empty"),
+        (format!("store: redis, {needs}"), "`redis` is missing"),
+        (format!("store: rediss, {needs}"), "did you mean `redis`?"),
+        ("store: redis, keys: , redis: { servers: 'localhost:1' }".to_owned(), "there is no value"),
+        ("store: redis, redis: { servers: 'localhost:1' }".to_owned(), "`redis` needs `keys`"),
+        ("store: cookie, redis: { servers: 'localhost:1' }".to_owned(), "`cookie` needs `keys`"),
+        (format!("{needs}, snapshot: ''"), "expected a path to a file"),
+        (format!("{needs}, redis: {{ servers: 'localhost:1' }}"), "this does nothing"),
+    ] {
+        let said = Folder::new("once").said(&with(&sessions));
+        assert!(said.len() == 1 && said[0].contains(says), "{sessions}: {said:?}");
+    }
+}
+
 /// CFG-05: whom an emulator signs in is nobody to the real configuration.
 #[test]
 fn an_emulated_configuration_has_neither_the_keys_nor_the_store() {
