@@ -1,4 +1,5 @@
-//! Where sessions are kept, and the keys that seal what leaves this process.
+//! Where sessions are kept, and the keys that seal what leaves this process: what the program runs
+//! on. What an operator writes of it is in `written.rs`, and what that means in `resolve.rs`.
 
 mod redis;
 mod resolve;
