@@ -8,6 +8,9 @@
     reason = "a test that finds something else than it looks for is to fail"
 )]
 
+#[path = "config/sessions.rs"]
+mod sessions;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,7 +30,9 @@ const NOON: Timestamp = Timestamp::from_unix_seconds(1_795_262_400);
 fn environment(name: &str) -> Option<String> {
     let value = match name {
         "CLIENT_SECRET" | "ANTEPORT_CLIENT_SECRET" => CANARY,
-        "FROM_ENVIRONMENT" => CANARY,
+        "FROM_ENVIRONMENT" | "REDIS_PASSWORD" => CANARY,
+        "SESSION_KEY" | "SESSION_KEY_AGAIN" => SESSION_KEY,
+        "SESSION_KEY_OLD" => SESSION_KEY_OLD,
         "EMPTY" => "",
         _ => return None,
     };
@@ -36,6 +41,10 @@ fn environment(name: &str) -> Option<String> {
 
 /// What must never be seen.
 const CANARY: &str = "canary-8Q~gW2";
+
+/// 32 bytes each.
+const SESSION_KEY: &str = "Y2FuYXJ5LVNFU1NJT04ta2V5LTAxMjM0NTY3ODkwMTI=";
+const SESSION_KEY_OLD: &str = "Y2FuYXJ5LVNFU1NJT04tb2xkLTAxMjM0NTY3ODkwMTI=";
 
 fn client_secret(provider: &Provider) -> &str {
     match &provider.credentials[0].proof {
@@ -148,6 +157,18 @@ fn what_the_example_comments_out_is_known() {
             "  timeout:",
             "  healthy_after:",
             "  unhealthy_after:",
+            "keys:",
+            "  - file:",
+            "snapshot:",
+            "redis:",
+            "  mode:",
+            "  servers:",
+            "  tls:",
+            "  username:",
+            "  password:",
+            "  database:",
+            "  prefix:",
+            "  grace:",
         ];
         let bare = line.trim_start();
         let indent = &line[..line.len() - bare.len()];
@@ -159,6 +180,8 @@ fn what_the_example_comments_out_is_known() {
     let said = said(&config::parse("config.example.yaml", &uncommented, &environment, NOON));
     assert!(!said.contains("unknown key"), "{said}");
     assert!(said.contains("listen.tls.certificate: cannot read"), "{said}");
+    assert!(said.contains("sessions.keys[1].file: cannot read"), "{said}");
+    assert!(said.contains("sessions.redis.tls.ca[0]: cannot read"), "{said}");
     assert!(said.contains("credentials[2].secret.value"), "{said}");
 }
 

@@ -1,6 +1,6 @@
-//! An operator's configuration with its providers of Microsoft's pointed at an emulator. It is
-//! written out anew from the tree, so comments go; all that is not a provider's address stays as it
-//! is, variables of the environment included.
+//! An operator's configuration with its providers of Microsoft's pointed at an emulator, and its
+//! sessions kept in memory. It is written out anew from the tree, so comments go; all else stays as
+//! it is, variables of the environment included.
 
 use std::path::Path;
 
@@ -9,11 +9,14 @@ use super::{Context, Problems, read, written};
 
 /// The kinds that are Microsoft's.
 const KINDS: [&str; 3] = ["entra_id", "azure_ad_b2c", "external_id"];
+/// Where sessions are kept, and what makes others believe them.
+const KEPT: [&str; 4] = ["store", "keys", "snapshot", "redis"];
 /// Where a value is that nobody wrote.
 const NOWHERE: Place = Place { line: 1, column: 1 };
 
 /// The text of the configuration at `path` with `authority` in place of each of Microsoft's login
-/// hosts, and `ca` in place of the certificates that those are trusted by.
+/// hosts, `ca` in place of the certificates that those are trusted by, and no keys or store of
+/// sessions: whom an emulator signs in must be nobody to the real configuration (CFG-05).
 ///
 /// # Errors
 /// All problems, if it cannot be read.
@@ -23,6 +26,11 @@ pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String
     let Some(mut root) = written(&context, &text) else {
         return Err(Problems::new(context.into_problems()));
     };
+    let mut keys = entries(&mut root).into_iter().flatten();
+    let sessions = keys.find(|entry| entry.key == "sessions");
+    if let Some(keys) = sessions.and_then(|entry| entries(&mut entry.node)) {
+        keys.retain(|entry| !KEPT.contains(&&*entry.key));
+    }
     let mut keys = entries(&mut root).into_iter().flatten();
     let providers = keys.find(|entry| entry.key == "providers");
     let providers = providers.and_then(|entry| entries(&mut entry.node));

@@ -18,6 +18,7 @@ use super::networks;
 use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
 use super::section::Section;
+use super::sessions::{self, SessionsFile};
 use super::value;
 use super::yaml::Node;
 use super::{LogFormat, Logging, Protocol};
@@ -185,13 +186,6 @@ pub(super) enum AssertionFile {
     Unreadable,
 }
 
-pub(super) struct SessionsFile {
-    pub(super) idle: Option<Located<Duration>>,
-    pub(super) absolute: Option<Located<Duration>>,
-    pub(super) refresh_interval: Option<Duration>,
-    pub(super) capacity: Option<u64>,
-}
-
 /// Reads the whole file; `None` if it is not a section at all.
 pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File> {
     let top = Section::open(context, keys::FILE, root, Spot::top(root.place))?;
@@ -204,7 +198,7 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
             .map(|(name, section)| (name, section.map(|section| providers::read(&section))))
             .collect(),
         portals: top.sections("portals").iter().map(portal).collect(),
-        sessions: top.section("sessions").map(|section| sessions(&section)),
+        sessions: top.section("sessions").map(|section| sessions::read_section(&section)),
         logging: top.section("logging").and_then(|section| logging(&section)),
     })
 }
@@ -217,10 +211,9 @@ fn listen(section: &Section<'_>) -> ListenFile {
             key: section.value("key", value::path),
         }),
         proxy_protocol: section.value("proxy_protocol", value::yes_or_no),
-        trusted_proxies: match section.has("trusted_proxies") {
-            true => section.values("trusted_proxies", networks::network).map(Some),
-            false => Some(None),
-        },
+        trusted_proxies: if_there(section, "trusted_proxies", || {
+            section.values("trusted_proxies", networks::network)
+        }),
         max_connections: bare(section.value("max_connections", value::connections)),
         max_connections_per_address: bare(
             section.value("max_connections_per_address", value::connections),
@@ -385,16 +378,6 @@ fn identity(section: &Section<'_>) -> IdentityFile {
     IdentityFile { headers: section.named_values("headers", value::claim), assertion }
 }
 
-fn sessions(section: &Section<'_>) -> SessionsFile {
-    section.value("store", value::text);
-    SessionsFile {
-        idle: section.value("idle_timeout", value::duration("1s", "365d")),
-        absolute: section.value("absolute_timeout", value::duration("1s", "365d")),
-        refresh_interval: bare(section.value("refresh_interval", value::duration("1m", "30d"))),
-        capacity: bare(section.value("capacity", value::capacity)),
-    }
-}
-
 fn logging(section: &Section<'_>) -> Option<Logging> {
     let format = section.value("format", |word| {
         Ok(match word {
@@ -410,4 +393,16 @@ fn logging(section: &Section<'_>) -> Option<Logging> {
 
 pub(super) fn bare<T>(located: Option<Located<T>>) -> Option<T> {
     located.map(|located| located.value)
+}
+
+/// Outside `None` if it was reported, inside if the key is not there.
+pub(super) fn if_there<T>(
+    section: &Section<'_>,
+    key: &str,
+    read: impl Fn() -> Option<T>,
+) -> Option<Option<T>> {
+    match section.has(key) {
+        true => read().map(Some),
+        false => Some(None),
+    }
 }

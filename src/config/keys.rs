@@ -3,10 +3,12 @@
 
 mod providers;
 mod requires;
+mod sessions;
 mod upstream;
 
 use self::providers::PROVIDER;
 use self::requires::REQUIRES;
+use self::sessions::SESSIONS;
 use self::upstream::UPSTREAM;
 use super::kind::{Key, Kind, Need};
 use super::profiles;
@@ -44,6 +46,25 @@ const DURATION: Kind =
     Kind::Value("a duration with its unit, such as `500ms`, `60s`, `30m`, `12h` or `7d`");
 const SIZE: Kind = Kind::Value("a size such as `64KiB`, `10MiB` or `2GiB`, or `none`");
 const YES_OR_NO: Kind = word(&["true", "false"]);
+
+/// Where a secret comes from: exactly one of these.
+const SECRET: &[Key] = &[
+    optional(
+        "file",
+        PATH,
+        "the path of a file with nothing else in it; one line break at its end is left out",
+    ),
+    optional(
+        "env",
+        Kind::Private("the name of an environment variable"),
+        "the name of an environment variable",
+    ),
+    optional(
+        "value",
+        Kind::Private("the secret itself"),
+        "the secret itself, which then everybody sees who can read this file",
+    ),
+];
 
 /// The top of the file.
 pub(super) const FILE: &[Key] = &[
@@ -370,30 +391,6 @@ const ASSERTION: &[Key] = &[
 
 const LOGOUT: &[Key] =
     &[default("federated", "true", YES_OR_NO, "whether the session at the provider ends too")];
-
-const SESSIONS: &[Key] = &[
-    default(
-        "store",
-        "memory",
-        Kind::Word { now: &["memory"], later: &["cookie", "redis"] },
-        "where they are kept",
-    ),
-    default("idle_timeout", "30m", DURATION, "ends a session that nobody used for so long"),
-    default("absolute_timeout", "12h", DURATION, "ends every session, however busy"),
-    default(
-        "refresh_interval",
-        "15m",
-        DURATION,
-        "how often the provider is asked again about a member, if there is a refresh token \
-         (`offline_access`): by then a lost role or a disabled account counts",
-    ),
-    default(
-        "capacity",
-        "1000000",
-        Kind::Value("a number from 1 to 100000000"),
-        "how many there may be; beyond, the least recently used goes",
-    ),
-];
 
 const LOGGING: &[Key] = &[
     default(

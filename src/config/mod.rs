@@ -367,7 +367,7 @@ pub struct Sessions {
     pub lifetimes: Lifetimes,
     /// How often the provider is asked again about a member who has a refresh token.
     pub refresh_interval: Duration,
-    /// How many there may be; beyond, the least recently used goes.
+    /// How many this process keeps; beyond, the least recently used goes.
     pub capacity: u64,
 }
 

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::context::{Context, Located};
-use super::file::{File, ListenFile, SessionsFile};
+use super::file::{File, ListenFile};
 use super::portal::{self, Names};
-use super::{Config, Listen, SealingKeys, Sessions, Store, providers, requires, tls};
-use crate::gate::{Lifetimes, Timestamp};
+use super::{Config, Listen, providers, requires, sessions, tls};
+use crate::gate::Timestamp;
 
 /// Where and when the file is read.
 pub(super) struct Setting<'a> {
@@ -53,7 +53,8 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
             }
         }
     }
-    let sessions = file.sessions.as_ref().and_then(|file| sessions(context, file));
+    let sessions = file.sessions.as_ref();
+    let sessions = sessions.and_then(|file| sessions::resolve(context, file, setting.folder));
     Some(Config {
         listen: listen?,
         admin: file.admin.as_ref()?.value,
@@ -123,23 +124,4 @@ fn check_name(context: &Context<'_>, name: &Located<String>) {
                        it is in the redirect URI";
         context.error(&name.spot, message);
     }
-}
-
-fn sessions(context: &Context<'_>, file: &SessionsFile) -> Option<Sessions> {
-    let (idle, absolute) = (file.idle.as_ref()?, file.absolute.as_ref()?);
-    if idle.value > absolute.value {
-        let message = format!(
-            "`idle_timeout` ({}) is longer than `absolute_timeout` ({}), which ends every session",
-            idle.shown, absolute.shown
-        );
-        context.error(&idle.spot, message);
-        return None;
-    }
-    Some(Sessions {
-        store: Store::Memory { snapshot: None },
-        keys: SealingKeys::default(),
-        lifetimes: Lifetimes { idle: idle.value, absolute: absolute.value },
-        refresh_interval: file.refresh_interval?,
-        capacity: file.capacity?,
-    })
 }

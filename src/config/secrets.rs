@@ -13,35 +13,68 @@ use crate::gate::Secret;
 /// The longest secret, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// Reads the secret; `None` if that was reported.
-pub(super) fn read(
+/// Reads a client secret; `None` if that was reported.
+pub(super) fn client_secret(
     context: &Context<'_>,
     folder: &Path,
     source: &SecretFile,
 ) -> Option<Secret<String>> {
-    if source.written.len() != 1 {
-        let message = match source.written.len() {
-            0 => "a secret needs one of `file`, `env` and `value`".to_owned(),
-            _ => format!(
-                "a secret comes from one place, and here are `{}`; keep one",
-                source.written.join("` and `")
-            ),
-        };
-        context.error(&source.spot, message);
-        return None;
+    let (secret, spot) = read(context, folder, source)?;
+    if is_guid(secret.expose().trim()) {
+        context.warn(
+            spot,
+            "this looks like the secret's ID; Azure shows its Value beside it, once, when it is made",
+        );
     }
+    Some(secret)
+}
+
+/// Reads a password; `None` if that was reported.
+pub(super) fn password(
+    context: &Context<'_>,
+    folder: &Path,
+    source: &SecretFile,
+) -> Option<Secret<String>> {
+    read(context, folder, source).map(|(secret, _)| secret)
+}
+
+fn read<'a>(
+    context: &Context<'_>,
+    folder: &Path,
+    source: &'a SecretFile,
+) -> Option<(Secret<String>, &'a Spot)> {
+    check_source(context, source)?;
     let (secret, spot) = if let Some(file) = &source.file {
         (from_file(context, folder, file)?, &file.spot)
     } else if let Some(name) = &source.env {
         (from_environment(context, name)?, &name.spot)
     } else {
         let value = source.value.as_ref()?;
-        let message = "a secret in this file is seen by everybody who can read it; name a `file` \
-                       or `env` instead";
-        context.warn(&value.spot, message);
+        warn_of_value(context, value);
         (value.value.clone(), &value.spot)
     };
-    checked(context, secret, spot)
+    Some((checked(context, secret, spot)?, spot))
+}
+
+/// A secret comes from one place.
+pub(super) fn check_source(context: &Context<'_>, source: &SecretFile) -> Option<()> {
+    let message = match source.written.len() {
+        1 => return Some(()),
+        0 => "a secret needs one of `file`, `env` and `value`".to_owned(),
+        _ => format!(
+            "a secret comes from one place, and here are `{}`; keep one",
+            source.written.join("` and `")
+        ),
+    };
+    context.error(&source.spot, message);
+    None
+}
+
+/// CFG-04.
+pub(super) fn warn_of_value<T>(context: &Context<'_>, value: &Located<T>) {
+    let message = "a secret in this file is seen by everybody who can read it; name a `file` or \
+                   `env` instead";
+    context.warn(&value.spot, message);
 }
 
 fn from_file(
@@ -116,12 +149,6 @@ fn checked(context: &Context<'_>, secret: Secret<String>, spot: &Spot) -> Option
     }
     if text.trim() != text {
         context.warn(spot, "the secret begins or ends with a space, which is sent with it");
-    }
-    if is_guid(text.trim()) {
-        context.warn(
-            spot,
-            "this looks like the secret's ID; Azure shows its Value beside it, once, when it is made",
-        );
     }
     Some(secret)
 }

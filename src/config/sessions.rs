@@ -1,4 +1,10 @@
-//! Where sessions are kept, and the keys that seal what leaves this process.
+//! Where sessions are kept, and the keys that seal what leaves this process: what the program runs
+//! on. What an operator writes of it is in `written.rs`, and what that means in `resolve.rs`.
+
+mod redis;
+mod resolve;
+mod value;
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,6 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use super::ServerAddress;
 use super::secrets::read_bounded;
 use crate::gate::Secret;
+
+pub(super) use self::resolve::resolve;
+pub(super) use self::written::{SessionsFile, read as read_section};
 
 /// Where sessions are kept.
 #[derive(Debug)]

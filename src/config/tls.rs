@@ -22,17 +22,35 @@ use crate::gate::Secret;
 /// The largest PEM file; all the roots that browsers know are a quarter of it.
 const LARGEST: u64 = 1024 * 1024;
 
+/// A chain and its key as they stand in their files.
+type Pem = (Vec<u8>, Secret<Vec<u8>>);
+/// The certificates of a file, and its text.
+type Chain = (Vec<CertificateDer<'static>>, Vec<u8>);
+
 /// Loads the listener's certificate chain and key; `None` if something was reported.
 pub(super) fn certified_key(
     context: &Context<'_>,
     folder: &Path,
     tls: &TlsFile,
 ) -> Option<Arc<CertifiedKey>> {
-    let chain = tls.certificate.as_ref().and_then(|file| certificates(context, folder, file));
-    let key = tls.key.as_ref().and_then(|file| private_key(context, folder, file));
-    let (chain, key, file) = (chain?, key?, tls.key.as_ref()?);
+    certified(context, folder, tls).map(|(certified, _)| certified)
+}
+
+/// The same for a library that reads them itself: what it is given fits together.
+pub(super) fn certified_pem(context: &Context<'_>, folder: &Path, tls: &TlsFile) -> Option<Pem> {
+    certified(context, folder, tls).map(|(_, pem)| pem)
+}
+
+fn certified(
+    context: &Context<'_>,
+    folder: &Path,
+    tls: &TlsFile,
+) -> Option<(Arc<CertifiedKey>, Pem)> {
+    let chain = tls.certificate.as_ref().and_then(|file| chain(context, folder, file));
+    let key = tls.key.as_ref().and_then(|file| key(context, folder, file));
+    let ((chain, chain_pem), (key, key_pem), file) = (chain?, key?, tls.key.as_ref()?);
     match CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()) {
-        Ok(certified) => Some(Arc::new(certified)),
+        Ok(certified) => Some((Arc::new(certified), (chain_pem, key_pem))),
         Err(error) => {
             let message = match error {
                 Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
@@ -68,15 +86,36 @@ pub(super) fn check_hosts<'a>(
     }
 }
 
-/// The certificates that a provider may show instead of one from the system's authorities.
+/// The certificates that a server may show instead of one from the system's authorities.
 pub(super) fn trusted(
     context: &Context<'_>,
     folder: &Path,
     files: &[Located<PathBuf>],
 ) -> Option<Vec<CertificateDer<'static>>> {
+    let read = trusted_files(context, folder, files)?;
+    Some(read.into_iter().flat_map(|(certificates, _)| certificates).collect())
+}
+
+/// The same for a library that reads them itself.
+pub(super) fn trusted_pem(
+    context: &Context<'_>,
+    folder: &Path,
+    files: &[Located<PathBuf>],
+) -> Option<Vec<u8>> {
+    let read = trusted_files(context, folder, files)?;
+    let pem: Vec<_> = read.into_iter().map(|(_, pem)| pem).collect();
+    // The last line of a file may have no end.
+    Some(pem.join(&b'\n'))
+}
+
+fn trusted_files(
+    context: &Context<'_>,
+    folder: &Path,
+    files: &[Located<PathBuf>],
+) -> Option<Vec<Chain>> {
     let mut all = Some(Vec::new());
     for file in files {
-        let read = certificates(context, folder, file).filter(|certificates| {
+        let read = chain(context, folder, file).filter(|(certificates, _)| {
             let mut roots = RootCertStore::empty();
             let refused =
                 certificates.iter().find_map(|certificate| roots.add(certificate.clone()).err());
@@ -87,7 +126,7 @@ pub(super) fn trusted(
             refused.is_none()
         });
         all = all.zip(read).map(|(mut all, read)| {
-            all.extend(read);
+            all.push(read);
             all
         });
     }
@@ -99,10 +138,14 @@ pub(super) fn certificates(
     folder: &Path,
     file: &Located<PathBuf>,
 ) -> Option<Vec<CertificateDer<'static>>> {
+    chain(context, folder, file).map(|(certificates, _)| certificates)
+}
+
+fn chain(context: &Context<'_>, folder: &Path, file: &Located<PathBuf>) -> Option<Chain> {
     let pem = pem_file(context, folder, file)?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let message = match read {
-        Ok(certificates) if !certificates.is_empty() => return Some(certificates),
+        Ok(certificates) if !certificates.is_empty() => return Some((certificates, pem)),
         Ok(_) => format!("there is no certificate in {} (PEM)", file.shown),
         Err(error) => format!("{} is not a PEM file: {}", file.shown, named(&error)),
     };
@@ -115,9 +158,18 @@ pub(super) fn private_key(
     folder: &Path,
     file: &Located<PathBuf>,
 ) -> Option<PrivateKeyDer<'static>> {
+    key(context, folder, file).map(|(key, _)| key)
+}
+
+fn key(
+    context: &Context<'_>,
+    folder: &Path,
+    file: &Located<PathBuf>,
+) -> Option<(PrivateKeyDer<'static>, Secret<Vec<u8>>)> {
     check_permissions(context, folder, file)?;
-    let pem = pem_file(context, folder, file)?;
-    key_of_pem(context, &file.spot, &file.shown, &pem)
+    let pem = Secret::new(pem_file(context, folder, file)?);
+    let key = key_of_pem(context, &file.spot, &file.shown, pem.expose())?;
+    Some((key, pem))
 }
 
 /// The same from a variable of the environment, whose text this is.
@@ -147,7 +199,11 @@ fn key_of_pem(
 }
 
 /// CRY-02. The group may read: that is how Kubernetes hands a key to a process that is not root.
-fn check_permissions(context: &Context<'_>, folder: &Path, file: &Located<PathBuf>) -> Option<()> {
+pub(super) fn check_permissions(
+    context: &Context<'_>,
+    folder: &Path,
+    file: &Located<PathBuf>,
+) -> Option<()> {
     let Some(mode) = permissions(&folder.join(&file.value)) else {
         return Some(()); // Reading it says why.
     };

@@ -134,7 +134,7 @@ pub(super) fn server_name(text: &str) -> Result<ServerName<'static>, Unfit> {
     ServerName::try_from(text.to_owned()).map_err(|_| Unfit::Kind)
 }
 
-fn is_digits(text: &str) -> bool {
+pub(super) fn is_digits(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 

@@ -1,7 +1,7 @@
 //! What an operator may write about an identity provider, of each kind.
 
 use super::super::kind::{Key, Kind};
-use super::{DURATION, PATH, YES_OR_NO, default, defaults, optional, required, word};
+use super::{DURATION, PATH, SECRET, YES_OR_NO, default, defaults, optional, required, word};
 
 /// The kinds, each with its keys.
 pub(super) const PROVIDER: Kind = Kind::Variants {
@@ -392,24 +392,5 @@ const MANAGED_IDENTITY: &[Key] = &[
         "endpoint",
         Kind::Value("a URL such as `http://169.254.169.254`"),
         "the instance metadata service, if it is not Azure's own or the environment's",
-    ),
-];
-
-/// Where a secret comes from: exactly one of these.
-const SECRET: &[Key] = &[
-    optional(
-        "file",
-        PATH,
-        "the path of a file with nothing else in it; one line break at its end is left out",
-    ),
-    optional(
-        "env",
-        Kind::Private("the name of an environment variable"),
-        "the name of an environment variable",
-    ),
-    optional(
-        "value",
-        Kind::Private("the secret itself"),
-        "the secret itself, which then everybody sees who can read this file",
     ),
 ];

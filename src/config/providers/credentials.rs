@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::certificate::{AssertionAlgorithm, ClientCertificate};
 use super::managed_identity::{self, ManagedIdentity, ManagedIdentityFile};
-use super::written::{Cloud, KindFile, if_there};
+use super::written::{Cloud, KindFile};
 use crate::config::context::{Context, Located, Spot};
-use crate::config::file::{SecretFile, bare, secret};
+use crate::config::file::{SecretFile, bare, if_there, secret};
 use crate::config::resolve::Setting;
 use crate::config::section::Section;
 use crate::config::{secrets, tls, value};
@@ -225,7 +225,7 @@ fn credential(
     }
     let mut expires = file.expires.as_ref().map(|expires| expires.value);
     let proof = if let Some(source) = &file.secret {
-        let value = secrets::read(context, setting.folder, source)?;
+        let value = secrets::client_secret(context, setting.folder, source)?;
         Proof::Secret { value, method: file.method.0? }
     } else if let Some(certificate) = &file.certificate {
         let loaded = self::certificate(context, certificate, setting)?;

@@ -3,8 +3,9 @@
 use url::Url;
 
 use super::resolve::check;
-use super::written::{ProviderFile, if_there};
+use super::written::ProviderFile;
 use crate::config::context::{Context, Located};
+use crate::config::file::if_there;
 use crate::config::section::Section;
 use crate::config::value;
 

@@ -12,7 +12,7 @@ use super::graph::{self, GraphFile};
 use super::groups::{self, GroupsFile};
 use super::request::{self, RequestFile};
 use crate::config::context::{Located, Spot};
-use crate::config::file::bare;
+use crate::config::file::{bare, if_there};
 use crate::config::section::Section;
 use crate::config::value;
 use crate::gate::CanonicalPath;
@@ -277,17 +277,6 @@ fn host(section: &Section<'_>) -> HostFile {
             false => Some(Cloud::Public),
         },
         authority: if_there(section, "authority", || section.value("authority", value::origin)),
-    }
-}
-
-pub(super) fn if_there<T>(
-    section: &Section<'_>,
-    key: &str,
-    read: impl Fn() -> Option<T>,
-) -> Option<Option<T>> {
-    match section.has(key) {
-        true => read().map(Some),
-        false => Some(None),
     }
 }
 
