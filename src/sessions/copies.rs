@@ -60,14 +60,14 @@ impl Copies {
         if current == epoch {
             return true;
         }
-        let is_lost = current % 2 == 0;
+        let is_lost = current.is_multiple_of(2);
         let lost = Timestamp::from_unix_millis(self.lost.load(Ordering::Acquire));
         is_lost && self.before.load(Ordering::Acquire) == epoch && now < lost.after(grace)
     }
 
     /// The store is heard from now on.
     pub(super) fn up(&self) {
-        let next = |epoch: u32| Some(if epoch % 2 == 0 { epoch + 1 } else { epoch + 2 });
+        let next = |epoch: u32| Some(if epoch.is_multiple_of(2) { epoch + 1 } else { epoch + 2 });
         let _ = self.epoch.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
     }
 
