@@ -57,7 +57,7 @@ pub struct Sessions {
 /// Where the truth is.
 enum Store {
     /// In the table of this process.
-    Memory { index: Index, marks: Marks, capacity: u64 },
+    Memory { index: Index, marks: Box<Marks>, capacity: u64 },
     /// In a store that others share; the table has copies.
     Remote(Box<Remote>, u64),
 }
@@ -163,7 +163,7 @@ impl Sessions {
                 Store::Remote(Box::new(remote), capacity)
             }
             config::Store::Memory { .. } | config::Store::Cookie { .. } => {
-                Store::Memory { index: Index::default(), marks: Marks::default(), capacity }
+                Store::Memory { index: Index::default(), marks: Box::default(), capacity }
             }
         };
         Self {

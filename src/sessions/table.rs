@@ -311,10 +311,10 @@ impl Table {
     /// The records of one part, as they are now.
     pub(super) fn records(&self, part: usize) -> Vec<(Digest, Box<[u8]>, Timestamp)> {
         let shard = self.read_part(part);
-        let record = |entry: &Box<Entry>| {
+        let record = |entry: &Entry| {
             (entry.key, entry.record.clone(), Timestamp::from_unix_millis(entry.last_used()))
         };
-        shard.iter().map(record).collect()
+        shard.iter().map(|entry| record(entry)).collect()
     }
 
     fn shard(&self, first_eight: u64) -> &RwLock<HashTable<Box<Entry>>> {
