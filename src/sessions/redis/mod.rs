@@ -9,6 +9,7 @@
 //! | `l:{…}` | who asks the provider about a session just now |
 //! | `u:{…}` | what is used once |
 //! | `o:{…}` | who signed out lately, and when |
+//! | `r:{…}` | a session, or the sessions of a name until then, ended before its time: where sessions are in their browsers |
 //! | `e` | since when everybody has to sign in anew |
 //!
 //! The braces keep what belongs to a session on one node of a Cluster. Deliberately not here: which
@@ -42,6 +43,15 @@ pub(super) enum Named {
     Lock,
     Used,
     SignedOut,
+    Ended,
+}
+
+/// What the store has said something of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    Session(Digest),
+    Ended(Digest),
+    Other,
 }
 
 impl Named {
@@ -52,6 +62,7 @@ impl Named {
             Self::Lock => "l",
             Self::Used => "u",
             Self::SignedOut => "o",
+            Self::Ended => "r",
         }
     }
 }
@@ -77,10 +88,35 @@ impl Redis {
         &self.link
     }
 
-    /// The session that a name of the store is of.
-    pub(super) fn session_of(prefix: &str, name: &[u8]) -> Option<Digest> {
-        let name = std::str::from_utf8(name).ok()?.strip_prefix(prefix)?;
-        Digest::from_hex(name.strip_prefix("s:{")?.strip_suffix('}')?)
+    /// What a name of the store is of.
+    pub(super) fn read_name(prefix: &str, name: &[u8]) -> Changed {
+        let key = |letter: &str| {
+            let name = std::str::from_utf8(name).ok()?.strip_prefix(prefix)?;
+            Digest::from_hex(name.strip_prefix(letter)?.strip_prefix(":{")?.strip_suffix('}')?)
+        };
+        let session = key(Named::Session.letter()).map(Changed::Session);
+        let ended = || key(Named::Ended.letter()).map(Changed::Ended);
+        session.or_else(ended).unwrap_or(Changed::Other)
+    }
+
+    /// Ends what is of this name and began until now.
+    pub(super) async fn end(
+        &self,
+        key: &Digest,
+        now: Timestamp,
+        kept: Duration,
+    ) -> Result<(), StoreError> {
+        let name = self.name(Named::Ended, key);
+        let mut set = cmd("SET");
+        set.arg(&name).arg(now.unix_millis()).arg("PX").arg(millis(kept));
+        self.link.ask::<Value>(&name, &set).await.map(drop)
+    }
+
+    /// Until when what is of this name was ended.
+    pub(super) async fn ended(&self, key: &Digest) -> Result<Option<Timestamp>, StoreError> {
+        let name = self.name(Named::Ended, key);
+        let at: Option<i64> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
+        Ok(at.map(Timestamp::from_unix_millis))
     }
 
     /// The record of a session.
@@ -271,8 +307,11 @@ impl Redis {
         scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
         let found: Option<(u64, Vec<Vec<u8>>)> = self.link.ask_node(node, &scan).await?;
         Ok(found.map(|(next, names)| {
-            let keys = names.iter().filter_map(|name| Self::session_of(&self.prefix, name));
-            (next, keys.collect())
+            let key = |name: &Vec<u8>| match Self::read_name(&self.prefix, name) {
+                Changed::Session(key) => Some(key),
+                Changed::Ended(_) | Changed::Other => None,
+            };
+            (next, names.iter().filter_map(key).collect())
         }))
     }
 
