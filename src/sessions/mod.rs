@@ -460,11 +460,18 @@ impl Sessions {
         for key in self.watched.due(now) {
             let lasts_until = match &self.store {
                 // What it says is certain, or it is asked again.
-                Store::Remote(remote, _) => match remote.look(&key, now).await {
-                    Ok(Some(member)) => Some(member.session().lasts_until()),
-                    Ok(None) => None,
-                    Err(_) => continue,
-                },
+                Store::Remote(remote, _) => {
+                    let known = self.table.find(&key).map(|found| found.signed_in);
+                    match remote.look(&key, now).await {
+                        Ok(Some(member)) => Some(member.session().lasts_until()),
+                        Ok(None) => {
+                            let is_over = |known: Arc<SignedIn>| !known.session().is_live(now);
+                            ended += usize::from(known.is_some_and(is_over));
+                            None
+                        }
+                        Err(_) => continue,
+                    }
+                }
                 Store::Memory { revoked, .. } => {
                     let found = self.table.find(&key).map(|found| found.signed_in);
                     let found = found

@@ -45,6 +45,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How many sessions may be over here of which the store has not been told.
 const MOST_OWED: usize = 100_000;
+/// By how much the store's time may differ from ours.
+const CLOCKS: Duration = Duration::from_secs(60);
 /// How often a store that is back is told of them.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -262,7 +264,7 @@ impl Remote {
             return self.look_for_endings(key, now).await;
         }
         let reader = self.heard.copies.read(*key);
-        let Some(record) = self.redis.get(key).await? else {
+        let Some((record, used)) = self.redis.get(key).await? else {
             reader.keep(|_| self.known.forget(key));
             return Ok(None);
         };
@@ -270,9 +272,12 @@ impl Remote {
             // Of another version of ours.
             return Ok(None);
         };
-        let is_over = now >= session.ends()
-            || session.started() <= self.everybody()
-            || !self.is_ours.include(&session);
+        session.touch(used);
+        // What is known here of its use may be younger.
+        if let Some(known) = self.known.table.find(key) {
+            session.touch(known.signed_in.session().last_used());
+        }
+        let is_over = !self.is_valid(&session, now) || !self.is_ours.include(&session);
         if is_over || self.is_owed(key) {
             reader.keep(|_| self.known.forget(key));
             return Ok(None);
@@ -345,7 +350,7 @@ impl Remote {
             self.redis.add_name(&name, key, session.ends(), now).await?;
         }
         let record = session.to_record();
-        self.redis.put(key, record.expose(), self.lasts(&session, now)).await?;
+        self.redis.put(key, record.expose(), (now, self.kept(&session, now))).await?;
         let member = Arc::new(SignedIn::new(session));
         member.told(now);
         // What was written is not heard of; what is read is.
@@ -372,8 +377,8 @@ impl Remote {
             }
             return Ok(is_there.then_some(next));
         }
-        let lasts = self.lasts(&session, now);
-        if self.redis.swap(key, &lease.token, record.expose(), lasts).await? {
+        let kept = (session.last_used(), self.kept(&session, now));
+        if self.redis.swap(key, &lease.token, record.expose(), kept).await? {
             let member = Arc::new(earlier.renewed(session));
             member.told(now);
             self.known.table.put(*key, Arc::clone(&member), record.expose(), CHANGED);
@@ -598,17 +603,19 @@ impl Remote {
             return;
         }
         let (redis, key) = (self.redis.clone(), *key);
-        let lasts = self.lasts(member.session(), now);
+        let kept = self.kept(member.session(), now);
         // Nobody waits for it; the next one tells it again.
         tokio::spawn(async move {
-            let _ = redis.touch(&key, lasts).await;
+            let _ = redis.touch(&key, (now, kept)).await;
         });
     }
 
-    fn lasts(&self, session: &Session, now: Timestamp) -> Duration {
+    /// For how long the store has to keep a session that is used now: longer than it can last, because
+    /// the clocks are not the same.
+    fn kept(&self, session: &Session, now: Timestamp) -> Duration {
         let left = session.ends().unix_millis().saturating_sub(now.unix_millis());
         let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());
-        session.lifetimes().idle.min(left)
+        session.lifetimes().idle.min(left) + CLOCKS
     }
 
     fn is_owed(&self, key: &Digest) -> bool {

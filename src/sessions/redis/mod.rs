@@ -4,7 +4,7 @@
 //!
 //! | name | what |
 //! | --- | --- |
-//! | `s:{…}` | a session, sealed; it lasts as long as its session if nobody uses it |
+//! | `s:{…}` | a session: `r` is its record, sealed, and `t` when it was last used; the lifetimes are ours, and Redis forgets it a while after them |
 //! | `n:{…}` | the sessions of one name (`sid`, `sub`, member), by when each ends at the latest |
 //! | `l:{…}` | who asks the provider about a session just now |
 //! | `u:{…}` | what is used once |
@@ -67,11 +67,19 @@ impl Named {
     }
 }
 
+/// Puts a session there.
+const PUT: &str = "redis.call('hset', KEYS[1], 'r', ARGV[1], 't', ARGV[2]) \
+     return redis.call('pexpire', KEYS[1], ARGV[3])";
 /// Writes a session if it is there, and its lock is ours, which it gives back.
 const SWAP: &str = "if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end \
      redis.call('del', KEYS[2]) \
      if redis.call('exists', KEYS[1]) == 0 then return 0 end \
-     redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3]) return 1";
+     redis.call('hset', KEYS[1], 'r', ARGV[2], 't', ARGV[3]) \
+     redis.call('pexpire', KEYS[1], ARGV[4]) return 1";
+/// Notes that a session is used, if it is there.
+const TOUCH: &str = "if redis.call('exists', KEYS[1]) == 0 then return 0 end \
+     redis.call('hset', KEYS[1], 't', ARGV[1]) \
+     return redis.call('pexpire', KEYS[1], ARGV[2])";
 /// Gives a lock back, if it is ours.
 const UNLOCK: &str =
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
@@ -119,15 +127,21 @@ impl Redis {
         Ok(at.map(Timestamp::from_unix_millis))
     }
 
-    /// The record of a session.
-    pub(super) async fn get(&self, key: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+    /// The record of a session, and when it was used last as far as the store was told.
+    pub(super) async fn get(
+        &self,
+        key: &Digest,
+    ) -> Result<Option<(Vec<u8>, Timestamp)>, StoreError> {
         let name = self.name(Named::Session, key);
-        let value: Option<Vec<u8>> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
+        let mut get = cmd("HMGET");
+        get.arg(&name).arg("r").arg("t");
+        let (value, used): (Option<Vec<u8>>, Option<i64>) = self.link.ask(&name, &get).await?;
         let Some(sealed) = value else {
             return Ok(None);
         };
+        let used = Timestamp::from_unix_millis(used.unwrap_or_default());
         match self.seal.open_bytes(Purpose::Session, name.as_bytes(), sealed) {
-            Ok(record) => Ok(Some(record)),
+            Ok(record) => Ok(Some((record, used))),
             // Its key was dropped, which ends what it sealed.
             Err(SealError::Retired) => Ok(None),
             Err(SealError::Broken) => {
@@ -142,13 +156,13 @@ impl Redis {
         &self,
         key: &Digest,
         record: &[u8],
-        lasts: Duration,
+        (used, kept): (Timestamp, Duration),
     ) -> Result<(), StoreError> {
         let name = self.name(Named::Session, key);
         let sealed = self.sealed(&name, record)?;
-        let mut set = cmd("SET");
-        set.arg(&name).arg(sealed).arg("PX").arg(millis(lasts));
-        self.link.ask::<Value>(&name, &set).await.map(drop)
+        let mut put = script(PUT, &[&name]);
+        put.arg(sealed).arg(used.unix_millis()).arg(millis(kept));
+        self.link.ask::<Value>(&name, &put).await.map(drop)
     }
 
     /// A session is found by this name from now on.
@@ -186,11 +200,15 @@ impl Redis {
         Ok(deleted > 0)
     }
 
-    /// A session is used: it lasts so long from now on.
-    pub(super) async fn touch(&self, key: &Digest, lasts: Duration) -> Result<(), StoreError> {
+    /// A session is used.
+    pub(super) async fn touch(
+        &self,
+        key: &Digest,
+        (used, kept): (Timestamp, Duration),
+    ) -> Result<(), StoreError> {
         let name = self.name(Named::Session, key);
-        let mut touch = cmd("PEXPIRE");
-        touch.arg(&name).arg(millis(lasts));
+        let mut touch = script(TOUCH, &[&name]);
+        touch.arg(used.unix_millis()).arg(millis(kept));
         self.link.ask::<Value>(&name, &touch).await.map(drop)
     }
 
@@ -231,12 +249,12 @@ impl Redis {
         key: &Digest,
         token: &str,
         record: &[u8],
-        lasts: Duration,
+        (used, kept): (Timestamp, Duration),
     ) -> Result<bool, StoreError> {
         let (name, lock) = (self.name(Named::Session, key), self.name(Named::Lock, key));
         let sealed = self.sealed(&name, record)?;
         let mut swap = script(SWAP, &[&name, &lock]);
-        swap.arg(token).arg(sealed).arg(millis(lasts));
+        swap.arg(token).arg(sealed).arg(used.unix_millis()).arg(millis(kept));
         self.link.ask::<i64>(&name, &swap).await.map(|done| done == 1)
     }
 
