@@ -70,6 +70,7 @@ fn every_family_is_there_from_the_start() {
         "anteport_provider_call_duration_seconds",
         "anteport_sessions",
         "anteport_sessions_created_total",
+        "anteport_sessions_restored_total",
         "anteport_sessions_ended_total",
         "anteport_streams_ended_total",
         "anteport_connections",

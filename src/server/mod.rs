@@ -205,6 +205,17 @@ impl Proxy {
         Arc::clone(&self.sessions)
     }
 
+    /// Reads the sessions that an earlier process left, while requests already come.
+    fn restore_sessions(&self) {
+        let restored = self.sessions.read_snapshot(self.clock.now());
+        self.metrics.sessions_restored.add_many(restored);
+    }
+
+    /// Leaves the sessions to the next process; nobody uses them any more.
+    fn leave_sessions(&self) {
+        self.sessions.write_snapshot(self.clock.now());
+    }
+
     /// The relying parties, whose keys somebody has to keep fresh.
     #[must_use]
     pub fn relying_parties(&self) -> &[Arc<RelyingParty>] {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -101,6 +102,10 @@ impl Service {
             .with_discoveries(move || seen.discoveries());
         let (stop, shutdown) = Stop::new();
         let workers = worker::run(listeners, &proxy, &shutdown).map_err(StartError::Workers)?;
+        // Only now, so that a process that cannot listen leaves it to the one that can.
+        let restored = Arc::clone(&proxy);
+        let thread = std::thread::Builder::new().name("snapshot".to_owned());
+        thread.spawn(move || restored.restore_sessions()).map_err(StartError::Workers)?;
         Ok(Self { proxy, workers, stop, admin, admin_state: Arc::new(admin_state), address })
     }
 
@@ -131,7 +136,8 @@ impl Service {
             beside.spawn(servers.watch(host));
         }
         let sessions = proxy.sessions();
-        beside.spawn(async move { sessions.keep().await });
+        let kept = Arc::clone(&sessions);
+        beside.spawn(async move { kept.keep().await });
         let kept = Arc::clone(&proxy);
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
@@ -140,11 +146,12 @@ impl Service {
                 kept.tidy_sessions().await;
             }
         });
+        let counted = Arc::clone(&proxy);
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_EVERY);
             loop {
                 every.tick().await;
-                proxy.tidy();
+                counted.tidy();
             }
         });
         match tokio::net::TcpListener::from_std(admin) {
@@ -153,14 +160,24 @@ impl Service {
             }
             Err(cause) => tracing::error!(%cause, "the admin listener could not be used"),
         }
-        admin_state.set_readiness(Readiness::Ready);
         audit::write(Event::Started, &Audit::default());
-        stop_asked.await;
+        let mut stop_asked = pin!(stop_asked);
+        tokio::select! {
+            () = &mut stop_asked => {}
+            // Before then every member would be told to come again.
+            () = sessions.arrived() => {
+                admin_state.set_readiness(Readiness::Ready);
+                stop_asked.await;
+            }
+        }
         admin_state.set_readiness(Readiness::Draining);
         stop.ask();
         // A worker's thread ends with its last connection, or at the end of the drain time. Health
         // is told until then.
         let _ = tokio::task::spawn_blocking(move || workers.join()).await;
+        // From here on nothing changes any more, and what is there is what the next process gets.
+        beside.shutdown().await;
+        let _ = tokio::task::spawn_blocking(move || proxy.leave_sessions()).await;
         audit::write(Event::Stopped, &Audit::default());
     }
 }

@@ -1,6 +1,7 @@
 //! Who is signed in: the store of sessions. Deliberately not here: what a session is (`gate::Session`)
 //! and whether it lets somebody through (`gate::decide`).
 
+mod arriving;
 pub mod cookie;
 mod copies;
 mod digest;
@@ -15,6 +16,7 @@ mod renewing;
 mod seal;
 mod sign_out;
 mod signed_in;
+mod snapshot;
 mod table;
 
 use std::sync::Arc;
@@ -34,10 +36,12 @@ pub use renewing::Renewing;
 pub use seal::{Purpose, Seal, SealError, sealed_length};
 pub use signed_in::SignedIn;
 
+use self::arriving::Arriving;
 use self::ending::Watched;
 use self::index::Index;
 use self::marks::Marks;
 use self::remote::{Known, Remote};
+use self::snapshot::Snapshot;
 use self::table::{Gone, Table};
 use crate::clock::Clock;
 use crate::config;
@@ -51,6 +55,9 @@ pub struct Sessions {
     is_ours: Ours,
     next_part: AtomicUsize,
     watched: Arc<Watched>,
+    arriving: Arc<Arriving>,
+    /// Where sessions go when the process ends, if they do.
+    snapshot: Option<Snapshot>,
     ended: Box<dyn Fn(Ended) + Send + Sync>,
 }
 
@@ -154,9 +161,20 @@ impl Sessions {
         let table = Arc::new(Table::new(has_copies));
         let watched = Arc::<Watched>::default();
         let capacity = settings.capacity;
+        let snapshot = match &settings.store {
+            config::Store::Memory { snapshot: Some(path) } => {
+                Some(Snapshot::new(path, seal, settings.lifetimes.absolute))
+            }
+            _ => None,
+        };
+        let arriving = Arc::new(Arriving::new(snapshot.is_none() && !has_copies));
         let store = match &settings.store {
             config::Store::Redis(redis) => {
-                let known = Known { table: Arc::clone(&table), watched: Arc::clone(&watched) };
+                let known = Known {
+                    table: Arc::clone(&table),
+                    watched: Arc::clone(&watched),
+                    arriving: Arc::clone(&arriving),
+                };
                 let (seal, clock) = (Arc::clone(seal), clock.clone());
                 let lifetimes = settings.lifetimes;
                 let remote = Remote::new(redis, lifetimes, seal, known, clock, is_ours.clone());
@@ -173,6 +191,8 @@ impl Sessions {
             is_ours,
             next_part: AtomicUsize::new(0),
             watched,
+            arriving,
+            snapshot,
             ended: Box::new(ended),
         }
     }
@@ -182,6 +202,23 @@ impl Sessions {
         match &self.store {
             Store::Memory { .. } => std::future::pending().await,
             Store::Remote(remote, _) => remote.keep().await,
+        }
+    }
+
+    /// Waits until what there is of sessions can be found: a snapshot has been read, or a store that
+    /// others share has been reached for the first time.
+    pub async fn arrived(&self) {
+        self.arriving.wait().await;
+    }
+
+    /// Waits for a moment until all that an earlier process left is known here.
+    ///
+    /// # Errors
+    /// When it takes longer: nobody can say then whose a session is, or what was ended.
+    async fn settled(&self) -> Result<(), StoreError> {
+        match &self.snapshot {
+            Some(_) => self.arriving.wait_a_moment().await,
+            None => Ok(()),
         }
     }
 
@@ -222,6 +259,7 @@ impl Sessions {
                 Some(found) if self.is_valid(found.signed_in.session(), now) => {
                     Here::Member(found.signed_in)
                 }
+                None if !self.arriving.is_over() => Here::Ask,
                 Some(_) | None => Here::Nobody,
             },
         }
@@ -239,7 +277,15 @@ impl Sessions {
         match (self.here(id, now), &self.store) {
             (Here::Member(member), _) => Ok(Some(member)),
             (Here::Ask, Store::Remote(remote, _)) => remote.ask(&Digest::of_id(id), now).await,
-            (Here::Nobody | Here::Ask, _) => Ok(None),
+            (Here::Ask, Store::Memory { .. }) => {
+                self.settled().await?;
+                match self.here(id, now) {
+                    Here::Member(member) => Ok(Some(member)),
+                    Here::Nobody => Ok(None),
+                    Here::Ask => Err(StoreError::Unavailable),
+                }
+            }
+            (Here::Nobody, _) => Ok(None),
         }
     }
 
@@ -326,6 +372,7 @@ impl Sessions {
         key: &Digest,
         now: Timestamp,
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        self.settled().await?;
         match &self.store {
             Store::Remote(remote, _) => remote.end(key, now).await,
             Store::Memory { index, .. } => {

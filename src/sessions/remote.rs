@@ -20,6 +20,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::time::sleep;
 
+use super::arriving::Arriving;
 use super::copies::{CHANGED, Copies};
 use super::ending::Watched;
 use super::index::{self, Meant};
@@ -63,6 +64,7 @@ pub(super) struct Remote {
 pub(super) struct Known {
     pub(super) table: Arc<Table>,
     pub(super) watched: Arc<Watched>,
+    pub(super) arriving: Arc<Arriving>,
 }
 
 /// What the store has said.
@@ -546,6 +548,7 @@ impl Hearing {
             }
             Told::Up => {
                 heard.copies.up();
+                self.known.arriving.tell();
                 self.known.watched.suspect_all();
             }
         }

@@ -43,6 +43,8 @@ pub struct Metrics {
     pub sessions: Level,
     /// Sessions that began.
     pub sessions_created: Count,
+    /// Sessions that go on from an earlier process.
+    pub sessions_restored: Count,
     sessions_ended: [Count; SessionEnd::ALL.len()],
     /// Connections of visitors that are open.
     pub connections: Level,
@@ -64,6 +66,7 @@ impl Metrics {
             dropped_lines,
             sessions: Level::default(),
             sessions_created: Count::default(),
+            sessions_restored: Count::default(),
             sessions_ended: Default::default(),
             connections: Level::default(),
             connections_refused: Default::default(),

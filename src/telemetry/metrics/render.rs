@@ -234,6 +234,13 @@ impl Metrics {
                 counters("anteport_sessions_created_total", "Sessions that began."),
                 counter(Vec::new(), self.sessions_created.value()),
             ),
+            single(
+                counters(
+                    "anteport_sessions_restored_total",
+                    "Sessions that go on from the snapshot of an earlier process.",
+                ),
+                counter(Vec::new(), self.sessions_restored.value()),
+            ),
             ended.done(),
             single(
                 gauges("anteport_connections", "Connections of visitors that are open."),
