@@ -27,7 +27,7 @@ use crate::identity::IdentityError;
 use crate::sessions::{Here, PortalProofs, SignedIn};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::Audit;
-use crate::telemetry::metrics::Stream;
+use crate::telemetry::metrics::{Lookup, Stream};
 use crate::upstream::{
     Answer, AskedWebSocket, Forwarding, RequestBody, Upgrade, Upgraded, Upstream, X_REQUEST_ID,
 };
@@ -90,6 +90,9 @@ impl Worker {
             let has_own_cookies = asked.has_own_cookies();
             let id = asked.session_id().cloned();
             let here = id.as_ref().map(|id| (id, self.proxy.sessions.here(id, now)));
+            if let Some((_, here)) = &here {
+                self.proxy.metrics.portal(index).looked_up(measured_lookup(here));
+            }
             let signed_in = match here {
                 Some((_, Here::Member(found))) => Some(found),
                 Some((id, Here::Ask)) => match Box::pin(self.proxy.sessions.find(id, now)).await {
@@ -315,6 +318,14 @@ impl Visit<'_> {
             }
             Err(error) => respond::upstream(&error, asker, account),
         }
+    }
+}
+
+/// `sessions` and `telemetry` do not know each other.
+const fn measured_lookup(here: &Here) -> Lookup {
+    match here {
+        Here::Member(_) | Here::Nobody => Lookup::Here,
+        Here::Ask => Lookup::Store,
     }
 }
 

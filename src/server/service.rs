@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::worker::{Stop, Workers};
@@ -26,6 +27,7 @@ pub struct Service {
     admin: TcpListener,
     admin_state: Arc<AdminState>,
     address: SocketAddr,
+    look_again: Arc<Notify>,
 }
 
 /// Why a proxy is not up.
@@ -106,7 +108,9 @@ impl Service {
         let restored = Arc::clone(&proxy);
         let thread = std::thread::Builder::new().name("snapshot".to_owned());
         thread.spawn(move || restored.restore_sessions()).map_err(StartError::Workers)?;
-        Ok(Self { proxy, workers, stop, admin, admin_state: Arc::new(admin_state), address })
+        let admin_state = Arc::new(admin_state);
+        let look_again = Arc::default();
+        Ok(Self { proxy, workers, stop, admin, admin_state, address, look_again })
     }
 
     /// Where visitors connect.
@@ -123,10 +127,16 @@ impl Service {
         self.admin.local_addr()
     }
 
+    /// Tell this to have files looked at again at once that may be written anew.
+    #[must_use]
+    pub fn look_again(&self) -> Arc<Notify> {
+        Arc::clone(&self.look_again)
+    }
+
     /// Looks after everything that is not a visitor's request, until a stop is asked for; then
     /// lets open requests finish and returns.
     pub async fn attend(self, stop_asked: impl Future<Output = ()>) {
-        let Self { proxy, workers, stop, admin, admin_state, .. } = self;
+        let Self { proxy, workers, stop, admin, admin_state, look_again, .. } = self;
         let mut beside = JoinSet::new();
         for party in proxy.relying_parties() {
             beside.spawn(Arc::clone(party).keep_fresh());
@@ -146,6 +156,7 @@ impl Service {
                 kept.tidy_sessions().await;
             }
         });
+        beside.spawn(Arc::clone(&proxy).keep_keys(look_again));
         let counted = Arc::clone(&proxy);
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_EVERY);

@@ -2,12 +2,14 @@
 //! and whether it lets somebody through (`gate::decide`).
 
 mod arriving;
+mod calls;
 pub mod cookie;
 mod copies;
 mod digest;
 mod ending;
 mod index;
 mod kept_forms;
+mod kept_keys;
 mod marks;
 mod portal_cookies;
 mod redis;
@@ -26,10 +28,12 @@ use aws_lc_rs::error::Unspecified;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+pub use calls::{Hearing, ObserveStore, StoreCall, StoreOutcome, StoreState};
 pub use digest::Digest;
 pub use ending::Watch;
 pub use index::Meant;
 pub use kept_forms::member_mark;
+pub use kept_keys::{KeptKeys, KeptKeysError, KeyLook, KeyState};
 pub use portal_cookies::PortalProofs;
 pub use remote::Lease;
 pub use renewing::Renewing;
@@ -415,6 +419,22 @@ impl Sessions {
             }
         }
         ended
+    }
+
+    /// Where the truth is, and how that is.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> StoreState {
+        match &self.store {
+            Store::Remote(remote, _) => remote.state(now),
+            Store::Memory { .. } => StoreState::Memory { is_reading: !self.arriving.is_over() },
+        }
+    }
+
+    /// Every call to a store that others share is told to `observe` from now on.
+    pub fn observe(&self, observe: ObserveStore) {
+        if let Store::Remote(remote, _) = &self.store {
+            remote.observe(observe);
+        }
     }
 
     /// About how many sessions are known here.

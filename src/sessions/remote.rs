@@ -27,7 +27,7 @@ use super::index::{self, Meant};
 use super::marks::{Once, SignOut};
 use super::redis::{Link, Redis, Told};
 use super::table::Table;
-use super::{Digest, Here, Ours, Seal, SignedIn, StoreError, Turn};
+use super::{Digest, Here, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState, Turn};
 use crate::clock::Clock;
 use crate::config;
 use crate::gate::login::PendingLogin;
@@ -140,6 +140,21 @@ impl Remote {
     /// Whether the store can be asked, as far as is known.
     pub(super) fn is_up(&self) -> bool {
         self.redis.link().is_up()
+    }
+
+    /// How it is.
+    pub(super) fn state(&self, now: Timestamp) -> StoreState {
+        StoreState::Shared {
+            hearing: self.heard.copies.hearing(self.grace, now),
+            copies: self.known.table.count(),
+            owed: self.owed(),
+            reconnects: self.redis.link().reconnects(),
+        }
+    }
+
+    /// Every call is told to `observe` from now on.
+    pub(super) fn observe(&self, observe: ObserveStore) {
+        self.redis.link().observe(observe);
     }
 
     /// How many sessions are over here of which the store has not been told.

@@ -185,6 +185,7 @@ fn key(
             };
             format!("cannot read the key from {source}: {}{advice}", reason(&cause))
         }
+        Err(error @ SealingKeyError::Open { .. }) => error.to_string(),
         Err(SealingKeyError::Form(_) | SealingKeyError::Twice) => {
             format!("{source} is not 32 bytes in base64, as `openssl rand -base64 32` writes them")
         }
