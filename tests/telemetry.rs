@@ -95,6 +95,30 @@ fn every_family_is_there_from_the_start() {
 }
 
 #[test]
+fn what_the_documentation_names_is_there() {
+    let text = metrics().render(NOON);
+    let documented = include_str!("../docs/sessions.md").split('`');
+    let documented: Vec<&str> = documented
+        .filter(|name| name.starts_with("anteport_"))
+        .map(|name| name.split('{').next().unwrap())
+        .collect();
+    for name in &documented {
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name}");
+    }
+    for line in text.lines() {
+        let family = line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next());
+        let is_of_store = |name: &&str| {
+            ["anteport_session_store", "anteport_session_lookups", "anteport_sealing"]
+                .iter()
+                .any(|begins| name.starts_with(begins))
+        };
+        if let Some(name) = family.filter(is_of_store) {
+            assert!(documented.contains(&name), "{name} is not in docs/sessions.md");
+        }
+    }
+}
+
+#[test]
 fn no_request_can_make_a_series_of_its_own() {
     let metrics = metrics();
     let record = |code: &str| {

@@ -188,6 +188,7 @@ impl Service {
         let _ = tokio::task::spawn_blocking(move || workers.join()).await;
         // From here on nothing changes any more, and what is there is what the next process gets.
         beside.shutdown().await;
+        sessions.read_to_its_end().await;
         let _ = tokio::task::spawn_blocking(move || proxy.leave_sessions()).await;
         audit::write(Event::Stopped, &Audit::default());
     }

@@ -215,6 +215,13 @@ impl Sessions {
         self.arriving.wait().await;
     }
 
+    /// Waits until a snapshot that is being read has been, if one is.
+    pub async fn read_to_its_end(&self) {
+        if self.snapshot.is_some() {
+            self.arriving.wait().await;
+        }
+    }
+
     /// Waits for a moment until all that an earlier process left is known here.
     ///
     /// # Errors

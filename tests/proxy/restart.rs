@@ -130,6 +130,18 @@ async fn sess_09_a_planned_restart_signs_nobody_out_and_nobody_in() {
 }
 
 #[tokio::test]
+async fn sess_09_a_stop_before_it_has_been_read_loses_nobody() {
+    let folder = Folder::new();
+    let mut world = World::start_with(folder.plan()).await;
+    let mut ada = world.treasurer().await;
+    for _ in 0..10 {
+        world.restart().await;
+    }
+    assert!(is_member(&mut ada).await);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn sess_09_whatever_stands_there_the_process_starts() {
     let folder = Folder::new();
     let mut world = World::start_with(folder.plan()).await;
