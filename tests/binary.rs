@@ -9,6 +9,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+#[path = "proxy/world/browser.rs"]
+#[allow(dead_code, unreachable_pub, clippy::indexing_slicing)]
+mod browser;
+
 use anteport::clock::Clock;
 use anteport::demo::Ports;
 use anteport::demo::microsoft::{self, Microsoft, Options};
@@ -439,4 +443,102 @@ fn discover_proposes_rules_that_can_be_used() {
     let checked = folder.write("pasted.yaml", &pasted.replace(own, rules.trim_end()));
     let (code, _, complained) = anteport(&["check", "--config", checked.to_str().unwrap()]);
     assert_eq!(code, Some(0), "{complained}");
+}
+
+/// The log of a process, line by line.
+struct Log(BufReader<std::process::ChildStderr>);
+
+impl Log {
+    /// The first line that has this in it, and all before it.
+    fn until(&mut self, wanted: &str) -> String {
+        let mut said = String::new();
+        while !said.lines().last().is_some_and(|line| line.contains(wanted)) {
+            assert!(self.0.read_line(&mut said).unwrap() > 0, "it ended without {wanted}: {said}");
+        }
+        said
+    }
+
+    fn rest(&mut self) -> String {
+        let mut said = String::new();
+        self.0.read_to_string(&mut said).unwrap();
+        said
+    }
+}
+
+fn up(config: &Path) -> (Child, Log) {
+    let mut child = run(config);
+    let mut log = Log(BufReader::new(child.stderr.take().unwrap()));
+    log.until("\"ready\"");
+    (child, log)
+}
+
+#[test]
+fn sess_09_a_member_does_not_notice_a_planned_restart() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    let folder = Folder::new();
+    let first = free_ports(4);
+    let _microsoft = microsoft(first);
+    let write_key = |byte: u8| {
+        let path = folder.write("key.new", &STANDARD.encode([byte; 32]));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::rename(path, folder.0.join("key")).unwrap();
+    };
+    write_key(1);
+    write_key(2);
+    std::fs::copy(folder.0.join("key"), folder.0.join("other")).unwrap();
+    write_key(1);
+    let sessions = "sessions: { keys: [{ file: key }, { file: other }], snapshot: sessions }\n";
+    let file = folder.write("config.yaml", &(config(first) + sessions));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut ada = browser::Browser::new(format!("http://127.0.0.1:{first}"));
+    // There is no portal, so whoever may pass gets a 502, and everybody else is sent to sign in.
+    let open = |browser: &mut browser::Browser| runtime.block_on(browser.open("/reports")).status;
+
+    let (mut child, mut log) = up(&file);
+    let landed = runtime.block_on(ada.sign_in("/reports", "treasurer@harborclub.example"));
+    assert_eq!(landed.status, 502, "{}", landed.text());
+    assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
+    let said = log.rest();
+    assert!(said.contains("the snapshot is written") && said.contains("\"sessions\":1"), "{said}");
+    let snapshot = folder.0.join("sessions");
+    assert_eq!(std::fs::metadata(&snapshot).unwrap().permissions().mode() & 0o777, 0o600);
+    let copy = std::fs::read(&snapshot).unwrap();
+    assert!(!String::from_utf8_lossy(&copy).contains("harborclub"));
+
+    let (mut child, mut log) = up(&file);
+    log.until("sessions go on from the snapshot");
+    assert_eq!(open(&mut ada), 502, "she is still signed in");
+    assert!(!snapshot.exists());
+    // The keys change places, which SIGHUP hurries along, and which ends nothing.
+    let is_looked_at = |log: &mut Log, wanted: &str| {
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        log.until(wanted)
+    };
+    std::fs::write(folder.0.join("other"), "canary of a key").unwrap();
+    let said = is_looked_at(&mut log, "those before stay in force");
+    assert!(!said.contains("canary"), "{said}");
+    write_key(3);
+    std::fs::write(folder.0.join("other"), STANDARD.encode([1; 32])).unwrap();
+    let said = is_looked_at(&mut log, "sealing-keys-changed");
+    assert!(said.contains("\"keys\":2"), "{said}");
+    assert_eq!(open(&mut ada), 502);
+    assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
+
+    // Under the new key; and then the first one again.
+    let (mut child, mut log) = up(&file);
+    log.until("sessions go on from the snapshot");
+    assert_eq!(open(&mut ada), 502);
+    assert_eq!(stop(&mut child, "-INT").code(), Some(0));
+    std::fs::write(&snapshot, &copy).unwrap();
+    let (mut child, mut log) = up(&file);
+    let said = log.until("the snapshot is refused");
+    assert!(said.contains("read before"), "{said}");
+    assert_eq!(open(&mut ada), 303, "a copy signs nobody in");
+    assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
+    assert!(!log.rest().contains("harborclub"), "LOG-01");
 }

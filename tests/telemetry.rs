@@ -70,6 +70,17 @@ fn every_family_is_there_from_the_start() {
         "anteport_provider_call_duration_seconds",
         "anteport_sessions",
         "anteport_sessions_created_total",
+        "anteport_session_store_up",
+        "anteport_session_store_unheard_seconds",
+        "anteport_session_store_calls_total",
+        "anteport_session_store_call_duration_seconds",
+        "anteport_session_store_reconnects_total",
+        "anteport_session_lookups_total",
+        "anteport_session_copies",
+        "anteport_session_revocations_owed",
+        "anteport_sealing_keys",
+        "anteport_sealing_keys_read_timestamp_seconds",
+        "anteport_sessions_restored_total",
         "anteport_sessions_ended_total",
         "anteport_streams_ended_total",
         "anteport_connections",
@@ -80,6 +91,30 @@ fn every_family_is_there_from_the_start() {
         "anteport_build_info",
     ] {
         assert!(text.contains(&format!("# TYPE {family} ")), "{family}");
+    }
+}
+
+#[test]
+fn what_the_documentation_names_is_there() {
+    let text = metrics().render(NOON);
+    let documented = include_str!("../docs/sessions.md").split('`');
+    let documented: Vec<&str> = documented
+        .filter(|name| name.starts_with("anteport_"))
+        .map(|name| name.split('{').next().unwrap())
+        .collect();
+    for name in &documented {
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name}");
+    }
+    for line in text.lines() {
+        let family = line.strip_prefix("# TYPE ").and_then(|rest| rest.split(' ').next());
+        let is_of_store = |name: &&str| {
+            ["anteport_session_store", "anteport_session_lookups", "anteport_sealing"]
+                .iter()
+                .any(|begins| name.starts_with(begins))
+        };
+        if let Some(name) = family.filter(is_of_store) {
+            assert!(documented.contains(&name), "{name} is not in docs/sessions.md");
+        }
     }
 }
 

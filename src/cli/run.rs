@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use super::{FAILED, REFUSED, complain, report, report_warnings};
 use crate::clock::Clock;
 use crate::config::{self, Config};
@@ -48,10 +50,21 @@ fn serve(config: Config, clock: Clock) -> Result<(), RunError> {
     runtime.block_on(async {
         // Before anything listens: whoever can see that we are up can also stop us.
         let stop = super::stop_signal()?;
+        let mut hang_up = signal(SignalKind::hangup())?;
         let service = Service::start(config, clock, log.dropped_lines())?;
         let admin = service.admin_address()?;
         tracing::info!(address = %service.address(), admin = %admin, "ready");
-        service.attend(stop).await;
+        let look_again = service.look_again();
+        let listening = async {
+            while hang_up.recv().await.is_some() {
+                look_again.notify_one();
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = service.attend(stop) => {}
+            () = listening => {}
+        }
         Ok(())
     })
 }

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::ServerAddress;
-use super::secrets::read_bounded;
+use super::secrets::{permissions, read_bounded};
 use crate::gate::Secret;
 
 pub(super) use self::resolve::resolve;
@@ -108,6 +108,18 @@ pub enum SealingKeyError {
         #[source]
         cause: std::io::Error,
     },
+    /// Others can get at it.
+    #[error(
+        "{} has mode {mode:04o}: others than its owner and group can get at the key, or its group \
+         can change it",
+        path.display()
+    )]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
     /// It is not 32 bytes in base64.
     #[error("{0} is not 32 bytes in base64, as `openssl rand -base64 32` writes them")]
     Form(String),
@@ -152,6 +164,11 @@ impl SealingKeys {
                     let unreadable =
                         |cause| SealingKeyError::Unreadable { path: path.clone(), cause };
                     let bytes = read_bounded(path, 1024).map_err(unreadable)?;
+                    // It may have been written anew since the configuration was read.
+                    let mode = permissions(path).unwrap_or_default();
+                    if mode & 0o027 != 0 {
+                        return Err(SealingKeyError::Open { path: path.clone(), mode });
+                    }
                     let name = path.display().to_string();
                     let text = String::from_utf8(bytes);
                     read(&name, text.unwrap_or_default().trim_ascii())?

@@ -62,6 +62,8 @@ pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// How often the process looks after the sessions: what is open in the name of one whose time is over
 /// ends two seconds after it at the latest (SESS-10).
 pub(super) const TIDY_SESSIONS_EVERY: Duration = Duration::from_secs(1);
+/// How often the files of sealing keys are looked at.
+pub(super) const LOOK_AT_KEYS_EVERY: Duration = Duration::from_secs(5);
 /// For the whole of a form that a rule looks at.
 pub(super) const FORM_TIME: Duration = Duration::from_secs(30);
 /// What all forms together that rules look at, or that are kept for their members, may take in bytes

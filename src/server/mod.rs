@@ -28,7 +28,9 @@ mod renewal;
 mod request;
 mod resend;
 mod respond;
+mod sealing_keys;
 mod service;
+mod session_store;
 mod sign_out;
 mod tls;
 mod worker;
@@ -45,12 +47,12 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::{Config, SealingKeyError};
-use crate::gate::Policy;
+use crate::config::Config;
 use crate::gate::identity::OwnedNames;
+use crate::gate::{Policy, Timestamp};
 use crate::identity::{Identity, Signer, SigningError};
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
-use crate::sessions::{Ended, Ours, Seal, Sessions};
+use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Seal, Sessions};
 use crate::telemetry::metrics::{
     CallOutcome, CredentialFailure, Metrics, ProviderCall, SessionEnd,
 };
@@ -60,6 +62,8 @@ use crate::upstream::Servers;
 #[derive(Debug)]
 pub struct Proxy {
     clock: Clock,
+    /// When it was put together.
+    began: Timestamp,
     /// By the index that [`crate::gate::Asked::portal`] gives, as are `portals`.
     policies: Vec<Policy>,
     portals: Vec<Portal>,
@@ -69,6 +73,7 @@ pub struct Proxy {
     /// How often the provider is asked again about a member (SESS-06).
     refresh_interval: Duration,
     seal: Arc<Seal>,
+    keys: KeptKeys,
     signer: Arc<Signer>,
     tls: Option<Arc<CertifiedKey>>,
     front: front::Front,
@@ -107,8 +112,8 @@ pub enum SetUpError {
     #[error("the system's random generator failed")]
     Random,
     /// No key to seal with.
-    #[error("a key of `sessions.keys` cannot be used")]
-    SealingKey(#[from] SealingKeyError),
+    #[error(transparent)]
+    SealingKeys(#[from] KeptKeysError),
     /// No key for the assertion.
     #[error("the assertion's key could not be made")]
     Signer(#[from] SigningError),
@@ -130,8 +135,8 @@ impl Proxy {
         limits: Limits,
     ) -> Result<Self, SetUpError> {
         let signer = Arc::new(Signer::generate()?);
-        let keys = config.sessions.keys.read()?;
-        let seal = Arc::new(Seal::new(&keys).map_err(|_| SetUpError::Random)?);
+        let keys = KeptKeys::read(&config.sessions.keys, clock.now())?;
+        let seal = Arc::clone(keys.seal());
         let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {
             let metrics = Arc::clone(&metrics);
             let observe = move |call, outcome, took| {
@@ -174,6 +179,7 @@ impl Proxy {
         };
         let is_ours = ours(&policies, &portals, &relying_parties);
         let sessions = Sessions::new(&config.sessions, &seal, &clock, is_ours, ended);
+        sessions.observe(session_store::observe(&metrics));
         Ok(Self {
             policies,
             portals,
@@ -182,6 +188,7 @@ impl Proxy {
             lifetimes: config.sessions.lifetimes,
             refresh_interval: config.sessions.refresh_interval,
             seal,
+            keys,
             signer,
             tls: config.listen.tls,
             front: front::Front::new(config.listen.proxy_protocol, config.listen.trusted_proxies),
@@ -195,6 +202,7 @@ impl Proxy {
             sign_outs: pace::Pace::default(),
             discoveries: discoveries::Discoveries::default(),
             logs_access: config.logging.access,
+            began: clock.now(),
             clock,
             metrics,
         })
@@ -203,6 +211,17 @@ impl Proxy {
     /// The sessions, whose store somebody has to keep.
     pub(crate) fn sessions(&self) -> Arc<Sessions> {
         Arc::clone(&self.sessions)
+    }
+
+    /// Reads the sessions that an earlier process left, while requests already come.
+    fn restore_sessions(&self) {
+        let restored = self.sessions.read_snapshot(self.clock.now());
+        self.metrics.sessions_restored.add_many(restored);
+    }
+
+    /// Leaves the sessions to the next process; nobody uses them any more.
+    fn leave_sessions(&self) {
+        self.sessions.write_snapshot(self.clock.now());
     }
 
     /// The relying parties, whose keys somebody has to keep fresh.
@@ -240,7 +259,9 @@ impl Proxy {
                 (format!("upstream {server} of {}", policy.host), how.to_owned())
             })
         });
-        parties.chain(credentials).chain(servers).collect()
+        let keys = [("sealing keys".to_owned(), self.keys_in_words(now))];
+        let store = [self.session_store_in_words(now)];
+        parties.chain(credentials).chain(servers).chain(store).chain(keys).collect()
     }
 
     /// The servers of every portal, and what the portal is called: somebody has to watch them.
@@ -268,6 +289,10 @@ impl Proxy {
                 level.set(i64::from(is_well));
             }
         }
+        self.tidy_session_store();
+        let keys = self.keys.state();
+        self.metrics.sealing_keys.set(i64::try_from(keys.count).unwrap_or(i64::MAX));
+        self.metrics.sealing_keys_read.set(keys.read.unix_seconds());
         let now = self.clock.now();
         for (index, party) in self.relying_parties.iter().enumerate() {
             if let Some(age) = party.keys_age(now) {

@@ -27,7 +27,7 @@ use crate::identity::IdentityError;
 use crate::sessions::{Here, PortalProofs, Shown, SignedIn, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::Audit;
-use crate::telemetry::metrics::Stream;
+use crate::telemetry::metrics::{Lookup, Stream};
 use crate::upstream::{
     Answer, AskedWebSocket, Forwarding, RequestBody, Upgrade, Upgraded, Upstream, X_REQUEST_ID,
 };
@@ -93,6 +93,9 @@ impl Worker {
             let sessions = &self.proxy.sessions;
             let shown = asked.ticket().and_then(|ticket| sessions.shown(ticket));
             let here = shown.as_ref().map(|shown| (shown, sessions.arrive(shown, now)));
+            if let Some((_, here)) = &here {
+                self.proxy.metrics.portal(index).looked_up(measured_lookup(here));
+            }
             let signed_in = match here {
                 Some((_, Here::Member(found))) => Some(found),
                 Some((shown, Here::Ask)) => match Box::pin(sessions.find(&shown.id, now)).await {
@@ -336,6 +339,14 @@ impl Proxy {
         // One that does not fit any more keeps what it has until it is over.
         let parts = self.sessions.tickets(&shown.id, member);
         parts.map(|parts| cookie::session(&parts, [])).unwrap_or_default()
+    }
+}
+
+/// `sessions` and `telemetry` do not know each other.
+const fn measured_lookup(here: &Here) -> Lookup {
+    match here {
+        Here::Member(_) | Here::Nobody => Lookup::Here,
+        Here::Ask => Lookup::Store,
     }
 }
 

@@ -3,8 +3,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::pin::pin;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::worker::{Stop, Workers};
@@ -25,6 +27,7 @@ pub struct Service {
     admin: TcpListener,
     admin_state: Arc<AdminState>,
     address: SocketAddr,
+    look_again: Arc<Notify>,
 }
 
 /// Why a proxy is not up.
@@ -101,7 +104,13 @@ impl Service {
             .with_discoveries(move || seen.discoveries());
         let (stop, shutdown) = Stop::new();
         let workers = worker::run(listeners, &proxy, &shutdown).map_err(StartError::Workers)?;
-        Ok(Self { proxy, workers, stop, admin, admin_state: Arc::new(admin_state), address })
+        // Only now, so that a process that cannot listen leaves it to the one that can.
+        let restored = Arc::clone(&proxy);
+        let thread = std::thread::Builder::new().name("snapshot".to_owned());
+        thread.spawn(move || restored.restore_sessions()).map_err(StartError::Workers)?;
+        let admin_state = Arc::new(admin_state);
+        let look_again = Arc::default();
+        Ok(Self { proxy, workers, stop, admin, admin_state, address, look_again })
     }
 
     /// Where visitors connect.
@@ -118,10 +127,16 @@ impl Service {
         self.admin.local_addr()
     }
 
+    /// Tell this to have files looked at again at once that may be written anew.
+    #[must_use]
+    pub fn look_again(&self) -> Arc<Notify> {
+        Arc::clone(&self.look_again)
+    }
+
     /// Looks after everything that is not a visitor's request, until a stop is asked for; then
     /// lets open requests finish and returns.
     pub async fn attend(self, stop_asked: impl Future<Output = ()>) {
-        let Self { proxy, workers, stop, admin, admin_state, .. } = self;
+        let Self { proxy, workers, stop, admin, admin_state, look_again, .. } = self;
         let mut beside = JoinSet::new();
         for party in proxy.relying_parties() {
             beside.spawn(Arc::clone(party).keep_fresh());
@@ -131,7 +146,8 @@ impl Service {
             beside.spawn(servers.watch(host));
         }
         let sessions = proxy.sessions();
-        beside.spawn(async move { sessions.keep().await });
+        let kept = Arc::clone(&sessions);
+        beside.spawn(async move { kept.keep().await });
         let kept = Arc::clone(&proxy);
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
@@ -140,11 +156,13 @@ impl Service {
                 kept.tidy_sessions().await;
             }
         });
+        beside.spawn(Arc::clone(&proxy).keep_keys(look_again));
+        let counted = Arc::clone(&proxy);
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_EVERY);
             loop {
                 every.tick().await;
-                proxy.tidy();
+                counted.tidy();
             }
         });
         match tokio::net::TcpListener::from_std(admin) {
@@ -153,14 +171,25 @@ impl Service {
             }
             Err(cause) => tracing::error!(%cause, "the admin listener could not be used"),
         }
-        admin_state.set_readiness(Readiness::Ready);
         audit::write(Event::Started, &Audit::default());
-        stop_asked.await;
+        let mut stop_asked = pin!(stop_asked);
+        tokio::select! {
+            () = &mut stop_asked => {}
+            // Before then every member would be told to come again.
+            () = sessions.arrived() => {
+                admin_state.set_readiness(Readiness::Ready);
+                stop_asked.await;
+            }
+        }
         admin_state.set_readiness(Readiness::Draining);
         stop.ask();
         // A worker's thread ends with its last connection, or at the end of the drain time. Health
         // is told until then.
         let _ = tokio::task::spawn_blocking(move || workers.join()).await;
+        // From here on nothing changes any more, and what is there is what the next process gets.
+        beside.shutdown().await;
+        sessions.read_to_its_end().await;
+        let _ = tokio::task::spawn_blocking(move || proxy.leave_sessions()).await;
         audit::write(Event::Stopped, &Audit::default());
     }
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Digest;
+use super::{Digest, Hearing};
 use crate::gate::Timestamp;
 
 /// Of a copy that is known to have changed. No time is this one.
@@ -63,6 +63,18 @@ impl Copies {
         let is_lost = current.is_multiple_of(2);
         let lost = Timestamp::from_unix_millis(self.lost.load(Ordering::Acquire));
         is_lost && self.before.load(Ordering::Acquire) == epoch && now < lost.after(grace)
+    }
+
+    /// Whether the store is heard.
+    pub(super) fn hearing(&self, grace: Duration, now: Timestamp) -> Hearing {
+        match self.epoch.load(Ordering::Acquire) {
+            0 => Hearing::Never,
+            epoch if !epoch.is_multiple_of(2) => Hearing::Heard,
+            _ => {
+                let since = Timestamp::from_unix_millis(self.lost.load(Ordering::Acquire));
+                Hearing::Lost { since, left: grace.saturating_sub(now.since(since)) }
+            }
+        }
     }
 
     /// The store is heard from now on.

@@ -5,10 +5,12 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use serde::{Deserialize, Serialize};
+
 use crate::gate::SessionId;
 
 /// A key of a table.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Digest([u8; 32]);
 
 impl Digest {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
 
 use super::Digest;
 use super::digest::Hashing;
@@ -27,7 +28,7 @@ pub(super) struct Marks {
 }
 
 /// What can be used once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Once {
     /// A login, by its `state`. One that was begun more than its limit ago is refused without asking
     /// here.
@@ -51,12 +52,21 @@ impl Once {
 }
 
 /// Who signed out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum SignOut {
     /// A member, here.
     Here,
     /// Somebody of that name at the provider, as it says.
     There,
+}
+
+/// One thing that is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Mark {
+    /// Something was used.
+    Spent(Once, Digest),
+    /// Somebody signed out then.
+    SignedOut(SignOut, Digest, Timestamp),
 }
 
 /// The most that is remembered of what can be used once. Whoever pushes others out gains nothing by it:
@@ -97,6 +107,31 @@ impl Marks {
     /// When somebody signed out lately.
     pub(super) fn signed_out(&self, who: SignOut, key: &Digest) -> Option<Timestamp> {
         self.sign_outs(who).get(key)
+    }
+
+    /// All that is remembered.
+    pub(super) fn all(&self) -> impl Iterator<Item = Mark> {
+        let spent = [Once::Login, Once::LogoutToken, Once::Form].into_iter();
+        let spent = spent
+            .flat_map(|what| self.spent(what).iter().map(move |(key, ())| Mark::Spent(what, *key)));
+        let ended = [SignOut::Here, SignOut::There].into_iter();
+        let ended = ended.flat_map(|who| {
+            self.sign_outs(who).iter().map(move |(key, at)| Mark::SignedOut(who, *key, at))
+        });
+        spent.chain(ended)
+    }
+
+    /// What another process remembered. It is remembered as long as if it had happened now, since
+    /// nobody knows when something was used.
+    pub(super) fn restore(&self, mark: Mark, now: Timestamp) {
+        match mark {
+            Mark::Spent(what, key) => self.spent(what).insert(key, ()),
+            Mark::SignedOut(who, key, at) if now < at.after(PendingLogin::LIMIT) => {
+                // What happened here meanwhile is later.
+                self.sign_outs(who).entry(key).or_insert(at);
+            }
+            Mark::SignedOut(..) => {}
+        }
     }
 
     /// Forgets what is over.

@@ -1,6 +1,8 @@
 //! Who is signed in: the store of sessions. Deliberately not here: what a session is (`gate::Session`)
 //! and whether it lets somebody through (`gate::decide`).
 
+mod arriving;
+mod calls;
 mod carried;
 pub mod cookie;
 mod copies;
@@ -8,6 +10,7 @@ mod digest;
 mod ending;
 mod index;
 mod kept_forms;
+mod kept_keys;
 mod marks;
 mod portal_cookies;
 mod redis;
@@ -17,6 +20,7 @@ mod revoked;
 mod seal;
 mod sign_out;
 mod signed_in;
+mod snapshot;
 mod table;
 
 use std::sync::Arc;
@@ -27,23 +31,27 @@ use aws_lc_rs::error::Unspecified;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+pub use calls::{Hearing, ObserveStore, StoreCall, StoreOutcome, StoreState};
 pub use carried::Shown;
 pub use digest::Digest;
 pub use ending::Watch;
 pub use index::Meant;
 pub use kept_forms::member_mark;
+pub use kept_keys::{KeptKeys, KeptKeysError, KeyLook, KeyState};
 pub use portal_cookies::PortalProofs;
 pub use remote::Lease;
 pub use renewing::Renewing;
 pub use seal::{Purpose, Seal, SealError, sealed_length};
 pub use signed_in::SignedIn;
 
+use self::arriving::Arriving;
 use self::carried::{Carried, Carrier};
 use self::ending::Watched;
 use self::index::Index;
 use self::marks::Marks;
 use self::remote::{Known, Remote};
 use self::revoked::Revoked;
+use self::snapshot::Snapshot;
 use self::table::{Gone, Table};
 use crate::clock::Clock;
 use crate::config;
@@ -61,6 +69,9 @@ pub struct Sessions {
     is_ours: Ours,
     next_part: AtomicUsize,
     watched: Arc<Watched>,
+    arriving: Arc<Arriving>,
+    /// Where sessions go when the process ends, if they do.
+    snapshot: Option<Snapshot>,
     ended: Box<dyn Fn(Ended) + Send + Sync>,
 }
 
@@ -169,12 +180,24 @@ impl Sessions {
         let table = Arc::new(Table::new(has_copies));
         let watched = Arc::<Watched>::default();
         let capacity = settings.capacity;
+        let snapshot = match &settings.store {
+            config::Store::Memory { snapshot: Some(path) } => {
+                Some(Snapshot::new(path, seal, settings.lifetimes.absolute))
+            }
+            _ => None,
+        };
+        let is_here = matches!(
+            settings.store,
+            config::Store::Memory { .. } | config::Store::Cookie { revocations: None }
+        );
+        let arriving = Arc::new(Arriving::new(snapshot.is_none() && is_here));
         let store = match &settings.store {
             config::Store::Redis(redis) | config::Store::Cookie { revocations: Some(redis) } => {
                 let known = Known {
                     table: Arc::clone(&table),
                     watched: Arc::clone(&watched),
                     endings: carries.then(Arc::default),
+                    arriving: Arc::clone(&arriving),
                 };
                 let (seal, clock) = (Arc::clone(seal), clock.clone());
                 let lifetimes = settings.lifetimes;
@@ -200,6 +223,8 @@ impl Sessions {
             is_ours,
             next_part: AtomicUsize::new(0),
             watched,
+            arriving,
+            snapshot,
             ended: Box::new(ended),
         }
     }
@@ -209,6 +234,30 @@ impl Sessions {
         match &self.store {
             Store::Memory { .. } => std::future::pending().await,
             Store::Remote(remote, _) => remote.keep().await,
+        }
+    }
+
+    /// Waits until what there is of sessions can be found: a snapshot has been read, or a store that
+    /// others share has been reached for the first time.
+    pub async fn arrived(&self) {
+        self.arriving.wait().await;
+    }
+
+    /// Waits until a snapshot that is being read has been, if one is.
+    pub async fn read_to_its_end(&self) {
+        if self.snapshot.is_some() {
+            self.arriving.wait().await;
+        }
+    }
+
+    /// Waits for a moment until all that an earlier process left is known here.
+    ///
+    /// # Errors
+    /// When it takes longer: nobody can say then whose a session is, or what was ended.
+    async fn settled(&self) -> Result<(), StoreError> {
+        match &self.snapshot {
+            Some(_) => self.arriving.wait_a_moment().await,
+            None => Ok(()),
         }
     }
 
@@ -328,6 +377,7 @@ impl Sessions {
                 {
                     Here::Member(found.signed_in)
                 }
+                None if !self.arriving.is_over() => Here::Ask,
                 Some(_) | None => Here::Nobody,
             },
         }
@@ -345,7 +395,15 @@ impl Sessions {
         match (self.here(id, now), &self.store) {
             (Here::Member(member), _) => Ok(Some(member)),
             (Here::Ask, Store::Remote(remote, _)) => remote.ask(&Digest::of_id(id), now).await,
-            (Here::Nobody | Here::Ask, _) => Ok(None),
+            (Here::Ask, Store::Memory { .. }) => {
+                self.settled().await?;
+                match self.here(id, now) {
+                    Here::Member(member) => Ok(Some(member)),
+                    Here::Nobody => Ok(None),
+                    Here::Ask => Err(StoreError::Unavailable),
+                }
+            }
+            (Here::Nobody, _) => Ok(None),
         }
     }
 
@@ -435,6 +493,7 @@ impl Sessions {
         key: &Digest,
         now: Timestamp,
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        self.settled().await?;
         match &self.store {
             Store::Remote(remote, _) => remote.end(key, now).await,
             Store::Memory { index, revoked, .. } => {
@@ -490,6 +549,22 @@ impl Sessions {
             }
         }
         ended
+    }
+
+    /// Where the truth is, and how that is.
+    #[must_use]
+    pub fn state(&self, now: Timestamp) -> StoreState {
+        match &self.store {
+            Store::Remote(remote, _) => remote.state(now),
+            Store::Memory { .. } => StoreState::Memory { is_reading: !self.arriving.is_over() },
+        }
+    }
+
+    /// Every call to a store that others share is told to `observe` from now on.
+    pub fn observe(&self, observe: ObserveStore) {
+        if let Store::Remote(remote, _) = &self.store {
+            remote.observe(observe);
+        }
     }
 
     /// About how many sessions are known here.

@@ -23,13 +23,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::time::sleep;
 
+use super::arriving::Arriving;
 use super::copies::{CHANGED, Copies};
 use super::ending::Watched;
 use super::index::{self, Index, Meant};
 use super::marks::{Once, SignOut};
 use super::redis::{Changed, Link, Redis, Told};
 use super::table::{Gone, Table};
-use super::{Digest, Here, Ours, Seal, SignedIn, StoreError, Turn};
+use super::{Digest, Here, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState, Turn};
 use crate::clock::Clock;
 use crate::config;
 use crate::gate::login::PendingLogin;
@@ -68,6 +69,7 @@ pub(super) struct Remote {
 pub(super) struct Known {
     pub(super) table: Arc<Table>,
     pub(super) watched: Arc<Watched>,
+    pub(super) arriving: Arc<Arriving>,
     /// Where sessions are in their browsers: by what an ending may name them.
     pub(super) endings: Option<Arc<Index>>,
 }
@@ -199,6 +201,21 @@ impl Remote {
     /// Whether the store can be asked, as far as is known.
     pub(super) fn is_up(&self) -> bool {
         self.redis.link().is_up()
+    }
+
+    /// How it is.
+    pub(super) fn state(&self, now: Timestamp) -> StoreState {
+        StoreState::Shared {
+            hearing: self.heard.copies.hearing(self.grace, now),
+            copies: self.known.table.count(),
+            owed: self.owed(),
+            reconnects: self.redis.link().reconnects(),
+        }
+    }
+
+    /// Every call is told to `observe` from now on.
+    pub(super) fn observe(&self, observe: ObserveStore) {
+        self.redis.link().observe(observe);
     }
 
     /// How many sessions are over here of which the store has not been told.
@@ -705,6 +722,7 @@ impl Hearing {
             }
             Told::Up => {
                 heard.copies.up();
+                self.known.arriving.tell();
                 self.known.watched.suspect_all();
             }
         }

@@ -31,6 +31,8 @@ pub enum Purpose {
     Form,
     /// A session in a store; its scope is its key there.
     Session,
+    /// Part of a snapshot of sessions, or the note beside it; its scope says which.
+    Snapshot,
 }
 
 impl Purpose {
@@ -41,6 +43,7 @@ impl Purpose {
             Self::Member => "member",
             Self::Form => "form",
             Self::Session => "session",
+            Self::Snapshot => "snapshot",
         }
     }
 
@@ -48,7 +51,7 @@ impl Purpose {
     /// its name and attributes; a form is as long as the configuration says, 1 MiB at most.
     const fn longest(self) -> usize {
         match self {
-            Self::Login | Self::SignOut | Self::Member | Self::Session => 3800,
+            Self::Login | Self::SignOut | Self::Member | Self::Session | Self::Snapshot => 3800,
             Self::Form => sealed_length(KeptForm::longest(1 << 20)),
         }
     }

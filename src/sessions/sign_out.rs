@@ -20,6 +20,7 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
         let key = Digest::of_id(id);
+        self.settled().await?;
         // First, so that a session which starts meanwhile sees it.
         let noted = match &self.store {
             Store::Memory { .. } if !self.table.contains(&key) => Ok(()),
@@ -66,6 +67,7 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
         let name = meant.key(provider);
+        self.settled().await?;
         let is_meant = |session: &Session| {
             index::names(session).any(|known| known == name)
                 && issuer.is_none_or(|issuer| session.claims().text("iss") == Some(issuer))
@@ -162,6 +164,7 @@ impl Sessions {
     }
 
     pub(super) async fn spend(&self, what: Once, key: Digest) -> Result<bool, StoreError> {
+        self.settled().await?;
         match &self.store {
             Store::Memory { marks, .. } => Ok(marks.spend(what, key)),
             Store::Remote(remote, _) => remote.spend(what, &key).await,
@@ -188,6 +191,7 @@ impl Sessions {
         who: SignOut,
         key: &Digest,
     ) -> Result<Option<Timestamp>, StoreError> {
+        self.settled().await?;
         match &self.store {
             Store::Memory { marks, .. } => Ok(marks.signed_out(who, key)),
             Store::Remote(remote, _) => remote.signed_out(who, key).await,

@@ -160,7 +160,11 @@ impl Table {
 
     /// Puts a session there, in the place of any other.
     pub(super) fn put(&self, key: Digest, signed_in: Arc<SignedIn>, record: &[u8], epoch: u32) {
-        let entry = Box::new(Entry::new(key, signed_in, record, epoch));
+        self.insert(Box::new(Entry::new(key, signed_in, record, epoch)));
+    }
+
+    fn insert(&self, entry: Box<Entry>) {
+        let key = entry.key;
         let earlier = {
             let mut shard = self.write(&key);
             let place = shard.entry(
@@ -181,6 +185,14 @@ impl Table {
         if earlier.is_none() {
             self.count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Puts a session there that nobody uses yet, as its record.
+    pub(super) fn put_cold(&self, key: Digest, session: &Session, record: &[u8]) {
+        let mut entry =
+            Entry { key, record: record.into(), warm: None, last_used: 0, over: 0, epoch: 0 };
+        entry.note(session);
+        self.insert(Box::new(entry));
     }
 
     /// What a store says of a session, as of an epoch: what is known here already stays as it is read.

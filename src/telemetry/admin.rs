@@ -45,7 +45,8 @@ const HEAD_FIELDS: usize = 64;
 /// Whether visitors should be sent here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// Not yet.
+    /// Not yet: sessions of an earlier process are being read, or a store of sessions that others
+    /// share has never been reached. One that is lost later changes nothing here: members go on.
     Starting,
     /// Yes. An identity provider that is down does not change that: who is signed in goes on.
     Ready,

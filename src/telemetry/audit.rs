@@ -27,6 +27,8 @@ pub enum Event {
     MemberRefused,
     /// A form that had met an expired session was sent again by its member.
     FormResent,
+    /// Other sealing keys are in force.
+    SealingKeysChanged,
     /// The process began to serve.
     Started,
     /// The process stopped serving.
@@ -47,6 +49,7 @@ impl Event {
             Self::PasswordRouteRefused => "password-route-refused",
             Self::MemberRefused => "member-refused",
             Self::FormResent => "form-resent",
+            Self::SealingKeysChanged => "sealing-keys-changed",
             Self::Started => "started",
             Self::Stopped => "stopped",
         }

@@ -56,6 +56,9 @@ fn a_snapshot_does_not_write_over_a_key() {
     folder.write("key", SESSION_KEY, 0o600);
     let said = folder.said(&with("keys: [{ file: key }], snapshot: key"));
     assert!(said.len() == 1 && said[0].contains("this is the file of a key"), "{said:?}");
+    folder.write("sealed.last", SESSION_KEY, 0o600);
+    let said = folder.said(&with("keys: [{ file: sealed.last }], snapshot: sealed"));
+    assert!(said.len() == 1 && said[0].contains("this is the file of a key"), "its note, too");
 }
 
 #[test]

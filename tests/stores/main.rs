@@ -4,5 +4,9 @@
 mod copies;
 mod faults;
 mod redis;
+mod seen;
 mod several;
 mod suite;
+#[path = "../proxy/world/mod.rs"]
+#[expect(dead_code, reason = "the proxy's tests use the rest")]
+mod world;

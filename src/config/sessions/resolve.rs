@@ -118,7 +118,9 @@ fn store(context: &Context<'_>, file: &SessionsFile, folder: &Path) -> Option<St
 /// Why a snapshot cannot be written there, as far as that is known before it is.
 fn unfit(path: &Path, file: &SessionsFile, folder: &Path) -> Option<&'static str> {
     let mut keys = file.keys.iter().filter_map(|key| key.file.as_ref());
-    if keys.any(|key| folder.join(&key.value) == path) {
+    let mut note = path.as_os_str().to_owned();
+    note.push(".last");
+    if keys.map(|key| folder.join(&key.value)).any(|key| key == path || key == note) {
         return Some("this is the file of a key, which would be written over; name another");
     }
     if path.is_dir() {
@@ -185,6 +187,7 @@ fn key(
             };
             format!("cannot read the key from {source}: {}{advice}", reason(&cause))
         }
+        Err(error @ SealingKeyError::Open { .. }) => error.to_string(),
         Err(SealingKeyError::Form(_) | SealingKeyError::Twice) => {
             format!("{source} is not 32 bytes in base64, as `openssl rand -base64 32` writes them")
         }

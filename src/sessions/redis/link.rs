@@ -8,9 +8,9 @@
 //! it was asked by, so that another's answer would open for nobody.
 //! Deliberately not here: what is asked.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use redis::aio::MultiplexedConnection;
@@ -26,7 +26,7 @@ use tokio::time::{sleep, timeout};
 
 use super::slots::{self, SLOTS};
 use crate::config::{self, RedisMode, ServerAddress};
-use crate::sessions::StoreError;
+use crate::sessions::{ObserveStore, StoreCall, StoreError, StoreOutcome};
 use crate::telemetry::causes;
 
 /// How often each node is asked whether it is there.
@@ -65,6 +65,8 @@ pub(in crate::sessions) struct Link {
     is_up: AtomicBool,
     sentinel: Mutex<Option<SentinelClient>>,
     told: Box<dyn Fn(Told) + Send + Sync>,
+    observe: OnceLock<ObserveStore>,
+    reconnects: AtomicU64,
 }
 
 /// The connections as they are at present.
@@ -116,6 +118,8 @@ impl Link {
             is_up: AtomicBool::new(false),
             sentinel: Mutex::new(None),
             told: Box::new(told),
+            observe: OnceLock::new(),
+            reconnects: AtomicU64::new(0),
         })
     }
 
@@ -124,28 +128,60 @@ impl Link {
         self.is_up.load(Ordering::Acquire)
     }
 
+    /// Every call is told to `observe` from now on.
+    pub(in crate::sessions) fn observe(&self, observe: ObserveStore) {
+        // There is one who observes.
+        let _ = self.observe.set(observe);
+    }
+
+    /// How often the store was reached again after it had been lost.
+    pub(in crate::sessions) fn reconnects(&self) -> u64 {
+        self.reconnects.load(Ordering::Relaxed)
+    }
+
     /// Asks the node that has `key`.
     ///
     /// # Errors
     /// When there is no answer within the time, or none that can be read.
     pub(super) async fn ask<T: FromRedisValue>(
         &self,
+        call: StoreCall,
         key: &str,
         command: &Cmd,
     ) -> Result<T, StoreError> {
+        let begun = Instant::now();
         let asking = timeout(self.settings.timeout, self.route(slots::slot(key), command));
         let answer = match asking.await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                tracing::debug!(cause = %causes(&error), "the store of sessions refused a command");
-                return Err(StoreError::Unavailable);
-            }
+            Ok(answer) => answer.and_then(|answer| Ok(redis::from_redis_value(answer)?)),
             Err(_) => {
                 self.hurry.notify_one();
-                return Err(StoreError::Unavailable);
+                Err((ErrorKind::Io, "no answer in time").into())
             }
         };
-        redis::from_redis_value(answer).map_err(|_| StoreError::Unavailable)
+        self.asked(call, begun, answer)
+    }
+
+    /// Tells of a call.
+    fn asked<T>(
+        &self,
+        call: StoreCall,
+        begun: Instant,
+        answer: RedisResult<T>,
+    ) -> Result<T, StoreError> {
+        let outcome = match &answer {
+            Ok(_) => StoreOutcome::Ok,
+            Err(error) => match error.kind() {
+                ErrorKind::Io => StoreOutcome::Unreachable,
+                _ => StoreOutcome::Refused,
+            },
+        };
+        if let Some(observe) = self.observe.get() {
+            observe(call, outcome, begun.elapsed());
+        }
+        answer.map_err(|error| {
+            tracing::debug!(cause = %causes(&error), "the store of sessions did not do what it was asked");
+            StoreError::Unavailable
+        })
     }
 
     /// Asks one of the nodes; `None` if there are fewer.
@@ -154,9 +190,11 @@ impl Link {
     /// As [`Link::ask`].
     pub(super) async fn ask_node<T: FromRedisValue>(
         &self,
+        call: StoreCall,
         number: usize,
         command: &Cmd,
     ) -> Result<Option<T>, StoreError> {
+        let begun = Instant::now();
         let wiring = self.wiring.load_full();
         let Some(node) = wiring.nodes.get(number) else {
             return match self.is_up() {
@@ -166,10 +204,9 @@ impl Link {
         };
         let mut connection = node.connection.clone();
         let asking = timeout(self.settings.timeout, command.query_async(&mut connection));
-        match asking.await {
-            Ok(Ok(answer)) => Ok(Some(answer)),
-            Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable),
-        }
+        let answer = asking.await;
+        let late = |_| Err((ErrorKind::Io, "no answer in time").into());
+        self.asked(call, begun, answer.unwrap_or_else(late)).map(Some)
     }
 
     /// Asks until a node takes it; whoever calls has a time for it.
@@ -231,34 +268,48 @@ impl Link {
     /// Keeps the connections; to be run beside the requests, for ever.
     pub(in crate::sessions) async fn keep(self: Arc<Self>) {
         let mut pause = PAUSE.0;
+        let mut lost: Option<Instant> = None;
         let mut has_said = false;
         loop {
             let error = match timeout(CONNECT_TIME, self.connect()).await {
                 Ok(Ok(wiring)) => {
                     self.wiring.store(Arc::new(wiring));
-                    self.is_up.store(true, Ordering::Release);
+                    let was_up = self.is_up.swap(true, Ordering::AcqRel);
                     (self.told)(Told::Up);
-                    tracing::info!("the store of sessions is there");
+                    match lost.take() {
+                        Some(lost) => {
+                            self.reconnects.fetch_add(1, Ordering::Relaxed);
+                            let lost_for_ms =
+                                u64::try_from(lost.elapsed().as_millis()).unwrap_or(u64::MAX);
+                            tracing::info!(lost_for_ms, "the store of sessions is heard again");
+                        }
+                        None if !was_up => tracing::info!("the store of sessions is heard"),
+                        None => tracing::debug!("the store of sessions is in another order"),
+                    }
                     (pause, has_said) = (PAUSE.0, false);
                     let is_gone = self.watch().await;
                     (self.told)(Told::Uncertain);
-                    if !is_gone {
-                        continue;
+                    if is_gone {
+                        self.is_up.store(false, Ordering::Release);
+                        lost = Some(Instant::now());
+                        tracing::warn!(
+                            "the store of sessions is lost: who is known here goes on for `grace`"
+                        );
                     }
-                    None
+                    continue;
                 }
-                Ok(Err(error)) => Some(causes(&error).to_string()),
-                Err(_) => Some("it took too long to connect".to_owned()),
+                Ok(Err(error)) => causes(&error),
+                Err(_) => "it took too long to connect".to_owned(),
             };
-            if self.is_up.swap(false, Ordering::AcqRel) || !has_said {
-                let cause = error.as_deref().unwrap_or("a connection to it is lost");
-                tracing::warn!(cause, "the store of sessions cannot be asked");
-                has_said = error.is_some();
+            // One that was in another order, and cannot be asked in it.
+            if self.is_up.swap(false, Ordering::AcqRel) {
+                lost = Some(Instant::now());
             }
-            if error.is_some() {
-                sleep(pause.mul_f64(jitter())).await;
-                pause = (pause * 2).min(PAUSE.1);
+            if !std::mem::replace(&mut has_said, true) {
+                tracing::warn!(cause = error, "the store of sessions cannot be reached");
             }
+            sleep(pause.mul_f64(jitter())).await;
+            pause = (pause * 2).min(PAUSE.1);
         }
     }
 

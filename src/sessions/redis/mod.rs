@@ -24,7 +24,7 @@ use std::time::Duration;
 use redis::{Cmd, Value, cmd};
 
 pub(super) use self::link::{Link, Told};
-use super::{Digest, Purpose, Seal, SealError, StoreError};
+use super::{Digest, Purpose, Seal, SealError, StoreCall, StoreError};
 use crate::gate::Timestamp;
 
 /// The commands.
@@ -117,13 +117,14 @@ impl Redis {
         let name = self.name(Named::Ended, key);
         let mut set = cmd("SET");
         set.arg(&name).arg(now.unix_millis()).arg("PX").arg(millis(kept));
-        self.link.ask::<Value>(&name, &set).await.map(drop)
+        self.link.ask::<Value>(StoreCall::End, &name, &set).await.map(drop)
     }
 
     /// Until when what is of this name was ended.
     pub(super) async fn ended(&self, key: &Digest) -> Result<Option<Timestamp>, StoreError> {
         let name = self.name(Named::Ended, key);
-        let at: Option<i64> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
+        let get = cmd("GET").arg(&name).take();
+        let at: Option<i64> = self.link.ask(StoreCall::Find, &name, &get).await?;
         Ok(at.map(Timestamp::from_unix_millis))
     }
 
@@ -135,7 +136,8 @@ impl Redis {
         let name = self.name(Named::Session, key);
         let mut get = cmd("HMGET");
         get.arg(&name).arg("r").arg("t");
-        let (value, used): (Option<Vec<u8>>, Option<i64>) = self.link.ask(&name, &get).await?;
+        let (value, used): (Option<Vec<u8>>, Option<i64>) =
+            self.link.ask(StoreCall::Find, &name, &get).await?;
         let Some(sealed) = value else {
             return Ok(None);
         };
@@ -162,7 +164,7 @@ impl Redis {
         let sealed = self.sealed(&name, record)?;
         let mut put = script(PUT, &[&name]);
         put.arg(sealed).arg(used.unix_millis()).arg(millis(kept));
-        self.link.ask::<Value>(&name, &put).await.map(drop)
+        self.link.ask::<Value>(StoreCall::Start, &name, &put).await.map(drop)
     }
 
     /// A session is found by this name from now on.
@@ -177,11 +179,14 @@ impl Redis {
         let lasts = ends.unix_millis().saturating_sub(now.unix_millis()).max(1);
         let mut old = cmd("ZREMRANGEBYSCORE");
         old.arg(&name).arg("-inf").arg(now.unix_millis());
-        self.link.ask::<Value>(&name, &old).await?;
+        self.link.ask::<Value>(StoreCall::Names, &name, &old).await?;
         let mut add = cmd("ZADD");
         add.arg(&name).arg(ends.unix_millis()).arg(key.to_hex());
-        self.link.ask::<Value>(&name, &add).await?;
-        self.link.ask::<Value>(&name, cmd("PEXPIRE").arg(&name).arg(lasts)).await.map(drop)
+        self.link.ask::<Value>(StoreCall::Names, &name, &add).await?;
+        self.link
+            .ask::<Value>(StoreCall::Names, &name, cmd("PEXPIRE").arg(&name).arg(lasts))
+            .await
+            .map(drop)
     }
 
     /// The sessions of a name, some of which may be over.
@@ -189,14 +194,14 @@ impl Redis {
         let name = self.name(Named::Name, name);
         let mut range = cmd("ZRANGE");
         range.arg(&name).arg(0).arg(-1);
-        let keys: Vec<String> = self.link.ask(&name, &range).await?;
+        let keys: Vec<String> = self.link.ask(StoreCall::Names, &name, &range).await?;
         Ok(keys.iter().filter_map(|key| Digest::from_hex(key)).collect())
     }
 
     /// Takes a session out.
     pub(super) async fn delete(&self, key: &Digest) -> Result<bool, StoreError> {
         let name = self.name(Named::Session, key);
-        let deleted: i64 = self.link.ask(&name, cmd("DEL").arg(&name)).await?;
+        let deleted: i64 = self.link.ask(StoreCall::End, &name, cmd("DEL").arg(&name)).await?;
         Ok(deleted > 0)
     }
 
@@ -209,7 +214,7 @@ impl Redis {
         let name = self.name(Named::Session, key);
         let mut touch = script(TOUCH, &[&name]);
         touch.arg(used.unix_millis()).arg(millis(kept));
-        self.link.ask::<Value>(&name, &touch).await.map(drop)
+        self.link.ask::<Value>(StoreCall::Use, &name, &touch).await.map(drop)
     }
 
     /// Takes the lock of a session for so long, unless another has it.
@@ -219,7 +224,7 @@ impl Redis {
         token: &str,
         lasts: Duration,
     ) -> Result<bool, StoreError> {
-        self.once(Named::Lock, key, token, lasts).await
+        self.once((Named::Lock, StoreCall::Turn), key, token, lasts).await
     }
 
     /// Keeps a lock that is ours for so long from now on.
@@ -232,7 +237,7 @@ impl Redis {
         let name = self.name(Named::Lock, key);
         let mut hold = script(HOLD, &[&name]);
         hold.arg(token).arg(millis(lasts));
-        self.link.ask::<i64>(&name, &hold).await.map(|held| held == 1)
+        self.link.ask::<i64>(StoreCall::Turn, &name, &hold).await.map(|held| held == 1)
     }
 
     /// Gives a lock back.
@@ -240,7 +245,7 @@ impl Redis {
         let name = self.name(Named::Lock, key);
         let mut unlock = script(UNLOCK, &[&name]);
         unlock.arg(token);
-        self.link.ask::<Value>(&name, &unlock).await.map(drop)
+        self.link.ask::<Value>(StoreCall::Turn, &name, &unlock).await.map(drop)
     }
 
     /// Writes another state of a session, if it is still there and we still have its lock.
@@ -255,18 +260,18 @@ impl Redis {
         let sealed = self.sealed(&name, record)?;
         let mut swap = script(SWAP, &[&name, &lock]);
         swap.arg(token).arg(sealed).arg(used.unix_millis()).arg(millis(kept));
-        self.link.ask::<i64>(&name, &swap).await.map(|done| done == 1)
+        self.link.ask::<i64>(StoreCall::Renew, &name, &swap).await.map(|done| done == 1)
     }
 
     /// Spends something: true once.
     pub(super) async fn spend(&self, key: &Digest, kept: Duration) -> Result<bool, StoreError> {
-        self.once(Named::Used, key, "1", kept).await
+        self.once((Named::Used, StoreCall::Spend), key, "1", kept).await
     }
 
     /// It was not spent after all.
     pub(super) async fn give_back(&self, key: &Digest) -> Result<(), StoreError> {
         let name = self.name(Named::Used, key);
-        self.link.ask::<Value>(&name, cmd("DEL").arg(&name)).await.map(drop)
+        self.link.ask::<Value>(StoreCall::Spend, &name, cmd("DEL").arg(&name)).await.map(drop)
     }
 
     /// Notes when somebody signed out.
@@ -279,20 +284,22 @@ impl Redis {
         let name = self.name(Named::SignedOut, key);
         let mut set = cmd("SET");
         set.arg(&name).arg(now.unix_millis()).arg("PX").arg(millis(kept));
-        self.link.ask::<Value>(&name, &set).await.map(drop)
+        self.link.ask::<Value>(StoreCall::SignOut, &name, &set).await.map(drop)
     }
 
     /// When somebody signed out lately.
     pub(super) async fn signed_out(&self, key: &Digest) -> Result<Option<Timestamp>, StoreError> {
         let name = self.name(Named::SignedOut, key);
-        let at: Option<i64> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
+        let at: Option<i64> =
+            self.link.ask(StoreCall::SignOut, &name, cmd("GET").arg(&name)).await?;
         Ok(at.map(Timestamp::from_unix_millis))
     }
 
     /// Whose sessions all have to have begun later.
     pub(super) async fn everybody(&self) -> Result<Option<Timestamp>, StoreError> {
         let name = self.everybodys_name();
-        let at: Option<i64> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
+        let at: Option<i64> =
+            self.link.ask(StoreCall::Everybody, &name, cmd("GET").arg(&name)).await?;
         Ok(at.map(Timestamp::from_unix_millis))
     }
 
@@ -305,7 +312,7 @@ impl Redis {
         let name = self.everybodys_name();
         let mut set = cmd("SET");
         set.arg(&name).arg(before.unix_millis()).arg("PX").arg(millis(kept));
-        self.link.ask::<Value>(&name, &set).await.map(drop)
+        self.link.ask::<Value>(StoreCall::Everybody, &name, &set).await.map(drop)
     }
 
     /// What [`Redis::everybody`] is called.
@@ -323,7 +330,8 @@ impl Redis {
         let mut scan = cmd("SCAN");
         let pattern = format!("{}s:{{*", glob_escaped(&self.prefix));
         scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
-        let found: Option<(u64, Vec<Vec<u8>>)> = self.link.ask_node(node, &scan).await?;
+        let found: Option<(u64, Vec<Vec<u8>>)> =
+            self.link.ask_node(StoreCall::List, node, &scan).await?;
         Ok(found.map(|(next, names)| {
             let key = |name: &Vec<u8>| match Self::read_name(&self.prefix, name) {
                 Changed::Session(key) => Some(key),
@@ -335,7 +343,7 @@ impl Redis {
 
     async fn once(
         &self,
-        named: Named,
+        (named, call): (Named, StoreCall),
         key: &Digest,
         value: &str,
         kept: Duration,
@@ -343,7 +351,7 @@ impl Redis {
         let name = self.name(named, key);
         let mut set = cmd("SET");
         set.arg(&name).arg(value).arg("NX").arg("PX").arg(millis(kept));
-        let done: Value = self.link.ask(&name, &set).await?;
+        let done: Value = self.link.ask(call, &name, &set).await?;
         Ok(done != Value::Nil)
     }
 

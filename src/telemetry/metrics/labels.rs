@@ -43,6 +43,42 @@ label!(
     }
 );
 label!(
+    /// What a store of sessions that others share was called for.
+    SessionCall {
+        /// A session.
+        Find = "find",
+        /// A session that begins.
+        Start = "start",
+        /// Another state of a session.
+        Renew = "renew",
+        /// A session that ends.
+        End = "end",
+        /// That a session is used.
+        Use = "use",
+        /// The sessions of a name.
+        Names = "names",
+        /// Whose turn it is to ask the provider about a member.
+        Turn = "turn",
+        /// Something that is used once.
+        Spend = "spend",
+        /// Who signed out.
+        SignOut = "sign_out",
+        /// Since when everybody has to sign in anew.
+        Everybody = "everybody",
+        /// A list of sessions.
+        List = "list",
+    }
+);
+label!(
+    /// Where a session was looked up.
+    Lookup {
+        /// In this process.
+        Here = "here",
+        /// In the store that others share, or in a snapshot that was still being read.
+        Store = "store",
+    }
+);
+label!(
     /// Why a client credential is passed over.
     CredentialFailure {
         /// No such secret.

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 pub use labels::{
-    CallOutcome, ConnectionRefusal, CredentialFailure, Handshake, ProviderCall, RefreshOutcome,
-    SessionEnd, Stream, UpstreamFailure,
+    CallOutcome, ConnectionRefusal, CredentialFailure, Handshake, Lookup, ProviderCall,
+    RefreshOutcome, SessionCall, SessionEnd, Stream, UpstreamFailure,
 };
 pub use series::{Count, Level};
 
@@ -43,6 +43,14 @@ pub struct Metrics {
     pub sessions: Level,
     /// Sessions that began.
     pub sessions_created: Count,
+    /// How the store of sessions is.
+    pub session_store: SessionStoreMetrics,
+    /// Keys that seal or open.
+    pub sealing_keys: Level,
+    /// When they were read last without a fault, in Unix seconds.
+    pub sealing_keys_read: Level,
+    /// Sessions that go on from an earlier process.
+    pub sessions_restored: Count,
     sessions_ended: [Count; SessionEnd::ALL.len()],
     /// Connections of visitors that are open.
     pub connections: Level,
@@ -64,6 +72,10 @@ impl Metrics {
             dropped_lines,
             sessions: Level::default(),
             sessions_created: Count::default(),
+            session_store: SessionStoreMetrics::default(),
+            sealing_keys: Level::default(),
+            sealing_keys_read: Level::default(),
+            sessions_restored: Count::default(),
             sessions_ended: Default::default(),
             connections: Level::default(),
             connections_refused: Default::default(),
@@ -178,6 +190,18 @@ impl Metrics {
         }
     }
 
+    /// The store of sessions was called.
+    pub fn session_store_called(&self, call: SessionCall, how: CallOutcome, took: Duration) {
+        let store = &self.session_store;
+        let outcomes = store.calls.get(call as usize);
+        if let Some(count) = outcomes.and_then(|outcomes| outcomes.get(how as usize)) {
+            count.add();
+        }
+        if let Some(histogram) = store.durations.get(call as usize) {
+            histogram.observe(&STORE_BOUNDS, took);
+        }
+    }
+
     /// A session ended.
     pub fn session_ended(&self, how: SessionEnd) {
         if let Some(count) = self.sessions_ended.get(how as usize) {
@@ -197,6 +221,29 @@ impl Metrics {
         if let Some(count) = self.tls_handshakes.get(how as usize) {
             count.add();
         }
+    }
+}
+
+/// How the store of sessions is.
+#[derive(Debug, Default)]
+pub struct SessionStoreMetrics {
+    /// 1 if it can be asked.
+    pub up: Level,
+    /// For how many milliseconds nothing has been heard of it.
+    pub unheard: Level,
+    /// Sessions of it that are known here.
+    pub copies: Level,
+    /// Sessions that are over here, of which it has yet to be told.
+    pub owed: Level,
+    reconnects: Count,
+    calls: [[Count; CallOutcome::ALL.len()]; SessionCall::ALL.len()],
+    durations: [Histogram<12>; SessionCall::ALL.len()],
+}
+
+impl SessionStoreMetrics {
+    /// It has been reached again so often after it had been lost.
+    pub fn reconnected(&self, total: u64) {
+        self.reconnects.set(total);
     }
 }
 
@@ -242,6 +289,14 @@ impl PortalMetrics {
             shard.forwarded.add();
             shard.answered(status, duration);
             shard.overhead.observe(&OVERHEAD_BOUNDS, overhead);
+        }
+    }
+
+    /// The hot path, too: a session was looked up.
+    pub fn looked_up(&self, how: Lookup) {
+        let shard = self.shards.get(shard_of_this_thread());
+        if let Some(count) = shard.and_then(|shard| shard.lookups.get(how as usize)) {
+            count.add();
         }
     }
 
@@ -324,6 +379,7 @@ const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
 #[repr(align(128))]
 struct Shard {
     forwarded: Count,
+    lookups: [Count; Lookup::ALL.len()],
     classes: [Count; STATUS_CLASSES.len()],
     duration: Histogram<14>,
     overhead: Histogram<12>,
@@ -345,6 +401,9 @@ impl Shard {
         let sum = Self::default();
         for shard in shards {
             sum.forwarded.add_all(&shard.forwarded);
+            for (sum, count) in sum.lookups.iter().zip(&shard.lookups) {
+                sum.add_all(count);
+            }
             for (sum, count) in sum.classes.iter().zip(&shard.classes) {
                 sum.add_all(count);
             }
@@ -400,6 +459,19 @@ const OVERHEAD_BOUNDS: [u64; 11] = [
     5 * MS,
     25 * MS,
     100 * MS,
+];
+const STORE_BOUNDS: [u64; 11] = [
+    100 * US,
+    250 * US,
+    500 * US,
+    MS,
+    5 * MS / 2,
+    5 * MS,
+    10 * MS,
+    25 * MS,
+    100 * MS,
+    250 * MS,
+    1_000 * MS,
 ];
 const CALL_BOUNDS: [u64; 7] =
     [25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS, 1_000 * MS, 5_000 * MS];

@@ -9,9 +9,9 @@ use prometheus::proto::MetricFamily;
 use super::series::{Family, counter, counters, gauge, gauges, histograms, labels};
 use super::{
     CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, DURATION_BOUNDS, Handshake,
-    LOGIN_FAILURES, Metrics, NEVER, OVERHEAD_BOUNDS, PortalMetrics, ProviderCall, REASONS,
-    RefreshOutcome, STATUS_CLASSES, SessionEnd, Shard, Stream, Timestamp, UpstreamFailure, Verdict,
-    reason_labels,
+    LOGIN_FAILURES, Lookup, Metrics, NEVER, OVERHEAD_BOUNDS, PortalMetrics, ProviderCall, REASONS,
+    RefreshOutcome, STATUS_CLASSES, STORE_BOUNDS, SessionCall, SessionEnd, Shard, Stream,
+    Timestamp, UpstreamFailure, Verdict, reason_labels,
 };
 
 const EPOCH: Timestamp = Timestamp::from_unix_millis(0);
@@ -25,6 +25,7 @@ impl Metrics {
         self.collect_upstreams(&mut families);
         self.collect_logins(&mut families, now);
         self.collect_credentials(&mut families);
+        self.collect_session_store(&mut families);
         self.collect_process(&mut families);
         families.retain(|family| !family.get_metric().is_empty());
         // Fails only for a family without metrics, and there is none any more.
@@ -203,6 +204,72 @@ impl Metrics {
         families.extend([ends.done(), passed_over.done()]);
     }
 
+    fn collect_session_store(&self, families: &mut Vec<MetricFamily>) {
+        let store = &self.session_store;
+        let mut calls = counters(
+            "anteport_session_store_calls_total",
+            "Calls to a store of sessions that others share.",
+        );
+        let mut durations = histograms(
+            "anteport_session_store_call_duration_seconds",
+            "How long calls to such a store took.",
+        );
+        for ((call, outcomes), duration) in
+            SessionCall::ALL.iter().zip(&store.calls).zip(&store.durations)
+        {
+            for (outcome, count) in CallOutcome::ALL.iter().zip(outcomes) {
+                let labels = labels(&[&[("call", call.as_str()), ("outcome", outcome.as_str())]]);
+                calls.push(counter(labels, count.value()));
+            }
+            let labels = labels(&[&[("call", call.as_str())]]);
+            durations.push(duration.metric(&STORE_BOUNDS, labels));
+        }
+        let mut lookups = counters(
+            "anteport_session_lookups_total",
+            "Sessions that requests asked for, by whether they were certain here.",
+        );
+        for lookup in Lookup::ALL {
+            let of_portal = |portal: &PortalMetrics| {
+                let count = Shard::sum(&portal.shards);
+                count.lookups.get(lookup as usize).map_or(0, super::Count::value)
+            };
+            let total = self.all_portals().map(of_portal).sum();
+            lookups.push(counter(labels(&[&[("where", lookup.as_str())]]), total));
+        }
+        let mut reconnects = counters(
+            "anteport_session_store_reconnects_total",
+            "How often the store of sessions was reached again after it had been lost.",
+        );
+        reconnects.push(counter(Vec::new(), store.reconnects.value()));
+        families.extend([calls.done(), durations.done(), lookups.done(), reconnects.done()]);
+        for (name, help, value) in [
+            (
+                "anteport_session_store_up",
+                "Whether the store of sessions can be asked; memory always can.",
+                store.up.value(),
+            ),
+            (
+                "anteport_session_store_unheard_seconds",
+                "For how long nothing has been heard of the store of sessions; 0 while it is.",
+                store.unheard.value() / 1000.0,
+            ),
+            (
+                "anteport_session_copies",
+                "Sessions of a store that others share which are known here.",
+                store.copies.value(),
+            ),
+            (
+                "anteport_session_revocations_owed",
+                "Sessions that are over here, of which the store has yet to be told.",
+                store.owed.value(),
+            ),
+        ] {
+            let mut family = gauges(name, help);
+            family.push(gauge(Vec::new(), value));
+            families.push(family.done());
+        }
+    }
+
     fn collect_process(&self, families: &mut Vec<MetricFamily>) {
         let mut ended = counters("anteport_sessions_ended_total", "Sessions that ended.");
         for (reason, count) in SessionEnd::ALL.iter().zip(&self.sessions_ended) {
@@ -233,6 +300,24 @@ impl Metrics {
             single(
                 counters("anteport_sessions_created_total", "Sessions that began."),
                 counter(Vec::new(), self.sessions_created.value()),
+            ),
+            single(
+                gauges("anteport_sealing_keys", "Sealing keys that are in force."),
+                gauge(Vec::new(), self.sealing_keys.value()),
+            ),
+            single(
+                gauges(
+                    "anteport_sealing_keys_read_timestamp_seconds",
+                    "When the sealing keys were read last without a fault.",
+                ),
+                gauge(Vec::new(), self.sealing_keys_read.value()),
+            ),
+            single(
+                counters(
+                    "anteport_sessions_restored_total",
+                    "Sessions that go on from the snapshot of an earlier process.",
+                ),
+                counter(Vec::new(), self.sessions_restored.value()),
             ),
             ended.done(),
             single(

@@ -19,6 +19,11 @@ impl Count {
         self.0.fetch_add(1, Relaxed);
     }
 
+    /// So many more.
+    pub fn add_many(&self, more: u64) {
+        self.0.fetch_add(more, Relaxed);
+    }
+
     /// As many as somebody else has counted.
     pub(super) fn set(&self, total: u64) {
         self.0.fetch_max(total, Relaxed);

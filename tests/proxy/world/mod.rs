@@ -17,7 +17,7 @@ use anteport::demo::story::Story;
 use anteport::gate::{Secret, Timestamp};
 use anteport::server::{Limits, Service};
 use anteport::telemetry::log::DroppedLines;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
 use browser::{Answer, Browser};
@@ -34,10 +34,41 @@ pub struct World {
     pub second: Portal,
     pub proxy: SocketAddr,
     pub admin: SocketAddr,
+    /// Has key files looked at again.
+    pub look_again: Arc<Notify>,
     stop: Option<oneshot::Sender<()>>,
     service: Option<JoinHandle<()>>,
+    again: Again,
     emulator: Option<JoinHandle<()>>,
     authority: SocketAddr,
+}
+
+/// What its proxy is started with, once and again.
+struct Again {
+    text: String,
+    environment: Vec<(&'static str, String)>,
+    limits: Limits,
+}
+
+impl Again {
+    fn start(&self, clock: &Clock) -> (oneshot::Sender<()>, JoinHandle<()>, Arc<Notify>) {
+        let variable = |name: &str| {
+            let mut known = self.environment.iter();
+            known.find_map(|(known, value)| (*known == name).then(|| value.clone()))
+        };
+        let loaded = config::parse("tests.yaml", &self.text, &variable, MORNING)
+            .unwrap_or_else(|problems| panic!("{problems}"));
+        let dropped_lines = DroppedLines::default();
+        let service =
+            Service::start_within(loaded.config, clock.clone(), dropped_lines, self.limits)
+                .unwrap_or_else(|error| panic!("{error:?}"));
+        let look_again = service.look_again();
+        let (stop, stopped) = oneshot::channel();
+        let service = tokio::spawn(service.attend(async move {
+            let _ = stopped.await;
+        }));
+        (stop, service, look_again)
+    }
 }
 
 /// What a world can be started with.
@@ -45,6 +76,8 @@ pub struct Plan {
     /// Lines in place of `mode`, `routes` and so on of the one portal, indented by four.
     pub portal: &'static str,
     pub sessions: &'static str,
+    /// In its place, where files of the test are named.
+    pub kept_sessions: Option<String>,
     /// What stands at `upstream` instead of this world's own portal.
     pub upstream: Option<String>,
     pub listen_tls: Option<String>,
@@ -96,6 +129,7 @@ impl Default for Plan {
         Self {
             portal: AZURE_ONLY,
             sessions: "{}",
+            kept_sessions: None,
             upstream: None,
             listen_tls: None,
             listen: "",
@@ -168,7 +202,7 @@ portals:
             provider = plan.provider.replace("AUTHORITY", &authority.to_string()),
             client = anteport::demo::CLIENT_ID,
             credentials = plan.credentials.replace("AUTHORITY", &authority.to_string()),
-            sessions = stored(plan.sessions),
+            sessions = stored(plan.kept_sessions.as_deref().unwrap_or(plan.sessions)),
             upstream = plan.upstream.unwrap_or_else(|| format!(
                 "{{ url: \"http://{}\", response_timeout: 1s }}",
                 portal.address
@@ -180,25 +214,12 @@ portals:
                 .replace("UPSTREAM", &second.address.to_string())
                 .replace("PORT", &proxy.port().to_string()),
         );
-        let variable = |name: &str| {
-            let mut known = plan.environment.iter();
-            let value = known.find_map(|(known, value)| (*known == name).then_some(value))?;
-            Some(value.replace("AUTHORITY", &authority.to_string()))
-        };
-        let loaded = config::parse("tests.yaml", &text, &variable, MORNING)
-            .unwrap_or_else(|problems| panic!("{problems}"));
-        let service = Service::start_within(
-            loaded.config,
-            clock.clone(),
-            DroppedLines::default(),
-            plan.limits,
-        )
-        .unwrap_or_else(|error| panic!("{error:?}"));
+        let environment = plan.environment.iter();
+        let environment = environment
+            .map(|(name, value)| (*name, value.replace("AUTHORITY", &authority.to_string())));
+        let again = Again { text, environment: environment.collect(), limits: plan.limits };
+        let (stop, service, look_again) = again.start(&clock);
         drop(held);
-        let (stop, stopped) = oneshot::channel();
-        let service = tokio::spawn(service.attend(async move {
-            let _ = stopped.await;
-        }));
         let mut world = Self {
             clock,
             microsoft,
@@ -208,6 +229,8 @@ portals:
             admin,
             stop: Some(stop),
             service: Some(service),
+            look_again,
+            again,
             emulator: None,
             authority,
         };
@@ -274,9 +297,26 @@ portals:
 
     /// Asks for a stop, and waits until everything has ended.
     pub async fn stop(mut self) {
+        self.proxy_goes_down().await;
+    }
+
+    /// The same of the proxy alone.
+    pub async fn proxy_goes_down(&mut self) {
         let _ = self.stop.take().unwrap().send(());
         let service = self.service.take().unwrap();
         tokio::time::timeout(Duration::from_secs(20), service).await.unwrap().unwrap();
+    }
+
+    /// Another process with the same configuration and the same files.
+    pub fn proxy_comes_up(&mut self) {
+        let (stop, service, look_again) = self.again.start(&self.clock);
+        (self.stop, self.service, self.look_again) = (Some(stop), Some(service), look_again);
+    }
+
+    /// One process ends in order, and the next begins.
+    pub async fn restart(&mut self) {
+        self.proxy_goes_down().await;
+        self.proxy_comes_up();
     }
 }
 

@@ -1,0 +1,315 @@
+//! The sealing keys, kept as their files say: what is written there anew is in force within seconds,
+//! and only if all of it can be used (CRY-02). Files are read rather than watched, so that links that
+//! come to lead elsewhere, as in a mounted Secret, count as any other change. Deliberately not here:
+//! how often somebody looks, and who is told.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Seal;
+use crate::config::{SealingKeyError, SealingKeys};
+use crate::gate::{Secret, Timestamp};
+use crate::telemetry::causes;
+
+/// The keys and what they were read from.
+pub struct KeptKeys {
+    sources: SealingKeys,
+    seal: Arc<Seal>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// In force, in this order.
+    keys: Vec<Secret<[u8; 32]>>,
+    read: Timestamp,
+    fault: Option<Fault>,
+}
+
+struct Fault {
+    cause: String,
+    since: Timestamp,
+}
+
+/// What a look at the files has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyLook {
+    /// What is in force, or the fault that was known.
+    Nothing,
+    /// So many keys, which are in force from now on.
+    Changed(usize),
+    /// Something that cannot be used; what was in force stays so.
+    Faulty(String),
+    /// What is in force, after a fault.
+    Mended(usize),
+}
+
+/// How the keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyState {
+    /// How many are in force.
+    pub count: usize,
+    /// When they were read last without a fault.
+    pub read: Timestamp,
+    /// Why they cannot be read, and since when.
+    pub fault: Option<(String, Timestamp)>,
+}
+
+impl KeptKeys {
+    /// The keys as they are now.
+    ///
+    /// # Errors
+    /// When one cannot be used.
+    pub fn read(sources: &SealingKeys, now: Timestamp) -> Result<Self, KeptKeysError> {
+        let keys = sources.read()?;
+        let seal = Arc::new(Seal::new(&keys).map_err(|_| KeptKeysError::Random)?);
+        let state = State { keys, read: now, fault: None };
+        Ok(Self { sources: sources.clone(), seal, state: Mutex::new(state) })
+    }
+
+    /// What seals with them.
+    #[must_use]
+    pub const fn seal(&self) -> &Arc<Seal> {
+        &self.seal
+    }
+
+    /// Looks whether they are others now. It reads files, which may take its time.
+    pub fn look(&self, now: Timestamp) -> KeyLook {
+        if self.sources.is_empty() {
+            return KeyLook::Nothing;
+        }
+        let found = self.sources.read().map_err(|error| causes(&error));
+        let mut state = self.lock();
+        let keys = match found {
+            Ok(keys) => keys,
+            Err(cause) => return state.fails(cause, now),
+        };
+        let is_same = keys.len() == state.keys.len()
+            && keys.iter().zip(&state.keys).all(|(new, old)| new.matches(old.expose()));
+        if is_same {
+            state.read = now;
+            return match state.fault.take() {
+                Some(_) => KeyLook::Mended(keys.len()),
+                None => KeyLook::Nothing,
+            };
+        }
+        if self.seal.replace(&keys).is_err() {
+            return state.fails("a key cannot be used".to_owned(), now);
+        }
+        let count = keys.len();
+        *state = State { keys, read: now, fault: None };
+        KeyLook::Changed(count)
+    }
+
+    /// How they are.
+    #[must_use]
+    pub fn state(&self) -> KeyState {
+        let state = self.lock();
+        KeyState {
+            // Without any in the configuration one was made.
+            count: state.keys.len().max(1),
+            read: state.read,
+            fault: state.fault.as_ref().map(|fault| (fault.cause.clone(), fault.since)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn fails(&mut self, cause: String, now: Timestamp) -> KeyLook {
+        let known = self.fault.take();
+        let is_known = known.as_ref().is_some_and(|known| known.cause == cause);
+        let since = known.map_or(now, |known| known.since);
+        self.fault = Some(Fault { cause: cause.clone(), since });
+        match is_known {
+            true => KeyLook::Nothing,
+            false => KeyLook::Faulty(cause),
+        }
+    }
+}
+
+impl std::fmt::Debug for KeptKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeptKeys").field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+/// Why there are no keys.
+#[derive(Debug, thiserror::Error)]
+pub enum KeptKeysError {
+    /// One cannot be used.
+    #[error("a key of `sessions.keys` cannot be used")]
+    Key(#[from] SealingKeyError),
+    /// None could be made.
+    #[error("the system's random generator failed")]
+    Random,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use super::*;
+    use crate::sessions::Purpose;
+
+    const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    /// A folder that goes with the test.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let name = format!("anteport-keys-{name}-{}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+            path
+        }
+
+        fn key(&self, name: &str, byte: u8) -> PathBuf {
+            self.write(name, &(STANDARD.encode([byte; 32]) + "\n"))
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn kept(files: &[&Path]) -> KeptKeys {
+        let sources = files.iter().fold(SealingKeys::default(), |all, file| all.and_file(file));
+        KeptKeys::read(&sources, NOON).unwrap()
+    }
+
+    fn opens(keys: &KeptKeys, sealed: &[u8]) -> bool {
+        keys.seal().open_bytes(Purpose::Session, b"k", sealed.to_vec()).is_ok()
+    }
+
+    fn sealed(keys: &KeptKeys) -> Vec<u8> {
+        keys.seal().seal_bytes(Purpose::Session, b"k", b"value").unwrap()
+    }
+
+    #[test]
+    fn cry_02_what_is_written_anew_is_in_force() {
+        let folder = Folder::new("anew");
+        let (first, second) = (folder.key("first", 1), folder.key("second", 2));
+        let keys = kept(&[&first, &second]);
+        let old = sealed(&keys);
+        assert_eq!(keys.look(NOON), KeyLook::Nothing);
+        folder.key("second", 3);
+        assert_eq!(keys.look(NOON), KeyLook::Changed(2));
+        assert!(opens(&keys, &old));
+        // They change places; in between both say the same, and what was read before holds.
+        folder.key("first", 3);
+        assert!(matches!(keys.look(NOON), KeyLook::Faulty(cause) if cause.contains("the same")));
+        assert_eq!(keys.look(NOON), KeyLook::Nothing, "it is said once");
+        assert!(opens(&keys, &old));
+        folder.key("second", 1);
+        assert_eq!(keys.look(NOON), KeyLook::Changed(2), "their order counts");
+        let new = sealed(&keys);
+        assert!(opens(&keys, &old) && new[1..5] != old[1..5], "the other one seals now");
+        folder.key("second", 4);
+        assert_eq!(keys.look(NOON), KeyLook::Changed(2));
+        assert!(opens(&keys, &new) && !opens(&keys, &old), "a key that was taken away");
+    }
+
+    #[test]
+    fn cry_02_keys_that_cannot_be_used_change_nothing() {
+        let folder = Folder::new("broken");
+        let (first, second) = (folder.key("first", 1), folder.key("second", 2));
+        let keys = kept(&[&first, &second]);
+        let old = sealed(&keys);
+        let later = NOON.after(Duration::from_secs(5));
+        for broken in ["", "not base64", "AAAA", "canary-canary-canary", &"A".repeat(5000)] {
+            // The first is right and new, and yet none of it counts.
+            folder.key("first", 9);
+            folder.write("second", broken);
+            let KeyLook::Faulty(cause) = keys.look(later) else {
+                panic!("{broken}");
+            };
+            assert!(cause.contains("second") && !cause.contains("canary"), "{cause}");
+            assert_eq!(keys.look(later), KeyLook::Nothing);
+            assert!(opens(&keys, &old) && opens(&keys, &sealed(&keys)));
+            let state = keys.state();
+            assert_eq!((state.count, state.read, state.fault), (2, NOON, Some((cause, later))));
+            folder.key("first", 1);
+            folder.key("second", 2);
+            assert_eq!(keys.look(NOON), KeyLook::Mended(2));
+            assert_eq!(keys.state().fault, None);
+        }
+        fs::remove_file(&second).unwrap();
+        assert!(matches!(keys.look(NOON), KeyLook::Faulty(_)));
+        folder.key("second", 3);
+        fs::set_permissions(&second, Permissions::from_mode(0o644)).unwrap();
+        assert!(matches!(keys.look(NOON), KeyLook::Faulty(why) if why.contains("0644")));
+        assert!(opens(&keys, &old));
+        fs::set_permissions(&second, Permissions::from_mode(0o440)).unwrap();
+        assert_eq!(keys.look(NOON), KeyLook::Changed(2));
+    }
+
+    #[test]
+    fn cry_02_links_that_lead_elsewhere_count() {
+        let folder = Folder::new("links");
+        for (name, byte) in [("one", 1), ("two", 2)] {
+            fs::create_dir_all(folder.0.join(name)).unwrap();
+            folder.key(&format!("{name}/key"), byte);
+        }
+        // As Kubernetes mounts a Secret: the link to the folder is exchanged.
+        let data = folder.0.join("..data");
+        symlink("one", &data).unwrap();
+        symlink("..data/key", folder.0.join("key")).unwrap();
+        let keys = kept(&[&folder.0.join("key")]);
+        let old = sealed(&keys);
+        symlink("two", folder.0.join("..new")).unwrap();
+        fs::rename(folder.0.join("..new"), &data).unwrap();
+        assert_eq!(keys.look(NOON), KeyLook::Changed(1));
+        assert!(!opens(&keys, &old));
+    }
+
+    #[test]
+    fn cry_02_keys_change_while_many_seal_and_open() {
+        let folder = Folder::new("many");
+        let (first, second) = (folder.key("first", 1), folder.key("second", 2));
+        let keys = kept(&[&first, &second]);
+        std::thread::scope(|scope| {
+            let busy: Vec<_> = (0..3)
+                .map(|_| scope.spawn(|| (0..20_000).all(|_| opens(&keys, &sealed(&keys)))))
+                .collect();
+            for _ in 0..50 {
+                // Both there all the time, now the one first and now the other.
+                for (one, other) in [(2, 1), (1, 2)] {
+                    folder.write("first", "");
+                    folder.key("second", other);
+                    keys.look(NOON);
+                    folder.key("first", one);
+                    keys.look(NOON);
+                }
+            }
+            assert!(busy.into_iter().all(|one| one.join().unwrap()));
+        });
+    }
+
+    #[test]
+    fn without_keys_one_is_made_and_stays() {
+        let keys = KeptKeys::read(&SealingKeys::default(), NOON).unwrap();
+        let old = sealed(&keys);
+        assert_eq!(keys.look(NOON), KeyLook::Nothing);
+        assert!(opens(&keys, &old));
+        assert_eq!(keys.state().count, 1);
+        assert!(!format!("{keys:?}").contains('['));
+    }
+}

@@ -1,0 +1,480 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+
+use serde_json::{Map, json};
+
+use super::super::marks::{Once, SignOut};
+use super::super::{Here, Ours};
+use super::*;
+use crate::clock::Clock;
+use crate::config;
+use crate::gate::{AtProvider, Lifetimes, Secret, SessionId, Subject, VerifiedClaims};
+use crate::sessions::Meant;
+
+const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+const LIFETIMES: Lifetimes = Lifetimes { idle: HOUR, absolute: Duration::from_secs(4 * 3600) };
+
+/// A folder that goes with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("anteport-snapshot-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn snapshot(&self) -> PathBuf {
+        self.0.join("sessions")
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn key(byte: u8) -> Secret<[u8; 32]> {
+    Secret::new([byte; 32])
+}
+
+/// A process: one that has read nothing yet.
+fn process_with(folder: &Folder, keys: &[Secret<[u8; 32]>]) -> Sessions {
+    let settings = config::Sessions {
+        store: config::Store::Memory { snapshot: Some(folder.snapshot()) },
+        keys: config::SealingKeys::default(),
+        lifetimes: LIFETIMES,
+        refresh_interval: HOUR,
+        capacity: 1_000_000,
+    };
+    let seal = Arc::new(Seal::new(keys).unwrap());
+    let is_ours = Ours::new(|session| session.is_for("members.example"));
+    Sessions::new(&settings, &seal, &Clock::system(), is_ours, |_| {})
+}
+
+fn process(folder: &Folder) -> Sessions {
+    process_with(folder, &[key(1)])
+}
+
+fn started(folder: &Folder, now: Timestamp) -> Sessions {
+    let sessions = process(folder);
+    sessions.read_snapshot(now);
+    sessions
+}
+
+fn session(name: &str, portal: &str, now: Timestamp) -> Session {
+    let claims = json!({ "iss": "https://i.example", "sub": name, "name": "canary-of-a-claim" });
+    let claims: Map<_, _> = claims.as_object().unwrap().clone();
+    let subject = Subject::Issuer { issuer: "https://i.example".into(), subject: name.into() };
+    let claims = VerifiedClaims::assertion(subject, claims);
+    let at_provider =
+        AtProvider { sid: Some(format!("sid-{name}")), sub: Some(name.to_owned()), id_token: None };
+    Session::start(claims, "corporate".into(), portal.into(), "h".into(), LIFETIMES, now)
+        .known_as(at_provider)
+}
+
+async fn sign_in(sessions: &Sessions, name: &str) -> SessionId {
+    sessions.start(session(name, "members.example", NOON), NOON).await.unwrap().0
+}
+
+fn name(sessions: &Sessions, id: &SessionId, now: Timestamp) -> Option<String> {
+    match sessions.here(id, now) {
+        Here::Member(member) => member.session().claims().text("sub").map(str::to_owned),
+        Here::Nobody => None,
+        Here::Ask => panic!("it has been read"),
+    }
+}
+
+/// Some sessions and what was ended, in a snapshot; and who is signed in.
+async fn left(folder: &Folder) -> Vec<SessionId> {
+    let sessions = started(folder, NOON);
+    let mut ids = Vec::new();
+    for number in 0..20 {
+        ids.push(sign_in(&sessions, &format!("member-{number}")).await);
+    }
+    sessions.write_snapshot(NOON);
+    ids
+}
+
+fn refused(folder: &Folder, now: Timestamp) -> String {
+    let sessions = process(folder);
+    let result = sessions.restore(sessions.snapshot.as_ref().unwrap(), now);
+    assert_eq!(sessions.count(), 0);
+    causes(&result.unwrap_err())
+}
+
+#[tokio::test]
+async fn sess_09_sessions_go_on_and_what_was_ended_stays_ended() {
+    let folder = Folder::new();
+    let before = started(&folder, NOON);
+    let (ada, grace) = (sign_in(&before, "ada").await, sign_in(&before, "grace").await);
+    let state = Secret::new("state".to_owned());
+    let form = [7; 16];
+    assert!(before.spend_login(&state).await.unwrap() && before.spend_form(&form).await.unwrap());
+    assert!(before.spend_logout_token("a", "1").await.unwrap());
+    before.sign_out(&grace, NOON).await.unwrap().unwrap();
+    let mary = sign_in(&before, "mary").await;
+    before.sign_out_meant("corporate", Meant::Sid("sid-mary"), None, NOON).await.unwrap();
+    let later = NOON.after(HOUR / 2);
+    let Here::Member(member) = before.here(&ada, later) else { panic!("she is signed in") };
+    member.session().touch(later);
+    drop(member);
+    before.write_snapshot(later);
+    assert_eq!(folder.names(), ["sessions", "sessions.last"]);
+    for file in folder.names() {
+        let file = folder.0.join(file);
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "private");
+        let bytes = fs::read(&file).unwrap();
+        assert!(!bytes.windows(6).any(|part| part == b"canary" || part == b"sid-ad"), "sealed");
+    }
+    // Longer than the idle time after it began, and shorter than after it was used.
+    let now = NOON.after(HOUR + HOUR / 4);
+    let after = started(&folder, now);
+    assert_eq!(folder.names(), ["sessions.last"], "it is read once");
+    assert_eq!(name(&after, &ada, now).as_deref(), Some("ada"));
+    assert!(name(&after, &grace, now).is_none() && name(&after, &mary, now).is_none());
+    assert!(!after.spend_login(&state).await.unwrap(), "OIDC-02: also over a restart");
+    assert!(!after.spend_form(&form).await.unwrap());
+    assert!(!after.spend_logout_token("a", "1").await.unwrap());
+    let soon = after.is_forgotten(&Secret::new("other".to_owned()), Some(&grace)).await;
+    assert!(!soon.unwrap(), "no login is as old as that");
+    let ended = after.sign_out_meant("corporate", Meant::Sub("ada"), None, now).await.unwrap();
+    assert_eq!(ended.len(), 1, "and is found by name");
+}
+
+#[tokio::test]
+async fn oidc_14_a_sign_out_before_a_restart_wins_over_a_login_after_it() {
+    let folder = Folder::new();
+    let before = started(&folder, NOON);
+    let ada = sign_in(&before, "ada").await;
+    let later = NOON.after(Duration::from_secs(1));
+    before.sign_out(&ada, later).await.unwrap().unwrap();
+    before.sign_out_meant("corporate", Meant::Sub("grace"), None, later).await.unwrap();
+    before.write_snapshot(later);
+    let after = started(&folder, later);
+    let state = Secret::new("state".to_owned());
+    assert!(after.is_forgotten(&state, Some(&ada)).await.unwrap());
+    let grace = session("grace", "members.example", later);
+    assert!(after.signed_out_since(NOON, &grace).await.unwrap());
+    assert!(!after.signed_out_since(later, &grace).await.unwrap());
+}
+
+#[tokio::test]
+async fn sess_09_what_is_over_or_of_nobody_here_is_left_out() {
+    let folder = Folder::new();
+    let before = started(&folder, NOON);
+    let ada = sign_in(&before, "ada").await;
+    before.start(session("x", "elsewhere.example", NOON), NOON).await.unwrap();
+    let early = NOON.before(HOUR * 2);
+    before.start(session("y", "members.example", early), early).await.unwrap();
+    before.table.put_cold(Digest::of(b"k"), &session("z", "members.example", NOON), b"\xff");
+    before.write_snapshot(NOON);
+    let after = process(&folder);
+    let restored = after.restore(after.snapshot.as_ref().unwrap(), NOON).unwrap();
+    let expected = Restored { sessions: 1, over: 1, foreign: 1, unreadable: 1 };
+    assert_eq!(restored, Some(expected));
+    after.arriving.tell();
+    assert_eq!(name(&after, &ada, NOON).as_deref(), Some("ada"));
+    assert_eq!(after.count(), 1);
+}
+
+#[tokio::test]
+async fn sess_09_a_copy_is_not_read_a_second_time() {
+    let folder = Folder::new();
+    let ids = left(&folder).await;
+    let first = fs::read(folder.snapshot()).unwrap();
+    let put = |bytes: &[u8]| {
+        fs::write(folder.snapshot(), bytes).unwrap();
+        fs::set_permissions(folder.snapshot(), Permissions::from_mode(0o600)).unwrap();
+    };
+    let second = started(&folder, NOON);
+    assert_eq!(second.count(), 20);
+    put(&first);
+    assert!(refused(&folder, NOON).contains("read before"));
+    second.sign_out(&ids[0], NOON).await.unwrap().unwrap();
+    // Nobody has advanced the clock: an order there is all the same.
+    second.write_snapshot(NOON);
+    let newer = fs::read(folder.snapshot()).unwrap();
+    put(&first);
+    assert!(refused(&folder, NOON).contains("read before"), "in the place of the newer one");
+    put(&newer);
+    assert_eq!(started(&folder, NOON).count(), 19);
+    put(&newer);
+    assert!(refused(&folder, NOON).contains("read before"));
+    // Without the note nothing is known, and with another's nothing that is of use.
+    left(&folder).await;
+    fs::remove_file(folder.0.join("sessions.last")).unwrap();
+    assert!(refused(&folder, NOON).contains(".last"));
+    let elsewhere = Folder::new();
+    left(&elsewhere).await;
+    fs::copy(elsewhere.snapshot(), folder.snapshot()).unwrap();
+    assert!(refused(&folder, NOON).contains(".last"));
+    // And then it begins anew.
+    left(&folder).await;
+    assert_eq!(started(&folder, NOON).count(), 20);
+}
+
+#[tokio::test]
+async fn sess_09_a_snapshot_that_was_changed_anywhere_is_refused_whole() {
+    let folder = Folder::new();
+    left(&folder).await;
+    let note = fs::read(folder.0.join("sessions.last")).unwrap();
+    let whole = fs::read(folder.snapshot()).unwrap();
+    let mut tried = 0;
+    let mut is_refused = |bytes: &[u8], what: &str| {
+        fs::write(folder.snapshot(), bytes).unwrap();
+        fs::set_permissions(folder.snapshot(), Permissions::from_mode(0o600)).unwrap();
+        fs::write(folder.0.join("sessions.last"), &note).unwrap();
+        let why = refused(&folder, NOON);
+        assert!(why.contains("not whole") || why.contains("key that is not"), "{what}: {why}");
+        assert_eq!(folder.names(), ["sessions.last"], "{what}: it is taken away all the same");
+        tried += 1;
+    };
+    let step = whole.len() / 150;
+    for at in (0..64).chain((64..whole.len()).step_by(step)) {
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        is_refused(&changed, &format!("byte {at}"));
+        is_refused(&whole[..at], &format!("cut at {at}"));
+    }
+    is_refused(&[&whole[..], b"x"].concat(), "longer");
+    is_refused(&[&whole[..], &whole[..]].concat(), "doubled");
+    is_refused(&whole[..whole.len() - 1], "cut at its end");
+    is_refused(&vec![0; 10_000_000], "huge and empty");
+    let endless = [&whole[..34], &[0, 0xff, 0xff, 0xff, 0xff]].concat();
+    is_refused(&endless, "a length that nobody has");
+    assert!(tried > 300, "{tried}");
+}
+
+#[test]
+fn sess_02_pieces_cannot_be_left_out_exchanged_doubled_or_cut_off() {
+    let seal = Seal::new(&[key(1)]).unwrap();
+    let item = vec![b'x'; PIECE_LIKE];
+    let write = |id: u8, items: usize| {
+        let mut writer = Writer::new(Vec::new(), &seal, [id; 16]).unwrap();
+        for _ in 0..items {
+            assert!(writer.add(&item).unwrap());
+        }
+        writer.finish().unwrap()
+    };
+    let read = |bytes: &[u8]| {
+        let mut reader = Reader::new(bytes, &seal)?;
+        let mut count = 0;
+        while let Some(piece) = reader.next()? {
+            count += items::<Vec<u8>>(&piece).count();
+        }
+        Ok::<_, Unfit>(count)
+    };
+    let whole = write(1, 3);
+    assert_eq!(read(&whole).unwrap(), 3);
+    let head = 34;
+    let long =
+        |at: usize| 5 + u32::from_be_bytes(whole[at + 1..at + 5].try_into().unwrap()) as usize;
+    let (one, two) = (head + long(head), head + 2 * long(head));
+    let three = two + long(two);
+    let part = |from: usize, to: usize| &whole[from..to];
+    let (start, first, second, third) =
+        (part(0, head), part(head, one), part(one, two), part(two, three));
+    let last = &whole[three..];
+    for (what, bytes) in [
+        ("left out", [start, first, third, last].concat()),
+        ("exchanged", [start, second, first, third, last].concat()),
+        ("doubled", [start, first, first, second, third, last].concat()),
+        ("cut off", [start, first, second].concat()),
+        ("only the last", [start, last].concat()),
+        ("the last twice", [start, first, second, third, last, last].concat()),
+        ("of another snapshot", [&write(2, 3)[..head], &whole[head..]].concat()),
+    ] {
+        assert!(matches!(read(&bytes), Err(Unfit::Broken)), "{what}");
+    }
+    let mut called_last = [start, first, second, third].concat();
+    called_last[two] = 1;
+    assert!(matches!(read(&called_last), Err(Unfit::Broken)));
+    let mut writer = Writer::new(Vec::new(), &seal, [1; 16]).unwrap();
+    assert!(!writer.add(&vec![0_u8; 3_000_000]).unwrap(), "too large for any piece");
+    assert_eq!(read(&writer.finish().unwrap()).unwrap(), 0);
+}
+
+/// An item that fills a piece.
+const PIECE_LIKE: usize = 70_000;
+
+#[tokio::test]
+async fn cry_02_keys_change_between_two_processes() {
+    let folder = Folder::new();
+    left(&folder).await;
+    let next = process_with(&folder, &[key(2), key(1)]);
+    next.read_snapshot(NOON);
+    assert_eq!(next.count(), 20);
+    next.write_snapshot(NOON);
+    let dropped = process_with(&folder, &[key(2)]);
+    dropped.read_snapshot(NOON);
+    assert_eq!(dropped.count(), 20, "the note too is under the key that seals");
+    dropped.write_snapshot(NOON);
+    assert!(refused(&folder, NOON).contains("not in `sessions.keys`"));
+    assert_eq!(folder.names(), ["sessions.last"]);
+}
+
+#[tokio::test]
+async fn sess_09_what_is_not_ours_alone_is_not_read() {
+    let folder = Folder::new();
+    let snapshot = folder.snapshot();
+    assert_eq!(started(&folder, NOON).count(), 0, "there is none");
+    fs::create_dir(&snapshot).unwrap();
+    assert!(refused(&folder, NOON).contains("not a file"));
+    // Nor can it be written then, which is said and is no panic.
+    process(&folder).write_snapshot(NOON);
+    fs::remove_dir(&snapshot).unwrap();
+    assert_eq!(folder.names(), ["sessions.last"]);
+    left(&folder).await;
+    let aside = folder.0.join("aside");
+    fs::rename(&snapshot, &aside).unwrap();
+    symlink(&aside, &snapshot).unwrap();
+    assert!(refused(&folder, NOON).contains("not a file"), "a link is not followed");
+    fs::rename(&aside, &snapshot).unwrap();
+    for mode in [0o604, 0o602, 0o601] {
+        fs::set_permissions(&snapshot, Permissions::from_mode(mode)).unwrap();
+        assert!(refused(&folder, NOON).contains("others can get at it"));
+    }
+    fs::set_permissions(&snapshot, Permissions::from_mode(0o600)).unwrap();
+    let late = NOON.after(LIFETIMES.absolute + HOUR);
+    assert!(refused(&folder, late).contains("older"));
+    assert_eq!(folder.names(), ["sessions.last"]);
+    fs::write(&snapshot, b"").unwrap();
+    fs::set_permissions(&snapshot, Permissions::from_mode(0o600)).unwrap();
+    assert!(refused(&folder, NOON).contains("not whole"));
+}
+
+#[tokio::test]
+async fn sess_09_of_two_processes_one_gets_it() {
+    for _ in 0..20 {
+        let folder = Folder::new();
+        left(&folder).await;
+        let counts: Vec<u64> = std::thread::scope(|scope| {
+            let all: Vec<_> =
+                (0..4).map(|_| scope.spawn(|| started(&folder, NOON).count())).collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert_eq!(counts.iter().sum::<u64>(), 20, "{counts:?}");
+        assert!(counts.contains(&20));
+    }
+}
+
+#[tokio::test]
+async fn gen_03_who_comes_while_it_is_read_waits() {
+    let folder = Folder::new();
+    let ids = left(&folder).await;
+    let sessions = Arc::new(process(&folder));
+    assert!(matches!(sessions.here(&ids[0], NOON), Here::Ask), "and not «nobody»");
+    let asking = {
+        let (sessions, id) = (Arc::clone(&sessions), ids[0].clone());
+        tokio::spawn(async move { sessions.find(&id, NOON).await })
+    };
+    let ending = {
+        let sessions = Arc::clone(&sessions);
+        let sub = Meant::Sub("member-1");
+        tokio::spawn(async move {
+            sessions.sign_out_meant("corporate", sub, None, NOON).await.map(|ended| ended.len())
+        })
+    };
+    tokio::task::yield_now().await;
+    assert!(!asking.is_finished() && !ending.is_finished());
+    let reading = Arc::clone(&sessions);
+    tokio::task::spawn_blocking(move || reading.read_snapshot(NOON)).await.unwrap();
+    assert!(asking.await.unwrap().unwrap().is_some());
+    assert_eq!(ending.await.unwrap(), Ok(1), "what was ended meanwhile is over");
+    assert!(name(&sessions, &ids[1], NOON).is_none());
+    assert!(name(&sessions, &ids[2], NOON).is_some());
+}
+
+#[tokio::test]
+async fn gen_03_who_has_waited_long_enough_is_told_that_nobody_knows() {
+    let folder = Folder::new();
+    let ids = left(&folder).await;
+    let mut sessions = process(&folder);
+    sessions.arriving = Arc::new(Arriving::new(false).impatient());
+    let unavailable = Some(crate::sessions::StoreError::Unavailable);
+    assert_eq!(sessions.find(&ids[0], NOON).await.err(), unavailable);
+    assert_eq!(sessions.sign_out(&ids[0], NOON).await.err(), unavailable);
+    assert_eq!(sessions.end(&ids[0], NOON).await.err(), unavailable);
+    let state = Secret::new("state".to_owned());
+    assert_eq!(sessions.spend_login(&state).await.err(), unavailable);
+    assert_eq!(sessions.is_forgotten(&state, None).await.err(), unavailable);
+    // What begins needs nothing of it.
+    assert!(matches!(sessions.here(&sign_in(&sessions, "ada").await, NOON), Here::Member(_)));
+}
+
+#[tokio::test]
+async fn marks_of_every_sort_come_back() {
+    let folder = Folder::new();
+    let before = started(&folder, NOON);
+    let Store::Memory { marks, .. } = &before.store else { panic!("it is in memory") };
+    let digest = |number: usize| Digest::of(&number.to_be_bytes());
+    let expected: std::collections::BTreeSet<String> = (0..1000)
+        .map(|number| match number % 5 {
+            0 => Mark::Spent(Once::Login, digest(number)),
+            1 => Mark::Spent(Once::Form, digest(number)),
+            2 => Mark::Spent(Once::LogoutToken, digest(number)),
+            3 => Mark::SignedOut(SignOut::Here, digest(number), NOON),
+            _ => Mark::SignedOut(SignOut::There, digest(number), NOON),
+        })
+        .map(|mark| {
+            marks.restore(mark, NOON);
+            format!("{mark:?}")
+        })
+        .collect();
+    before.everybody.store(NOON.before(HOUR).unix_millis(), std::sync::atomic::Ordering::Release);
+    before.write_snapshot(NOON);
+    let after = started(&folder, NOON);
+    let Store::Memory { marks, .. } = &after.store else { panic!("it is in memory") };
+    let found = marks.all().map(|mark| format!("{mark:?}")).collect();
+    assert_eq!(expected, found);
+    let everybody = after.everybody.load(std::sync::atomic::Ordering::Acquire);
+    assert_eq!(everybody, NOON.before(HOUR).unix_millis(), "who had to sign in anew still has to");
+}
+
+#[test]
+fn what_was_left_behind_goes_after_a_while() {
+    let folder = Folder::new();
+    let place = Place::new(&folder.snapshot());
+    let old = folder.0.join("sessions.0123456789abcdef.taken");
+    for name in ["sessions.0123456789abcdef.new", "sessions.old", "sessions.x.taken", "other"] {
+        fs::write(folder.0.join(name), b"").unwrap();
+    }
+    fs::write(&old, b"").unwrap();
+    place.tidy().unwrap();
+    assert_eq!(folder.names().len(), 5, "somebody may be at it");
+}
+
+/// `cargo test --release --lib how_long -- --ignored --nocapture`
+#[tokio::test]
+#[ignore = "it measures"]
+async fn how_long_it_takes() {
+    let folder = Folder::new();
+    let sessions = started(&folder, NOON);
+    for number in 0..100_000 {
+        sign_in(&sessions, &format!("member-{number}")).await;
+    }
+    let begun = Instant::now();
+    sessions.write_snapshot(NOON);
+    let wrote = begun.elapsed();
+    let size = fs::metadata(folder.snapshot()).unwrap().len();
+    let begun = Instant::now();
+    let after = started(&folder, NOON);
+    println!("wrote {size} bytes in {wrote:?}, read in {:?}", begun.elapsed());
+    assert_eq!(after.count(), 100_000);
+}
