@@ -61,6 +61,10 @@ const SWAP: &str = "if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end \
      redis.call('del', KEYS[2]) \
      if redis.call('exists', KEYS[1]) == 0 then return 0 end \
      redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3]) return 1";
+/// Writes a number unless a greater one is there.
+const RAISE: &str = "local known = redis.call('get', KEYS[1]) \
+     if known and tonumber(known) >= tonumber(ARGV[1]) then return 0 end \
+     redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) return 1";
 /// Gives a lock back, if it is ours.
 const UNLOCK: &str =
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
@@ -85,20 +89,37 @@ impl Redis {
 
     /// The record of a session.
     pub(super) async fn get(&self, key: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.read(key).await? {
+            Some(Ok(record)) => Ok(Some(record)),
+            // Its key was dropped, which ends what it sealed.
+            None | Some(Err(SealError::Retired)) => Ok(None),
+            Some(Err(SealError::Broken)) => Err(StoreError::Unavailable),
+        }
+    }
+
+    /// The record of a session and for how long it lasts if nobody uses it. What cannot be read is
+    /// none: for whoever only looks.
+    pub(super) async fn peek(
+        &self,
+        key: &Digest,
+    ) -> Result<Option<(Vec<u8>, Option<Duration>)>, StoreError> {
+        let name = self.name(Named::Session, key);
+        let mut left = cmd("PTTL");
+        left.arg(&name);
+        let (record, left) = tokio::join!(self.read(key), self.link.ask::<i64>(&name, &left));
+        let left = u64::try_from(left?).ok().map(Duration::from_millis);
+        Ok(record?.and_then(Result::ok).map(|record| (record, left)))
+    }
+
+    async fn read(&self, key: &Digest) -> Result<Option<Result<Vec<u8>, SealError>>, StoreError> {
         let name = self.name(Named::Session, key);
         let value: Option<Vec<u8>> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
-        let Some(sealed) = value else {
-            return Ok(None);
-        };
-        match self.seal.open_bytes(Purpose::Session, name.as_bytes(), sealed) {
-            Ok(record) => Ok(Some(record)),
-            // Its key was dropped, which ends what it sealed.
-            Err(SealError::Retired) => Ok(None),
-            Err(SealError::Broken) => {
-                tracing::error!("the store of sessions has a session that is none of ours");
-                Err(StoreError::Unavailable)
-            }
+        let opened =
+            value.map(|sealed| self.seal.open_bytes(Purpose::Session, name.as_bytes(), sealed));
+        if matches!(opened, Some(Err(SealError::Broken))) {
+            tracing::error!("the store of sessions has a session that is none of ours");
         }
+        Ok(opened)
     }
 
     /// Puts a new session there.
@@ -242,24 +263,29 @@ impl Redis {
         Ok(at.map(Timestamp::from_unix_millis))
     }
 
-    /// Ends all sessions that began until then.
+    /// Ends all sessions that began until then. It only ever becomes later.
     pub(super) async fn end_everybody(
         &self,
-        before: Timestamp,
+        until: Timestamp,
         kept: Duration,
     ) -> Result<(), StoreError> {
         let name = self.everybodys_name();
-        let mut set = cmd("SET");
-        set.arg(&name).arg(before.unix_millis()).arg("PX").arg(millis(kept));
-        self.link.ask::<Value>(&name, &set).await.map(drop)
+        let mut raise = script(RAISE, &[&name]);
+        raise.arg(until.unix_millis()).arg(millis(kept));
+        self.link.ask::<Value>(&name, &raise).await.map(drop)
     }
 
-    /// What [`Redis::everybody`] is called.
-    pub(super) fn everybodys_name(&self) -> String {
+    /// Whether this is what [`Redis::everybody`] is called.
+    pub(super) fn is_everybody(prefix: &str, name: &[u8]) -> bool {
+        name.strip_prefix(prefix.as_bytes()) == Some(b"e")
+    }
+
+    fn everybodys_name(&self) -> String {
         format!("{}e", self.prefix)
     }
 
-    /// Some of the sessions of one node, and where to go on; `None` if there is no such node.
+    /// Some of the sessions of one node, and where to go on, which is zero at the end; `None` if there
+    /// is no such node.
     pub(super) async fn scan(
         &self,
         node: usize,
