@@ -28,6 +28,7 @@ mod renewal;
 mod request;
 mod resend;
 mod respond;
+mod revocation;
 mod service;
 mod sign_out;
 mod tls;
