@@ -32,6 +32,7 @@ mod raw;
 mod refresh;
 mod refuse;
 mod requests;
+mod revocation;
 mod rights;
 mod rules;
 mod sign_out;

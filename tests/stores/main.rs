@@ -4,5 +4,6 @@
 mod copies;
 mod faults;
 mod redis;
+mod revocation;
 mod several;
 mod suite;
