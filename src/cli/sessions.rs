@@ -6,7 +6,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
@@ -36,7 +36,7 @@ pub(super) enum Sessions {
         #[command(flatten)]
         config: ConfigPath,
         #[command(flatten)]
-        list: List,
+        which: Which,
     },
     /// End sessions: everywhere, at once, with all that is open in their name
     ///
@@ -48,13 +48,13 @@ pub(super) enum Sessions {
         #[command(flatten)]
         config: ConfigPath,
         #[command(flatten)]
-        revoke: Revoke,
+        what: What,
     },
 }
 
 /// Which sessions are listed.
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(super) struct Which {
     /// Of one member: `tid.oid`, or `iss#sub`
     #[arg(long, value_name = "KEY")]
     member: Option<String>,
@@ -71,8 +71,11 @@ pub(super) struct List {
 
 /// Which sessions end.
 #[derive(Debug, Args)]
-#[group(id = "what", required = true, multiple = false, args = ["session", "member", "sid", "everybody"])]
-pub(super) struct Revoke {
+#[group(skip)]
+#[command(group(
+    ArgGroup::new("meant").required(true).args(["session", "member", "sid", "everybody"])
+))]
+pub(super) struct What {
     /// One session, by its handle: `sid` of the assertion, `session` of the audit log
     #[arg(long, value_name = "HANDLE", allow_hyphen_values = true)]
     session: Option<String>,
@@ -83,13 +86,15 @@ pub(super) struct Revoke {
     #[arg(long, value_name = "SID", requires = "provider", allow_hyphen_values = true)]
     sid: Option<String>,
     /// The provider whose `--sid` it is
-    #[arg(long, value_name = "NAME", requires = "sid")]
+    #[arg(long, value_name = "NAME", requires = "sid",
+          conflicts_with_all = ["session", "member", "everybody"])]
     provider: Option<String>,
     /// The sessions of everybody
     #[arg(long)]
     everybody: bool,
     /// Only those that began before: 2027-01-15T08:00:00Z, or seconds since 1970 [default: now]
-    #[arg(long, value_name = "TIME", requires = "everybody")]
+    #[arg(long, value_name = "TIME", requires = "everybody",
+          conflicts_with_all = ["session", "member", "sid"])]
     before: Option<String>,
     /// Do not ask whether that is meant
     #[arg(long)]
@@ -129,19 +134,19 @@ struct Refused {
 /// Does it.
 #[must_use]
 pub(super) fn run(verb: Sessions) -> ExitCode {
-    let (config, act): (ConfigPath, Box<dyn FnOnce(&str) -> ExitCode>) = match verb {
-        Sessions::List { config, list } => {
-            (config, Box::new(move |address| told(list.run(address))))
-        }
-        Sessions::Revoke { config, revoke } => {
-            if let Err(code) = revoke.confirm() {
-                return ExitCode::from(code);
-            }
-            (config, Box::new(move |address| told(revoke.run(address))))
-        }
-    };
+    match verb {
+        Sessions::List { config, which } => at(config, |address| which.run(address)),
+        Sessions::Revoke { config, what } => match what.confirm() {
+            Ok(()) => at(config, |address| what.run(address)),
+            Err(code) => ExitCode::from(code),
+        },
+    }
+}
+
+/// Acts where the admin listener of the configuration is.
+fn at(config: ConfigPath, act: impl FnOnce(&str) -> Result<(), SessionsError>) -> ExitCode {
     match config::admin_address(&config.resolve()) {
-        Ok(address) => act(&reachable(address).to_string()),
+        Ok(address) => told(act(&reachable(address).to_string())),
         Err(problems) => {
             report(&problems);
             ExitCode::from(REFUSED)
@@ -161,7 +166,7 @@ fn told(done: Result<(), SessionsError>) -> ExitCode {
     })
 }
 
-impl List {
+impl Which {
     fn run(&self, address: &str) -> Result<(), SessionsError> {
         // A store that nodes share may name one twice.
         let mut seen = HashSet::new();
@@ -213,7 +218,7 @@ impl List {
     }
 }
 
-impl Revoke {
+impl What {
     /// Asks whether it is meant, where much ends by one word.
     fn confirm(&self) -> Result<(), u8> {
         let what = match (&self.member, self.everybody, &self.before) {

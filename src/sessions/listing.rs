@@ -284,7 +284,7 @@ impl Gathering<'_> {
                     handle: session.handle().to_owned(),
                     portal: session.portal().to_owned(),
                     provider: session.provider().to_owned(),
-                    member: key.into(),
+                    member: key,
                     started: session.started(),
                     last_used: session.last_used(),
                     ends: session.ends(),
@@ -296,5 +296,137 @@ impl Gathering<'_> {
 
     fn up_to(self, next: Option<At>) -> Page {
         Page { sessions: self.sessions, next: next.map(Cursor) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use serde_json::Map;
+
+    use super::super::Revocation;
+    use super::*;
+    use crate::gate::{Lifetimes, Session, SessionId, Subject, VerifiedClaims};
+
+    const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+    const LIFETIMES: Lifetimes = Lifetimes { idle: HOUR, absolute: HOUR };
+
+    async fn start(store: &Sessions, handle: &str, portal: &str, now: Timestamp) -> SessionId {
+        let subject = Subject::Issuer { issuer: "https://i.example".into(), subject: "s".into() };
+        let claims = VerifiedClaims::assertion(subject, Map::new());
+        let (portal, handle) = (portal.into(), handle.to_owned());
+        let session = Session::start(claims, "a".into(), portal, handle, LIFETIMES, now);
+        store.start(session, now).await.unwrap().0
+    }
+
+    async fn page(store: &Sessions, wanted: Wanted<'_>, from: Option<Cursor>, most: usize) -> Page {
+        let page = store.list(wanted, from, most, NOON).await.unwrap();
+        assert!(page.sessions.len() <= most);
+        page
+    }
+
+    /// How often each handle is listed while others come and go.
+    async fn listed(store: &Sessions, wanted: Wanted<'_>, most: usize) -> BTreeMap<String, usize> {
+        let (mut times, mut from, mut number) = (BTreeMap::<String, usize>::new(), None, 0);
+        loop {
+            let page = page(store, wanted, from, most).await;
+            for session in page.sessions {
+                *times.entry(session.handle).or_default() += 1;
+            }
+            for _ in 0..10 {
+                number += 1;
+                let id = start(store, &format!("comes-{number}"), "h", NOON).await;
+                if number % 2 == 0 {
+                    store.end(&id, NOON).await.unwrap();
+                }
+            }
+            match page.next {
+                Some(next) => from = Some(next.to_string().parse().unwrap()),
+                None => return times,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_there_all_the_time_is_listed_once() {
+        let store = Sessions::in_memory(LIFETIMES, 100_000);
+        for number in 0..3000 {
+            let portal = if number % 3 == 0 { "h" } else { "other" };
+            start(&store, &format!("stays-{number}"), portal, NOON).await;
+        }
+        let key = "https://i.example#s";
+        let other = Wanted { portal: Some("other"), ..Wanted::default() };
+        let member = Wanted { member: Some(key), ..Wanted::default() };
+        for (wanted, most, count) in [
+            (Wanted::default(), 100, 3000),
+            (Wanted::default(), 1000, 3000),
+            (other, 7, 2000),
+            (member, 50, 3000),
+            (Wanted { provider: Some("none"), ..member }, 1000, 0),
+        ] {
+            let mut times = listed(&store, wanted, most).await;
+            times.retain(|handle, _| handle.starts_with("stays"));
+            assert_eq!(times.len(), count, "{wanted:?}");
+            assert!(times.values().all(|times| *times == 1), "{wanted:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_is_bounded_in_what_is_looked_at_however_few_are_wanted() {
+        let store = Sessions::in_memory(LIFETIMES, 100_000);
+        for number in 0..6000 {
+            start(&store, &number.to_string(), "h", NOON).await;
+        }
+        let wanted = Wanted { portal: Some("other"), ..Wanted::default() };
+        let first = page(&store, wanted, None, 100).await;
+        assert!(first.sessions.is_empty() && first.next.is_some());
+        let next = page(&store, wanted, first.next, 100).await;
+        assert!(next.sessions.is_empty() && next.next.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_not_listed_and_a_look_keeps_nobody_signed_in() {
+        let store = Sessions::in_memory(LIFETIMES, 100);
+        let early = start(&store, "early", "h", NOON.before(HOUR)).await;
+        let id = start(&store, "late", "h", NOON.before(HOUR / 2)).await;
+        let page = page(&store, Wanted::default(), None, 10).await;
+        let [only] = page.sessions.as_slice() else { panic!("{page:?}") };
+        assert_eq!((only.handle.as_str(), only.last_used), ("late", NOON.before(HOUR / 2)));
+        assert_eq!(store.find(&early, NOON).await.unwrap().map(|_| ()), None);
+        let until = NOON.before(HOUR / 2);
+        let ended = store.revoke(Revocation::Everybody { until }, NOON, |_| {}).await.unwrap();
+        assert_eq!((ended, store.count()), (Some(2), 0));
+        assert!(store.find(&id, NOON).await.unwrap().is_none());
+    }
+
+    #[test]
+    fn a_cursor_has_one_spelling() {
+        let key = Digest::of(b"k");
+        for at in [
+            At::Table(1023, key),
+            At::Member(key),
+            At::Node { number: 2, called: u64::MAX, answered: u64::MAX },
+        ] {
+            let cursor = Cursor(at);
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+        let hex = key.to_hex();
+        for other in [
+            "".to_owned(),
+            "t".to_owned(),
+            "t--".to_owned(),
+            format!("t-+1-{hex}"),
+            format!("t-01-{hex}"),
+            format!("t-A-{hex}"),
+            format!("t-1-{hex}-"),
+            format!("m-{}", hex.to_uppercase()),
+            "n-0-0".to_owned(),
+            "n-0-0-10000000000000000".to_owned(),
+        ] {
+            assert_eq!(other.parse::<Cursor>(), Err(ListError::Cursor), "{other}");
+        }
     }
 }

@@ -237,7 +237,8 @@ async fn cfg_03_no_page_ends_a_session() {
     let json = JSON[0];
     let urlencoded = FORM[0];
     let admin = admin(&world);
-    let cases: &[(&[(&str, &str)], &[u8], u16)] = &[
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16);
+    let cases: &[Case<'_>] = &[
         (&[json, ("origin", "https://evil.example")], everybody, 403),
         (&[json, ("origin", "null")], everybody, 403),
         (&[json, ("sec-fetch-site", "cross-site")], everybody, 403),
