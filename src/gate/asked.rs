@@ -17,7 +17,7 @@ use super::parameters::{self, Field};
 use super::path::{CanonicalPath, PathError, mended};
 use super::route::{Mode, Policy, Spelling};
 use super::target::{Aim, RawTarget};
-use super::{Endpoint, Refusal, SessionId};
+use super::{Endpoint, Refusal, Ticket};
 
 /// A request as the gate sees it.
 #[derive(Debug)]
@@ -167,7 +167,7 @@ impl<'h> Asked<'h> {
 
     /// The session that the visitor claims, if its cookie is there exactly once (COOK-03).
     #[must_use]
-    pub const fn session_id(&self) -> Option<&SessionId> {
+    pub const fn ticket(&self) -> Option<&Ticket> {
         self.cookies.session.as_ref()
     }
 

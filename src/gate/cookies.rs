@@ -3,10 +3,14 @@
 
 use http::HeaderValue;
 
-use super::SessionId;
+use super::{Secret, SessionId, Ticket};
 
 /// The session cookie. Its prefix binds it to one host, `Path=/` and TLS (RFC 6265bis, 4.1.3.2).
 pub const SESSION: &str = "__Host-anteport";
+/// Before the number of a further part of a session that is in the browser itself.
+pub const PART_PREFIX: &str = "__Host-anteport-part-";
+/// How many parts such a session has at most, the first among them.
+pub const MOST_PARTS: usize = 4;
 /// Before the number of a login under way.
 pub const LOGIN_PREFIX: &str = "__Host-anteport-login-";
 /// Who was signed in last, sealed: whose a form is that meets an expired session.
@@ -18,9 +22,9 @@ pub const PROOF_PREFIX: &str = "__Host-anteport-set-";
 /// What `Cookie` headers say to us.
 #[derive(Debug, Default)]
 pub struct CookieReading {
-    /// The session id, if it is there exactly once, has the right form, and no other reader could
-    /// find another (COOK-02, COOK-03).
-    pub session: Option<SessionId>,
+    /// What stands for a session, if it is there exactly once, has the right form, and no other reader
+    /// could find another (COOK-02, COOK-03).
+    pub session: Option<Ticket>,
     /// Whether any cookie has a name of ours.
     pub any_own: bool,
 }
@@ -28,6 +32,8 @@ pub struct CookieReading {
 /// Reads all `Cookie` fields of a request; HTTP/2 may bring several (RFC 9113, 8.2.3).
 pub fn read<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> CookieReading {
     let mut reading = CookieReading::default();
+    let mut first: &[u8] = &[];
+    let mut parts = Parts::default();
     let mut copies = 0;
     let mut is_ambiguous = false;
     // Most fields do not have our name in them, and need not be taken apart.
@@ -41,13 +47,64 @@ pub fn read<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> CookieRead
         };
         if name == SESSION.as_bytes() {
             copies += 1;
-            reading.session = std::str::from_utf8(value).ok().and_then(SessionId::parse);
+            first = value;
+        } else if let Some(number) = name.strip_prefix(PART_PREFIX.as_bytes()) {
+            parts.note(number, value);
         }
     }
-    if copies != 1 || is_ambiguous {
-        reading.session = None;
+    if copies == 1 && !is_ambiguous {
+        reading.session = ticket(first, &parts);
     }
     reading
+}
+
+/// The further parts of a session, from the second on.
+#[derive(Default)]
+struct Parts<'a> {
+    texts: [Option<&'a [u8]>; MOST_PARTS - 1],
+    /// One of them came twice.
+    are_doubled: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn note(&mut self, number: &[u8], value: &'a [u8]) {
+        let index = match number {
+            [digit @ b'2'..=b'9'] => usize::from(digit - b'2'),
+            _ => return,
+        };
+        if let Some(place) = self.texts.get_mut(index) {
+            self.are_doubled |= place.replace(value).is_some();
+        }
+    }
+}
+
+/// An id as it is; or the number of parts, a dot, and the first of them.
+fn ticket(first: &[u8], parts: &Parts<'_>) -> Option<Ticket> {
+    let first = std::str::from_utf8(first).ok()?;
+    let Some((count, text)) = first.split_once('.') else {
+        return SessionId::parse(first).map(Ticket::Id);
+    };
+    let count = match count.as_bytes() {
+        [digit @ b'1'..=b'9'] => usize::from(digit - b'0'),
+        _ => return None,
+    };
+    if count > MOST_PARTS {
+        return None;
+    }
+    if parts.are_doubled {
+        return None;
+    }
+    let mut whole = text.to_owned();
+    // What is there beyond them is left of a longer one.
+    for part in parts.texts.iter().take(count - 1) {
+        whole.push_str(std::str::from_utf8((*part)?).ok()?);
+    }
+    Some(Ticket::Sealed(Secret::new(whole)))
+}
+
+/// Which further parts of a session came with a request, by their whole names.
+pub fn parts<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Vec<&'a str> {
+    own_with(PART_PREFIX, fields).into_iter().map(|(name, _)| name).collect()
 }
 
 /// All cookies, as name and value.

@@ -52,7 +52,7 @@ pub use route::{Access, Allowance, Mode, Passes, Policy, Route, Spelling};
 use route::{Asks, Found};
 pub use rule::{Conditions, Covers, Exception, Rule};
 pub use secret::Secret;
-pub use session::{AtProvider, Lifetimes, Session, SessionId};
+pub use session::{AtProvider, Lifetimes, Session, SessionId, Ticket};
 pub use target::RawTarget;
 pub use time::Timestamp;
 pub use trace::Trace;

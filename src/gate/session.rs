@@ -54,6 +54,15 @@ impl fmt::Debug for SessionId {
     }
 }
 
+/// What a visitor shows to be somebody's session.
+#[derive(Clone, Debug)]
+pub enum Ticket {
+    /// The id of a session that is kept.
+    Id(SessionId),
+    /// The session itself, sealed.
+    Sealed(Secret<String>),
+}
+
 /// How long sessions last. Enforced by us, not by the cookie's expiry (SESS-03).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetimes {
@@ -107,6 +116,8 @@ pub struct Session {
     lifetimes: Lifetimes,
     /// Unix milliseconds. The one thing about a session that changes; a lost update costs nothing.
     last_used: AtomicI64,
+    /// How often it has become another state of itself.
+    revision: u32,
     /// What only we can prove with that something was set during this session.
     proof: Secret<[u8; 16]>,
 }
@@ -136,6 +147,7 @@ impl Session {
             renewal: None,
             lifetimes,
             last_used,
+            revision: 0,
             proof: Secret::new([0; 16]),
         }
     }
@@ -156,6 +168,12 @@ impl Session {
     #[must_use]
     pub fn proven_by(self, proof: Secret<[u8; 16]>) -> Self {
         Self { proof, ..self }
+    }
+
+    /// How often it has become another state of itself: of two, the one with more is the later.
+    #[must_use]
+    pub const fn revision(&self) -> u32 {
+        self.revision
     }
 
     /// What proves that something was set during it.
@@ -179,7 +197,8 @@ impl Session {
     ) -> Self {
         let session = self.continued(claims, self.handle.clone(), now);
         session.last_used.store(self.last_used().unix_millis(), Ordering::Relaxed);
-        Self { said: now, renewal, ..session }
+        let revision = self.revision.saturating_add(1);
+        Self { said: now, renewal, revision, ..session }
     }
 
     /// The same, whose claims are as old as that.

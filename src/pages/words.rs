@@ -213,6 +213,11 @@ pub fn explain(code: &str) -> Words {
             "The machine that signs people in has run out of randomness, so nothing was begun. \
              Nothing has reached the portal; try again.",
         ),
+        "session-too-large" => (
+            "Too much to keep",
+            "The sign-in service says more about this account than your browser can keep, so you \
+             were not signed in. Whoever runs this portal can mend that.",
+        ),
         "session-store-unavailable" => (
             "Nobody can say just now who you are",
             "You have not been signed out, and nothing that you sent has reached the portal. Wait \

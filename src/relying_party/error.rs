@@ -104,6 +104,24 @@ impl RelyingPartyError {
         }
     }
 
+    /// Whether asking about another member would come to the same just now: the provider gave no answer,
+    /// or one that says «not now», or it takes no credential of ours.
+    pub(super) fn is_out_of_order(&self) -> bool {
+        match self {
+            Self::TokenCall(error) => error.is_unreachable(),
+            Self::TokenRefused(refusal) => refusal.is_temporary(),
+            Self::Discovery(error) => error.is_unreachable(),
+            Self::CredentialsRefused { .. }
+            | Self::CredentialUnavailable(_)
+            | Self::NoCredential => true,
+            Self::CallbackIssuer
+            | Self::CallbackGrant
+            | Self::NoSuchJourney { .. }
+            | Self::TokenAnswer
+            | Self::IdToken(_) => false,
+        }
+    }
+
     /// Whether a refresh that failed like this ends the session: the provider has taken its word back,
     /// or speaks of somebody else. Everything else may pass, and until then what was said holds.
     #[must_use]

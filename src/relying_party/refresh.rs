@@ -110,15 +110,3 @@ impl RelyingParty {
         Ok(token.verify(&key, &expected, now)?)
     }
 }
-
-impl RelyingPartyError {
-    /// Whether the provider gave no answer, or one that says «not now».
-    fn is_out_of_order(&self) -> bool {
-        match self {
-            Self::TokenCall(error) => error.is_unreachable(),
-            Self::TokenRefused(refusal) => refusal.is_temporary(),
-            Self::Discovery(error) => error.is_unreachable(),
-            _ => false,
-        }
-    }
-}

@@ -27,7 +27,7 @@ use crate::upstream::RequestBody;
 /// What a callback has led to.
 enum Outcome {
     /// Somebody is signed in, and goes there.
-    SignedIn(SessionId, MemberMark, ReturnTo),
+    SignedIn(Vec<HeaderValue>, MemberMark, ReturnTo),
     /// There is another journey to go on first.
     GoOn(Challenge, Option<SessionId>),
     /// Nothing has changed, and the visitor goes back.
@@ -71,12 +71,14 @@ impl Visit<'_> {
         let outcome = self.accept(&party, &parameters, &mut used).await;
         let over = used.as_ref().and_then(|used| cookie::no_login(&used.name));
         let mut response = match outcome {
-            Ok(Outcome::SignedIn(id, mark, return_to)) => {
+            Ok(Outcome::SignedIn(parts, mark, return_to)) => {
                 self.proxy.metrics.login_succeeded(provider);
                 self.proxy.metrics.sessions_created.add();
                 let member = self.member_cookie(mark);
                 let mut response = respond::redirect(return_to.as_str(), self.asker, self.account);
-                respond::add_cookie(&mut response, cookie::session(&id));
+                for cookie in parts {
+                    respond::add_cookie(&mut response, Some(cookie));
+                }
                 respond::add_cookie(&mut response, member);
                 respond::add_cookie(&mut response, used.as_ref().and_then(Used::mark));
                 return response;
@@ -173,8 +175,10 @@ impl Visit<'_> {
                     return Err(LoginFailure::SignedOut);
                 }
                 self.end_session(ended, SessionEnd::Replaced).await?;
+                let parts = sessions.tickets(&id, &member)?;
+                let earlier = cookies::parts(self.head.headers.get_all(header::COOKIE));
                 Ok(Outcome::SignedIn(
-                    id,
+                    cookie::session(&parts, earlier),
                     member_mark(member.session().claims().subject()),
                     return_to,
                 ))

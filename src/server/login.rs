@@ -51,7 +51,7 @@ impl From<StoreError> for LoginFailure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Random => Self::Seal,
-            StoreError::Unavailable => Self::Store(error),
+            StoreError::Unavailable | StoreError::TooLarge => Self::Store(error),
         }
     }
 }

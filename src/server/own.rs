@@ -8,7 +8,6 @@ use super::account::Body;
 use super::login::{ACCOUNT, ANOTHER, BY_HAND};
 use super::request::Visit;
 use super::respond::{self, HOME, Said};
-use crate::gate::cookies;
 use crate::gate::login::Journey;
 use crate::gate::{
     Challenge, Endpoint, Mode, Purpose, Refusal, ReturnTo, Session, SessionId, purpose,
@@ -165,7 +164,7 @@ impl Visit<'_> {
 
     /// The session id that came with this request.
     pub(super) fn session_id(&self) -> Option<SessionId> {
-        cookies::read(self.head.headers.get_all(header::COOKIE)).session
+        self.shown.as_ref().map(|shown| shown.id.clone())
     }
 
     /// A refusal that somebody may want to know about beyond the access log (LOG-03).

@@ -15,7 +15,7 @@ use super::request::Visit;
 use super::respond::{self, Said};
 use crate::gate::{Session, SessionId, Timestamp};
 use crate::relying_party::{RefreshError, RelyingParty};
-use crate::sessions::{Lease, SignedIn, Turn};
+use crate::sessions::{Lease, SignedIn, StoreError, Turn};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::causes;
@@ -210,6 +210,11 @@ impl Proxy {
             Ok(next) => {
                 self.metrics.refreshed(index, RefreshOutcome::Ok);
                 next.map_or(Renewed::Over, Renewed::Goes)
+            }
+            // What was said before does not hold any more, and what holds cannot be kept (SESS-05).
+            Err(error @ StoreError::TooLarge) => {
+                self.metrics.refreshed(index, RefreshOutcome::Ended);
+                self.end_for(id, session, party, error.code(), &causes(&error)).await
             }
             Err(error) => {
                 self.metrics.refreshed(index, RefreshOutcome::Failed);

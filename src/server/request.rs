@@ -24,7 +24,7 @@ use crate::gate::{
     Timestamp, decide,
 };
 use crate::identity::IdentityError;
-use crate::sessions::{Here, PortalProofs, SignedIn};
+use crate::sessions::{Here, PortalProofs, Shown, SignedIn, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::Stream;
@@ -48,6 +48,8 @@ pub(super) struct Visit<'a> {
     pub(super) policy: &'a Policy,
     pub(super) portal: &'a Portal,
     pub(super) head: &'a mut Head,
+    /// What stands for a session, whether there is one or not.
+    pub(super) shown: Option<Shown>,
     pub(super) signed_in: Option<Arc<SignedIn>>,
     pub(super) now: Timestamp,
     /// The address that the request is from.
@@ -88,11 +90,12 @@ impl Worker {
             let asked = if body.is_end_stream() { asked.with_form(Form::Absent) } else { asked };
             let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
             let has_own_cookies = asked.has_own_cookies();
-            let id = asked.session_id().cloned();
-            let here = id.as_ref().map(|id| (id, self.proxy.sessions.here(id, now)));
+            let sessions = &self.proxy.sessions;
+            let shown = asked.ticket().and_then(|ticket| sessions.shown(ticket));
+            let here = shown.as_ref().map(|shown| (shown, sessions.arrive(shown, now)));
             let signed_in = match here {
                 Some((_, Here::Member(found))) => Some(found),
-                Some((id, Here::Ask)) => match Box::pin(self.proxy.sessions.find(id, now)).await {
+                Some((shown, Here::Ask)) => match Box::pin(sessions.find(&shown.id, now)).await {
                     Ok(found) => found,
                     // What does not depend on who asks goes on without knowing.
                     Err(_) if !asked.depends_on_claims(policy) => None,
@@ -101,12 +104,12 @@ impl Worker {
                 Some((_, Here::Nobody)) | None => None,
             };
             let signed_in = signed_in.filter(|found| found.session().is_for(&policy.host));
-            let signed_in = match (&id, signed_in) {
+            let signed_in = match (&shown, signed_in) {
                 // Seldom due, and what is looked at then is no part of every request.
-                (Some(id), Some(member))
+                (Some(shown), Some(member))
                     if self.proxy.is_due(&member, now) && asked.depends_on_claims(policy) =>
                 {
-                    self.proxy.kept_true(id, member, now).await
+                    self.proxy.kept_true(&shown.id, member, now).await
                 }
                 (_, signed_in) => signed_in,
             };
@@ -138,6 +141,7 @@ impl Worker {
                 policy,
                 portal,
                 head: &mut head,
+                shown,
                 signed_in,
                 now,
                 visitor,
@@ -152,7 +156,7 @@ impl Worker {
                     let Some(upstream) = self.upstreams.get(index) else {
                         return respond::refuse(Refusal::NoRoute, visit.asker, visit.account);
                     };
-                    visit.forward(permit, upstream, body, (id, has_own_cookies), peer).await
+                    visit.forward(permit, upstream, body, has_own_cookies, peer).await
                 }
                 Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
                 Decision::Own(Endpoint::Resend(place)) if form.is_none() => {
@@ -198,7 +202,7 @@ impl Visit<'_> {
         permit: Permit,
         upstream: &Upstream,
         body: RequestBody,
-        (id, has_own_cookies): (Option<SessionId>, bool),
+        has_own_cookies: bool,
         peer: &Peer,
     ) -> Response<Body> {
         let Visit {
@@ -206,13 +210,13 @@ impl Visit<'_> {
             policy,
             portal,
             head,
+            shown,
             signed_in,
             now,
             visitor,
             asker,
             mut account,
             form,
-            ..
         } = self;
         let body = match body.limited(permit.passes().largest_body) {
             Ok(body) => body,
@@ -297,16 +301,21 @@ impl Visit<'_> {
         }
         match answer {
             Ok(Upgrade::Switched(upgraded)) => {
+                let id = shown.map(|shown| shown.id);
                 switch(upgraded, id.zip(member), (proxy, now), credentials, account)
             }
             Ok(Upgrade::Answered(answer)) => {
-                let set = match &member {
+                let mut set = match &member {
                     Some(member) if guards_cookies => {
                         let set = policy.portal_cookies.set_by(answer.headers());
                         proofs.after(member.session(), set)
                     }
                     Some(_) | None => Vec::new(),
                 };
+                if let (Some(shown), Some(member)) = (&shown, &member) {
+                    set.extend(proxy.shown_anew(shown, member, now));
+                }
+                let id = shown.map(|shown| shown.id);
                 let mut response = pass_on(answer, id.zip(member), proxy, credentials, account);
                 for cookie in set {
                     response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -315,6 +324,18 @@ impl Visit<'_> {
             }
             Err(error) => respond::upstream(&error, asker, account),
         }
+    }
+}
+
+impl Proxy {
+    /// What the browser is to keep instead of what it has shown, if that has grown old.
+    fn shown_anew(&self, shown: &Shown, member: &SignedIn, now: Timestamp) -> Vec<HeaderValue> {
+        if !self.sessions.has_grown_old(shown, member, now) {
+            return Vec::new();
+        }
+        // One that does not fit any more keeps what it has until it is over.
+        let parts = self.sessions.tickets(&shown.id, member);
+        parts.map(|parts| cookie::session(&parts, [])).unwrap_or_default()
     }
 }
 

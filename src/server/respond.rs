@@ -296,7 +296,7 @@ pub(super) fn login(
         (LoginFailure::RelyingParty(_) | LoginFailure::Identity(_), _) => StatusCode::FORBIDDEN,
         (LoginFailure::Login(_) | LoginFailure::SignedOut, _) => StatusCode::BAD_REQUEST,
         (LoginFailure::Circle, _) => StatusCode::TOO_MANY_REQUESTS,
-        (LoginFailure::Store(_), _) => StatusCode::SERVICE_UNAVAILABLE,
+        (LoginFailure::Store(error), _) => store_status(*error),
         (LoginFailure::Seal, _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let hints = match failure {
@@ -327,11 +327,15 @@ const fn blamed(class: Class) -> StatusCode {
 /// Nobody can say who is signed in (GEN-03).
 pub(super) fn store(error: StoreError, asker: &Asker, mut account: Account) -> Response<Body> {
     account.decided(Verdict::Refuse, Some(error.code()));
-    let status = match error {
+    say(&Said::new(store_status(error), error.code()), asker, account)
+}
+
+const fn store_status(error: StoreError) -> StatusCode {
+    match error {
         StoreError::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         StoreError::Random => StatusCode::INTERNAL_SERVER_ERROR,
-    };
-    say(&Said::new(status, error.code()), asker, account)
+        StoreError::TooLarge => StatusCode::FORBIDDEN,
+    }
 }
 
 /// The portal's silence.

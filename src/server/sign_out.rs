@@ -44,9 +44,10 @@ impl Visit<'_> {
                 Ok(forgotten) => forgotten,
                 Err(error) => return respond::store(error, self.asker, self.account),
             };
+            let gone = if is_bare { Vec::new() } else { self.no_session() };
             let mut response = respond::redirect(&self.done(), self.asker, self.account);
-            if !is_bare {
-                respond::add_cookie(&mut response, cookie::no_session());
+            for cookie in gone {
+                respond::add_cookie(&mut response, Some(cookie));
             }
             for cookie in forgotten {
                 respond::add_cookie(&mut response, cookie);
@@ -78,8 +79,11 @@ impl Visit<'_> {
             },
         };
         self.account.decided(Verdict::Own, None);
+        let gone = self.no_session();
         let mut response = respond::redirect(&next, self.asker, self.account);
-        respond::add_cookie(&mut response, cookie::no_session());
+        for cookie in gone {
+            respond::add_cookie(&mut response, Some(cookie));
+        }
         for cookie in forgotten {
             respond::add_cookie(&mut response, cookie);
         }
@@ -87,6 +91,11 @@ impl Visit<'_> {
         let clear = HeaderName::from_static("clear-site-data");
         respond::set(&mut response, clear, HeaderValue::from_static("\"cache\""));
         response
+    }
+
+    /// Takes the session's cookies back.
+    fn no_session(&self) -> Vec<HeaderValue> {
+        cookie::no_session(self.head.headers.get_all(header::COOKIE)).collect()
     }
 
     /// Ends this browser's session and what it has under way.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use cookie::{Cookie, SameSite, time};
 use http::HeaderValue;
 
-use crate::gate::SessionId;
-use crate::gate::cookies::{LOGIN_PREFIX, MEMBER, SESSION};
+use crate::gate::cookies::{self, LOGIN_PREFIX, MEMBER, PART_PREFIX, SESSION};
 use crate::gate::login::PendingLogin;
 
 /// How many logins one browser may have under way; the oldest goes first (COOK-05).
@@ -15,16 +14,35 @@ pub const MOST_LOGINS: usize = 12;
 /// And how many bytes they may have together, well within what a request may carry.
 pub const MOST_LOGIN_BYTES: usize = 12 * 1024;
 
-/// Sets the session cookie. It has no expiry of its own: we enforce the session's (SESS-03).
-#[must_use]
-pub fn session(id: &SessionId) -> Option<HeaderValue> {
-    header(ours(SESSION.to_owned(), id.cookie_value()))
+/// Sets the session cookie, and a further one for each further part; of `earlier` parts, by their whole
+/// names, it takes back what is left. They have no expiry of their own: we enforce the session's
+/// (SESS-03).
+pub fn session<'a>(
+    parts: &[String],
+    earlier: impl IntoIterator<Item = &'a str>,
+) -> Vec<HeaderValue> {
+    let names: Vec<String> = (1..=parts.len()).map(part_name).collect();
+    let left = earlier.into_iter().filter(|name| !names.iter().any(|known| known == name));
+    let left: Vec<_> = left.filter_map(|name| header(deleted(name.to_owned()))).collect();
+    let parts = names.iter().zip(parts);
+    let set = parts.filter_map(|(name, part)| header(ours(name.clone(), part.clone())));
+    set.chain(left).collect()
 }
 
-/// Takes the session cookie back.
-#[must_use]
-pub fn no_session() -> Option<HeaderValue> {
-    header(deleted(SESSION.to_owned()))
+/// Takes the session cookie back, and the further parts that came with a request.
+pub fn no_session<'a>(
+    fields: impl IntoIterator<Item = &'a HeaderValue>,
+) -> impl Iterator<Item = HeaderValue> {
+    let parts = cookies::parts(fields).into_iter().map(str::to_owned);
+    let names: Vec<String> = std::iter::once(SESSION.to_owned()).chain(parts).collect();
+    names.into_iter().filter_map(|name| header(deleted(name)))
+}
+
+fn part_name(number: usize) -> String {
+    match number {
+        1 => SESSION.to_owned(),
+        number => format!("{PART_PREFIX}{number}"),
+    }
 }
 
 /// Sets the cookie of who was signed in last. It goes with the browser, as the session's does; what is
@@ -105,10 +123,9 @@ mod tests {
 
     #[test]
     fn cook_04_our_cookies_carry_every_attribute_and_no_domain() {
-        let id = SessionId::new([7; 32]);
         let headers = [
-            session(&id),
-            no_session(),
+            session(&["one".to_owned(), "two".to_owned()], []).pop(),
+            no_session([]).next(),
             member("x".to_owned()),
             no_member(),
             login("abc", "x".to_owned(), false),

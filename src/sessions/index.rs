@@ -52,14 +52,14 @@ impl Default for Index {
 }
 
 impl Index {
-    pub(super) fn add(&self, session: &Session, id: &Digest) {
-        for name in names(session) {
+    pub(super) fn add(&self, names: impl IntoIterator<Item = Digest>, id: &Digest) {
+        for name in names {
             self.lock(&name).insert((name.first_eight(), id.first_eight()));
         }
     }
 
-    pub(super) fn remove(&self, session: &Session, id: &Digest) {
-        for name in names(session) {
+    pub(super) fn remove(&self, names: impl IntoIterator<Item = Digest>, id: &Digest) {
+        for name in names {
             self.lock(&name).remove(&(name.first_eight(), id.first_eight()));
         }
     }
@@ -81,6 +81,21 @@ impl Index {
         let shard = self.shards.get(index).expect("there are as many as an index can name");
         shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A name as one issuer alone says it: what it ends is only what this issuer vouched for.
+pub(super) fn said_by(name: &Digest, issuer: Option<&str>) -> Digest {
+    match issuer {
+        Some(issuer) => Digest::of(format!("{}\n{issuer}", name.to_hex()).as_bytes()),
+        None => *name,
+    }
+}
+
+/// All that an ending may name a session by.
+pub(super) fn endings(session: &Session) -> Vec<Digest> {
+    let issuer = session.claims().text("iss");
+    let by_issuer = names_of_person(session).map(|name| said_by(&name, issuer));
+    names(session).chain(by_issuer.filter(|_| issuer.is_some())).collect()
 }
 
 /// All that a session is found by.

@@ -140,19 +140,22 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Page, ListError> {
         let page = Gathering { wanted, limit: limit.max(1), sessions: Vec::new(), looked_at: 0 };
-        match (wanted.member, &self.store, cursor.map(|cursor| cursor.0)) {
+        // Sessions that are in their browsers are in no store: what was seen here is listed.
+        let remote = match &self.store {
+            Store::Remote(remote, _) if self.carrier.is_none() => Some(remote),
+            Store::Remote(..) | Store::Memory { .. } => None,
+        };
+        match (wanted.member, remote, cursor.map(|cursor| cursor.0)) {
             (Some(member), _, None) => self.list_member(page, member, None, now).await,
             (Some(member), _, Some(At::Member(key))) => {
                 self.list_member(page, member, Some(key), now).await
             }
-            (None, Store::Memory { .. }, None) => self.list_table(page, 0, None, now).await,
-            (None, Store::Memory { .. }, Some(At::Table(part, key))) => {
+            (None, None, None) => self.list_table(page, 0, None, now).await,
+            (None, None, Some(At::Table(part, key))) => {
                 self.list_table(page, part, Some(key), now).await
             }
-            (None, Store::Remote(remote, _), None) => {
-                list_store(page, remote, (0, 0, None), now).await
-            }
-            (None, Store::Remote(remote, _), Some(At::Node { number, called, answered })) => {
+            (None, Some(remote), None) => list_store(page, remote, (0, 0, None), now).await,
+            (None, Some(remote), Some(At::Node { number, called, answered })) => {
                 list_store(page, remote, (number, answered, Some(called)), now).await
             }
             (_, _, Some(_)) => Err(ListError::Cursor),

@@ -1,6 +1,7 @@
 //! Who is signed in: the store of sessions. Deliberately not here: what a session is (`gate::Session`)
 //! and whether it lets somebody through (`gate::decide`).
 
+mod carried;
 pub mod cookie;
 mod copies;
 mod digest;
@@ -14,6 +15,7 @@ mod redis;
 mod remote;
 mod renewing;
 mod revocation;
+mod revoked;
 mod seal;
 mod sign_out;
 mod signed_in;
@@ -21,11 +23,13 @@ mod table;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use aws_lc_rs::error::Unspecified;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+pub use carried::Shown;
 pub use digest::Digest;
 pub use ending::Watch;
 pub use index::Meant;
@@ -38,20 +42,26 @@ pub use revocation::{Revocation, RevokeError};
 pub use seal::{Purpose, Seal, SealError, sealed_length};
 pub use signed_in::SignedIn;
 
+use self::carried::{Carried, Carrier};
 use self::ending::Watched;
 use self::index::Index;
 use self::marks::Marks;
 use self::remote::{Known, Remote};
+use self::revoked::Revoked;
 use self::table::{Gone, Table};
 use crate::clock::Clock;
 use crate::config;
-use crate::gate::{Secret, Session, SessionId, Timestamp};
+use crate::gate::{Secret, Session, SessionId, Ticket, Timestamp};
 
 /// All sessions.
 pub struct Sessions {
     table: Arc<Table>,
     store: Store,
+    /// Where sessions are in their browsers.
+    carrier: Option<Carrier>,
     everybody: AtomicI64,
+    /// No session lasts longer.
+    longest: Duration,
     is_ours: Ours,
     next_part: AtomicUsize,
     watched: Arc<Watched>,
@@ -60,8 +70,8 @@ pub struct Sessions {
 
 /// Where the truth is.
 enum Store {
-    /// In the table of this process.
-    Memory { index: Index, marks: Box<Marks>, capacity: u64 },
+    /// In this process: its table; or, where sessions are in their browsers, what was ended.
+    Memory { index: Index, marks: Box<Marks>, revoked: Option<Box<Revoked>>, capacity: u64 },
     /// In a store that others share; the table has copies.
     Remote(Box<Remote>, u64),
 }
@@ -122,6 +132,9 @@ pub enum StoreError {
     /// It does not answer, or not in time, or with something that it was not told.
     #[error("the store of sessions does not answer")]
     Unavailable,
+    /// The session does not fit into a browser (SESS-05).
+    #[error("the session is too large for the cookies that a browser keeps")]
+    TooLarge,
 }
 
 impl StoreError {
@@ -131,6 +144,7 @@ impl StoreError {
         match self {
             Self::Random => "session-random",
             Self::Unavailable => "session-store-unavailable",
+            Self::TooLarge => "session-too-large",
         }
     }
 }
@@ -154,26 +168,39 @@ impl Sessions {
         is_ours: Ours,
         ended: impl Fn(Ended) + Send + Sync + 'static,
     ) -> Self {
-        let has_copies = matches!(settings.store, config::Store::Redis(_));
+        let has_copies = !matches!(settings.store, config::Store::Memory { .. });
+        let carries = matches!(settings.store, config::Store::Cookie { .. });
         let table = Arc::new(Table::new(has_copies));
         let watched = Arc::<Watched>::default();
         let capacity = settings.capacity;
         let store = match &settings.store {
-            config::Store::Redis(redis) => {
-                let known = Known { table: Arc::clone(&table), watched: Arc::clone(&watched) };
+            config::Store::Redis(redis) | config::Store::Cookie { revocations: Some(redis) } => {
+                let known = Known {
+                    table: Arc::clone(&table),
+                    watched: Arc::clone(&watched),
+                    endings: carries.then(Arc::default),
+                };
                 let (seal, clock) = (Arc::clone(seal), clock.clone());
                 let lifetimes = settings.lifetimes;
                 let remote = Remote::new(redis, lifetimes, seal, known, clock, is_ours.clone());
                 Store::Remote(Box::new(remote), capacity)
             }
-            config::Store::Memory { .. } | config::Store::Cookie { .. } => {
-                Store::Memory { index: Index::default(), marks: Box::default(), capacity }
+            config::Store::Memory { .. } | config::Store::Cookie { revocations: None } => {
+                Store::Memory {
+                    index: Index::default(),
+                    marks: Box::default(),
+                    revoked: carries.then(Box::default),
+                    capacity,
+                }
             }
         };
+        let idle = settings.lifetimes.idle;
         Self {
             table,
             store,
+            carrier: carries.then(|| Carrier::new(Arc::clone(seal), idle)),
             everybody: AtomicI64::new(0),
+            longest: settings.lifetimes.absolute,
             is_ours,
             next_part: AtomicUsize::new(0),
             watched,
@@ -202,18 +229,94 @@ impl Sessions {
         aws_lc_rs::rand::fill(&mut random)?;
         let id = SessionId::new(random);
         let key = Digest::of_id(&id);
+        if let Some(carrier) = &self.carrier {
+            // What is too large is refused before anything has begun (SESS-05).
+            carrier.seal(&id, &session)?;
+        }
         let member = match &self.store {
             Store::Remote(remote, _) => remote.start(&key, session, now).await?,
             Store::Memory { index, .. } => {
                 let record = session.to_record();
                 let member = Arc::new(SignedIn::new(session));
                 // First, so that whoever ends it by its name from now on finds it.
-                index.add(member.session(), &key);
+                index.add(index::names(member.session()), &key);
                 self.table.put(key, Arc::clone(&member), record.expose(), 0);
                 member
             }
         };
         Ok((id, member))
+    }
+
+    /// What a visitor shows, as far as it can be read.
+    #[must_use]
+    pub fn shown(&self, ticket: &Ticket) -> Option<Shown> {
+        match (&self.carrier, ticket) {
+            (Some(carrier), ticket) => carrier.open(ticket),
+            (None, Ticket::Id(id)) => Some(Shown { id: id.clone(), carried: None }),
+            (None, Ticket::Sealed(_)) => None,
+        }
+    }
+
+    /// What is known here of the session that a visitor shows.
+    #[must_use]
+    pub fn arrive(&self, shown: &Shown, now: Timestamp) -> Here {
+        match &shown.carried {
+            Some(carried) if !self.admit(&shown.id, carried) => Here::Nobody,
+            Some(_) | None => self.here(&shown.id, now),
+        }
+    }
+
+    /// Reads a session that came along, unless what is known here is as young. Whether it is one.
+    fn admit(&self, id: &SessionId, carried: &Carried) -> bool {
+        let key = Digest::of_id(id);
+        let known = self.table.find(&key).map(|found| found.signed_in);
+        if let Some(known) = &known
+            && carried.revision <= known.session().revision()
+        {
+            known.session().touch(carried.last_used);
+            return true;
+        }
+        let record = carried.record.expose();
+        let session = Session::from_record(record).filter(|found| self.is_ours.include(found));
+        let Some(session) = session else {
+            return false;
+        };
+        session.touch(carried.last_used);
+        match &self.store {
+            Store::Remote(remote, _) => remote.admit(&key, session, record),
+            Store::Memory { revoked: Some(revoked), .. } if revoked.include(&key, &session) => {
+                return false;
+            }
+            Store::Memory { index, .. } => {
+                let member = match known {
+                    Some(known) => known.renewed(session),
+                    None => SignedIn::new(session),
+                };
+                index.add(index::names(member.session()), &key);
+                self.table.put(key, Arc::new(member), record, 0);
+            }
+        }
+        true
+    }
+
+    /// What the browser of a session is to keep, part by part.
+    ///
+    /// # Errors
+    /// When it is too large for that.
+    pub fn tickets(&self, id: &SessionId, member: &SignedIn) -> Result<Vec<String>, StoreError> {
+        match &self.carrier {
+            Some(carrier) => carrier.seal(id, member.session()),
+            None => Ok(vec![id.cookie_value()]),
+        }
+    }
+
+    /// Whether the browser of a session is to keep something else than it has shown.
+    #[must_use]
+    pub fn has_grown_old(&self, shown: &Shown, member: &SignedIn, now: Timestamp) -> bool {
+        match (&self.carrier, &shown.carried) {
+            (Some(carrier), Some(carried)) => carrier.has_grown_old(carried, member, now),
+            _ => false,
+        }
     }
 
     /// What is known here of the session of this id.
@@ -222,8 +325,11 @@ impl Sessions {
         let key = Digest::of_id(id);
         match &self.store {
             Store::Remote(remote, _) => remote.here(&key, now),
-            Store::Memory { .. } => match self.table.find(&key) {
-                Some(found) if self.is_valid(found.signed_in.session(), now) => {
+            Store::Memory { revoked, .. } => match self.table.find(&key) {
+                Some(found)
+                    if self.is_valid(found.signed_in.session(), now)
+                        && revoked.as_ref().is_none_or(|all| all.spare(&key, &found.signed_in)) =>
+                {
                     Here::Member(found.signed_in)
                 }
                 Some(_) | None => Here::Nobody,
@@ -305,6 +411,9 @@ impl Sessions {
         match &self.store {
             Store::Remote(remote, _) => remote.renew(&key, lease, earlier, session, now).await,
             Store::Memory { .. } => {
+                if let Some(carrier) = &self.carrier {
+                    carrier.seal(id, &session)?;
+                }
                 let record = session.to_record();
                 let next = Arc::new(earlier.renewed(session));
                 let is_done = self.table.replace(&key, earlier, &next, record.expose());
@@ -332,8 +441,12 @@ impl Sessions {
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
         match &self.store {
             Store::Remote(remote, _) => remote.end(key, now).await,
-            Store::Memory { index, .. } => {
-                Ok(self.table.remove(key).and_then(|gone| forgotten(index, gone)))
+            Store::Memory { index, revoked, .. } => {
+                let ended = self.table.remove(key).and_then(|gone| forgotten(index, gone));
+                if let (Some(revoked), Some(ended)) = (revoked, &ended) {
+                    revoked.add(*key, ended.session().ends())?;
+                }
+                Ok(ended)
             }
         }
     }
@@ -351,13 +464,22 @@ impl Sessions {
         for key in self.watched.due(now) {
             let lasts_until = match &self.store {
                 // What it says is certain, or it is asked again.
-                Store::Remote(remote, _) => match remote.look(&key, now).await {
-                    Ok(Some(member)) => Some(member.session().lasts_until()),
-                    Ok(None) => None,
-                    Err(_) => continue,
-                },
-                Store::Memory { .. } => {
+                Store::Remote(remote, _) => {
+                    let known = self.table.find(&key).map(|found| found.signed_in);
+                    match remote.look(&key, now).await {
+                        Ok(Some(member)) => Some(member.session().lasts_until()),
+                        Ok(None) => {
+                            let is_over = |known: Arc<SignedIn>| !known.session().is_live(now);
+                            ended += usize::from(known.is_some_and(is_over));
+                            None
+                        }
+                        Err(_) => continue,
+                    }
+                }
+                Store::Memory { revoked, .. } => {
                     let found = self.table.find(&key).map(|found| found.signed_in);
+                    let found = found
+                        .filter(|found| revoked.as_ref().is_none_or(|all| all.spare(&key, found)));
                     found.map(|found| found.session().lasts_until())
                 }
             };
@@ -390,19 +512,24 @@ impl Sessions {
         }
         let (Store::Memory { capacity, .. } | Store::Remote(_, capacity)) = &self.store;
         self.forget(self.table.shrink(*capacity), Ended::Evicted);
-        if let Store::Memory { marks, .. } = &self.store {
+        if let Store::Memory { marks, revoked, .. } = &self.store {
             marks.tidy();
+            if let Some(revoked) = revoked {
+                revoked.tidy(now);
+            }
         }
     }
 
     fn forget(&self, gone: Vec<Gone>, how: Ended) {
-        let Store::Memory { index, .. } = &self.store else {
-            // A copy is no session that ends.
-            return;
-        };
         for gone in gone {
-            if forgotten(index, gone).is_some() {
-                (self.ended)(how);
+            match &self.store {
+                Store::Remote(remote, _) => remote.forgotten(gone),
+                Store::Memory { index, revoked, .. } => {
+                    // A copy is no session that ends.
+                    if forgotten(index, gone).is_some() && revoked.is_none() {
+                        (self.ended)(how);
+                    }
+                }
             }
         }
     }
@@ -417,7 +544,7 @@ impl Sessions {
 fn forgotten(index: &Index, gone: Gone) -> Option<Arc<SignedIn>> {
     let key = gone.key;
     let signed_in = gone.into_session()?;
-    index.remove(signed_in.session(), &key);
+    index.remove(index::names(signed_in.session()), &key);
     // What is not there any more is over, for whoever waits for that too (SESS-10).
     signed_in.ending().tell();
     Some(signed_in)

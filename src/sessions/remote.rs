@@ -7,8 +7,11 @@
 //! | does not answer, or is lost | goes on for as long as the grace allows | 503 |
 //!
 //! A session that ends here while the store cannot be told is over here at once, and the store is told
-//! when it is back. Deliberately not here: the commands (`redis`), and which copies are certain
-//! (`copies`).
+//! when it is back.
+//!
+//! Where sessions are in their browsers, the store has only what was ended before its time; that nothing
+//! was found there is then what is certain, or not. Deliberately not here: the commands (`redis`), and
+//! which copies are certain (`copies`).
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
@@ -23,10 +26,10 @@ use tokio::time::sleep;
 
 use super::copies::{CHANGED, Copies};
 use super::ending::Watched;
-use super::index;
+use super::index::{self, Index};
 use super::marks::{Once, SignOut};
-use super::redis::{Link, Redis, Told};
-use super::table::Table;
+use super::redis::{Changed, Link, Redis, Told};
+use super::table::{Gone, Table};
 use super::{Digest, Here, Ours, Seal, SignedIn, StoreError, Turn};
 use crate::clock::Clock;
 use crate::config;
@@ -43,6 +46,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How many sessions may be over here of which the store has not been told.
 const MOST_OWED: usize = 100_000;
+/// By how much the store's time may differ from ours.
+const CLOCKS: Duration = Duration::from_secs(60);
 /// How often a store that is back is told of them.
 const SETTLE: Duration = Duration::from_millis(200);
 
@@ -56,6 +61,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) struct Remote {
     redis: Redis,
     known: Known,
+    clock: Clock,
     lifetimes: Lifetimes,
     grace: Duration,
     heard: Arc<Heard>,
@@ -69,6 +75,55 @@ pub(super) struct Remote {
 pub(super) struct Known {
     pub(super) table: Arc<Table>,
     pub(super) watched: Arc<Watched>,
+    /// Where sessions are in their browsers: by what an ending may name them.
+    pub(super) endings: Option<Arc<Index>>,
+}
+
+impl Known {
+    /// Takes a session out that is over.
+    fn forget(&self, key: &Digest) {
+        if let Some(gone) = self.table.remove(key) {
+            self.forgotten(gone);
+        }
+    }
+
+    /// What has been taken out of the table goes from the index too.
+    pub(super) fn forgotten(&self, gone: Gone) {
+        let key = gone.key;
+        if let (None, Some(member)) = (&self.endings, &gone.signed_in) {
+            member.ending().tell();
+        }
+        if let Some(index) = &self.endings
+            && let Some(member) = gone.into_session()
+        {
+            index.remove(index::endings(member.session()), &key);
+            // What is not there any more is over, for whoever waits for that too (SESS-10).
+            member.ending().tell();
+        }
+    }
+
+    fn put(&self, key: &Digest, member: &Arc<SignedIn>, record: &[u8]) {
+        if let Some(index) = &self.endings {
+            if let Some(earlier) = self.table.find(key) {
+                index.remove(index::endings(earlier.signed_in.session()), key);
+            }
+            index.add(index::endings(member.session()), key);
+        }
+        self.table.put(*key, Arc::clone(member), record, CHANGED);
+    }
+
+    /// The store has said something of a name.
+    fn doubt_named(&self, name: &Digest) {
+        let Some(index) = &self.endings else {
+            return;
+        };
+        let named = index.find(name).into_iter();
+        let keys = named.flat_map(|begins| self.table.beginning_with(begins));
+        for key in keys.chain([*name]) {
+            self.table.doubt(&key);
+            self.watched.suspect(&key);
+        }
+    }
 }
 
 /// What the store has said.
@@ -80,6 +135,8 @@ struct Heard {
     /// Which word of that is the latest, and which one was read.
     said: AtomicU32,
     read: AtomicU32,
+    /// How often something was said of an ending.
+    endings: AtomicU32,
 }
 
 /// The turn of one node to ask the provider about a member. It ends by itself soon after whoever has it.
@@ -116,13 +173,14 @@ impl Remote {
         let hearing = Hearing {
             heard: Arc::clone(&heard),
             known: known.clone(),
-            clock,
+            clock: clock.clone(),
             prefix: settings.prefix.clone(),
         };
         let link = Link::new(settings.clone(), move |told| hearing.hear(told));
         Self {
             redis: Redis::new(link, seal, settings.prefix.clone()),
             known,
+            clock,
             lifetimes,
             grace: settings.grace,
             heard,
@@ -130,6 +188,11 @@ impl Remote {
             owes: AtomicUsize::new(0),
             is_ours,
         }
+    }
+
+    /// Something was taken out of the table beside the requests.
+    pub(super) fn forgotten(&self, gone: Gone) {
+        self.known.forgotten(gone);
     }
 
     /// Keeps the connections, and tells what is owed; to be run beside the requests, for ever.
@@ -204,23 +267,75 @@ impl Remote {
         now: Timestamp,
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
         self.learn_everybody().await?;
+        if self.known.endings.is_some() {
+            return self.look_for_endings(key, now).await;
+        }
         let reader = self.heard.copies.read(*key);
-        let Some(record) = self.redis.get(key).await? else {
-            reader.keep(|_| self.forget(key));
+        let Some((record, used)) = self.redis.get(key).await? else {
+            reader.keep(|_| self.known.forget(key));
             return Ok(None);
         };
         let Some(session) = Session::from_record(&record) else {
             // Of another version of ours.
             return Ok(None);
         };
-        let is_over = now >= session.ends()
-            || session.started() <= self.everybody()
-            || !self.is_ours.include(&session);
+        session.touch(used);
+        // What is known here of its use may be younger.
+        if let Some(known) = self.known.table.find(key) {
+            session.touch(known.signed_in.session().last_used());
+        }
+        let is_over = !self.is_valid(&session, now) || !self.is_ours.include(&session);
         if is_over || self.is_owed(key) {
-            reader.keep(|_| self.forget(key));
+            reader.keep(|_| self.known.forget(key));
             return Ok(None);
         }
         Ok(Some(reader.keep(|epoch| self.known.table.confirm(key, session, &record, epoch))))
+    }
+
+    /// What the store says of a session that its browser has shown.
+    async fn look_for_endings(
+        &self,
+        key: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        let Some(found) = self.known.table.find(key) else {
+            return Ok(None);
+        };
+        let session = found.signed_in.session();
+        let said = self.heard.endings.load(Ordering::Acquire);
+        let reader = self.heard.copies.read(*key);
+        let mut is_over = !self.is_valid(session, now) || self.is_owed(key);
+        if !is_over {
+            is_over = self.redis.ended(key).await?.is_some();
+        }
+        for name in index::endings(session) {
+            if !is_over {
+                let until = self.redis.ended(&name).await?;
+                is_over = until.is_some_and(|until| session.started() <= until);
+            }
+        }
+        if is_over {
+            reader.keep(|_| self.known.forget(key));
+            return Ok(None);
+        }
+        reader.keep(|epoch| {
+            let is_quiet = self.heard.endings.load(Ordering::Acquire) == said;
+            self.known.table.trust(key, if is_quiet { epoch } else { CHANGED });
+        });
+        Ok(Some(found.signed_in))
+    }
+
+    /// A browser has shown a session, or a later state of one.
+    pub(super) fn admit(&self, key: &Digest, session: Session, record: &[u8]) {
+        let earlier = self.known.table.find(key);
+        let next = match earlier {
+            Some(found) => {
+                session.touch(found.signed_in.session().last_used());
+                found.signed_in.renewed(session)
+            }
+            None => SignedIn::new(session),
+        };
+        self.known.put(key, &Arc::new(next), record);
     }
 
     /// Starts a session.
@@ -230,13 +345,19 @@ impl Remote {
         session: Session,
         now: Timestamp,
     ) -> Result<Arc<SignedIn>, StoreError> {
+        if self.known.endings.is_some() {
+            let record = session.to_record();
+            let member = Arc::new(SignedIn::new(session));
+            self.known.put(key, &member, record.expose());
+            return Ok(member);
+        }
         // First, so that whoever ends it by its name from now on finds it.
         let names: Vec<Digest> = index::names(&session).collect();
         for name in names {
             self.redis.add_name(&name, key, session.ends(), now).await?;
         }
         let record = session.to_record();
-        self.redis.put(key, record.expose(), self.lasts(&session, now)).await?;
+        self.redis.put(key, record.expose(), (now, self.kept(&session, now))).await?;
         let member = Arc::new(SignedIn::new(session));
         member.told(now);
         // What was written is not heard of; what is read is.
@@ -254,8 +375,17 @@ impl Remote {
         now: Timestamp,
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
         let record = session.to_record();
-        let lasts = self.lasts(&session, now);
-        if self.redis.swap(key, &lease.token, record.expose(), lasts).await? {
+        if self.known.endings.is_some() {
+            let next = Arc::new(earlier.renewed(session));
+            // Whoever signed out meanwhile stays so.
+            let is_there = self.look(key, now).await?.is_some();
+            if is_there {
+                self.known.put(key, &next, record.expose());
+            }
+            return Ok(is_there.then_some(next));
+        }
+        let kept = (session.last_used(), self.kept(&session, now));
+        if self.redis.swap(key, &lease.token, record.expose(), kept).await? {
             let member = Arc::new(earlier.renewed(session));
             member.told(now);
             self.known.table.put(*key, Arc::clone(&member), record.expose(), CHANGED);
@@ -273,6 +403,14 @@ impl Remote {
         now: Timestamp,
     ) -> Result<Turn, StoreError> {
         let lease = Lease::new()?;
+        if self.known.endings.is_some() {
+            // What another node asks is in another answer to the same browser.
+            return Ok(match self.look(key, now).await? {
+                None => Turn::Over,
+                Some(member) if is_done(&member) => Turn::Done(member),
+                Some(member) => Turn::Ours(lease, member),
+            });
+        }
         let waiting = async {
             loop {
                 let is_ours = self.redis.lock(key, &lease.token, LOCK).await?;
@@ -333,20 +471,45 @@ impl Remote {
             None => self.look(key, now).await,
         };
         self.owe(key);
-        self.forget(key);
-        let was_there = self.redis.delete(key).await?;
+        self.known.forget(key);
+        let was_there = self.take_away(key, now).await?;
         self.paid(key);
         Ok(known?.filter(|_| was_there))
     }
 
-    /// Ends the sessions of a name.
+    /// Whether it was there.
+    async fn take_away(&self, key: &Digest, now: Timestamp) -> Result<bool, StoreError> {
+        match self.known.endings {
+            None => self.redis.delete(key).await,
+            Some(_) => {
+                self.redis.end(key, now, self.lifetimes.absolute).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Ends the sessions of a name, of one issuer if that is said. Where they are in their browsers, it
+    /// says only which of them are known here.
     pub(super) async fn end_named(
         &self,
         name: &Digest,
+        issuer: Option<&str>,
         is_meant: impl Fn(&Session) -> bool,
         now: Timestamp,
     ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
         let mut ended = Vec::new();
+        if let Some(index) = &self.known.endings {
+            self.redis.end(&index::said_by(name, issuer), now, self.lifetimes.absolute).await?;
+            let named = index.find(name).into_iter();
+            for key in named.flat_map(|begins| self.known.table.beginning_with(begins)) {
+                let found = self.known.table.find(&key).map(|found| found.signed_in);
+                if let Some(found) = found.filter(|found| is_meant(found.session())) {
+                    self.known.forget(&key);
+                    ended.push(found);
+                }
+            }
+            return Ok(ended);
+        }
         for key in self.redis.named(name).await? {
             let found = self.look(&key, now).await?;
             if found.is_some_and(|found| is_meant(found.session())) {
@@ -416,6 +579,12 @@ impl Remote {
     ) -> Result<Vec<(Digest, Arc<SignedIn>)>, StoreError> {
         self.learn_everybody().await?;
         let mut found = Vec::new();
+        if self.known.endings.is_some() {
+            for key in keys {
+                found.extend(self.peek_carried(key, now).await?.map(|member| (*key, member)));
+            }
+            return Ok(found);
+        }
         for some in keys.chunks(AT_ONCE) {
             let mut asking = JoinSet::new();
             for key in some {
@@ -425,7 +594,7 @@ impl Remote {
             while let Some(asked) = asking.join_next().await {
                 let (key, peeked) = asked.map_err(|_| StoreError::Unavailable)?;
                 let peeked =
-                    peeked?.and_then(|(record, left)| self.peeked(&key, &record, left, now));
+                    peeked?.and_then(|(record, used)| self.peeked(&key, &record, used, now));
                 found.extend(peeked.map(|member| (key, member)));
             }
         }
@@ -436,30 +605,45 @@ impl Remote {
         &self,
         key: &Digest,
         record: &[u8],
-        left: Option<Duration>,
+        used: Timestamp,
         now: Timestamp,
     ) -> Option<Arc<SignedIn>> {
         let session = Session::from_record(record)?;
-        let is_over = now >= session.ends()
-            || session.started() <= self.everybody()
-            || !self.is_ours.include(&session)
-            || self.is_owed(key);
-        if is_over {
-            return None;
-        }
-        // The store was told of its use by how long it lasts from then on.
-        if let Some(left) = left {
-            session.touch(now.after(left).before(session.lifetimes().idle).min(now));
-        }
+        session.touch(used);
         if let Some(known) = self.known.table.peek(key) {
             session.touch(known.session().last_used());
         }
-        Some(Arc::new(SignedIn::new(session)))
+        let is_live = self.is_valid(&session, now) && self.is_ours.include(&session);
+        (is_live && !self.is_owed(key)).then(|| Arc::new(SignedIn::new(session)))
+    }
+
+    /// Of sessions that are in their browsers, what has been seen here.
+    async fn peek_carried(
+        &self,
+        key: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        match self.known.table.find(key) {
+            Some(found)
+                if self.heard.copies.are_certain(found.epoch)
+                    && self.is_valid(found.signed_in.session(), now) =>
+            {
+                Ok(Some(found.signed_in))
+            }
+            Some(_) => self.look(key, now).await,
+            None => Ok(None),
+        }
     }
 
     /// The sessions of a name, some of which may be over.
     pub(super) async fn named(&self, name: &Digest) -> Result<Vec<Digest>, StoreError> {
-        self.redis.named(name).await
+        match &self.known.endings {
+            Some(index) => {
+                let named = index.find(name).into_iter();
+                Ok(named.flat_map(|begins| self.known.table.beginning_with(begins)).collect())
+            }
+            None => self.redis.named(name).await,
+        }
     }
 
     /// Until when whoever signed in has to do it anew, as the store says.
@@ -497,25 +681,19 @@ impl Remote {
             return;
         }
         let (redis, key) = (self.redis.clone(), *key);
-        let lasts = self.lasts(member.session(), now);
+        let kept = self.kept(member.session(), now);
         // Nobody waits for it; the next one tells it again.
         tokio::spawn(async move {
-            let _ = redis.touch(&key, lasts).await;
+            let _ = redis.touch(&key, (now, kept)).await;
         });
     }
 
-    fn lasts(&self, session: &Session, now: Timestamp) -> Duration {
+    /// For how long the store has to keep a session that is used now: longer than it can last, because
+    /// the clocks are not the same.
+    fn kept(&self, session: &Session, now: Timestamp) -> Duration {
         let left = session.ends().unix_millis().saturating_sub(now.unix_millis());
         let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());
-        session.lifetimes().idle.min(left)
-    }
-
-    fn forget(&self, key: &Digest) {
-        let warm = self.known.table.remove(key).and_then(|gone| gone.signed_in);
-        if let Some(member) = warm {
-            // What is not there any more is over, for whoever waits for that too (SESS-10).
-            member.ending().tell();
-        }
+        session.lifetimes().idle.min(left) + CLOCKS
     }
 
     fn is_owed(&self, key: &Digest) -> bool {
@@ -548,7 +726,7 @@ impl Remote {
             }
             let owed: Vec<Digest> = self.owing().iter().copied().collect();
             for key in owed {
-                if self.redis.delete(&key).await.is_err() {
+                if self.take_away(&key, self.clock.now()).await.is_err() {
                     break;
                 }
                 self.paid(&key);
@@ -577,12 +755,16 @@ impl Hearing {
     fn hear(&self, told: Told) {
         let heard = &self.heard;
         match told {
-            Told::Changed(name) => match Redis::session_of(&self.prefix, &name) {
-                Some(key) => {
+            Told::Changed(name) => match Redis::read_name(&self.prefix, &name) {
+                Changed::Session(key) => {
                     heard.copies.changed(&key, || self.known.table.doubt(&key));
                     self.known.watched.suspect(&key);
                 }
-                None => {
+                Changed::Ended(name) => {
+                    heard.endings.fetch_add(1, Ordering::AcqRel);
+                    heard.copies.changed(&name, || self.known.doubt_named(&name));
+                }
+                Changed::Other => {
                     heard.said.fetch_add(1, Ordering::AcqRel);
                     if Redis::is_everybody(&self.prefix, &name) {
                         // What is open asks nothing, so somebody has to ask for it (SESS-10).

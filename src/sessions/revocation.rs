@@ -60,20 +60,25 @@ impl Sessions {
         now: Timestamp,
         ended: impl Fn(&Session),
     ) -> Result<Option<usize>, RevokeError> {
+        // Where sessions are in their browsers, there may be more than are known here.
+        let counted = |count| self.carrier.is_none().then_some(count);
         let count = match what {
-            Revocation::Session(handle) => Some(self.revoke_handle(handle, now, ended).await?),
+            Revocation::Session(handle) => counted(self.revoke_handle(handle, now, ended).await?),
             Revocation::Member(key) => {
                 let name = Meant::Member(key).key("");
-                Some(self.revoke_person(&name, now, ended).await?)
+                counted(self.revoke_person(&name, now, ended).await?)
             }
             Revocation::Sid { provider, sid } => {
                 let name = Meant::Sid(sid).key(provider);
-                Some(self.revoke_person(&name, now, ended).await?)
+                counted(self.revoke_person(&name, now, ended).await?)
             }
             Revocation::Everybody { until } if until > now => return Err(RevokeError::Future),
             Revocation::Everybody { until } => match &self.store {
-                Store::Memory { index, .. } => {
-                    Some(self.end_everybody_here(index, until, ended).await)
+                Store::Memory { index, revoked, .. } => {
+                    if let Some(revoked) = revoked {
+                        revoked.add_everybody(until);
+                    }
+                    counted(self.end_everybody_here(index, until, ended).await)
                 }
                 Store::Remote(remote, _) => {
                     remote.end_everybody(until).await?;
@@ -108,17 +113,21 @@ impl Sessions {
         Ok(keys)
     }
 
-    /// Some sessions as they are, without those that are over, for whoever only looks.
+    /// Some sessions as they are, without those that are over, for whoever only looks. Of sessions
+    /// that are in their browsers, those that have been seen here.
     pub(super) async fn peek(
         &self,
         keys: &[Digest],
         now: Timestamp,
     ) -> Result<Vec<(Digest, Arc<SignedIn>)>, StoreError> {
         match &self.store {
-            Store::Memory { .. } => {
+            Store::Memory { revoked, .. } => {
                 let peek = |key: &Digest| {
                     let found = self.table.peek(key);
-                    let found = found.filter(|member| self.is_valid(member.session(), now));
+                    let found = found.filter(|member| {
+                        self.is_valid(member.session(), now)
+                            && revoked.as_ref().is_none_or(|all| all.spare(key, member))
+                    });
                     found.map(|member| (*key, member))
                 };
                 Ok(keys.iter().filter_map(peek).collect())
@@ -165,13 +174,21 @@ impl Sessions {
         now: Timestamp,
         ended: impl Fn(&Session),
     ) -> Result<usize, StoreError> {
+        let is_meant = |session: &Session| index::names(session).any(|known| known == *name);
+        if let (Store::Remote(remote, _), Some(_)) = (&self.store, &self.carrier) {
+            let known = remote.end_named(name, None, is_meant, now).await?;
+            known.iter().for_each(|member| ended(member.session()));
+            return Ok(known.len());
+        }
+        let found = self.peek(keys, now).await?;
+        if let Store::Memory { revoked: Some(revoked), .. } = &self.store {
+            // Those that are only in their browsers.
+            revoked.add_name(*name, now, self.longest)?;
+        }
         let mut count = 0_usize;
         let mut told = Ok(());
-        for (key, member) in self.peek(keys, now).await? {
-            if !index::names(member.session()).any(|known| known == *name) {
-                continue;
-            }
-            let end = self.end_key(&key, now).await;
+        for (key, member) in found.iter().filter(|(_, member)| is_meant(member.session())) {
+            let end = self.end_key(key, now).await;
             // Over it is, and if the store was not told yet, it will be.
             if !matches!(end, Ok(None)) {
                 count = count.saturating_add(1);

@@ -44,7 +44,13 @@ impl Sessions {
         now: Timestamp,
     ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
         // First, so that a session which starts meanwhile sees it.
-        self.note_sign_out(SignOut::There, &meant.key(provider), now).await?;
+        let name = meant.key(provider);
+        self.note_sign_out(SignOut::There, &name, now).await?;
+        if let Store::Memory { revoked: Some(revoked), .. } = &self.store {
+            // Those that are only in their browsers.
+            let longest = self.longest;
+            revoked.add_name(index::said_by(&name, issuer), now, longest)?;
+        }
         self.end_meant(provider, meant, issuer, now).await
     }
 
@@ -65,14 +71,23 @@ impl Sessions {
                 && issuer.is_none_or(|issuer| session.claims().text("iss") == Some(issuer))
         };
         match &self.store {
-            Store::Remote(remote, _) => remote.end_named(&name, is_meant, now).await,
-            Store::Memory { index, .. } => {
+            Store::Remote(remote, _) => remote.end_named(&name, issuer, is_meant, now).await,
+            Store::Memory { index, revoked, .. } => {
                 let keys = index.find(&name).into_iter();
                 let keys = keys.flat_map(|begins| self.table.beginning_with(begins));
-                let meant = keys.filter(|key| {
-                    self.table.find(key).is_some_and(|found| is_meant(found.signed_in.session()))
-                });
-                Ok(meant.filter_map(|key| forgotten(index, self.table.remove(&key)?)).collect())
+                let mut ended = Vec::new();
+                for key in keys {
+                    let found = self.table.find(&key).map(|found| found.signed_in);
+                    if !found.is_some_and(|found| is_meant(found.session())) {
+                        continue;
+                    }
+                    let gone = self.table.remove(&key).and_then(|gone| forgotten(index, gone));
+                    if let (Some(revoked), Some(gone)) = (revoked, &gone) {
+                        revoked.add(key, gone.session().ends())?;
+                    }
+                    ended.extend(gone);
+                }
+                Ok(ended)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A session in use: read, with the identity headers rendered for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -19,6 +19,8 @@ pub struct SignedIn {
     envelope: ArcSwapOption<Envelope>,
     /// When a store that others share was told last that it is used, in Unix milliseconds.
     told: AtomicI64,
+    /// Which endings were looked at that it is not among.
+    checked: AtomicU64,
     lasting: Arc<Lasting>,
 }
 
@@ -36,12 +38,25 @@ impl SignedIn {
 
     fn with(session: Session, lasting: Arc<Lasting>) -> Self {
         let told = AtomicI64::new(session.last_used().unix_millis());
-        Self { session, envelope: ArcSwapOption::empty(), told, lasting }
+        let checked = AtomicU64::new(0);
+        Self { session, envelope: ArcSwapOption::empty(), told, checked, lasting }
     }
 
     /// The same member, of whom the provider says something else now.
     pub(super) fn renewed(&self, session: Session) -> Self {
         Self::with(session, Arc::clone(&self.lasting))
+    }
+
+    /// Whether it is known not to be among the endings of this version; `is_among` looks, if not.
+    pub(super) fn is_free(&self, version: u64, is_among: impl FnOnce() -> bool) -> bool {
+        if self.checked.load(Ordering::Acquire) == version {
+            return true;
+        }
+        if is_among() {
+            return false;
+        }
+        self.checked.store(version, Ordering::Release);
+        true
     }
 
     /// The store knows that it was used then.

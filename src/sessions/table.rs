@@ -229,12 +229,17 @@ impl Table {
         next
     }
 
-    /// What is known here of a session is not certain any more.
-    pub(super) fn doubt(&self, key: &Digest) {
+    /// What is known here of a session is certain in this epoch.
+    pub(super) fn trust(&self, key: &Digest, epoch: u32) {
         let mut shard = self.write(key);
         if let Some(entry) = shard.find_mut(key.first_eight(), |entry| entry.key == *key) {
-            entry.epoch = CHANGED;
+            entry.epoch = epoch;
         }
+    }
+
+    /// What is known here of a session is not certain any more.
+    pub(super) fn doubt(&self, key: &Digest) {
+        self.trust(key, CHANGED);
     }
 
     /// Puts `next` in the place of `earlier`; `false` if that is not what is there.

@@ -96,6 +96,7 @@ pub const LOGIN_FAILURES: &[&str] = &[
     "login-seal",
     "login-signed-out",
     "session-store-unavailable",
+    "session-too-large",
     "client-secret-refused",
     "client-credential-refused",
     "client-credential-unavailable",

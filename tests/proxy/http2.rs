@@ -39,8 +39,18 @@ pub fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     for (name, value) in fields {
         block.push(0);
         for text in [name, value] {
-            assert!(text.len() < 127);
-            block.push(u8::try_from(text.len()).unwrap());
+            // An integer of seven bits, and more of them where they do not do (section 5.1).
+            match text.len().checked_sub(127) {
+                None => block.push(u8::try_from(text.len()).unwrap()),
+                Some(mut rest) => {
+                    block.push(127);
+                    while rest >= 128 {
+                        block.push(u8::try_from(rest % 128).unwrap() | 128);
+                        rest /= 128;
+                    }
+                    block.push(u8::try_from(rest).unwrap());
+                }
+            }
             block.extend_from_slice(text.as_bytes());
         }
     }

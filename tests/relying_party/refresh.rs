@@ -85,6 +85,14 @@ async fn lim_06_a_provider_that_is_out_of_order_is_left_alone_for_a_while() {
     assert!(world.rp.is_pausing(now));
     assert!(world.rp.is_pausing(now.after(Duration::from_secs(29))));
     assert!(!world.rp.is_pausing(now.after(Duration::from_secs(30))));
+    // None of ours is taken from anybody, so nobody is asked about.
+    let world = World::start().await;
+    let earlier = member(&world).await;
+    let refusal = json!({ "error": "invalid_client", "error_description": "AADSTS7000222: x" });
+    world.provider.set_token(move |_| Reply::Json(401, refusal.clone()));
+    let error = world.rp.refresh(&renewal("x"), &earlier).await.unwrap_err();
+    assert!(!error.error.ends_session(), "{}", error.error.code());
+    assert!(world.rp.is_pausing(now));
     // A refusal is an answer, and says nothing about others.
     let world = World::start().await;
     let earlier = member(&world).await;

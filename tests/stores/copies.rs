@@ -7,7 +7,7 @@ use anteport::sessions::{Here, StoreError};
 use redis::cmd;
 
 use crate::redis::Server;
-use crate::suite::{GRACE, Node, eventually, single};
+use crate::suite::{LIFETIMES, Node, eventually, single};
 
 fn is_known(node: &Node, id: &SessionId) -> bool {
     matches!(node.sessions.here(id, node.clock.now()), Here::Member(_))
@@ -19,15 +19,15 @@ async fn a_session_that_was_read_is_not_asked_for_again() {
     let node = Node::start(single(&server)).ready().await;
     let id = node.sign_in("ada").await;
     assert!(node.name(&id).await.is_some());
-    let asked = server.count("get");
+    let asked = server.count("hmget");
     for _ in 0..1000 {
         assert!(is_known(&node, &id));
     }
-    assert_eq!(server.count("get"), asked);
+    assert_eq!(server.count("hmget"), asked);
     let other = Node::start(single(&server)).ready().await;
-    let asked = server.count("get");
+    let asked = server.count("hmget");
     assert!(other.name(&id).await.is_some());
-    assert_eq!(server.count("get"), asked + 1, "a miss is one question");
+    assert_eq!(server.count("hmget"), asked + 1, "a miss is one question");
 }
 
 #[tokio::test]
@@ -70,10 +70,14 @@ async fn sess_02_a_store_can_neither_read_nor_make_nor_exchange_identities() {
         assert!(!dump.windows(6).any(|part| part == b"canary"), "{key}");
         assert!(!key.contains(&ada.cookie_value()));
     }
-    let values: Vec<Vec<u8>> = sessions.iter().map(|key| server.ask(cmd("GET").arg(key))).collect();
+    let get = |key: &str| -> Vec<u8> { server.ask(cmd("HGET").arg(key).arg("r")) };
+    let set = |key: &str, value: &[u8]| {
+        let _: i64 = server.ask(cmd("HSET").arg(key).arg("r").arg(value));
+    };
+    let values: Vec<Vec<u8>> = sessions.iter().map(|key| get(key)).collect();
     // One member's record under another's name.
     for (key, value) in sessions.iter().zip(values.iter().rev()) {
-        let _: String = server.ask(cmd("SET").arg(key).arg(value));
+        set(key, value);
     }
     for id in [&ada, &grace] {
         assert_eq!(node.find(id).await.err(), Some(StoreError::Unavailable), "and no sign-out");
@@ -81,13 +85,13 @@ async fn sess_02_a_store_can_neither_read_nor_make_nor_exchange_identities() {
     for (at, value) in values[0].iter().enumerate() {
         let mut altered = values[0].clone();
         altered[at] = value ^ 1;
-        let _: String = server.ask(cmd("SET").arg(sessions[0]).arg(altered));
+        set(sessions[0], &altered);
         for id in [&ada, &grace] {
             assert!(!matches!(node.find(id).await, Ok(Some(_))), "byte {at}");
         }
     }
-    let _: String = server.ask(cmd("SET").arg(sessions[0]).arg(&values[0]));
-    let _: String = server.ask(cmd("SET").arg(sessions[1]).arg(&values[1]));
+    set(sessions[0], &values[0]);
+    set(sessions[1], &values[1]);
     assert!(node.name(&ada).await.as_deref() == Some("canary-ada"));
     assert!(node.name(&grace).await.as_deref() == Some("canary-grace"));
     let stranger = Node::start_with(single(&server), &[Secret::new([8; 32])]).ready().await;
@@ -109,25 +113,43 @@ async fn cry_02_a_key_is_changed_on_one_node_after_the_other_without_a_sign_out(
 }
 
 #[tokio::test]
-async fn sess_03_a_session_that_nobody_uses_leaves_the_store_by_itself() {
+async fn sess_03_a_session_that_nobody_uses_is_over_on_every_node_and_leaves_the_store() {
     let server = Server::start();
-    let node = Node::start(single(&server)).ready().await;
-    let id = node.sign_in("ada").await;
+    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
+    let (here, there) = (here.ready().await, there.ready().await);
+    let id = here.sign_in("ada").await;
     let left = || -> i64 {
         let keys: Vec<String> = server.ask(cmd("KEYS").arg("anteport:s:*"));
         server.ask(cmd("PTTL").arg(&keys))
     };
-    let idle = i64::try_from(1000 * 1800).unwrap();
-    assert!((idle - 60_000..=idle).contains(&left()), "{}", left());
+    let (idle, clocks) = (1800_i64 * 1000, 60_000);
+    assert!((idle..=idle + clocks).contains(&left()), "{}", left());
+    let half = LIFETIMES.idle / 2;
+    for node in [&here, &there] {
+        node.clock.advance(half);
+    }
+    assert!(here.name(&id).await.is_some());
+    // Used here, it lasts there as well.
+    for node in [&here, &there] {
+        node.clock.advance(half);
+    }
+    eventually(async || there.name(&id).await.is_some()).await;
+    for node in [&here, &there] {
+        node.clock.advance(LIFETIMES.idle);
+        assert!(node.name(&id).await.is_none());
+    }
+    // Shortly before its end the store keeps it no longer than that.
     let keys: Vec<String> = server.ask(cmd("KEYS").arg("anteport:s:*"));
-    let _: i64 = server.ask(cmd("PEXPIRE").arg(&keys).arg(60_000));
-    assert!(node.name(&id).await.is_some());
-    node.clock.advance(Duration::from_secs(120));
-    assert!(node.name(&id).await.is_some());
-    eventually(async || left() > 60_000).await;
-    // Shortly before its end there is no more than that.
-    node.clock.advance(Duration::from_secs(43_200 - 120 - 10));
-    assert!(node.name(&id).await.is_some());
-    eventually(async || left() <= 10_000).await;
-    assert!(GRACE < Duration::from_secs(60));
+    let _: i64 = server.ask(cmd("DEL").arg(&keys));
+    let id = here.sign_in("grace").await;
+    let mut passed = Duration::ZERO;
+    while passed + half < LIFETIMES.absolute - Duration::from_secs(10) {
+        here.clock.advance(half);
+        passed += half;
+        let member = here.find(&id).await.unwrap().expect("it is in use");
+        member.session().touch(here.clock.now());
+    }
+    here.clock.advance(LIFETIMES.absolute - Duration::from_secs(10) - passed);
+    assert!(here.name(&id).await.is_some());
+    eventually(async || left() <= 10_000 + clocks).await;
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use ::redis::cmd;
+use anteport::config::{RedisMode, Store};
 use anteport::gate::{SessionId, Timestamp};
 use anteport::sessions::{ListError, Listed, Revocation, RevokeError, StoreError, Wanted};
-use redis::cmd;
 
 use crate::redis::Server;
 use crate::several::Cluster;
-use crate::suite::{LIFETIMES, Node, eventually, session, single};
+use crate::suite::{LIFETIMES, Node, eventually, redis, session, single};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -96,6 +97,56 @@ pub async fn every_kind_reaches_every_node(here: &Node, there: &Node) {
     let late = here.sign_in("late").await;
     eventually(async || there.name(&late).await.is_some()).await;
     assert_eq!(revoke(here, Revocation::Session("handle-late")).await.0, Some(1));
+}
+
+/// The same where sessions are in their browsers: nobody can count them, and all end.
+async fn every_kind_reaches_every_browser(here: &Node, there: &Node) {
+    let key = "https://i.example#sub-ada";
+    let mary = there.sign_in("mary").await;
+    for what in [
+        Revocation::Session("handle-ada"),
+        Revocation::Member(key),
+        Revocation::Sid { provider: "corporate", sid: "sid-ada" },
+    ] {
+        let (ada, unseen) = (here.sign_in("ada").await, there.sign_in("ada").await);
+        assert!(here.name(&ada).await.is_some() && there.name(&ada).await.is_some());
+        let wanted = Wanted { member: Some(key), ..Wanted::default() };
+        assert!(!all(here, wanted, 1).await.is_empty());
+        let (count, told) = revoke(here, what).await;
+        assert!(count.is_none() && told.contains(&"handle-ada".to_owned()), "{what:?}");
+        is_over(here, there, &ada).await;
+        is_over(here, there, &unseen).await;
+        assert_eq!(all(here, wanted, 1).await, []);
+        assert_eq!(all(there, wanted, 1).await, []);
+        assert!(here.name(&mary).await.is_some() && there.name(&mary).await.is_some());
+        for node in [here, there] {
+            node.clock.advance(SECOND);
+        }
+    }
+    assert_eq!(all(there, Wanted::default(), 100).await.len(), 1);
+    let everybody = Revocation::Everybody { until: here.clock.now() };
+    assert_eq!(revoke(here, everybody).await.0, None);
+    is_over(here, there, &mary).await;
+    assert_eq!(all(there, Wanted::default(), 100).await, []);
+    for node in [here, there] {
+        node.clock.advance(SECOND);
+    }
+    let late = here.sign_in("late").await;
+    assert!(here.name(&late).await.is_some() && there.name(&late).await.is_some());
+}
+
+#[tokio::test]
+async fn sess_04_whoever_is_meant_is_out_though_their_browser_has_the_session() {
+    let node = Node::start(Store::Cookie { revocations: None });
+    every_kind_reaches_every_browser(&node, &node).await;
+    let server = Server::start();
+    let store = || {
+        let redis = redis(RedisMode::Single, &[server.address.port()]);
+        Store::Cookie { revocations: Some(Box::new(redis)) }
+    };
+    let (here, there) = (Node::start(store()), Node::start(store()));
+    let (here, there) = (here.ready().await, there.ready().await);
+    every_kind_reaches_every_browser(&here, &there).await;
 }
 
 #[tokio::test]
@@ -186,8 +237,8 @@ async fn a_list_shows_what_redis_knows_and_keeps_nothing_of_it() {
     })
     .await;
     // What is none of ours hides nobody.
-    let _: String =
-        server.ask(cmd("SET").arg(format!("anteport:s:{{{}}}", "0".repeat(64))).arg("x"));
+    let _: i64 =
+        server.ask(cmd("HSET").arg(format!("anteport:s:{{{}}}", "0".repeat(64))).arg("r").arg("x"));
     assert_eq!(all(&there, Wanted::default(), 10).await.len(), 1);
     let elsewhere =
         there.sessions.list(Wanted::default(), Some("n-0-1-0".parse().unwrap()), 10, later);
@@ -232,7 +283,7 @@ async fn everybody_is_listed(node: &Node, limit: usize) -> BTreeMap<String, usiz
 
 #[tokio::test]
 async fn whoever_is_there_all_the_time_is_listed_once_in_memory_and_once_at_least_in_redis() {
-    let memory = Node::start(anteport::config::Store::Memory { snapshot: None });
+    let memory = Node::start(Store::Memory { snapshot: None });
     assert!(everybody_is_listed(&memory, 100).await.values().all(|times| *times == 1));
     let server = Server::start();
     let node = Node::start(single(&server)).ready().await;

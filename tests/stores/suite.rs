@@ -1,14 +1,16 @@
 //! What every store promises, tried on two nodes that share it where it can be shared.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anteport::clock::Clock;
 use anteport::config::{Redis, RedisMode, SealingKeys, ServerAddress, Sessions as Settings, Store};
 use anteport::gate::{
-    AtProvider, Lifetimes, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims,
+    AtProvider, Lifetimes, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims, cookies,
 };
-use anteport::sessions::{Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn};
+use anteport::sessions::{Here, Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn};
+use http::HeaderValue;
 use serde_json::{Map, json};
 
 use crate::redis::{SOON, Server};
@@ -18,6 +20,9 @@ pub const MORNING: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 pub const LIFETIMES: Lifetimes =
     Lifetimes { idle: Duration::from_secs(1800), absolute: Duration::from_secs(43_200) };
 pub const GRACE: Duration = Duration::from_secs(30);
+
+/// What browsers keep, by the ids of their sessions.
+static BROWSERS: Mutex<BTreeMap<[u8; 32], String>> = Mutex::new(BTreeMap::new());
 
 /// One process, as far as sessions go.
 pub struct Node {
@@ -88,11 +93,40 @@ impl Node {
 
     pub async fn sign_in(&self, name: &str) -> SessionId {
         let started = self.sessions.start(session(name, self.clock.now()), self.clock.now()).await;
-        started.unwrap().0
+        let (id, member) = started.unwrap();
+        self.keep(&id, &member);
+        id
     }
 
+    /// What the browser of a session keeps.
+    pub fn keep(&self, id: &SessionId, member: &SignedIn) {
+        let parts = self.sessions.tickets(id, member).unwrap();
+        let pairs = parts.iter().enumerate().map(|(number, part)| match number {
+            0 => format!("{}={part}", cookies::SESSION),
+            _ => format!("{}{}={part}", cookies::PART_PREFIX, number + 1),
+        });
+        let pairs: Vec<String> = pairs.collect();
+        BROWSERS.lock().unwrap().insert(*id.bytes(), pairs.join("; "));
+    }
+
+    /// As a request finds it.
     pub async fn find(&self, id: &SessionId) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        self.sessions.find(id, self.clock.now()).await
+        let now = self.clock.now();
+        let cookies = BROWSERS.lock().unwrap().get(id.bytes()).cloned();
+        let Some(cookies) = cookies else {
+            return self.sessions.find(id, now).await;
+        };
+        let cookies = [HeaderValue::from_str(&cookies).unwrap()];
+        let ticket = cookies::read(&cookies).session.unwrap();
+        let Some(shown) = self.sessions.shown(&ticket) else {
+            return Ok(None);
+        };
+        assert_eq!(shown.id.bytes(), id.bytes());
+        match self.sessions.arrive(&shown, now) {
+            Here::Member(member) => Ok(Some(member)),
+            Here::Nobody => Ok(None),
+            Here::Ask => self.sessions.find(&shown.id, now).await,
+        }
     }
 
     /// Whose session it is here, checked to be nobody else's.
@@ -144,7 +178,7 @@ pub async fn a_session_is_on_every_node(here: &Node, there: &Node) {
 
 /// SESS-03: lifetimes are ours.
 pub async fn an_absolute_end_is_one(here: &Node) {
-    let id = here.sign_in("ada").await;
+    let id = here.sign_in("eve").await;
     let last = LIFETIMES.absolute - Duration::from_millis(1);
     for step in [last, Duration::from_millis(1)] {
         // Used all the time.
@@ -221,8 +255,9 @@ pub async fn what_is_used_once_is_used_once(here: &Node, there: &Node) {
     assert!(there.sessions.spend_logout_token("b", "1").await.unwrap(), "another provider's");
 }
 
-/// OIDC-20: who is meant is ended, on every node.
-pub async fn names_end_whom_they_mean(here: &Node, there: &Node) {
+/// OIDC-20: who is meant is ended, on every node. A node that has not seen a session that is in its
+/// browser cannot count it.
+pub async fn names_end_whom_they_mean(here: &Node, there: &Node, knows_all: bool) {
     let (ada, also_ada) = (here.sign_in("ada").await, there.sign_in("ada").await);
     let mary = here.sign_in("mary").await;
     let later = MORNING.after(Duration::from_secs(1));
@@ -232,7 +267,7 @@ pub async fn names_end_whom_they_mean(here: &Node, there: &Node) {
     let disbelieved = there.sessions.end_meant(of, meant, other_issuer, later).await.unwrap();
     assert!(elsewhere.is_empty() && disbelieved.is_empty());
     let ended = there.sessions.sign_out_meant(of, meant, Some("https://i.example"), later).await;
-    assert_eq!(ended.unwrap().len(), 2);
+    assert_eq!(ended.unwrap().len(), if knows_all { 2 } else { 1 });
     for id in [&ada, &also_ada] {
         eventually(async || here.name(id).await.is_none() && there.name(id).await.is_none()).await;
     }
@@ -241,7 +276,8 @@ pub async fn names_end_whom_they_mean(here: &Node, there: &Node) {
     assert!(here.sessions.signed_out_since(MORNING, &since).await.unwrap(), "OIDC-14");
     assert!(!here.sessions.signed_out_since(later, &since).await.unwrap());
     let member = Meant::Member("https://i.example#sub-mary");
-    assert_eq!(there.sessions.end_meant("", member, None, later).await.unwrap().len(), 1);
+    let ended = there.sessions.sign_out_meant("", member, None, later).await.unwrap();
+    assert_eq!(ended.len(), 1);
     eventually(async || here.name(&mary).await.is_none()).await;
 }
 
@@ -250,7 +286,7 @@ pub async fn whole(here: &Node, there: &Node) {
     a_session_is_on_every_node(here, there).await;
     one_asks_the_provider_and_a_sign_out_wins(here, there).await;
     what_is_used_once_is_used_once(here, there).await;
-    names_end_whom_they_mean(here, there).await;
+    names_end_whom_they_mean(here, there, true).await;
     every_kind_reaches_every_node(here, there).await;
     an_absolute_end_is_one(here).await;
     // Both go on at the same time of day.
@@ -262,6 +298,82 @@ pub async fn whole(here: &Node, there: &Node) {
 async fn memory_keeps_what_a_store_promises() {
     let node = Node::start(Store::Memory { snapshot: None });
     whole(&node, &node).await;
+}
+
+/// What a store promises whose sessions are in their browsers.
+async fn carried(here: &Node, there: &Node) {
+    a_session_is_on_every_node(here, there).await;
+    what_is_used_once_is_used_once(here, there).await;
+    names_end_whom_they_mean(here, there, std::ptr::eq(here, there)).await;
+    an_absolute_end_is_one(here).await;
+}
+
+#[tokio::test]
+async fn cookies_keep_what_a_store_promises() {
+    let node = Node::start(Store::Cookie { revocations: None });
+    carried(&node, &node).await;
+    one_asks_the_provider_and_a_sign_out_wins(&node, &node).await;
+}
+
+#[tokio::test]
+async fn cookies_with_endings_in_redis_keep_it_on_every_node() {
+    let server = Server::start();
+    let revocations = || Some(Box::new(redis(RedisMode::Single, &[server.address.port()])));
+    let (here, there) = (
+        Node::start(Store::Cookie { revocations: revocations() }),
+        Node::start(Store::Cookie { revocations: revocations() }),
+    );
+    let (here, there) = (here.ready().await, there.ready().await);
+    carried(&here, &there).await;
+    let keys: Vec<String> = server.ask(::redis::cmd("KEYS").arg("anteport:s:*"));
+    assert!(keys.is_empty(), "no session is in the store");
+}
+
+#[tokio::test]
+async fn cookies_need_nothing_but_the_keys_to_be_known_everywhere() {
+    let (here, there) = (
+        Node::start(Store::Cookie { revocations: None }),
+        Node::start(Store::Cookie { revocations: None }),
+    );
+    let id = here.sign_in("ada").await;
+    assert_eq!(there.name(&id).await.as_deref(), Some("ada"));
+    let keys = [Secret::new([8; 32])];
+    let stranger = Node::start_with(Store::Cookie { revocations: None }, &keys);
+    assert!(stranger.name(&id).await.is_none());
+    // A restart forgets what was read, and nobody is signed out.
+    let restarted = Node::start(Store::Cookie { revocations: None });
+    assert_eq!(restarted.name(&id).await.as_deref(), Some("ada"));
+    assert!(here.sessions.sign_out(&id, MORNING).await.unwrap().is_some());
+    assert!(here.name(&id).await.is_none(), "SESS-04: a copied cookie is worthless");
+}
+
+#[tokio::test]
+async fn of_two_states_of_a_carried_session_the_later_one_counts() {
+    let node = Node::start(Store::Cookie { revocations: None });
+    let id = node.sign_in("ada").await;
+    let earlier = node.find(&id).await.unwrap().unwrap();
+    let Ok(Turn::Ours(lease, _)) = node.sessions.turn(&id, |_| false, MORNING).await else {
+        panic!("it is nobody else's turn");
+    };
+    let next = earlier.session().rotated(Secret::new("later".to_owned()), MORNING);
+    let next = node.sessions.renew(&id, &lease, &earlier, next, MORNING).await.unwrap().unwrap();
+    let known = async |node: &Node| node.find(&id).await.unwrap().unwrap().session().revision();
+    assert_eq!(known(&node).await, 1, "though the browser shows the earlier one");
+    let other = Node::start(Store::Cookie { revocations: None });
+    assert_eq!(known(&other).await, 0);
+    node.keep(&id, &next);
+    assert_eq!((known(&other).await, known(&node).await), (1, 1));
+}
+
+#[tokio::test]
+async fn sess_03_a_carried_session_that_nobody_uses_is_over_wherever_it_comes() {
+    let node = Node::start(Store::Cookie { revocations: None });
+    let id = node.sign_in("ada").await;
+    let other = Node::start(Store::Cookie { revocations: None });
+    other.clock.advance(LIFETIMES.idle);
+    assert!(other.name(&id).await.is_none());
+    other.clock.advance(LIFETIMES.absolute);
+    assert!(other.name(&id).await.is_none());
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub enum LoginError {
     #[error("the callback was used before")]
     Replayed,
     /// «Forgot your password?» where that leads no further by itself.
-    #[error("the visitor has forgotten the password, and asked for a new one a second time")]
+    #[error("the visitor has forgotten the password, and nothing here leads to a new one")]
     PasswordForgotten,
     /// Somebody else came back than went.
     #[error("the provider signed in another person than the one whose session it was")]

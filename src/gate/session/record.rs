@@ -45,6 +45,7 @@ struct Record<'a> {
     renewal: Option<Asking<'a>>,
     idle: Duration,
     absolute: Duration,
+    revision: u32,
     proof: [u8; 16],
 }
 
@@ -124,6 +125,7 @@ impl Session {
             }),
             idle: self.lifetimes.idle,
             absolute: self.lifetimes.absolute,
+            revision: self.revision,
             proof: *self.proof.expose(),
         };
         // Plain data into memory: there is nothing that could fail.
@@ -171,6 +173,7 @@ impl Session {
             renewal,
             lifetimes: Lifetimes { idle: record.idle, absolute: record.absolute },
             last_used: AtomicI64::new(record.last_used.unix_millis()),
+            revision: record.revision,
             proof: Secret::new(record.proof),
         })
     }

@@ -4,11 +4,12 @@
 //!
 //! | name | what |
 //! | --- | --- |
-//! | `s:{…}` | a session, sealed; it lasts as long as its session if nobody uses it |
+//! | `s:{…}` | a session: `r` is its record, sealed, and `t` when it was last used; the lifetimes are ours, and Redis forgets it a while after them |
 //! | `n:{…}` | the sessions of one name (`sid`, `sub`, member), by when each ends at the latest |
 //! | `l:{…}` | who asks the provider about a session just now |
 //! | `u:{…}` | what is used once |
 //! | `o:{…}` | who signed out lately, and when |
+//! | `r:{…}` | a session, or the sessions of a name until then, ended before its time: where sessions are in their browsers |
 //! | `e` | since when everybody has to sign in anew |
 //!
 //! The braces keep what belongs to a session on one node of a Cluster. Deliberately not here: which
@@ -34,6 +35,9 @@ pub(super) struct Redis {
     prefix: String,
 }
 
+/// A record, if its seal could be opened, and when its session was used last.
+type Opened = (Result<Vec<u8>, SealError>, Timestamp);
+
 /// Something with a name in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
@@ -42,6 +46,15 @@ pub(super) enum Named {
     Lock,
     Used,
     SignedOut,
+    Ended,
+}
+
+/// What the store has said something of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Changed {
+    Session(Digest),
+    Ended(Digest),
+    Other,
 }
 
 impl Named {
@@ -52,15 +65,24 @@ impl Named {
             Self::Lock => "l",
             Self::Used => "u",
             Self::SignedOut => "o",
+            Self::Ended => "r",
         }
     }
 }
 
+/// Puts a session there.
+const PUT: &str = "redis.call('hset', KEYS[1], 'r', ARGV[1], 't', ARGV[2]) \
+     return redis.call('pexpire', KEYS[1], ARGV[3])";
 /// Writes a session if it is there, and its lock is ours, which it gives back.
 const SWAP: &str = "if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end \
      redis.call('del', KEYS[2]) \
      if redis.call('exists', KEYS[1]) == 0 then return 0 end \
-     redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3]) return 1";
+     redis.call('hset', KEYS[1], 'r', ARGV[2], 't', ARGV[3]) \
+     redis.call('pexpire', KEYS[1], ARGV[4]) return 1";
+/// Notes that a session is used, if it is there.
+const TOUCH: &str = "if redis.call('exists', KEYS[1]) == 0 then return 0 end \
+     redis.call('hset', KEYS[1], 't', ARGV[1]) \
+     return redis.call('pexpire', KEYS[1], ARGV[2])";
 /// Writes a number unless a greater one is there.
 const RAISE: &str = "local known = redis.call('get', KEYS[1]) \
      if known and tonumber(known) >= tonumber(ARGV[1]) then return 0 end \
@@ -81,45 +103,72 @@ impl Redis {
         &self.link
     }
 
-    /// The session that a name of the store is of.
-    pub(super) fn session_of(prefix: &str, name: &[u8]) -> Option<Digest> {
-        let name = std::str::from_utf8(name).ok()?.strip_prefix(prefix)?;
-        Digest::from_hex(name.strip_prefix("s:{")?.strip_suffix('}')?)
+    /// What a name of the store is of.
+    pub(super) fn read_name(prefix: &str, name: &[u8]) -> Changed {
+        let key = |letter: &str| {
+            let name = std::str::from_utf8(name).ok()?.strip_prefix(prefix)?;
+            Digest::from_hex(name.strip_prefix(letter)?.strip_prefix(":{")?.strip_suffix('}')?)
+        };
+        let session = key(Named::Session.letter()).map(Changed::Session);
+        let ended = || key(Named::Ended.letter()).map(Changed::Ended);
+        session.or_else(ended).unwrap_or(Changed::Other)
     }
 
-    /// The record of a session.
-    pub(super) async fn get(&self, key: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
+    /// Ends what is of this name and began until now.
+    pub(super) async fn end(
+        &self,
+        key: &Digest,
+        now: Timestamp,
+        kept: Duration,
+    ) -> Result<(), StoreError> {
+        let name = self.name(Named::Ended, key);
+        let mut set = cmd("SET");
+        set.arg(&name).arg(now.unix_millis()).arg("PX").arg(millis(kept));
+        self.link.ask::<Value>(&name, &set).await.map(drop)
+    }
+
+    /// Until when what is of this name was ended.
+    pub(super) async fn ended(&self, key: &Digest) -> Result<Option<Timestamp>, StoreError> {
+        let name = self.name(Named::Ended, key);
+        let at: Option<i64> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
+        Ok(at.map(Timestamp::from_unix_millis))
+    }
+
+    /// The record of a session, and when it was used last as far as the store was told.
+    pub(super) async fn get(
+        &self,
+        key: &Digest,
+    ) -> Result<Option<(Vec<u8>, Timestamp)>, StoreError> {
         match self.read(key).await? {
-            Some(Ok(record)) => Ok(Some(record)),
+            Some((Ok(record), used)) => Ok(Some((record, used))),
             // Its key was dropped, which ends what it sealed.
-            None | Some(Err(SealError::Retired)) => Ok(None),
-            Some(Err(SealError::Broken)) => Err(StoreError::Unavailable),
+            None | Some((Err(SealError::Retired), _)) => Ok(None),
+            Some((Err(SealError::Broken), _)) => Err(StoreError::Unavailable),
         }
     }
 
-    /// The record of a session and for how long it lasts if nobody uses it. What cannot be read is
-    /// none: for whoever only looks.
+    /// The same for whoever only looks: what cannot be read is none.
     pub(super) async fn peek(
         &self,
         key: &Digest,
-    ) -> Result<Option<(Vec<u8>, Option<Duration>)>, StoreError> {
-        let name = self.name(Named::Session, key);
-        let mut left = cmd("PTTL");
-        left.arg(&name);
-        let (record, left) = tokio::join!(self.read(key), self.link.ask::<i64>(&name, &left));
-        let left = u64::try_from(left?).ok().map(Duration::from_millis);
-        Ok(record?.and_then(Result::ok).map(|record| (record, left)))
+    ) -> Result<Option<(Vec<u8>, Timestamp)>, StoreError> {
+        let found = self.read(key).await?;
+        Ok(found.and_then(|(record, used)| Some((record.ok()?, used))))
     }
 
-    async fn read(&self, key: &Digest) -> Result<Option<Result<Vec<u8>, SealError>>, StoreError> {
+    async fn read(&self, key: &Digest) -> Result<Option<Opened>, StoreError> {
         let name = self.name(Named::Session, key);
-        let value: Option<Vec<u8>> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
-        let opened =
-            value.map(|sealed| self.seal.open_bytes(Purpose::Session, name.as_bytes(), sealed));
-        if matches!(opened, Some(Err(SealError::Broken))) {
+        let mut get = cmd("HMGET");
+        get.arg(&name).arg("r").arg("t");
+        let (value, used): (Option<Vec<u8>>, Option<i64>) = self.link.ask(&name, &get).await?;
+        let Some(sealed) = value else {
+            return Ok(None);
+        };
+        let opened = self.seal.open_bytes(Purpose::Session, name.as_bytes(), sealed);
+        if matches!(opened, Err(SealError::Broken)) {
             tracing::error!("the store of sessions has a session that is none of ours");
         }
-        Ok(opened)
+        Ok(Some((opened, Timestamp::from_unix_millis(used.unwrap_or_default()))))
     }
 
     /// Puts a new session there.
@@ -127,13 +176,13 @@ impl Redis {
         &self,
         key: &Digest,
         record: &[u8],
-        lasts: Duration,
+        (used, kept): (Timestamp, Duration),
     ) -> Result<(), StoreError> {
         let name = self.name(Named::Session, key);
         let sealed = self.sealed(&name, record)?;
-        let mut set = cmd("SET");
-        set.arg(&name).arg(sealed).arg("PX").arg(millis(lasts));
-        self.link.ask::<Value>(&name, &set).await.map(drop)
+        let mut put = script(PUT, &[&name]);
+        put.arg(sealed).arg(used.unix_millis()).arg(millis(kept));
+        self.link.ask::<Value>(&name, &put).await.map(drop)
     }
 
     /// A session is found by this name from now on.
@@ -171,11 +220,15 @@ impl Redis {
         Ok(deleted > 0)
     }
 
-    /// A session is used: it lasts so long from now on.
-    pub(super) async fn touch(&self, key: &Digest, lasts: Duration) -> Result<(), StoreError> {
+    /// A session is used.
+    pub(super) async fn touch(
+        &self,
+        key: &Digest,
+        (used, kept): (Timestamp, Duration),
+    ) -> Result<(), StoreError> {
         let name = self.name(Named::Session, key);
-        let mut touch = cmd("PEXPIRE");
-        touch.arg(&name).arg(millis(lasts));
+        let mut touch = script(TOUCH, &[&name]);
+        touch.arg(used.unix_millis()).arg(millis(kept));
         self.link.ask::<Value>(&name, &touch).await.map(drop)
     }
 
@@ -216,12 +269,12 @@ impl Redis {
         key: &Digest,
         token: &str,
         record: &[u8],
-        lasts: Duration,
+        (used, kept): (Timestamp, Duration),
     ) -> Result<bool, StoreError> {
         let (name, lock) = (self.name(Named::Session, key), self.name(Named::Lock, key));
         let sealed = self.sealed(&name, record)?;
         let mut swap = script(SWAP, &[&name, &lock]);
-        swap.arg(token).arg(sealed).arg(millis(lasts));
+        swap.arg(token).arg(sealed).arg(used.unix_millis()).arg(millis(kept));
         self.link.ask::<i64>(&name, &swap).await.map(|done| done == 1)
     }
 
@@ -297,8 +350,11 @@ impl Redis {
         scan.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(count);
         let found: Option<(u64, Vec<Vec<u8>>)> = self.link.ask_node(node, &scan).await?;
         Ok(found.map(|(next, names)| {
-            let keys = names.iter().filter_map(|name| Self::session_of(&self.prefix, name));
-            (next, keys.collect())
+            let key = |name: &Vec<u8>| match Self::read_name(&self.prefix, name) {
+                Changed::Session(key) => Some(key),
+                Changed::Ended(_) | Changed::Other => None,
+            };
+            (next, names.iter().filter_map(key).collect())
         }))
     }
 

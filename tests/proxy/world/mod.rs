@@ -6,6 +6,7 @@ pub mod portal;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anteport::clock::Clock;
@@ -167,7 +168,7 @@ portals:
             provider = plan.provider.replace("AUTHORITY", &authority.to_string()),
             client = anteport::demo::CLIENT_ID,
             credentials = plan.credentials.replace("AUTHORITY", &authority.to_string()),
-            sessions = plan.sessions,
+            sessions = stored(plan.sessions),
             upstream = plan.upstream.unwrap_or_else(|| format!(
                 "{{ url: \"http://{}\", response_timeout: 1s }}",
                 portal.address
@@ -260,12 +261,48 @@ portals:
         line.and_then(|line| line.rsplit(' ').next()).map_or(0.0, |value| value.parse().unwrap())
     }
 
+    /// Waits until a series has this value: what it counts may end a moment before it is counted.
+    pub async fn comes_to(&self, series: &str, wanted: f64) {
+        let coming = async {
+            while self.metric(series).await != wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        let coming = tokio::time::timeout(Duration::from_secs(20), coming).await;
+        coming.unwrap_or_else(|_| panic!("{series} does not come to {wanted}"));
+    }
+
     /// Asks for a stop, and waits until everything has ended.
     pub async fn stop(mut self) {
         let _ = self.stop.take().unwrap().send(());
         let service = self.service.take().unwrap();
         tokio::time::timeout(Duration::from_secs(20), service).await.unwrap().unwrap();
     }
+}
+
+/// How sessions are kept: in memory, unless a test says otherwise or `ANTEPORT_TEST_STORE` does, by
+/// which the same tests are tried with every store: `cookie`, or `redis` at 127.0.0.1 with its port.
+fn stored(sessions: &str) -> String {
+    static WORLDS: AtomicU32 = AtomicU32::new(0);
+    let store = std::env::var("ANTEPORT_TEST_STORE").unwrap_or_default();
+    if store.is_empty() || sessions.contains("store:") {
+        return sessions.to_owned();
+    }
+    let keys = "keys: [ { value: \"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\" } ]";
+    let more = match store.split_once(':') {
+        None => format!("store: {store}, {keys}"),
+        Some((store, port)) => {
+            let number = WORLDS.fetch_add(1, Ordering::Relaxed);
+            let prefix = format!("{}-{number}:", std::process::id());
+            let redis = format!(
+                "redis: {{ servers: [ \"127.0.0.1:{port}\" ], prefix: \"{prefix}\", timeout: 5s }}"
+            );
+            format!("store: {store}, {keys}, {redis}")
+        }
+    };
+    let rest = sessions.trim().strip_prefix('{').unwrap();
+    let comma = if rest.trim() == "}" { "" } else { "," };
+    format!("{{ {more}{comma} {rest}")
 }
 
 /// A port that nobody had a moment ago.

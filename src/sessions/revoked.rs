@@ -1,0 +1,139 @@
+//! What was ended before its time, where sessions are in their browsers and nobody can take them away
+//! (SESS-04): remembered until it would have ended anyway. Nothing is pushed out: what is forgotten
+//! would come to life again, so a full list takes no more and says so.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use super::digest::Hashing;
+use super::{Digest, SignedIn, StoreError, index};
+use crate::gate::{Session, Timestamp};
+
+/// How many endings are remembered.
+const MOST: usize = 1_000_000;
+/// How often those that are over are forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// The endings that this process knows of.
+#[derive(Debug)]
+pub(super) struct Revoked {
+    all: RwLock<All>,
+    /// Counts what is added, so that whoever has looked knows whether to look again.
+    version: AtomicU64,
+    everybody: AtomicI64,
+    next_tidy: AtomicI64,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    sessions: HashMap<Digest, Timestamp, Hashing>,
+    names: HashMap<Digest, Named, Hashing>,
+}
+
+/// Everybody of a name who signed in until then.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    until: Timestamp,
+    kept: Timestamp,
+}
+
+impl Default for Revoked {
+    fn default() -> Self {
+        Self {
+            all: RwLock::default(),
+            version: AtomicU64::new(1),
+            everybody: AtomicI64::new(0),
+            next_tidy: AtomicI64::new(0),
+        }
+    }
+}
+
+impl Revoked {
+    /// Whether a session is not among them. Who was not is looked at again when something was added.
+    pub(super) fn spare(&self, key: &Digest, member: &SignedIn) -> bool {
+        let version = self.version.load(Ordering::Acquire);
+        member.is_free(version, || self.include(key, member.session()))
+    }
+
+    /// Whether a session is among them.
+    pub(super) fn include(&self, key: &Digest, session: &Session) -> bool {
+        if session.started().unix_millis() <= self.everybody.load(Ordering::Acquire) {
+            return true;
+        }
+        let all = self.read();
+        if all.sessions.contains_key(key) {
+            return true;
+        }
+        !all.names.is_empty()
+            && index::endings(session)
+                .iter()
+                .filter_map(|name| all.names.get(name))
+                .any(|named| session.started() <= named.until)
+    }
+
+    /// Ends a session.
+    pub(super) fn add(&self, key: Digest, ends: Timestamp) -> Result<(), StoreError> {
+        let mut all = self.write();
+        if all.count() >= MOST && !all.sessions.contains_key(&key) {
+            return Err(StoreError::Unavailable);
+        }
+        all.sessions.insert(key, ends);
+        drop(all);
+        self.changed();
+        Ok(())
+    }
+
+    /// Ends the sessions of a name that began until now; no session lasts longer than `longest`.
+    pub(super) fn add_name(
+        &self,
+        name: Digest,
+        now: Timestamp,
+        longest: Duration,
+    ) -> Result<(), StoreError> {
+        let mut all = self.write();
+        if all.count() >= MOST && !all.names.contains_key(&name) {
+            return Err(StoreError::Unavailable);
+        }
+        all.names.insert(name, Named { until: now, kept: now.after(longest) });
+        drop(all);
+        self.changed();
+        Ok(())
+    }
+
+    /// Ends everybody's that began until then.
+    pub(super) fn add_everybody(&self, before: Timestamp) {
+        self.everybody.fetch_max(before.unix_millis(), Ordering::AcqRel);
+        self.changed();
+    }
+
+    /// Forgets what is over.
+    pub(super) fn tidy(&self, now: Timestamp) {
+        if now.unix_millis() < self.next_tidy.load(Ordering::Relaxed) {
+            return;
+        }
+        self.next_tidy.store(now.after(TIDY_EVERY).unix_millis(), Ordering::Relaxed);
+        let mut all = self.write();
+        all.sessions.retain(|_, ends| now < *ends);
+        all.names.retain(|_, named| now < named.kept);
+    }
+
+    fn changed(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, All> {
+        self.all.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, All> {
+        self.all.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl All {
+    fn count(&self) -> usize {
+        self.sessions.len().saturating_add(self.names.len())
+    }
+}
