@@ -542,3 +542,133 @@ fn sess_09_a_member_does_not_notice_a_planned_restart() {
     assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
     assert!(!log.rest().contains("harborclub"), "LOG-01");
 }
+
+/// Signs somebody in at the emulator as a browser does, and gives the session's cookie.
+fn signed_in(first: u16) -> String {
+    let off = ask(first, "GET /reports HTTP/1.1\r\nAccept: text/html");
+    let cookie = header(&off, "set-cookie").split(';').next().unwrap().to_owned();
+    let there = header(&off, "location").split_once(&format!(":{}", first + 3)).unwrap().1;
+    let page = ask(first + 3, &format!("GET {there} HTTP/1.1"));
+    let form = page.split("<form").nth(1).unwrap();
+    let attribute = |tag: &str, name: &str| -> Option<String> {
+        let value = tag.split_once(&format!("{name}=\""))?.1.split('"').next()?;
+        Some(value.replace("&#38;", "&").replace("&amp;", "&"))
+    };
+    let action = attribute(form.split('>').next().unwrap(), "action").unwrap();
+    let action = action.split_once(&format!(":{}", first + 3)).map_or(action.as_str(), |at| at.1);
+    let mut fields = url::form_urlencoded::Serializer::new(String::new());
+    for input in form.split("<input").skip(1) {
+        let input = input.split('>').next().unwrap();
+        if attribute(input, "type").as_deref() == Some("hidden") {
+            let value = attribute(input, "value").unwrap_or_default();
+            fields.append_pair(&attribute(input, "name").unwrap(), &value);
+        }
+    }
+    fields.append_pair("username", "treasurer@harborclub.example").append_pair("password", "demo");
+    let body = fields.finish();
+    let mut stream = TcpStream::connect(("127.0.0.1", first + 3)).unwrap();
+    let head = format!(
+        "POST {action} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
+        first + 3,
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut back = String::new();
+    stream.read_to_string(&mut back).unwrap();
+    let back = header(&back, "location").split_once(&format!(":{first}")).unwrap().1;
+    let landed =
+        ask(first, &format!("GET {back} HTTP/1.1\r\nAccept: text/html\r\nCookie: {cookie}"));
+    let mut cookies = landed.lines().filter_map(|line| line.strip_prefix("set-cookie: "));
+    let session = cookies.find(|cookie| cookie.starts_with("__Host-anteport=")).unwrap();
+    session.split(';').next().unwrap().to_owned()
+}
+
+#[test]
+fn sessions_are_listed_and_ended_from_a_command_line() {
+    let folder = Folder::new();
+    let first = free_ports(4);
+    let _microsoft = microsoft(first);
+    let file = folder.write("config.yaml", &config(first));
+    let config = file.to_str().unwrap();
+    let sessions = |more: &[&str]| {
+        let (verb, more) = more.split_first().unwrap();
+        anteport(&[&["sessions", verb, "--config", config], more].concat())
+    };
+    let (code, _, said) = sessions(&["list"]);
+    assert_eq!(code, Some(69), "nobody is there: {said}");
+    assert_eq!(sessions(&["revoke", "--session", "x"]).0, Some(69));
+    let mut child = run(&file);
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("\"ready\"") {
+        line.clear();
+        assert!(log.read_line(&mut line).unwrap() > 0);
+    }
+    let (code, said, count) = sessions(&["list"]);
+    assert_eq!((code, count.as_str()), (Some(0), "0 sessions\n"));
+    assert!(said.starts_with("SESSION  SIGNED IN"), "{said}");
+    let cookies = [signed_in(first), signed_in(first), signed_in(first)];
+    let is_in = |cookie: &str| {
+        // Nobody listens where the portal would be.
+        let answer = ask(first, &format!("GET /reports HTTP/1.1\r\nCookie: {cookie}"));
+        answer.starts_with("HTTP/1.1 502")
+    };
+    let who_is_in = || cookies.iter().filter(|cookie| is_in(cookie)).count();
+    assert_eq!(who_is_in(), 3);
+    let (code, said, count) = sessions(&["list", "--provider", "corporate"]);
+    assert_eq!((code, said.lines().count(), count.as_str()), (Some(0), 4, "3 sessions\n"));
+    assert!(!cookies.iter().any(|cookie| said.contains(&cookie["__Host-anteport=".len()..])));
+    let (code, said, count) = sessions(&["list", "--json"]);
+    assert_eq!((code, count.as_str()), (Some(0), ""));
+    let listed: Vec<serde_json::Value> =
+        said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let text = |name: &str| listed[0][name].as_str().unwrap();
+    let (code, said, _) = sessions(&["revoke", "--session", text("session")]);
+    assert_eq!((code, said.as_str()), (Some(0), "ended: 1 session\n"));
+    assert_eq!(who_is_in(), 2);
+    let (code, _, complained) = sessions(&["revoke", "--member", text("member")]);
+    assert_eq!(code, Some(2), "nobody can be asked: {complained}");
+    assert!(complained.contains("--yes") && who_is_in() == 2);
+    let (code, said, _) = sessions(&["revoke", "--member", text("member"), "--yes"]);
+    assert_eq!((code, said.as_str()), (Some(0), "ended: 2 sessions\n"));
+    assert_eq!(who_is_in(), 0);
+    let (code, said, _) = sessions(&["revoke", "--everybody", "--yes"]);
+    assert_eq!((code, said.as_str()), (Some(0), "ended: 0 sessions\n"));
+    for (arguments, code, why) in [
+        (&["revoke"][..], 2, "--session"),
+        (&["revoke", "--session", "a", "--everybody", "--yes"], 2, "--session"),
+        (&["revoke", "--sid", "a"], 2, "--provider"),
+        (&["revoke", "--session", "a", "--provider", "b"], 2, "--"),
+        (&["revoke", "--session", "a", "--before", "1"], 2, "--before"),
+        (&["revoke", "--sid", "a", "--provider", "b"], 1, "provider-unknown"),
+        (
+            &["revoke", "--everybody", "--yes", "--before", "2999-01-01T00:00:00Z"],
+            1,
+            "moment-in-future",
+        ),
+        (&["revoke", "--everybody", "--yes", "--before", "noon"], 1, "(moment)"),
+        (&["list", "--portal", "elsewhere.example"], 1, "portal-unknown"),
+    ] {
+        let (found, _, complained) = sessions(arguments);
+        assert_eq!(found, Some(code), "{arguments:?} {complained}");
+        assert!(complained.contains(why), "{arguments:?} {complained}");
+    }
+    assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    let audited: Vec<serde_json::Value> = rest
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|event: &serde_json::Value| event["event.name"] == "session-revoked")
+        .collect();
+    assert_eq!(audited.len(), 3, "LOG-03: {rest}");
+    for event in &audited {
+        assert!(listed.iter().any(|known| known["session"] == event["session"]), "{event}");
+        assert_eq!(event["member"], listed[0]["member"]);
+    }
+    assert_eq!(rest.matches("\"everybody-revoked\"").count(), 1);
+    let refused = folder.write("refused.yaml", "admin: { address: x }");
+    let (code, _, said) = anteport(&["sessions", "list", "--config", refused.to_str().unwrap()]);
+    assert_eq!(code, Some(78), "{said}");
+}

@@ -10,6 +10,7 @@ use anteport::config;
 use anteport::gate::Timestamp;
 use anteport::pages::explain;
 use anteport::relying_party::CredentialFault;
+use anteport::telemetry::admin::Objection;
 use anteport::telemetry::reasons::{LOGIN_FAILURES, REASONS};
 
 /// The codes in the bodies of all functions named `code`.
@@ -85,6 +86,16 @@ fn every_fault_of_a_credential_is_explained() {
     let explained: Vec<&str> = rows.map(|line| line.split('`').nth(1).unwrap()).collect();
     let known = CredentialFault::ALL.map(CredentialFault::name);
     assert_eq!(explained, known);
+}
+
+#[test]
+fn every_objection_of_the_admin_listener_is_explained() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sessions.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.split("| `error` |").nth(1).unwrap().lines().skip(2);
+    let rows = rows.take_while(|line| line.starts_with("| `"));
+    let explained: Vec<&str> = rows.map(|line| line.split('`').nth(1).unwrap()).collect();
+    assert_eq!(explained, Objection::ALL.map(Objection::name));
 }
 
 /// The examples hold no key that is not known.

@@ -1,4 +1,4 @@
-//! One question to the admin listener of a running Anteport.
+//! Questions to the admin listener of a running Anteport, one at a time.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -37,38 +37,79 @@ pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Asks for `target`, and gives up to `most` bytes of the answer, its head included, as long as its
-/// status says that all is well. All of it has to come within `limit`.
-pub(super) fn ask(
-    address: &str,
-    target: &str,
-    most: u64,
-    limit: Duration,
-) -> Result<Vec<u8>, AskError> {
-    let failed = |cause| AskError::Ask { address: address.to_owned(), cause };
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-    let answer = runtime.block_on(async {
-        let answer = tokio::time::timeout(limit, exchange(address, target, most)).await;
-        answer.map_err(|_| AskError::Silent { address: address.to_owned(), limit })
-    });
-    // A name that nobody resolves would be waited for.
-    runtime.shutdown_background();
-    let answer = answer?.map_err(failed)?;
-    let status =
-        status(&answer).ok_or_else(|| AskError::NotHttp { address: address.to_owned() })?;
-    match status {
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    /// A path, with its query.
+    pub(super) target: &'a str,
+    /// What is posted, as JSON; without it the question is a GET.
+    pub(super) posted: Option<&'a str>,
+    /// Bytes of the answer that are read, its head included.
+    pub(super) most: u64,
+    /// For all of it.
+    pub(super) limit: Duration,
+}
+
+/// What came back, whatever it says.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    whole: Vec<u8>,
+}
+
+impl Answer {
+    /// What stands behind its head; nothing if that is not whole.
+    pub(super) fn body(&self) -> &[u8] {
+        let end = memchr::memmem::find(&self.whole, b"\r\n\r\n");
+        end.and_then(|at| self.whole.get(at + 4..)).unwrap_or_default()
+    }
+}
+
+/// Asks, and gives the answer as long as its status says that all is well.
+pub(super) fn ask(address: &str, question: Question<'_>) -> Result<Answer, AskError> {
+    let answer = put(address, question)?;
+    match answer.status {
         200..=299 => Ok(answer),
         status => Err(AskError::Status { address: address.to_owned(), status }),
     }
 }
 
-async fn exchange(address: &str, target: &str, most: u64) -> std::io::Result<Vec<u8>> {
+/// Asks, and gives whatever is answered.
+pub(super) fn put(address: &str, question: Question<'_>) -> Result<Answer, AskError> {
+    let limit = question.limit;
+    let failed = |cause| AskError::Ask { address: address.to_owned(), cause };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+    let answer = runtime.block_on(async {
+        let answer = tokio::time::timeout(limit, exchange(address, question)).await;
+        answer.map_err(|_| AskError::Silent { address: address.to_owned(), limit })
+    });
+    // A name that nobody resolves would be waited for.
+    runtime.shutdown_background();
+    let whole = answer?.map_err(failed)?;
+    let status = status(&whole).ok_or_else(|| AskError::NotHttp { address: address.to_owned() })?;
+    Ok(Answer { status, whole })
+}
+
+async fn exchange(address: &str, question: Question<'_>) -> std::io::Result<Vec<u8>> {
     let mut stream = TcpStream::connect(address).await?;
-    let request = format!("GET {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    let (method, body) = match question.posted {
+        Some(body) => ("POST", body),
+        None => ("GET", ""),
+    };
+    let content = match question.posted {
+        Some(body) => {
+            format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len())
+        }
+        None => String::new(),
+    };
+    let target = question.target;
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nhost: {address}\r\n{content}connection: close\r\n\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).await?;
     let mut answer = Vec::new();
-    stream.take(most).read_to_end(&mut answer).await?;
+    stream.take(question.most).read_to_end(&mut answer).await?;
     Ok(answer)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::admin_client::{self, AskError, reachable};
+use super::admin_client::{self, AskError, Question, reachable};
 use super::{FAILED, complain, report, say};
 use crate::config;
 use crate::telemetry::causes;
@@ -66,9 +66,9 @@ pub fn run(path: &Path) -> ExitCode {
 }
 
 fn ask(address: &str) -> Result<Discoveries, DiscoverError> {
-    let answer = admin_client::ask(address, "/-/discoveries", MOST, LIMIT)?;
-    let body = memchr::memmem::find(&answer, b"\r\n\r\n").and_then(|at| answer.get(at + 4..));
-    serde_json::from_slice(body.unwrap_or_default()).map_err(DiscoverError::Answer)
+    let question = Question { target: "/-/discoveries", posted: None, most: MOST, limit: LIMIT };
+    let answer = admin_client::ask(address, question)?;
+    serde_json::from_slice(answer.body()).map_err(DiscoverError::Answer)
 }
 
 fn proposal(discoveries: &Discoveries) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::admin_client::{self, AskError, reachable};
+use super::admin_client::{self, AskError, Question, reachable};
 use super::{FAILED, complain, report};
 use crate::config;
 
@@ -70,6 +70,6 @@ fn read(url: &str) -> Result<(String, String), HealthError> {
 fn ask(address: &str, target: &str) -> Result<(), HealthError> {
     // As much as holds a status.
     let most = "HTTP/1.1 200".len() as u64;
-    admin_client::ask(address, target, most, LIMIT)?;
+    admin_client::ask(address, Question { target, posted: None, most, limit: LIMIT })?;
     Ok(())
 }

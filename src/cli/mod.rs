@@ -2,7 +2,7 @@
 //! the crate does; secrets, which never come as arguments (CFG-04).
 //!
 //! Exit codes: 0 fine · 1 failed · 2 usage · 3 `check` found errors · 69 a service that is needed
-//! cannot be reached at start · 78 `run` refused the configuration.
+//! cannot be reached · 78 the configuration was refused.
 
 mod admin_client;
 pub mod check;
@@ -12,6 +12,7 @@ pub mod emulator;
 pub mod explain;
 pub mod healthcheck;
 pub mod run;
+pub mod sessions;
 mod supposed;
 
 use std::ffi::OsString;
@@ -25,11 +26,13 @@ use crate::config::{Problem, Problems};
 
 /// What did not work for a reason that has no code of its own.
 pub const FAILED: u8 = 1;
+/// The command line does not say what it has to.
+pub const USAGE: u8 = 2;
 /// `check` found errors.
 pub const FOUND_ERRORS: u8 = 3;
-/// A service that is needed cannot be reached at start: `EX_UNAVAILABLE` of `sysexits.h`.
+/// A service that is needed cannot be reached: `EX_UNAVAILABLE` of `sysexits.h`.
 pub const UNAVAILABLE: u8 = 69;
-/// `run` refused the configuration: `EX_CONFIG` of `sysexits.h`.
+/// The configuration was refused: `EX_CONFIG` of `sysexits.h`.
 pub const REFUSED: u8 = 78;
 
 /// Where the configuration is unless somebody says otherwise.
@@ -43,7 +46,7 @@ const USUAL_CONFIG: &str = "/etc/anteport/config.yaml";
     about = "Microsoft sign-in in front of a portal that nobody can change.",
     after_help = "Begin with `anteport demo`: it needs no configuration and no Azure.\n\
                   Exit codes: 0 fine, 1 failed, 2 usage, 3 `check` found errors, 69 a service \
-                  that is needed cannot be reached at start, 78 configuration refused."
+                  that is needed cannot be reached, 78 configuration refused."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -111,6 +114,12 @@ enum Verb {
         #[arg(long, value_name = "URL", conflicts_with = "config")]
         url: Option<String>,
     },
+    /// List the sessions of a running Anteport, or end some of them
+    ///
+    /// It asks the admin listener. With a store that nodes share, any node tells and ends the
+    /// sessions of all.
+    #[command(subcommand)]
+    Sessions(sessions::Sessions),
     /// Print the version
     Version,
 }
@@ -146,6 +155,7 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
             Some(url) => healthcheck::run_at(&url),
             None => healthcheck::run(&config.resolve()),
         },
+        Verb::Sessions(verb) => sessions::run(verb),
         Verb::Version => {
             say(concat!("anteport ", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS

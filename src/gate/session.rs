@@ -254,6 +254,12 @@ impl Session {
         &*self.portal == portal
     }
 
+    /// The host of the portal that it was made for.
+    #[must_use]
+    pub fn portal(&self) -> &str {
+        &self.portal
+    }
+
     /// Notes that it was used.
     pub fn touch(&self, now: Timestamp) {
         self.last_used.fetch_max(now.unix_millis(), Ordering::Relaxed);

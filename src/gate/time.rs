@@ -65,6 +65,24 @@ impl Timestamp {
         is_time.then(|| Self::from_unix_seconds(seconds))
     }
 
+    /// As [`Timestamp::from_utc_date_time`] reads it, to the second.
+    #[must_use]
+    pub fn to_utc_date_time(self) -> String {
+        let (days, second) =
+            (self.unix_seconds().div_euclid(86_400), self.unix_seconds().rem_euclid(86_400));
+        // Eras of 400 years that begin in March, as above.
+        let days = days + 719_468;
+        let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+        let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year + year / 4 - year / 100);
+        let month = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * month + 2) / 5 + 1;
+        let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+        let year = 400 * era + year + next;
+        let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    }
+
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub const fn unix_millis(self) -> i64 {
@@ -111,6 +129,20 @@ fn millis(span: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_written_as_it_is_read() {
+        for day in 0..60_000 {
+            let moment = Timestamp::from_unix_seconds(day * 86_400 + day);
+            let text = moment.to_utc_date_time();
+            assert_eq!(Timestamp::from_utc_date_time(&text), Some(moment), "{text}");
+        }
+        let moment = Timestamp::from_unix_millis(1_709_210_096_999);
+        assert_eq!(moment.to_utc_date_time(), "2024-02-29T12:34:56Z");
+        // Outside of any real date it is still something.
+        assert!(!Timestamp::from_unix_seconds(i64::MIN).to_utc_date_time().is_empty());
+        assert!(!Timestamp::from_unix_seconds(i64::MAX).to_utc_date_time().is_empty());
+    }
 
     #[test]
     fn a_moment_is_read_from_its_date_and_time() {

@@ -28,6 +28,7 @@ mod renewal;
 mod request;
 mod resend;
 mod respond;
+mod revocation;
 mod sealing_keys;
 mod service;
 mod session_store;

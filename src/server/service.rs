@@ -98,10 +98,18 @@ impl Service {
         let told = Arc::clone(&proxy);
         let asked = Arc::clone(&proxy);
         let seen = Arc::clone(&proxy);
+        let (lists, revokes) = (Arc::clone(&proxy), Arc::clone(&proxy));
         let admin_state = state
             .with_refresh(move |_| told.tidy())
             .with_details(move || asked.details())
-            .with_discoveries(move || seen.discoveries());
+            .with_discoveries(move || seen.discoveries())
+            .with_sessions(
+                move |asked| {
+                    let proxy = Arc::clone(&lists);
+                    Box::pin(async move { proxy.list_sessions(&asked).await })
+                },
+                move |asked| Box::pin(Arc::clone(&revokes).revoke_sessions(asked)),
+            );
         let (stop, shutdown) = Stop::new();
         let workers = worker::run(listeners, &proxy, &shutdown).map_err(StartError::Workers)?;
         // Only now, so that a process that cannot listen leaves it to the one that can.

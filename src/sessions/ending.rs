@@ -94,6 +94,11 @@ impl Watched {
         }
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<Digest> {
+        self.lock().keys().copied().collect()
+    }
+
     /// Those that may be over by now.
     pub(super) fn due(&self, now: Timestamp) -> Vec<Digest> {
         self.lock().iter().filter(|(_, look)| look.due <= now).map(|(id, _)| *id).collect()

@@ -18,6 +18,8 @@ pub enum Meant<'a> {
     /// All those of one member, by the key that the portal knows; whichever provider they signed in
     /// with.
     Member(&'a str),
+    /// The one that is known by this to others: `sid` of the assertion and of the audit log.
+    Handle(&'a str),
 }
 
 impl Meant<'_> {
@@ -27,6 +29,7 @@ impl Meant<'_> {
             Self::Sid(sid) => ("sid", provider, sid),
             Self::Sub(sub) => ("sub", provider, sub),
             Self::Member(key) => ("member", "", key),
+            Self::Handle(handle) => ("handle", "", handle),
         };
         Digest::of(format!("{kind}\n{}\n{provider}\n{name}", provider.len()).as_bytes())
     }
@@ -91,12 +94,18 @@ pub(super) fn said_by(name: &Digest, issuer: Option<&str>) -> Digest {
 /// All that an ending may name a session by.
 pub(super) fn endings(session: &Session) -> Vec<Digest> {
     let issuer = session.claims().text("iss");
-    let by_issuer = names(session).map(|name| said_by(&name, issuer));
+    let by_issuer = names_of_person(session).map(|name| said_by(&name, issuer));
     names(session).chain(by_issuer.filter(|_| issuer.is_some())).collect()
 }
 
 /// All that a session is found by.
 pub(super) fn names(session: &Session) -> impl Iterator<Item = Digest> {
+    let handle = Meant::Handle(session.handle()).key(session.provider());
+    names_of_person(session).chain([handle])
+}
+
+/// What it is found by that its person's other sessions may be found by as well.
+pub(super) fn names_of_person(session: &Session) -> impl Iterator<Item = Digest> {
     let there = session.at_provider();
     let sid = there.sid.as_deref().map(Meant::Sid);
     let sub = there.sub.as_deref().map(Meant::Sub);
@@ -202,7 +211,7 @@ mod tests {
         tidy(&store, NOON);
         let left = ids.iter().filter(|id| lives(&store, id)).count();
         assert_eq!((left, store.count()), (10, 10));
-        assert_eq!(names_of(&store), 3 * left, "the sid, the sub and the member of each");
+        assert_eq!(names_of(&store), 4 * left, "the sid, the sub, the member, the handle");
         tidy(&store, NOON.after(HOUR));
         assert_eq!((names_of(&store), store.count()), (0, 0));
     }

@@ -21,12 +21,13 @@ use std::time::Duration;
 use aws_lc_rs::error::Unspecified;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::arriving::Arriving;
 use super::copies::{CHANGED, Copies};
 use super::ending::Watched;
-use super::index::{self, Index, Meant};
+use super::index::{self, Index};
 use super::marks::{Once, SignOut};
 use super::redis::{Changed, Link, Redis, Told};
 use super::table::{Gone, Table};
@@ -50,6 +51,12 @@ const MOST_OWED: usize = 100_000;
 const CLOCKS: Duration = Duration::from_secs(60);
 /// How often a store that is back is told of them.
 const SETTLE: Duration = Duration::from_millis(200);
+
+/// How many sessions are asked for together by whoever lists them.
+const AT_ONCE: usize = 50;
+/// For how long it is remembered that everybody was signed out: no session lasts longer, whatever the
+/// configuration was when it began.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Sessions in a store that others share.
 pub(super) struct Remote {
@@ -529,11 +536,12 @@ impl Remote {
         Ok(ended)
     }
 
-    /// Ends all sessions that began until then.
-    pub(super) async fn end_everybody(&self, before: Timestamp) -> Result<(), StoreError> {
-        self.redis.end_everybody(before, self.lifetimes.absolute).await?;
+    /// Ends all sessions that began until then, on every node. How many there were nobody knows.
+    pub(super) async fn end_everybody(&self, until: Timestamp) -> Result<(), StoreError> {
+        self.redis.end_everybody(until, LONGEST).await?;
         // What we wrote ourselves is not said to us.
         self.heard.said.fetch_add(1, Ordering::AcqRel);
+        self.known.watched.suspect_all();
         Ok(())
     }
 
@@ -563,32 +571,102 @@ impl Remote {
         let _ = self.redis.give_back(key).await;
     }
 
-    /// Some sessions, for whoever lists them, and where to go on.
-    pub(super) async fn page(
-        &self,
-        from: (usize, u64),
-        count: usize,
-    ) -> Result<(Vec<Digest>, Option<(usize, u64)>), StoreError> {
-        let (node, cursor) = from;
-        match self.redis.scan(node, cursor, count).await? {
-            None => Ok((Vec::new(), None)),
-            Some((0, keys)) => Ok((keys, Some((node + 1, 0)))),
-            Some((next, keys)) => Ok((keys, Some((node, next)))),
-        }
+    /// What one of the store's nodes is called; `None` if there are fewer.
+    pub(super) fn node(&self, number: usize) -> Result<Option<String>, StoreError> {
+        self.redis.link().node(number)
     }
 
-    /// One of them.
+    /// About `count` names of one node, for whoever lists sessions, and where to go on, which is zero
+    /// at the end; `None` if there is no such node.
+    pub(super) async fn scan(
+        &self,
+        node: usize,
+        cursor: u64,
+        count: usize,
+    ) -> Result<Option<(u64, Vec<Digest>)>, StoreError> {
+        self.redis.scan(node, cursor, count).await
+    }
+
+    /// What the store says of some sessions, for whoever only looks: no copy is kept, which would push
+    /// out those in use. Without those that are over.
     pub(super) async fn peek(
+        &self,
+        keys: &[Digest],
+        now: Timestamp,
+    ) -> Result<Vec<(Digest, Arc<SignedIn>)>, StoreError> {
+        self.learn_everybody().await?;
+        let mut found = Vec::new();
+        if self.known.endings.is_some() {
+            for key in keys {
+                found.extend(self.peek_carried(key, now).await?.map(|member| (*key, member)));
+            }
+            return Ok(found);
+        }
+        for some in keys.chunks(AT_ONCE) {
+            let mut asking = JoinSet::new();
+            for key in some {
+                let (redis, key) = (self.redis.clone(), *key);
+                asking.spawn(async move { (key, redis.peek(&key).await) });
+            }
+            while let Some(asked) = asking.join_next().await {
+                let (key, peeked) = asked.map_err(|_| StoreError::Unavailable)?;
+                let peeked =
+                    peeked?.and_then(|(record, used)| self.peeked(&key, &record, used, now));
+                found.extend(peeked.map(|member| (key, member)));
+            }
+        }
+        Ok(found)
+    }
+
+    fn peeked(
+        &self,
+        key: &Digest,
+        record: &[u8],
+        used: Timestamp,
+        now: Timestamp,
+    ) -> Option<Arc<SignedIn>> {
+        let session = Session::from_record(record)?;
+        session.touch(used);
+        if let Some(known) = self.known.table.peek(key) {
+            session.touch(known.session().last_used());
+        }
+        let is_live = self.is_valid(&session, now) && self.is_ours.include(&session);
+        (is_live && !self.is_owed(key)).then(|| Arc::new(SignedIn::new(session)))
+    }
+
+    /// Of sessions that are in their browsers, what has been seen here.
+    async fn peek_carried(
         &self,
         key: &Digest,
         now: Timestamp,
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        self.look(key, now).await
+        match self.known.table.find(key) {
+            Some(found)
+                if self.heard.copies.are_certain(found.epoch)
+                    && self.is_valid(found.signed_in.session(), now) =>
+            {
+                Ok(Some(found.signed_in))
+            }
+            Some(_) => self.look(key, now).await,
+            None => Ok(None),
+        }
     }
 
-    /// The sessions of a name.
-    pub(super) async fn named(&self, meant: Meant<'_>) -> Result<Vec<Digest>, StoreError> {
-        self.redis.named(&meant.key("")).await
+    /// The sessions of a name, some of which may be over.
+    pub(super) async fn named(&self, name: &Digest) -> Result<Vec<Digest>, StoreError> {
+        match &self.known.endings {
+            Some(index) => {
+                let named = index.find(name).into_iter();
+                Ok(named.flat_map(|begins| self.known.table.beginning_with(begins)).collect())
+            }
+            None => self.redis.named(name).await,
+        }
+    }
+
+    /// Until when whoever signed in has to do it anew, as the store says.
+    pub(super) async fn everybody_as_told(&self) -> Result<Timestamp, StoreError> {
+        self.learn_everybody().await?;
+        Ok(self.everybody())
     }
 
     fn is_valid(&self, session: &Session, now: Timestamp) -> bool {
@@ -672,10 +750,6 @@ impl Remote {
             }
         }
     }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
 }
 
 /// A sign-out of each sort under a name of its own.
@@ -709,6 +783,10 @@ impl Hearing {
                 }
                 Changed::Other => {
                     heard.said.fetch_add(1, Ordering::AcqRel);
+                    if Redis::is_everybody(&self.prefix, &name) {
+                        // What is open asks nothing, so somebody has to ask for it (SESS-10).
+                        self.known.watched.suspect_all();
+                    }
                 }
             },
             Told::AllChanged => {

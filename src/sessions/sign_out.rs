@@ -126,7 +126,8 @@ impl Sessions {
         Ok(false)
     }
 
-    /// Whether the person of a session has signed out at the provider since its login began.
+    /// Whether the person of a session has signed out at the provider since its login began, or has been
+    /// signed out by whoever runs this.
     ///
     /// # Errors
     /// When the store does not say.
@@ -135,7 +136,10 @@ impl Sessions {
         begun: Timestamp,
         session: &Session,
     ) -> Result<bool, StoreError> {
-        let names: Vec<Digest> = index::names(session).collect();
+        if begun <= self.everybody().await? {
+            return Ok(true);
+        }
+        let names: Vec<Digest> = index::names_of_person(session).collect();
         for name in names {
             let at = self.signed_out(SignOut::There, &name).await?;
             if at.is_some_and(|at| begun < at) {
@@ -171,7 +175,7 @@ impl Sessions {
         }
     }
 
-    async fn note_sign_out(
+    pub(super) async fn note_sign_out(
         &self,
         who: SignOut,
         key: &Digest,

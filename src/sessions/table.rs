@@ -153,6 +153,21 @@ impl Table {
         Some(Found { signed_in, epoch: entry.epoch })
     }
 
+    /// The session of this key, over or not, for whoever only looks: a cold one stays cold.
+    pub(super) fn peek(&self, key: &Digest) -> Option<Arc<SignedIn>> {
+        let (record, last_used) = {
+            let shard = self.read(key);
+            let entry = shard.find(key.first_eight(), |entry| entry.key == *key)?;
+            if let Some(warm) = &entry.warm {
+                return Some(Arc::clone(warm));
+            }
+            (entry.record.clone(), entry.last_used)
+        };
+        let session = Session::from_record(&record)?;
+        session.touch(Timestamp::from_unix_millis(last_used));
+        Some(Arc::new(SignedIn::new(session)))
+    }
+
     /// Whether there is a session of this key, over or not.
     pub(super) fn contains(&self, key: &Digest) -> bool {
         self.read(key).find(key.first_eight(), |entry| entry.key == *key).is_some()
@@ -323,6 +338,13 @@ impl Table {
     /// All parts, for whoever goes through the table.
     pub(super) fn parts(&self) -> std::ops::Range<usize> {
         0..self.shards.len()
+    }
+
+    /// The keys of one part, in order.
+    pub(super) fn keys(&self, part: usize) -> Vec<Digest> {
+        let mut keys: Vec<Digest> = self.read_part(part).iter().map(|entry| entry.key).collect();
+        keys.sort_unstable();
+        keys
     }
 
     /// The records of one part, as they are now.

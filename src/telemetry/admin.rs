@@ -3,12 +3,14 @@
 //! It listens on loopback unless the operator says otherwise, and answers only requests that name it
 //! by an address or as `localhost`, and that no page of another site has made: a name could be
 //! pointed here by somebody else (DNS rebinding). One request a connection, everything bounded.
-//! Deliberately not here: anything that changes something.
+//! Deliberately not here: what is asked for (`asked`), and what is told of sessions, which is others'.
+
+mod asked;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -20,10 +22,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+pub use self::asked::{Asked, Objection};
 use super::metrics::{self, Metrics};
 use crate::clock::Clock;
 
@@ -72,6 +76,15 @@ pub struct AdminState {
     refresh: Hook,
     details: Details,
     discoveries: Discoveries,
+    sessions: Option<SessionHooks>,
+}
+
+/// What comes of a question about sessions, as JSON.
+pub type Telling = Pin<Box<dyn Future<Output = Result<Value, Objection>> + Send>>;
+
+struct SessionHooks {
+    list: Box<dyn Fn(Asked) -> Telling + Send + Sync>,
+    revoke: Box<dyn Fn(Asked) -> Telling + Send + Sync>,
 }
 
 type Hook = Box<dyn Fn(&Metrics) + Send + Sync>;
@@ -89,6 +102,7 @@ impl AdminState {
             refresh: Box::new(|_| {}),
             details: Box::new(Vec::new),
             discoveries: Box::new(|| "{}".to_owned()),
+            sessions: None,
         }
     }
 
@@ -116,6 +130,17 @@ impl AdminState {
         discoveries: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
         self.discoveries = Box::new(discoveries);
+        self
+    }
+
+    /// Answers `/-/sessions` with a list, and `/-/sessions/revoke` with what was ended.
+    #[must_use]
+    pub fn with_sessions(
+        mut self,
+        list: impl Fn(Asked) -> Telling + Send + Sync + 'static,
+        revoke: impl Fn(Asked) -> Telling + Send + Sync + 'static,
+    ) -> Self {
+        self.sessions = Some(SessionHooks { list: Box::new(list), revoke: Box::new(revoke) });
         self
     }
 
@@ -179,8 +204,8 @@ pub async fn serve(
 
 async fn connection(stream: TcpStream, state: Arc<AdminState>) -> hyper::Result<()> {
     let service = service_fn(move |request| {
-        let answer = answer(&state, &request);
-        async move { Ok::<_, Infallible>(answer) }
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(answer(&state, request).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -192,7 +217,7 @@ async fn connection(stream: TcpStream, state: Arc<AdminState>) -> hyper::Result<
         .await
 }
 
-fn answer(state: &AdminState, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(state: &AdminState, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let uri = request.uri();
     let is_for_us = names_an_address(request.headers())
         && uri.authority().is_none_or(|authority| is_address(authority.as_str()));
@@ -202,6 +227,13 @@ fn answer(state: &AdminState, request: &Request<Incoming>) -> Response<Full<Byte
     }
     if is_from_a_page(request.headers()) {
         return plain(StatusCode::FORBIDDEN, "pages of other sites are not answered\n");
+    }
+    if let Some(hooks) = &state.sessions {
+        match uri.path() {
+            "/-/sessions" => return told(list(hooks, &request).await, "GET, HEAD"),
+            "/-/sessions/revoke" => return told(revoke(hooks, request).await, "POST"),
+            _ => {}
+        }
     }
     let page: fn(&AdminState, &str) -> Response<Full<Bytes>> = match uri.path() {
         "/livez" => |_, _| plain(StatusCode::OK, "ok\n"),
@@ -213,7 +245,8 @@ fn answer(state: &AdminState, request: &Request<Incoming>) -> Response<Full<Byte
             typed(StatusCode::OK, "application/json", format!("{text}\n"))
         },
         _ => {
-            let text = "there is /livez, /readyz, /metrics, /version, /-/discoveries\n";
+            let text = "there is /livez, /readyz, /metrics, /version, /-/discoveries, \
+                        /-/sessions, /-/sessions/revoke\n";
             return plain(StatusCode::NOT_FOUND, text);
         }
     };
@@ -224,6 +257,41 @@ fn answer(state: &AdminState, request: &Request<Incoming>) -> Response<Full<Byte
         return refused;
     }
     page(state, uri.query().unwrap_or_default())
+}
+
+async fn list(hooks: &SessionHooks, request: &Request<Incoming>) -> Result<Value, Objection> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return Err(Objection::Method);
+    }
+    let asked = Asked::form(request.uri().query().unwrap_or_default().as_bytes())?;
+    (hooks.list)(asked).await
+}
+
+async fn revoke(hooks: &SessionHooks, request: Request<Incoming>) -> Result<Value, Objection> {
+    if *request.method() != Method::POST {
+        return Err(Objection::Method);
+    }
+    let asked = Asked::posted(request).await?;
+    (hooks.revoke)(asked).await
+}
+
+/// `allowed` are the methods that there are.
+fn told(told: Result<Value, Objection>, allowed: &'static str) -> Response<Full<Bytes>> {
+    let objection = match told {
+        Ok(body) => return typed(StatusCode::OK, "application/json", format!("{body}\n")),
+        Err(objection) => objection,
+    };
+    let body = json!({ "error": objection.name(), "message": objection.message() });
+    let mut response = typed(objection.status(), "application/json", format!("{body}\n"));
+    let more = match objection {
+        Objection::Method => Some((header::ALLOW, allowed)),
+        Objection::StoreUnavailable => Some((header::RETRY_AFTER, "5")),
+        _ => None,
+    };
+    if let Some((name, value)) = more {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 fn readyz(state: &AdminState, query: &str) -> Response<Full<Bytes>> {

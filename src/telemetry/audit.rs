@@ -19,8 +19,10 @@ pub enum Event {
     ProfileEdited,
     /// A session ended because somebody wanted it to.
     LoggedOut,
-    /// A session ended because the provider no longer vouches for its member.
+    /// A session ended because the provider no longer vouches for its member, or by whoever runs this.
     SessionRevoked,
+    /// Everybody who had signed in until some moment has to do it anew.
+    EverybodyRevoked,
     /// One of the portal's password entrances was asked for.
     PasswordRouteRefused,
     /// A member asked for what they have no right to.
@@ -46,6 +48,7 @@ impl Event {
             Self::ProfileEdited => "profile-edited",
             Self::LoggedOut => "logged-out",
             Self::SessionRevoked => "session-revoked",
+            Self::EverybodyRevoked => "everybody-revoked",
             Self::PasswordRouteRefused => "password-route-refused",
             Self::MemberRefused => "member-refused",
             Self::FormResent => "form-resent",

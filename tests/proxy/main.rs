@@ -33,6 +33,7 @@ mod refresh;
 mod refuse;
 mod requests;
 mod restart;
+mod revocation;
 mod rights;
 mod rules;
 mod sign_out;

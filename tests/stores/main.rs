@@ -4,6 +4,7 @@
 mod copies;
 mod faults;
 mod redis;
+mod revocation;
 mod seen;
 mod several;
 mod suite;

@@ -144,12 +144,12 @@ async fn rel_04_a_primary_that_dies_signs_nobody_out() {
 }
 
 /// Three nodes that share all slots.
-struct Cluster {
+pub struct Cluster {
     servers: Vec<Server>,
 }
 
 impl Cluster {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let more = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
         let servers: Vec<Server> = (0..3).map(|_| Server::start_with(&more)).collect();
         let mut create = Command::new("redis-cli");
@@ -170,7 +170,7 @@ impl Cluster {
         Self { servers }
     }
 
-    fn store(&self) -> Store {
+    pub fn store(&self) -> Store {
         let ports: Vec<u16> = self.servers.iter().map(|server| server.address.port()).collect();
         Store::Redis(Box::new(redis(RedisMode::Cluster, &ports[..1])))
     }

@@ -14,6 +14,7 @@ use http::HeaderValue;
 use serde_json::{Map, json};
 
 use crate::redis::{SOON, Server};
+use crate::revocation::every_kind_reaches_every_node;
 
 pub const MORNING: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 pub const LIFETIMES: Lifetimes =
@@ -286,6 +287,7 @@ pub async fn whole(here: &Node, there: &Node) {
     one_asks_the_provider_and_a_sign_out_wins(here, there).await;
     what_is_used_once_is_used_once(here, there).await;
     names_end_whom_they_mean(here, there, true).await;
+    every_kind_reaches_every_node(here, there).await;
     an_absolute_end_is_one(here).await;
     // Both go on at the same time of day.
     let (ahead, behind) = (here.clock.now().unix_millis(), there.clock.now().unix_millis());

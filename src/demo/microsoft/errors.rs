@@ -206,20 +206,7 @@ pub(super) struct Told {
 
 /// `2026-03-02 08:15:30Z`.
 pub(super) fn date_and_time(at: Timestamp) -> String {
-    let seconds = at.unix_seconds();
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days to a civil date, in eras of 400 years that begin on the first of March.
-    let day = days + 719_468;
-    let era = day.div_euclid(146_097);
-    let day = day.rem_euclid(146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year + era * 400 + i64::from(month <= 2);
-    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}Z")
+    at.to_utc_date_time().replace('T', " ")
 }
 
 #[cfg(test)]

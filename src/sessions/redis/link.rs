@@ -184,6 +184,14 @@ impl Link {
         })
     }
 
+    /// What one of the nodes is called; `None` if there are fewer.
+    ///
+    /// # Errors
+    /// When it is not known at present which there are.
+    pub(in crate::sessions) fn node(&self, number: usize) -> Result<Option<String>, StoreError> {
+        Ok(self.numbered(number)?.map(|node| node.address))
+    }
+
     /// Asks one of the nodes; `None` if there are fewer.
     ///
     /// # Errors
@@ -194,19 +202,31 @@ impl Link {
         number: usize,
         command: &Cmd,
     ) -> Result<Option<T>, StoreError> {
-        let begun = Instant::now();
-        let wiring = self.wiring.load_full();
-        let Some(node) = wiring.nodes.get(number) else {
-            return match self.is_up() {
-                true => Ok(None),
-                false => Err(StoreError::Unavailable),
-            };
+        let Some(mut node) = self.numbered(number)? else {
+            return Ok(None);
         };
-        let mut connection = node.connection.clone();
-        let asking = timeout(self.settings.timeout, command.query_async(&mut connection));
-        let answer = asking.await;
+        let begun = Instant::now();
+        let asking = timeout(self.settings.timeout, command.query_async(&mut node.connection));
         let late = |_| Err((ErrorKind::Io, "no answer in time").into());
-        self.asked(call, begun, answer.unwrap_or_else(late)).map(Some)
+        let answer = asking.await.unwrap_or_else(late);
+        self.asked(call, begun, answer).map(Some)
+    }
+
+    /// The nodes that have something, in an order that a new connection does not change.
+    fn numbered(&self, number: usize) -> Result<Option<Node>, StoreError> {
+        let wiring = self.wiring.load();
+        if !self.is_up() || wiring.nodes.is_empty() {
+            return Err(StoreError::Unavailable);
+        }
+        let has_something = |index: usize| {
+            let slots = wiring.slots.as_ref();
+            slots.is_none_or(|slots| slots.iter().flatten().any(|has| usize::from(*has) == index))
+        };
+        let nodes = wiring.nodes.iter().enumerate();
+        let mut nodes: Vec<&Node> =
+            nodes.filter(|(index, _)| has_something(*index)).map(|(_, node)| node).collect();
+        nodes.sort_unstable_by(|one, other| one.address.cmp(&other.address));
+        Ok(nodes.get(number).map(|node| (*node).clone()))
     }
 
     /// Asks until a node takes it; whoever calls has a time for it.

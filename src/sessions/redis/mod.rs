@@ -35,6 +35,9 @@ pub(super) struct Redis {
     prefix: String,
 }
 
+/// A record, if its seal could be opened, and when its session was used last.
+type Opened = (Result<Vec<u8>, SealError>, Timestamp);
+
 /// Something with a name in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Named {
@@ -80,6 +83,10 @@ const SWAP: &str = "if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end \
 const TOUCH: &str = "if redis.call('exists', KEYS[1]) == 0 then return 0 end \
      redis.call('hset', KEYS[1], 't', ARGV[1]) \
      return redis.call('pexpire', KEYS[1], ARGV[2])";
+/// Writes a number unless a greater one is there.
+const RAISE: &str = "local known = redis.call('get', KEYS[1]) \
+     if known and tonumber(known) >= tonumber(ARGV[1]) then return 0 end \
+     redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) return 1";
 /// Gives a lock back, if it is ours.
 const UNLOCK: &str =
     "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
@@ -133,6 +140,24 @@ impl Redis {
         &self,
         key: &Digest,
     ) -> Result<Option<(Vec<u8>, Timestamp)>, StoreError> {
+        match self.read(key).await? {
+            Some((Ok(record), used)) => Ok(Some((record, used))),
+            // Its key was dropped, which ends what it sealed.
+            None | Some((Err(SealError::Retired), _)) => Ok(None),
+            Some((Err(SealError::Broken), _)) => Err(StoreError::Unavailable),
+        }
+    }
+
+    /// The same for whoever only looks: what cannot be read is none.
+    pub(super) async fn peek(
+        &self,
+        key: &Digest,
+    ) -> Result<Option<(Vec<u8>, Timestamp)>, StoreError> {
+        let found = self.read(key).await?;
+        Ok(found.and_then(|(record, used)| Some((record.ok()?, used))))
+    }
+
+    async fn read(&self, key: &Digest) -> Result<Option<Opened>, StoreError> {
         let name = self.name(Named::Session, key);
         let mut get = cmd("HMGET");
         get.arg(&name).arg("r").arg("t");
@@ -141,16 +166,11 @@ impl Redis {
         let Some(sealed) = value else {
             return Ok(None);
         };
-        let used = Timestamp::from_unix_millis(used.unwrap_or_default());
-        match self.seal.open_bytes(Purpose::Session, name.as_bytes(), sealed) {
-            Ok(record) => Ok(Some((record, used))),
-            // Its key was dropped, which ends what it sealed.
-            Err(SealError::Retired) => Ok(None),
-            Err(SealError::Broken) => {
-                tracing::error!("the store of sessions has a session that is none of ours");
-                Err(StoreError::Unavailable)
-            }
+        let opened = self.seal.open_bytes(Purpose::Session, name.as_bytes(), sealed);
+        if matches!(opened, Err(SealError::Broken)) {
+            tracing::error!("the store of sessions has a session that is none of ours");
         }
+        Ok(Some((opened, Timestamp::from_unix_millis(used.unwrap_or_default()))))
     }
 
     /// Puts a new session there.
@@ -303,24 +323,29 @@ impl Redis {
         Ok(at.map(Timestamp::from_unix_millis))
     }
 
-    /// Ends all sessions that began until then.
+    /// Ends all sessions that began until then. It only ever becomes later.
     pub(super) async fn end_everybody(
         &self,
-        before: Timestamp,
+        until: Timestamp,
         kept: Duration,
     ) -> Result<(), StoreError> {
         let name = self.everybodys_name();
-        let mut set = cmd("SET");
-        set.arg(&name).arg(before.unix_millis()).arg("PX").arg(millis(kept));
-        self.link.ask::<Value>(StoreCall::Everybody, &name, &set).await.map(drop)
+        let mut raise = script(RAISE, &[&name]);
+        raise.arg(until.unix_millis()).arg(millis(kept));
+        self.link.ask::<Value>(StoreCall::Everybody, &name, &raise).await.map(drop)
     }
 
-    /// What [`Redis::everybody`] is called.
-    pub(super) fn everybodys_name(&self) -> String {
+    /// Whether this is what [`Redis::everybody`] is called.
+    pub(super) fn is_everybody(prefix: &str, name: &[u8]) -> bool {
+        name.strip_prefix(prefix.as_bytes()) == Some(b"e")
+    }
+
+    fn everybodys_name(&self) -> String {
         format!("{}e", self.prefix)
     }
 
-    /// Some of the sessions of one node, and where to go on; `None` if there is no such node.
+    /// Some of the sessions of one node, and where to go on, which is zero at the end; `None` if there
+    /// is no such node.
     pub(super) async fn scan(
         &self,
         node: usize,

@@ -118,7 +118,7 @@ label!(
         Provider = "provider",
         /// The same browser signed in again.
         Replaced = "replaced",
-        /// The provider no longer vouches for its member.
+        /// The provider no longer vouches for its member, or whoever runs this ended it.
         Revoked = "revoked",
     }
 );
