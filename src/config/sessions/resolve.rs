@@ -117,7 +117,7 @@ fn store(context: &Context<'_>, file: &SessionsFile, folder: &Path) -> Option<St
 
 /// Why a snapshot cannot be written there, as far as that is known before it is.
 fn unfit(path: &Path, file: &SessionsFile, folder: &Path) -> Option<&'static str> {
-    let mut keys = file.keys.iter().filter_map(|key| key.file.as_ref());
+    let keys = file.keys.iter().filter_map(|key| key.file.as_ref());
     let mut note = path.as_os_str().to_owned();
     note.push(".last");
     if keys.map(|key| folder.join(&key.value)).any(|key| key == path || key == note) {
