@@ -1,5 +1,5 @@
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 
@@ -351,6 +351,11 @@ async fn sess_09_what_is_not_ours_alone_is_not_read() {
         assert!(refused(&folder, NOON).contains("others can get at it"));
     }
     fs::set_permissions(&snapshot, Permissions::from_mode(0o600)).unwrap();
+    // Only root can give a file away, and then it is not read.
+    if chown(&snapshot, Some(65_534), None).is_ok() {
+        assert!(refused(&folder, NOON).contains("belongs to another user"));
+        chown(&snapshot, Some(fs::metadata(&folder.0).unwrap().uid()), None).unwrap();
+    }
     let late = NOON.after(LIFETIMES.absolute + HOUR);
     assert!(refused(&folder, late).contains("older"));
     assert_eq!(folder.names(), ["sessions.last"]);
