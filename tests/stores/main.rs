@@ -1,8 +1,15 @@
 //! Where sessions are kept, tried with real Redis servers that this program starts and stops on loopback:
-//! `cargo test --test stores`. The suite is the same for every store.
+//! `cargo test --test stores`. The suite is the same for every store; `nodes` and `under_load` try the
+//! binary itself, three processes that share one store.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
+
+#[path = "../proxy/world/browser.rs"]
+mod browser;
 mod copies;
 mod faults;
+mod fleet;
+mod nodes;
 mod redis;
 mod several;
 mod suite;
