@@ -63,6 +63,9 @@ pub(in crate::sessions) struct Link {
     /// Somebody has seen a fault, or another order of things.
     hurry: Notify,
     is_up: AtomicBool,
+    /// Whether the first attempt to connect has ended, and who waits for that.
+    has_begun: AtomicBool,
+    begun: Notify,
     sentinel: Mutex<Option<SentinelClient>>,
     told: Box<dyn Fn(Told) + Send + Sync>,
 }
@@ -114,6 +117,8 @@ impl Link {
             generation: AtomicU64::new(0),
             hurry: Notify::new(),
             is_up: AtomicBool::new(false),
+            has_begun: AtomicBool::new(false),
+            begun: Notify::new(),
             sentinel: Mutex::new(None),
             told: Box::new(told),
         })
@@ -133,8 +138,11 @@ impl Link {
         key: &str,
         command: &Cmd,
     ) -> Result<T, StoreError> {
-        let asking = timeout(self.settings.timeout, self.route(slots::slot(key), command));
-        let answer = match asking.await {
+        let asking = async {
+            self.begins().await;
+            self.route(slots::slot(key), command).await
+        };
+        let answer = match timeout(self.settings.timeout, asking).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
                 tracing::debug!(cause = %causes(&error), "the store of sessions refused a command");
@@ -169,6 +177,15 @@ impl Link {
         match asking.await {
             Ok(Ok(answer)) => Ok(Some(answer)),
             Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable),
+        }
+    }
+
+    /// A process that has just started is asked before it is connected: that is not a store that is down.
+    async fn begins(&self) {
+        // First, so that what is told between the two is heard.
+        let begun = self.begun.notified();
+        if !self.has_begun.load(Ordering::Acquire) {
+            begun.await;
         }
     }
 
@@ -240,6 +257,7 @@ impl Link {
                     (self.told)(Told::Up);
                     tracing::info!("the store of sessions is there");
                     (pause, has_said) = (PAUSE.0, false);
+                    self.has_begun();
                     let is_gone = self.watch().await;
                     (self.told)(Told::Uncertain);
                     if !is_gone {
@@ -255,11 +273,17 @@ impl Link {
                 tracing::warn!(cause, "the store of sessions cannot be asked");
                 has_said = error.is_some();
             }
+            self.has_begun();
             if error.is_some() {
                 sleep(pause.mul_f64(jitter())).await;
                 pause = (pause * 2).min(PAUSE.1);
             }
         }
+    }
+
+    fn has_begun(&self) {
+        self.has_begun.store(true, Ordering::Release);
+        self.begun.notify_waiters();
     }
 
     /// Returns when the connections are not what they should be: whether one is lost.
