@@ -5,7 +5,8 @@
 //!
 //! A request that is given up leaves its answer to be read and dropped in its turn: the driver's task
 //! pairs answers with requests, not whoever waits (SESS-07). What is read is opened under the key that
-//! it was asked by, so that another's answer would open for nobody.
+//! it was asked by, so that another's answer would open for nobody; and what says that nothing is there
+//! is asked again with its name. A connection that has got out of step is found out and made anew.
 //! Deliberately not here: what is asked.
 
 use std::sync::Arc;
@@ -33,8 +34,9 @@ use crate::telemetry::causes;
 const PING_EVERY: Duration = Duration::from_millis(250);
 /// For its answer. With the pause before it this is how long a silent loss stays unknown.
 const PING_TIME: Duration = Duration::from_millis(500);
-/// For all connections to be made.
-const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// For all connections to be made. With the longest pause before it this is how long an attempt that
+/// hangs can keep us from a store that is back.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
 /// Between two attempts, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 /// Before a command is tried again that a node could not take just now.
@@ -66,6 +68,8 @@ pub(in crate::sessions) struct Link {
     /// Whether the first attempt to connect has ended, and who waits for that.
     has_begun: AtomicBool,
     begun: Notify,
+    /// So that each question whether a node is there has an answer of its own.
+    pings: AtomicU64,
     sentinel: Mutex<Option<SentinelClient>>,
     told: Box<dyn Fn(Told) + Send + Sync>,
 }
@@ -119,6 +123,7 @@ impl Link {
             is_up: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
             begun: Notify::new(),
+            pings: AtomicU64::new(0),
             sentinel: Mutex::new(None),
             told: Box::new(told),
         })
@@ -153,7 +158,15 @@ impl Link {
                 return Err(StoreError::Unavailable);
             }
         };
-        redis::from_redis_value(answer).map_err(|_| StoreError::Unavailable)
+        redis::from_redis_value(answer).map_err(|_| {
+            self.suspect();
+            StoreError::Unavailable
+        })
+    }
+
+    /// An answer was to another question: whether the connections are in step is looked at now.
+    pub(super) fn suspect(&self) {
+        self.hurry.notify_one();
     }
 
     /// Asks one of the nodes; `None` if there are fewer.
@@ -313,11 +326,15 @@ impl Link {
 
     async fn is_well(&self, node: &Node) -> bool {
         let mut connection = node.connection.clone();
+        // One that gives the answer to an earlier question would give it for ever.
+        let ping = self.pings.fetch_add(1, Ordering::Relaxed).to_string();
+        let answer = cmd("PING").arg(&ping).query_async::<String>(&mut connection).await;
+        if answer.ok().as_ref() != Some(&ping) {
+            return false;
+        }
         match &self.settings.mode {
             RedisMode::Sentinel { .. } => is_primary(&mut connection).await.unwrap_or(false),
-            RedisMode::Single | RedisMode::Cluster => {
-                cmd("PING").query_async::<Value>(&mut connection).await.is_ok()
-            }
+            RedisMode::Single | RedisMode::Cluster => true,
         }
     }
 

@@ -56,6 +56,8 @@ impl Named {
     }
 }
 
+/// Reads something, and says what.
+const GET: &str = "return {KEYS[1], redis.call('get', KEYS[1])}";
 /// Writes a session if it is there, and its lock is ours, which it gives back.
 const SWAP: &str = "if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end \
      redis.call('del', KEYS[2]) \
@@ -87,7 +89,10 @@ impl Redis {
     pub(super) async fn get(&self, key: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         let name = self.name(Named::Session, key);
         let value: Option<Vec<u8>> = self.link.ask(&name, cmd("GET").arg(&name)).await?;
-        let Some(sealed) = value else {
+        let Some(sealed) = (match value {
+            Some(sealed) => Some(sealed),
+            None => self.get_by_name(&name).await?,
+        }) else {
             return Ok(None);
         };
         match self.seal.open_bytes(Purpose::Session, name.as_bytes(), sealed) {
@@ -95,10 +100,22 @@ impl Redis {
             // Its key was dropped, which ends what it sealed.
             Err(SealError::Retired) => Ok(None),
             Err(SealError::Broken) => {
+                self.link.suspect();
                 tracing::error!("the store of sessions has a session that is none of ours");
                 Err(StoreError::Unavailable)
             }
         }
+    }
+
+    /// The same, with an answer that says what it is to. A sealed record proves by itself whose it is,
+    /// but an answer that was meant for another question must sign nobody out (SESS-07).
+    async fn get_by_name(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let found: (String, Option<Vec<u8>>) = self.link.ask(name, &script(GET, &[name])).await?;
+        if found.0 != name {
+            self.link.suspect();
+            return Err(StoreError::Unavailable);
+        }
+        Ok(found.1)
     }
 
     /// Puts a new session there.
