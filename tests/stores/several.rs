@@ -20,16 +20,16 @@ fn sentinel() -> RedisMode {
 }
 
 /// A primary, a replica, and three Sentinels that watch them.
-struct Sentinels {
-    primary: Server,
-    replica: Server,
-    ports: Vec<u16>,
+pub struct Sentinels {
+    pub primary: Server,
+    pub replica: Server,
+    pub ports: Vec<u16>,
     _processes: Vec<Process>,
     _folder: Folder,
 }
 
 impl Sentinels {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let primary = Server::start();
         let of = primary.address.port().to_string();
         let replica = Server::start_with(&["--replicaof", "127.0.0.1", &of]);
