@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::Place;
-use super::{Proxy, connection, limits};
+use super::{Proxy, connection, limits, listener};
 use crate::telemetry::metrics::ConnectionRefusal;
 use crate::upstream::Upstream;
 
@@ -161,6 +161,7 @@ async fn accept(
     }
     // Who waits in the kernel's queue was let in, too, and would be cut off with the listener.
     if let Ok(listener) = listener.into_std() {
+        listener::keep_out(&listener);
         while let Ok((stream, from)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {

@@ -17,6 +17,9 @@ use crate::redis::SOON;
 /// One request every so often: 400 a second.
 const PACE: Duration = Duration::from_micros(2_500);
 
+/// How many at most have no answer yet: a machine that is busy makes them fewer, not wait in a queue.
+const AT_ONCE: usize = 32;
+
 /// What came of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -76,6 +79,9 @@ impl Load {
                 while !over.load(Ordering::Acquire) {
                     pace.tick().await;
                     while asking.try_join_next().is_some() {}
+                    if asking.len() >= AT_ONCE {
+                        asking.join_next().await;
+                    }
                     let member = members[order.next(members.len())].clone();
                     let first = order.next(NODES);
                     let (nodes, host, counts) = (nodes.clone(), host.clone(), Arc::clone(&counts));

@@ -183,7 +183,9 @@ async fn rel_04_a_store_that_stands_still_under_load() {
 #[tokio::test]
 async fn nodes_that_are_restarted_in_turn_fail_no_request() {
     let server = Server::start();
-    let mut scene = Scene::start(&single(&server), 0, || server.count("get")).await;
+    // What is to be seen is what a restart does, not how busy this machine is.
+    let store = format!("{}\n    timeout: 2s", single(&server));
+    let mut scene = Scene::start(&store, 0, || server.count("get")).await;
     // As many as there can be just as a node stops to listen.
     let load = Load::start_at(Duration::from_millis(1), &scene.fleet, &scene.known);
     load.goes_on(200).await;
@@ -215,11 +217,7 @@ async fn rel_04_a_primary_that_dies_under_load_signs_nobody_out() {
     load.goes_on(200).await;
     sentinels.primary.down();
     let refused = assert_soon("primary killed", &scene.refusals().await);
-    eventually(async || {
-        let role: String = sentinels.replica.ask(cmd("INFO").arg("replication"));
-        role.contains("role:master")
-    })
-    .await;
+    eventually(async || sentinels.is_promoted()).await;
     let back = scene.back().await;
     println!("{refused}; back {back:?} after the promotion");
     assert!(back < BACK, "{back:?}");
