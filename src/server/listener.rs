@@ -5,6 +5,8 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use socket2::{SockFilter, SockRef};
 
 /// How many connections the kernel may hold for us before we take them.
 const BACKLOG: i32 = 1024;
@@ -13,6 +15,10 @@ const BACKLOG: i32 = 1024;
 /// like one who has taken everything (LIM-03, LIM-07). It is no limit of how fast anybody may read.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 128 * 1024;
+
+/// The step of a packet filter that ends it (`BPF_RET | BPF_K`), with how many bytes pass.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const RETURN: u16 = 6;
 
 /// Binds `workers` sockets to one address. Port 0 lets the system choose, once for all of them.
 ///
@@ -41,6 +47,17 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Nobody new from here on, while those whom the kernel has let in already are taken: a listener that is
+/// closed resets those in its queue, however soon after the last of them was taken. Who is kept out for
+/// this moment asks again, as after a lost packet, and then nobody listens.
+pub(super) fn keep_out(listener: &TcpListener) {
+    // A filter of one step: no packet passes. A system without it still works, with a reset now and then.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = SockRef::from(listener).attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)]);
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = listener;
 }
 
 /// How many workers there are: one for each core that we may use.

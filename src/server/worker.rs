@@ -2,18 +2,19 @@
 //! What workers share is read by all and written by few.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::Place;
-use super::{Proxy, connection, limits};
+use super::{Proxy, connection, limits, listener};
 use crate::telemetry::metrics::ConnectionRefusal;
 use crate::upstream::Upstream;
 
@@ -146,17 +147,7 @@ async fn accept(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => {
-                    // Taken and closed at once: whoever waited in the kernel's queue would not know.
-                    let Some(counted) = Counted::new(&worker.proxy) else {
-                        worker.proxy.refuse_connection(ConnectionRefusal::Total, from.ip());
-                        continue;
-                    };
-                    let serving = connection::serve(
-                        Arc::clone(&worker), stream, from.ip(), tls.clone(), shutdown.clone(),
-                    );
-                    open.spawn(counted.during(serving));
-                }
+                Ok((stream, from)) => take(&mut open, &worker, (stream, from), &tls, &shutdown),
                 Err(cause) => {
                     // Mostly too many descriptors: those in use will be given back.
                     tracing::warn!(%cause, "a connection could not be accepted");
@@ -168,7 +159,16 @@ async fn accept(
             () = shutdown.asked() => break,
         }
     }
-    drop(listener);
+    // Who waits in the kernel's queue was let in, too, and would be cut off with the listener.
+    if let Ok(listener) = listener.into_std() {
+        listener::keep_out(&listener);
+        while let Ok((stream, from)) = listener.accept() {
+            let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                take(&mut open, &worker, (stream, from), &tls, &shutdown);
+            }
+        }
+    }
     let drained = tokio::time::timeout(limits::DRAIN_TIME, async {
         while let Some(ended) = open.join_next().await {
             report(&worker.proxy, ended);
@@ -180,6 +180,24 @@ async fn accept(
             "connections were cut at the end of the drain time"
         );
     }
+}
+
+/// Serves a connection that was accepted.
+fn take(
+    open: &mut JoinSet<()>,
+    worker: &Arc<Worker>,
+    (stream, from): (TcpStream, SocketAddr),
+    tls: &Option<TlsAcceptor>,
+    shutdown: &Shutdown,
+) {
+    // Taken and closed at once: whoever waited in the kernel's queue would not know.
+    let Some(counted) = Counted::new(&worker.proxy) else {
+        worker.proxy.refuse_connection(ConnectionRefusal::Total, from.ip());
+        return;
+    };
+    let (tls, shutdown) = (tls.clone(), shutdown.clone());
+    let serving = connection::serve(Arc::clone(worker), stream, from.ip(), tls, shutdown);
+    open.spawn(counted.during(serving));
 }
 
 /// A panic ends its own connection and nothing else (REL-14); it is counted.

@@ -1,147 +1,26 @@
 // The benchmark beside nginx: CPU time of the proxy for an authenticated, signed request, as a ratio within one run.
 // How and why: each program, the load and the portal share one core; what counts is the CPU time that the kernel noted
 // for the proxy's process tree, and the median of the ratios of neighbouring rounds.
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 
 import { BINARY, startDemo } from '../browser/demo.mjs';
 import { freePorts } from '../browser/ports.mjs';
+import {
+  CONNECTIONS, ROUNDS, SECONDS, SIZE, answers200, core, finish, judge, load, median, nginx, number, pinned, spread, start,
+  stop, work,
+} from './kit.mjs';
 import { logIn } from './login.mjs';
 
-const number = (name, otherwise) => Number(process.env[name] ?? otherwise);
-const ROUNDS = number('ROUNDS', 5);
-const SECONDS = number('ROUND_SECONDS', 5);
 const STARTS = number('STARTS', 10);
 /** An older binary to compare with in the same run, if there is one. */
 const BASELINE = process.env.BASELINE;
-const CONNECTIONS = 64;
-const SIZE = 1024;
 const LIMITS = { ratio: 1.5, baseline: 1.05, start: 100, resident: 20 };
 const PATH = '/reports';
-
-const here = path.dirname(fileURLToPath(import.meta.url));
-const work = fs.mkdtempSync(path.join(os.tmpdir(), 'anteport-bench-'));
-const children = [];
 const demos = [];
-
-/** The last core that we may use. */
-const core = execFileSync('taskset', ['-cp', String(process.pid)], { encoding: 'utf8' })
-  .trim().split(/[ ,-]/).at(-1);
-const pinned = ['taskset', '-c', core];
-
-function start(command, options = {}) {
-  const child = spawn(command[0], command.slice(1), { stdio: 'ignore', ...options });
-  children.push(child);
-  return child;
-}
-
-async function stop(child) {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  child.kill('SIGTERM');
-  const late = setTimeout(() => child.kill('SIGKILL'), 5_000);
-  await once(child, 'exit');
-  clearTimeout(late);
-}
-
-/** Connects until somebody answers `GET target` with 200; the time that took, in milliseconds. */
-async function answers200(port, target, patience = 20_000) {
-  const begun = performance.now();
-  const attempt = () =>
-    new Promise((resolve) => {
-      const socket = net.connect(port, '127.0.0.1');
-      socket.setTimeout(1_000, () => socket.destroy());
-      socket.once('connect', () =>
-        socket.write(`GET ${target} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\nconnection: close\r\n\r\n`));
-      socket.once('data', (bytes) => {
-        resolve(bytes.toString('latin1').startsWith('HTTP/1.1 200'));
-        socket.destroy();
-      });
-      socket.once('error', () => resolve(false));
-      socket.once('close', () => resolve(false));
-    });
-  while (!(await attempt())) {
-    if (performance.now() - begun > patience) throw new Error(`no 200 from port ${port} for ${target}`);
-    await sleep(1);
-  }
-  return performance.now() - begun;
-}
-
-async function nginx(name, http) {
-  const port = await freePorts(1);
-  const prefix = path.join(work, name);
-  fs.mkdirSync(prefix);
-  const file = path.join(prefix, 'nginx.conf');
-  // The user has to be able to read what root wrote, so there are no other workers than root's.
-  const user = process.getuid() === 0 ? 'user root;' : '';
-  fs.writeFileSync(file, `${user} daemon off; worker_processes 1; pid ${prefix}/pid; error_log ${prefix}/error.log;
-events { worker_connections 1024; }
-http {
-  access_log off;
-  client_body_temp_path ${prefix}/body; proxy_temp_path ${prefix}/proxy; fastcgi_temp_path ${prefix}/fastcgi;
-  uwsgi_temp_path ${prefix}/uwsgi; scgi_temp_path ${prefix}/scgi;
-  tcp_nodelay on; keepalive_requests 1000000000;
-  ${http(port)}
-}
-`);
-  const child = start([...pinned, 'nginx', '-p', prefix, '-c', file]);
-  await answers200(port, PATH);
-  return { port, pid: child.pid, stop: () => stop(child) };
-}
-
-/** This process and all below it. */
-function tree(pid) {
-  const below = fs.readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    fs.readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean));
-  return [pid, ...below.flatMap((child) => tree(child))];
-}
-
-/** CPU time of a process tree, in nanoseconds. */
-const cpu = (pid) =>
-  tree(pid).flatMap((pid) =>
-    fs.readdirSync(`/proc/${pid}/task`).map((task) =>
-      Number(fs.readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]))).reduce((a, b) => a + b, 0);
-
-/** Loads a proxy; CPU time per request in microseconds, and requests per second. */
-async function load(target, seconds) {
-  const cookie = target.cookie ? ['-H', `Cookie: ${target.cookie}`] : [];
-  const before = cpu(target.pid);
-  const wrk = spawn(pinned[0], [
-    ...pinned.slice(1), 'wrk', '-t', '1', '-c', String(CONNECTIONS), '-d', `${seconds}s`,
-    '-s', path.join(here, 'answers.lua'), ...cookie, `http://127.0.0.1:${target.port}${PATH}`, '--', String(SIZE),
-  ], { stdio: ['ignore', 'pipe', 'inherit'] });
-  children.push(wrk);
-  let output = '';
-  wrk.stdout.on('data', (chunk) => { output += chunk; });
-  await once(wrk, 'close');
-  const spent = cpu(target.pid) - before;
-  const result = /^RESULT (.*)$/m.exec(output);
-  if (!result) throw new Error(`wrk did not finish:\n${output}`);
-  const { requests, wrong, first, errors } = JSON.parse(result[1]);
-  if (wrong || errors || !requests) {
-    throw new Error(`${target.name}: of ${requests} answers ${wrong} are wrong (${first}), ${errors} errors`);
-  }
-  return { micros: spent / requests / 1000, rate: requests / seconds };
-}
-
-const sorted = (values) => [...values].sort((a, b) => a - b);
-const median = (values) => {
-  const all = sorted(values);
-  const middle = all.length >> 1;
-  return all.length % 2 ? all[middle] : (all[middle - 1] + all[middle]) / 2;
-};
-const spread = (values) => `${Math.min(...values).toFixed(2)} to ${Math.max(...values).toFixed(2)}`;
-const verdicts = [];
-const judge = (what, value, limit, unit) => {
-  const fine = value <= limit;
-  verdicts.push(fine);
-  return `${fine ? 'ok  ' : 'OVER'} ${what}: ${value.toFixed(unit === 'ms' ? 0 : 2)} ${unit} (limit ${limit})`;
-};
 
 async function ratioToNginx() {
   const answer = `default_type text/plain; return 200 "${'x'.repeat(SIZE)}";`;
@@ -159,9 +38,9 @@ async function ratioToNginx() {
     // Proof that what is measured is a signed request: without the cookie there is no 200.
     const refused = await fetch(`${demo.proxy}${PATH}`, { redirect: 'manual' });
     if (refused.status === 200) throw new Error('the request passes without a session: that is not what is to be measured');
-    return { name, pid: demo.pid, port: Number(new URL(demo.proxy).port), cookie };
+    return { name, pid: demo.pid, port: Number(new URL(demo.proxy).port), path: PATH, cookie };
   };
-  const targets = [{ name: 'nginx', ...plain }, await before('anteport', BINARY)];
+  const targets = [{ name: 'nginx', path: PATH, ...plain }, await before('anteport', BINARY)];
   if (BASELINE) targets.push(await before('baseline', BASELINE));
 
   for (const target of targets) await load(target, 2);
@@ -240,7 +119,5 @@ try {
   await runPlain();
 } finally {
   await Promise.all(demos.map((demo) => demo.stop()));
-  await Promise.all(children.map(stop));
-  fs.rmSync(work, { recursive: true, force: true });
+  await finish();
 }
-process.exitCode = verdicts.every(Boolean) ? 0 : 1;

@@ -102,7 +102,7 @@ async fn sess_02_a_store_can_neither_read_nor_make_nor_exchange_identities() {
 async fn cry_02_a_key_is_changed_on_one_node_after_the_other_without_a_sign_out() {
     let server = Server::start();
     let (old, new) = (Secret::new([1; 32]), Secret::new([2; 32]));
-    let before = Node::start_with(single(&server), &[old.clone()]).ready().await;
+    let before = Node::start_with(single(&server), std::slice::from_ref(&old)).ready().await;
     let id = before.sign_in("ada").await;
     let between = Node::start_with(single(&server), &[new.clone(), old]).ready().await;
     assert!(between.name(&id).await.is_some());

@@ -1,13 +1,21 @@
 //! Where sessions are kept, tried with real Redis servers that this program starts and stops on loopback:
-//! `cargo test --test stores`. The suite is the same for every store.
+//! `cargo test --test stores`. The suite is the same for every store; `nodes` and `under_load` try the
+//! binary itself, three processes that share one store.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
 mod copies;
 mod faults;
+mod fleet;
+mod load;
+mod nodes;
 mod redis;
+mod relay;
 mod revocation;
 mod seen;
 mod several;
 mod suite;
+mod under_load;
 #[path = "../proxy/world/mod.rs"]
 #[expect(dead_code, reason = "the proxy's tests use the rest")]
 mod world;

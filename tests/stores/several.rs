@@ -20,16 +20,16 @@ fn sentinel() -> RedisMode {
 }
 
 /// A primary, a replica, and three Sentinels that watch them.
-struct Sentinels {
-    primary: Server,
-    replica: Server,
-    ports: Vec<u16>,
+pub struct Sentinels {
+    pub primary: Server,
+    pub replica: Server,
+    pub ports: Vec<u16>,
     _processes: Vec<Process>,
     _folder: Folder,
 }
 
 impl Sentinels {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let primary = Server::start();
         let of = primary.address.port().to_string();
         let replica = Server::start_with(&["--replicaof", "127.0.0.1", &of]);
@@ -72,6 +72,14 @@ impl Sentinels {
             };
             known.is_ok() && is("num-slaves", "1") && is("num-other-sentinels", "2")
         }) && self.replica_is_linked()
+    }
+
+    /// The replica has become the primary.
+    pub fn is_promoted(&self) -> bool {
+        let mut info = cmd("INFO");
+        info.arg("replication");
+        let info = self.replica.try_ask::<String>(info);
+        info.is_ok_and(|info| info.contains("role:master"))
     }
 
     fn replica_is_linked(&self) -> bool {
@@ -124,11 +132,7 @@ async fn rel_04_a_primary_that_dies_signs_nobody_out() {
                 }
             }
         }
-        // Whoever is promoted closes its connections.
-        let mut info = cmd("INFO");
-        info.arg("replication");
-        let role = sentinels.replica.try_ask::<String>(info);
-        if promoted.is_none() && role.is_ok_and(|role| role.contains("role:master")) {
+        if promoted.is_none() && sentinels.is_promoted() {
             promoted = Some(Instant::now());
         }
         let now = here.clock.now();

@@ -152,6 +152,7 @@ impl<I: Transport> Connection<I> {
         }
         let mut has_begun = false;
         let mut is_waiting = false;
+        let mut is_leaving = false;
         poll_fn(|cx| {
             loop {
                 // What came with the request before is looked at first.
@@ -166,13 +167,22 @@ impl<I: Transport> Connection<I> {
                     has_begun = true;
                     is_waiting = false;
                 }
-                if !has_begun && self.shutdown.is_asked() {
-                    return Poll::Ready(Err(NoRequest::Nothing));
-                }
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(true)) => continue,
                     Poll::Ready(_) => return Poll::Ready(Err(NoRequest::Nothing)),
                     Poll::Pending => {}
+                }
+                // After what is there has been read: a request that has arrived is answered. Who has
+                // asked nothing yet may have come a moment ago, and is about to.
+                if !has_begun && self.shutdown.is_asked() {
+                    if self.requests > 0 {
+                        return Poll::Ready(Err(NoRequest::Nothing));
+                    }
+                    if !is_leaving {
+                        (is_leaving, is_waiting) = (true, true);
+                        let patience = self.limits().drain_time;
+                        self.deadline.as_mut().reset(Instant::now() + patience);
+                    }
                 }
                 if !is_waiting {
                     is_waiting = true;

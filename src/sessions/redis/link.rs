@@ -5,7 +5,8 @@
 //!
 //! A request that is given up leaves its answer to be read and dropped in its turn: the driver's task
 //! pairs answers with requests, not whoever waits (SESS-07). What is read is opened under the key that
-//! it was asked by, so that another's answer would open for nobody.
+//! it was asked by, so that another's answer would open for nobody; and what says that nothing is there
+//! is asked again with its name. A connection that has got out of step is found out and made anew.
 //! Deliberately not here: what is asked.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,8 +34,9 @@ use crate::telemetry::causes;
 const PING_EVERY: Duration = Duration::from_millis(250);
 /// For its answer. With the pause before it this is how long a silent loss stays unknown.
 const PING_TIME: Duration = Duration::from_millis(500);
-/// For all connections to be made.
-const CONNECT_TIME: Duration = Duration::from_secs(2);
+/// For all connections to be made. With the longest pause before it this is how long an attempt that
+/// hangs can keep us from a store that is back.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
 /// Between two attempts, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
 /// Before a command is tried again that a node could not take just now.
@@ -63,6 +65,11 @@ pub(in crate::sessions) struct Link {
     /// Somebody has seen a fault, or another order of things.
     hurry: Notify,
     is_up: AtomicBool,
+    /// Whether the first attempt to connect has ended, and who waits for that.
+    has_begun: AtomicBool,
+    begun: Notify,
+    /// So that each question whether a node is there has an answer of its own.
+    pings: AtomicU64,
     sentinel: Mutex<Option<SentinelClient>>,
     told: Box<dyn Fn(Told) + Send + Sync>,
     observe: OnceLock<ObserveStore>,
@@ -116,6 +123,9 @@ impl Link {
             generation: AtomicU64::new(0),
             hurry: Notify::new(),
             is_up: AtomicBool::new(false),
+            has_begun: AtomicBool::new(false),
+            begun: Notify::new(),
+            pings: AtomicU64::new(0),
             sentinel: Mutex::new(None),
             told: Box::new(told),
             observe: OnceLock::new(),
@@ -150,9 +160,17 @@ impl Link {
         command: &Cmd,
     ) -> Result<T, StoreError> {
         let begun = Instant::now();
-        let asking = timeout(self.settings.timeout, self.route(slots::slot(key), command));
-        let answer = match asking.await {
-            Ok(answer) => answer.and_then(|answer| Ok(redis::from_redis_value(answer)?)),
+        let asking = async {
+            self.begins().await;
+            self.route(slots::slot(key), command).await
+        };
+        let answer = match timeout(self.settings.timeout, asking).await {
+            Ok(answer) => answer.and_then(|answer| {
+                redis::from_redis_value(answer).map_err(|error| {
+                    self.suspect();
+                    error.into()
+                })
+            }),
             Err(_) => {
                 self.hurry.notify_one();
                 Err((ErrorKind::Io, "no answer in time").into())
@@ -192,6 +210,11 @@ impl Link {
         Ok(self.numbered(number)?.map(|node| node.address))
     }
 
+    /// An answer was to another question: whether the connections are in step is looked at now.
+    pub(super) fn suspect(&self) {
+        self.hurry.notify_one();
+    }
+
     /// Asks one of the nodes; `None` if there are fewer.
     ///
     /// # Errors
@@ -227,6 +250,15 @@ impl Link {
             nodes.filter(|(index, _)| has_something(*index)).map(|(_, node)| node).collect();
         nodes.sort_unstable_by(|one, other| one.address.cmp(&other.address));
         Ok(nodes.get(number).map(|node| (*node).clone()))
+    }
+
+    /// A process that has just started is asked before it is connected: that is not a store that is down.
+    async fn begins(&self) {
+        // First, so that what is told between the two is heard.
+        let begun = self.begun.notified();
+        if !self.has_begun.load(Ordering::Acquire) {
+            begun.await;
+        }
     }
 
     /// Asks until a node takes it; whoever calls has a time for it.
@@ -307,6 +339,7 @@ impl Link {
                         None => tracing::debug!("the store of sessions is in another order"),
                     }
                     (pause, has_said) = (PAUSE.0, false);
+                    self.has_begun();
                     let is_gone = self.watch().await;
                     (self.told)(Told::Uncertain);
                     if is_gone {
@@ -325,12 +358,18 @@ impl Link {
             if self.is_up.swap(false, Ordering::AcqRel) {
                 lost = Some(Instant::now());
             }
+            self.has_begun();
             if !std::mem::replace(&mut has_said, true) {
                 tracing::warn!(cause = error, "the store of sessions cannot be reached");
             }
             sleep(pause.mul_f64(jitter())).await;
             pause = (pause * 2).min(PAUSE.1);
         }
+    }
+
+    fn has_begun(&self) {
+        self.has_begun.store(true, Ordering::Release);
+        self.begun.notify_waiters();
     }
 
     /// Returns when the connections are not what they should be: whether one is lost.
@@ -360,11 +399,15 @@ impl Link {
 
     async fn is_well(&self, node: &Node) -> bool {
         let mut connection = node.connection.clone();
+        // One that gives the answer to an earlier question would give it for ever.
+        let ping = self.pings.fetch_add(1, Ordering::Relaxed).to_string();
+        let answer = cmd("PING").arg(&ping).query_async::<String>(&mut connection).await;
+        if answer.ok().as_ref() != Some(&ping) {
+            return false;
+        }
         match &self.settings.mode {
             RedisMode::Sentinel { .. } => is_primary(&mut connection).await.unwrap_or(false),
-            RedisMode::Single | RedisMode::Cluster => {
-                cmd("PING").query_async::<Value>(&mut connection).await.is_ok()
-            }
+            RedisMode::Single | RedisMode::Cluster => true,
         }
     }
 

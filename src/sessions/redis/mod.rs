@@ -73,6 +73,11 @@ impl Named {
 /// Puts a session there.
 const PUT: &str = "redis.call('hset', KEYS[1], 'r', ARGV[1], 't', ARGV[2]) \
      return redis.call('pexpire', KEYS[1], ARGV[3])";
+/// Reads a session, and says which.
+const FIND: &str =
+    "return {KEYS[1], redis.call('hget', KEYS[1], 'r'), redis.call('hget', KEYS[1], 't')}";
+/// Reads something, and says what.
+const GET: &str = "return {KEYS[1], redis.call('get', KEYS[1])}";
 /// Writes a session if it is there, and its lock is ours, which it gives back.
 const SWAP: &str = "if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end \
      redis.call('del', KEYS[2]) \
@@ -130,8 +135,7 @@ impl Redis {
     /// Until when what is of this name was ended.
     pub(super) async fn ended(&self, key: &Digest) -> Result<Option<Timestamp>, StoreError> {
         let name = self.name(Named::Ended, key);
-        let get = cmd("GET").arg(&name).take();
-        let at: Option<i64> = self.link.ask(StoreCall::Find, &name, &get).await?;
+        let at = self.number(StoreCall::Find, &name).await?;
         Ok(at.map(Timestamp::from_unix_millis))
     }
 
@@ -161,16 +165,46 @@ impl Redis {
         let name = self.name(Named::Session, key);
         let mut get = cmd("HMGET");
         get.arg(&name).arg("r").arg("t");
-        let (value, used): (Option<Vec<u8>>, Option<i64>) =
+        let mut found: (Option<Vec<u8>>, Option<i64>) =
             self.link.ask(StoreCall::Find, &name, &get).await?;
-        let Some(sealed) = value else {
+        if found.0.is_none() {
+            found = self.find_by_name(&name).await?;
+        }
+        let (Some(sealed), used) = found else {
             return Ok(None);
         };
         let opened = self.seal.open_bytes(Purpose::Session, name.as_bytes(), sealed);
         if matches!(opened, Err(SealError::Broken)) {
+            self.link.suspect();
             tracing::error!("the store of sessions has a session that is none of ours");
         }
         Ok(Some((opened, Timestamp::from_unix_millis(used.unwrap_or_default()))))
+    }
+
+    /// The same, with an answer that says what it is to. A sealed record proves by itself whose it is,
+    /// but an answer that was meant for another question must sign nobody out (SESS-07).
+    async fn find_by_name(&self, name: &str) -> Result<(Option<Vec<u8>>, Option<i64>), StoreError> {
+        let find = script(FIND, &[name]);
+        let found: (String, Option<Vec<u8>>, Option<i64>) =
+            self.link.ask(StoreCall::Find, name, &find).await?;
+        self.is_of(name, &found.0)?;
+        Ok((found.1, found.2))
+    }
+
+    /// A number, with an answer that says what it is to: that nothing is there lets somebody in.
+    async fn number(&self, call: StoreCall, name: &str) -> Result<Option<i64>, StoreError> {
+        let get = script(GET, &[name]);
+        let found: (String, Option<i64>) = self.link.ask(call, name, &get).await?;
+        self.is_of(name, &found.0)?;
+        Ok(found.1)
+    }
+
+    fn is_of(&self, name: &str, answered: &str) -> Result<(), StoreError> {
+        if answered == name {
+            return Ok(());
+        }
+        self.link.suspect();
+        Err(StoreError::Unavailable)
     }
 
     /// Puts a new session there.
@@ -310,16 +344,14 @@ impl Redis {
     /// When somebody signed out lately.
     pub(super) async fn signed_out(&self, key: &Digest) -> Result<Option<Timestamp>, StoreError> {
         let name = self.name(Named::SignedOut, key);
-        let at: Option<i64> =
-            self.link.ask(StoreCall::SignOut, &name, cmd("GET").arg(&name)).await?;
+        let at = self.number(StoreCall::SignOut, &name).await?;
         Ok(at.map(Timestamp::from_unix_millis))
     }
 
     /// Whose sessions all have to have begun later.
     pub(super) async fn everybody(&self) -> Result<Option<Timestamp>, StoreError> {
         let name = self.everybodys_name();
-        let at: Option<i64> =
-            self.link.ask(StoreCall::Everybody, &name, cmd("GET").arg(&name)).await?;
+        let at = self.number(StoreCall::Everybody, &name).await?;
         Ok(at.map(Timestamp::from_unix_millis))
     }
 

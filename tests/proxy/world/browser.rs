@@ -1,6 +1,7 @@
 //! A browser as far as a proxy can tell: cookies by host, page headers, redirects, forms.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -49,6 +50,8 @@ pub struct Browser {
     pub cookies: BTreeMap<String, BTreeMap<String, String>>,
     /// The names of those that come along from another site.
     from_elsewhere: BTreeSet<String>,
+    /// Where a host and port are connected to, if it is not where their name says.
+    pub reached: BTreeMap<String, SocketAddr>,
 }
 
 /// What a browser sends when somebody opens a page.
@@ -66,6 +69,7 @@ impl Browser {
             origin: Url::parse(&origin).unwrap(),
             cookies: BTreeMap::new(),
             from_elsewhere: BTreeSet::new(),
+            reached: BTreeMap::new(),
         }
     }
 
@@ -196,7 +200,11 @@ impl Browser {
             request = request.header("cookie", pairs.join("; "));
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
-        let stream = TcpStream::connect(host(url)).await.unwrap();
+        let host = host(url);
+        let stream = match self.reached.get(&host) {
+            Some(address) => TcpStream::connect(address).await.unwrap(),
+            None => TcpStream::connect(host).await.unwrap(),
+        };
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
         tokio::spawn(connection);

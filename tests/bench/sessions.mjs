@@ -1,0 +1,136 @@
+// What sessions in Redis cost beside sessions in memory: CPU time of the proxy for an authenticated, signed request whose
+// session it knows, as a ratio within one run, two processes of the binary in turn; and what Redis is asked meanwhile,
+// and for a session that is not known yet.
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+import { BINARY } from '../browser/demo.mjs';
+import { freePorts } from '../browser/ports.mjs';
+import {
+  CONNECTIONS, ROUNDS, SECONDS, SIZE, answers200, core, finish, judge, load, median, nginx, pinned, spread, start, stop, work,
+} from './kit.mjs';
+import { logIn } from './login.mjs';
+
+const LIMIT = 1.05;
+const PATH = '/reports';
+const KEY = Buffer.alloc(32, 7).toString('base64');
+
+const redis = { port: await freePorts(1) };
+const cli = (...words) => execFileSync('redis-cli', ['-p', String(redis.port), ...words], { encoding: 'utf8' });
+/** How often each command has been given, by whoever. */
+const commands = () =>
+  Object.fromEntries([...cli('info', 'commandstats').matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)].map(([, name, calls]) => [name, Number(calls)]));
+/** What was asked besides whether it is there. */
+const asked = (before, after) =>
+  Object.entries(after).map(([name, calls]) => [name, calls - (before[name] ?? 0)])
+    .filter(([name, calls]) => calls && !/^(ping|info|hello|client|command)/.test(name));
+const written = (list) => list.map(([name, calls]) => `${calls} ${name}`).join(', ') || 'nothing';
+
+/** The binary before `portal` with sessions in `store`, and an emulated Microsoft of its own. */
+async function anteport(name, portal, store) {
+  const first = await freePorts(2);
+  const file = path.join(work, `${name}.yaml`);
+  const emulated = path.join(work, `${name}.emulated.yaml`);
+  fs.writeFileSync(file, `listen: { address: "127.0.0.1:${first}" }
+admin: { address: "127.0.0.1:${first + 1}" }
+logging: { level: warn, access: false }
+providers:
+  corporate:
+    kind: entra_id
+    tenant: contoso.example
+    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
+    credentials: [ { secret: { value: any } } ]
+sessions: ${store}
+portals:
+  - public_url: http://127.0.0.1:${first}
+    upstream: { url: "http://127.0.0.1:${portal.port}" }
+    mode: azure_only
+    local_login: {}
+    routes: [ { path: "/**", access: signed_in } ]
+    identity:
+      headers: { X-Auth-User: oid, X-Auth-Email: email, X-Auth-Name: name, X-Auth-Roles: roles }
+      assertion: { algorithm: ES256, lifetime: 60s }
+`);
+  const words = ['emulator', '--config', file, '--port', '0', '--write', emulated];
+  const microsoft = start([BINARY, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise((resolve, reject) => {
+    let said = '';
+    microsoft.stdout.on('data', (piece) => {
+      said += piece;
+      if (said.includes('Ctrl-C stops it')) resolve();
+    });
+    microsoft.once('exit', (code) => reject(new Error(`the emulator ended with ${code}:\n${said}`)));
+  });
+  const proxy = `http://127.0.0.1:${first}`;
+  const target = { name, port: first, path: PATH };
+  target.up = async () => {
+    target.child = start([...pinned, BINARY, 'run', '--config', emulated]);
+    target.pid = target.child.pid;
+    await answers200(first + 1, '/readyz');
+  };
+  target.logIn = () => logIn(proxy, PATH, 'member@contoso.example', 'demo');
+  target.ask = async (cookie) => (await fetch(`${proxy}${PATH}`, { headers: { cookie }, redirect: 'manual' })).status;
+  await target.up();
+  target.cookie = await target.logIn();
+  if ((await target.ask('')) === 200) throw new Error('it passes without a session: that is not what is to be measured');
+  return target;
+}
+
+async function run() {
+  start(['redis-server', '--port', String(redis.port), '--bind', '127.0.0.1', '--save', '', '--dir', work]);
+  for (let tries = 0; ; tries += 1) {
+    try {
+      cli('ping');
+      break;
+    } catch (error) {
+      if (tries > 500) throw error;
+    }
+  }
+  const answer = `default_type text/plain; return 200 "${'x'.repeat(SIZE)}";`;
+  const portal = await nginx('portal', (port) => `server { listen 127.0.0.1:${port}; location / { ${answer} } }`);
+  const targets = [
+    await anteport('memory', portal, '{ store: memory }'),
+    await anteport('redis', portal, `{ store: redis, keys: [ { value: "${KEY}" } ], redis: { servers: ["127.0.0.1:${redis.port}"] } }`),
+  ];
+  for (const target of targets) await load(target, 2);
+  const ratios = [];
+  for (let round = 1; round <= ROUNDS; round += 1) {
+    const found = new Map();
+    const before = commands();
+    for (const target of round % 2 ? targets : targets.toReversed()) found.set(target.name, await load(target, SECONDS));
+    const questions = asked(before, commands());
+    ratios.push(found.get('redis').micros / found.get('memory').micros);
+    console.log(`round ${round}: ` + targets.map(({ name }) => {
+      const { micros, rate } = found.get(name);
+      return `${name} ${micros.toFixed(2)} µs, ${rate.toFixed(0)}/s`;
+    }).join('; ') + `; Redis was asked ${written(questions)}`);
+  }
+  const line = judge('CPU per authenticated, signed request with sessions in Redis, against memory', median(ratios), LIMIT, '×');
+  console.log(`${line}; ${ROUNDS} rounds from ${spread(ratios)}`);
+
+  // A process that knows nobody: the first request reads since when everybody has to sign in anew, too.
+  const remote = targets[1];
+  const cookies = [remote.cookie, await remote.logIn(), await remote.logIn()];
+  await stop(remote.child);
+  await remote.up();
+  for (const cookie of cookies) {
+    const before = commands();
+    const status = await remote.ask(cookie);
+    console.log(`a session that is not known yet: ${status}; Redis was asked ${written(asked(before, commands()))}`);
+    if (status !== 200) throw new Error('the session is lost');
+  }
+  const before = commands();
+  await remote.ask(cookies[2]);
+  const hit = asked(before, commands());
+  console.log(`one that is known: Redis was asked ${written(hit)}`);
+  judge('questions for a session that is known', hit.length, 0, '');
+}
+
+try {
+  console.log(`core ${core} of ${os.cpus().length}, ${CONNECTIONS} connections, ${SIZE} bytes, ${SECONDS} s a round`);
+  await run();
+} finally {
+  await finish();
+}

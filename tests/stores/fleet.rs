@@ -1,0 +1,365 @@
+//! Three processes of the binary in front of one portal, with one store and one public address, as
+//! behind a load balancer; the emulated Microsoft and the portal run beside the tests, on a thread of
+//! their own, so that a test that waits holds nobody up.
+
+use std::fs::File;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use anteport::clock::Clock;
+use anteport::demo::microsoft::{self, Microsoft, Options};
+use anteport::demo::story::Story;
+use anteport::demo::{CLIENT_ID, Ports, TENANT_ID};
+use anteport::gate::{Secret, SessionId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::redis::{Folder, Process, SOON};
+use crate::world::browser::Browser;
+
+pub const TREASURER: &str = "treasurer@harborclub.example";
+const SECRET: &str = "the secret of the tests";
+const COOKIE: &str = "__Host-anteport";
+/// How many processes there are.
+pub const NODES: usize = 3;
+
+/// One process.
+pub struct Proxy {
+    pub address: SocketAddr,
+    admin: SocketAddr,
+    folder: Arc<Folder>,
+    process: Option<Process>,
+}
+
+/// All of them, and their partners.
+pub struct Fleet {
+    pub nodes: Vec<Proxy>,
+    /// Host and port of the public address, where nobody answers: a browser is told whom to ask.
+    pub host: String,
+    pub microsoft: Arc<Microsoft>,
+    folder: Arc<Folder>,
+    portal: SocketAddr,
+    provider: SocketAddr,
+    store: String,
+    _held: TcpListener,
+}
+
+/// Somebody who is signed in: whose name the portal has to hear, and the cookie that it is known by.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub name: String,
+    pub cookie: String,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+    pub took: Duration,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+impl Fleet {
+    /// With what `store` says at `sessions.redis`, indented by four.
+    pub async fn start(store: &str) -> Self {
+        let folder = Arc::new(Folder::new());
+        let held = TcpListener::bind(port()).unwrap();
+        let host = held.local_addr().unwrap().to_string();
+        let (portal, provider) = (own_listener(), own_listener());
+        let ports = Ports {
+            proxy: held.local_addr().unwrap().port(),
+            microsoft: provider.1.port(),
+            portal: portal.1.port(),
+            admin: 0,
+        };
+        let clock = Clock::system();
+        let secret = Secret::new(SECRET.to_owned());
+        let options = Options::demo(&ports, secret, Story::new(clock.clone()));
+        let microsoft = Microsoft::new(format!("http://{}", provider.1), clock, options);
+        let serving = Arc::clone(&microsoft);
+        let (provider, portal) = ((provider.0, provider.1), (portal.0, portal.1));
+        let (at_provider, at_portal) = (provider.1, portal.1);
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let listener = tokio::net::TcpListener::from_std(portal.0).unwrap();
+                tokio::spawn(echo(listener));
+                let listener = tokio::net::TcpListener::from_std(provider.0).unwrap();
+                microsoft::serve(listener, serving, std::future::pending()).await.unwrap();
+            });
+        });
+        let mut fleet = Self {
+            nodes: Vec::new(),
+            host,
+            microsoft,
+            folder,
+            portal: at_portal,
+            provider: at_provider,
+            store: store.to_owned(),
+            _held: held,
+        };
+        for _ in 0..NODES {
+            let mut node = fleet.node();
+            node.up();
+            fleet.nodes.push(node);
+        }
+        for node in &fleet.nodes {
+            node.ready().await;
+        }
+        fleet.knows_all().await;
+        fleet
+    }
+
+    /// The configuration of a node that listens there.
+    pub fn config(&self, address: SocketAddr, admin: SocketAddr) -> String {
+        let Self { host, portal, provider, store, .. } = self;
+        let key = STANDARD.encode([7; 32]);
+        format!(
+            r#"
+listen: {{ address: "{address}" }}
+admin: {{ address: "{admin}" }}
+providers:
+  corporate:
+    kind: entra_id
+    authority: "http://{provider}"
+    tenant: {TENANT_ID}
+    client_id: {CLIENT_ID}
+    credentials: [ {{ secret: {{ value: "{SECRET}" }} }} ]
+sessions:
+  store: redis
+  keys: [ {{ value: "{key}" }} ]
+  redis:
+{store}
+portals:
+  - public_url: "http://{host}"
+    upstream: {{ url: "http://{portal}" }}
+    local_login: {{}}
+    routes: [ {{ path: "/**", access: signed_in }} ]
+    identity: {{ headers: {{ X-Auth-User: oid }} }}
+"#
+        )
+    }
+
+    fn node(&self) -> Proxy {
+        let (address, admin) = (port(), port());
+        let node = Proxy { address, admin, folder: Arc::clone(&self.folder), process: None };
+        std::fs::write(node.path("yaml"), self.config(address, admin)).unwrap();
+        node
+    }
+
+    /// A browser that asks this node.
+    pub fn browser(&self, node: usize) -> Browser {
+        let mut browser = Browser::new(format!("http://{}", self.host));
+        self.turn(&mut browser, node);
+        browser
+    }
+
+    /// The same browser asks this node from now on.
+    pub fn turn(&self, browser: &mut Browser, node: usize) {
+        browser.reached.insert(self.host.clone(), self.nodes[node].address);
+    }
+
+    /// The cookie of whoever has signed in.
+    pub fn cookie(browser: &mut Browser) -> String {
+        let cookies = browser.own_cookies();
+        let value = cookies.get(COOKIE).unwrap_or_else(|| panic!("no session: {cookies:?}"));
+        format!("{COOKIE}={value}")
+    }
+
+    /// Signs the treasurer in.
+    pub async fn treasurer(&self, node: usize) -> Browser {
+        let mut browser = self.browser(node);
+        let landed = browser.sign_in("/", TREASURER).await;
+        assert_eq!(landed.status, 200, "{}", landed.text());
+        browser
+    }
+
+    /// Signs in so many, each somebody else, on one node after the other.
+    pub async fn members(&self, count: usize) -> Vec<Member> {
+        let mut members = Vec::new();
+        for number in 0..count {
+            let name = format!("{number:08x}-0000-4000-8000-0123456789ab");
+            let claims = json!({ "oid": name, "sub": format!("sub-{number}") });
+            self.microsoft.next_claims(claims.as_object().unwrap().clone());
+            let mut browser = self.treasurer(number % NODES).await;
+            members.push(Member { name, cookie: Self::cookie(&mut browser) });
+        }
+        members
+    }
+
+    /// Lets every node get to know every member, until none of them has to ask for any.
+    pub async fn get_to_know(&self, members: &[Member], asked: impl Fn() -> u64) {
+        let begun = Instant::now();
+        loop {
+            let before = asked();
+            for node in &self.nodes {
+                for member in members {
+                    let reply = self.ask(node, &member.cookie).await.unwrap();
+                    assert_eq!((reply.status, &reply.body), (200, &member.name));
+                }
+            }
+            if asked() == before {
+                return;
+            }
+            assert!(begun.elapsed() < SOON, "they never know everybody");
+        }
+    }
+
+    /// Opens a page at a node.
+    pub async fn ask(&self, node: &Proxy, cookie: &str) -> io::Result<Reply> {
+        ask(node.address, &self.host, cookie).await
+    }
+
+    /// Opens a page at a node as nobody whom any node knows; only the store can tell.
+    pub async fn ask_as_stranger(&self, node: &Proxy, number: usize) -> Reply {
+        let mut id = [0xA5; 32];
+        id[..8].copy_from_slice(&number.to_le_bytes());
+        let cookie = format!("{COOKIE}={}", SessionId::new(id).cookie_value());
+        self.ask(node, &cookie).await.unwrap()
+    }
+
+    /// Waits until every node has an answer for a stranger.
+    pub async fn knows_all(&self) {
+        for node in &self.nodes {
+            let begun = Instant::now();
+            while self.ask_as_stranger(node, 0).await.status == 503 {
+                assert!(begun.elapsed() < SOON, "it does not hear the store");
+            }
+        }
+    }
+}
+
+impl Proxy {
+    fn path(&self, extension: &str) -> std::path::PathBuf {
+        self.folder.0.join(format!("{}.{extension}", self.address.port()))
+    }
+
+    /// Starts it.
+    pub fn up(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anteport"));
+        command.args(["run", "--config"]).arg(self.path("yaml"));
+        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.process = Some(Process(command.spawn().unwrap()));
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn ready(&self) {
+        let begun = Instant::now();
+        loop {
+            let reply = get(self.admin, &self.admin.to_string(), "/readyz", "").await;
+            if reply.is_ok_and(|reply| reply.status == 200) {
+                return;
+            }
+            assert!(begun.elapsed() < SOON, "it does not come up: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Stops it as an operator would, and waits for its end.
+    pub async fn stop(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.signal("TERM");
+        let ended = tokio::task::spawn_blocking(move || process.0.wait().unwrap());
+        assert_eq!(ended.await.unwrap().code(), Some(0), "{}", self.log());
+    }
+
+    /// What it has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+/// Opens a page as a browser would, over a connection of its own.
+pub async fn ask(node: SocketAddr, host: &str, cookie: &str) -> io::Result<Reply> {
+    let headers = format!(
+        "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nCookie: {cookie}\r\n"
+    );
+    get(node, host, "/whoami", &headers).await
+}
+
+pub async fn get(at: SocketAddr, host: &str, target: &str, headers: &str) -> io::Result<Reply> {
+    let begun = Instant::now();
+    let mut stream = TcpStream::connect(at).await?;
+    let text =
+        format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(text.as_bytes()).await?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await?;
+    let text = String::from_utf8_lossy(&bytes);
+    let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    let status = head.get(9..12).and_then(|status| status.parse().ok());
+    Ok(Reply {
+        status: status.ok_or(io::ErrorKind::InvalidData)?,
+        head: head.to_owned(),
+        body: body.to_owned(),
+        took: begun.elapsed(),
+    })
+}
+
+/// The portal: it says whose name it was told.
+async fn echo(listener: tokio::net::TcpListener) {
+    loop {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            let mut buffer = Vec::new();
+            loop {
+                let end = loop {
+                    match buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                        Some(at) => break at + 4,
+                        None if stream.read_buf(&mut buffer).await.unwrap_or(0) == 0 => return,
+                        None => {}
+                    }
+                };
+                let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+                buffer.drain(..end);
+                let named = head.lines().filter_map(|line| line.split_once(": "));
+                let names = named.filter(|(name, _)| name.eq_ignore_ascii_case("x-auth-user"));
+                let names: Vec<_> = names.map(|(_, value)| value).collect();
+                let body = names.join(" and ");
+                let answer = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nContent-Type: text/plain\r\n\r\n{body}",
+                    body.len()
+                );
+                if stream.write_all(answer.as_bytes()).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+fn own_listener() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
+/// An address that nobody has, and that the system gives to nobody: it is ours again after a restart.
+pub fn port() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + u16::try_from(std::process::id() % 180).unwrap() * 100;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
