@@ -74,8 +74,8 @@ impl Named {
 const PUT: &str = "redis.call('hset', KEYS[1], 'r', ARGV[1], 't', ARGV[2]) \
      return redis.call('pexpire', KEYS[1], ARGV[3])";
 /// Reads a session, and says which.
-const FIND: &str =
-    "return {KEYS[1], redis.call('hget', KEYS[1], 'r'), redis.call('hget', KEYS[1], 't')}";
+const FIND: &str = "local found = redis.call('hmget', KEYS[1], 'r', 't') \
+     return {KEYS[1], found[1], found[2]}";
 /// Reads something, and says what.
 const GET: &str = "return {KEYS[1], redis.call('get', KEYS[1])}";
 /// Writes a session if it is there, and its lock is ours, which it gives back.

@@ -464,22 +464,3 @@ fn what_was_left_behind_goes_after_a_while() {
     place.tidy().unwrap();
     assert_eq!(folder.names().len(), 5, "somebody may be at it");
 }
-
-/// `cargo test --release --lib how_long -- --ignored --nocapture`
-#[tokio::test]
-#[ignore = "it measures"]
-async fn how_long_it_takes() {
-    let folder = Folder::new();
-    let sessions = started(&folder, NOON);
-    for number in 0..100_000 {
-        sign_in(&sessions, &format!("member-{number}")).await;
-    }
-    let begun = Instant::now();
-    sessions.write_snapshot(NOON);
-    let wrote = begun.elapsed();
-    let size = fs::metadata(folder.snapshot()).unwrap().len();
-    let begun = Instant::now();
-    let after = started(&folder, NOON);
-    println!("wrote {size} bytes in {wrote:?}, read in {:?}", begun.elapsed());
-    assert_eq!(after.count(), 100_000);
-}
