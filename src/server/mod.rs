@@ -270,14 +270,23 @@ impl Proxy {
         self.portals.iter().map(|portal| (Arc::clone(&portal.servers), portal.host.clone()))
     }
 
-    /// Looks after the sessions that have expired, first those in whose name something goes on
-    /// (SESS-10); to be called every second, beside the requests.
-    pub async fn tidy_sessions(&self) {
-        let now = self.clock.now();
-        for _ in 0..self.sessions.end_expired(now).await {
+    /// Ends the sessions that are over and in whose name something goes on (SESS-10); to be called
+    /// every second, beside the requests.
+    pub async fn end_expired(&self) {
+        for _ in 0..self.sessions.end_expired(self.clock.now()).await {
             self.metrics.session_ended(SessionEnd::Expired);
         }
-        self.sessions.tidy(now);
+    }
+
+    /// Looks after a part of the sessions; to be called every second, beside the requests. A million
+    /// that expire take their time, which nobody else's has to be.
+    pub async fn tidy_sessions(&self) {
+        let now = self.clock.now();
+        let sessions = Arc::clone(&self.sessions);
+        let tidying = tokio::task::spawn_blocking(move || sessions.tidy(now));
+        if tidying.await.is_err() {
+            tracing::error!("the sessions were not looked after, because of a panic");
+        }
     }
 
     /// Looks after what is only counted now and then; to be called every few seconds, beside the

@@ -156,7 +156,14 @@ impl Service {
         let sessions = proxy.sessions();
         let kept = Arc::clone(&sessions);
         beside.spawn(async move { kept.keep().await });
-        let kept = Arc::clone(&proxy);
+        let (watched, kept) = (Arc::clone(&proxy), Arc::clone(&proxy));
+        beside.spawn(async move {
+            let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
+            loop {
+                every.tick().await;
+                watched.end_expired().await;
+            }
+        });
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
             loop {

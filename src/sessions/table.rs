@@ -23,6 +23,8 @@ use crate::gate::{Session, Timestamp};
 
 /// How many small tables there are.
 const SHARDS: usize = 1024;
+/// How many sessions are changed at a time.
+const FEW: usize = 32;
 /// For how long a session that nobody uses is kept read.
 const WARM: Duration = Duration::from_secs(60);
 
@@ -108,14 +110,18 @@ impl Entry {
 
     /// Keeps the record alone, if nobody has used or holds the rest.
     fn cool(&mut self, now: Timestamp) -> Option<Arc<SignedIn>> {
-        let warm = self.warm.take()?;
-        let session = warm.session();
-        if now < session.last_used().after(WARM) || SignedIn::is_in_hand(&warm) {
-            self.warm = Some(warm);
+        if !self.is_unused(now) {
             return None;
         }
-        self.note(session);
+        let warm = self.warm.take()?;
+        self.note(warm.session());
         Some(warm)
+    }
+
+    fn is_unused(&self, now: Timestamp) -> bool {
+        self.warm.as_ref().is_some_and(|warm| {
+            warm.session().last_used().after(WARM) <= now && !SignedIn::is_in_hand(warm)
+        })
     }
 
     fn gone(self) -> Gone {
@@ -299,17 +305,34 @@ impl Table {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Takes out what is over, and cools what nobody uses, in one of the [`Table::parts`].
+    /// Takes out what is over, and cools what nobody uses, in one of the [`Table::parts`]. It looks while
+    /// others look, and changes a few at a time.
     pub(super) fn tidy(&self, part: usize, now: Timestamp) -> Vec<Gone> {
-        let mut cooled = Vec::new();
-        let over: Vec<_> = {
-            let mut shard = self.write_part(part);
-            cooled.extend(shard.iter_mut().filter_map(|entry| entry.cool(now)));
-            let stays = |entry: &Entry| self.has_copies && entry.is_in_hand();
-            shard.extract_if(|entry| entry.is_over(now) && !stays(entry)).collect()
+        let old: Vec<Digest> = {
+            let shard = self.read_part(part);
+            let old = shard.iter().filter(|entry| entry.is_over(now) || entry.is_unused(now));
+            old.map(|entry| entry.key).collect()
         };
-        self.count.fetch_sub(over.len() as u64, Ordering::Relaxed);
-        over.into_iter().map(|entry| entry.gone()).collect()
+        let mut gone = Vec::new();
+        for few in old.chunks(FEW) {
+            let mut cooled = Vec::with_capacity(FEW);
+            let mut shard = self.write_part(part);
+            for key in few {
+                let found = shard.find_entry(key.first_eight(), |entry| entry.key == *key);
+                let Ok(mut found) = found else {
+                    continue;
+                };
+                let entry = found.get_mut();
+                if entry.is_over(now) && !(self.has_copies && entry.is_in_hand()) {
+                    gone.push(found.remove().0);
+                } else {
+                    cooled.extend(entry.cool(now));
+                }
+            }
+            drop(shard);
+        }
+        self.count.fetch_sub(gone.len() as u64, Ordering::Relaxed);
+        gone.into_iter().map(|entry| entry.gone()).collect()
     }
 
     /// Takes out the least recently used, until there are no more than `most`.
