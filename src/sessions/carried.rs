@@ -15,7 +15,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Purpose, Seal, SignedIn, StoreError};
+use super::{Digest, Here, Purpose, Seal, Sessions, SignedIn, Store, StoreError, index};
 use crate::gate::cookies::MOST_PARTS;
 use crate::gate::{Secret, Session, SessionId, Ticket, Timestamp};
 
@@ -110,6 +110,80 @@ impl Carrier {
     /// Whether the browser is to keep another than it has shown.
     pub(super) fn has_grown_old(&self, shown: &Carried, member: &SignedIn, now: Timestamp) -> bool {
         shown.revision < member.session().revision() || shown.last_used.after(self.every) <= now
+    }
+}
+
+impl Sessions {
+    /// What a visitor shows, as far as it can be read.
+    #[must_use]
+    pub fn shown(&self, ticket: &Ticket) -> Option<Shown> {
+        match (&self.carrier, ticket) {
+            (Some(carrier), ticket) => carrier.open(ticket),
+            (None, Ticket::Id(id)) => Some(Shown { id: id.clone(), carried: None }),
+            (None, Ticket::Sealed(_)) => None,
+        }
+    }
+
+    /// What is known here of the session that a visitor shows.
+    #[must_use]
+    pub fn arrive(&self, shown: &Shown, now: Timestamp) -> Here {
+        match &shown.carried {
+            Some(carried) if !self.admit(&shown.id, carried) => Here::Nobody,
+            Some(_) | None => self.here(&shown.id, now),
+        }
+    }
+
+    /// Reads a session that came along, unless what is known here is as young. Whether it is one.
+    fn admit(&self, id: &SessionId, carried: &Carried) -> bool {
+        let key = Digest::of_id(id);
+        let known = self.table.find(&key).map(|found| found.signed_in);
+        if let Some(known) = &known
+            && carried.revision <= known.session().revision()
+        {
+            known.session().touch(carried.last_used);
+            return true;
+        }
+        let record = carried.record.expose();
+        let session = Session::from_record(record).filter(|found| self.is_ours.include(found));
+        let Some(session) = session else {
+            return false;
+        };
+        session.touch(carried.last_used);
+        match &self.store {
+            Store::Remote(remote, _) => remote.admit(&key, session, record),
+            Store::Memory { revoked: Some(revoked), .. } if revoked.include(&key, &session) => {
+                return false;
+            }
+            Store::Memory { index, .. } => {
+                let member = match known {
+                    Some(known) => known.renewed(session),
+                    None => SignedIn::new(session),
+                };
+                index.add(index::names(member.session()), &key);
+                self.table.put(key, Arc::new(member), record, 0);
+            }
+        }
+        true
+    }
+
+    /// What the browser of a session is to keep, part by part.
+    ///
+    /// # Errors
+    /// When it is too large for that.
+    pub fn tickets(&self, id: &SessionId, member: &SignedIn) -> Result<Vec<String>, StoreError> {
+        match &self.carrier {
+            Some(carrier) => carrier.seal(id, member.session()),
+            None => Ok(vec![id.cookie_value()]),
+        }
+    }
+
+    /// Whether the browser of a session is to keep something else than it has shown.
+    #[must_use]
+    pub fn has_grown_old(&self, shown: &Shown, member: &SignedIn, now: Timestamp) -> bool {
+        match (&self.carrier, &shown.carried) {
+            (Some(carrier), Some(carried)) => carrier.has_grown_old(carried, member, now),
+            _ => false,
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub mod cookie;
 mod copies;
 mod digest;
 mod ending;
+mod error;
 mod index;
 mod kept_forms;
 mod kept_keys;
@@ -24,12 +25,12 @@ mod sign_out;
 mod signed_in;
 mod snapshot;
 mod table;
+mod turn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aws_lc_rs::error::Unspecified;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -37,6 +38,7 @@ pub use calls::{Hearing, ObserveStore, StoreCall, StoreOutcome, StoreState};
 pub use carried::Shown;
 pub use digest::Digest;
 pub use ending::Watch;
+pub use error::{Ended, StoreError};
 pub use index::Meant;
 pub use kept_forms::member_mark;
 pub use kept_keys::{KeptKeys, KeptKeysError, KeyLook, KeyState};
@@ -47,9 +49,10 @@ pub use renewing::Renewing;
 pub use revocation::{Revocation, RevokeError};
 pub use seal::{Purpose, Seal, SealError, sealed_length};
 pub use signed_in::SignedIn;
+pub use turn::Turn;
 
 use self::arriving::Arriving;
-use self::carried::{Carried, Carrier};
+use self::carried::Carrier;
 use self::ending::Watched;
 use self::index::Index;
 use self::marks::Marks;
@@ -59,7 +62,7 @@ use self::snapshot::Snapshot;
 use self::table::{Gone, Table};
 use crate::clock::Clock;
 use crate::config;
-use crate::gate::{Secret, Session, SessionId, Ticket, Timestamp};
+use crate::gate::{Secret, Session, SessionId, Timestamp};
 
 /// All sessions.
 pub struct Sessions {
@@ -98,17 +101,6 @@ pub enum Here {
     Ask,
 }
 
-/// Whose turn it is to ask the provider about a member (OIDC-13).
-#[derive(Debug)]
-pub enum Turn {
-    /// Ours, with what is known now.
-    Ours(Lease, Arc<SignedIn>),
-    /// Another node has just done it.
-    Done(Arc<SignedIn>),
-    /// The session is over.
-    Over,
-}
-
 /// Which sessions may be taken from outside of this process: those of a portal that there is, with a
 /// provider that it has.
 #[derive(Clone)]
@@ -122,47 +114,6 @@ impl Ours {
 
     fn include(&self, session: &Session) -> bool {
         (self.0)(session)
-    }
-}
-
-/// How a session ended without anybody's doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// One of its lifetimes was over.
-    Expired,
-    /// There was no room.
-    Evicted,
-}
-
-/// Why the store does not answer. It is never "no": who asks has not found out (GEN-03).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StoreError {
-    /// No randomness.
-    #[error("the system's random generator failed")]
-    Random,
-    /// It does not answer, or not in time, or with something that it was not told.
-    #[error("the store of sessions does not answer")]
-    Unavailable,
-    /// The session does not fit into a browser (SESS-05).
-    #[error("the session is too large for the cookies that a browser keeps")]
-    TooLarge,
-}
-
-impl StoreError {
-    /// The stable name of this reason.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Random => "session-random",
-            Self::Unavailable => "session-store-unavailable",
-            Self::TooLarge => "session-too-large",
-        }
-    }
-}
-
-impl From<Unspecified> for StoreError {
-    fn from(_: Unspecified) -> Self {
-        Self::Random
     }
 }
 
@@ -296,78 +247,6 @@ impl Sessions {
         Ok((id, member))
     }
 
-    /// What a visitor shows, as far as it can be read.
-    #[must_use]
-    pub fn shown(&self, ticket: &Ticket) -> Option<Shown> {
-        match (&self.carrier, ticket) {
-            (Some(carrier), ticket) => carrier.open(ticket),
-            (None, Ticket::Id(id)) => Some(Shown { id: id.clone(), carried: None }),
-            (None, Ticket::Sealed(_)) => None,
-        }
-    }
-
-    /// What is known here of the session that a visitor shows.
-    #[must_use]
-    pub fn arrive(&self, shown: &Shown, now: Timestamp) -> Here {
-        match &shown.carried {
-            Some(carried) if !self.admit(&shown.id, carried) => Here::Nobody,
-            Some(_) | None => self.here(&shown.id, now),
-        }
-    }
-
-    /// Reads a session that came along, unless what is known here is as young. Whether it is one.
-    fn admit(&self, id: &SessionId, carried: &Carried) -> bool {
-        let key = Digest::of_id(id);
-        let known = self.table.find(&key).map(|found| found.signed_in);
-        if let Some(known) = &known
-            && carried.revision <= known.session().revision()
-        {
-            known.session().touch(carried.last_used);
-            return true;
-        }
-        let record = carried.record.expose();
-        let session = Session::from_record(record).filter(|found| self.is_ours.include(found));
-        let Some(session) = session else {
-            return false;
-        };
-        session.touch(carried.last_used);
-        match &self.store {
-            Store::Remote(remote, _) => remote.admit(&key, session, record),
-            Store::Memory { revoked: Some(revoked), .. } if revoked.include(&key, &session) => {
-                return false;
-            }
-            Store::Memory { index, .. } => {
-                let member = match known {
-                    Some(known) => known.renewed(session),
-                    None => SignedIn::new(session),
-                };
-                index.add(index::names(member.session()), &key);
-                self.table.put(key, Arc::new(member), record, 0);
-            }
-        }
-        true
-    }
-
-    /// What the browser of a session is to keep, part by part.
-    ///
-    /// # Errors
-    /// When it is too large for that.
-    pub fn tickets(&self, id: &SessionId, member: &SignedIn) -> Result<Vec<String>, StoreError> {
-        match &self.carrier {
-            Some(carrier) => carrier.seal(id, member.session()),
-            None => Ok(vec![id.cookie_value()]),
-        }
-    }
-
-    /// Whether the browser of a session is to keep something else than it has shown.
-    #[must_use]
-    pub fn has_grown_old(&self, shown: &Shown, member: &SignedIn, now: Timestamp) -> bool {
-        match (&self.carrier, &shown.carried) {
-            (Some(carrier), Some(carried)) => carrier.has_grown_old(carried, member, now),
-            _ => false,
-        }
-    }
-
     /// What is known here of the session of this id.
     #[must_use]
     pub fn here(&self, id: &SessionId, now: Timestamp) -> Here {
@@ -408,75 +287,6 @@ impl Sessions {
                 }
             }
             (Here::Nobody, _) => Ok(None),
-        }
-    }
-
-    /// Waits until it is our turn to ask the provider about a member, among all nodes.
-    ///
-    /// # Errors
-    /// When the store does not say.
-    pub async fn turn(
-        &self,
-        id: &SessionId,
-        is_done: impl Fn(&SignedIn) -> bool,
-        now: Timestamp,
-    ) -> Result<Turn, StoreError> {
-        match &self.store {
-            Store::Remote(remote, _) => remote.turn(&Digest::of_id(id), is_done, now).await,
-            Store::Memory { .. } => Ok(match self.here(id, now) {
-                Here::Member(member) if is_done(&member) => Turn::Done(member),
-                Here::Member(member) => Turn::Ours(Lease::new()?, member),
-                Here::Nobody | Here::Ask => Turn::Over,
-            }),
-        }
-    }
-
-    /// Keeps the turn while something is done.
-    pub async fn during<T>(
-        &self,
-        id: &SessionId,
-        lease: &Lease,
-        doing: impl Future<Output = T>,
-    ) -> T {
-        match &self.store {
-            Store::Remote(remote, _) => remote.during(&Digest::of_id(id), lease, doing).await,
-            Store::Memory { .. } => doing.await,
-        }
-    }
-
-    /// Gives the turn back.
-    pub async fn give_back(&self, id: &SessionId, lease: &Lease) {
-        match &self.store {
-            Store::Remote(remote, _) => remote.give_back(&Digest::of_id(id), lease).await,
-            Store::Memory { .. } => {}
-        }
-    }
-
-    /// Puts a session in the place of an earlier state of it, whose turn is ours; `None` if that is not
-    /// there any more: a sign-out wins over a refresh under way (OIDC-14).
-    ///
-    /// # Errors
-    /// When it could not be kept.
-    pub async fn renew(
-        &self,
-        id: &SessionId,
-        lease: &Lease,
-        earlier: &Arc<SignedIn>,
-        session: Session,
-        now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        let key = Digest::of_id(id);
-        match &self.store {
-            Store::Remote(remote, _) => remote.renew(&key, lease, earlier, session, now).await,
-            Store::Memory { .. } => {
-                if let Some(carrier) = &self.carrier {
-                    carrier.seal(id, &session)?;
-                }
-                let record = session.to_record();
-                let next = Arc::new(earlier.renewed(session));
-                let is_done = self.table.replace(&key, earlier, &next, record.expose());
-                Ok(is_done.then_some(next))
-            }
         }
     }
 

@@ -13,47 +13,34 @@
 //! was found there is then what is certain, or not. Deliberately not here: the commands (`redis`), and
 //! which copies are certain (`copies`).
 
+mod endings;
+mod heard;
+mod owed;
+mod peek;
+mod turn;
+
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_lc_rs::error::Unspecified;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tokio::task::JoinSet;
-use tokio::time::sleep;
-
-use super::arriving::Arriving;
-use super::copies::{CHANGED, Copies};
-use super::ending::Watched;
-use super::index::{self, Index};
+pub(super) use self::heard::Known;
+use self::heard::{Heard, Hearing};
+pub use self::turn::Lease;
+use super::copies::CHANGED;
+use super::index;
 use super::marks::{Once, SignOut};
-use super::redis::{Changed, Link, Redis, Told};
-use super::table::{Gone, Table};
-use super::{Digest, Here, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState, Turn};
+use super::redis::{Link, Redis};
+use super::table::Gone;
+use super::{Digest, Here, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState};
 use crate::clock::Clock;
 use crate::config;
 use crate::gate::login::PendingLogin;
 use crate::gate::{Lifetimes, Session, Timestamp};
 
-/// The lock of a refresh ends by itself so soon after whoever had it.
-const LOCK: Duration = Duration::from_secs(3);
-/// So often it is kept.
-const HOLD: Duration = Duration::from_secs(1);
-/// Between two looks of those who wait for another's refresh.
-const LOOK: Duration = Duration::from_millis(50);
-/// For how long they wait.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// How many sessions may be over here of which the store has not been told.
-const MOST_OWED: usize = 100_000;
 /// By how much the store's time may differ from ours.
 const CLOCKS: Duration = Duration::from_secs(60);
-/// How often a store that is back is told of them.
-const SETTLE: Duration = Duration::from_millis(200);
 
-/// How many sessions are asked for together by whoever lists them.
-const AT_ONCE: usize = 50;
 /// For how long it is remembered that everybody was signed out: no session lasts longer, whatever the
 /// configuration was when it began.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -69,96 +56,6 @@ pub(super) struct Remote {
     owed: Mutex<HashSet<Digest>>,
     owes: AtomicUsize,
     is_ours: Ours,
-}
-
-/// What this process knows of sessions.
-#[derive(Clone, Debug)]
-pub(super) struct Known {
-    pub(super) table: Arc<Table>,
-    pub(super) watched: Arc<Watched>,
-    pub(super) arriving: Arc<Arriving>,
-    /// Where sessions are in their browsers: by what an ending may name them.
-    pub(super) endings: Option<Arc<Index>>,
-}
-
-impl Known {
-    /// Takes a session out that is over.
-    fn forget(&self, key: &Digest) {
-        if let Some(gone) = self.table.remove(key) {
-            self.forgotten(gone);
-        }
-    }
-
-    /// What has been taken out of the table goes from the index too.
-    pub(super) fn forgotten(&self, gone: Gone) {
-        let key = gone.key;
-        if let (None, Some(member)) = (&self.endings, &gone.signed_in) {
-            member.ending().tell();
-        }
-        if let Some(index) = &self.endings
-            && let Some(member) = gone.into_session()
-        {
-            index.remove(index::endings(member.session()), &key);
-            // What is not there any more is over, for whoever waits for that too (SESS-10).
-            member.ending().tell();
-        }
-    }
-
-    fn put(&self, key: &Digest, member: &Arc<SignedIn>, record: &[u8]) {
-        if let Some(index) = &self.endings {
-            if let Some(earlier) = self.table.find(key) {
-                index.remove(index::endings(earlier.signed_in.session()), key);
-            }
-            index.add(index::endings(member.session()), key);
-        }
-        self.table.put(*key, Arc::clone(member), record, CHANGED);
-    }
-
-    /// The store has said something of a name.
-    fn doubt_named(&self, name: &Digest) {
-        let Some(index) = &self.endings else {
-            return;
-        };
-        let named = index.find(name).into_iter();
-        let keys = named.flat_map(|begins| self.table.beginning_with(begins));
-        for key in keys.chain([*name]) {
-            self.table.doubt(&key);
-            self.watched.suspect(&key);
-        }
-    }
-}
-
-/// What the store has said.
-#[derive(Debug, Default)]
-struct Heard {
-    copies: Copies,
-    /// Unix milliseconds: whoever signed in until then has to sign in anew.
-    everybody: AtomicI64,
-    /// Which word of that is the latest, and which one was read.
-    said: AtomicU32,
-    read: AtomicU32,
-    /// How often something was said of an ending.
-    endings: AtomicU32,
-}
-
-/// The turn of one node to ask the provider about a member. It ends by itself soon after whoever has it.
-#[derive(Clone)]
-pub struct Lease {
-    token: String,
-}
-
-impl Lease {
-    pub(super) fn new() -> Result<Self, Unspecified> {
-        let mut random = [0; 16];
-        aws_lc_rs::rand::fill(&mut random)?;
-        Ok(Self { token: URL_SAFE_NO_PAD.encode(random) })
-    }
-}
-
-impl std::fmt::Debug for Lease {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Lease(…)")
-    }
 }
 
 impl Remote {
@@ -309,52 +206,6 @@ impl Remote {
         Ok(Some(reader.keep(|epoch| self.known.table.confirm(key, session, &record, epoch))))
     }
 
-    /// What the store says of a session that its browser has shown.
-    async fn look_for_endings(
-        &self,
-        key: &Digest,
-        now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        let Some(found) = self.known.table.find(key) else {
-            return Ok(None);
-        };
-        let session = found.signed_in.session();
-        let said = self.heard.endings.load(Ordering::Acquire);
-        let reader = self.heard.copies.read(*key);
-        let mut is_over = !self.is_valid(session, now) || self.is_owed(key);
-        if !is_over {
-            is_over = self.redis.ended(key).await?.is_some();
-        }
-        for name in index::endings(session) {
-            if !is_over {
-                let until = self.redis.ended(&name).await?;
-                is_over = until.is_some_and(|until| session.started() <= until);
-            }
-        }
-        if is_over {
-            reader.keep(|_| self.known.forget(key));
-            return Ok(None);
-        }
-        reader.keep(|epoch| {
-            let is_quiet = self.heard.endings.load(Ordering::Acquire) == said;
-            self.known.table.trust(key, if is_quiet { epoch } else { CHANGED });
-        });
-        Ok(Some(found.signed_in))
-    }
-
-    /// A browser has shown a session, or a later state of one.
-    pub(super) fn admit(&self, key: &Digest, session: Session, record: &[u8]) {
-        let earlier = self.known.table.find(key);
-        let next = match earlier {
-            Some(found) => {
-                session.touch(found.signed_in.session().last_used());
-                found.signed_in.renewed(session)
-            }
-            None => SignedIn::new(session),
-        };
-        self.known.put(key, &Arc::new(next), record);
-    }
-
     /// Starts a session.
     pub(super) async fn start(
         &self,
@@ -410,70 +261,6 @@ impl Remote {
         }
         // It is over, or we took so long that it was another's turn.
         self.look(key, now).await
-    }
-
-    /// Waits until it is our turn to ask the provider about a member, or another has done it.
-    pub(super) async fn turn(
-        &self,
-        key: &Digest,
-        is_done: impl Fn(&SignedIn) -> bool,
-        now: Timestamp,
-    ) -> Result<Turn, StoreError> {
-        let lease = Lease::new()?;
-        if self.known.endings.is_some() {
-            // What another node asks is in another answer to the same browser.
-            return Ok(match self.look(key, now).await? {
-                None => Turn::Over,
-                Some(member) if is_done(&member) => Turn::Done(member),
-                Some(member) => Turn::Ours(lease, member),
-            });
-        }
-        let waiting = async {
-            loop {
-                let is_ours = self.redis.lock(key, &lease.token, LOCK).await?;
-                // Afresh: whoever had the turn before may have written a moment ago.
-                let turn = match self.look(key, now).await {
-                    Ok(None) => Turn::Over,
-                    Ok(Some(member)) if is_done(&member) => Turn::Done(member),
-                    Ok(Some(member)) if is_ours => return Ok(Turn::Ours(lease.clone(), member)),
-                    Ok(Some(_)) => {
-                        sleep(LOOK).await;
-                        continue;
-                    }
-                    Err(error) => return Err(error),
-                };
-                if is_ours {
-                    self.redis.unlock(key, &lease.token).await?;
-                }
-                return Ok(turn);
-            }
-        };
-        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or(Err(StoreError::Unavailable))
-    }
-
-    /// Keeps the turn while something is done.
-    pub(super) async fn during<T>(
-        &self,
-        key: &Digest,
-        lease: &Lease,
-        doing: impl Future<Output = T>,
-    ) -> T {
-        tokio::pin!(doing);
-        loop {
-            tokio::select! {
-                done = &mut doing => return done,
-                () = sleep(HOLD) => {
-                    // If it is not ours any more, writing finds out.
-                    let _ = self.redis.hold(key, &lease.token, LOCK).await;
-                }
-            }
-        }
-    }
-
-    /// Gives the turn back.
-    pub(super) async fn give_back(&self, key: &Digest, lease: &Lease) {
-        // Else it ends by itself.
-        let _ = self.redis.unlock(key, &lease.token).await;
     }
 
     /// Ends a session. It is over here, whether the store could be told or not.
@@ -571,98 +358,6 @@ impl Remote {
         let _ = self.redis.give_back(key).await;
     }
 
-    /// What one of the store's nodes is called; `None` if there are fewer.
-    pub(super) fn node(&self, number: usize) -> Result<Option<String>, StoreError> {
-        self.redis.link().node(number)
-    }
-
-    /// About `count` names of one node, for whoever lists sessions, and where to go on, which is zero
-    /// at the end; `None` if there is no such node.
-    pub(super) async fn scan(
-        &self,
-        node: usize,
-        cursor: u64,
-        count: usize,
-    ) -> Result<Option<(u64, Vec<Digest>)>, StoreError> {
-        self.redis.scan(node, cursor, count).await
-    }
-
-    /// What the store says of some sessions, for whoever only looks: no copy is kept, which would push
-    /// out those in use. Without those that are over.
-    pub(super) async fn peek(
-        &self,
-        keys: &[Digest],
-        now: Timestamp,
-    ) -> Result<Vec<(Digest, Arc<SignedIn>)>, StoreError> {
-        self.learn_everybody().await?;
-        let mut found = Vec::new();
-        if self.known.endings.is_some() {
-            for key in keys {
-                found.extend(self.peek_carried(key, now).await?.map(|member| (*key, member)));
-            }
-            return Ok(found);
-        }
-        for some in keys.chunks(AT_ONCE) {
-            let mut asking = JoinSet::new();
-            for key in some {
-                let (redis, key) = (self.redis.clone(), *key);
-                asking.spawn(async move { (key, redis.peek(&key).await) });
-            }
-            while let Some(asked) = asking.join_next().await {
-                let (key, peeked) = asked.map_err(|_| StoreError::Unavailable)?;
-                let peeked =
-                    peeked?.and_then(|(record, used)| self.peeked(&key, &record, used, now));
-                found.extend(peeked.map(|member| (key, member)));
-            }
-        }
-        Ok(found)
-    }
-
-    fn peeked(
-        &self,
-        key: &Digest,
-        record: &[u8],
-        used: Timestamp,
-        now: Timestamp,
-    ) -> Option<Arc<SignedIn>> {
-        let session = Session::from_record(record)?;
-        session.touch(used);
-        if let Some(known) = self.known.table.peek(key) {
-            session.touch(known.session().last_used());
-        }
-        let is_live = self.is_valid(&session, now) && self.is_ours.include(&session);
-        (is_live && !self.is_owed(key)).then(|| Arc::new(SignedIn::new(session)))
-    }
-
-    /// Of sessions that are in their browsers, what has been seen here.
-    async fn peek_carried(
-        &self,
-        key: &Digest,
-        now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        match self.known.table.find(key) {
-            Some(found)
-                if self.heard.copies.are_certain(found.epoch)
-                    && self.is_valid(found.signed_in.session(), now) =>
-            {
-                Ok(Some(found.signed_in))
-            }
-            Some(_) => self.look(key, now).await,
-            None => Ok(None),
-        }
-    }
-
-    /// The sessions of a name, some of which may be over.
-    pub(super) async fn named(&self, name: &Digest) -> Result<Vec<Digest>, StoreError> {
-        match &self.known.endings {
-            Some(index) => {
-                let named = index.find(name).into_iter();
-                Ok(named.flat_map(|begins| self.known.table.beginning_with(begins)).collect())
-            }
-            None => self.redis.named(name).await,
-        }
-    }
-
     /// Until when whoever signed in has to do it anew, as the store says.
     pub(super) async fn everybody_as_told(&self) -> Result<Timestamp, StoreError> {
         self.learn_everybody().await?;
@@ -712,44 +407,6 @@ impl Remote {
         let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());
         session.lifetimes().idle.min(left) + CLOCKS
     }
-
-    fn is_owed(&self, key: &Digest) -> bool {
-        self.owes.load(Ordering::Acquire) > 0 && self.owing().contains(key)
-    }
-
-    fn owe(&self, key: &Digest) {
-        let mut owed = self.owing();
-        if owed.len() < MOST_OWED {
-            owed.insert(*key);
-            self.owes.store(owed.len(), Ordering::Release);
-        }
-    }
-
-    fn paid(&self, key: &Digest) {
-        let mut owed = self.owing();
-        owed.remove(key);
-        self.owes.store(owed.len(), Ordering::Release);
-    }
-
-    fn owing(&self) -> MutexGuard<'_, HashSet<Digest>> {
-        self.owed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn settle(&self) {
-        loop {
-            sleep(SETTLE).await;
-            if self.owed() == 0 || !self.is_up() {
-                continue;
-            }
-            let owed: Vec<Digest> = self.owing().iter().copied().collect();
-            for key in owed {
-                if self.take_away(&key, self.clock.now()).await.is_err() {
-                    break;
-                }
-                self.paid(&key);
-            }
-        }
-    }
 }
 
 /// A sign-out of each sort under a name of its own.
@@ -757,52 +414,5 @@ fn marked(who: SignOut, key: &Digest) -> Digest {
     match who {
         SignOut::Here => *key,
         SignOut::There => Digest::of(key.to_hex().as_bytes()),
-    }
-}
-
-/// Where what the store says goes.
-struct Hearing {
-    heard: Arc<Heard>,
-    known: Known,
-    clock: Clock,
-    prefix: String,
-}
-
-impl Hearing {
-    fn hear(&self, told: Told) {
-        let heard = &self.heard;
-        match told {
-            Told::Changed(name) => match Redis::read_name(&self.prefix, &name) {
-                Changed::Session(key) => {
-                    heard.copies.changed(&key, || self.known.table.doubt(&key));
-                    self.known.watched.suspect(&key);
-                }
-                Changed::Ended(name) => {
-                    heard.endings.fetch_add(1, Ordering::AcqRel);
-                    heard.copies.changed(&name, || self.known.doubt_named(&name));
-                }
-                Changed::Other => {
-                    heard.said.fetch_add(1, Ordering::AcqRel);
-                    if Redis::is_everybody(&self.prefix, &name) {
-                        // What is open asks nothing, so somebody has to ask for it (SESS-10).
-                        self.known.watched.suspect_all();
-                    }
-                }
-            },
-            Told::AllChanged => {
-                heard.copies.all_changed();
-                self.known.watched.suspect_all();
-                heard.said.fetch_add(1, Ordering::AcqRel);
-            }
-            Told::Uncertain => {
-                heard.copies.down(self.clock.now());
-                heard.said.fetch_add(1, Ordering::AcqRel);
-            }
-            Told::Up => {
-                heard.copies.up();
-                self.known.arriving.tell();
-                self.known.watched.suspect_all();
-            }
-        }
     }
 }

@@ -1,0 +1,58 @@
+//! Where sessions are in their browsers and the store has what was ended: a session that is shown is one
+//! as long as no ending is found for it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Remote;
+use crate::gate::{Session, Timestamp};
+use crate::sessions::copies::CHANGED;
+use crate::sessions::{Digest, SignedIn, StoreError, index};
+
+impl Remote {
+    /// What the store says of a session that its browser has shown.
+    pub(super) async fn look_for_endings(
+        &self,
+        key: &Digest,
+        now: Timestamp,
+    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        let Some(found) = self.known.table.find(key) else {
+            return Ok(None);
+        };
+        let session = found.signed_in.session();
+        let said = self.heard.endings.load(Ordering::Acquire);
+        let reader = self.heard.copies.read(*key);
+        let mut is_over = !self.is_valid(session, now) || self.is_owed(key);
+        if !is_over {
+            is_over = self.redis.ended(key).await?.is_some();
+        }
+        for name in index::endings(session) {
+            if !is_over {
+                let until = self.redis.ended(&name).await?;
+                is_over = until.is_some_and(|until| session.started() <= until);
+            }
+        }
+        if is_over {
+            reader.keep(|_| self.known.forget(key));
+            return Ok(None);
+        }
+        reader.keep(|epoch| {
+            let is_quiet = self.heard.endings.load(Ordering::Acquire) == said;
+            self.known.table.trust(key, if is_quiet { epoch } else { CHANGED });
+        });
+        Ok(Some(found.signed_in))
+    }
+
+    /// A browser has shown a session, or a later state of one.
+    pub(in crate::sessions) fn admit(&self, key: &Digest, session: Session, record: &[u8]) {
+        let earlier = self.known.table.find(key);
+        let next = match earlier {
+            Some(found) => {
+                session.touch(found.signed_in.session().last_used());
+                found.signed_in.renewed(session)
+            }
+            None => SignedIn::new(session),
+        };
+        self.known.put(key, &Arc::new(next), record);
+    }
+}
