@@ -28,8 +28,9 @@
 //! `relying_party`, `sessions`, `identity` and `upstream` do not know each other, and `server`
 //! brings them together. `http1` is for those two that speak it, `server` and `upstream`. A crate
 //! that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka` in
-//! `sessions`, `x509-parser` in `certificate.rs`, the YAML reader in `config/yaml.rs`, `prometheus`
-//! in `telemetry/metrics`.
+//! `sessions/marks.rs`, `hashbrown` in `sessions/table.rs`, `redis` in `sessions/redis`, `postcard` in
+//! `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in `config/yaml.rs`,
+//! `prometheus` in `telemetry/metrics`.
 //!
 //! # What holds
 //!
@@ -45,8 +46,9 @@
 //! of connections to the portals. A pooled connection belongs to one request while in use and is
 //! driven by that request's own task, so that no task and no channel lies between the visitor's
 //! socket and the portal's. What workers share (sessions, signing keys, metrics) is read by all
-//! and written by few. Everything that is not a visitor's request, such as refreshing keys,
-//! forgetting what has expired and serving metrics, runs beside them on the main thread.
+//! and written by few. Everything that is not a visitor's request, such as refreshing keys, the
+//! connections to Redis and serving metrics, runs beside them on the main thread, and what takes its
+//! time, such as forgetting a million sessions, on one of its own.
 
 pub mod catalogue;
 mod certificate;

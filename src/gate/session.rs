@@ -100,25 +100,29 @@ impl fmt::Debug for AtProvider {
 }
 
 /// One person signed in on one portal.
+///
+/// In the order in which it is read: every request asks whether it is live, and among a million sessions
+/// each line of memory that has to be fetched for that costs as much as all the rest.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Session {
-    claims: VerifiedClaims,
-    provider: Arc<str>,
-    portal: Arc<str>,
-    handle: String,
-    at_provider: AtProvider,
+    /// Unix milliseconds. The one thing about a session that changes; a lost update costs nothing.
+    last_used: AtomicI64,
     started: Timestamp,
+    lifetimes: Lifetimes,
     /// When the provider said what the claims say.
     said: Timestamp,
     /// When the token ends that said it.
     token_ends: Option<Timestamp>,
     renewal: Option<Renewal>,
-    lifetimes: Lifetimes,
-    /// Unix milliseconds. The one thing about a session that changes; a lost update costs nothing.
-    last_used: AtomicI64,
+    provider: Arc<str>,
+    portal: Arc<str>,
+    claims: VerifiedClaims,
+    handle: String,
+    at_provider: AtProvider,
     /// How often it has become another state of itself.
     revision: u32,
-    /// What only we can prove with that something was set during this session.
+    /// What only we can prove with that something was set during it.
     proof: Secret<[u8; 16]>,
 }
 

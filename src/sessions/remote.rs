@@ -13,6 +13,7 @@
 //! was found there is then what is certain, or not. Deliberately not here: the commands (`redis`), and
 //! which copies are certain (`copies`).
 
+mod again;
 mod endings;
 mod heard;
 mod owed;
@@ -99,6 +100,7 @@ impl Remote {
         tokio::select! {
             () = Arc::clone(self.redis.link()).keep() => {}
             () = self.settle() => {}
+            () = self.read_again() => {}
         }
     }
 

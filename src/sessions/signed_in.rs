@@ -12,8 +12,10 @@ use crate::gate::identity::Envelope;
 use crate::gate::{Session, Timestamp};
 
 /// A session and the identity headers rendered for it. It is replaced as a whole when the provider
-/// says something else of its member; what goes on then is in [`Lasting`].
+/// says something else of its member; what goes on then is in [`Lasting`]. The session is first, beside
+/// the count of who has this in hand: see there.
 #[derive(Debug)]
+#[repr(C)]
 pub struct SignedIn {
     session: Session,
     envelope: ArcSwapOption<Envelope>,

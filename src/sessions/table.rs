@@ -37,18 +37,20 @@ pub(super) struct Table {
     has_copies: bool,
 }
 
+/// In the order in which a look reads it.
 #[derive(Debug)]
+#[repr(C)]
 struct Entry {
     key: Digest,
+    warm: Option<Arc<SignedIn>>,
+    /// Which time of the store it was read at.
+    epoch: u32,
     /// As written when it was put here.
     record: Box<[u8]>,
-    warm: Option<Arc<SignedIn>>,
     /// What of a cold session has changed since it was written: when it was used last, and so when it
     /// is over. In Unix milliseconds.
     last_used: i64,
     over: i64,
-    /// Which time of the store it was read at.
-    epoch: u32,
 }
 
 /// A session that was found.
@@ -232,6 +234,7 @@ impl Table {
                 && let Some(warm) = &entry.warm
             {
                 entry.epoch = epoch;
+                warm.session().touch(session.last_used());
                 return Arc::clone(warm);
             }
         }
@@ -245,6 +248,22 @@ impl Table {
         let next = Arc::new(next);
         self.put(*key, Arc::clone(&next), record, epoch);
         next
+    }
+
+    /// Whether somebody has used a session lately.
+    pub(super) fn is_warm(&self, key: &Digest) -> bool {
+        let shard = self.read(key);
+        let entry = shard.find(key.first_eight(), |entry| entry.key == *key);
+        entry.is_some_and(|entry| entry.warm.is_some())
+    }
+
+    /// Those that somebody has used lately.
+    pub(super) fn warm(&self) -> impl Iterator<Item = Digest> {
+        self.parts().flat_map(|part| {
+            let part = self.read_part(part);
+            let warm = part.iter().filter(|entry| entry.warm.is_some());
+            warm.map(|entry| entry.key).collect::<Vec<_>>()
+        })
     }
 
     /// What is known here of a session is certain in this epoch.

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
+use super::again::Again;
 use crate::clock::Clock;
 use crate::sessions::arriving::Arriving;
 use crate::sessions::copies::{CHANGED, Copies};
@@ -81,6 +82,7 @@ pub(super) struct Heard {
     pub(super) read: AtomicU32,
     /// How often something was said of an ending.
     pub(super) endings: AtomicU32,
+    pub(super) again: Again,
 }
 
 /// Where what the store says goes.
@@ -99,6 +101,7 @@ impl Hearing {
                 Changed::Session(key) => {
                     heard.copies.changed(&key, || self.known.table.doubt(&key));
                     self.known.watched.suspect(&key);
+                    heard.again.add(self.known.table.is_warm(&key).then_some(key));
                 }
                 Changed::Ended(name) => {
                     heard.endings.fetch_add(1, Ordering::AcqRel);
@@ -123,6 +126,7 @@ impl Hearing {
             }
             Told::Up => {
                 heard.copies.up();
+                heard.again.add(self.known.table.warm());
                 self.known.arriving.tell();
                 self.known.watched.suspect_all();
             }
