@@ -294,24 +294,38 @@ impl Remote {
         }
     }
 
-    /// Ends the sessions of a name, of one issuer if that is said. Where they are in their browsers, it
-    /// says only which of them are known here.
-    pub(super) async fn end_named(
+    /// Notes an ending of all that a name has until now, of one issuer if that is said, where sessions
+    /// are in their browsers and are not known here.
+    pub(super) async fn note_ending(
         &self,
         name: &Digest,
         issuer: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match self.known.endings {
+            None => Ok(()),
+            Some(_) => {
+                let name = index::said_by(name, issuer);
+                self.redis.end(&name, now, self.lifetimes.absolute).await
+            }
+        }
+    }
+
+    /// Ends the sessions of a name. Where they are in their browsers, only those that are known here:
+    /// strangers may say names, and what they say is not kept (LIM-07).
+    pub(super) async fn end_named(
+        &self,
+        name: &Digest,
         is_meant: impl Fn(&Session) -> bool,
         now: Timestamp,
     ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
         let mut ended = Vec::new();
         if let Some(index) = &self.known.endings {
-            self.redis.end(&index::said_by(name, issuer), now, self.lifetimes.absolute).await?;
             let named = index.find(name).into_iter();
             for key in named.flat_map(|begins| self.known.table.beginning_with(begins)) {
                 let found = self.known.table.find(&key).map(|found| found.signed_in);
-                if let Some(found) = found.filter(|found| is_meant(found.session())) {
-                    self.known.forget(&key);
-                    ended.push(found);
+                if found.is_some_and(|found| is_meant(found.session())) {
+                    ended.extend(self.end(&key, now).await?);
                 }
             }
             return Ok(ended);

@@ -176,7 +176,8 @@ impl Sessions {
     ) -> Result<usize, StoreError> {
         let is_meant = |session: &Session| index::names(session).any(|known| known == *name);
         if let (Store::Remote(remote, _), Some(_)) = (&self.store, &self.carrier) {
-            let known = remote.end_named(name, None, is_meant, now).await?;
+            remote.note_ending(name, None, now).await?;
+            let known = remote.end_named(name, is_meant, now).await?;
             known.iter().for_each(|member| ended(member.session()));
             return Ok(known.len());
         }

@@ -47,10 +47,13 @@ impl Sessions {
         // First, so that a session which starts meanwhile sees it.
         let name = meant.key(provider);
         self.note_sign_out(SignOut::There, &name, now).await?;
-        if let Store::Memory { revoked: Some(revoked), .. } = &self.store {
-            // Those that are only in their browsers.
-            let longest = self.longest;
-            revoked.add_name(index::said_by(&name, issuer), now, longest)?;
+        // Those that are only in their browsers.
+        match &self.store {
+            Store::Remote(remote, _) => remote.note_ending(&name, issuer, now).await?,
+            Store::Memory { revoked: Some(revoked), .. } => {
+                revoked.add_name(index::said_by(&name, issuer), now, self.longest)?;
+            }
+            Store::Memory { revoked: None, .. } => {}
         }
         self.end_meant(provider, meant, issuer, now).await
     }
@@ -73,7 +76,7 @@ impl Sessions {
                 && issuer.is_none_or(|issuer| session.claims().text("iss") == Some(issuer))
         };
         match &self.store {
-            Store::Remote(remote, _) => remote.end_named(&name, issuer, is_meant, now).await,
+            Store::Remote(remote, _) => remote.end_named(&name, is_meant, now).await,
             Store::Memory { index, revoked, .. } => {
                 let keys = index.find(&name).into_iter();
                 let keys = keys.flat_map(|begins| self.table.beginning_with(begins));

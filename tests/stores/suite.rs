@@ -324,6 +324,11 @@ async fn cookies_with_endings_in_redis_keep_it_on_every_node() {
         Node::start(Store::Cookie { revocations: revocations() }),
     );
     let (here, there) = (here.ready().await, there.ready().await);
+    // LIM-07: strangers may say names in a provider's name, and what they say is not kept.
+    let meant = Meant::Sid("invented");
+    assert!(here.sessions.end_meant("corporate", meant, None, MORNING).await.unwrap().is_empty());
+    let kept: Vec<String> = server.ask(::redis::cmd("KEYS").arg("anteport:r:*"));
+    assert!(kept.is_empty(), "{kept:?}");
     carried(&here, &there).await;
     let keys: Vec<String> = server.ask(::redis::cmd("KEYS").arg("anteport:s:*"));
     assert!(keys.is_empty(), "no session is in the store");
