@@ -34,6 +34,8 @@ const LATER: Duration = Duration::from_secs(61);
 /// So many calls of the housekeeping go round the table once.
 const ROUND: usize = 8;
 const LOOKS: usize = 200_000;
+/// Looks that took longer than this are counted by why.
+const SLOW: Duration = Duration::from_micros(50);
 
 /// One worker's way to a member: nothing that a session brings with it is asked for.
 fn main() {
@@ -170,7 +172,8 @@ impl Filled {
                 std::thread::sleep(Duration::from_secs(1));
             },
         );
-        println!("while nothing expires: {}", quiet.0.after(clock));
+        println!("while nothing expires:");
+        quiet.0.print(clock);
         let mut calls = Vec::new();
         let sessions = Arc::clone(&self.sessions);
         let busy = held_up(
@@ -186,11 +189,11 @@ impl Filled {
         );
         let worst = calls.iter().max().unwrap();
         println!(
-            "while a million expire, for {:?}: {}; a call of the housekeeping took {worst:?}; {} are left",
+            "while a million expire, for {:?} (a call of the housekeeping {worst:?} at most; {} are left):",
             busy.1,
-            busy.0.after(clock),
             self.sessions.count()
         );
+        busy.0.print(clock);
     }
 }
 
@@ -199,35 +202,72 @@ fn held_up(
     is_there: impl Fn(&SessionId) -> bool + Sync,
     ids: &[SessionId],
     happens: impl FnOnce(),
-) -> (Times, Duration) {
+) -> (Looked, Duration) {
     let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let looking = scope.spawn(|| {
-            let mut times = Vec::with_capacity(10_000_000);
-            // Beyond those that are kept, the longest counts.
-            let mut longest = Duration::ZERO;
+            let mut looked = Looked { all: Vec::with_capacity(10_000_000), ..Looked::default() };
+            let mut waits = waits();
             for id in ids.iter().cycle() {
                 let begun = Instant::now();
                 let is_there = black_box(is_there(id));
                 let took = begun.elapsed();
                 assert!(is_there);
-                match times.len() < times.capacity() {
-                    true => times.push(took),
-                    false => longest = longest.max(took),
+                if looked.all.len() < looked.all.capacity() {
+                    looked.all.push(took);
+                }
+                // Nobody gives a core away and has it back in less.
+                if took > Duration::from_micros(2) {
+                    let before = std::mem::replace(&mut waits, self::waits());
+                    let why = if waits > before { &mut looked.waiting } else { &mut looked.taken };
+                    why.extend((took > SLOW).then_some(took));
                 }
                 if is_over.load(Ordering::Acquire) {
                     break;
                 }
             }
-            times.push(longest);
-            times
+            looked
         });
         let begun = Instant::now();
         happens();
         let took = begun.elapsed();
         is_over.store(true, Ordering::Release);
-        (Times::new(looking.join().unwrap(), Duration::ZERO), took)
+        (looking.join().unwrap(), took)
     })
+}
+
+/// How long looks took, and the slow ones of them once more by why: a thread that waits for another gives
+/// its core away, which the kernel counts; one that does not is slow because the machine took its core.
+#[derive(Default)]
+struct Looked {
+    all: Vec<Duration>,
+    waiting: Vec<Duration>,
+    taken: Vec<Duration>,
+}
+
+impl Looked {
+    fn print(self, clock: Duration) {
+        println!("  {}", Times::new(self.all, clock));
+        for (why, mut times) in [
+            ("waiting for somebody", self.waiting),
+            ("waiting for nobody: the machine took the core", self.taken),
+        ] {
+            times.sort_unstable();
+            let above = times.iter().filter(|took| **took > Duration::from_millis(1)).count();
+            let longest = times.last().copied().unwrap_or_default();
+            println!(
+                "  above {SLOW:?} {why}: {}, longest {longest:?}, {above} above 1 ms",
+                times.len()
+            );
+        }
+    }
+}
+
+/// How often this thread has given its core away.
+fn waits() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.unwrap().trim().parse().unwrap()
 }
 
 /// The same in moka, with the record alone.
@@ -308,10 +348,6 @@ impl Times {
         let all: Vec<_> = all.into_iter().map(|took| took.saturating_sub(clock)).collect();
         let median = all[all.len() / 2];
         Self { all, median }
-    }
-
-    fn after(self, clock: Duration) -> Self {
-        Self::new(self.all, clock)
     }
 }
 

@@ -28,7 +28,7 @@
 //! `relying_party`, `sessions`, `identity` and `upstream` do not know each other, and `server`
 //! brings them together. `http1` is for those two that speak it, `server` and `upstream`. A crate
 //! that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka` in
-//! `sessions/marks.rs`, `hashbrown` in `sessions/table.rs`, `redis` in `sessions/redis`, `postcard` in
+//! `sessions/marks.rs`, `hashbrown` in `sessions/table`, `redis` in `sessions/redis`, `postcard` in
 //! `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in `config/yaml.rs`,
 //! `prometheus` in `telemetry/metrics`.
 //!

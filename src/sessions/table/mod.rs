@@ -3,20 +3,23 @@
 //!
 //! Many small tables, each behind a lock of its own that is held for a look or a change and never
 //! while something is read, decoded or dropped. A session that somebody uses is *warm*: read, with its
-//! headers rendered, and finding it is a look and a count of references. One that nobody has used for
-//! [`WARM`] is *cold*: its record alone, some hundred bytes beside its claims. Housekeeping goes round
-//! beside the requests, one small table after the other, so that none waits for it.
+//! headers rendered, and finding it is a look and a count of references. One that nobody has used for a
+//! while is *cold*: its record alone, some hundred bytes beside its claims (`entry`). Housekeeping goes
+//! round beside the requests: it looks for what is old while others look, and changes a few at a time.
 //!
-//! Measured (`tests/bench/run sessions`) against `moka`, which does its housekeeping in whoever calls it: a look
-//! takes a third of the time, a session half of the memory, and nobody is held up.
+//! Measured (`cargo bench --bench sessions`) against `moka`, which does its housekeeping in whoever calls
+//! it: among a million a look takes a third of the time, and nobody is held up by what expires.
 //! Deliberately not here: names of sessions other than their id (`index`).
+
+mod entry;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use std::time::Duration;
 
 use hashbrown::HashTable;
 
+pub(super) use self::entry::Gone;
+use self::entry::{Entry, Kept};
 use super::copies::CHANGED;
 use super::{Digest, SignedIn};
 use crate::gate::{Session, Timestamp};
@@ -25,32 +28,14 @@ use crate::gate::{Session, Timestamp};
 const SHARDS: usize = 1024;
 /// How many sessions are changed at a time.
 const FEW: usize = 32;
-/// For how long a session that nobody uses is kept read.
-const WARM: Duration = Duration::from_secs(60);
 
 /// The table.
 #[derive(Debug)]
 pub(super) struct Table {
-    shards: Vec<RwLock<HashTable<Box<Entry>>>>,
+    shards: Vec<RwLock<HashTable<Entry>>>,
     count: AtomicU64,
     /// What is in use stays: another store says whether it is over.
     has_copies: bool,
-}
-
-/// In the order in which a look reads it.
-#[derive(Debug)]
-#[repr(C)]
-struct Entry {
-    key: Digest,
-    warm: Option<Arc<SignedIn>>,
-    /// Which time of the store it was read at.
-    epoch: u32,
-    /// As written when it was put here.
-    record: Box<[u8]>,
-    /// What of a cold session has changed since it was written: when it was used last, and so when it
-    /// is over. In Unix milliseconds.
-    last_used: i64,
-    over: i64,
 }
 
 /// A session that was found.
@@ -61,74 +46,10 @@ pub(super) struct Found {
     pub(super) epoch: u32,
 }
 
-/// What housekeeping took away.
-#[derive(Debug)]
-pub(super) struct Gone {
-    pub(super) key: Digest,
-    pub(super) signed_in: Option<Arc<SignedIn>>,
-    record: Box<[u8]>,
-}
-
-impl Gone {
-    /// The session that it was.
-    pub(super) fn into_session(self) -> Option<Arc<SignedIn>> {
-        self.signed_in.or_else(|| {
-            Session::from_record(&self.record).map(|session| Arc::new(SignedIn::new(session)))
-        })
-    }
-}
-
-impl Entry {
-    fn new(key: Digest, signed_in: Arc<SignedIn>, record: &[u8], epoch: u32) -> Self {
-        let mut entry =
-            Self { key, record: record.into(), warm: None, last_used: 0, over: 0, epoch };
-        entry.note(signed_in.session());
-        entry.warm = Some(signed_in);
-        entry
-    }
-
-    fn note(&mut self, session: &Session) {
-        self.last_used = session.last_used().unix_millis();
-        self.over = session.lasts_until().unix_millis();
-    }
-
-    fn is_over(&self, now: Timestamp) -> bool {
-        match &self.warm {
-            Some(warm) => !warm.session().is_live(now),
-            None => self.over <= now.unix_millis(),
-        }
-    }
-
-    fn last_used(&self) -> i64 {
-        match &self.warm {
-            Some(warm) => warm.session().last_used().unix_millis(),
-            None => self.last_used,
-        }
-    }
-
-    fn is_in_hand(&self) -> bool {
-        self.warm.as_ref().is_some_and(SignedIn::is_in_hand)
-    }
-
-    /// Keeps the record alone, if nobody has used or holds the rest.
-    fn cool(&mut self, now: Timestamp) -> Option<Arc<SignedIn>> {
-        if !self.is_unused(now) {
-            return None;
-        }
-        let warm = self.warm.take()?;
-        self.note(warm.session());
-        Some(warm)
-    }
-
-    fn is_unused(&self, now: Timestamp) -> bool {
-        self.warm.as_ref().is_some_and(|warm| {
-            warm.session().last_used().after(WARM) <= now && !SignedIn::is_in_hand(warm)
-        })
-    }
-
-    fn gone(self) -> Gone {
-        Gone { key: self.key, signed_in: self.warm, record: self.record }
-    }
+/// How a session was found.
+enum Look {
+    Warm(Found),
+    Cold(Kept),
 }
 
 impl Table {
@@ -138,42 +59,42 @@ impl Table {
         Self { shards, count: AtomicU64::new(0), has_copies }
     }
 
-    /// The session of this key, over or not.
+    /// The session of this key, over or not; it is warm from now on.
     pub(super) fn find(&self, key: &Digest) -> Option<Found> {
-        let (record, last_used) = {
-            let shard = self.read(key);
-            let entry = shard.find(key.first_eight(), |entry| entry.key == *key)?;
-            if let Some(warm) = &entry.warm {
-                return Some(Found { signed_in: Arc::clone(warm), epoch: entry.epoch });
+        loop {
+            match self.look(key)? {
+                Look::Warm(found) => return Some(found),
+                Look::Cold(kept) => self.warm_up(key, &kept)?,
             }
-            (entry.record.clone(), entry.last_used)
-        };
-        let session = Session::from_record(&record)?;
-        session.touch(Timestamp::from_unix_millis(last_used));
-        let signed_in = Arc::new(SignedIn::new(session));
-        let mut shard = self.write(key);
-        let entry = shard.find_mut(key.first_eight(), |entry| entry.key == *key)?;
-        if entry.warm.is_none() && entry.record == record {
-            entry.warm = Some(signed_in);
         }
-        // Another may have been quicker, or have put something else there.
-        let signed_in = entry.warm.as_ref().map(Arc::clone)?;
-        Some(Found { signed_in, epoch: entry.epoch })
     }
 
     /// The session of this key, over or not, for whoever only looks: a cold one stays cold.
     pub(super) fn peek(&self, key: &Digest) -> Option<Arc<SignedIn>> {
-        let (record, last_used) = {
-            let shard = self.read(key);
-            let entry = shard.find(key.first_eight(), |entry| entry.key == *key)?;
-            if let Some(warm) = &entry.warm {
-                return Some(Arc::clone(warm));
-            }
-            (entry.record.clone(), entry.last_used)
-        };
-        let session = Session::from_record(&record)?;
-        session.touch(Timestamp::from_unix_millis(last_used));
-        Some(Arc::new(SignedIn::new(session)))
+        match self.look(key)? {
+            Look::Warm(found) => Some(found.signed_in),
+            Look::Cold(kept) => Some(Arc::new(SignedIn::new(kept.read()?))),
+        }
+    }
+
+    fn look(&self, key: &Digest) -> Option<Look> {
+        let shard = self.read(key);
+        let entry = shard.find(key.first_eight(), |entry| entry.key == *key)?;
+        Some(match &entry.warm {
+            Some(warm) => Look::Warm(Found { signed_in: Arc::clone(warm), epoch: entry.epoch }),
+            None => Look::Cold(entry.kept.clone()),
+        })
+    }
+
+    /// Reads what was found cold, unless another was quicker, or has put something else there.
+    fn warm_up(&self, key: &Digest, kept: &Kept) -> Option<()> {
+        let signed_in = Arc::new(SignedIn::new(kept.read()?));
+        let mut shard = self.write(key);
+        let entry = shard.find_mut(key.first_eight(), |entry| entry.key == *key)?;
+        if entry.warm.is_none() && entry.kept == *kept {
+            entry.warm = Some(signed_in);
+        }
+        Some(())
     }
 
     /// Whether there is a session of this key, over or not.
@@ -183,10 +104,10 @@ impl Table {
 
     /// Puts a session there, in the place of any other.
     pub(super) fn put(&self, key: Digest, signed_in: Arc<SignedIn>, record: &[u8], epoch: u32) {
-        self.insert(Box::new(Entry::new(key, signed_in, record, epoch)));
+        self.insert(Entry::warm(key, signed_in, record, epoch));
     }
 
-    fn insert(&self, entry: Box<Entry>) {
+    fn insert(&self, entry: Entry) {
         let key = entry.key;
         let earlier = {
             let mut shard = self.write(&key);
@@ -212,10 +133,7 @@ impl Table {
 
     /// Puts a session there that nobody uses yet, as its record.
     pub(super) fn put_cold(&self, key: Digest, session: &Session, record: &[u8]) {
-        let mut entry =
-            Entry { key, record: record.into(), warm: None, last_used: 0, over: 0, epoch: 0 };
-        entry.note(session);
-        self.insert(Box::new(entry));
+        self.insert(Entry::cold(key, session, record));
     }
 
     /// What a store says of a session, as of an epoch: what is known here already stays as it is read.
@@ -230,7 +148,7 @@ impl Table {
         {
             let mut shard = self.write(key);
             let entry = shard.find_mut(key.first_eight(), |entry| entry.key == *key);
-            if let Some(entry) = entry.filter(|entry| *entry.record == *record)
+            if let Some(entry) = entry.filter(|entry| entry.kept.record() == record)
                 && let Some(warm) = &entry.warm
             {
                 entry.epoch = epoch;
@@ -294,7 +212,7 @@ impl Table {
         let Some(known) = known else {
             return false;
         };
-        let entry = Box::new(Entry::new(*key, Arc::clone(next), record, known.epoch));
+        let entry = Entry::warm(*key, Arc::clone(next), record, known.epoch);
         let earlier = std::mem::replace(known, entry);
         drop(shard);
         drop(earlier);
@@ -392,35 +310,33 @@ impl Table {
     /// The records of one part, as they are now.
     pub(super) fn records(&self, part: usize) -> Vec<(Digest, Box<[u8]>, Timestamp)> {
         let shard = self.read_part(part);
-        let record = |entry: &Entry| {
-            (entry.key, entry.record.clone(), Timestamp::from_unix_millis(entry.last_used()))
-        };
-        shard.iter().map(|entry| record(entry)).collect()
+        let record = |entry: &Entry| (entry.key, entry.kept.record().into(), entry.last_used());
+        shard.iter().map(record).collect()
     }
 
-    fn shard(&self, first_eight: u64) -> &RwLock<HashTable<Box<Entry>>> {
+    fn shard(&self, first_eight: u64) -> &RwLock<HashTable<Entry>> {
         // The table inside looks at both ends of the number, so this one looks at its middle.
         let index = (first_eight >> 24) as usize & (SHARDS - 1);
         self.part(index)
     }
 
-    fn part(&self, index: usize) -> &RwLock<HashTable<Box<Entry>>> {
+    fn part(&self, index: usize) -> &RwLock<HashTable<Entry>> {
         self.shards.get(index).expect("there are as many as an index can name")
     }
 
-    fn read_part(&self, part: usize) -> RwLockReadGuard<'_, HashTable<Box<Entry>>> {
+    fn read_part(&self, part: usize) -> RwLockReadGuard<'_, HashTable<Entry>> {
         self.part(part).read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_part(&self, part: usize) -> RwLockWriteGuard<'_, HashTable<Box<Entry>>> {
+    fn write_part(&self, part: usize) -> RwLockWriteGuard<'_, HashTable<Entry>> {
         self.part(part).write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, key: &Digest) -> RwLockReadGuard<'_, HashTable<Box<Entry>>> {
+    fn read(&self, key: &Digest) -> RwLockReadGuard<'_, HashTable<Entry>> {
         self.shard(key.first_eight()).read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, key: &Digest) -> RwLockWriteGuard<'_, HashTable<Box<Entry>>> {
+    fn write(&self, key: &Digest) -> RwLockWriteGuard<'_, HashTable<Entry>> {
         self.shard(key.first_eight()).write().unwrap_or_else(PoisonError::into_inner)
     }
 }
