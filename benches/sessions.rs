@@ -213,6 +213,7 @@ fn held_up(
                 let is_there = black_box(is_there(id));
                 let took = begun.elapsed();
                 assert!(is_there);
+                looked.count += 1;
                 if looked.all.len() < looked.all.capacity() {
                     looked.all.push(took);
                 }
@@ -240,6 +241,8 @@ fn held_up(
 /// its core away, which the kernel counts; one that does not is slow because the machine took its core.
 #[derive(Default)]
 struct Looked {
+    count: usize,
+    /// Of the first ten million.
     all: Vec<Duration>,
     waiting: Vec<Duration>,
     taken: Vec<Duration>,
@@ -247,7 +250,7 @@ struct Looked {
 
 impl Looked {
     fn print(self, clock: Duration) {
-        println!("  {}", Times::new(self.all, clock));
+        println!("  {} looks; {}", self.count, Times::new(self.all, clock));
         for (why, mut times) in [
             ("waiting for somebody", self.waiting),
             ("waiting for nobody: the machine took the core", self.taken),

@@ -250,9 +250,11 @@ impl Table {
             let old = shard.iter().filter(|entry| entry.is_over(now) || entry.is_unused(now));
             old.map(|entry| entry.key).collect()
         };
-        let mut gone = Vec::new();
+        let mut gone = Vec::with_capacity(old.len());
+        // Their room is there before anybody is kept out.
+        let mut over = Vec::with_capacity(FEW);
+        let mut cooled = Vec::with_capacity(FEW);
         for few in old.chunks(FEW) {
-            let mut cooled = Vec::with_capacity(FEW);
             let mut shard = self.write_part(part);
             for key in few {
                 let found = shard.find_entry(key.first_eight(), |entry| entry.key == *key);
@@ -261,15 +263,17 @@ impl Table {
                 };
                 let entry = found.get_mut();
                 if entry.is_over(now) && !(self.has_copies && entry.is_in_hand()) {
-                    gone.push(found.remove().0);
+                    over.push(found.remove().0);
                 } else {
                     cooled.extend(entry.cool(now));
                 }
             }
             drop(shard);
+            cooled.clear();
+            gone.extend(over.drain(..).map(Entry::gone));
         }
         self.count.fetch_sub(gone.len() as u64, Ordering::Relaxed);
-        gone.into_iter().map(|entry| entry.gone()).collect()
+        gone
     }
 
     /// Takes out the least recently used, until there are no more than `most`.
