@@ -293,7 +293,8 @@ impl Sessions {
     /// Ends a session: a copy of its cookie is worthless from here on (SESS-04).
     ///
     /// # Errors
-    /// When the store could not be told. It is over here all the same.
+    /// When the store could not be told: it is over here all the same. Where sessions are in their
+    /// browsers, also when no more endings can be remembered: then it is not over.
     pub async fn end(
         &self,
         id: &SessionId,
@@ -311,11 +312,11 @@ impl Sessions {
         match &self.store {
             Store::Remote(remote, _) => remote.end(key, now).await,
             Store::Memory { index, revoked, .. } => {
-                let ended = self.table.remove(key).and_then(|gone| forgotten(index, gone));
-                if let (Some(revoked), Some(ended)) = (revoked, &ended) {
-                    revoked.add(*key, ended.session().ends())?;
+                // First: what cannot be remembered is not over, for its browser would show it again.
+                if let (Some(revoked), Some(known)) = (revoked, self.table.peek(key)) {
+                    revoked.add(*key, known.session().ends())?;
                 }
-                Ok(ended)
+                Ok(self.table.remove(key).and_then(|gone| forgotten(index, gone)))
             }
         }
     }

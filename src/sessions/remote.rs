@@ -265,7 +265,8 @@ impl Remote {
         self.look(key, now).await
     }
 
-    /// Ends a session. It is over here, whether the store could be told or not.
+    /// Ends a session. It is over here, whether the store could be told or not; once it was told, it is
+    /// over, whether the store had said before whose it was or not.
     pub(super) async fn end(
         &self,
         key: &Digest,
@@ -280,7 +281,7 @@ impl Remote {
         self.known.forget(key);
         let was_there = self.take_away(key, now).await?;
         self.paid(key);
-        Ok(known?.filter(|_| was_there))
+        Ok(known.ok().flatten().filter(|_| was_there))
     }
 
     /// Whether it was there.
@@ -311,32 +312,47 @@ impl Remote {
         }
     }
 
-    /// Ends the sessions of a name. Where they are in their browsers, only those that are known here:
-    /// strangers may say names, and what they say is not kept (LIM-07).
+    /// Ends the sessions of a name, all of them that can be. Where they are in their browsers, only those
+    /// that are known here: strangers may say names, and what they say is not kept (LIM-07).
     pub(super) async fn end_named(
         &self,
         name: &Digest,
         is_meant: impl Fn(&Session) -> bool,
         now: Timestamp,
     ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
-        let mut ended = Vec::new();
-        if let Some(index) = &self.known.endings {
-            let named = index.find(name).into_iter();
-            for key in named.flat_map(|begins| self.known.table.beginning_with(begins)) {
-                let found = self.known.table.find(&key).map(|found| found.signed_in);
-                if found.is_some_and(|found| is_meant(found.session())) {
-                    ended.extend(self.end(&key, now).await?);
-                }
+        let keys: Vec<Digest> = match &self.known.endings {
+            Some(index) => {
+                let named = index.find(name).into_iter();
+                named.flat_map(|begins| self.known.table.beginning_with(begins)).collect()
             }
-            return Ok(ended);
-        }
-        for key in self.redis.named(name).await? {
-            let found = self.look(&key, now).await?;
-            if found.is_some_and(|found| is_meant(found.session())) {
-                ended.extend(self.end(&key, now).await?);
+            None => self.redis.named(name).await?,
+        };
+        let (mut ended, mut told) = (Vec::new(), Ok(()));
+        for key in keys {
+            match self.end_if(&key, &is_meant, now).await {
+                Ok(member) => ended.extend(member),
+                Err(error) => told = Err(error),
             }
         }
-        Ok(ended)
+        told.map(|()| ended)
+    }
+
+    async fn end_if(
+        &self,
+        key: &Digest,
+        is_meant: impl Fn(&Session) -> bool,
+        now: Timestamp,
+    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+        let known = || self.known.table.peek(key);
+        let found = match self.known.endings {
+            Some(_) => known(),
+            // What is known here ends here, though the store does not answer any more.
+            None => self.look(key, now).await.or_else(|error| known().map(Some).ok_or(error))?,
+        };
+        match found {
+            Some(found) if is_meant(found.session()) => self.end(key, now).await,
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// Ends all sessions that began until then, on every node. How many there were nobody knows.

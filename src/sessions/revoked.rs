@@ -19,6 +19,7 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// The endings that this process knows of.
 #[derive(Debug)]
 pub(super) struct Revoked {
+    most: usize,
     all: RwLock<All>,
     /// Counts what is added, so that whoever has looked knows whether to look again.
     version: AtomicU64,
@@ -42,6 +43,7 @@ struct Named {
 impl Default for Revoked {
     fn default() -> Self {
         Self {
+            most: MOST,
             all: RwLock::default(),
             version: AtomicU64::new(1),
             everybody: AtomicI64::new(0),
@@ -76,7 +78,7 @@ impl Revoked {
     /// Ends a session.
     pub(super) fn add(&self, key: Digest, ends: Timestamp) -> Result<(), StoreError> {
         let mut all = self.write();
-        if all.count() >= MOST && !all.sessions.contains_key(&key) {
+        if all.count() >= self.most && !all.sessions.contains_key(&key) {
             return Err(StoreError::Unavailable);
         }
         all.sessions.insert(key, ends);
@@ -93,7 +95,7 @@ impl Revoked {
         longest: Duration,
     ) -> Result<(), StoreError> {
         let mut all = self.write();
-        if all.count() >= MOST && !all.names.contains_key(&name) {
+        if all.count() >= self.most && !all.names.contains_key(&name) {
             return Err(StoreError::Unavailable);
         }
         all.names.insert(name, Named { until: now, kept: now.after(longest) });
@@ -135,5 +137,42 @@ impl Revoked {
 impl All {
     fn count(&self) -> usize {
         self.sessions.len().saturating_add(self.names.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Lifetimes, Subject, VerifiedClaims};
+    use crate::sessions::{Meant, Sessions, Store};
+
+    const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    #[tokio::test]
+    async fn sess_04_a_full_list_refuses_an_ending_that_it_could_not_remember() {
+        let hour = Duration::from_secs(3600);
+        let lifetimes = Lifetimes { idle: hour, absolute: hour };
+        let mut sessions = Sessions::in_memory(lifetimes, 10);
+        let Store::Memory { revoked, .. } = &mut sessions.store else { unreachable!() };
+        *revoked = Some(Box::new(Revoked { most: 1, ..Revoked::default() }));
+        let mut ids = Vec::new();
+        for name in ["ada", "grace"] {
+            let subject = Subject::Issuer { issuer: "i".into(), subject: name.into() };
+            let claims = VerifiedClaims::assertion(subject, serde_json::Map::new());
+            let (provider, portal) = ("p".into(), "h".into());
+            let session =
+                Session::start(claims, provider, portal, name.to_owned(), lifetimes, NOON);
+            ids.push(sessions.start(session, NOON).await.unwrap().0);
+        }
+        assert!(sessions.end(&ids[0], NOON).await.unwrap().is_some());
+        assert_eq!(sessions.end(&ids[1], NOON).await.err(), Some(StoreError::Unavailable));
+        let full = sessions.sign_out_meant("p", Meant::Member("i#grace"), None, NOON).await;
+        assert_eq!(full.err(), Some(StoreError::Unavailable));
+        assert!(sessions.find(&ids[0], NOON).await.unwrap().is_none());
+        assert!(sessions.find(&ids[1], NOON).await.unwrap().is_some(), "as it was said");
+        // There is room again when what was remembered would be over anyway.
+        let Store::Memory { revoked: Some(revoked), .. } = &sessions.store else { unreachable!() };
+        revoked.tidy(NOON.after(hour));
+        assert!(sessions.end(&ids[1], NOON).await.unwrap().is_some());
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::index::{self, Meant};
 use super::marks::{Once, SignOut};
-use super::{Digest, Sessions, SignedIn, Store, StoreError, forgotten};
+use super::{Digest, Sessions, SignedIn, Store, StoreError};
 use crate::gate::{Secret, Session, SessionId, Timestamp};
 
 impl Sessions {
@@ -13,7 +13,7 @@ impl Sessions {
     /// session either.
     ///
     /// # Errors
-    /// When the store could not be told. It is over here all the same.
+    /// As [`Sessions::end`].
     pub async fn sign_out(
         &self,
         id: &SessionId,
@@ -77,20 +77,15 @@ impl Sessions {
         };
         match &self.store {
             Store::Remote(remote, _) => remote.end_named(&name, is_meant, now).await,
-            Store::Memory { index, revoked, .. } => {
+            Store::Memory { index, .. } => {
                 let keys = index.find(&name).into_iter();
                 let keys = keys.flat_map(|begins| self.table.beginning_with(begins));
                 let mut ended = Vec::new();
                 for key in keys {
-                    let found = self.table.find(&key).map(|found| found.signed_in);
-                    if !found.is_some_and(|found| is_meant(found.session())) {
-                        continue;
+                    let found = self.table.peek(&key);
+                    if found.is_some_and(|found| is_meant(found.session())) {
+                        ended.extend(self.end_key(&key, now).await?);
                     }
-                    let gone = self.table.remove(&key).and_then(|gone| forgotten(index, gone));
-                    if let (Some(revoked), Some(gone)) = (revoked, &gone) {
-                        revoked.add(key, gone.session().ends())?;
-                    }
-                    ended.extend(gone);
                 }
                 Ok(ended)
             }

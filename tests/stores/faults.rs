@@ -7,7 +7,8 @@ use anteport::sessions::StoreError;
 use redis::cmd;
 
 use crate::redis::Server;
-use crate::suite::{GRACE, Node, eventually, session, single};
+use crate::relay::{Fault, Relay};
+use crate::suite::{GRACE, Node, eventually, session, single, single_at};
 
 #[tokio::test]
 async fn rel_04_whoever_is_known_goes_on_while_the_store_is_down_and_nobody_else_is_judged() {
@@ -85,6 +86,34 @@ async fn oidc_13_the_turn_of_a_node_that_died_is_anothers_soon() {
     assert!(matches!(next, anteport::sessions::Turn::Ours(..)), "{next:?}");
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     drop(turn);
+}
+
+#[tokio::test]
+async fn sess_07_what_can_be_used_once_is_never_used_twice_by_an_answer_to_another_question() {
+    let server = Server::start();
+    let relay = Relay::start(server.address);
+    let node = Node::start(single_at(relay.address)).ready().await;
+    let (mut spent, mut refused) = (0, 0);
+    for fault in [Fault::Reordered(3), Fault::Lost(20), Fault::Doubled(20)] {
+        for round in 0..40 {
+            node.can_ask().await;
+            let state = |number| Secret::new(format!("{fault:?} {round} {number}"));
+            assert!(node.sessions.spend_login(&state(0)).await.unwrap());
+            let before = relay.faulty();
+            relay.set(fault);
+            // One that was used, and between them others that were not.
+            let ask = async |number| node.sessions.spend_login(&state(number)).await;
+            let (a, b, c, d, e, f) = tokio::join!(ask(1), ask(0), ask(2), ask(0), ask(3), ask(0));
+            relay.set(Fault::None);
+            for again in [b, d, f] {
+                assert_ne!(again, Ok(true), "{fault:?}, {} faults", relay.faulty() - before);
+            }
+            spent += [&a, &c, &e].iter().filter(|once| ***once == Ok(true)).count();
+            refused += [a, c, e].iter().filter(|once| once.is_err()).count();
+        }
+        assert!(relay.faulty() > 0);
+    }
+    println!("{spent} of 360 used once, {refused} refused, none twice; {} faults", relay.faulty());
 }
 
 #[tokio::test]

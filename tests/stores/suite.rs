@@ -1,6 +1,7 @@
 //! What every store promises, tried on two nodes that share it where it can be shared.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,7 +57,12 @@ pub fn redis(mode: RedisMode, ports: &[u16]) -> Redis {
 }
 
 pub fn single(server: &Server) -> Store {
-    Store::Redis(Box::new(redis(RedisMode::Single, &[server.address.port()])))
+    single_at(server.address)
+}
+
+/// Whatever answers there.
+pub fn single_at(address: SocketAddr) -> Store {
+    Store::Redis(Box::new(redis(RedisMode::Single, &[address.port()])))
 }
 
 impl Node {

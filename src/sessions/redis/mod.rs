@@ -16,12 +16,13 @@
 //! copies are certain (`copies`), and what a lost store means for a visitor (`remote`).
 
 mod link;
+mod scripts;
 mod slots;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Value, cmd};
+use redis::{Cmd, FromRedisValue, cmd};
 
 pub(super) use self::link::{Link, Told};
 use super::{Digest, Purpose, Seal, SealError, StoreCall, StoreError};
@@ -70,35 +71,6 @@ impl Named {
     }
 }
 
-/// Puts a session there.
-const PUT: &str = "redis.call('hset', KEYS[1], 'r', ARGV[1], 't', ARGV[2]) \
-     return redis.call('pexpire', KEYS[1], ARGV[3])";
-/// Reads a session, and says which.
-const FIND: &str = "local found = redis.call('hmget', KEYS[1], 'r', 't') \
-     return {KEYS[1], found[1], found[2]}";
-/// Reads something, and says what.
-const GET: &str = "return {KEYS[1], redis.call('get', KEYS[1])}";
-/// Writes a session if it is there, and its lock is ours, which it gives back.
-const SWAP: &str = "if redis.call('get', KEYS[2]) ~= ARGV[1] then return 0 end \
-     redis.call('del', KEYS[2]) \
-     if redis.call('exists', KEYS[1]) == 0 then return 0 end \
-     redis.call('hset', KEYS[1], 'r', ARGV[2], 't', ARGV[3]) \
-     redis.call('pexpire', KEYS[1], ARGV[4]) return 1";
-/// Notes that a session is used, if it is there.
-const TOUCH: &str = "if redis.call('exists', KEYS[1]) == 0 then return 0 end \
-     redis.call('hset', KEYS[1], 't', ARGV[1]) \
-     return redis.call('pexpire', KEYS[1], ARGV[2])";
-/// Writes a number unless a greater one is there.
-const RAISE: &str = "local known = redis.call('get', KEYS[1]) \
-     if known and tonumber(known) >= tonumber(ARGV[1]) then return 0 end \
-     redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) return 1";
-/// Gives a lock back, if it is ours.
-const UNLOCK: &str =
-    "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0";
-/// Keeps a lock, if it is ours.
-const HOLD: &str = "if redis.call('get', KEYS[1]) == ARGV[1] then \
-     return redis.call('pexpire', KEYS[1], ARGV[2]) end return 0";
-
 impl Redis {
     pub(super) fn new(link: Arc<Link>, seal: Arc<Seal>, prefix: String) -> Self {
         Self { link, seal, prefix }
@@ -127,9 +99,9 @@ impl Redis {
         kept: Duration,
     ) -> Result<(), StoreError> {
         let name = self.name(Named::Ended, key);
-        let mut set = cmd("SET");
-        set.arg(&name).arg(now.unix_millis()).arg("PX").arg(millis(kept));
-        self.link.ask::<Value>(StoreCall::End, &name, &set).await.map(drop)
+        let mut set = script(scripts::SET, &[&name]);
+        set.arg(now.unix_millis()).arg(millis(kept));
+        self.does(StoreCall::End, &name, &set).await.map(drop)
     }
 
     /// Until when what is of this name was ended.
@@ -168,7 +140,9 @@ impl Redis {
         let mut found: (Option<Vec<u8>>, Option<i64>) =
             self.link.ask(StoreCall::Find, &name, &get).await?;
         if found.0.is_none() {
-            found = self.find_by_name(&name).await?;
+            // A sealed record proves by itself whose it is, but an answer that was meant for another
+            // question must sign nobody out.
+            found = self.answer(StoreCall::Find, &name, &script(scripts::FIND, &[&name])).await?;
         }
         let (Some(sealed), used) = found else {
             return Ok(None);
@@ -181,27 +155,26 @@ impl Redis {
         Ok(Some((opened, Timestamp::from_unix_millis(used.unwrap_or_default()))))
     }
 
-    /// The same, with an answer that says what it is to. A sealed record proves by itself whose it is,
-    /// but an answer that was meant for another question must sign nobody out (SESS-07).
-    async fn find_by_name(&self, name: &str) -> Result<(Option<Vec<u8>>, Option<i64>), StoreError> {
-        let find = script(FIND, &[name]);
-        let found: (String, Option<Vec<u8>>, Option<i64>) =
-            self.link.ask(StoreCall::Find, name, &find).await?;
-        self.is_of(name, &found.0)?;
-        Ok((found.1, found.2))
-    }
-
-    /// A number, with an answer that says what it is to: that nothing is there lets somebody in.
+    /// A number, if it is there.
     async fn number(&self, call: StoreCall, name: &str) -> Result<Option<i64>, StoreError> {
-        let get = script(GET, &[name]);
-        let found: (String, Option<i64>) = self.link.ask(call, name, &get).await?;
-        self.is_of(name, &found.0)?;
-        Ok(found.1)
+        self.answer(call, name, &script(scripts::GET, &[name])).await
     }
 
-    fn is_of(&self, name: &str, answered: &str) -> Result<(), StoreError> {
-        if answered == name {
-            return Ok(());
+    /// Whether a script has done what it is for.
+    async fn does(&self, call: StoreCall, name: &str, script: &Cmd) -> Result<bool, StoreError> {
+        self.answer::<i64>(call, name, script).await.map(|done| done > 0)
+    }
+
+    /// What a script answers, if it is of this name (SESS-07).
+    async fn answer<T: FromRedisValue>(
+        &self,
+        call: StoreCall,
+        name: &str,
+        script: &Cmd,
+    ) -> Result<T, StoreError> {
+        let (of, answer): (String, T) = self.link.ask(call, name, script).await?;
+        if of == name {
+            return Ok(answer);
         }
         self.link.suspect();
         Err(StoreError::Unavailable)
@@ -216,9 +189,9 @@ impl Redis {
     ) -> Result<(), StoreError> {
         let name = self.name(Named::Session, key);
         let sealed = self.sealed(&name, record)?;
-        let mut put = script(PUT, &[&name]);
+        let mut put = script(scripts::PUT, &[&name]);
         put.arg(sealed).arg(used.unix_millis()).arg(millis(kept));
-        self.link.ask::<Value>(StoreCall::Start, &name, &put).await.map(drop)
+        self.does(StoreCall::Start, &name, &put).await.map(drop)
     }
 
     /// A session is found by this name from now on.
@@ -231,32 +204,23 @@ impl Redis {
     ) -> Result<(), StoreError> {
         let name = self.name(Named::Name, name);
         let lasts = ends.unix_millis().saturating_sub(now.unix_millis()).max(1);
-        let mut old = cmd("ZREMRANGEBYSCORE");
-        old.arg(&name).arg("-inf").arg(now.unix_millis());
-        self.link.ask::<Value>(StoreCall::Names, &name, &old).await?;
-        let mut add = cmd("ZADD");
-        add.arg(&name).arg(ends.unix_millis()).arg(key.to_hex());
-        self.link.ask::<Value>(StoreCall::Names, &name, &add).await?;
-        self.link
-            .ask::<Value>(StoreCall::Names, &name, cmd("PEXPIRE").arg(&name).arg(lasts))
-            .await
-            .map(drop)
+        let mut add = script(scripts::ADD, &[&name]);
+        add.arg(now.unix_millis()).arg(ends.unix_millis()).arg(key.to_hex()).arg(lasts);
+        self.does(StoreCall::Names, &name, &add).await.map(drop)
     }
 
     /// The sessions of a name, some of which may be over.
     pub(super) async fn named(&self, name: &Digest) -> Result<Vec<Digest>, StoreError> {
         let name = self.name(Named::Name, name);
-        let mut range = cmd("ZRANGE");
-        range.arg(&name).arg(0).arg(-1);
-        let keys: Vec<String> = self.link.ask(StoreCall::Names, &name, &range).await?;
+        let list = script(scripts::LIST, &[&name]);
+        let keys: Vec<String> = self.answer(StoreCall::Names, &name, &list).await?;
         Ok(keys.iter().filter_map(|key| Digest::from_hex(key)).collect())
     }
 
     /// Takes a session out.
     pub(super) async fn delete(&self, key: &Digest) -> Result<bool, StoreError> {
         let name = self.name(Named::Session, key);
-        let deleted: i64 = self.link.ask(StoreCall::End, &name, cmd("DEL").arg(&name)).await?;
-        Ok(deleted > 0)
+        self.does(StoreCall::End, &name, &script(scripts::DELETE, &[&name])).await
     }
 
     /// A session is used.
@@ -266,9 +230,9 @@ impl Redis {
         (used, kept): (Timestamp, Duration),
     ) -> Result<(), StoreError> {
         let name = self.name(Named::Session, key);
-        let mut touch = script(TOUCH, &[&name]);
+        let mut touch = script(scripts::TOUCH, &[&name]);
         touch.arg(used.unix_millis()).arg(millis(kept));
-        self.link.ask::<Value>(StoreCall::Use, &name, &touch).await.map(drop)
+        self.does(StoreCall::Use, &name, &touch).await.map(drop)
     }
 
     /// Takes the lock of a session for so long, unless another has it.
@@ -289,17 +253,17 @@ impl Redis {
         lasts: Duration,
     ) -> Result<bool, StoreError> {
         let name = self.name(Named::Lock, key);
-        let mut hold = script(HOLD, &[&name]);
+        let mut hold = script(scripts::HOLD, &[&name]);
         hold.arg(token).arg(millis(lasts));
-        self.link.ask::<i64>(StoreCall::Turn, &name, &hold).await.map(|held| held == 1)
+        self.does(StoreCall::Turn, &name, &hold).await
     }
 
     /// Gives a lock back.
     pub(super) async fn unlock(&self, key: &Digest, token: &str) -> Result<(), StoreError> {
         let name = self.name(Named::Lock, key);
-        let mut unlock = script(UNLOCK, &[&name]);
+        let mut unlock = script(scripts::UNLOCK, &[&name]);
         unlock.arg(token);
-        self.link.ask::<Value>(StoreCall::Turn, &name, &unlock).await.map(drop)
+        self.does(StoreCall::Turn, &name, &unlock).await.map(drop)
     }
 
     /// Writes another state of a session, if it is still there and we still have its lock.
@@ -312,9 +276,9 @@ impl Redis {
     ) -> Result<bool, StoreError> {
         let (name, lock) = (self.name(Named::Session, key), self.name(Named::Lock, key));
         let sealed = self.sealed(&name, record)?;
-        let mut swap = script(SWAP, &[&name, &lock]);
+        let mut swap = script(scripts::SWAP, &[&name, &lock]);
         swap.arg(token).arg(sealed).arg(used.unix_millis()).arg(millis(kept));
-        self.link.ask::<i64>(StoreCall::Renew, &name, &swap).await.map(|done| done == 1)
+        self.does(StoreCall::Renew, &name, &swap).await
     }
 
     /// Spends something: true once.
@@ -325,7 +289,8 @@ impl Redis {
     /// It was not spent after all.
     pub(super) async fn give_back(&self, key: &Digest) -> Result<(), StoreError> {
         let name = self.name(Named::Used, key);
-        self.link.ask::<Value>(StoreCall::Spend, &name, cmd("DEL").arg(&name)).await.map(drop)
+        let delete = script(scripts::DELETE, &[&name]);
+        self.does(StoreCall::Spend, &name, &delete).await.map(drop)
     }
 
     /// Notes when somebody signed out.
@@ -336,9 +301,9 @@ impl Redis {
         kept: Duration,
     ) -> Result<(), StoreError> {
         let name = self.name(Named::SignedOut, key);
-        let mut set = cmd("SET");
-        set.arg(&name).arg(now.unix_millis()).arg("PX").arg(millis(kept));
-        self.link.ask::<Value>(StoreCall::SignOut, &name, &set).await.map(drop)
+        let mut set = script(scripts::SET, &[&name]);
+        set.arg(now.unix_millis()).arg(millis(kept));
+        self.does(StoreCall::SignOut, &name, &set).await.map(drop)
     }
 
     /// When somebody signed out lately.
@@ -362,9 +327,9 @@ impl Redis {
         kept: Duration,
     ) -> Result<(), StoreError> {
         let name = self.everybodys_name();
-        let mut raise = script(RAISE, &[&name]);
+        let mut raise = script(scripts::RAISE, &[&name]);
         raise.arg(until.unix_millis()).arg(millis(kept));
-        self.link.ask::<Value>(StoreCall::Everybody, &name, &raise).await.map(drop)
+        self.does(StoreCall::Everybody, &name, &raise).await.map(drop)
     }
 
     /// Whether this is what [`Redis::everybody`] is called.
@@ -406,10 +371,9 @@ impl Redis {
         kept: Duration,
     ) -> Result<bool, StoreError> {
         let name = self.name(named, key);
-        let mut set = cmd("SET");
-        set.arg(&name).arg(value).arg("NX").arg("PX").arg(millis(kept));
-        let done: Value = self.link.ask(call, &name, &set).await?;
-        Ok(done != Value::Nil)
+        let mut once = script(scripts::ONCE, &[&name]);
+        once.arg(value).arg(millis(kept));
+        self.does(call, &name, &once).await
     }
 
     fn sealed(&self, name: &str, record: &[u8]) -> Result<Vec<u8>, StoreError> {

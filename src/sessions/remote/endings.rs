@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use tokio::task::JoinSet;
+
 use super::Remote;
 use crate::gate::{Session, Timestamp};
 use crate::sessions::copies::CHANGED;
@@ -22,17 +24,8 @@ impl Remote {
         let session = found.signed_in.session();
         let said = self.heard.endings.load(Ordering::Acquire);
         let reader = self.heard.copies.read(*key);
-        let mut is_over = !self.is_valid(session, now) || self.is_owed(key);
-        if !is_over {
-            is_over = self.redis.ended(key).await?.is_some();
-        }
-        for name in index::endings(session) {
-            if !is_over {
-                let until = self.redis.ended(&name).await?;
-                is_over = until.is_some_and(|until| session.started() <= until);
-            }
-        }
-        if is_over {
+        let is_over = !self.is_valid(session, now) || self.is_owed(key);
+        if is_over || self.is_ended(key, session).await? {
             reader.keep(|_| self.known.forget(key));
             return Ok(None);
         }
@@ -41,6 +34,22 @@ impl Remote {
             self.known.table.trust(key, if is_quiet { epoch } else { CHANGED });
         });
         Ok(Some(found.signed_in))
+    }
+
+    /// Whether it was ended, by itself or by any of its names. All are asked for at once.
+    async fn is_ended(&self, key: &Digest, session: &Session) -> Result<bool, StoreError> {
+        let mut asked = JoinSet::new();
+        for name in index::endings(session).into_iter().chain([*key]) {
+            let redis = self.redis.clone();
+            asked.spawn(async move { (name, redis.ended(&name).await) });
+        }
+        let mut is_ended = false;
+        while let Some(answered) = asked.join_next().await {
+            let (name, until) = answered.map_err(|_| StoreError::Unavailable)?;
+            // The one whose key it is may be younger than its ending by another clock.
+            is_ended |= until?.is_some_and(|until| name == *key || session.started() <= until);
+        }
+        Ok(is_ended)
     }
 
     /// A browser has shown a session, or a later state of one.
