@@ -1,8 +1,9 @@
-// What sessions in Redis cost beside sessions in memory: CPU time of the proxy for an authenticated, signed request whose
-// session it knows, as a ratio within one run, two processes of the binary in turn; and what Redis is asked meanwhile,
-// and for a session that is not known yet.
+// What sessions in cookies and in Redis cost beside sessions in memory: CPU time of the proxy for an authenticated, signed
+// request whose session it knows, as a ratio within one run, processes of the binary in turn; what Redis is asked meanwhile,
+// and for a session that is not known yet; how long both take; and what a session takes in the browser and in Redis.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 
@@ -15,6 +16,8 @@ import { logIn } from './login.mjs';
 
 const LIMIT = 1.05;
 const PATH = '/reports';
+/** So many sessions are asked for once by a process that does not know them, and then once more. */
+const MEMBERS = 200;
 const KEY = Buffer.alloc(32, 7).toString('base64');
 
 const redis = { port: await freePorts(1) };
@@ -26,6 +29,8 @@ const commands = () =>
 const asked = (before, after) =>
   Object.entries(after).map(([name, calls]) => [name, calls - (before[name] ?? 0)])
     .filter(([name, calls]) => calls && !/^(ping|info|hello|client|command)/.test(name));
+/** Bytes that Redis has in use. */
+const used = () => Number(/^used_memory:(\d+)/m.exec(cli('info', 'memory'))[1]);
 const written = (list) => list.map(([name, calls]) => `${calls} ${name}`).join(', ') || 'nothing';
 
 /** The binary before `portal` with sessions in `store`, and an emulated Microsoft of its own. */
@@ -75,10 +80,19 @@ portals:
     await answers200(first + 1, '/readyz');
   };
   target.logIn = () => logIn(proxy, PATH, 'member@contoso.example', 'demo');
-  target.ask = async (cookie) => (await fetch(`${proxy}${PATH}`, { headers: { cookie }, redirect: 'manual' })).status;
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  // Not by `fetch`, whose own time would be most of what is seen.
+  target.ask = (cookie) => new Promise((resolve, reject) => {
+    const begun = performance.now();
+    const request = http.get(`${proxy}${PATH}`, { agent, headers: cookie ? { cookie } : {} }, (answer) => {
+      answer.resume();
+      answer.once('end', () => resolve({ status: answer.statusCode, micros: (performance.now() - begun) * 1000 }));
+    });
+    request.once('error', reject);
+  });
   await target.up();
   target.cookie = await target.logIn();
-  if ((await target.ask('')) === 200) throw new Error('it passes without a session: that is not what is to be measured');
+  if ((await target.ask('')).status === 200) throw new Error('it passes without a session: that is not what is to be measured');
   return target;
 }
 
@@ -96,39 +110,62 @@ async function run() {
   const portal = await nginx('portal', (port) => `server { listen 127.0.0.1:${port}; location / { ${answer} } }`);
   const targets = [
     await anteport('memory', portal, '{ store: memory }'),
+    await anteport('cookie', portal, `{ store: cookie, keys: [ { value: "${KEY}" } ] }`),
     await anteport('redis', portal, `{ store: redis, keys: [ { value: "${KEY}" } ], redis: { servers: ["127.0.0.1:${redis.port}"] } }`),
   ];
   for (const target of targets) await load(target, 2);
-  const ratios = [];
+  const all = new Map(targets.slice(1).map(({ name }) => [name, []]));
   for (let round = 1; round <= ROUNDS; round += 1) {
     const found = new Map();
     const before = commands();
     for (const target of round % 2 ? targets : targets.toReversed()) found.set(target.name, await load(target, SECONDS));
     const questions = asked(before, commands());
-    ratios.push(found.get('redis').micros / found.get('memory').micros);
+    for (const [name, ratios] of all) ratios.push(found.get(name).micros / found.get('memory').micros);
     console.log(`round ${round}: ` + targets.map(({ name }) => {
       const { micros, rate } = found.get(name);
       return `${name} ${micros.toFixed(2)} µs, ${rate.toFixed(0)}/s`;
     }).join('; ') + `; Redis was asked ${written(questions)}`);
   }
-  const line = judge('CPU per authenticated, signed request with sessions in Redis, against memory', median(ratios), LIMIT, '×');
-  console.log(`${line}; ${ROUNDS} rounds from ${spread(ratios)}`);
+  const what = 'CPU per authenticated, signed request with sessions in';
+  const over = (name) => `${ROUNDS} rounds from ${spread(all.get(name))}`;
+  console.log(`${judge(`${what} Redis, against memory`, median(all.get('redis')), LIMIT, '×')}; ${over('redis')}`);
+  console.log(`     ${what} cookies, against memory: ${median(all.get('cookie')).toFixed(2)} ×; ${over('cookie')}`);
+  for (const target of targets) await firstTime(target);
+}
 
-  // A process that knows nobody: the first request reads since when everybody has to sign in anew, too.
-  const remote = targets[1];
-  const cookies = [remote.cookie, await remote.logIn(), await remote.logIn()];
-  await stop(remote.child);
-  await remote.up();
-  for (const cookie of cookies) {
-    const before = commands();
-    const status = await remote.ask(cookie);
-    console.log(`a session that is not known yet: ${status}; Redis was asked ${written(asked(before, commands()))}`);
-    if (status !== 200) throw new Error('the session is lost');
+/** What many members' sessions take, and how long a process that knows none of them needs for each. */
+async function firstTime(target) {
+  const { name } = target;
+  const before = used();
+  const cookies = [target.cookie];
+  while (cookies.length < MEMBERS) cookies.push(await target.logIn());
+  const bytes = median(cookies.map((cookie) => cookie.length));
+  const taken = (used() - before) / (MEMBERS - 1);
+  console.log(`${name}: a browser sends ${bytes} bytes` + (name === 'redis' ? `; Redis has ${taken.toFixed(0)} bytes a session` : ''));
+  if (name !== 'memory') {
+    await stop(target.child);
+    await target.up();
   }
-  const before = commands();
-  await remote.ask(cookies[2]);
-  const hit = asked(before, commands());
-  console.log(`${judge('kinds of questions for one that is known', hit.length, 0, '')}; Redis was asked ${written(hit)}`);
+  // The first of all makes connections, and reads since when everybody has to sign in anew.
+  const first = cookies.shift();
+  for (const time of ['for the first time', 'again']) {
+    await target.ask(first);
+    const before = commands();
+    const answers = [];
+    for (const cookie of cookies) answers.push(await target.ask(cookie));
+    if (answers.some(({ status }) => status !== 200)) throw new Error(`${name}: a session is lost`);
+    const questions = asked(before, commands());
+    const micros = answers.map((answer) => answer.micros).sort((a, b) => a - b);
+    const at = (share) => micros[Math.floor((micros.length - 1) * share)].toFixed(0);
+    console.log(`${name}: ${micros.length} sessions ${time}, one after the other: median ${at(0.5)} µs, 90 % ${at(0.9)} µs; `
+      + `Redis was asked ${written(questions)}`);
+    if (name === 'redis' && time === 'for the first time') {
+      const most = questions.reduce((sum, [, calls]) => sum + calls, 0) / cookies.length;
+      console.log(judge('questions for one that is not known', most, 1, ''));
+    } else {
+      console.log(judge('kinds of questions', questions.length, 0, ''));
+    }
+  }
 }
 
 try {
