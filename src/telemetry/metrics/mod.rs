@@ -5,28 +5,28 @@
 //! (in [`SHARDS`] copies on cache lines of their own) and added up when somebody asks.
 
 mod labels;
+mod portal;
 mod render;
 mod series;
+mod shard;
 
-use std::cell::Cell;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 pub use labels::{
     CallOutcome, ConnectionRefusal, CredentialFailure, Handshake, Lookup, ProviderCall,
     RefreshOutcome, SessionCall, SessionEnd, Stream, UpstreamFailure,
 };
+pub use portal::PortalMetrics;
 pub use series::{Count, Level};
+pub use shard::SHARDS;
 
-use series::Histogram;
+use series::{Histogram, MS, US, counts};
 
 use super::Verdict;
 use super::log::DroppedLines;
 use super::reasons::{LOGIN_FAILURES, REASONS};
 use crate::gate::Timestamp;
-
-/// How many copies there are of what every request writes.
-pub const SHARDS: usize = 8;
 
 /// The type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -247,86 +247,6 @@ impl SessionStoreMetrics {
     }
 }
 
-/// What is counted for one portal.
-#[derive(Debug)]
-pub struct PortalMetrics {
-    name: String,
-    shards: [Shard; SHARDS],
-    /// By [`Verdict`], then by reason: [`REASONS`], `none`, `other`. A forwarded request that was
-    /// answered is not here but in its shard.
-    decisions: [Vec<Count>; Verdict::ALL.len()],
-    upstream_failures: [Count; UpstreamFailure::ALL.len()],
-    streams_ended: [Count; Stream::ALL.len()],
-    /// Requests that `report_only` let pass and `azure_only` would refuse.
-    pub would_be_refused: Count,
-    /// Forms that had met an expired session, and were sent again.
-    pub forms_resent: Count,
-    /// Connections to the portal that wait for one.
-    pub upstream_idle: Level,
-    /// Each of the portal's servers, and 1 if it is well.
-    pub upstream_healthy: Vec<(String, Level)>,
-}
-
-impl PortalMetrics {
-    fn new(name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            shards: Default::default(),
-            decisions: std::array::from_fn(|_| counts(reasons().count() + 2)),
-            upstream_failures: Default::default(),
-            streams_ended: Default::default(),
-            would_be_refused: Count::default(),
-            forms_resent: Count::default(),
-            upstream_idle: Level::default(),
-            upstream_healthy: Vec::new(),
-        }
-    }
-
-    /// The hot path: a request that the portal answered. `duration` is all of it, `overhead` what
-    /// is left when the portal's share is taken away.
-    pub fn forwarded(&self, status: u16, duration: Duration, overhead: Duration) {
-        if let Some(shard) = self.shards.get(shard_of_this_thread()) {
-            shard.forwarded.add();
-            shard.answered(status, duration);
-            shard.overhead.observe(&OVERHEAD_BOUNDS, overhead);
-        }
-    }
-
-    /// The hot path, too: a session was looked up.
-    pub fn looked_up(&self, how: Lookup) {
-        let shard = self.shards.get(shard_of_this_thread());
-        if let Some(count) = shard.and_then(|shard| shard.lookups.get(how as usize)) {
-            count.add();
-        }
-    }
-
-    /// A request that we answered ourselves: everything that was not [`PortalMetrics::forwarded`].
-    pub fn answered(&self, verdict: Verdict, code: Option<&str>, status: u16, duration: Duration) {
-        if let Some(shard) = self.shards.get(shard_of_this_thread()) {
-            shard.answered(status, duration);
-        }
-        let by_reason = self.decisions.get(verdict as usize);
-        if let Some(count) = by_reason.and_then(|counts| counts.get(reason_index(code))) {
-            count.add();
-        }
-    }
-
-    /// A request that was sent to the portal and brought no answer. Its visitor's answer is
-    /// [`PortalMetrics::answered`] with [`Verdict::Forward`] and a code.
-    pub fn upstream_failed(&self, how: UpstreamFailure) {
-        if let Some(count) = self.upstream_failures.get(how as usize) {
-            count.add();
-        }
-    }
-
-    /// Something was closed because the session that it was for had ended.
-    pub fn stream_ended(&self, what: Stream) {
-        if let Some(count) = self.streams_ended.get(what as usize) {
-            count.add();
-        }
-    }
-}
-
 #[derive(Debug)]
 struct ProviderMetrics {
     name: String,
@@ -370,96 +290,7 @@ impl ProviderMetrics {
     }
 }
 
-/// The hundreds of a status; anything else is `other`.
-const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "other"];
-
-/// What every request writes. Aligned so that no two threads write to one cache line, with the
-/// line that the processor fetches beside it.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Shard {
-    forwarded: Count,
-    lookups: [Count; Lookup::ALL.len()],
-    classes: [Count; STATUS_CLASSES.len()],
-    duration: Histogram<14>,
-    overhead: Histogram<12>,
-}
-
-impl Shard {
-    fn answered(&self, status: u16, duration: Duration) {
-        let class = match status {
-            100..=599 => usize::from(status / 100 - 1),
-            _ => STATUS_CLASSES.len() - 1,
-        };
-        if let Some(count) = self.classes.get(class) {
-            count.add();
-        }
-        self.duration.observe(&DURATION_BOUNDS, duration);
-    }
-
-    fn sum(shards: &[Self]) -> Self {
-        let sum = Self::default();
-        for shard in shards {
-            sum.forwarded.add_all(&shard.forwarded);
-            for (sum, count) in sum.lookups.iter().zip(&shard.lookups) {
-                sum.add_all(count);
-            }
-            for (sum, count) in sum.classes.iter().zip(&shard.classes) {
-                sum.add_all(count);
-            }
-            sum.duration.add(&shard.duration);
-            sum.overhead.add(&shard.overhead);
-        }
-        sum
-    }
-}
-
-thread_local! {
-    static SHARD: Cell<Option<usize>> = const { Cell::new(None) };
-}
-
-/// Threads take turns as they first come, so that the few that serve visitors get one each.
-fn shard_of_this_thread() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    SHARD.get().unwrap_or_else(|| {
-        let shard = NEXT.fetch_add(1, Relaxed) % SHARDS;
-        SHARD.set(Some(shard));
-        shard
-    })
-}
-
-const US: u64 = 1_000;
-const MS: u64 = 1_000_000;
-
 /// Upper bounds in nanoseconds.
-const DURATION_BOUNDS: [u64; 13] = [
-    MS / 2,
-    MS,
-    5 * MS / 2,
-    5 * MS,
-    10 * MS,
-    25 * MS,
-    50 * MS,
-    100 * MS,
-    250 * MS,
-    500 * MS,
-    1_000 * MS,
-    5_000 * MS,
-    30_000 * MS,
-];
-const OVERHEAD_BOUNDS: [u64; 11] = [
-    10 * US,
-    20 * US,
-    35 * US,
-    50 * US,
-    100 * US,
-    250 * US,
-    500 * US,
-    MS,
-    5 * MS,
-    25 * MS,
-    100 * MS,
-];
 const STORE_BOUNDS: [u64; 11] = [
     100 * US,
     250 * US,
@@ -475,28 +306,6 @@ const STORE_BOUNDS: [u64; 11] = [
 ];
 const CALL_BOUNDS: [u64; 7] =
     [25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS, 1_000 * MS, 5_000 * MS];
-
-fn counts(length: usize) -> Vec<Count> {
-    std::iter::repeat_with(Count::default).take(length).collect()
-}
-
-/// The labels of [`PortalMetrics::decisions`], in its order.
-fn reason_labels() -> impl Iterator<Item = &'static str> {
-    reasons().chain(["none", "other"])
-}
-
-fn reasons() -> impl Iterator<Item = &'static str> {
-    REASONS.iter().chain(LOGIN_FAILURES).copied()
-}
-
-fn reason_index(code: Option<&str>) -> usize {
-    match code {
-        None => reasons().count(),
-        Some(code) => {
-            reasons().position(|known| known == code).unwrap_or_else(|| reasons().count() + 1)
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

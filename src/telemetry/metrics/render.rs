@@ -6,12 +6,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
+use super::portal::reason_labels;
 use super::series::{Family, counter, counters, gauge, gauges, histograms, labels};
+use super::shard::{DURATION_BOUNDS, OVERHEAD_BOUNDS, STATUS_CLASSES, Shard};
 use super::{
-    CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, DURATION_BOUNDS, Handshake,
-    LOGIN_FAILURES, Lookup, Metrics, NEVER, OVERHEAD_BOUNDS, PortalMetrics, ProviderCall, REASONS,
-    RefreshOutcome, STATUS_CLASSES, STORE_BOUNDS, SessionCall, SessionEnd, Shard, Stream,
-    Timestamp, UpstreamFailure, Verdict, reason_labels,
+    CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, Handshake, LOGIN_FAILURES,
+    Lookup, Metrics, NEVER, PortalMetrics, ProviderCall, REASONS, RefreshOutcome, STORE_BOUNDS,
+    SessionCall, SessionEnd, Stream, Timestamp, UpstreamFailure, Verdict,
 };
 
 const EPOCH: Timestamp = Timestamp::from_unix_millis(0);

@@ -9,6 +9,10 @@ use prometheus::proto::{
     MetricType,
 };
 
+/// Nanoseconds of a microsecond, and of a millisecond.
+pub(super) const US: u64 = 1_000;
+pub(super) const MS: u64 = 1_000_000;
+
 /// Something that is counted.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
@@ -37,6 +41,11 @@ impl Count {
     pub(super) fn value(&self) -> u64 {
         self.0.load(Relaxed)
     }
+}
+
+/// So many of them.
+pub(super) fn counts(length: usize) -> Vec<Count> {
+    std::iter::repeat_with(Count::default).take(length).collect()
 }
 
 /// Something that goes up and down.

@@ -1,0 +1,107 @@
+//! What is counted for one portal. Deliberately not here: what every request writes (`shard`).
+
+use std::time::Duration;
+
+use super::Verdict;
+use super::labels::{Lookup, Stream, UpstreamFailure};
+use super::series::{Count, Level, counts};
+use super::shard::{OVERHEAD_BOUNDS, SHARDS, Shard, shard_of_this_thread};
+use crate::telemetry::reasons::{LOGIN_FAILURES, REASONS};
+
+/// What is counted for one portal.
+#[derive(Debug)]
+pub struct PortalMetrics {
+    pub(super) name: String,
+    pub(super) shards: [Shard; SHARDS],
+    /// By [`Verdict`], then by reason: [`REASONS`], `none`, `other`. A forwarded request that was
+    /// answered is not here but in its shard.
+    pub(super) decisions: [Vec<Count>; Verdict::ALL.len()],
+    pub(super) upstream_failures: [Count; UpstreamFailure::ALL.len()],
+    pub(super) streams_ended: [Count; Stream::ALL.len()],
+    /// Requests that `report_only` let pass and `azure_only` would refuse.
+    pub would_be_refused: Count,
+    /// Forms that had met an expired session, and were sent again.
+    pub forms_resent: Count,
+    /// Connections to the portal that wait for one.
+    pub upstream_idle: Level,
+    /// Each of the portal's servers, and 1 if it is well.
+    pub upstream_healthy: Vec<(String, Level)>,
+}
+
+impl PortalMetrics {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            shards: Default::default(),
+            decisions: std::array::from_fn(|_| counts(reasons().count() + 2)),
+            upstream_failures: Default::default(),
+            streams_ended: Default::default(),
+            would_be_refused: Count::default(),
+            forms_resent: Count::default(),
+            upstream_idle: Level::default(),
+            upstream_healthy: Vec::new(),
+        }
+    }
+
+    /// The hot path: a request that the portal answered. `duration` is all of it, `overhead` what
+    /// is left when the portal's share is taken away.
+    pub fn forwarded(&self, status: u16, duration: Duration, overhead: Duration) {
+        if let Some(shard) = self.shards.get(shard_of_this_thread()) {
+            shard.forwarded.add();
+            shard.answered(status, duration);
+            shard.overhead.observe(&OVERHEAD_BOUNDS, overhead);
+        }
+    }
+
+    /// The hot path, too: a session was looked up.
+    pub fn looked_up(&self, how: Lookup) {
+        let shard = self.shards.get(shard_of_this_thread());
+        if let Some(count) = shard.and_then(|shard| shard.lookups.get(how as usize)) {
+            count.add();
+        }
+    }
+
+    /// A request that we answered ourselves: everything that was not [`PortalMetrics::forwarded`].
+    pub fn answered(&self, verdict: Verdict, code: Option<&str>, status: u16, duration: Duration) {
+        if let Some(shard) = self.shards.get(shard_of_this_thread()) {
+            shard.answered(status, duration);
+        }
+        let by_reason = self.decisions.get(verdict as usize);
+        if let Some(count) = by_reason.and_then(|counts| counts.get(reason_index(code))) {
+            count.add();
+        }
+    }
+
+    /// A request that was sent to the portal and brought no answer. Its visitor's answer is
+    /// [`PortalMetrics::answered`] with [`Verdict::Forward`] and a code.
+    pub fn upstream_failed(&self, how: UpstreamFailure) {
+        if let Some(count) = self.upstream_failures.get(how as usize) {
+            count.add();
+        }
+    }
+
+    /// Something was closed because the session that it was for had ended.
+    pub fn stream_ended(&self, what: Stream) {
+        if let Some(count) = self.streams_ended.get(what as usize) {
+            count.add();
+        }
+    }
+}
+
+/// The labels of [`PortalMetrics::decisions`], in its order.
+pub(super) fn reason_labels() -> impl Iterator<Item = &'static str> {
+    reasons().chain(["none", "other"])
+}
+
+fn reasons() -> impl Iterator<Item = &'static str> {
+    REASONS.iter().chain(LOGIN_FAILURES).copied()
+}
+
+fn reason_index(code: Option<&str>) -> usize {
+    match code {
+        None => reasons().count(),
+        Some(code) => {
+            reasons().position(|known| known == code).unwrap_or_else(|| reasons().count() + 1)
+        }
+    }
+}
