@@ -123,6 +123,8 @@ struct Page {
 #[derive(Debug, Deserialize)]
 struct Ended {
     ended: Option<u64>,
+    #[serde(default)]
+    goes_on: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -273,10 +275,12 @@ impl What {
             most: MOST,
             limit: LIMIT,
         };
-        let Ended { ended } = read(&admin_client::put(address, question)?)?;
-        match ended {
-            Some(count) => say(&format!("ended: {}", counted(count))),
-            None => say("ended; how many sessions that were is not known"),
+        match read(&admin_client::put(address, question)?)? {
+            Ended { goes_on: true, .. } => {
+                say("it goes on: they are many, and the log of Anteport says when all have ended");
+            }
+            Ended { ended: Some(count), .. } => say(&format!("ended: {}", counted(count))),
+            Ended { ended: None, .. } => say("ended; how many sessions that were is not known"),
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use super::parameters::{at_most_once, once};
 use super::request::Visit;
 use super::respond::{self, Said};
 use crate::relying_party::{LogoutTokenError, RelyingParty, is_sid};
-use crate::sessions::{Meant, SignedIn, StoreError};
+use crate::sessions::{Meant, SignedIn, StoreError, Word};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::causes;
@@ -64,7 +64,7 @@ impl Visit<'_> {
         }
         if let Some(meant) = meant {
             // And those that start just now.
-            match sessions.sign_out_meant(name, meant, issuer, self.now).await {
+            match sessions.sign_out_meant(name, meant, issuer, Word::Claimed, self.now).await {
                 Ok(ended) => self.signed_out_there(&ended, "front-channel"),
                 Err(error) => return respond::store(error, self.asker, self.account),
             }
@@ -135,7 +135,8 @@ impl Visit<'_> {
             (None, None) => return Err(LogoutTokenError::Subject.into()),
         };
         let issuer = Some(token.issuer.as_str());
-        Ok(sessions.sign_out_meant(party.name(), meant, issuer, self.now).await?)
+        let (name, word) = (party.name(), Word::Proven);
+        Ok(sessions.sign_out_meant(name, meant, issuer, word, self.now).await?)
     }
 
     fn signed_out_there(&self, ended: &[Arc<SignedIn>], way: &str) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::task::JoinError;
 
 use super::Proxy;
 use crate::gate::{Session, Timestamp};
@@ -41,15 +42,23 @@ impl Proxy {
     /// Ends sessions, and says how many. It comes to its end even if nobody waits for it.
     pub(super) async fn revoke_sessions(self: Arc<Self>, asked: Asked) -> Result<Value, Objection> {
         let until = self.checked(&asked)?;
-        let revoking = tokio::spawn(async move { self.revoke(&asked, until).await });
-        let ended = match tokio::time::timeout(PATIENCE, revoking).await {
-            Ok(Ok(ended)) => ended?,
-            // It did not come to its end.
-            Ok(Err(_)) => return Err(Objection::StoreUnavailable),
-            // Nobody who is meant is let in any more; the number comes later.
-            Err(_) => None,
-        };
-        Ok(json!({ "ended": ended }))
+        let mut revoking = tokio::spawn(async move { self.revoke(&asked, until).await });
+        match tokio::time::timeout(PATIENCE, &mut revoking).await {
+            Ok(ended) => Ok(json!({ "ended": came_to_an_end(ended)? })),
+            Err(_) => {
+                tokio::spawn(async move {
+                    let ended = came_to_an_end(revoking.await);
+                    match ended {
+                        Ok(_) => tracing::info!("a revocation has come to its end"),
+                        Err(objection) => tracing::error!(
+                            cause = objection.message(),
+                            "a revocation has not come to its end: ask for it again"
+                        ),
+                    }
+                });
+                Ok(json!({ "ended": null, "goes_on": true }))
+            }
+        }
     }
 
     /// Whether exactly one kind of revocation is asked for; until when, if it is everybody's.
@@ -132,6 +141,11 @@ impl Proxy {
             |name: &str| self.relying_parties.iter().any(|party| **party.name() == *name);
         if provider.is_none_or(is_known) { Ok(provider) } else { Err(Objection::ProviderUnknown) }
     }
+}
+
+/// A task that did not come to its end has not told the store of all.
+fn came_to_an_end<T>(ended: Result<Result<T, Objection>, JoinError>) -> Result<T, Objection> {
+    ended.unwrap_or(Err(Objection::StoreUnavailable))
 }
 
 fn limit(text: &str) -> Result<usize, Objection> {

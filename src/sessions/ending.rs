@@ -135,7 +135,7 @@ mod tests {
 
     use serde_json::Map;
 
-    use super::super::{Meant, Sessions, Turn};
+    use super::super::{Meant, Sessions, Turn, Word};
     use super::*;
     use crate::gate::{AtProvider, Lifetimes, Session, SessionId, Subject, VerifiedClaims};
 
@@ -170,7 +170,11 @@ mod tests {
         let end = async |number: usize, id: &SessionId| match number {
             0 => store.end(id, NOON).await.unwrap().into_iter().count(),
             1 => store.sign_out(id, NOON).await.unwrap().into_iter().count(),
-            2 => store.sign_out_meant("a", Meant::Sub("s"), None, NOON).await.unwrap().len(),
+            2 => store
+                .sign_out_meant("a", Meant::Sub("s"), None, Word::Proven, NOON)
+                .await
+                .unwrap()
+                .len(),
             _ => store.end_expired(after(1)).await,
         };
         for number in 0..4 {

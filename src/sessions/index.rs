@@ -122,7 +122,7 @@ mod tests {
 
     use serde_json::Map;
 
-    use super::super::{Here, Sessions, SignedIn, Store, Turn};
+    use super::super::{Here, Sessions, SignedIn, Store, Turn, Word};
     use super::*;
     use crate::gate::{
         AtProvider, Lifetimes, Secret, SessionId, Subject, Timestamp, VerifiedClaims,
@@ -175,7 +175,7 @@ mod tests {
 
     async fn sign_out_meant(store: &Sessions, meant: Meant<'_>, issuer: Option<&str>) -> usize {
         let later = NOON.after(Duration::from_secs(1));
-        store.sign_out_meant("a", meant, issuer, later).await.unwrap().len()
+        store.sign_out_meant("a", meant, issuer, Word::Proven, later).await.unwrap().len()
     }
 
     #[tokio::test]
@@ -304,17 +304,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn oidc_14_names_that_strangers_invent_push_no_members_sign_out_away() {
+    async fn oidc_14_names_that_strangers_invent_push_nobodys_sign_out_away() {
         let store = store(10);
         let later = NOON.after(Duration::from_secs(1));
         let before = start(&store, "a", "1").await;
         assert!(store.sign_out(&before, later).await.unwrap().is_some());
+        assert_eq!(sign_out_meant(&store, Meant::Sid("proven"), None).await, 0);
         for number in 0..25_000 {
             let name = number.to_string();
-            assert_eq!(sign_out_meant(&store, Meant::Sid(&name), None).await, 0);
+            let meant = Meant::Sid(&name);
+            let ended = store.sign_out_meant("a", meant, None, Word::Claimed, later).await;
+            assert!(ended.unwrap().is_empty());
         }
         tidy(&store, NOON);
         let state = Secret::new("state".to_owned());
         assert!(store.is_forgotten(&state, Some(&before)).await.unwrap());
+        for (sid, is_over) in [("proven", true), ("24999", true), ("another", false)] {
+            let id = start(&store, "a", sid).await;
+            let member = find(&store, &id, NOON).unwrap();
+            let since = store.signed_out_since(NOON, member.session()).await.unwrap();
+            assert_eq!(since, is_over, "{sid}");
+        }
     }
 }

@@ -22,9 +22,11 @@ pub(super) struct Marks {
     /// Which sessions their members ended, and when: logins that were under way then become no
     /// session.
     signed_out: Cache<Digest, Timestamp, Hashing>,
-    /// The same of names that providers said. Anybody can say one in a provider's name, so what they
-    /// fill is apart from what members did themselves (OIDC-14).
+    /// The same of names that providers and the operator said.
     signed_out_there: Cache<Digest, Timestamp, Hashing>,
+    /// The same of names that anybody said, so what strangers fill is apart from all others
+    /// (OIDC-14, LIM-07).
+    claimed: Cache<Digest, Timestamp, Hashing>,
 }
 
 /// What can be used once.
@@ -58,6 +60,8 @@ pub(super) enum SignOut {
     Here,
     /// Somebody of that name at the provider, as it says.
     There,
+    /// The same, as strangers say.
+    Claimed,
 }
 
 /// One thing that is remembered.
@@ -84,6 +88,7 @@ impl Default for Marks {
             spent_forms: remembered(SPENT, Once::Form.kept()),
             signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             signed_out_there: remembered(SIGN_OUTS, PendingLogin::LIMIT),
+            claimed: remembered(SIGN_OUTS, PendingLogin::LIMIT),
         }
     }
 }
@@ -114,7 +119,7 @@ impl Marks {
         let spent = [Once::Login, Once::LogoutToken, Once::Form].into_iter();
         let spent = spent
             .flat_map(|what| self.spent(what).iter().map(move |(key, ())| Mark::Spent(what, *key)));
-        let ended = [SignOut::Here, SignOut::There].into_iter();
+        let ended = [SignOut::Here, SignOut::There, SignOut::Claimed].into_iter();
         let ended = ended.flat_map(|who| {
             self.sign_outs(who).iter().map(move |(key, at)| Mark::SignedOut(who, *key, at))
         });
@@ -141,6 +146,7 @@ impl Marks {
         self.spent_forms.run_pending_tasks();
         self.signed_out.run_pending_tasks();
         self.signed_out_there.run_pending_tasks();
+        self.claimed.run_pending_tasks();
     }
 
     fn spent(&self, what: Once) -> &Cache<Digest, (), Hashing> {
@@ -155,6 +161,7 @@ impl Marks {
         match who {
             SignOut::Here => &self.signed_out,
             SignOut::There => &self.signed_out_there,
+            SignOut::Claimed => &self.claimed,
         }
     }
 }

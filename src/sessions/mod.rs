@@ -4,6 +4,7 @@
 mod arriving;
 mod calls;
 mod carried;
+mod claims;
 pub mod cookie;
 mod copies;
 mod digest;
@@ -36,6 +37,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use calls::{Hearing, ObserveStore, StoreCall, StoreOutcome, StoreState};
 pub use carried::Shown;
+pub use claims::Word;
 pub use digest::Digest;
 pub use ending::Watch;
 pub use error::{Ended, StoreError};
@@ -71,7 +73,7 @@ pub struct Sessions {
     /// Where sessions are in their browsers.
     carrier: Option<Carrier>,
     everybody: AtomicI64,
-    /// No session lasts longer.
+    /// No session lasts longer, whatever was configured when it began.
     longest: Duration,
     is_ours: Ours,
     next_part: AtomicUsize,
@@ -422,7 +424,10 @@ impl Sessions {
 
     fn is_valid(&self, session: &Session, now: Timestamp) -> bool {
         let everybody = self.everybody.load(Ordering::Acquire);
-        session.is_live(now) && session.started().unix_millis() > everybody
+        session.is_live(now)
+            && session.started().unix_millis() > everybody
+            // What was ended is remembered no longer than that.
+            && now < session.started().after(self.longest)
     }
 }
 

@@ -28,6 +28,7 @@ use std::time::Duration;
 pub(super) use self::heard::Known;
 use self::heard::{Heard, Hearing};
 pub use self::turn::Lease;
+use super::claims::{Claims, Word};
 use super::copies::CHANGED;
 use super::index;
 use super::marks::{Once, SignOut};
@@ -57,6 +58,9 @@ pub(super) struct Remote {
     owed: Mutex<HashSet<Digest>>,
     owes: AtomicUsize,
     is_ours: Ours,
+    /// What of strangers' words is in the store by this process.
+    claimed_endings: Claims,
+    claimed_sign_outs: Claims,
 }
 
 impl Remote {
@@ -87,6 +91,8 @@ impl Remote {
             owed: Mutex::default(),
             owes: AtomicUsize::new(0),
             is_ours,
+            claimed_endings: Claims::default(),
+            claimed_sign_outs: Claims::default(),
         }
     }
 
@@ -224,7 +230,7 @@ impl Remote {
         // First, so that whoever ends it by its name from now on finds it.
         let names: Vec<Digest> = index::names(&session).collect();
         for name in names {
-            self.redis.add_name(&name, key, session.ends(), now).await?;
+            self.redis.add_name(&name, key, (session.ends(), CLOCKS), now).await?;
         }
         let record = session.to_record();
         self.redis.put(key, record.expose(), (now, self.kept(&session, now))).await?;
@@ -295,20 +301,20 @@ impl Remote {
         }
     }
 
-    /// Notes an ending of all that a name has until now, of one issuer if that is said, where sessions
-    /// are in their browsers and are not known here.
+    /// Notes an ending of all that a name has until now, where sessions are in their browsers and are
+    /// not known here. What strangers claim beyond their own bound is not noted.
     pub(super) async fn note_ending(
         &self,
         name: &Digest,
-        issuer: Option<&str>,
+        word: Word,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        match self.known.endings {
-            None => Ok(()),
-            Some(_) => {
-                let name = index::said_by(name, issuer);
-                self.redis.end(&name, now, self.lifetimes.absolute).await
-            }
+        let kept = self.lifetimes.absolute;
+        let is_noted = self.known.endings.is_some()
+            && (word == Word::Proven || self.claimed_endings.admit(name, now, kept));
+        match is_noted {
+            true => self.redis.end(name, now, kept).await,
+            false => Ok(()),
         }
     }
 
@@ -370,7 +376,11 @@ impl Remote {
         key: &Digest,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        self.redis.note_sign_out(&marked(who, key), now, PendingLogin::LIMIT).await
+        let (key, kept) = (marked(who, key), PendingLogin::LIMIT);
+        match who == SignOut::Claimed && !self.claimed_sign_outs.admit(&key, now, kept) {
+            true => Ok(()),
+            false => self.redis.note_sign_out(&key, now, kept).await,
+        }
     }
 
     pub(super) async fn signed_out(
@@ -397,7 +407,10 @@ impl Remote {
     }
 
     fn is_valid(&self, session: &Session, now: Timestamp) -> bool {
-        session.is_live(now) && session.started() > self.everybody()
+        session.is_live(now)
+            && session.started() > self.everybody()
+            // What was ended is remembered no longer than that.
+            && now < session.started().after(self.lifetimes.absolute)
     }
 
     fn everybody(&self) -> Timestamp {
@@ -446,5 +459,6 @@ fn marked(who: SignOut, key: &Digest) -> Digest {
     match who {
         SignOut::Here => *key,
         SignOut::There => Digest::of(key.to_hex().as_bytes()),
+        SignOut::Claimed => Digest::of(format!("{} claimed", key.to_hex()).as_bytes()),
     }
 }

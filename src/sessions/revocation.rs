@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use super::index::{self, Index, Meant};
 use super::marks::SignOut;
-use super::{Digest, Sessions, SignedIn, Store, StoreError, forgotten};
+use super::{Digest, Sessions, SignedIn, Store, StoreError, Word, forgotten};
 use crate::gate::{Session, Timestamp};
 
 /// Whose sessions are to end.
@@ -60,6 +60,10 @@ impl Sessions {
         now: Timestamp,
         ended: impl Fn(&Session),
     ) -> Result<Option<usize>, RevokeError> {
+        if !matches!(what, Revocation::Everybody { .. }) {
+            // Whoever is on the way is meant, too.
+            self.settled().await?;
+        }
         // Where sessions are in their browsers, there may be more than are known here.
         let counted = |count| self.carrier.is_none().then_some(count);
         let count = match what {
@@ -175,17 +179,15 @@ impl Sessions {
         ended: impl Fn(&Session),
     ) -> Result<usize, StoreError> {
         let is_meant = |session: &Session| index::names(session).any(|known| known == *name);
+        let note = async || self.note_ending(name, None, Word::Proven, now).await;
         if let (Store::Remote(remote, _), Some(_)) = (&self.store, &self.carrier) {
-            remote.note_ending(name, None, now).await?;
-            let known = remote.end_named(name, is_meant, now).await?;
-            known.iter().for_each(|member| ended(member.session()));
-            return Ok(known.len());
+            let noted = note().await;
+            let known = remote.end_named(name, is_meant, now).await;
+            let known = known.inspect(|all| all.iter().for_each(|member| ended(member.session())));
+            return noted.and(known).map(|known| known.len());
         }
         let found = self.peek(keys, now).await?;
-        if let Store::Memory { revoked: Some(revoked), .. } = &self.store {
-            // Those that are only in their browsers.
-            revoked.add_name(*name, now, self.longest)?;
-        }
+        let noted = note().await;
         let mut count = 0_usize;
         let mut told = Ok(());
         for (key, member) in found.iter().filter(|(_, member)| is_meant(member.session())) {
@@ -197,7 +199,7 @@ impl Sessions {
             }
             told = told.and(end.map(drop));
         }
-        told.map(|()| count)
+        noted.and(told).map(|()| count)
     }
 
     /// Nobody is let in any more from the first moment on; what follows frees the room and tells of

@@ -8,7 +8,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::digest::Hashing;
-use super::{Digest, SignedIn, StoreError, index};
+use super::{Digest, SignedIn, StoreError, Word, claims, index};
 use crate::gate::{Session, Timestamp};
 
 /// How many endings are remembered.
@@ -31,6 +31,8 @@ pub(super) struct Revoked {
 struct All {
     sessions: HashMap<Digest, Timestamp, Hashing>,
     names: HashMap<Digest, Named, Hashing>,
+    /// The same on strangers' word, which takes no room of the others'.
+    claimed: HashMap<Digest, Named, Hashing>,
 }
 
 /// Everybody of a name who signed in until then.
@@ -68,11 +70,12 @@ impl Revoked {
         if all.sessions.contains_key(key) {
             return true;
         }
-        !all.names.is_empty()
-            && index::endings(session)
-                .iter()
-                .filter_map(|name| all.names.get(name))
-                .any(|named| session.started() <= named.until)
+        if all.names.is_empty() && all.claimed.is_empty() {
+            return false;
+        }
+        let names = index::endings(session);
+        let named = names.iter().flat_map(|name| [all.names.get(name), all.claimed.get(name)]);
+        named.flatten().any(|named| session.started() <= named.until)
     }
 
     /// Ends a session.
@@ -87,18 +90,34 @@ impl Revoked {
         Ok(())
     }
 
-    /// Ends the sessions of a name that began until now; no session lasts longer than `longest`.
+    /// Ends the sessions of a name that began until now; no session lasts longer than `longest`. What
+    /// strangers claim beyond their own bound is not remembered.
     pub(super) fn add_name(
         &self,
         name: Digest,
+        word: Word,
         now: Timestamp,
         longest: Duration,
     ) -> Result<(), StoreError> {
         let mut all = self.write();
-        if all.count() >= self.most && !all.names.contains_key(&name) {
-            return Err(StoreError::Unavailable);
+        let is_full = all.count() >= self.most;
+        let (names, is_full) = match word {
+            Word::Proven => (&mut all.names, is_full),
+            Word::Claimed => {
+                let is_full = all.claimed.len() >= claims::MOST;
+                (&mut all.claimed, is_full)
+            }
+        };
+        if is_full && !names.contains_key(&name) {
+            return match word {
+                Word::Proven => Err(StoreError::Unavailable),
+                Word::Claimed => Ok(()),
+            };
         }
-        all.names.insert(name, Named { until: now, kept: now.after(longest) });
+        let new = Named { until: now, kept: now.after(longest) };
+        // By a clock that went back nobody comes to life again.
+        let named = names.entry(name).or_insert(new);
+        *named = Named { until: named.until.max(new.until), kept: named.kept.max(new.kept) };
         drop(all);
         self.changed();
         Ok(())
@@ -119,6 +138,7 @@ impl Revoked {
         let mut all = self.write();
         all.sessions.retain(|_, ends| now < *ends);
         all.names.retain(|_, named| now < named.kept);
+        all.claimed.retain(|_, named| now < named.kept);
     }
 
     fn changed(&self) {
@@ -144,7 +164,7 @@ impl All {
 mod tests {
     use super::*;
     use crate::gate::{Lifetimes, Subject, VerifiedClaims};
-    use crate::sessions::{Meant, Sessions, Store};
+    use crate::sessions::{Meant, Sessions, Store, Word};
 
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -166,10 +186,14 @@ mod tests {
         }
         assert!(sessions.end(&ids[0], NOON).await.unwrap().is_some());
         assert_eq!(sessions.end(&ids[1], NOON).await.err(), Some(StoreError::Unavailable));
-        let full = sessions.sign_out_meant("p", Meant::Member("i#grace"), None, NOON).await;
+        let who = Meant::Member("i#grace");
+        let full = sessions.sign_out_meant("p", who, None, Word::Proven, NOON).await;
         assert_eq!(full.err(), Some(StoreError::Unavailable));
         assert!(sessions.find(&ids[0], NOON).await.unwrap().is_none());
         assert!(sessions.find(&ids[1], NOON).await.unwrap().is_some(), "as it was said");
+        let claimed =
+            sessions.sign_out_meant("p", Meant::Sid("x"), None, Word::Claimed, NOON).await;
+        assert!(claimed.unwrap().is_empty(), "LIM-07: in a room of their own");
         // There is room again when what was remembered would be over anyway.
         let Store::Memory { revoked: Some(revoked), .. } = &sessions.store else { unreachable!() };
         revoked.tidy(NOON.after(hour));

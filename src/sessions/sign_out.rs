@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::index::{self, Meant};
 use super::marks::{Once, SignOut};
-use super::{Digest, Sessions, SignedIn, Store, StoreError};
+use super::{Digest, Sessions, SignedIn, Store, StoreError, Word};
 use crate::gate::{Secret, Session, SessionId, Timestamp};
 
 impl Sessions {
@@ -33,7 +33,7 @@ impl Sessions {
     }
 
     /// Ends the sessions that a provider says are over, and only those of this provider. `issuer` is
-    /// whose word it is, if that was said: then only the sessions that this issuer vouched for.
+    /// who says so, if that was said: then only the sessions that this issuer vouched for.
     ///
     /// # Errors
     /// When the store could not be told.
@@ -42,20 +42,38 @@ impl Sessions {
         provider: &str,
         meant: Meant<'_>,
         issuer: Option<&str>,
+        word: Word,
         now: Timestamp,
     ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
         // First, so that a session which starts meanwhile sees it.
         let name = meant.key(provider);
-        self.note_sign_out(SignOut::There, &name, now).await?;
-        // Those that are only in their browsers.
+        let who = match word {
+            Word::Proven => SignOut::There,
+            Word::Claimed => SignOut::Claimed,
+        };
+        let noted = self.note_sign_out(who, &name, now).await;
+        let noted = noted.and(self.note_ending(&name, issuer, word, now).await);
+        // What is known here ends, whether the rest could be noted or not.
+        let ended = self.end_meant(provider, meant, issuer, now).await;
+        noted.and(ended)
+    }
+
+    /// Notes that the sessions of a name are over which are only in their browsers.
+    pub(super) async fn note_ending(
+        &self,
+        name: &Digest,
+        issuer: Option<&str>,
+        word: Word,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let name = index::said_by(name, issuer);
         match &self.store {
-            Store::Remote(remote, _) => remote.note_ending(&name, issuer, now).await?,
+            Store::Remote(remote, _) => remote.note_ending(&name, word, now).await,
             Store::Memory { revoked: Some(revoked), .. } => {
-                revoked.add_name(index::said_by(&name, issuer), now, self.longest)?;
+                revoked.add_name(name, word, now, self.longest)
             }
-            Store::Memory { revoked: None, .. } => {}
+            Store::Memory { revoked: None, .. } => Ok(()),
         }
-        self.end_meant(provider, meant, issuer, now).await
     }
 
     /// The same without remembering it: logins under way are left alone.
@@ -139,9 +157,10 @@ impl Sessions {
         }
         let names: Vec<Digest> = index::names_of_person(session).collect();
         for name in names {
-            let at = self.signed_out(SignOut::There, &name).await?;
-            if at.is_some_and(|at| begun < at) {
-                return Ok(true);
+            for who in [SignOut::There, SignOut::Claimed] {
+                if self.signed_out(who, &name).await?.is_some_and(|at| begun < at) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)

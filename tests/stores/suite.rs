@@ -10,7 +10,7 @@ use anteport::config::{Redis, RedisMode, SealingKeys, ServerAddress, Sessions as
 use anteport::gate::{
     AtProvider, Lifetimes, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims, cookies,
 };
-use anteport::sessions::{Here, Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn};
+use anteport::sessions::{Here, Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn, Word};
 use http::HeaderValue;
 use serde_json::{Map, json};
 
@@ -58,6 +58,12 @@ pub fn redis(mode: RedisMode, ports: &[u16]) -> Redis {
 
 pub fn single(server: &Server) -> Store {
     single_at(server.address)
+}
+
+/// Sessions in cookies, and what has ended in this server.
+pub fn endings_in(server: &Server) -> Store {
+    let redis = redis(RedisMode::Single, &[server.address.port()]);
+    Store::Cookie { revocations: Some(Box::new(redis)) }
 }
 
 /// Whatever answers there.
@@ -272,7 +278,10 @@ pub async fn names_end_whom_they_mean(here: &Node, there: &Node, knows_all: bool
     let other_issuer = Some("https://other.example");
     let disbelieved = there.sessions.end_meant(of, meant, other_issuer, later).await.unwrap();
     assert!(elsewhere.is_empty() && disbelieved.is_empty());
-    let ended = there.sessions.sign_out_meant(of, meant, Some("https://i.example"), later).await;
+    let ended = there
+        .sessions
+        .sign_out_meant(of, meant, Some("https://i.example"), Word::Proven, later)
+        .await;
     assert_eq!(ended.unwrap().len(), if knows_all { 2 } else { 1 });
     for id in [&ada, &also_ada] {
         eventually(async || here.name(id).await.is_none() && there.name(id).await.is_none()).await;
@@ -282,7 +291,7 @@ pub async fn names_end_whom_they_mean(here: &Node, there: &Node, knows_all: bool
     assert!(here.sessions.signed_out_since(MORNING, &since).await.unwrap(), "OIDC-14");
     assert!(!here.sessions.signed_out_since(later, &since).await.unwrap());
     let member = Meant::Member("https://i.example#sub-mary");
-    let ended = there.sessions.sign_out_meant("", member, None, later).await.unwrap();
+    let ended = there.sessions.sign_out_meant("", member, None, Word::Proven, later).await.unwrap();
     assert_eq!(ended.len(), 1);
     eventually(async || here.name(&mary).await.is_none()).await;
 }
@@ -324,11 +333,7 @@ async fn cookies_keep_what_a_store_promises() {
 #[tokio::test]
 async fn cookies_with_endings_in_redis_keep_it_on_every_node() {
     let server = Server::start();
-    let revocations = || Some(Box::new(redis(RedisMode::Single, &[server.address.port()])));
-    let (here, there) = (
-        Node::start(Store::Cookie { revocations: revocations() }),
-        Node::start(Store::Cookie { revocations: revocations() }),
-    );
+    let (here, there) = (Node::start(endings_in(&server)), Node::start(endings_in(&server)));
     let (here, there) = (here.ready().await, there.ready().await);
     // LIM-07: strangers may say names in a provider's name, and what they say is not kept.
     let meant = Meant::Sid("invented");

@@ -99,7 +99,7 @@ impl Redis {
         kept: Duration,
     ) -> Result<(), StoreError> {
         let name = self.name(Named::Ended, key);
-        let mut set = script(scripts::SET, &[&name]);
+        let mut set = script(scripts::RAISE, &[&name]);
         set.arg(now.unix_millis()).arg(millis(kept));
         self.does(StoreCall::End, &name, &set).await.map(drop)
     }
@@ -194,18 +194,17 @@ impl Redis {
         self.does(StoreCall::Start, &name, &put).await.map(drop)
     }
 
-    /// A session is found by this name from now on.
+    /// A session is found by this name from now on, until it ends and a while longer.
     pub(super) async fn add_name(
         &self,
         name: &Digest,
         key: &Digest,
-        ends: Timestamp,
+        (ends, spare): (Timestamp, Duration),
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let name = self.name(Named::Name, name);
-        let lasts = ends.unix_millis().saturating_sub(now.unix_millis()).max(1);
         let mut add = script(scripts::ADD, &[&name]);
-        add.arg(now.unix_millis()).arg(ends.unix_millis()).arg(key.to_hex()).arg(lasts);
+        add.arg(now.unix_millis()).arg(ends.unix_millis()).arg(key.to_hex()).arg(millis(spare));
         self.does(StoreCall::Names, &name, &add).await.map(drop)
     }
 
@@ -301,7 +300,7 @@ impl Redis {
         kept: Duration,
     ) -> Result<(), StoreError> {
         let name = self.name(Named::SignedOut, key);
-        let mut set = script(scripts::SET, &[&name]);
+        let mut set = script(scripts::RAISE, &[&name]);
         set.arg(now.unix_millis()).arg(millis(kept));
         self.does(StoreCall::SignOut, &name, &set).await.map(drop)
     }

@@ -36,11 +36,13 @@ pub(super) const TOUCH: &str = named!(
 /// Takes something away.
 pub(super) const DELETE: &str = named!("return redis.call('del', KEYS[1])");
 
-/// Adds a session to those of a name, from which those go that are over.
+/// Adds a session to those of a name, from which those go that are over. The name lasts as long as the
+/// session that ends last.
 pub(super) const ADD: &str = named!(
     "redis.call('zremrangebyscore', KEYS[1], '-inf', ARGV[1])"
     "redis.call('zadd', KEYS[1], ARGV[2], ARGV[3])"
-    "return redis.call('pexpire', KEYS[1], ARGV[4])"
+    "local last = redis.call('zrange', KEYS[1], -1, -1, 'withscores')[2]"
+    "return redis.call('pexpire', KEYS[1], tonumber(last) - tonumber(ARGV[1]) + tonumber(ARGV[4]))"
 );
 
 /// Reads the sessions of a name.
@@ -49,13 +51,11 @@ pub(super) const LIST: &str = named!("return redis.call('zrange', KEYS[1], 0, -1
 /// Reads a number.
 pub(super) const GET: &str = named!("return redis.call('get', KEYS[1])");
 
-/// Writes a number.
-pub(super) const SET: &str = named!("redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) return 1");
-
-/// Writes a number unless a greater one is there.
+/// Writes a number unless a greater one is there, which then stays for as long.
 pub(super) const RAISE: &str = named!(
     "local known = redis.call('get', KEYS[1])"
-    "if known and tonumber(known) >= tonumber(ARGV[1]) then return 0 end"
+    "if known and tonumber(known) >= tonumber(ARGV[1]) then"
+    "return redis.call('pexpire', KEYS[1], ARGV[2]) end"
     "redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) return 1"
 );
 

@@ -11,7 +11,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config;
 use crate::gate::{AtProvider, Lifetimes, Secret, SessionId, Subject, VerifiedClaims};
-use crate::sessions::Meant;
+use crate::sessions::{Meant, Word};
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -129,7 +129,10 @@ async fn sess_09_sessions_go_on_and_what_was_ended_stays_ended() {
     assert!(before.spend_logout_token("a", "1").await.unwrap());
     before.sign_out(&grace, NOON).await.unwrap().unwrap();
     let mary = sign_in(&before, "mary").await;
-    before.sign_out_meant("corporate", Meant::Sid("sid-mary"), None, NOON).await.unwrap();
+    before
+        .sign_out_meant("corporate", Meant::Sid("sid-mary"), None, Word::Proven, NOON)
+        .await
+        .unwrap();
     let later = NOON.after(HOUR / 2);
     let Here::Member(member) = before.here(&ada, later) else { panic!("she is signed in") };
     member.session().touch(later);
@@ -153,7 +156,10 @@ async fn sess_09_sessions_go_on_and_what_was_ended_stays_ended() {
     assert!(!after.spend_logout_token("a", "1").await.unwrap());
     let soon = after.is_forgotten(&Secret::new("other".to_owned()), Some(&grace)).await;
     assert!(!soon.unwrap(), "no login is as old as that");
-    let ended = after.sign_out_meant("corporate", Meant::Sub("ada"), None, now).await.unwrap();
+    let ended = after
+        .sign_out_meant("corporate", Meant::Sub("ada"), None, Word::Proven, now)
+        .await
+        .unwrap();
     assert_eq!(ended.len(), 1, "and is found by name");
 }
 
@@ -164,7 +170,10 @@ async fn oidc_14_a_sign_out_before_a_restart_wins_over_a_login_after_it() {
     let ada = sign_in(&before, "ada").await;
     let later = NOON.after(Duration::from_secs(1));
     before.sign_out(&ada, later).await.unwrap().unwrap();
-    before.sign_out_meant("corporate", Meant::Sub("grace"), None, later).await.unwrap();
+    before
+        .sign_out_meant("corporate", Meant::Sub("grace"), None, Word::Proven, later)
+        .await
+        .unwrap();
     before.write_snapshot(later);
     let after = started(&folder, later);
     let state = Secret::new("state".to_owned());
@@ -393,7 +402,10 @@ async fn gen_03_who_comes_while_it_is_read_waits() {
         let sessions = Arc::clone(&sessions);
         let sub = Meant::Sub("member-1");
         tokio::spawn(async move {
-            sessions.sign_out_meant("corporate", sub, None, NOON).await.map(|ended| ended.len())
+            sessions
+                .sign_out_meant("corporate", sub, None, Word::Proven, NOON)
+                .await
+                .map(|ended| ended.len())
         })
     };
     tokio::task::yield_now().await;

@@ -1,0 +1,157 @@
+//! An ending stays one: whoever says it, whenever, and whatever the store does meanwhile.
+
+use std::time::Duration;
+
+use anteport::config::Store;
+use anteport::gate::{Lifetimes, Session};
+use anteport::sessions::{Meant, Revocation, StoreError, Word};
+use redis::cmd;
+
+use crate::redis::Server;
+use crate::suite::{LIFETIMES, MORNING, Node, endings_in, eventually, session, single};
+
+const CORPORATE: &str = "corporate";
+
+const fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
+async fn member_key(node: &Node, id: &anteport::gate::SessionId) -> String {
+    let member = node.find(id).await.unwrap().unwrap();
+    member.session().claims().subject().member_key()
+}
+
+#[tokio::test]
+async fn sess_04_a_sessions_names_last_as_long_as_the_last_of_its_members_sessions() {
+    let server = Server::start();
+    let node = Node::start(single(&server)).ready().await;
+    let (_, laptop) = node.sessions.start(session("ada", MORNING), MORNING).await.unwrap();
+    let later = MORNING.after(minutes(540));
+    node.sessions.start(session("ada", later), later).await.unwrap();
+    // Another state of the first one, which ends first.
+    let edited = MORNING.after(minutes(600));
+    let claims = laptop.session().claims().clone();
+    let next = laptop.session().continued(claims, "another-handle".to_owned(), edited);
+    node.sessions.start(next, edited).await.unwrap();
+    let names: Vec<String> = server.ask(cmd("KEYS").arg("anteport:n:*"));
+    let left = |name: &String| server.ask::<i64>(cmd("PTTL").arg(name)) / 60_000;
+    // The names that they have in common; each has a handle of its own besides.
+    let long = names.iter().filter(|name| left(name) >= 660).count();
+    assert!(long >= 3, "{:?}", names.iter().map(left).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn sess_04_an_ending_never_becomes_an_earlier_one() {
+    let server = Server::start();
+    for store in [|_: &Server| Store::Cookie { revocations: None }, endings_in] {
+        let node = Node::start(store(&server)).ready().await;
+        let id = node.sign_in("ada").await;
+        let member = node.find(&id).await.unwrap().unwrap();
+        let sid = member.session().at_provider().sid.clone().unwrap();
+        let end = async |word, at| {
+            let ended = node.sessions.sign_out_meant(CORPORATE, Meant::Sid(&sid), None, word, at);
+            ended.await.unwrap();
+        };
+        for word in [Word::Proven, Word::Claimed] {
+            end(word, MORNING.after(minutes(2))).await;
+            assert!(node.find(&id).await.unwrap().is_none());
+            // The same word by a clock that is behind.
+            end(word, MORNING.before(Duration::from_secs(30))).await;
+            assert!(node.find(&id).await.unwrap().is_none(), "{word:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn sess_03_a_session_lasts_no_longer_than_its_ending_is_remembered() {
+    let (there, here) = (Node::start(cookie()), Node::start(cookie()));
+    let month = Lifetimes { idle: minutes(7 * 24 * 60), absolute: minutes(30 * 24 * 60) };
+    let known = session("ada", MORNING);
+    let (claims, at) = (known.claims().clone(), known.at_provider().clone());
+    let (provider, portal) = (CORPORATE.into(), "members.example".into());
+    let long = Session::start(claims, provider, portal, "long".to_owned(), month, MORNING);
+    let (id, member) = there.sessions.start(long.known_as(at), MORNING).await.unwrap();
+    there.keep(&id, &member);
+    let key = member.session().claims().subject().member_key();
+    let now = MORNING.after(minutes(1));
+    here.sessions.revoke(Revocation::Member(&key), now, |_| {}).await.unwrap();
+    assert!(here.find(&id).await.unwrap().is_none());
+    here.clock.advance(LIFETIMES.absolute + minutes(2));
+    for _ in 0..8 {
+        here.sessions.tidy(here.clock.now());
+    }
+    assert!(here.find(&id).await.unwrap().is_none(), "it would have lasted a month");
+}
+
+fn cookie() -> Store {
+    Store::Cookie { revocations: None }
+}
+
+#[tokio::test]
+async fn lim_07_what_strangers_say_keeps_nobodys_sign_out_away() {
+    let node = Node::start(cookie());
+    let (ada, grace) = (node.sign_in("ada").await, node.sign_in("grace").await);
+    let key = member_key(&node, &grace).await;
+    for number in 0..50_000 {
+        let name = number.to_string();
+        let meant = Meant::Sid(&name);
+        node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Claimed, MORNING).await.unwrap();
+    }
+    assert!(node.sessions.sign_out(&ada, MORNING).await.unwrap().is_some());
+    node.sessions.revoke(Revocation::Member(&key), MORNING, |_| {}).await.unwrap();
+    for id in [ada, grace] {
+        assert!(node.find(&id).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn lim_07_what_strangers_say_takes_a_bounded_room_in_the_store() {
+    let server = Server::start();
+    let node = Node::start(endings_in(&server)).ready().await;
+    for number in 0..20_500 {
+        let name = number.to_string();
+        let meant = Meant::Sid(&name);
+        node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Claimed, MORNING).await.unwrap();
+    }
+    let kept: usize = server.ask(&mut cmd("DBSIZE"));
+    assert_eq!(kept, 2 * 20_000, "endings, and marks for the logins under way");
+}
+
+#[tokio::test]
+async fn rel_04_what_was_found_is_over_here_while_the_store_is_down() {
+    let mut server = Server::start();
+    let node = Node::start(endings_in(&server)).ready().await;
+    let (ada, grace) = (node.sign_in("ada").await, node.sign_in("grace").await);
+    let key = member_key(&node, &ada).await;
+    let member = node.find(&grace).await.unwrap().unwrap();
+    let handle = member.session().handle().to_owned();
+    server.down();
+    eventually(async || node.find(&grace).await.is_ok_and(|found| found.is_some())).await;
+    for what in [Revocation::Member(&key), Revocation::Session(&handle)] {
+        let revoked = node.sessions.revoke(what, node.clock.now(), |_| {}).await;
+        assert!(revoked.is_err(), "the other nodes do not know: {revoked:?}");
+    }
+    for id in [&ada, &grace] {
+        let found = node.find(id).await;
+        assert!(matches!(found, Ok(None) | Err(StoreError::Unavailable)), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn sess_09_a_revocation_waits_for_those_who_are_being_read() {
+    let folder = std::env::temp_dir().join(format!("anteport-endings-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let store = || Store::Memory { snapshot: Some(folder.join("sessions")) };
+    let before = Node::start(store());
+    before.sessions.read_snapshot(MORNING);
+    let (id, member) = before.sessions.start(session("ada", MORNING), MORNING).await.unwrap();
+    let key = member.session().claims().subject().member_key();
+    before.sessions.write_snapshot(MORNING);
+    let after = Node::start(store());
+    let now = MORNING.after(minutes(1));
+    let revoking = after.sessions.revoke(Revocation::Member(&key), now, |_| {});
+    let (revoked, restored) = tokio::join!(revoking, async { after.sessions.read_snapshot(now) });
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!((revoked, restored), (Ok(Some(1)), 1));
+    assert!(after.sessions.find(&id, now).await.unwrap().is_none());
+}
