@@ -39,7 +39,7 @@ impl ProviderSaid<'_> {
 /// An answer at the redirect URI. What is denied for a reason that nobody knows is not taken for a
 /// visitor who cancelled.
 fn at_redirect(error: &ProviderError) -> ProviderSaid<'_> {
-    let name = match (&*error.error, error.is_cancel()) {
+    let name = match (error.error, error.is_cancel()) {
         ("access_denied", false) => "unknown",
         (name, _) => name,
     };
@@ -90,7 +90,7 @@ impl LoginFailure {
             Self::Login(LoginError::Provider(error)) => Some(at_redirect(error)),
             Self::RelyingParty(error) => {
                 let refusal = error.token_refusal()?;
-                let known = catalogue::explain(refusal.code.as_deref(), &refusal.error);
+                let known = catalogue::explain(refusal.code.as_deref(), refusal.error);
                 let is_passing = refusal.is_temporary() && known.class != Class::Temporary;
                 let entry = match is_passing {
                     true => catalogue::explain(None, "temporarily_unavailable"),
