@@ -260,7 +260,7 @@ impl PendingLogin {
             Err(error) if error.is_cancel() && *journey == Journey::ProfileEdit => {
                 Ok(Accepted::Return(return_to.clone()))
             }
-            Err(error) => Err(LoginError::Provider(error)),
+            Err(error) => Ok(Accepted::Refused(error)),
         }
     }
 }
@@ -271,7 +271,7 @@ impl fmt::Debug for PendingLogin {
     }
 }
 
-/// How a login goes on after its callback.
+/// What the callback of a login under way leads to.
 #[derive(Debug)]
 pub enum Accepted {
     /// What it takes to redeem the code and to judge the token.
@@ -281,6 +281,8 @@ pub enum Accepted {
     GoOn(Challenge, Option<SessionId>),
     /// The visitor changed nothing, and goes back.
     Return(ReturnTo),
+    /// The provider said no.
+    Refused(ProviderError),
 }
 
 /// A login whose callback was accepted: what it takes to redeem the code and to judge the token.

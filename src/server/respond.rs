@@ -15,7 +15,6 @@ use super::login::LoginFailure;
 use super::request::Head;
 use super::resend::Unsent;
 use crate::catalogue::Class;
-use crate::gate::login::LoginError;
 use crate::gate::{GroupsUnknown, Lack, PathError, Refusal};
 use crate::http1::request::HeadError;
 use crate::identity::IdentityError;
@@ -286,14 +285,16 @@ pub(super) fn login(
         (LoginFailure::RelyingParty(error), _) if error.is_temporary() => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        (
-            LoginFailure::Login(LoginError::Provider(_)) | LoginFailure::RelyingParty(_),
-            Some(said),
-        ) => blamed(said.class()),
+        (LoginFailure::Provider(_) | LoginFailure::RelyingParty(_), Some(said)) => {
+            blamed(said.class())
+        }
         (LoginFailure::Identity(IdentityError::GroupsUnresolved), _) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        (LoginFailure::RelyingParty(_) | LoginFailure::Identity(_), _) => StatusCode::FORBIDDEN,
+        (
+            LoginFailure::Provider(_) | LoginFailure::RelyingParty(_) | LoginFailure::Identity(_),
+            _,
+        ) => StatusCode::FORBIDDEN,
         (LoginFailure::Login(_) | LoginFailure::SignedOut, _) => StatusCode::BAD_REQUEST,
         (LoginFailure::Circle, _) => StatusCode::TOO_MANY_REQUESTS,
         (LoginFailure::Store(error), _) => store_status(*error),

@@ -7,7 +7,7 @@ use anteport::gate::{
     Lifetimes, Mode, ReturnTo, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims,
 };
 
-use super::{NOON, begin, session};
+use super::{NOON, begin, refused, session};
 
 #[test]
 fn time_adds_and_saturates() {
@@ -115,33 +115,31 @@ fn oidc_05_a_callback_is_as_long_as_it_may_be() {
 }
 
 #[test]
-fn oidc_16_a_refusal_of_the_provider_has_a_name() {
-    let read = |query: &str| {
-        let (pending, request) = begin([1; 16], [2; 16], [3; 32]);
-        let query = format!("{query}&state={}", request.state.expose());
-        match pending.accept(Callback::read(&query).unwrap(), "corporate", NOON) {
-            Err(error @ LoginError::Provider(_)) => error,
-            other => panic!("{other:?}"),
-        }
-    };
-    for (query, code) in [
-        ("error=access_denied", "login-cancelled"),
-        ("error=access_denied&error_subcode=cancel&error_description=AADSTS1", "login-cancelled"),
-        ("error=access_denied&error_description=AADSTS65004", "login-cancelled"),
-        ("error=access_denied&error_description=AADSTS50105", "login-refused-by-provider"),
-        ("error=server_error", "login-refused-by-provider"),
-        ("error=server_error&error_subcode=cancel", "login-refused-by-provider"),
+fn oidc_16_a_refusal_of_the_provider_is_told_from_a_cancelled_sign_in() {
+    for (query, is_cancel) in [
+        ("error=access_denied", true),
+        ("error=access_denied&error_subcode=cancel&error_description=AADSTS1", true),
+        ("error=access_denied&error_description=AADSTS65004", true),
+        ("error=access_denied&error_description=AADSTS50105", false),
+        ("error=access_denied&error_subcode=Cancel&error_description=AADSTS1", false),
+        ("error=server_error", false),
+        ("error=server_error&error_subcode=cancel", false),
     ] {
-        assert_eq!(read(query).code(), code, "{query}");
+        assert_eq!(refused(query).is_cancel(), is_cancel, "{query}");
     }
-    let shown = read("error=access_denied&error_description=x+AADB2C90091:+y").to_string();
+    let shown = refused("error=access_denied&error_description=x+AADB2C90091:+y").to_string();
     assert_eq!(shown, "the provider answered `access_denied` (AADB2C90091)");
     // LOG-01: nobody writes words of their own into the log by it.
     for odd in [&"x".repeat(65), "", "a.b", "bad-word_1", "Access_Denied"] {
-        assert!(read(&format!("error={odd}")).to_string().contains("`unknown`"), "{odd}");
+        let said = refused(&format!("error={odd}")).to_string();
+        assert_eq!(said, "the provider answered `unknown`", "{odd}");
     }
     assert_eq!(microsoft_code("AADSTS: none"), None);
     assert_eq!(microsoft_code("AADSTS1234567890").as_deref(), Some("AADSTS123456789"));
+}
+
+#[test]
+fn gen_07_a_callback_that_is_refused_has_a_name() {
     let codes = [
         LoginError::Malformed,
         LoginError::Repeated,

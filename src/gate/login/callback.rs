@@ -27,8 +27,10 @@ pub enum Grant {
     IdToken(Secret<String>),
 }
 
-/// An error answer of the provider (RFC 6749, section 4.1.2.1), reduced to what may be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An error answer of the provider (RFC 6749, section 4.1.2.1), reduced to what may be shown. Its
+/// stable name is not given here: that takes to know whose matter the provider's own code is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the provider answered `{error}`{}", .code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
 pub struct ProviderError {
     /// `error`, if it is one that there is.
     pub error: &'static str,
