@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use anteport::gate::login::{Accepted, Callback, Grant, LoginError, PendingLogin, microsoft_code};
+use anteport::gate::login::{
+    Accepted, Callback, Challenge, Demands, Grant, Journey, LoginError, LoginSeed, PendingLogin,
+    Prompt, microsoft_code,
+};
 use anteport::gate::{
     Lifetimes, Mode, ReturnTo, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims,
 };
@@ -136,6 +139,46 @@ fn oidc_16_a_refusal_of_the_provider_is_told_from_a_cancelled_sign_in() {
     }
     assert_eq!(microsoft_code("AADSTS: none"), None);
     assert_eq!(microsoft_code("AADSTS1234567890").as_deref(), Some("AADSTS123456789"));
+}
+
+#[test]
+fn what_is_asked_for_once_is_not_remembered() {
+    let own = crate::policy(Mode::AzureOnly);
+    let kept = Demands {
+        max_age: Some(Duration::from_secs(60)),
+        context: Some("c1".to_owned()),
+        login_hint: Some("canary-hint".to_owned()),
+        same_member: true,
+        ..Demands::default()
+    };
+    let demands = Demands {
+        prompt: Some(Prompt::Login),
+        parameters: vec![("domain_hint".to_owned(), "canary-parameter".to_owned())],
+        ..kept.clone()
+    };
+    let return_to = ReturnTo::parse("/reports", &own).unwrap();
+    let challenge = Challenge { return_to, journey: Journey::SignIn, demands };
+    let begin = || {
+        let seed = LoginSeed { state: [1; 16], nonce: [2; 16], verifier: [3; 32] };
+        PendingLogin::begin(challenge.clone(), "corporate", None, &seed, NOON)
+    };
+    let (pending, request) = begin();
+    assert_eq!(request.demands, challenge.demands);
+    let sealed = pending.to_bytes();
+    assert!(!String::from_utf8_lossy(sealed.expose()).contains("canary-parameter"));
+    let state = request.state.expose();
+    let forgotten = format!("state={state}&error=access_denied&error_description=AADB2C90118");
+    for pending in [PendingLogin::from_bytes(sealed.expose()).unwrap(), pending] {
+        let accepted = pending.accept(Callback::read(&forgotten).unwrap(), "corporate", NOON);
+        let Ok(Accepted::GoOn(detour, None)) = accepted else { panic!("{accepted:?}") };
+        assert_eq!(detour.return_to, challenge.return_to);
+        assert_eq!(detour.journey, Journey::PasswordReset);
+        assert_eq!(detour.demands, Demands { is_detour: true, ..kept.clone() });
+    }
+    // LOG-01: who is expected is nobody's to read.
+    let granted = Callback::read(&format!("state={state}&code=c")).unwrap();
+    let accepted = begin().0.accept(granted, "corporate", NOON).unwrap();
+    assert!(!format!("{accepted:?}").contains("canary"), "{accepted:?}");
 }
 
 #[test]
