@@ -13,13 +13,14 @@ const LONGEST_SID: usize = 256;
 
 impl RelyingParty {
     /// Where a member is sent to end the provider's session too; from what is known already, so
-    /// that no logout waits. `None` while nothing is known.
+    /// that no logout waits. `None` while nothing is known. The provider sends `state` back.
     #[must_use]
     pub fn end_session_url(
         &self,
         claims: &VerifiedClaims,
         id_token_hint: Option<&Secret<String>>,
         post_logout_redirect_uri: &str,
+        state: &str,
     ) -> Option<String> {
         let known = self.main()?.last()?;
         let mut url = known.metadata.end_session_endpoint.clone()?;
@@ -41,6 +42,7 @@ impl RelyingParty {
                 query.append_pair("client_id", &self.provider.client_id);
             }
         }
+        query.append_pair("state", state);
         drop(query);
         Some(url.into())
     }
