@@ -5,7 +5,6 @@ use url::Url;
 use super::resolve::check;
 use super::written::ProviderFile;
 use crate::config::context::{Context, Located};
-use crate::config::file::if_there;
 use crate::config::section::Section;
 use crate::config::value;
 
@@ -14,7 +13,7 @@ pub(super) type GraphFile = Option<Option<Located<Url>>>;
 
 pub(super) fn read(section: &Section<'_>) -> GraphFile {
     match section.is_a_key("graph") {
-        true => if_there(section, "graph", || section.value("graph", value::document)),
+        true => section.if_there("graph", |key| section.value(key, value::document)),
         false => Some(None),
     }
 }

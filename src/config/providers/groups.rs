@@ -88,10 +88,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<GroupsFile> {
         spot: section.spot_of("groups"),
         asks_graph: bare(groups.value("source", |word| Ok(word == "graph"))),
         names: groups.value("names", value::yes_or_no),
-        keep: match groups.has("keep") {
-            true => groups.values("keep", requires::group).map(Some),
-            false => Some(None),
-        },
+        keep: groups.if_there("keep", |key| groups.values(key, requires::group)),
     })
 }
 
