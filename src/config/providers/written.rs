@@ -157,14 +157,10 @@ impl Cloud {
         }
     }
 
-    /// The scope by which an application asks Graph in its own name.
-    pub(super) const fn graph_default_scope(self) -> &'static str {
-        match self {
-            Self::Public => "https://graph.microsoft.com/.default",
-            Self::UsGovernment => "https://graph.microsoft.us/.default",
-            Self::UsGovernmentDod => "https://dod-graph.microsoft.us/.default",
-            Self::China => "https://microsoftgraph.chinacloudapi.cn/.default",
-        }
+    /// A scope of Graph's by its whole name; `.default` is the one by which an application asks in
+    /// its own name.
+    pub(super) fn graph_scope(self, name: &str) -> String {
+        format!("{}/{name}", self.graph())
     }
 
     /// For whom a token is that another issuer made for the exchange (azure.md, section 1.2).
