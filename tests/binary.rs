@@ -390,7 +390,12 @@ fn explain_says_what_is_required_and_what_becomes_of_a_member() {
     has(explain(Some(board), "/vault/x"), "with these claims signs in in the context c1\n");
     let strong = r#"{ "iss": "i", "sub": "s", "roles": ["Board"], "acrs": ["c1"] }"#;
     has(explain(Some(strong), "/vault/x"), "with these claims goes to the portal with identity\n");
-    for (claims, why) in [("[]", "is not a JSON object"), ("{}", "names nobody")] {
+    let large = " ".repeat(1024 * 1024 + 1);
+    for (claims, why) in [
+        ("[]", "is not a JSON object"),
+        ("{}", "names nobody"),
+        (&large, "cannot be read: it is larger than 1048576 bytes"),
+    ] {
         let (code, said) = explain(Some(claims), "/");
         assert_eq!(code, Some(1));
         assert!(said.contains(why), "{said}");

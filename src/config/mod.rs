@@ -60,7 +60,7 @@ pub use self::providers::{
     ManagedIdentity, Oidc, PERSONAL_ACCOUNTS, Proof, Provider, ProviderKind, RequestOptions,
     SecretMethod, Tenant, Tenants,
 };
-pub(crate) use self::secrets::read_bounded;
+pub(crate) use self::secrets::{read_at_most, read_bounded};
 pub(crate) use self::value::{any_duration, is_guid, is_loopback};
 
 /// A configuration that can be used.
