@@ -136,12 +136,7 @@ async fn hdr_07_a_grpc_stream_passes_in_both_directions_at_once() {
     let url = format!("http://127.0.0.1:{}", portal.port);
     let plan = plan(format!("{{ url: \"{url}\", protocol: http2 }}"));
     let (world, certificate) = tls::world_with(plan).await;
-    let stream = tls::connect(&world, &certificate, b"h2").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = tls::over_http2(&world, &certificate).await;
     for (path, passes) in [("/trailers/chat.Chat/Talk", true), ("/chat.Chat/Talk", false)] {
         let (talk, frames) = Frames::new();
         let request = Request::post(format!("https://{}{path}", world.proxy))
