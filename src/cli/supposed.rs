@@ -1,5 +1,5 @@
-//! A member as a file describes one, for `explain`: the payload of an ID token, as JSON. Nothing of it
-//! is verified, and nothing comes of it but words.
+//! A member as a file describes one, for `explain`: the payload of an ID token, as JSON. Nothing of
+//! it is verified, and nothing comes of it but words.
 
 use std::fs::File;
 use std::path::Path;

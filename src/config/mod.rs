@@ -360,8 +360,8 @@ pub struct Logout {
 pub struct Sessions {
     /// Where.
     pub store: Store,
-    /// What seals all that leaves this process. Empty: a key that is made at start and ends with the
-    /// process.
+    /// What seals all that leaves this process. Empty: a key that is made at start and ends with
+    /// the process.
     pub keys: SealingKeys,
     /// How long they last.
     pub lifetimes: Lifetimes,

@@ -127,7 +127,8 @@ impl<'a> Section<'a> {
         self.entry(name).is_some()
     }
 
-    /// What `read` makes of a key: outside `None` if it was reported, inside if the key is not there.
+    /// What `read` makes of a key: outside `None` if it was reported, inside if the key is not
+    /// there.
     pub(super) fn if_there<T>(
         &self,
         name: &str,
@@ -279,8 +280,8 @@ impl<'a> Section<'a> {
             .collect()
     }
 
-    /// The lists of [`Kind::Named`], each with its name, without those that were reported; one value
-    /// alone is a list too.
+    /// The lists of [`Kind::Named`], each with its name, without those that were reported; one
+    /// value alone is a list too.
     pub(super) fn named_lists<T>(
         &self,
         name: &str,

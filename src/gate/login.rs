@@ -252,8 +252,8 @@ impl fmt::Debug for PendingLogin {
 pub enum Accepted {
     /// What it takes to redeem the code and to judge the token.
     Redeem(Redemption),
-    /// The provider leads to another journey first: «I have forgotten my password» (AADB2C90118). The
-    /// session that the browser had when the login began goes along.
+    /// The provider leads to another journey first: «I have forgotten my password» (AADB2C90118).
+    /// The session that the browser had when the login began goes along.
     GoOn(Challenge, Option<SessionId>),
     /// The visitor changed nothing, and goes back.
     Return(ReturnTo),

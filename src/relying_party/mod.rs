@@ -178,8 +178,8 @@ impl RelyingParty {
         authorization::wishes(&self.provider.request, query)
     }
 
-    /// How a visitor is asked for another account than the one that is signed in there. User flows of
-    /// B2C have no choice of accounts, and know `login` alone (azure.md, section 2.2).
+    /// How a visitor is asked for another account than the one that is signed in there. User flows
+    /// of B2C have no choice of accounts, and know `login` alone (azure.md, section 2.2).
     #[must_use]
     pub fn another_account(&self) -> Prompt {
         match &self.provider.kind {
@@ -225,8 +225,8 @@ impl RelyingParty {
         Ok(authorization::url(endpoint, &self.provider, request, redirect_uri))
     }
 
-    /// Whether a callback is of this provider, as far as it says: `iss` is compared whatever else the
-    /// callback brings (OIDC-04), and once more before a code goes anywhere.
+    /// Whether a callback is of this provider, as far as it says: `iss` is compared whatever else
+    /// the callback brings (OIDC-04), and once more before a code goes anywhere.
     ///
     /// # Errors
     /// When it names another issuer.

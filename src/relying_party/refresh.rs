@@ -35,8 +35,8 @@ impl From<RelyingPartyError> for RefreshError {
 }
 
 impl RelyingParty {
-    /// Asks again. The request goes to the endpoint of the journey that the session came from: at B2C
-    /// a refresh token is its policy's (AADB2C90088). `earlier` is what it said last.
+    /// Asks again. The request goes to the endpoint of the journey that the session came from: at
+    /// B2C a refresh token is its policy's (AADB2C90088). `earlier` is what it said last.
     ///
     /// # Errors
     /// That the provider cannot be asked or says no, or why what it says is not believed.

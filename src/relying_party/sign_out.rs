@@ -27,7 +27,8 @@ impl RelyingParty {
         let mut query = url.query_pairs_mut();
         query.append_pair("post_logout_redirect_uri", post_logout_redirect_uri);
         match &self.provider.kind {
-            // Without it Microsoft asks which account, even if there is one (azure.md, section 7.1).
+            // Without it Microsoft asks which account, even if there is one (azure.md, section
+            // 7.1).
             ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) => {
                 if let Some(hint) = claims.text("login_hint") {
                     query.append_pair("logout_hint", hint);
@@ -70,7 +71,8 @@ impl RelyingParty {
         }
     }
 
-    /// The origin of the page from which the provider says, in the browser, that its session is over.
+    /// The origin of the page from which the provider says, in the browser, that its session is
+    /// over.
     #[must_use]
     pub fn sign_out_origin(&self) -> Option<String> {
         let known = self.main()?.last()?;

@@ -151,15 +151,15 @@ impl Visit<'_> {
         format!("{}/login/{provider}?{query}", self.policy.own)
     }
 
-    /// The address that has a provider ask which account it is to be: single sign-on would bring back
-    /// the one that was just refused.
+    /// The address that has a provider ask which account it is to be: single sign-on would bring
+    /// back the one that was just refused.
     pub(super) fn another_account_link(&self, provider: &str, return_to: &ReturnTo) -> String {
         let link = self.login_link(provider, return_to);
         format!("{link}&{BY_HAND}=1&{ACCOUNT}={ANOTHER}")
     }
 
-    /// The gate's no. What this account lacks another one may have; it begins at the front page, since
-    /// a refusal repeats nothing of its request (GEN-07).
+    /// The gate's no. What this account lacks another one may have; it begins at the front page,
+    /// since a refusal repeats nothing of its request (GEN-07).
     pub(super) fn refuse(self, refusal: Refusal) -> Response<Body> {
         let is_final = match refusal {
             Refusal::Lacks { lack: Lack::Groups(GroupsUnknown::Unresolved), .. } => false,

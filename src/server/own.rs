@@ -215,9 +215,9 @@ impl Visit<'_> {
         })
     }
 
-    /// What a link to a provider asks for: `flow` names the journey, and nothing else than a journey
-    /// that the provider has is taken for one. A profile is its member's own to change, so whoever
-    /// is signed in has to come back as the same person.
+    /// What a link to a provider asks for: `flow` names the journey, and nothing else than a
+    /// journey that the provider has is taken for one. A profile is its member's own to change, so
+    /// whoever is signed in has to come back as the same person.
     fn asked_journey(&self, provider: usize) -> Option<Challenge> {
         let party = self.proxy.relying_parties.get(provider)?;
         let query = self.head.target.query().unwrap_or_default();

@@ -181,7 +181,8 @@ pub(super) fn uninspected(
     }
 }
 
-/// A logout token that is not believed. Who sent it reads JSON (Back-Channel Logout 1.0, section 2.8).
+/// A logout token that is not believed. Who sent it reads JSON (Back-Channel Logout 1.0, section
+/// 2.8).
 pub(super) fn disbelieved(
     error: &LogoutTokenError,
     asker: &Asker,
@@ -263,7 +264,8 @@ pub(super) fn canonical(target: &str, asker: &Asker, mut account: Account) -> Re
     response
 }
 
-/// On to where a page of the portal's meant that it leads, by the same method and with the same body.
+/// On to where a page of the portal's meant that it leads, by the same method and with the same
+/// body.
 pub(super) fn onward(place: &str, asker: &Asker, account: Account) -> Response<Body> {
     let mut response = empty(StatusCode::TEMPORARY_REDIRECT, asker, account);
     locate(&mut response, place);

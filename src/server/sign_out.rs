@@ -108,8 +108,8 @@ impl Visit<'_> {
         self.forget_browser().await
     }
 
-    /// Takes back what the browser has of us beside the session: logins under way, and who was signed
-    /// in.
+    /// Takes back what the browser has of us beside the session: logins under way, and who was
+    /// signed in.
     async fn forget_browser(&self) -> Result<Vec<Option<HeaderValue>>, StoreError> {
         let mut forgotten = self.forget_logins().await?;
         if self.policy.resend_forms.is_some() {

@@ -18,8 +18,8 @@ pub(super) fn read(section: &Section<'_>) -> GraphFile {
     }
 }
 
-/// What its addresses begin with, before the version; outside `None` if something was reported, inside
-/// where there is no Graph.
+/// What its addresses begin with, before the version; outside `None` if something was reported,
+/// inside where there is no Graph.
 pub(super) fn base(context: &Context<'_>, file: &ProviderFile) -> Option<Option<Url>> {
     let Some(host) = file.host() else {
         return Some(None);

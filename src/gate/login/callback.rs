@@ -153,8 +153,9 @@ impl Parameters {
     }
 }
 
-/// What `error` may say: nobody writes anything else into our log by it (LOG-01). RFC 6749, sections
-/// 4.1.2.1 and 5.2; OpenID Connect Core 1.0, section 3.1.2.6; RFC 8707; RFC 9470; Microsoft's own.
+/// What `error` may say: nobody writes anything else into our log by it (LOG-01). RFC 6749,
+/// sections 4.1.2.1 and 5.2; OpenID Connect Core 1.0, section 3.1.2.6; RFC 8707; RFC 9470;
+/// Microsoft's own.
 const ERRORS: [&str; 25] = [
     "access_denied",
     "account_selection_required",

@@ -68,8 +68,8 @@ pub struct Demands {
     pub same_member: bool,
     /// Whether an answer of the provider began it, and not the visitor: no second one does.
     pub is_detour: bool,
-    /// Further parameters by name, each of which the operator lets a visitor set (OIDC-19). Asked for
-    /// once.
+    /// Further parameters by name, each of which the operator lets a visitor set (OIDC-19). Asked
+    /// for once.
     #[serde(skip)]
     pub parameters: Vec<(String, String)>,
 }
