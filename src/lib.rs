@@ -29,8 +29,8 @@
 //! brings them together. `http1` is for those two that speak it, `server` and `upstream`. A crate
 //! that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka` in
 //! `sessions/marks.rs`, `hashbrown` in `sessions/table`, `redis` in `sessions/redis`, `postcard` in
-//! `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in `config/yaml.rs`,
-//! `prometheus` in `telemetry/metrics`.
+//! `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in
+//! `config/yaml.rs`, `prometheus` in `telemetry/metrics`.
 //!
 //! # What holds
 //!
@@ -47,8 +47,8 @@
 //! driven by that request's own task, so that no task and no channel lies between the visitor's
 //! socket and the portal's. What workers share (sessions, signing keys, metrics) is read by all
 //! and written by few. Everything that is not a visitor's request, such as refreshing keys, the
-//! connections to Redis and serving metrics, runs beside them on the main thread, and what takes its
-//! time, such as forgetting a million sessions, on one of its own.
+//! connections to Redis and serving metrics, runs beside them on the main thread, and what takes
+//! its time, such as forgetting a million sessions, on one of its own.
 
 pub mod catalogue;
 mod certificate;

@@ -390,7 +390,12 @@ fn explain_says_what_is_required_and_what_becomes_of_a_member() {
     has(explain(Some(board), "/vault/x"), "with these claims signs in in the context c1\n");
     let strong = r#"{ "iss": "i", "sub": "s", "roles": ["Board"], "acrs": ["c1"] }"#;
     has(explain(Some(strong), "/vault/x"), "with these claims goes to the portal with identity\n");
-    for (claims, why) in [("[]", "is not a JSON object"), ("{}", "names nobody")] {
+    let large = " ".repeat(1024 * 1024 + 1);
+    for (claims, why) in [
+        ("[]", "is not a JSON object"),
+        ("{}", "names nobody"),
+        (&large, "cannot be read: it is larger than 1048576 bytes"),
+    ] {
         let (code, said) = explain(Some(claims), "/");
         assert_eq!(code, Some(1));
         assert!(said.contains(why), "{said}");
@@ -545,43 +550,10 @@ fn sess_09_a_member_does_not_notice_a_planned_restart() {
 
 /// Signs somebody in at the emulator as a browser does, and gives the session's cookie.
 fn signed_in(first: u16) -> String {
-    let off = ask(first, "GET /reports HTTP/1.1\r\nAccept: text/html");
-    let cookie = header(&off, "set-cookie").split(';').next().unwrap().to_owned();
-    let there = header(&off, "location").split_once(&format!(":{}", first + 3)).unwrap().1;
-    let page = ask(first + 3, &format!("GET {there} HTTP/1.1"));
-    let form = page.split("<form").nth(1).unwrap();
-    let attribute = |tag: &str, name: &str| -> Option<String> {
-        let value = tag.split_once(&format!("{name}=\""))?.1.split('"').next()?;
-        Some(value.replace("&#38;", "&").replace("&amp;", "&"))
-    };
-    let action = attribute(form.split('>').next().unwrap(), "action").unwrap();
-    let action = action.split_once(&format!(":{}", first + 3)).map_or(action.as_str(), |at| at.1);
-    let mut fields = url::form_urlencoded::Serializer::new(String::new());
-    for input in form.split("<input").skip(1) {
-        let input = input.split('>').next().unwrap();
-        if attribute(input, "type").as_deref() == Some("hidden") {
-            let value = attribute(input, "value").unwrap_or_default();
-            fields.append_pair(&attribute(input, "name").unwrap(), &value);
-        }
-    }
-    fields.append_pair("username", "treasurer@harborclub.example").append_pair("password", "demo");
-    let body = fields.finish();
-    let mut stream = TcpStream::connect(("127.0.0.1", first + 3)).unwrap();
-    let head = format!(
-        "POST {action} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\
-         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{body}",
-        first + 3,
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).unwrap();
-    let mut back = String::new();
-    stream.read_to_string(&mut back).unwrap();
-    let back = header(&back, "location").split_once(&format!(":{first}")).unwrap().1;
-    let landed =
-        ask(first, &format!("GET {back} HTTP/1.1\r\nAccept: text/html\r\nCookie: {cookie}"));
-    let mut cookies = landed.lines().filter_map(|line| line.strip_prefix("set-cookie: "));
-    let session = cookies.find(|cookie| cookie.starts_with("__Host-anteport=")).unwrap();
-    session.split(';').next().unwrap().to_owned()
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut browser = browser::Browser::new(format!("http://127.0.0.1:{first}"));
+    runtime.block_on(browser.sign_in("/reports", "treasurer@harborclub.example"));
+    format!("__Host-anteport={}", browser.own_cookies().get("__Host-anteport").unwrap())
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! What a provider's error means: what happened, what the member should do, what the operator should
-//! do and where in the portals' menus. The texts are data (`*.txt` beside this file) and our own
-//! words; used by the pages, the log and the reference (`docs/errors.md`).
+//! What a provider's error means: what happened, what the member should do, what the operator
+//! should do and where in the portals' menus. The texts are data (`*.txt` beside this file) and our
+//! own words; used by the pages, the log and the reference (`docs/errors.md`).
 //!
 //! Deliberately not here: statuses (`server::respond`), and anything that a provider wrote itself,
 //! which nobody is shown (OIDC-16).

@@ -1,5 +1,5 @@
-//! `sessions`: who is signed in at a running Anteport, and an end of it. Deliberately not here: what
-//! a revocation reaches, which the running one knows.
+//! `sessions`: who is signed in at a running Anteport, and an end of it. Deliberately not here:
+//! what a revocation reaches, which the running one knows.
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, IsTerminal as _, Write as _};

@@ -1,12 +1,13 @@
-//! A member as a file describes one, for `explain`: the payload of an ID token, as JSON. Nothing of it
-//! is verified, and nothing comes of it but words.
+//! A member as a file describes one, for `explain`: the payload of an ID token, as JSON. Nothing of
+//! it is verified, and nothing comes of it but words.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::config::{Config, PERSONAL_ACCOUNTS, Portal, ProviderKind};
+use crate::config::{Config, PERSONAL_ACCOUNTS, Portal, ProviderKind, read_at_most};
 use crate::gate::{AccountKind, Requirement, Right, Session, Subject, Timestamp, VerifiedClaims};
 use crate::relying_party::id_token;
 
@@ -18,8 +19,6 @@ const LARGEST: u64 = 1024 * 1024;
 pub(super) enum SupposedError {
     #[error("`{0}` cannot be read: {1}")]
     File(String, std::io::Error),
-    #[error("`{0}` is larger than {LARGEST} bytes")]
-    TooLarge(String),
     #[error("`{0}` is not a JSON object with the claims of an ID token")]
     Json(String),
     #[error("`{0}` names nobody: it has neither `tid` and `oid` nor `iss` and `sub`")]
@@ -35,10 +34,8 @@ pub(super) fn session(
 ) -> Result<Session, SupposedError> {
     let name = path.display().to_string();
     let failed = |error| SupposedError::File(name.clone(), error);
-    if std::fs::metadata(path).map_err(failed)?.len() > LARGEST {
-        return Err(SupposedError::TooLarge(name));
-    }
-    let text = std::fs::read(path).map_err(failed)?;
+    // It may be a pipe: then no token lies on a disk.
+    let text = File::open(path).and_then(|file| read_at_most(file, LARGEST)).map_err(failed)?;
     let claims: Map<String, Value> =
         serde_json::from_slice(&text).map_err(|_| SupposedError::Json(name.clone()))?;
     let subject = subject(&claims).ok_or(SupposedError::Nobody(name))?;

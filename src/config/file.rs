@@ -211,9 +211,8 @@ fn listen(section: &Section<'_>) -> ListenFile {
             key: section.value("key", value::path),
         }),
         proxy_protocol: section.value("proxy_protocol", value::yes_or_no),
-        trusted_proxies: if_there(section, "trusted_proxies", || {
-            section.values("trusted_proxies", networks::network)
-        }),
+        trusted_proxies: section
+            .if_there("trusted_proxies", |key| section.values(key, networks::network)),
         max_connections: bare(section.value("max_connections", value::connections)),
         max_connections_per_address: bare(
             section.value("max_connections_per_address", value::connections),
@@ -393,16 +392,4 @@ fn logging(section: &Section<'_>) -> Option<Logging> {
 
 pub(super) fn bare<T>(located: Option<Located<T>>) -> Option<T> {
     located.map(|located| located.value)
-}
-
-/// Outside `None` if it was reported, inside if the key is not there.
-pub(super) fn if_there<T>(
-    section: &Section<'_>,
-    key: &str,
-    read: impl Fn() -> Option<T>,
-) -> Option<Option<T>> {
-    match section.has(key) {
-        true => read().map(Some),
-        false => Some(None),
-    }
 }

@@ -60,7 +60,7 @@ pub use self::providers::{
     ManagedIdentity, Oidc, PERSONAL_ACCOUNTS, Proof, Provider, ProviderKind, RequestOptions,
     SecretMethod, Tenant, Tenants,
 };
-pub(crate) use self::secrets::read_bounded;
+pub(crate) use self::secrets::{read_at_most, read_bounded};
 pub(crate) use self::value::{any_duration, is_guid, is_loopback};
 
 /// A configuration that can be used.
@@ -360,8 +360,8 @@ pub struct Logout {
 pub struct Sessions {
     /// Where.
     pub store: Store,
-    /// What seals all that leaves this process. Empty: a key that is made at start and ends with the
-    /// process.
+    /// What seals all that leaves this process. Empty: a key that is made at start and ends with
+    /// the process.
     pub keys: SealingKeys,
     /// How long they last.
     pub lifetimes: Lifetimes,

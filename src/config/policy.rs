@@ -1,5 +1,5 @@
-//! A portal's rules, as the gate judges by them. Those that cannot mean what they seem to are warned
-//! of; those that contradict each other are refused (CFG-01).
+//! A portal's rules, as the gate judges by them. Those that cannot mean what they seem to are
+//! warned of; those that contradict each other are refused (CFG-01).
 
 use std::sync::Arc;
 

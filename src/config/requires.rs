@@ -35,15 +35,15 @@ pub(super) struct RequiresFile {
 
 /// Reads the section.
 pub(super) fn read(section: &Section<'_>) -> RequiresFile {
-    let list = |key: &str| there(section, key, || section.values(key, text));
+    let list = |key: &str| section.if_there(key, |key| section.values(key, text));
     let roles = list("roles");
-    let groups = there(section, "groups", || section.values("groups", group));
+    let groups = section.if_there("groups", |key| section.values(key, group));
     let claims = section.named_lists("claims", text);
     for (name, _) in &claims {
         check_claim(section, name);
     }
-    let tenants = there(section, "tenants", || section.values("tenants", value::tenant_guid));
-    let accounts = there(section, "account", || section.values("account", account));
+    let tenants = section.if_there("tenants", |key| section.values(key, value::tenant_guid));
+    let accounts = section.if_there("account", |key| section.values(key, account));
     let (acr, amr) = (list("acr"), list("amr"));
     let max_age = section.value("max_age", value::duration("1m", "365d"));
     let context = section.value("authentication_context", authentication_context);
@@ -90,14 +90,6 @@ pub(super) fn read(section: &Section<'_>) -> RequiresFile {
         accounts: accounts.flatten().unwrap_or_default(),
         claims: claims.into_iter().map(|(name, _)| name).collect(),
         context,
-    }
-}
-
-/// Outside `None` if it was reported, inside if the key is not there.
-fn there<T>(section: &Section<'_>, key: &str, read: impl Fn() -> Option<T>) -> Option<Option<T>> {
-    match section.has(key) {
-        true => read().map(Some),
-        false => Some(None),
     }
 }
 

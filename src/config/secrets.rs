@@ -159,7 +159,11 @@ pub(crate) fn read_bounded(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a file"));
     }
-    let file = File::open(path)?;
+    read_at_most(File::open(path)?, longest)
+}
+
+/// The same of what is open already.
+pub(crate) fn read_at_most(file: File, longest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest {

@@ -127,6 +127,19 @@ impl<'a> Section<'a> {
         self.entry(name).is_some()
     }
 
+    /// What `read` makes of a key: outside `None` if it was reported, inside if the key is not
+    /// there.
+    pub(super) fn if_there<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match self.has(name) {
+            true => read(name).map(Some),
+            false => Some(None),
+        }
+    }
+
     /// The place of a key, or of the section where it is not there.
     pub(super) fn spot_of(&self, name: &str) -> Spot {
         let place = self.entry(name).map_or(self.spot.place, |entry| entry.place);
@@ -267,8 +280,8 @@ impl<'a> Section<'a> {
             .collect()
     }
 
-    /// The lists of [`Kind::Named`], each with its name, without those that were reported; one value
-    /// alone is a list too.
+    /// The lists of [`Kind::Named`], each with its name, without those that were reported; one
+    /// value alone is a list too.
     pub(super) fn named_lists<T>(
         &self,
         name: &str,

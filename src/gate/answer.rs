@@ -1,5 +1,5 @@
-//! A portal's answer without what it must not say to a visitor (HDR-11). Deliberately not here: what
-//! is kept from caches, which depends on who asked (`server::caching`).
+//! A portal's answer without what it must not say to a visitor (HDR-11). Deliberately not here:
+//! what is kept from caches, which depends on who asked (`server::caching`).
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, WWW_AUTHENTICATE};
 

@@ -208,7 +208,8 @@ impl<'h> Asked<'h> {
         clues::of(self.headers, self.query_fields().iter(), form)
     }
 
-    /// What the query says. It is taken apart for the rules that look at it, and never written anew.
+    /// What the query says. It is taken apart for the rules that look at it, and never written
+    /// anew.
     pub(super) fn query_fields(&self) -> &[Field] {
         self.query_fields.get_or_init(|| match self.query() {
             Some(query) if form::has_foreign_charset(self.headers) => {
@@ -240,8 +241,8 @@ impl<'h> Asked<'h> {
         }
     }
 
-    /// Whether what its member may do matters for the answer. Our own endpoints judge nothing by it,
-    /// and nobody waits there for what a provider says; `me` alone tells of it.
+    /// Whether what its member may do matters for the answer. Our own endpoints judge nothing by
+    /// it, and nobody waits there for what a provider says; `me` alone tells of it.
     #[must_use]
     pub fn depends_on_claims(&self, policy: &Policy) -> bool {
         policy.mode != Mode::Off && matches!(self.own_endpoint(policy), None | Some(Endpoint::Me))
@@ -349,8 +350,8 @@ static SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 static SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 static X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
-/// What a visitor's browser will do with the answer: fetch metadata where the browser sends it, else
-/// what `Accept` and a well-known header show.
+/// What a visitor's browser will do with the answer: fetch metadata where the browser sends it,
+/// else what `Accept` and a well-known header show.
 #[must_use]
 pub fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
     let is_page = method == Method::GET

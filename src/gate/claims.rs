@@ -82,8 +82,8 @@ impl VerifiedClaims {
         Self { subject, claims, account: None, groups_unresolved: false }
     }
 
-    /// Claims that nobody verified, of somebody who may not be there: for `explain` alone, which says
-    /// what would be. No session that anybody has is made of these.
+    /// Claims that nobody verified, of somebody who may not be there: for `explain` alone, which
+    /// says what would be. No session that anybody has is made of these.
     #[must_use]
     pub fn supposed(subject: Subject, claims: Map<String, Value>) -> Self {
         Self { subject, claims, account: None, groups_unresolved: false }
@@ -108,15 +108,16 @@ impl VerifiedClaims {
         self.groups_unresolved
     }
 
-    /// The same with what kind of account it is. Without it, no kind is let in where one is asked for.
+    /// The same with what kind of account it is. Without it, no kind is let in where one is asked
+    /// for.
     #[must_use]
     pub fn of_account(self, kind: AccountKind) -> Self {
         Self { account: Some(kind), ..self }
     }
 
     /// The same with these groups instead of what the token says of them: `groups` has the ids, and
-    /// `group_names` beside them the names that are known. Its one caller is the relying party, which
-    /// asked the provider or chose among the token's.
+    /// `group_names` beside them the names that are known. Its one caller is the relying party,
+    /// which asked the provider or chose among the token's.
     #[must_use]
     pub fn with_groups(mut self, groups: &[Group]) -> Self {
         self.forget_groups();
@@ -187,8 +188,8 @@ impl VerifiedClaims {
         (elsewhere || has_more).then_some(GroupsUnknown::LeftOut)
     }
 
-    /// When the person proved who they are, if the provider says so (`auth_time`). What it says in a
-    /// way that cannot be read was long ago.
+    /// When the person proved who they are, if the provider says so (`auth_time`). What it says in
+    /// a way that cannot be read was long ago.
     #[must_use]
     pub fn authenticated(&self) -> Option<Timestamp> {
         let time = self.claims.get("auth_time")?;
@@ -212,8 +213,8 @@ impl VerifiedClaims {
         Self { subject, claims, account: self.account, groups_unresolved: self.groups_unresolved }
     }
 
-    /// These claims, and of earlier ones about the same member those of `names` that are missing. What
-    /// makes a guest may be missing, too, so a later token makes none a member.
+    /// These claims, and of earlier ones about the same member those of `names` that are missing.
+    /// What makes a guest may be missing, too, so a later token makes none a member.
     #[must_use]
     pub fn completed_from(mut self, earlier: &Self, names: &[&str]) -> Self {
         for name in names {

@@ -22,8 +22,8 @@ pub const PROOF_PREFIX: &str = "__Host-anteport-set-";
 /// What `Cookie` headers say to us.
 #[derive(Debug, Default)]
 pub struct CookieReading {
-    /// What stands for a session, if it is there exactly once, has the right form, and no other reader
-    /// could find another (COOK-02, COOK-03).
+    /// What stands for a session, if it is there exactly once, has the right form, and no other
+    /// reader could find another (COOK-02, COOK-03).
     pub session: Option<Ticket>,
     /// Whether any cookie has a name of ours.
     pub any_own: bool,

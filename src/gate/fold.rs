@@ -121,8 +121,8 @@ pub(super) fn name_key(name: &str) -> String {
     folded
 }
 
-/// The key of a value: in lower case, composed, without white space, controls or slashes at its ends,
-/// and without punctuation that names of pages lose.
+/// The key of a value: in lower case, composed, without white space, controls or slashes at its
+/// ends, and without punctuation that names of pages lose.
 pub(super) fn value_key(value: &str) -> String {
     let is_blank = |letter: char| letter.is_whitespace() || letter.is_control() || letter == '/';
     let key = pattern_key(value.trim_matches(is_blank));

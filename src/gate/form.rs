@@ -165,8 +165,8 @@ impl<'a> MediaType<'a> {
     }
 }
 
-/// Whether a search for this name finds the parameter and nothing else, from either end: PHP and Rack
-/// take the first or the last place where it stands, in whatever other parameter that is.
+/// Whether a search for this name finds the parameter and nothing else, from either end: PHP and
+/// Rack take the first or the last place where it stands, in whatever other parameter that is.
 fn is_plainly_named(text: &str, name: &str, is_there: bool) -> bool {
     let named = format!("{name}=");
     match is_there {
@@ -175,8 +175,8 @@ fn is_plainly_named(text: &str, name: &str, is_there: bool) -> bool {
     }
 }
 
-/// A token, or one in quotes without anything that needs escaping. No comma: to many servers a value
-/// ends there.
+/// A token, or one in quotes without anything that needs escaping. No comma: to many servers a
+/// value ends there.
 fn unquoted(value: &str) -> Option<&str> {
     let bare = match value.strip_prefix('"') {
         Some(rest) => rest.strip_suffix('"')?,
@@ -258,8 +258,8 @@ fn part<'c>(head: &str, content: &'c [u8]) -> Option<(Field, Option<&'c str>)> {
 fn named(disposition: &str) -> Option<(&str, bool)> {
     let rest = disposition.strip_prefix("form-data")?.trim_start();
     let rest = rest.strip_prefix(';')?.trim_start();
-    // Tomcat and ASP.NET Core decode `=?…?=`, Rack and System.Web take the first or the last `name=`,
-    // wherever it stands.
+    // Tomcat and ASP.NET Core decode `=?…?=`, Rack and System.Web take the first or the last
+    // `name=`, wherever it stands.
     let names = rest.to_ascii_lowercase().matches("name=").count();
     let has_file = rest.to_ascii_lowercase().contains("filename=");
     if rest.contains("=?") || names > 1 + usize::from(has_file) {

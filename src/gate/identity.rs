@@ -138,10 +138,10 @@ impl OwnedNames {
         (may_be_owned && self.folded.contains(&folded)) || folded.is_of_a_family()
     }
 
-    /// Makes a visitor's headers safe to send on: removes what is hop-by-hop, what is owned, `Host`,
-    /// our cookies, and credentials: all that a portal could take for a local sign-in, unless they
-    /// pass here (PATH-15); those that sign a whole connection in never do, because several
-    /// visitors share it (HTTP-12). Sets nothing.
+    /// Makes a visitor's headers safe to send on: removes what is hop-by-hop, what is owned,
+    /// `Host`, our cookies, and credentials: all that a portal could take for a local sign-in,
+    /// unless they pass here (PATH-15); those that sign a whole connection in never do, because
+    /// several visitors share it (HTTP-12). Sets nothing.
     pub fn cleanse(
         &self,
         headers: &mut HeaderMap,
@@ -337,8 +337,8 @@ pub(super) fn check_single(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-/// HDR-01: what `Connection` names is of that connection only. It goes before anything is judged, so
-/// that what a rule has seen is what the portal gets. The headers of an upgrade stay until it is
+/// HDR-01: what `Connection` names is of that connection only. It goes before anything is judged,
+/// so that what a rule has seen is what the portal gets. The headers of an upgrade stay until it is
 /// clear whether there is one.
 pub fn remove_named_by_connection(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
@@ -354,8 +354,8 @@ pub fn remove_named_by_connection(headers: &mut HeaderMap) {
     }
 }
 
-/// What is about the connection, or goes with all that is of one connection only; and what no request
-/// is without.
+/// What is about the connection, or goes with all that is of one connection only; and what no
+/// request is without.
 const OF_CONNECTION: [&[u8]; 5] = [b"keep-alive", b"close", b"upgrade", b"te", b"host"];
 
 /// One look at each name; nothing is allocated where nothing is removed.

@@ -1,5 +1,5 @@
-//! The fields of JSON (RFC 8259), where a rule looks at them: every name at every depth, repeated ones
-//! too, because readers disagree about which of two counts.
+//! The fields of JSON (RFC 8259), where a rule looks at them: every name at every depth, repeated
+//! ones too, because readers disagree about which of two counts.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -26,8 +26,8 @@ pub(super) enum JsonError {
     TooMuch,
 }
 
-/// Reads a text. Of what is beyond [`MOST_FIELDS`] only the names are kept, which then could have any
-/// value.
+/// Reads a text. Of what is beyond [`MOST_FIELDS`] only the names are kept, which then could have
+/// any value.
 pub(super) fn read(text: &[u8]) -> Result<Vec<Field>, JsonError> {
     let mut found = Found::default();
     let mut reader = serde_json::Deserializer::from_slice(text);

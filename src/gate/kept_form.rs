@@ -1,6 +1,6 @@
-//! A form that met an expired session: which requests are kept for their members, and what is kept of
-//! them. It travels sealed in a page of ours, and comes back through the whole gate. Deliberately not
-//! here: sealing it, and whether it was sent already.
+//! A form that met an expired session: which requests are kept for their members, and what is kept
+//! of them. It travels sealed in a page of ours, and comes back through the whole gate.
+//! Deliberately not here: sealing it, and whether it was sent already.
 
 use std::fmt;
 use std::time::Duration;
@@ -77,8 +77,8 @@ impl KeptForm {
         body.saturating_add(Self::LONGEST_HEAD)
     }
 
-    /// Keeps what is to be sent again: the target that was judged, and what a portal reads a form by.
-    /// `None` for headers that are not text, which no browser sends. The id is random.
+    /// Keeps what is to be sent again: the target that was judged, and what a portal reads a form
+    /// by. `None` for headers that are not text, which no browser sends. The id is random.
     #[must_use]
     pub fn keep(
         (method, target): (&Method, String),
@@ -106,8 +106,8 @@ impl KeptForm {
         Some(Self { head, body })
     }
 
-    /// What goes into the seal: how long the head is, the head, the body. `None` if the head is longer
-    /// than any that we take.
+    /// What goes into the seal: how long the head is, the head, the body. `None` if the head is
+    /// longer than any that we take.
     #[must_use]
     pub fn to_bytes(&self) -> Option<Vec<u8>> {
         let head = serde_json::to_vec(&self.head).ok()?;
@@ -151,8 +151,8 @@ impl KeptForm {
         now >= self.head.expires
     }
 
-    /// Makes the request again: gives method, target and body, and puts the headers that it came with
-    /// in the place of those that this one came with. What they say of another body goes.
+    /// Makes the request again: gives method, target and body, and puts the headers that it came
+    /// with in the place of those that this one came with. What they say of another body goes.
     #[must_use]
     pub fn restore(self, headers: &mut HeaderMap) -> Option<(Method, String, Bytes)> {
         let Head { method, target, content_type, origin, referer, .. } = self.head;
@@ -197,7 +197,8 @@ fn is_html(accept: &str) -> bool {
     accept.contains("text/html")
 }
 
-/// The types of HTML's forms (HTML, section 4.10.18.6), or nothing at all. What is coded is of no form.
+/// The types of HTML's forms (HTML, section 4.10.18.6), or nothing at all. What is coded is of no
+/// form.
 fn is_form(asked: &Asked<'_>) -> bool {
     const TYPES: [&str; 3] =
         ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];

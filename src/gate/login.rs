@@ -20,7 +20,8 @@ pub use self::journey::{Demands, Journey, Prompt};
 use super::{ReturnTo, Secret, SessionId, Timestamp, Trail, VerifiedClaims};
 
 /// A visitor goes to the provider before going on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Challenge {
     /// Where they land afterwards.
     pub return_to: ReturnTo,
@@ -44,16 +45,14 @@ impl Challenge {
     }
 
     /// The journey that follows an answer of the provider. What the login was to bring stays so.
-    fn detour(journey: Journey, then: &Then) -> Self {
+    fn detour(&self, journey: Journey) -> Self {
         let demands = Demands {
-            max_age: then.max_age,
-            context: then.context.clone(),
-            login_hint: then.login_hint.clone(),
-            same_member: then.same_member,
+            prompt: None,
+            parameters: Vec::new(),
             is_detour: true,
-            ..Demands::default()
+            ..self.demands.clone()
         };
-        Self { return_to: then.return_to.clone(), journey, demands }
+        Self { return_to: self.return_to.clone(), journey, demands }
     }
 }
 
@@ -90,21 +89,8 @@ pub struct PendingLogin {
     verifier: Secret<String>,
     provider: String,
     session: Option<SessionId>,
-    then: Then,
+    challenge: Challenge,
     expires: Timestamp,
-}
-
-/// What a login is for, and what has to be true at its end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Then {
-    return_to: ReturnTo,
-    journey: Journey,
-    max_age: Option<Duration>,
-    context: Option<String>,
-    login_hint: Option<String>,
-    same_member: bool,
-    is_detour: bool,
 }
 
 /// The spelling of a [`PendingLogin`] inside its seal.
@@ -116,7 +102,7 @@ struct Record {
     verifier: String,
     provider: String,
     session: Option<String>,
-    then: Then,
+    challenge: Challenge,
     expires: Timestamp,
 }
 
@@ -140,22 +126,12 @@ impl PendingLogin {
             now.unix_seconds() & 0xffff_ffff,
             URL_SAFE_NO_PAD.encode(seed.state)
         );
-        let Challenge { return_to, journey, demands } = challenge;
-        let then = Then {
-            return_to,
-            journey,
-            max_age: demands.max_age,
-            context: demands.context.clone(),
-            login_hint: demands.login_hint.clone(),
-            same_member: demands.same_member,
-            is_detour: demands.is_detour,
-        };
         let request = AuthorizationRequest {
             state: Secret::new(state),
             nonce: Secret::new(URL_SAFE_NO_PAD.encode(seed.nonce)),
             verifier: Secret::new(URL_SAFE_NO_PAD.encode(seed.verifier)),
-            journey,
-            demands,
+            journey: challenge.journey,
+            demands: challenge.demands.clone(),
         };
         let pending = Self {
             state: request.state.clone(),
@@ -163,7 +139,7 @@ impl PendingLogin {
             verifier: request.verifier.clone(),
             provider: provider.to_owned(),
             session: session.cloned(),
-            then,
+            challenge,
             expires: now.after(Self::LIMIT),
         };
         (pending, request)
@@ -185,7 +161,7 @@ impl PendingLogin {
     /// Where the visitor is to land.
     #[must_use]
     pub const fn return_to(&self) -> &ReturnTo {
-        &self.then.return_to
+        &self.challenge.return_to
     }
 
     /// What goes into the seal.
@@ -197,7 +173,7 @@ impl PendingLogin {
             verifier: self.verifier.expose().clone(),
             provider: self.provider.clone(),
             session: self.session.as_ref().map(SessionId::cookie_value),
-            then: self.then.clone(),
+            challenge: self.challenge.clone(),
             expires: self.expires,
         };
         Secret::new(serde_json::to_vec(&record).unwrap_or_default())
@@ -213,7 +189,7 @@ impl PendingLogin {
             verifier: Secret::new(record.verifier),
             provider: record.provider,
             session: record.session.as_deref().and_then(SessionId::parse),
-            then: record.then,
+            challenge: record.challenge,
             expires: record.expires,
         })
     }
@@ -235,7 +211,7 @@ impl PendingLogin {
         if now >= self.expires {
             return Err(LoginError::Expired { limit: Self::LIMIT });
         }
-        let Then { journey, return_to, is_detour, .. } = &self.then;
+        let Challenge { journey, return_to, demands } = &self.challenge;
         let (session_state, begun) = (callback.session_state(), self.expires.before(Self::LIMIT));
         let (answer, issuer) = callback.into_answer();
         match answer {
@@ -244,14 +220,14 @@ impl PendingLogin {
                 nonce: self.nonce,
                 verifier: self.verifier,
                 session: self.session,
-                then: self.then,
+                challenge: self.challenge,
                 issuer,
                 session_state,
                 begun,
             })),
-            Err(error) if error.is_forgotten_password() => match (journey, is_detour) {
+            Err(error) if error.is_forgotten_password() => match (journey, demands.is_detour) {
                 (Journey::SignIn | Journey::SignUp, false) => {
-                    let reset = Challenge::detour(Journey::PasswordReset, &self.then);
+                    let reset = self.challenge.detour(Journey::PasswordReset);
                     Ok(Accepted::GoOn(reset, self.session))
                 }
                 _ => Err(LoginError::PasswordForgotten),
@@ -260,7 +236,7 @@ impl PendingLogin {
             Err(error) if error.is_cancel() && *journey == Journey::ProfileEdit => {
                 Ok(Accepted::Return(return_to.clone()))
             }
-            Err(error) => Err(LoginError::Provider(error)),
+            Err(error) => Ok(Accepted::Refused(error)),
         }
     }
 }
@@ -271,16 +247,18 @@ impl fmt::Debug for PendingLogin {
     }
 }
 
-/// How a login goes on after its callback.
+/// What the callback of a login under way leads to.
 #[derive(Debug)]
 pub enum Accepted {
     /// What it takes to redeem the code and to judge the token.
     Redeem(Redemption),
-    /// The provider leads to another journey first: «I have forgotten my password» (AADB2C90118). The
-    /// session that the browser had when the login began goes along.
+    /// The provider leads to another journey first: «I have forgotten my password» (AADB2C90118).
+    /// The session that the browser had when the login began goes along.
     GoOn(Challenge, Option<SessionId>),
     /// The visitor changed nothing, and goes back.
     Return(ReturnTo),
+    /// The provider said no.
+    Refused(ProviderError),
 }
 
 /// A login whose callback was accepted: what it takes to redeem the code and to judge the token.
@@ -290,7 +268,7 @@ pub struct Redemption {
     nonce: Secret<String>,
     verifier: Secret<String>,
     session: Option<SessionId>,
-    then: Then,
+    challenge: Challenge,
     issuer: Option<String>,
     session_state: Option<Secret<String>>,
     begun: Timestamp,
@@ -336,20 +314,20 @@ impl Redemption {
     /// What the visitor went to the provider for.
     #[must_use]
     pub const fn journey(&self) -> Journey {
-        self.then.journey
+        self.challenge.journey
     }
 
     /// How long ago the person may have authenticated. A journey that signs nobody in has no such
     /// bound: the sign-in that follows it has.
     #[must_use]
     pub fn max_age(&self) -> Option<Duration> {
-        self.then.max_age.filter(|_| self.then.journey.signs_in())
+        self.challenge.demands.max_age.filter(|_| self.journey().signs_in())
     }
 
     /// The authentication context that was asked for.
     #[must_use]
     pub fn context(&self) -> Option<&str> {
-        self.then.context.as_deref().filter(|_| self.then.journey.signs_in())
+        self.challenge.demands.context.as_deref().filter(|_| self.journey().signs_in())
     }
 
     /// The session that the browser had when the login began.
@@ -369,8 +347,8 @@ impl Redemption {
         current: Option<&VerifiedClaims>,
     ) -> Result<Completed, LoginError> {
         let is_same = |current: &VerifiedClaims| current.subject() == claims.subject();
-        let sign_in = Challenge::detour(Journey::SignIn, &self.then);
-        let Then { return_to, journey, same_member, .. } = self.then;
+        let sign_in = self.challenge.detour(Journey::SignIn);
+        let Challenge { return_to, journey, demands } = self.challenge;
         match (journey, current) {
             // Who comes back from a change of the profile may be somebody who never signed in here.
             (Journey::ProfileEdit, Some(current)) if !is_same(current) => {
@@ -381,7 +359,7 @@ impl Redemption {
             }
             (Journey::PasswordReset | Journey::ProfileEdit, _) => Ok(Completed::GoOn(sign_in)),
             (Journey::SignIn | Journey::SignUp, Some(current))
-                if same_member && !is_same(current) =>
+                if demands.same_member && !is_same(current) =>
             {
                 Err(LoginError::OtherMember)
             }

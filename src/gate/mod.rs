@@ -72,8 +72,8 @@ pub enum Decision<'h> {
     Redirect(String),
     /// It goes nowhere.
     Refuse(Refusal),
-    /// It needs a session, as [`Refusal::SignInRequired`] says, and is a form that whoever was signed
-    /// in may send once more: its path and query.
+    /// It needs a session, as [`Refusal::SignInRequired`] says, and is a form that whoever was
+    /// signed in may send once more: its path and query.
     Keep(String),
     /// A rule looks at the form: decide again once the body has been read and is with what was
     /// asked ([`Asked::with_form`]).
@@ -189,8 +189,8 @@ fn guard<'h>(
     session: Option<&Session>,
     now: Timestamp,
 ) -> Decision<'h> {
-    // Nobody's form is read for nothing: whatever it says, a stranger gets no further where a sign-in
-    // is asked for, and the route below says so.
+    // Nobody's form is read for nothing: whatever it says, a stranger gets no further where a
+    // sign-in is asked for, and the route below says so.
     let reads_forms = || session.is_some() || !policy.asks_for_sign_in(&asked);
     match policy.password_route(&asked) {
         Found::At(rule) => return Decision::Refuse(Refusal::PasswordRoute { rule }),
@@ -363,8 +363,8 @@ pub enum Endpoint {
     Me,
     /// `refresh`: what the provider says of me now.
     Refresh,
-    /// `resend`: a form that was kept is sent once more; `resend/at` and the path that it was for, so
-    /// that what the portal answers with finds its way from there.
+    /// `resend`: a form that was kept is sent once more; `resend/at` and the path that it was for,
+    /// so that what the portal answers with finds its way from there.
     Resend(Option<String>),
     /// `resend/signed-in`: where the sign-in for such a form leads to.
     ResendSignedIn,

@@ -202,8 +202,8 @@ impl Field {
         self.has_any_name || self.names.iter().any(|name| name == key)
     }
 
-    /// A field whose name and value are text as it is: of a multipart form, of JSON. Without a value it
-    /// could have any.
+    /// A field whose name and value are text as it is: of a multipart form, of JSON. Without a
+    /// value it could have any.
     pub(super) fn literal(names: &[&str], value: Option<&str>) -> Self {
         let mut field = Self {
             names: Vec::new(),
@@ -322,9 +322,9 @@ pub(super) fn read(text: &str) -> Vec<Field> {
     fields
 }
 
-/// What a value says that is JSON: some scripts take whole calls from one parameter. Where there are
-/// many fields already it is not taken apart, and could say anything: each takes far more room than
-/// its bytes (LIM-07).
+/// What a value says that is JSON: some scripts take whole calls from one parameter. Where there
+/// are many fields already it is not taken apart, and could say anything: each takes far more room
+/// than its bytes (LIM-07).
 pub(super) fn add_nested(fields: &mut Vec<Field>, value: &str) {
     if !value.trim_start().starts_with(['[', '{']) {
         return;
@@ -401,7 +401,8 @@ mod tests {
             assert!(pair.could_be_in(read(&format!("a={found}")).iter()), "{pattern}");
             assert!(!pair.could_be_in(read(&format!("a={other}")).iter()), "{pattern}");
         }
-        // However much JSON there is, it is taken apart up to a limit and could say anything beyond.
+        // However much JSON there is, it is taken apart up to a limit and could say anything
+        // beyond.
         let calls = vec!["1"; 4000].join(",");
         let many = vec![format!("a=[{calls}]"); 60].join("&");
         let fields = read(&many);

@@ -254,8 +254,8 @@ fn check_parts(inner: &str) -> Result<(), PathError> {
     Err(PathError::EncodedSeparator)
 }
 
-/// A stream (`x::$DATA`), a short name (`LOGIN~1.ASP`) or a segment that ASP.NET takes for a session
-/// (`(S(…))`), for which it looks everywhere in the path.
+/// A stream (`x::$DATA`), a short name (`LOGIN~1.ASP`) or a segment that ASP.NET takes for a
+/// session (`(S(…))`), for which it looks everywhere in the path.
 fn is_windows(segment: &str) -> bool {
     segment.contains(":$") || is_short_name(segment) || has_session(segment)
 }
@@ -272,8 +272,8 @@ fn is_short_name(segment: &str) -> bool {
     is_number && (1..=6).contains(&base.chars().count()) && extension.chars().count() <= 3
 }
 
-/// `(`, a letter and `(` again: how cookieless sessions, anonymous ids and tickets begin. Any letter:
-/// a code page could make one of theirs of it.
+/// `(`, a letter and `(` again: how cookieless sessions, anonymous ids and tickets begin. Any
+/// letter: a code page could make one of theirs of it.
 fn has_session(segment: &str) -> bool {
     let mut letters = segment.chars();
     let (mut first, mut second) = ('\0', '\0');
@@ -319,9 +319,9 @@ fn escape(high: Option<u8>, low: Option<u8>) -> Option<u8> {
     u8::try_from(high * 16 + low).ok()
 }
 
-/// The canonical spelling that a path with empty or dot segments stands for, or one with the session
-/// parameter of servlet containers: where a visitor is sent, never what is forwarded (PATH-07,
-/// PATH-08).
+/// The canonical spelling that a path with empty or dot segments stands for, or one with the
+/// session parameter of servlet containers: where a visitor is sent, never what is forwarded
+/// (PATH-07, PATH-08).
 pub(super) fn mended(raw: &str, segments: bool, session_parameter: bool) -> Option<CanonicalPath> {
     let without;
     let mut raw = raw;
@@ -353,8 +353,8 @@ fn without_session_parameters(raw: &str) -> String {
     kept
 }
 
-/// RFC 3986, section 5.2.4, with dots as escapes taken for dots, and empty segments left out. A path
-/// that leads above the root has no canonical spelling.
+/// RFC 3986, section 5.2.4, with dots as escapes taken for dots, and empty segments left out. A
+/// path that leads above the root has no canonical spelling.
 fn without_odd_segments(raw: &str) -> Option<String> {
     let mut kept: Vec<&str> = Vec::new();
     let mut ends_in_folder = false;

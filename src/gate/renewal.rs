@@ -1,5 +1,5 @@
-//! What it takes to ask the provider again about a member while the session goes on, and when that is
-//! due. Deliberately not here: asking, which is the relying party's.
+//! What it takes to ask the provider again about a member while the session goes on, and when that
+//! is due. Deliberately not here: asking, which is the relying party's.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,7 +20,8 @@ pub struct Renewal {
     pub refresh_token: Secret<String>,
     /// What the member had gone to the provider for: at B2C a refresh token is its policy's.
     pub journey: Journey,
-    /// The nonce of the login. A later ID token has no other (OpenID Connect Core 1.0, section 12.2).
+    /// The nonce of the login. A later ID token has no other (OpenID Connect Core 1.0, section
+    /// 12.2).
     pub nonce: Secret<String>,
 }
 

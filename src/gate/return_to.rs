@@ -23,8 +23,8 @@ impl ReturnTo {
         Self("/".to_owned())
     }
 
-    /// The page that the sign-in for a kept form leads to: it begins nothing, and is the one endpoint of
-    /// ours that a login may return to (RET-02).
+    /// The page that the sign-in for a kept form leads to: it begins nothing, and is the one
+    /// endpoint of ours that a login may return to (RET-02).
     #[must_use]
     pub fn to_kept_form(policy: &Policy) -> Self {
         Self(format!("{}/resend/signed-in", policy.own))

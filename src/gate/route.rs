@@ -19,7 +19,8 @@ use super::{Endpoint, Refusal};
 /// What the gate does for a portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Only people who signed in with the provider get in; the portal's own password doors are shut.
+    /// Only people who signed in with the provider get in; the portal's own password doors are
+    /// shut.
     AzureOnly,
     /// Visitors pass as nobody, or signed in if they wish; password doors stay open.
     Optional,
@@ -83,11 +84,11 @@ pub(super) fn lies_under(path: &str, prefix: &str) -> bool {
 pub struct Route {
     /// What it covers.
     pub path: PathPattern,
-    /// What else could be this path, on a route that asks for a sign-in; a public one covers what it
-    /// names and nothing else.
+    /// What else could be this path, on a route that asks for a sign-in; a public one covers what
+    /// it names and nothing else.
     pub covers: Covers,
-    /// What has to be there besides: in anything that a server could take for it on a route that asks
-    /// for a sign-in, to the letter on a public one (PATH-12).
+    /// What has to be there besides: in anything that a server could take for it on a route that
+    /// asks for a sign-in, to the letter on a public one (PATH-12).
     pub conditions: Conditions,
     /// Whom it lets in.
     pub access: Access,
@@ -134,8 +135,8 @@ pub struct Policy {
     pub portal_cookies: PortalCookies,
     /// The most bytes of a body that are read for a rule that looks at forms.
     pub form_limit: usize,
-    /// The most bytes of a form that is kept for its member when it meets an expired session; `None`
-    /// keeps none.
+    /// The most bytes of a form that is kept for its member when it meets an expired session;
+    /// `None` keeps none.
     pub resend_forms: Option<usize>,
     /// Who may go where; the first that covers a path decides.
     pub routes: Vec<Route>,
@@ -148,7 +149,8 @@ impl Policy {
         callbacks.chain([&self.own]).any(|own| lies_under(path, own.as_str()))
     }
 
-    /// The endpoint of ours at a path, or [`Endpoint::Unknown`] where a sloppy reader could see one.
+    /// The endpoint of ours at a path, or [`Endpoint::Unknown`] where a sloppy reader could see
+    /// one.
     pub(super) fn endpoint(&self, path: &str) -> Option<Endpoint> {
         if !self.is_own(path) {
             return None;
@@ -297,11 +299,11 @@ impl Policy {
         }
     }
 
-    /// Visits what is asked of a request which the line at `first` covers: by that line, and by every
-    /// later one that could be meant as well, down to the first that names the request to the letter.
-    /// So a line that asks for less covers what it names and nothing else, as a public one does, and
-    /// one that asks for more whatever could be taken for it (PATH-09). Says whether it depends on a
-    /// body that has not been read.
+    /// Visits what is asked of a request which the line at `first` covers: by that line, and by
+    /// every later one that could be meant as well, down to the first that names the request to the
+    /// letter. So a line that asks for less covers what it names and nothing else, as a public one
+    /// does, and one that asks for more whatever could be taken for it (PATH-09). Says whether it
+    /// depends on a body that has not been read.
     pub(super) fn requirements<'p>(
         &'p self,
         first: usize,

@@ -153,8 +153,8 @@ pub(super) fn as_judged(method: &Method) -> &Method {
 }
 
 impl Covers {
-    /// Whether a path with this deny key could be the pattern's, or what else it stands for; streams
-    /// of Windows (PATH-11) and a wiki's first colons left out or not.
+    /// Whether a path with this deny key could be the pattern's, or what else it stands for;
+    /// streams of Windows (PATH-11) and a wiki's first colons left out or not.
     pub(super) fn could_be(self, pattern: &PathPattern, deny_key: &str) -> bool {
         let could_be = |key: &str| {
             pattern.could_be(key) || (self != Self::default() && self.widely(pattern, key))
@@ -252,7 +252,8 @@ impl Conditions {
         Holds::from(form.is_unreadable() || self.form.iter().all(could_be))
     }
 
-    /// The same to the letter, for what lets pass. A value that the body could say again is not plain.
+    /// The same to the letter, for what lets pass. A value that the body could say again is not
+    /// plain.
     pub(super) fn holds(&self, asked: &Asked<'_>) -> Holds {
         let heads = self.headers.iter().all(|pair| has_header(asked, pair))
             && self.cookies.iter().all(|pair| has_cookie(asked, pair))
@@ -263,7 +264,8 @@ impl Conditions {
         let Some(form) = asked.form() else {
             return Holds::NeedsForm;
         };
-        // PHP, Express and others read no more than a thousand: what comes after is not there for them.
+        // PHP, Express and others read no more than a thousand: what comes after is not there for
+        // them.
         if all_fields(asked).take(MOST_PLAIN + 1).count() > MOST_PLAIN {
             return Holds::No;
         }

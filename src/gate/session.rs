@@ -101,8 +101,8 @@ impl fmt::Debug for AtProvider {
 
 /// One person signed in on one portal.
 ///
-/// In the order in which it is read: every request asks whether it is live, and among a million sessions
-/// each line of memory that has to be fetched for that costs as much as all the rest.
+/// In the order in which it is read: every request asks whether it is live, and among a million
+/// sessions each line of memory that has to be fetched for that costs as much as all the rest.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Session {
@@ -156,8 +156,8 @@ impl Session {
         }
     }
 
-    /// The session of the same person with other claims, known by another handle: it lasts no longer
-    /// than this one would have.
+    /// The session of the same person with other claims, known by another handle: it lasts no
+    /// longer than this one would have.
     #[must_use]
     pub fn continued(&self, claims: VerifiedClaims, handle: String, now: Timestamp) -> Self {
         let (provider, portal) = (Arc::clone(&self.provider), Arc::clone(&self.portal));
@@ -293,8 +293,8 @@ impl Session {
         self.started
     }
 
-    /// When the person proved who they are, as the provider says (`auth_time`), and never later than
-    /// the session began. Without its word nobody knows: the session may have begun by single
+    /// When the person proved who they are, as the provider says (`auth_time`), and never later
+    /// than the session began. Without its word nobody knows: the session may have begun by single
     /// sign-on, long after a password was typed.
     #[must_use]
     pub fn authenticated(&self) -> Option<Timestamp> {

@@ -1,6 +1,6 @@
 //! Where a request says that it wants to go, as it stood on the wire. It is taken apart here and
-//! not by `http::Uri`, which forgives: a fragment disappears in it, and a user name before the host.
-//! Deliberately not here: the path's one spelling (`path`), and whose the host is (`asked`).
+//! not by `http::Uri`, which forgives: a fragment disappears in it, and a user name before the
+//! host. Deliberately not here: the path's one spelling (`path`), and whose the host is (`asked`).
 
 use bytes::Bytes;
 use http::{Method, Uri};

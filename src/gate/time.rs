@@ -15,7 +15,8 @@ impl Timestamp {
         Self(millis)
     }
 
-    /// From seconds since the Unix epoch, as in a JWT's `exp`; saturates far outside of any real date.
+    /// From seconds since the Unix epoch, as in a JWT's `exp`; saturates far outside of any real
+    /// date.
     #[must_use]
     pub const fn from_unix_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))

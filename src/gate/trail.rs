@@ -18,8 +18,8 @@ const LONGEST_ID: usize = 64;
 const TIME: &str = "0000-00-00 00:00:00Z";
 
 impl Trail {
-    /// Reads what Microsoft writes behind its sentences, whether on lines of its own or separated by
-    /// blanks (azure.md, section 3.6).
+    /// Reads what Microsoft writes behind its sentences, whether on lines of its own or separated
+    /// by blanks (azure.md, section 3.6).
     #[must_use]
     pub fn of(description: &str) -> Self {
         let behind = |label: &str| Some(description.split_once(label)?.1.trim_start());

@@ -16,7 +16,8 @@ use crate::gate::login::{AuthorizationRequest, Demands, Journey, Prompt};
 const LONGEST: usize = 2048;
 
 /// What a visitor's link asks for, as far as the operator lets it. Any link may ask for a choice of
-/// accounts or a fresh sign-in; everything else has to fit a pattern, and is left out if it does not.
+/// accounts or a fresh sign-in; everything else has to fit a pattern, and is left out if it does
+/// not.
 pub(super) fn wishes(options: &RequestOptions, query: &str) -> Demands {
     let mut demands = Demands::default();
     let pairs: Vec<(String, String)> =

@@ -4,17 +4,17 @@
 //!
 //! **When a token names a key that we do not know** (OIDC-08), the key set is fetched again, once
 //! for all who wait. If it brings the key, nothing more is held against anybody: keys may be
-//! replaced a hundred times an hour and no login fails. If it does not, no further token of its sort
-//! makes its bearer's request fetch for five minutes, so that forged ids cannot be used to flood
-//! the provider. That alone would shut out a real new key for as long, when it comes right after a
-//! forged id or when the provider signs with it before publishing it everywhere. So a miss also
-//! makes the background task look a second time, half a minute later, and so does every further
-//! miss of a login: a real key waits half a minute at most.
+//! replaced a hundred times an hour and no login fails. If it does not, no further token of its
+//! sort makes its bearer's request fetch for five minutes, so that forged ids cannot be used to
+//! flood the provider. That alone would shut out a real new key for as long, when it comes right
+//! after a forged id or when the provider signs with it before publishing it everywhere. So a miss
+//! also makes the background task look a second time, half a minute later, and so does every
+//! further miss of a login: a real key waits half a minute at most.
 //!
-//! ID tokens and logout tokens are two sorts, and each has five minutes of its own: anybody may post
-//! a logout token, so what one of them did not find never keeps a login from looking. Of strangers'
-//! making we fetch once in five minutes for each sort, and in the background once in half a minute
-//! at most.
+//! ID tokens and logout tokens are two sorts, and each has five minutes of its own: anybody may
+//! post a logout token, so what one of them did not find never keeps a login from looking. Of
+//! strangers' making we fetch once in five minutes for each sort, and in the background once in
+//! half a minute at most.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -200,8 +200,8 @@ impl Discovery {
         Ok((known, key))
     }
 
-    /// Whether a miss is so recent that no other key id of its sort makes us fetch. A clock that was set back
-    /// does not lengthen that.
+    /// Whether a miss is so recent that no other key id of its sort makes us fetch. A clock that
+    /// was set back does not lengthen that.
     fn is_recent(&self, missed: Option<Timestamp>) -> bool {
         let now = self.clock.now();
         missed.is_some_and(|missed| missed <= now && now.since(missed) < self.limits.missed_key)

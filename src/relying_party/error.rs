@@ -104,8 +104,8 @@ impl RelyingPartyError {
         }
     }
 
-    /// Whether asking about another member would come to the same just now: the provider gave no answer,
-    /// or one that says «not now», or it takes no credential of ours.
+    /// Whether asking about another member would come to the same just now: the provider gave no
+    /// answer, or one that says «not now», or it takes no credential of ours.
     pub(super) fn is_out_of_order(&self) -> bool {
         match self {
             Self::TokenCall(error) => error.is_unreachable(),
@@ -122,8 +122,9 @@ impl RelyingPartyError {
         }
     }
 
-    /// Whether a refresh that failed like this ends the session: the provider has taken its word back,
-    /// or speaks of somebody else. Everything else may pass, and until then what was said holds.
+    /// Whether a refresh that failed like this ends the session: the provider has taken its word
+    /// back, or speaks of somebody else. Everything else may pass, and until then what was said
+    /// holds.
     #[must_use]
     pub fn ends_session(&self) -> bool {
         match self {

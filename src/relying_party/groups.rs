@@ -23,8 +23,8 @@ impl RelyingParty {
         self.groups(claims, tokens.access_token.as_ref(), None, now).await
     }
 
-    /// The same for the member of a session. While Graph is out of order, what it said `earlier` holds
-    /// (REL-01).
+    /// The same for the member of a session. While Graph is out of order, what it said `earlier`
+    /// holds (REL-01).
     pub(super) async fn groups(
         &self,
         claims: VerifiedClaims,

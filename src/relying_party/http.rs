@@ -92,8 +92,8 @@ impl Http {
         self.call(request, url, deadline).await
     }
 
-    /// Posts a form; the status is the caller's to judge. Strangers can make us do that, so there are
-    /// only so many at a time, and the others wait their turn (LIM-06).
+    /// Posts a form; the status is the caller's to judge. Strangers can make us do that, so there
+    /// are only so many at a time, and the others wait their turn (LIM-06).
     pub(super) async fn post_form(
         &self,
         url: &Url,

@@ -66,8 +66,8 @@ pub struct Expected<'a> {
     pub client_id: &'a str,
     /// `nonce`.
     pub nonce: &'a Secret<String>,
-    /// Whether it came with a refresh: then `nonce` may be missing (OpenID Connect Core 1.0, section
-    /// 12.2).
+    /// Whether it came with a refresh: then `nonce` may be missing (OpenID Connect Core 1.0,
+    /// section 12.2).
     pub is_refreshed: bool,
     /// What `at_hash` is about.
     pub access_token: Option<&'a Secret<String>>,
@@ -419,8 +419,8 @@ impl<'t> UnverifiedToken<'t> {
     }
 }
 
-/// Whether the account of a token is at home elsewhere (AZ-03): `idp` names its home if that is another
-/// tenant or Microsoft's personal accounts, and `acct` of a member is 0.
+/// Whether the account of a token is at home elsewhere (AZ-03): `idp` names its home if that is
+/// another tenant or Microsoft's personal accounts, and `acct` of a member is 0.
 pub(crate) fn is_guest(claims: &Map<String, Value>, issuer: &str, tenant: Option<&str>) -> bool {
     let is_home = |provider: &str| {
         provider == issuer

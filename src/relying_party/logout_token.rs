@@ -1,6 +1,7 @@
-//! Whether a logout token is believed (OpenID Connect Back-Channel Logout 1.0, section 2.6; OIDC-15).
-//! A pure function of the token, one key, what we expect and the time; the key is found as for an ID
-//! token. Deliberately not here: whether it was seen before, which the store of sessions knows.
+//! Whether a logout token is believed (OpenID Connect Back-Channel Logout 1.0, section 2.6;
+//! OIDC-15). A pure function of the token, one key, what we expect and the time; the key is found
+//! as for an ID token. Deliberately not here: whether it was seen before, which the store of
+//! sessions knows.
 
 use std::fmt;
 use std::time::Duration;

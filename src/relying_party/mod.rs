@@ -35,6 +35,7 @@ mod upkeep;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::time::Duration;
 
 use self::credentials::Credentials;
 use self::discovery::{Discovery, Known};
@@ -44,7 +45,7 @@ use self::request_id::{guid, request_id};
 use crate::clock::Clock;
 use crate::config::{AnswerBy, Provider, ProviderKind};
 use crate::gate::login::{AuthorizationRequest, Demands, Grant, Journey, Prompt, Redemption};
-use crate::gate::{CanonicalPath, Challenge, Timestamp, VerifiedClaims};
+use crate::gate::{CanonicalPath, Challenge, Secret, Timestamp, VerifiedClaims};
 
 pub use self::calls::{Call, Observe, Outcome};
 pub use self::credentials::{CredentialError, CredentialFault, CredentialState};
@@ -66,6 +67,15 @@ struct Flow {
     /// What tokens of it name (AZ-04).
     policy: Option<String>,
     discovery: Discovery,
+}
+
+/// What the provider was asked, as far as the ID token of its answer has to agree.
+struct Asked<'a> {
+    journey: Journey,
+    nonce: &'a Secret<String>,
+    is_refreshed: bool,
+    max_age: Option<Duration>,
+    context: Option<&'a str>,
 }
 
 /// Ourselves, towards one provider. Shared by all workers.
@@ -168,8 +178,8 @@ impl RelyingParty {
         authorization::wishes(&self.provider.request, query)
     }
 
-    /// How a visitor is asked for another account than the one that is signed in there. User flows of
-    /// B2C have no choice of accounts, and know `login` alone (azure.md, section 2.2).
+    /// How a visitor is asked for another account than the one that is signed in there. User flows
+    /// of B2C have no choice of accounts, and know `login` alone (azure.md, section 2.2).
     #[must_use]
     pub fn another_account(&self) -> Prompt {
         match &self.provider.kind {
@@ -215,8 +225,8 @@ impl RelyingParty {
         Ok(authorization::url(endpoint, &self.provider, request, redirect_uri))
     }
 
-    /// Whether a callback is of this provider, as far as it says: `iss` is compared whatever else the
-    /// callback brings (OIDC-04), and once more before a code goes anywhere.
+    /// Whether a callback is of this provider, as far as it says: `iss` is compared whatever else
+    /// the callback brings (OIDC-04), and once more before a code goes anywhere.
     ///
     /// # Errors
     /// When it names another issuer.
@@ -266,20 +276,38 @@ impl RelyingParty {
         redemption: &Redemption,
         now: Timestamp,
     ) -> Result<VerifiedClaims, RelyingPartyError> {
-        let token = UnverifiedToken::read(tokens.id_token.expose())?;
-        let flow = self.flow(redemption.journey())?;
+        let asked = Asked {
+            journey: redemption.journey(),
+            nonce: redemption.nonce(),
+            is_refreshed: false,
+            max_age: redemption.max_age(),
+            context: redemption.context(),
+        };
+        self.judge(&tokens.id_token, tokens.access_token.as_ref(), &asked, now).await
+    }
+
+    /// Judges an ID token, of a login or of a refresh, with the key that it names.
+    async fn judge(
+        &self,
+        id_token: &Secret<String>,
+        access_token: Option<&Secret<String>>,
+        asked: &Asked<'_>,
+        now: Timestamp,
+    ) -> Result<VerifiedClaims, RelyingPartyError> {
+        let token = UnverifiedToken::read(id_token.expose())?;
+        let flow = self.flow(asked.journey)?;
         let (known, key) = flow.discovery.key(token.key_id()).await?;
         let key = key.ok_or(IdTokenError::KeyUnknown)?;
         let expected = Expected {
             issuers: &known.metadata.issuers,
             policy: flow.policy.as_deref(),
             client_id: &self.provider.client_id,
-            nonce: redemption.nonce(),
-            is_refreshed: false,
-            access_token: tokens.access_token.as_ref(),
+            nonce: asked.nonce,
+            is_refreshed: asked.is_refreshed,
+            access_token,
             clock_skew: self.provider.clock_skew,
-            max_age: redemption.max_age(),
-            context: redemption.context(),
+            max_age: asked.max_age,
+            context: asked.context,
         };
         Ok(token.verify(&key, &expected, now)?)
     }

@@ -95,8 +95,8 @@ impl RefreshedTokens {
 pub struct TokenRefusal {
     /// The status of the answer.
     pub status: StatusCode,
-    /// `error`, if it has the form of one.
-    pub error: String,
+    /// `error`, if it is one that there is.
+    pub error: &'static str,
     /// `AADSTS…`.
     pub code: Option<String>,
     /// By what the provider finds it again.
@@ -118,7 +118,7 @@ impl TokenRefusal {
         };
         Self {
             status,
-            error: error_word(text("error").unwrap_or_default()).to_owned(),
+            error: error_word(text("error").unwrap_or_default()),
             code,
             trail: Box::new(Trail {
                 correlation_id: id("correlation_id").or(trail.correlation_id),
@@ -143,14 +143,14 @@ impl TokenRefusal {
             "consent_required",
             "account_selection_required",
         ];
-        SIGN_IN.contains(&&*self.error) && !self.is_temporary()
+        SIGN_IN.contains(&self.error) && !self.is_temporary()
     }
 
     /// Whether another try later may do.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         is_busy(self.status)
-            || matches!(&*self.error, "temporarily_unavailable" | "server_error")
+            || matches!(self.error, "temporarily_unavailable" | "server_error")
             || self
                 .code
                 .as_deref()

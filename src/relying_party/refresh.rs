@@ -3,9 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::id_token::{Expected, UnverifiedToken};
 use super::redeem::RefreshedTokens;
-use super::{IdTokenError, RelyingParty, RelyingPartyError};
+use super::{Asked, RelyingParty, RelyingPartyError};
 use crate::gate::{Renewal, Secret, Timestamp, VerifiedClaims};
 
 /// What the provider says of a member now.
@@ -36,8 +35,8 @@ impl From<RelyingPartyError> for RefreshError {
 }
 
 impl RelyingParty {
-    /// Asks again. The request goes to the endpoint of the journey that the session came from: at B2C
-    /// a refresh token is its policy's (AADB2C90088). `earlier` is what it said last.
+    /// Asks again. The request goes to the endpoint of the journey that the session came from: at
+    /// B2C a refresh token is its policy's (AADB2C90088). `earlier` is what it said last.
     ///
     /// # Errors
     /// That the provider cannot be asked or says no, or why what it says is not believed.
@@ -56,10 +55,17 @@ impl RelyingParty {
         let Some(id_token) = id_token else {
             return Ok(Refreshed { claims: None, refresh_token });
         };
-        let judged = self.judge(renewal, &id_token, access_token.as_ref(), now).await;
-        match judged {
+        let access_token = access_token.as_ref();
+        // How long ago the member signed in was the login's to ask.
+        let asked = Asked {
+            journey: renewal.journey,
+            nonce: &renewal.nonce,
+            is_refreshed: true,
+            max_age: None,
+            context: None,
+        };
+        match self.judge(&id_token, access_token, &asked, now).await {
             Ok(claims) => {
-                let access_token = access_token.as_ref();
                 let claims = self.groups(claims, access_token, Some(earlier), now).await;
                 Ok(Refreshed { claims: Some(claims), refresh_token })
             }
@@ -83,30 +89,5 @@ impl RelyingParty {
         ];
         let endpoint = &known.metadata.token_endpoint;
         self.token_request(endpoint, &form, RefreshedTokens::read).await
-    }
-
-    async fn judge(
-        &self,
-        renewal: &Renewal,
-        id_token: &Secret<String>,
-        access_token: Option<&Secret<String>>,
-        now: Timestamp,
-    ) -> Result<VerifiedClaims, RelyingPartyError> {
-        let flow = self.flow(renewal.journey)?;
-        let token = UnverifiedToken::read(id_token.expose())?;
-        let (known, key) = flow.discovery.key(token.key_id()).await?;
-        let key = key.ok_or(IdTokenError::KeyUnknown)?;
-        let expected = Expected {
-            issuers: &known.metadata.issuers,
-            policy: flow.policy.as_deref(),
-            client_id: &self.provider.client_id,
-            nonce: &renewal.nonce,
-            is_refreshed: true,
-            access_token,
-            clock_skew: self.provider.clock_skew,
-            max_age: None,
-            context: None,
-        };
-        Ok(token.verify(&key, &expected, now)?)
     }
 }

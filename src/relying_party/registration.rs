@@ -131,7 +131,7 @@ impl RelyingParty {
     /// A token of the application's own, in nobody's name.
     async fn app_only_token(&self, graph: &GraphApi) -> Result<Secret<String>, RelyingPartyError> {
         let known = self.flow(Journey::SignIn)?.discovery.known().await?;
-        let form = [("grant_type", "client_credentials"), ("scope", graph.scope)];
+        let form = [("grant_type", "client_credentials"), ("scope", &graph.scope)];
         self.token_request(&known.metadata.token_endpoint, &form, access_token).await
     }
 

@@ -13,20 +13,22 @@ const LONGEST_SID: usize = 256;
 
 impl RelyingParty {
     /// Where a member is sent to end the provider's session too; from what is known already, so
-    /// that no logout waits. `None` while nothing is known.
+    /// that no logout waits. `None` while nothing is known. The provider sends `state` back.
     #[must_use]
     pub fn end_session_url(
         &self,
         claims: &VerifiedClaims,
         id_token_hint: Option<&Secret<String>>,
         post_logout_redirect_uri: &str,
+        state: &str,
     ) -> Option<String> {
         let known = self.main()?.last()?;
         let mut url = known.metadata.end_session_endpoint.clone()?;
         let mut query = url.query_pairs_mut();
         query.append_pair("post_logout_redirect_uri", post_logout_redirect_uri);
         match &self.provider.kind {
-            // Without it Microsoft asks which account, even if there is one (azure.md, section 7.1).
+            // Without it Microsoft asks which account, even if there is one (azure.md, section
+            // 7.1).
             ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) => {
                 if let Some(hint) = claims.text("login_hint") {
                     query.append_pair("logout_hint", hint);
@@ -41,6 +43,7 @@ impl RelyingParty {
                 query.append_pair("client_id", &self.provider.client_id);
             }
         }
+        query.append_pair("state", state);
         drop(query);
         Some(url.into())
     }
@@ -68,7 +71,8 @@ impl RelyingParty {
         }
     }
 
-    /// The origin of the page from which the provider says, in the browser, that its session is over.
+    /// The origin of the page from which the provider says, in the browser, that its session is
+    /// over.
     #[must_use]
     pub fn sign_out_origin(&self) -> Option<String> {
         let known = self.main()?.last()?;

@@ -128,8 +128,8 @@ impl Account {
         self.code = code;
     }
 
-    /// In `report_only`: what would be refused is counted and logged, and where passwords come along
-    /// is remembered.
+    /// In `report_only`: what would be refused is counted and logged, and where passwords come
+    /// along is remembered.
     pub(super) fn noted(&self, method: &Method, note: &Note) {
         let Some(portal) = self.portal else {
             return;

@@ -1,6 +1,6 @@
-//! How many connections there may be, in all and from one address (LIM-02), and how much one address
-//! may have of what all share, so that nobody takes the places of others (LIM-08).
-//! Touched when a connection or a request begins and ends, and never between.
+//! How many connections there may be, in all and from one address (LIM-02), and how much one
+//! address may have of what all share, so that nobody takes the places of others (LIM-08). Touched
+//! when a connection or a request begins and ends, and never between.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many parts the addresses are kept in, so that workers seldom wait for each other.
 const SHARDS: usize = 16;
-/// So much an address may have however little there is: as many requests as some browsers behind one
-/// router send at a time.
+/// So much an address may have however little there is: as many requests as some browsers behind
+/// one router send at a time.
 const LEAST_SHARE: usize = 32;
 
 /// Who is connected.
@@ -44,9 +44,9 @@ impl From<IpAddr> for Origin {
 #[derive(Debug)]
 pub(super) struct Place(Arc<Admission>);
 
-/// Which addresses have how much of what all share: of a portal's requests, of the room for forms. A
-/// connection over HTTP/2 carries a hundred requests, so the number of connections alone would leave
-/// everything to a few of one address.
+/// Which addresses have how much of what all share: of a portal's requests, of the room for forms.
+/// A connection over HTTP/2 carries a hundred requests, so the number of connections alone would
+/// leave everything to a few of one address.
 #[derive(Debug)]
 pub(super) struct Shares(Arc<Admission>);
 
@@ -56,8 +56,8 @@ impl Shares {
         Self(Admission::new(most, LEAST_SHARE.max(most / 4)))
     }
 
-    /// Whether there is so much of it taken that it matters whose it is: whoever has half of it alone
-    /// is then counted with more than a share.
+    /// Whether there is so much of it taken that it matters whose it is: whoever has half of it
+    /// alone is then counted with more than a share.
     pub(super) fn are_counted(&self, taken: usize) -> bool {
         taken >= (self.0.most / 2).saturating_sub(self.0.most_of_one)
     }

@@ -1,6 +1,6 @@
 //! What goes on in a member's name without being asked for again: WebSockets, and answers whose
-//! length nobody knows before their end. It ends with the session (SESS-10). An answer with a length
-//! goes on to its end: it ends by itself, and a download is not torn.
+//! length nobody knows before their end. It ends with the session (SESS-10). An answer with a
+//! length goes on to its end: it ends by itself, and a download is not torn.
 
 use std::io;
 use std::pin::Pin;

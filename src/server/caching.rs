@@ -27,8 +27,8 @@ fn is_targeted(name: &HeaderName) -> bool {
     name.ends_with("-cache-control") || matches!(name, "surrogate-control" | "edge-control")
 }
 
-/// What the portal said, less what is for shared caches; `None` if it is private already. What cannot
-/// be read keeps nothing.
+/// What the portal said, less what is for shared caches; `None` if it is private already. What
+/// cannot be read keeps nothing.
 fn private(headers: &HeaderMap) -> Option<HeaderValue> {
     let no_store = HeaderValue::from_static("no-store");
     let mut said = Vec::new();

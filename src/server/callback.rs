@@ -128,6 +128,7 @@ impl Visit<'_> {
             }
             Accepted::GoOn(..) => return Err(LoginError::PasswordForgotten.into()),
             Accepted::Return(place) => return Ok(Outcome::Return(place)),
+            Accepted::Refused(error) => return Err(error.into()),
         };
         let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
         let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;

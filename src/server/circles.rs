@@ -1,20 +1,20 @@
-//! When signing in goes round in circles (OIDC-16): a page asks for a sign-in, the provider signs in
-//! without a word, and back at the page nobody is signed in, for ever.
+//! When signing in goes round in circles (OIDC-16): a page asks for a sign-in, the provider signs
+//! in without a word, and back at the page nobody is signed in, for ever.
 //!
 //! **The rule.** Every login leaves a mark in the browser that began it: its own cookie, whose name
 //! has the time; when the login became a session, the cookie stays for a minute as a mark without a
-//! secret. (One that failed leaves none: it ended at a page.) A login that the browser asks for is not
-//! begun, and a page says why, when of those of the last minute
+//! secret. (One that failed leaves none: it ended at a page.) A login that the browser asks for is
+//! not begun, and a page says why, when of those of the last minute
 //!
 //! - three are still under way for the very same page, those apart that a session came after, or
 //! - three became sessions, and yet the browser comes without one, or for the very same page again.
 //!
-//! So ten tabs that open ten pages at once all begin, whereas a loop ends whether it asks for one page
-//! again and again or for another one each time. There is a cookie a login and none that counts, so
-//! that losing one of them (a portal clears some, a browser drops the oldest) puts the end off by one
-//! round. A browser without any cookies comes to no loop: its first callback ends at a page. Nobody
-//! is locked out: the page's button begins a login whatever was before, and so does waiting for a
-//! minute; signing out forgets the marks.
+//! So ten tabs that open ten pages at once all begin, whereas a loop ends whether it asks for one
+//! page again and again or for another one each time. There is a cookie a login and none that
+//! counts, so that losing one of them (a portal clears some, a browser drops the oldest) puts the
+//! end off by one round. A browser without any cookies comes to no loop: its first callback ends at
+//! a page. Nobody is locked out: the page's button begins a login whatever was before, and so does
+//! waiting for a minute; signing out forgets the marks.
 //!
 //! Deliberately not here: reading and setting the cookies (`gate::cookies`, `sessions::cookie`).
 
@@ -78,8 +78,8 @@ pub(super) fn is_mark(value: &str) -> bool {
 }
 
 impl Begun {
-    /// Reads a login's cookie; `open` tells the page of one that is under way. `None` if it is not of
-    /// the last minute.
+    /// Reads a login's cookie; `open` tells the page of one that is under way. `None` if it is not
+    /// of the last minute.
     pub(super) fn read(
         name: &str,
         value: &str,

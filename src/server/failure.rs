@@ -3,7 +3,7 @@
 
 use super::login::LoginFailure;
 use crate::catalogue::{self, Class, Entry};
-use crate::gate::login::{LoginError, ProviderError};
+use crate::gate::login::ProviderError;
 use crate::pages::Words;
 use crate::relying_party::{IdTokenError, RelyingPartyError};
 
@@ -39,7 +39,7 @@ impl ProviderSaid<'_> {
 /// An answer at the redirect URI. What is denied for a reason that nobody knows is not taken for a
 /// visitor who cancelled.
 fn at_redirect(error: &ProviderError) -> ProviderSaid<'_> {
-    let name = match (&*error.error, error.is_cancel()) {
+    let name = match (error.error, error.is_cancel()) {
         ("access_denied", false) => "unknown",
         (name, _) => name,
     };
@@ -77,20 +77,20 @@ impl LoginFailure {
                     | IdTokenError::Tenant
                     | IdTokenError::Subject
             ),
-            Self::RelyingParty(_) | Self::Login(_) => {
+            Self::RelyingParty(_) | Self::Provider(_) => {
                 self.provider_said().is_some_and(|said| said.class() == Class::Account)
             }
-            Self::Circle | Self::SignedOut | Self::Store(_) | Self::Seal => false,
+            Self::Login(_) | Self::Circle | Self::SignedOut | Self::Store(_) | Self::Seal => false,
         }
     }
 
     /// What the provider said, if it said anything that can be told.
     pub(super) fn provider_said(&self) -> Option<ProviderSaid<'_>> {
         match self {
-            Self::Login(LoginError::Provider(error)) => Some(at_redirect(error)),
+            Self::Provider(error) => Some(at_redirect(error)),
             Self::RelyingParty(error) => {
                 let refusal = error.token_refusal()?;
-                let known = catalogue::explain(refusal.code.as_deref(), &refusal.error);
+                let known = catalogue::explain(refusal.code.as_deref(), refusal.error);
                 let is_passing = refusal.is_temporary() && known.class != Class::Temporary;
                 let entry = match is_passing {
                     true => catalogue::explain(None, "temporarily_unavailable"),

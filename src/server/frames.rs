@@ -1,6 +1,7 @@
-//! What a visitor sends over a WebSocket, frame by frame (RFC 6455, section 5.2), as far as it takes to
-//! leave out what a browser sends by itself: it answers each ping of the portal's, and that is no use
-//! of a session. Nothing is kept, changed or refused here: what is no frame is the portal's to judge.
+//! What a visitor sends over a WebSocket, frame by frame (RFC 6455, section 5.2), as far as it
+//! takes to leave out what a browser sends by itself: it answers each ping of the portal's, and
+//! that is no use of a session. Nothing is kept, changed or refused here: what is no frame is the
+//! portal's to judge.
 
 /// The opcode of a pong.
 const PONG: u8 = 0xa;

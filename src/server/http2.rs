@@ -109,8 +109,8 @@ where
 }
 
 /// Waits for a moment, and only once: the library looks whether a stream was reset when it first
-/// waits, and drops it there. Requests that came together with their reset then cost a look at their
-/// head, instead of a connection to the portal each (LIM-04).
+/// waits, and drops it there. Requests that came together with their reset then cost a look at
+/// their head, instead of a connection to the portal each (LIM-04).
 async fn unless_reset_already() {
     let mut has_waited = false;
     poll_fn(|cx| {
@@ -160,8 +160,8 @@ async fn answer(
     answer.map(Some)
 }
 
-/// A WebSocket over HTTP/2 (RFC 8441, section 4) as the upgrade that portals know, to be judged like
-/// any other; `false` if there is no randomness for its key, and then it stays what it is.
+/// A WebSocket over HTTP/2 (RFC 8441, section 4) as the upgrade that portals know, to be judged
+/// like any other; `false` if there is no randomness for its key, and then it stays what it is.
 fn as_upgrade(head: &mut Head) -> bool {
     let mut nonce = [0; 16];
     let key = aws_lc_rs::rand::fill(&mut nonce)

@@ -84,8 +84,8 @@ impl Drop for Share {
     }
 }
 
-/// What was read: the form, the body with what was read of it in front, and the room it takes, which
-/// is given back with the request.
+/// What was read: the form, the body with what was read of it in front, and the room it takes,
+/// which is given back with the request.
 pub(super) struct Inspected {
     pub(super) form: Form,
     pub(super) body: RequestBody,

@@ -14,7 +14,8 @@
 //! part is bounded by `listener::UNSENT`.
 //!
 //! **What one address takes of others (LIM-08):** 256 connections of HTTP/2 could ask for 25 600
-//! answers at a time, and a portal takes 1024. `admission::Shares` keeps half of those for the rest.
+//! answers at a time, and a portal takes 1024. `admission::Shares` keeps half of those for the
+//! rest.
 //!
 //! **What `h2` 0.4.20 limits by itself**, and a test of ours holds (`tests/proxy/http2.rs`): five
 //! `CONTINUATION` frames for one head (one and a quarter times as many as the largest head needs,
@@ -40,7 +41,8 @@ pub(super) const STREAM_WINDOW: u32 = 64 * 1024;
 pub(super) const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// The most bytes of one HTTP/2 frame: the least that the protocol allows (RFC 9113, 4.2).
 pub(super) const FRAME: u32 = 16 * 1024;
-/// The table that an HTTP/2 visitor's header compression may refer to, in bytes: the protocol's own.
+/// The table that an HTTP/2 visitor's header compression may refer to, in bytes: the protocol's
+/// own.
 pub(super) const HEADER_TABLE: u32 = 4096;
 /// What may wait in one HTTP/2 stream to be written, in bytes.
 pub(super) const SEND_BUFFER: usize = 64 * 1024;
@@ -59,16 +61,16 @@ pub(super) const PING_TIME: Duration = Duration::from_secs(10);
 pub(super) const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How often a worker and the process look after what has expired.
 pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);
-/// How often the process looks after the sessions: what is open in the name of one whose time is over
-/// ends two seconds after it at the latest (SESS-10).
+/// How often the process looks after the sessions: what is open in the name of one whose time is
+/// over ends two seconds after it at the latest (SESS-10).
 pub(super) const TIDY_SESSIONS_EVERY: Duration = Duration::from_secs(1);
 /// How often the files of sealing keys are looked at.
 pub(super) const LOOK_AT_KEYS_EVERY: Duration = Duration::from_secs(5);
 /// For the whole of a form that a rule looks at.
 pub(super) const FORM_TIME: Duration = Duration::from_secs(30);
-/// What all forms together that rules look at, or that are kept for their members, may take in bytes
-/// (LIM-07); beyond, a 503, and none is kept. A kept one counts from its arrival until the page that has
-/// it is with the visitor, which is a third longer, and again on its way back.
+/// What all forms together that rules look at, or that are kept for their members, may take in
+/// bytes (LIM-07); beyond, a 503, and none is kept. A kept one counts from its arrival until the
+/// page that has it is with the visitor, which is a third longer, and again on its way back.
 pub(super) const FORMS: usize = 64 * 1024 * 1024;
 /// What the forms of one address may take of it, so that nobody takes all alone (LIM-08).
 pub(super) const FORMS_OF_ONE: usize = FORMS / 4;

@@ -49,11 +49,12 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Nobody new from here on, while those whom the kernel has let in already are taken: a listener that is
-/// closed resets those in its queue, however soon after the last of them was taken. Who is kept out for
-/// this moment asks again, as after a lost packet, and then nobody listens.
+/// Nobody new from here on, while those whom the kernel has let in already are taken: a listener
+/// that is closed resets those in its queue, however soon after the last of them was taken. Who is
+/// kept out for this moment asks again, as after a lost packet, and then nobody listens.
 pub(super) fn keep_out(listener: &TcpListener) {
-    // A filter of one step: no packet passes. A system without it still works, with a reset now and then.
+    // A filter of one step: no packet passes. A system without it still works, with a reset now and
+    // then.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = SockRef::from(listener).attach_filter(&[SockFilter::new(RETURN, 0, 0, 0)]);
     #[cfg(not(any(target_os = "linux", target_os = "android")))]

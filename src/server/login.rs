@@ -11,7 +11,7 @@ use super::circles::{Begun, Page};
 use super::request::Visit;
 use super::{circles, failure, respond};
 use crate::gate::cookies;
-use crate::gate::login::{Journey, LoginError, LoginSeed, PendingLogin};
+use crate::gate::login::{Journey, LoginError, LoginSeed, PendingLogin, ProviderError};
 use crate::gate::{Challenge, GroupsUnknown, Lack, Refusal, ReturnTo, SessionId};
 use crate::identity::IdentityError;
 use crate::pages::{self, Link};
@@ -27,6 +27,9 @@ pub(super) enum LoginFailure {
     /// The callback does not continue a login.
     #[error(transparent)]
     Login(#[from] LoginError),
+    /// The provider said no at the redirect URI.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
     /// The provider cannot be reached, or what it says is not believed.
     #[error(transparent)]
     RelyingParty(#[from] RelyingPartyError),
@@ -59,8 +62,8 @@ impl From<StoreError> for LoginFailure {
 impl LoginFailure {
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Self::Login(LoginError::Provider(error)) => failure::code(error),
             Self::Login(error) => error.code(),
+            Self::Provider(error) => failure::code(error),
             Self::RelyingParty(error) => error.code(),
             Self::Identity(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -148,15 +151,15 @@ impl Visit<'_> {
         format!("{}/login/{provider}?{query}", self.policy.own)
     }
 
-    /// The address that has a provider ask which account it is to be: single sign-on would bring back
-    /// the one that was just refused.
+    /// The address that has a provider ask which account it is to be: single sign-on would bring
+    /// back the one that was just refused.
     pub(super) fn another_account_link(&self, provider: &str, return_to: &ReturnTo) -> String {
         let link = self.login_link(provider, return_to);
         format!("{link}&{BY_HAND}=1&{ACCOUNT}={ANOTHER}")
     }
 
-    /// The gate's no. What this account lacks another one may have; it begins at the front page, since
-    /// a refusal repeats nothing of its request (GEN-07).
+    /// The gate's no. What this account lacks another one may have; it begins at the front page,
+    /// since a refusal repeats nothing of its request (GEN-07).
     pub(super) fn refuse(self, refusal: Refusal) -> Response<Body> {
         let is_final = match refusal {
             Refusal::Lacks { lack: Lack::Groups(GroupsUnknown::Unresolved), .. } => false,

@@ -278,8 +278,8 @@ impl Proxy {
         }
     }
 
-    /// Looks after a part of the sessions; to be called every second, beside the requests. A million
-    /// that expire take their time, which nobody else's has to be.
+    /// Looks after a part of the sessions; to be called every second, beside the requests. A
+    /// million that expire take their time, which nobody else's has to be.
     pub async fn tidy_sessions(&self) {
         let now = self.clock.now();
         let sessions = Arc::clone(&self.sessions);

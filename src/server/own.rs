@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::account::Body;
 use super::login::{ACCOUNT, ANOTHER, BY_HAND};
+use super::parameters::at_most_once;
 use super::request::Visit;
 use super::respond::{self, HOME, Said};
 use crate::gate::login::Journey;
@@ -214,19 +215,18 @@ impl Visit<'_> {
         })
     }
 
-    /// What a link to a provider asks for: `flow` names the journey, and nothing else than a journey
-    /// that the provider has is taken for one. A profile is its member's own to change, so whoever
-    /// is signed in has to come back as the same person.
+    /// What a link to a provider asks for: `flow` names the journey, and nothing else than a
+    /// journey that the provider has is taken for one. A profile is its member's own to change, so
+    /// whoever is signed in has to come back as the same person.
     fn asked_journey(&self, provider: usize) -> Option<Challenge> {
         let party = self.proxy.relying_parties.get(provider)?;
         let query = self.head.target.query().unwrap_or_default();
-        let mut flows = url::form_urlencoded::parse(query.as_bytes())
-            .filter(|(name, _)| name == "flow")
-            .map(|(_, flow)| Journey::named(&flow));
-        let journey = match (flows.next(), flows.next()) {
-            (None, _) => Journey::SignIn,
-            (Some(journey), None) => journey.filter(|journey| party.offers(*journey))?,
-            (Some(_), Some(_)) => return None,
+        if !at_most_once(query, &["flow"]) {
+            return None;
+        }
+        let journey = match self.parameter("flow") {
+            Some(flow) => Journey::named(&flow).filter(|journey| party.offers(*journey))?,
+            None => Journey::SignIn,
         };
         let mut demands = party.wishes(query);
         if self.parameter(ACCOUNT).as_deref() == Some(ANOTHER) {

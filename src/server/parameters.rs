@@ -1,5 +1,5 @@
-//! Parameters of requests for ourselves: in the query, or in a form that was posted. Deliberately not
-//! here: what they mean, and forms for the portal, which `inspect` looks at.
+//! Parameters of requests for ourselves: in the query, or in a form that was posted. Deliberately
+//! not here: what they mean, and forms for the portal, which `inspect` looks at.
 
 use http::header;
 

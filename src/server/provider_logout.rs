@@ -1,7 +1,8 @@
 //! A provider says that somebody has signed out there: in the browser, from a frame of its own page
-//! (OpenID Connect Front-Channel Logout 1.0; azure.md, section 7.2), or by itself with a logout token
-//! (Back-Channel Logout 1.0). No cookie is needed, and none comes along: each provider has an address
-//! of its own, and ends only the sessions that it and the name it gives have together (OIDC-20).
+//! (OpenID Connect Front-Channel Logout 1.0; azure.md, section 7.2), or by itself with a logout
+//! token (Back-Channel Logout 1.0). No cookie is needed, and none comes along: each provider has an
+//! address of its own, and ends only the sessions that it and the name it gives have together
+//! (OIDC-20).
 
 use std::sync::Arc;
 
@@ -23,9 +24,9 @@ use crate::upstream::RequestBody;
 const LONGEST_FORM: usize = 32 * 1024;
 
 impl Visit<'_> {
-    /// A frame of the provider's page. Whatever it asks for, the answer is the same: it tells nobody
-    /// whether there was a session. What ended one does not count for the pace, and is not held up by
-    /// it: strangers behind the same address cannot keep a member's sign-out away.
+    /// A frame of the provider's page. Whatever it asks for, the answer is the same: it tells
+    /// nobody whether there was a session. What ended one does not count for the pace, and is not
+    /// held up by it: strangers behind the same address cannot keep a member's sign-out away.
     pub(super) async fn front_channel_logout(
         mut self,
         provider: usize,
@@ -127,8 +128,8 @@ impl Visit<'_> {
         if !sessions.spend_logout_token(party.name(), &token.id).await? {
             return Err(LogoutTokenError::Replayed.into());
         }
-        // `sid` is one session at the provider, and `sub` beside it whose that is; `sub` alone is all
-        // of that person's.
+        // `sid` is one session at the provider, and `sub` beside it whose that is; `sub` alone is
+        // all of that person's.
         let meant = match (&token.sid, &token.sub) {
             (Some(sid), _) => Meant::Sid(sid),
             (None, Some(sub)) => Meant::Sub(sub),

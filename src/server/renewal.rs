@@ -1,6 +1,6 @@
 //! Keeping what is known of a member true: before a request is judged, the provider is asked again
-//! where that is due (OIDC-13, SESS-06). One asks for all requests of a session; what comes of it is
-//! judged with the request that waited.
+//! where that is due (OIDC-13, SESS-06). One asks for all requests of a session; what comes of it
+//! is judged with the request that waited.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,8 +95,8 @@ impl Proxy {
         member.session().is_renewal_due(self.refresh_interval, now)
     }
 
-    /// The member of a session about whom the provider is to be asked again, as the request is to be
-    /// judged; `None` if the session is over.
+    /// The member of a session about whom the provider is to be asked again, as the request is to
+    /// be judged; `None` if the session is over.
     pub(super) async fn kept_true(
         self: &Arc<Self>,
         id: &SessionId,

@@ -152,8 +152,8 @@ impl Worker {
                 account,
                 form,
             };
-            // Boxed where it is rare: a future is as large as its largest branch, and moved for each
-            // request.
+            // Boxed where it is rare: a future is as large as its largest branch, and moved for
+            // each request.
             return match decision {
                 Decision::Forward(permit) => {
                     let Some(upstream) = self.upstreams.get(index) else {
@@ -350,7 +350,8 @@ const fn measured_lookup(here: &Here) -> Lookup {
     }
 }
 
-/// The portal speaks WebSocket from here on (HTTP-08), to a member until the session ends (SESS-10).
+/// The portal speaks WebSocket from here on (HTTP-08), to a member until the session ends
+/// (SESS-10).
 fn switch(
     upgraded: Upgraded,
     member: Option<(SessionId, Arc<SignedIn>)>,
@@ -376,8 +377,8 @@ fn switch(
     Response::from_parts(head, body)
 }
 
-/// The portal's answer on its way to the visitor: to a member, if nobody knows its length, until the
-/// session ends (SESS-10).
+/// The portal's answer on its way to the visitor: to a member, if nobody knows its length, until
+/// the session ends (SESS-10).
 fn pass_on(
     answer: Answer,
     member: Option<(SessionId, Arc<SignedIn>)>,

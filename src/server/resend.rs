@@ -1,7 +1,7 @@
-//! A form that met an expired session is not lost: its member gets a page that holds it, sealed, signs
-//! in beside it, and sends it once more. It then takes the whole way of a request again, as if it came
-//! now. We keep nothing of it but that it was sent. Deliberately not here: which requests are kept
-//! (`gate::KeptForm`).
+//! A form that met an expired session is not lost: its member gets a page that holds it, sealed,
+//! signs in beside it, and sends it once more. It then takes the whole way of a request again, as
+//! if it came now. We keep nothing of it but that it was sent. Deliberately not here: which
+//! requests are kept (`gate::KeptForm`).
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -70,7 +70,8 @@ impl Unsent {
 /// The name of a form that was sent again, by which it is spent.
 pub(super) type FormId = [u8; 16];
 
-/// A form as a request that is to be judged again; its head is in the place of the one that brought it.
+/// A form as a request that is to be judged again; its head is in the place of the one that brought
+/// it.
 pub(super) struct Again {
     pub(super) id: FormId,
     pub(super) body: Bytes,
@@ -78,7 +79,8 @@ pub(super) struct Again {
 }
 
 impl Visit<'_> {
-    /// The cookie of who has signed in, where forms are kept for them. It is sealed, and opens nothing.
+    /// The cookie of who has signed in, where forms are kept for them. It is sealed, and opens
+    /// nothing.
     pub(super) fn member_cookie(&self, mark: MemberMark) -> Option<HeaderValue> {
         self.policy.resend_forms?;
         let sealed = self.proxy.seal.seal(Purpose::Member, &self.policy.host, mark.bytes())?;
@@ -92,8 +94,8 @@ impl Visit<'_> {
         MemberMark::from_bytes(&record)
     }
 
-    /// Keeps a form for its member, in the page that says so. Whatever cannot be kept is told that a
-    /// sign-in is wanted, as ever.
+    /// Keeps a form for its member, in the page that says so. Whatever cannot be kept is told that
+    /// a sign-in is wanted, as ever.
     pub(super) async fn keep(mut self, target: String, body: RequestBody) -> Response<Body> {
         let (Some(limit), Some(member)) = (self.policy.resend_forms, self.last_member()) else {
             return self.refuse(Refusal::SignInRequired);
@@ -127,11 +129,13 @@ impl Visit<'_> {
         self.proxy.seal.seal(Purpose::Form, &self.policy.host, &form.to_bytes()?)
     }
 
-    /// A kept form comes back. That somebody has it shows that we made it, for this member, who alone can
-    /// have it sent; and it is looked at in vain as often as somebody likes, but sent once.
+    /// A kept form comes back. That somebody has it shows that we made it, for this member, who
+    /// alone can have it sent; and it is looked at in vain as often as somebody likes, but sent
+    /// once.
     ///
-    /// It comes to an address below ours that ends like its own. So a page that the portal answers with
-    /// can name its pictures, links and forms as it does at home: they come here, and are sent onward.
+    /// It comes to an address below ours that ends like its own. So a page that the portal answers
+    /// with can name its pictures, links and forms as it does at home: they come here, and are sent
+    /// onward.
     pub(super) async fn resend(
         mut self,
         place: Option<String>,
@@ -243,8 +247,8 @@ impl Visit<'_> {
         ReturnTo::parse(&target, self.policy)
     }
 
-    /// A form that waits for its member, who signs in beside it: sealed, and where it is for. The latter
-    /// was judged, and stands in the page as an address of ours.
+    /// A form that waits for its member, who signs in beside it: sealed, and where it is for. The
+    /// latter was judged, and stands in the page as an address of ours.
     fn unsent_page(self, why: Unsent, form: Option<(&str, &str)>) -> Response<Body> {
         let place = ReturnTo::to_kept_form(self.policy);
         let (label, href) = match (&self.signed_in, why) {
@@ -272,7 +276,8 @@ impl Visit<'_> {
     }
 }
 
-/// Spends a form on its way to the portal: true once. Whatever refuses it before has used nothing up.
+/// Spends a form on its way to the portal: true once. Whatever refuses it before has used nothing
+/// up.
 pub(super) async fn spend(
     sessions: &Sessions,
     form: &FormId,

@@ -15,7 +15,6 @@ use super::login::LoginFailure;
 use super::request::Head;
 use super::resend::Unsent;
 use crate::catalogue::Class;
-use crate::gate::login::LoginError;
 use crate::gate::{GroupsUnknown, Lack, PathError, Refusal};
 use crate::http1::request::HeadError;
 use crate::identity::IdentityError;
@@ -182,7 +181,8 @@ pub(super) fn uninspected(
     }
 }
 
-/// A logout token that is not believed. Who sent it reads JSON (Back-Channel Logout 1.0, section 2.8).
+/// A logout token that is not believed. Who sent it reads JSON (Back-Channel Logout 1.0, section
+/// 2.8).
 pub(super) fn disbelieved(
     error: &LogoutTokenError,
     asker: &Asker,
@@ -264,7 +264,8 @@ pub(super) fn canonical(target: &str, asker: &Asker, mut account: Account) -> Re
     response
 }
 
-/// On to where a page of the portal's meant that it leads, by the same method and with the same body.
+/// On to where a page of the portal's meant that it leads, by the same method and with the same
+/// body.
 pub(super) fn onward(place: &str, asker: &Asker, account: Account) -> Response<Body> {
     let mut response = empty(StatusCode::TEMPORARY_REDIRECT, asker, account);
     locate(&mut response, place);
@@ -286,14 +287,16 @@ pub(super) fn login(
         (LoginFailure::RelyingParty(error), _) if error.is_temporary() => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        (
-            LoginFailure::Login(LoginError::Provider(_)) | LoginFailure::RelyingParty(_),
-            Some(said),
-        ) => blamed(said.class()),
+        (LoginFailure::Provider(_) | LoginFailure::RelyingParty(_), Some(said)) => {
+            blamed(said.class())
+        }
         (LoginFailure::Identity(IdentityError::GroupsUnresolved), _) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        (LoginFailure::RelyingParty(_) | LoginFailure::Identity(_), _) => StatusCode::FORBIDDEN,
+        (
+            LoginFailure::Provider(_) | LoginFailure::RelyingParty(_) | LoginFailure::Identity(_),
+            _,
+        ) => StatusCode::FORBIDDEN,
         (LoginFailure::Login(_) | LoginFailure::SignedOut, _) => StatusCode::BAD_REQUEST,
         (LoginFailure::Circle, _) => StatusCode::TOO_MANY_REQUESTS,
         (LoginFailure::Store(error), _) => store_status(*error),

@@ -1,5 +1,5 @@
-//! What whoever runs this asks of the sessions, on the admin listener: a list of them, and their end.
-//! Deliberately not here: whom that listener answers (`telemetry::admin`).
+//! What whoever runs this asks of the sessions, on the admin listener: a list of them, and their
+//! end. Deliberately not here: whom that listener answers (`telemetry::admin`).
 
 use std::sync::Arc;
 use std::time::Duration;

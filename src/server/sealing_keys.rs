@@ -1,5 +1,5 @@
-//! The sealing keys beside the requests: looked at every few seconds, and when somebody asks for it.
-//! Deliberately not here: what is a change, and what is put in force (`sessions::KeptKeys`).
+//! The sealing keys beside the requests: looked at every few seconds, and when somebody asks for
+//! it. Deliberately not here: what is a change, and what is put in force (`sessions::KeptKeys`).
 
 use std::sync::Arc;
 

@@ -108,8 +108,8 @@ impl Visit<'_> {
         self.forget_browser().await
     }
 
-    /// Takes back what the browser has of us beside the session: logins under way, and who was signed
-    /// in.
+    /// Takes back what the browser has of us beside the session: logins under way, and who was
+    /// signed in.
     async fn forget_browser(&self) -> Result<Vec<Option<HeaderValue>>, StoreError> {
         let mut forgotten = self.forget_logins().await?;
         if self.policy.resend_forms.is_some() {
@@ -145,12 +145,10 @@ impl Visit<'_> {
         let party = self.proxy.relying_parties.iter().find(|party| &**party.name() == name)?;
         let done = format!("{}{}", self.portal.public_url, self.done());
         let hint = session.at_provider().id_token.as_ref();
-        let url = party.end_session_url(session.claims(), hint, &done)?;
         let place = self.named_return("post_logout_redirect_uri");
         let record = place.as_ref().map_or("", ReturnTo::as_str).as_bytes();
         let state = self.proxy.seal.seal(Purpose::SignOut, &self.policy.host, record)?;
-        let separator = if url.contains('?') { '&' } else { '?' };
-        Some(format!("{url}{separator}state={state}"))
+        party.end_session_url(session.claims(), hint, &done, &state)
     }
 
     /// The origins that a sign-out form may lead to, for the page's policy.

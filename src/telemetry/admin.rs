@@ -1,9 +1,10 @@
 //! Health and metrics, on a listener of their own (CFG-03).
 //!
-//! It listens on loopback unless the operator says otherwise, and answers only requests that name it
-//! by an address or as `localhost`, and that no page of another site has made: a name could be
+//! It listens on loopback unless the operator says otherwise, and answers only requests that name
+//! it by an address or as `localhost`, and that no page of another site has made: a name could be
 //! pointed here by somebody else (DNS rebinding). One request a connection, everything bounded.
-//! Deliberately not here: what is asked for (`asked`), and what is told of sessions, which is others'.
+//! Deliberately not here: what is asked for (`asked`), and what is told of sessions, which is
+//! others'.
 
 mod asked;
 
@@ -344,7 +345,8 @@ fn is_address(authority: &str) -> bool {
     }
 }
 
-/// Whether a page of some site made the request, rather than a probe or somebody at the address bar.
+/// Whether a page of some site made the request, rather than a probe or somebody at the address
+/// bar.
 fn is_from_a_page(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ORIGIN)
         || headers

@@ -19,7 +19,8 @@ pub enum Event {
     ProfileEdited,
     /// A session ended because somebody wanted it to.
     LoggedOut,
-    /// A session ended because the provider no longer vouches for its member, or by whoever runs this.
+    /// A session ended because the provider no longer vouches for its member, or by whoever runs
+    /// this.
     SessionRevoked,
     /// Everybody who had signed in until some moment has to do it anew.
     EverybodyRevoked,

@@ -27,7 +27,8 @@ pub const WAITING_LINES: usize = 4096;
 /// How long [`Log`] waits at the end for lines to be written.
 const FLUSH: Duration = Duration::from_millis(1500);
 
-/// The logging of this process. Dropped last, it writes what waits, for a second and a half at most.
+/// The logging of this process. Dropped last, it writes what waits, for a second and a half at
+/// most.
 #[derive(Debug)]
 pub struct Log {
     guard: Option<WorkerGuard>,

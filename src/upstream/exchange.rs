@@ -153,8 +153,8 @@ impl Connection {
         sent?;
         ready!(self.poll_deadline(cx));
         if sending.awaits_visitor() {
-            // The portal cannot answer what it has not got. How slow a visitor may be is for whoever
-            // reads from them to say.
+            // The portal cannot answer what it has not got. How slow a visitor may be is for
+            // whoever reads from them to say.
             self.wait_at_most(terms.patience);
             return self
                 .poll_deadline(cx)

@@ -1,6 +1,7 @@
 //! How one server is: by whether it can be reached, and by what its health page says if there is
 //! one. A server that cannot be reached is left out for a while, each time for twice as long, and
-//! then one request tries it. Moments are milliseconds that the caller counts, from 1. Deliberately not here: whose turn it is (`servers.rs`).
+//! then one request tries it. Moments are milliseconds that the caller counts, from 1. Deliberately
+//! not here: whose turn it is (`servers.rs`).
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;

@@ -212,7 +212,8 @@ impl Progress {
         let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
         let is_unprocessed = cause.is_some_and(|cause| {
             cause.is_remote()
-                // GOAWAY is told to those streams alone that are beyond the last that is dealt with.
+                // GOAWAY is told to those streams alone that are beyond the last that is dealt
+                // with.
                 && (cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
         });
         match is_unprocessed {

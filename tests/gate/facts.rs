@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use anteport::gate::login::{Accepted, Callback, Grant, LoginError, PendingLogin, microsoft_code};
+use anteport::gate::login::{
+    Accepted, Callback, Challenge, Demands, Grant, Journey, LoginError, LoginSeed, PendingLogin,
+    Prompt, microsoft_code,
+};
 use anteport::gate::{
     Lifetimes, Mode, ReturnTo, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims,
 };
 
-use super::{NOON, begin, session};
+use super::{NOON, begin, refused, session};
 
 #[test]
 fn time_adds_and_saturates() {
@@ -115,33 +118,71 @@ fn oidc_05_a_callback_is_as_long_as_it_may_be() {
 }
 
 #[test]
-fn oidc_16_a_refusal_of_the_provider_has_a_name() {
-    let read = |query: &str| {
-        let (pending, request) = begin([1; 16], [2; 16], [3; 32]);
-        let query = format!("{query}&state={}", request.state.expose());
-        match pending.accept(Callback::read(&query).unwrap(), "corporate", NOON) {
-            Err(error @ LoginError::Provider(_)) => error,
-            other => panic!("{other:?}"),
-        }
-    };
-    for (query, code) in [
-        ("error=access_denied", "login-cancelled"),
-        ("error=access_denied&error_subcode=cancel&error_description=AADSTS1", "login-cancelled"),
-        ("error=access_denied&error_description=AADSTS65004", "login-cancelled"),
-        ("error=access_denied&error_description=AADSTS50105", "login-refused-by-provider"),
-        ("error=server_error", "login-refused-by-provider"),
-        ("error=server_error&error_subcode=cancel", "login-refused-by-provider"),
+fn oidc_16_a_refusal_of_the_provider_is_told_from_a_cancelled_sign_in() {
+    for (query, is_cancel) in [
+        ("error=access_denied", true),
+        ("error=access_denied&error_subcode=cancel&error_description=AADSTS1", true),
+        ("error=access_denied&error_description=AADSTS65004", true),
+        ("error=access_denied&error_description=AADSTS50105", false),
+        ("error=access_denied&error_subcode=Cancel&error_description=AADSTS1", false),
+        ("error=server_error", false),
+        ("error=server_error&error_subcode=cancel", false),
     ] {
-        assert_eq!(read(query).code(), code, "{query}");
+        assert_eq!(refused(query).is_cancel(), is_cancel, "{query}");
     }
-    let shown = read("error=access_denied&error_description=x+AADB2C90091:+y").to_string();
+    let shown = refused("error=access_denied&error_description=x+AADB2C90091:+y").to_string();
     assert_eq!(shown, "the provider answered `access_denied` (AADB2C90091)");
     // LOG-01: nobody writes words of their own into the log by it.
     for odd in [&"x".repeat(65), "", "a.b", "bad-word_1", "Access_Denied"] {
-        assert!(read(&format!("error={odd}")).to_string().contains("`unknown`"), "{odd}");
+        let said = refused(&format!("error={odd}")).to_string();
+        assert_eq!(said, "the provider answered `unknown`", "{odd}");
     }
     assert_eq!(microsoft_code("AADSTS: none"), None);
     assert_eq!(microsoft_code("AADSTS1234567890").as_deref(), Some("AADSTS123456789"));
+}
+
+#[test]
+fn what_is_asked_for_once_is_not_remembered() {
+    let own = crate::policy(Mode::AzureOnly);
+    let kept = Demands {
+        max_age: Some(Duration::from_secs(60)),
+        context: Some("c1".to_owned()),
+        login_hint: Some("canary-hint".to_owned()),
+        same_member: true,
+        ..Demands::default()
+    };
+    let demands = Demands {
+        prompt: Some(Prompt::Login),
+        parameters: vec![("domain_hint".to_owned(), "canary-parameter".to_owned())],
+        ..kept.clone()
+    };
+    let return_to = ReturnTo::parse("/reports", &own).unwrap();
+    let challenge = Challenge { return_to, journey: Journey::SignIn, demands };
+    let begin = || {
+        let seed = LoginSeed { state: [1; 16], nonce: [2; 16], verifier: [3; 32] };
+        PendingLogin::begin(challenge.clone(), "corporate", None, &seed, NOON)
+    };
+    let (pending, request) = begin();
+    assert_eq!(request.demands, challenge.demands);
+    let sealed = pending.to_bytes();
+    assert!(!String::from_utf8_lossy(sealed.expose()).contains("canary-parameter"));
+    let state = request.state.expose();
+    let forgotten = format!("state={state}&error=access_denied&error_description=AADB2C90118");
+    for pending in [PendingLogin::from_bytes(sealed.expose()).unwrap(), pending] {
+        let accepted = pending.accept(Callback::read(&forgotten).unwrap(), "corporate", NOON);
+        let Ok(Accepted::GoOn(detour, None)) = accepted else { panic!("{accepted:?}") };
+        assert_eq!(detour.return_to, challenge.return_to);
+        assert_eq!(detour.journey, Journey::PasswordReset);
+        assert_eq!(detour.demands, Demands { is_detour: true, ..kept.clone() });
+    }
+    // LOG-01: who is expected is nobody's to read.
+    let granted = Callback::read(&format!("state={state}&code=c")).unwrap();
+    let accepted = begin().0.accept(granted, "corporate", NOON).unwrap();
+    assert!(!format!("{accepted:?}").contains("canary"), "{accepted:?}");
+}
+
+#[test]
+fn gen_07_a_callback_that_is_refused_has_a_name() {
     let codes = [
         LoginError::Malformed,
         LoginError::Repeated,

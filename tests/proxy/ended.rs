@@ -162,6 +162,20 @@ pub async fn member(world: &World, username: &str) -> Browser {
     browser
 }
 
+async fn begun() -> (Portal, World) {
+    let portal = Portal::start().await;
+    let world = World::start_with(portal.plan()).await;
+    (portal, world)
+}
+
+/// The same with a member who has signed in, and the cookie.
+async fn with_a_member() -> (Portal, World, Browser, String) {
+    let (portal, world) = begun().await;
+    let mut browser = member(&world, TREASURER).await;
+    let cookie = cookie(&mut browser);
+    (portal, world, browser, cookie)
+}
+
 pub async fn signs_out(browser: &Browser) {
     let headers = [("sec-fetch-site", "same-origin")];
     let answer = browser.send("POST", "/.auth/logout", &headers, b"").await;
@@ -214,8 +228,7 @@ pub async fn ended(world: &World, kind: &str) -> f64 {
 
 #[tokio::test]
 async fn sess_10_a_sign_out_closes_what_is_open_in_its_name_and_nothing_else() {
-    let portal = Portal::start().await;
-    let world = World::start_with(portal.plan()).await;
+    let (portal, world) = begun().await;
     let mut one = member(&world, TREASURER).await;
     let mut same_person = member(&world, TREASURER).await;
     let mut other = member(&world, MEMBER).await;
@@ -272,8 +285,7 @@ async fn sess_10_a_sign_out_closes_what_is_open_in_its_name_and_nothing_else() {
 
 #[tokio::test]
 async fn sess_10_a_session_that_nobody_uses_takes_what_is_open_with_it() {
-    let portal = Portal::start().await;
-    let world = World::start_with(portal.plan()).await;
+    let (portal, world) = begun().await;
     let mut one = member(&world, TREASURER).await;
     let mut other = member(&world, MEMBER).await;
     let (mine, others) = (cookie(&mut one), cookie(&mut other));
@@ -323,8 +335,7 @@ async fn sess_10_a_session_that_nobody_uses_takes_what_is_open_with_it() {
 
 #[tokio::test]
 async fn sess_10_a_browser_that_answers_pings_does_not_use_the_session() {
-    let portal = Portal::start().await;
-    let world = World::start_with(portal.plan()).await;
+    let (portal, world) = begun().await;
     let mut one = member(&world, TREASURER).await;
     let mut other = member(&world, MEMBER).await;
     let open = async |browser: &mut Browser, target: &str| {
@@ -355,10 +366,7 @@ async fn sess_10_a_browser_that_answers_pings_does_not_use_the_session() {
 
 #[tokio::test]
 async fn sess_10_a_refresh_closes_nothing_and_the_end_after_it_does() {
-    let portal = Portal::start().await;
-    let world = World::start_with(portal.plan()).await;
-    let mut browser = member(&world, TREASURER).await;
-    let mine = cookie(&mut browser);
+    let (portal, world, mut browser, mine) = with_a_member().await;
     let mut socket = websocket(&world, "/mine/ws", &mine).await;
     let mut events = stream(&world, "/mine/events", &mine).await;
     world.clock.advance(16 * MINUTE);
@@ -381,10 +389,7 @@ async fn sess_10_a_refresh_closes_nothing_and_the_end_after_it_does() {
 
 #[tokio::test]
 async fn sess_06_a_websocket_in_use_ends_when_the_provider_no_longer_vouches() {
-    let portal = Portal::start().await;
-    let world = World::start_with(portal.plan()).await;
-    let mut browser = member(&world, TREASURER).await;
-    let mine = cookie(&mut browser);
+    let (_portal, world, _browser, mine) = with_a_member().await;
     let mut socket = websocket(&world, "/mine/ws", &mine).await;
     let mut events = stream(&world, "/mine/events", &mine).await;
     world.microsoft.set_disabled(TREASURER, true).unwrap();
@@ -398,10 +403,7 @@ async fn sess_06_a_websocket_in_use_ends_when_the_provider_no_longer_vouches() {
 
 #[tokio::test]
 async fn sess_10_what_begins_after_the_end_of_its_session_ends_at_once() {
-    let portal = Portal::start().await;
-    let world = World::start_with(portal.plan()).await;
-    let mut browser = member(&world, TREASURER).await;
-    let mine = cookie(&mut browser);
+    let (portal, world, browser, mine) = with_a_member().await;
     let targets = ["/late/ws", "/late/events", "/late/pours", "/late/file"];
     let mut asked = Vec::new();
     for target in targets {
@@ -462,11 +464,8 @@ async fn sess_10_a_providers_sign_out_closes_what_is_open() {
 
 #[tokio::test]
 async fn sess_10_a_new_login_closes_what_was_open_before_it() {
-    let portal = Portal::start().await;
-    let world = World::start_with(portal.plan()).await;
-    let mut browser = member(&world, TREASURER).await;
-    let mut before = websocket(&world, "/before/ws", &cookie(&mut browser)).await;
-    let earlier = cookie(&mut browser);
+    let (_portal, world, mut browser, earlier) = with_a_member().await;
+    let mut before = websocket(&world, "/before/ws", &earlier).await;
     assert_eq!(browser.follow("/.auth/login/corporate").await.status, 200, "by single sign-on");
     assert_ne!(cookie(&mut browser), earlier);
     end(&mut before).await;
@@ -478,10 +477,7 @@ async fn sess_10_a_new_login_closes_what_was_open_before_it() {
 
 #[tokio::test]
 async fn sess_10_nobody_stays_by_reading_nothing_or_without_a_pause() {
-    let portal = Portal::start().await;
-    let world = World::start_with(portal.plan()).await;
-    let mut browser = member(&world, TREASURER).await;
-    let mine = cookie(&mut browser);
+    let (portal, world, browser, mine) = with_a_member().await;
     // One takes all, one takes nothing, and one writes without reading the echo.
     let mut takes = stream(&world, "/takes/pours", &mine).await;
     let (first, taking) = tokio::sync::oneshot::channel();
@@ -515,10 +511,7 @@ async fn sess_10_nobody_stays_by_reading_nothing_or_without_a_pause() {
 
 #[tokio::test]
 async fn http_06_an_answer_until_the_connection_closes_is_no_whole_one_either() {
-    let portal = Portal::start().await;
-    let world = World::start_with(portal.plan()).await;
-    let mut browser = member(&world, TREASURER).await;
-    let mine = cookie(&mut browser);
+    let (_portal, world, browser, mine) = with_a_member().await;
     let mut bare = asked_in(&world, "HTTP/1.0", "/mine/bare", &mine).await;
     signs_out(&browser).await;
     let (_, is_reset) = end(&mut bare).await;

@@ -79,6 +79,15 @@ pub async fn websocket_on(
     stream
 }
 
+async fn signs_out_on(world: &World, sender: &mut Sender, cookie: &str) {
+    let request = Request::post(format!("https://{}/.auth/logout", world.proxy))
+        .header("sec-fetch-site", "same-origin")
+        .header("cookie", cookie)
+        .body(Empty::new())
+        .unwrap();
+    assert_eq!(sender.send_request(request).await.unwrap().status(), 303);
+}
+
 async fn stream_on(world: &World, sender: &mut Sender, target: &str, cookie: &str) -> Incoming {
     let request = Request::get(format!("https://{}{target}", world.proxy))
         .header("cookie", cookie)
@@ -109,12 +118,7 @@ async fn hears(body: &mut Incoming, wanted: &str) -> Result<(), Option<h2::Reaso
 async fn sess_10_streams_of_one_connection_end_each_with_their_own_session() {
     let portal = Portal::start().await;
     let (world, certificate) = tls::world_with(portal.plan()).await;
-    let connection = tls::connect(&world, &certificate, b"h2").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(connection))
-            .await
-            .unwrap();
-    let connection = tokio::spawn(connection);
+    let mut sender = tls::over_http2(&world, &certificate).await;
     let one = signs_in(&world, &mut sender, TREASURER).await;
     let two = signs_in(&world, &mut sender, MEMBER).await;
     let mut my_socket = websocket_on(&world, &mut sender, "/mine/ws", &one).await;
@@ -133,12 +137,7 @@ async fn sess_10_streams_of_one_connection_end_each_with_their_own_session() {
     {
         written.unwrap();
     }
-    let sign_out = Request::post(format!("https://{}/.auth/logout", world.proxy))
-        .header("sec-fetch-site", "same-origin")
-        .header("cookie", &one)
-        .body(Empty::new())
-        .unwrap();
-    assert_eq!(sender.send_request(sign_out).await.unwrap().status(), 303);
+    signs_out_on(&world, &mut sender, &one).await;
     assert!(end(&mut my_socket).await.0.is_empty());
     let reason = hears(&mut my_events, "more").await.unwrap_err();
     assert!(reason.is_some(), "a reset, and no clean end (HTTP-06)");
@@ -151,7 +150,6 @@ async fn sess_10_streams_of_one_connection_end_each_with_their_own_session() {
     hears(&mut public, "more").await.unwrap();
     assert_eq!((ended(&world, "websocket").await, ended(&world, "answer").await), (2.0, 2.0));
     drop((my_stalled, my_floods, socket, events, public, sender));
-    connection.abort();
     world.stop().await;
 }
 
@@ -159,12 +157,7 @@ async fn sess_10_streams_of_one_connection_end_each_with_their_own_session() {
 async fn sess_10_streams_that_nobody_reads_are_reset_with_their_session() {
     let portal = Portal::start().await;
     let (world, certificate) = tls::world_with(portal.plan()).await;
-    let connection = tls::connect(&world, &certificate, b"h2").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(connection))
-            .await
-            .unwrap();
-    let connection = tokio::spawn(connection);
+    let mut sender = tls::over_http2(&world, &certificate).await;
     let cookie = signs_in(&world, &mut sender, TREASURER).await;
     let shut = [0, INITIAL_WINDOW_SIZE, 0, 0, 0, 0];
     let mut wire = Wire::open(&world, &certificate, &shut).await;
@@ -181,12 +174,7 @@ async fn sess_10_streams_that_nobody_reads_are_reset_with_their_session() {
     assert_eq!(wire.until(HEADERS).await.stream, 3);
     // The echo finds no room.
     wire.write(&frame(DATA, 0, 3, b"hello")).await;
-    let sign_out = Request::post(format!("https://{host}/.auth/logout"))
-        .header("sec-fetch-site", "same-origin")
-        .header("cookie", &cookie)
-        .body(Empty::new())
-        .unwrap();
-    assert_eq!(sender.send_request(sign_out).await.unwrap().status(), 303);
+    signs_out_on(&world, &mut sender, &cookie).await;
     let mut reset = [wire.until(RST_STREAM).await, wire.until(RST_STREAM).await];
     reset.sort_by_key(|got| got.stream);
     assert_eq!(reset.each_ref().map(|got| got.stream), [1, 3]);
@@ -195,7 +183,6 @@ async fn sess_10_streams_that_nobody_reads_are_reset_with_their_session() {
     portal.loses("/stalled/ws").await;
     assert_eq!((ended(&world, "websocket").await, ended(&world, "answer").await), (1.0, 1.0));
     drop((wire, sender));
-    connection.abort();
     world.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 use anteport::demo::microsoft::{Fault, TokenAnswer};
 
+use crate::kinds::B2C;
 use crate::world::browser::Answer;
 use crate::world::{Plan, World, assert_refusal};
 
@@ -149,9 +150,3 @@ async fn who_is_refused_may_use_another_account() {
         world.stop().await;
     }
 }
-
-const B2C: &str = r#"
-    kind: azure_ad_b2c
-    authority: "http://AUTHORITY"
-    tenant: harbormembers
-    policy: B2C_1_SignUpSignIn"#;

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use url::Url;
 
 use crate::world::browser::{Answer, Browser, PAGE};
@@ -734,12 +733,7 @@ impl OverHttp2 {
 async fn a_form_comes_back_over_http2_as_well() {
     let plan = Plan { portal: KEEPING, ..Plan::default() };
     let (world, certificate) = crate::tls::world_with(plan).await;
-    let stream = crate::tls::connect(&world, &certificate, b"h2").await;
-    let (sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let sender = crate::tls::over_http2(&world, &certificate).await;
     let origin = format!("https://{}", world.proxy);
     let mut browser = OverHttp2 { sender, origin: origin.clone(), jar: BTreeMap::new() };
     assert_eq!(browser.sign_in("/reports").await, "/reports");

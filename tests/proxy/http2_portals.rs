@@ -136,12 +136,7 @@ async fn hdr_07_a_grpc_stream_passes_in_both_directions_at_once() {
     let url = format!("http://127.0.0.1:{}", portal.port);
     let plan = plan(format!("{{ url: \"{url}\", protocol: http2 }}"));
     let (world, certificate) = tls::world_with(plan).await;
-    let stream = tls::connect(&world, &certificate, b"h2").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = tls::over_http2(&world, &certificate).await;
     for (path, passes) in [("/trailers/chat.Chat/Talk", true), ("/chat.Chat/Talk", false)] {
         let (talk, frames) = Frames::new();
         let request = Request::post(format!("https://{}{path}", world.proxy))
@@ -219,98 +214,86 @@ async fn a_connection_that_ended_is_made_anew_and_silence_is_given_up() {
     let _portal = Portal::listen(listener, None);
     assert_eq!(get(&world, "/x").await.text(), "plain");
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    let mut stream = TcpStream::connect(world.proxy).await.unwrap();
-    let request = format!("GET /stall HTTP/1.1\r\nHost: {}\r\n\r\n", world.proxy);
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let ended = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut answer)).await;
-    assert!(ended.is_ok(), "the visitor's connection is closed");
-    let answer = String::from_utf8_lossy(&answer);
+    let answer = until_closed(&world, "/stall").await;
     assert!(answer.contains("part") && !answer.ends_with("0\r\n\r\n"), "{answer}");
     world.stop().await;
 }
 
-/// A portal that resets each stream without an error, within an answer of a length or of none.
-async fn breaking_off() -> u16 {
+/// What comes back until the visitor's connection is closed, or reset.
+async fn until_closed(world: &World, target: &str) -> String {
+    let mut stream = TcpStream::connect(world.proxy).await.unwrap();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", world.proxy);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let _ = tokio::time::timeout(Duration::from_secs(5), read).await.expect("it is closed");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// A portal over HTTP/2 that serves each of its connections so; how an operator writes it.
+async fn serving<F: Future<Output = ()> + Send + 'static>(
+    serve: impl Fn(TcpStream) -> F + Send + 'static,
+) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         let mut open = JoinSet::new();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            open.spawn(async move {
-                let mut connection = h2::server::handshake(stream).await.unwrap();
-                let mut bodies = Vec::new();
-                while let Some(Ok((request, mut respond))) = connection.accept().await {
-                    let mut answer = Response::new(());
-                    if request.uri().path() == "/length" {
-                        answer.headers_mut().insert("content-length", 100.into());
-                    }
-                    let mut body = respond.send_response(answer, false).unwrap();
-                    body.send_data(Bytes::from_static(b"ok"), false).unwrap();
-                    // What was sent has to be on its way first.
-                    bodies.push(tokio::spawn(async move {
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                        body.send_reset(h2::Reason::NO_ERROR);
-                    }));
-                }
-            });
+            open.spawn(serve(stream));
         }
     });
-    port
+    format!("{{ url: \"http://127.0.0.1:{port}\", protocol: http2 }}")
+}
+
+/// A portal that resets each stream without an error, within an answer of a length or of none.
+async fn breaking_off(stream: TcpStream) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    let mut bodies = Vec::new();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        let mut answer = Response::new(());
+        if request.uri().path() == "/length" {
+            answer.headers_mut().insert("content-length", 100.into());
+        }
+        let mut body = respond.send_response(answer, false).unwrap();
+        body.send_data(Bytes::from_static(b"ok"), false).unwrap();
+        // What was sent has to be on its way first.
+        bodies.push(tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            body.send_reset(h2::Reason::NO_ERROR);
+        }));
+    }
 }
 
 #[tokio::test]
 async fn http_06_an_answer_that_is_reset_without_an_error_is_not_whole() {
-    let port = breaking_off().await;
-    let upstream = format!("{{ url: \"http://127.0.0.1:{port}\", protocol: http2 }}");
-    let world = World::start_with(plan(upstream)).await;
+    let world = World::start_with(plan(serving(breaking_off).await)).await;
     for target in ["/length", "/none"] {
-        let mut stream = TcpStream::connect(world.proxy).await.unwrap();
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", world.proxy);
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        let read = stream.read_to_end(&mut answer);
-        let _ = tokio::time::timeout(Duration::from_secs(5), read).await.expect("it is closed");
-        let answer = String::from_utf8_lossy(&answer);
+        let answer = until_closed(&world, target).await;
         assert!(answer.contains("ok") && !answer.ends_with("0\r\n\r\n"), "{target}: {answer}");
     }
     world.stop().await;
 }
 
 /// A portal that allows one stream at a time on a connection, and never answers `/hold`.
-async fn narrow() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        let mut open = JoinSet::new();
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            open.spawn(async move {
-                let mut builder = h2::server::Builder::new();
-                builder.max_concurrent_streams(1);
-                let mut connection = builder.handshake::<_, Bytes>(stream).await.unwrap();
-                let mut held = Vec::new();
-                while let Some(Ok((request, mut respond))) = connection.accept().await {
-                    if request.uri().path() == "/hold" {
-                        held.push(respond);
-                        continue;
-                    }
-                    let mut body = respond.send_response(Response::new(()), false).unwrap();
-                    body.send_data(Bytes::from_static(b"done"), true).unwrap();
-                }
-            });
+async fn narrow(stream: TcpStream) {
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(1);
+    let mut connection = builder.handshake::<_, Bytes>(stream).await.unwrap();
+    let mut held = Vec::new();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        if request.uri().path() == "/hold" {
+            held.push(respond);
+            continue;
         }
-    });
-    port
+        let mut body = respond.send_response(Response::new(()), false).unwrap();
+        body.send_data(Bytes::from_static(b"done"), true).unwrap();
+    }
 }
 
 #[tokio::test]
 async fn lim_08_nobody_waits_for_a_stream_that_somebody_else_has() {
-    let port = narrow().await;
-    let upstream = format!("{{ url: \"http://127.0.0.1:{port}\", protocol: http2 }}");
-    let world = World::start_with(plan(upstream)).await;
+    let world = World::start_with(plan(serving(narrow).await)).await;
     assert_eq!(get(&world, "/a").await.text(), "done");
     let mut holders = JoinSet::new();
     for _ in 0..6 {
@@ -323,41 +306,30 @@ async fn lim_08_nobody_waits_for_a_stream_that_somebody_else_has() {
 }
 
 /// A portal that refuses the first stream of each connection or, once `goes_away`, says so.
-async fn refusing(goes_away: Arc<AtomicBool>, seen: Arc<AtomicUsize>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        let mut open = JoinSet::new();
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let (goes_away, seen) = (Arc::clone(&goes_away), Arc::clone(&seen));
-            open.spawn(async move {
-                let mut connection = h2::server::handshake(stream).await.unwrap();
-                let mut is_first = true;
-                while let Some(Ok((_, mut respond))) = connection.accept().await {
-                    seen.fetch_add(1, Ordering::Relaxed);
-                    if std::mem::take(&mut is_first) {
-                        respond.send_reset(h2::Reason::REFUSED_STREAM);
-                        continue;
-                    }
-                    let answer = Response::new(());
-                    let mut body = respond.send_response(answer, false).unwrap();
-                    body.send_data(Bytes::from_static(b"done"), true).unwrap();
-                    if goes_away.load(Ordering::Relaxed) {
-                        connection.graceful_shutdown();
-                    }
-                }
-            });
+async fn refusing(stream: TcpStream, goes_away: Arc<AtomicBool>, seen: Arc<AtomicUsize>) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    let mut is_first = true;
+    while let Some(Ok((_, mut respond))) = connection.accept().await {
+        seen.fetch_add(1, Ordering::Relaxed);
+        if std::mem::take(&mut is_first) {
+            respond.send_reset(h2::Reason::REFUSED_STREAM);
+            continue;
         }
-    });
-    port
+        let answer = Response::new(());
+        let mut body = respond.send_response(answer, false).unwrap();
+        body.send_data(Bytes::from_static(b"done"), true).unwrap();
+        if goes_away.load(Ordering::Relaxed) {
+            connection.graceful_shutdown();
+        }
+    }
 }
 
 #[tokio::test]
 async fn http_07_a_stream_that_was_refused_is_sent_once_more_if_it_may_be() {
     let (goes_away, seen) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-    let port = refusing(Arc::clone(&goes_away), Arc::clone(&seen)).await;
-    let upstream = format!("{{ url: \"http://127.0.0.1:{port}\", protocol: http2 }}");
+    let told = (Arc::clone(&goes_away), Arc::clone(&seen));
+    let upstream =
+        serving(move |stream| refusing(stream, Arc::clone(&told.0), Arc::clone(&told.1))).await;
     let world = World::start_with(plan(upstream.clone())).await;
     assert_eq!(get(&world, "/a").await.text(), "done");
     assert_eq!(seen.load(Ordering::Relaxed), 2);

@@ -94,7 +94,8 @@ async fn az_04_without_a_reset_policy_a_page_explains() {
     let page = press(&mut browser, &form, 1, ("forgot", "1")).await;
     assert_refusal(&page, 400, "login-password-forgotten");
     assert!(!page.text().contains("flow&#61;password_reset"), "{}", page.text());
-    for flow in ["sign_up", "password_reset", "profile_edit", "sign-in", ""] {
+    let twice = "sign_in&flow=sign_in";
+    for flow in ["sign_up", "password_reset", "profile_edit", "sign-in", "", twice] {
         let page = browser.open(&format!("/.auth/login/corporate?flow={flow}")).await;
         assert_refusal(&page, 404, "endpoint-unknown");
     }

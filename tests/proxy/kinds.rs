@@ -46,7 +46,7 @@ const BY_DOMAIN: &str = r#"
     kind: entra_id
     authority: "http://AUTHORITY"
     tenant: harborclub.example"#;
-const B2C: &str = r#"
+pub const B2C: &str = r#"
     kind: azure_ad_b2c
     authority: "http://AUTHORITY"
     tenant: harbormembers
@@ -108,7 +108,7 @@ async fn people_of_every_kind_of_provider_come_to_the_page_that_they_asked_for()
 }
 
 /// Two of them; what follows in the file is of the second.
-const TWO: &str = r#"
+pub const TWO: &str = r#"
     kind: entra_id
     authority: "http://AUTHORITY"
     tenant: harborclub.example
@@ -120,7 +120,7 @@ const TWO: &str = r#"
     tenant: harbormembers
     policy: B2C_1_signupsignin
     label: "Sign in as a <member>""#;
-const TWO_FOR_A_PORTAL: &str = r#"
+pub const TWO_FOR_A_PORTAL: &str = r#"
     local_login: {}
     sign_in: { providers: [members, corporate] }
     identity: { headers: { X-Auth-User: oid } }"#;

@@ -6,6 +6,7 @@ use anteport::demo::microsoft::tenants::Product;
 use anteport::demo::microsoft::{TokenAnswer, Trouble};
 use serde_json::{Value, json};
 
+use crate::kinds::{B2C, TWO, TWO_FOR_A_PORTAL};
 use crate::world::browser::{Answer, Browser, PAGE};
 use crate::world::{Plan, Registration, World, assert_refusal};
 
@@ -128,22 +129,6 @@ async fn oidc_20_the_front_channel_reveals_nothing_and_believes_only_its_own_pro
     assert!(!is_signed_in(&browser).await);
     world.stop().await;
 }
-
-const TWO: &str = r#"
-    kind: entra_id
-    authority: "http://AUTHORITY"
-    tenant: harborclub.example
-    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
-    credentials: [ { secret: { value: "the secret of the tests" } } ]
-  members:
-    kind: azure_ad_b2c
-    authority: "http://AUTHORITY"
-    tenant: harbormembers
-    policy: B2C_1_signupsignin"#;
-const TWO_FOR_A_PORTAL: &str = r#"
-    local_login: {}
-    sign_in: { providers: [members, corporate] }
-    identity: { headers: { X-Auth-User: oid } }"#;
 
 #[tokio::test]
 async fn a_session_without_the_claim_is_found_by_session_state() {
@@ -379,12 +364,6 @@ async fn oidc_15_microsofts_providers_have_no_back_channel() {
     assert!(is_signed_in(&browser).await);
     world.stop().await;
 }
-
-const B2C: &str = r#"
-    kind: azure_ad_b2c
-    authority: "http://AUTHORITY"
-    tenant: harbormembers
-    policy: B2C_1_SignUpSignIn"#;
 
 #[tokio::test]
 async fn a_sign_out_at_b2c_brings_the_id_token_back_and_shows_it_nowhere_else() {

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use http_body_util::Empty;
 use hyper::Request;
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -132,12 +131,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Socket for T {}
 type Sockets = Vec<Box<dyn Socket>>;
 
 async fn connection(world: &World, certificate: &CertificateDer<'static>) -> Sender {
-    let stream = tls::connect(world, certificate, b"h2").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = tls::over_http2(world, certificate).await;
     sender.ready().await.unwrap();
     sender
 }

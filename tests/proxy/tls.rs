@@ -1,12 +1,14 @@
 //! TLS towards visitors: HTTP/2 and HTTP/1.1 by ALPN, and what the portal is told of it.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
 use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
@@ -58,6 +60,21 @@ pub async fn connect(
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }
 
+/// A connection over HTTP/2.
+pub async fn over_http2<B>(world: &World, trusted: &CertificateDer<'static>) -> SendRequest<B>
+where
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin + Send + 'static,
+{
+    let stream = connect(world, trusted, b"h2").await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    sender
+}
+
 async fn body(response: Response<Incoming>) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
@@ -65,13 +82,7 @@ async fn body(response: Response<Incoming>) -> String {
 #[tokio::test]
 async fn cry_03_http2_is_spoken_over_tls_and_its_cookie_crumbs_are_joined() {
     let (world, certificate) = world().await;
-    let stream = connect(&world, &certificate, b"h2").await;
-    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = over_http2(&world, &certificate).await;
     let request = Request::get(format!("https://{}/public/page?x=1", world.proxy))
         .header("cookie", "a=1")
         .header("cookie", "__Host-anteport=forged")

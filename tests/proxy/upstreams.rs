@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -527,12 +526,7 @@ async fn hdr_07_trailers_pass_where_a_route_says_so_and_only_harmless_ones() {
     let server = Server::start("one", None).await;
     let url = format!("http://127.0.0.1:{}", server.port);
     let (world, certificate) = tls::world_with(plan(format!("{{ url: \"{url}\" }}"))).await;
-    let stream = tls::connect(&world, &certificate, b"h2").await;
-    let (mut sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let mut sender = tls::over_http2(&world, &certificate).await;
     for (target, passes) in [("/trailers/a", true), ("/no/trailers", false)] {
         let request = Request::get(format!("https://{}{target}", world.proxy))
             .header("te", "trailers")

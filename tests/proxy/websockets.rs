@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use http_body_util::Empty;
 use hyper::ext::Protocol;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -198,14 +198,7 @@ async fn http_08_only_websocket_and_only_where_a_route_says_so() {
 async fn http_08_a_websocket_over_http2_is_an_upgrade_to_the_portal() {
     let echo = Echo::start().await;
     let (world, certificate) = tls::world_with(plan(&echo)).await;
-    let stream = tls::connect(&world, &certificate, b"h2").await;
-    let (mut sender, connection) = hyper::client::conn::http2::handshake::<_, _, Empty<Bytes>>(
-        TokioExecutor::new(),
-        TokioIo::new(stream),
-    )
-    .await
-    .unwrap();
-    tokio::spawn(connection);
+    let mut sender = tls::over_http2::<Empty<Bytes>>(&world, &certificate).await;
     let request = |path: &str, protocol: &'static str| {
         Request::builder()
             .method(Method::CONNECT)

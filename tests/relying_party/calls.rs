@@ -795,16 +795,17 @@ async fn a_logout_leads_to_the_provider_with_a_hint_and_without_a_call() {
     let claims = world.log_in("one", 0).await.unwrap();
     let before = world.provider.count("/");
     let done = "https://members.example.org/.auth/logout/done";
-    let url = world.rp.end_session_url(&claims, None, done).unwrap();
+    let url = world.rp.end_session_url(&claims, None, done, "sealed&state").unwrap();
     let base = world.provider.base();
     assert!(url.starts_with(&format!("{base}/{TENANT}/oauth2/v2.0/logout?")));
     let query = query(&url);
     assert_eq!(query["post_logout_redirect_uri"], done);
     assert_eq!(query["logout_hint"], "O.Ciopaque");
+    assert_eq!(query["state"], "sealed&state");
     assert_eq!(world.provider.count("/"), before);
 
     let unknown = World::start().await;
-    assert_eq!(unknown.rp.end_session_url(&claims, None, done), None);
+    assert_eq!(unknown.rp.end_session_url(&claims, None, done, ""), None);
 }
 
 /// A visitor who leaves while everybody waits for their fetch takes nobody's login along.

@@ -78,6 +78,26 @@ fn reason(raw: &str) -> &'static str {
     }
 }
 
+#[test]
+fn log_01_a_reason_says_what_was_expected_and_not_what_was_there() {
+    for (name, value, said) in [
+        ("iat", json!("canary"), "the token's `iat` is not a whole number of seconds since 1970"),
+        ("sub", json!(["canary"]), "the token's `sub` is not a text"),
+        (
+            "aud",
+            json!("canary"),
+            "the token's `aud` is not the provider's `client_id`, and that alone",
+        ),
+        (
+            "nonce",
+            json!("canary"),
+            "the token's `nonce` is missing, or not the one that the login sent",
+        ),
+    ] {
+        assert_eq!(judge(&with(name, value)).unwrap_err().to_string(), said);
+    }
+}
+
 /// AZ-02
 #[test]
 fn a_good_token_is_believed_and_names_tenant_and_object() {

@@ -9,7 +9,7 @@ use super::certificate::{AssertionAlgorithm, ClientCertificate};
 use super::managed_identity::{self, ManagedIdentity, ManagedIdentityFile};
 use super::written::{Cloud, KindFile};
 use crate::config::context::{Context, Located, Spot};
-use crate::config::file::{SecretFile, bare, if_there, secret};
+use crate::config::file::{SecretFile, bare, secret};
 use crate::config::resolve::Setting;
 use crate::config::section::Section;
 use crate::config::{secrets, tls, value};
@@ -145,17 +145,13 @@ impl CredentialFile {
             }),
             federated: section.section("federated").map(|section| FederatedFile {
                 spot: section.spot().clone(),
-                token_file: if_there(&section, "token_file", || {
-                    section.value("token_file", value::path)
-                }),
+                token_file: section.if_there("token_file", |key| section.value(key, value::path)),
             }),
             managed_identity: section.section("managed_identity").map(|section| {
                 ManagedIdentityFile {
                     spot: section.spot().clone(),
                     client_id: bare(section.value("client_id", value::client_id)),
-                    endpoint: if_there(&section, "endpoint", || {
-                        section.value("endpoint", value::origin)
-                    }),
+                    endpoint: section.if_there("endpoint", |key| section.value(key, value::origin)),
                 }
             }),
             method: (bare(method), section.has("method").then(|| section.spot_of("method"))),

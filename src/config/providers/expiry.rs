@@ -12,7 +12,7 @@ pub struct GraphApi {
     /// What its addresses begin with, before the version.
     pub base: Url,
     /// The scope that is asked for.
-    pub scope: &'static str,
+    pub scope: String,
 }
 
 /// What an operator wrote of it. What is `None` was left out or has been reported.
@@ -55,5 +55,5 @@ pub(super) fn resolve(
         context.error(&expiry.asks_graph.spot, message);
         return None;
     }
-    Some(Some(GraphApi { base, scope: cloud.graph_default_scope() }))
+    Some(Some(GraphApi { base, scope: cloud.graph_scope(".default") }))
 }

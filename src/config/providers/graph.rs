@@ -5,7 +5,6 @@ use url::Url;
 use super::resolve::check;
 use super::written::ProviderFile;
 use crate::config::context::{Context, Located};
-use crate::config::file::if_there;
 use crate::config::section::Section;
 use crate::config::value;
 
@@ -14,13 +13,13 @@ pub(super) type GraphFile = Option<Option<Located<Url>>>;
 
 pub(super) fn read(section: &Section<'_>) -> GraphFile {
     match section.is_a_key("graph") {
-        true => if_there(section, "graph", || section.value("graph", value::document)),
+        true => section.if_there("graph", |key| section.value(key, value::document)),
         false => Some(None),
     }
 }
 
-/// What its addresses begin with, before the version; outside `None` if something was reported, inside
-/// where there is no Graph.
+/// What its addresses begin with, before the version; outside `None` if something was reported,
+/// inside where there is no Graph.
 pub(super) fn base(context: &Context<'_>, file: &ProviderFile) -> Option<Option<Url>> {
     let Some(host) = file.host() else {
         return Some(None);

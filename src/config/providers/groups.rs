@@ -88,10 +88,7 @@ pub(super) fn read(section: &Section<'_>) -> Option<GroupsFile> {
         spot: section.spot_of("groups"),
         asks_graph: bare(groups.value("source", |word| Ok(word == "graph"))),
         names: groups.value("names", value::yes_or_no),
-        keep: match groups.has("keep") {
-            true => groups.values("keep", requires::group).map(Some),
-            false => Some(None),
-        },
+        keep: groups.if_there("keep", |key| groups.values(key, requires::group)),
     })
 }
 
@@ -135,7 +132,7 @@ pub(super) fn resolve(
     // One access token is for one resource, and this one is for Graph.
     let foreign = scopes.iter().find(|scope| {
         let is_short = !scope.value.contains('/');
-        !is_short && !scope.value.starts_with(&format!("{}/", cloud.graph()))
+        !is_short && !scope.value.starts_with(&cloud.graph_scope(""))
     });
     if let Some(foreign) = foreign {
         let message = format!(
@@ -155,7 +152,7 @@ pub(super) fn resolve(
     };
     if !needed.iter().any(|name| all.iter().any(|scope| has(scope, name))) {
         let name = needed.first().copied().unwrap_or_default();
-        all.push(format!("{}/{name}", cloud.graph()));
+        all.push(cloud.graph_scope(name));
     }
     Some((Groups { source: GroupSource::Graph { base: base?, names: names.value }, kept }, all))
 }

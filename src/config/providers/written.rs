@@ -12,7 +12,7 @@ use super::graph::{self, GraphFile};
 use super::groups::{self, GroupsFile};
 use super::request::{self, RequestFile};
 use crate::config::context::{Located, Spot};
-use crate::config::file::{bare, if_there};
+use crate::config::file::bare;
 use crate::config::section::Section;
 use crate::config::value;
 use crate::gate::CanonicalPath;
@@ -157,14 +157,10 @@ impl Cloud {
         }
     }
 
-    /// The scope by which an application asks Graph in its own name.
-    pub(super) const fn graph_default_scope(self) -> &'static str {
-        match self {
-            Self::Public => "https://graph.microsoft.com/.default",
-            Self::UsGovernment => "https://graph.microsoft.us/.default",
-            Self::UsGovernmentDod => "https://dod-graph.microsoft.us/.default",
-            Self::China => "https://microsoftgraph.chinacloudapi.cn/.default",
-        }
+    /// A scope of Graph's by its whole name; `.default` is the one by which an application asks in
+    /// its own name.
+    pub(super) fn graph_scope(self, name: &str) -> String {
+        format!("{}/{name}", self.graph())
     }
 
     /// For whom a token is that another issuer made for the exchange (azure.md, section 1.2).
@@ -215,18 +211,14 @@ pub(in crate::config) fn read(section: &Section<'_>) -> ProviderFile {
         },
         "oidc" => KindFile::Oidc {
             issuer: section.value("issuer", value::issuer),
-            metadata: if_there(section, "metadata_url", || {
-                section.value("metadata_url", value::document)
-            }),
+            metadata: section.if_there("metadata_url", |key| section.value(key, value::document)),
         },
         _ => KindFile::EntraId {
             host: host(section),
             tenants: TenantsFile {
                 one: section.value("tenant", value::tenant),
                 names_one: section.has("tenant"),
-                several: if_there(section, "tenants", || {
-                    section.values("tenants", value::tenant_id)
-                }),
+                several: section.if_there("tenants", |key| section.values(key, value::tenant_id)),
                 personal_accounts: section.value("personal_accounts", value::yes_or_no),
             },
             guests: bare(section.value("guests", value::yes_or_no)),
@@ -248,9 +240,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> ProviderFile {
         ca: section.values("ca", value::path),
         groups: groups::read(section),
         graph: graph::read(section),
-        callback_path: if_there(section, "callback_path", || {
-            section.value("callback_path", value::own_path)
-        }),
+        callback_path: section.if_there("callback_path", |key| section.value(key, value::own_path)),
         request: section.section("request").map(|section| request::read(&section)),
     }
 }
@@ -276,13 +266,12 @@ fn host(section: &Section<'_>) -> HostFile {
             true => bare(section.value("cloud", |word| Ok(Cloud::read(word)))),
             false => Some(Cloud::Public),
         },
-        authority: if_there(section, "authority", || section.value("authority", value::origin)),
+        authority: section.if_there("authority", |key| section.value(key, value::origin)),
     }
 }
 
 /// `None` if one of them was reported.
 fn valid_issuers(section: &Section<'_>) -> Option<Vec<String>> {
-    let written =
-        if_there(section, "valid_issuers", || section.values("valid_issuers", value::issuer))?;
+    let written = section.if_there("valid_issuers", |key| section.values(key, value::issuer))?;
     Some(written.into_iter().flatten().map(|issuer| issuer.value).collect())
 }

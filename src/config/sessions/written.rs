@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::value::{database, prefix, server, word};
 use crate::config::ServerAddress;
 use crate::config::context::{Located, Spot};
-use crate::config::file::{SecretFile, TlsFile, bare, if_there, secret};
+use crate::config::file::{SecretFile, TlsFile, bare, secret};
 use crate::config::section::Section;
 use crate::config::value;
 
@@ -85,10 +85,8 @@ pub(in crate::config) fn read(section: &Section<'_>) -> SessionsFile {
         }),
         keys: section.sections("keys").iter().map(secret).collect(),
         names_keys: section.has("keys"),
-        snapshot: if_there(section, "snapshot", || section.value("snapshot", value::path)),
-        redis: if_there(section, "redis", || {
-            section.section("redis").map(|section| redis(&section))
-        }),
+        snapshot: section.if_there("snapshot", |key| section.value(key, value::path)),
+        redis: section.if_there("redis", |key| section.section(key).map(|section| redis(&section))),
         idle: section.value("idle_timeout", value::duration("1s", "365d")),
         absolute: section.value("absolute_timeout", value::duration("1s", "365d")),
         refresh_interval: bare(section.value("refresh_interval", value::duration("1m", "30d"))),
@@ -107,16 +105,15 @@ fn redis(section: &Section<'_>) -> RedisFile {
             })
         })),
         servers: section.values("servers", server),
-        master: if_there(section, "master", || section.value("master", word)),
-        tls: if_there(section, "tls", || section.section("tls").map(|section| tls(&section))),
-        username: if_there(section, "username", || section.value("username", word)),
-        password: if_there(section, "password", || {
-            section.section("password").map(|section| secret(&section))
-        }),
-        sentinel: if_there(section, "sentinel", || {
-            section.section("sentinel").map(|section| SentinelFile {
+        master: section.if_there("master", |key| section.value(key, word)),
+        tls: section.if_there("tls", |key| section.section(key).map(|section| tls(&section))),
+        username: section.if_there("username", |key| section.value(key, word)),
+        password: section
+            .if_there("password", |key| section.section(key).map(|section| secret(&section))),
+        sentinel: section.if_there("sentinel", |key| {
+            section.section(key).map(|section| SentinelFile {
                 spot: section.spot().clone(),
-                username: if_there(&section, "username", || section.value("username", word)),
+                username: section.if_there("username", |key| section.value(key, word)),
                 password: section.section("password").map(|section| secret(&section)),
             })
         }),
@@ -130,7 +127,7 @@ fn redis(section: &Section<'_>) -> RedisFile {
 fn tls(section: &Section<'_>) -> RedisTlsFile {
     let named = |key| (section.has(key), section.spot_of(key));
     RedisTlsFile {
-        ca: if_there(section, "ca", || section.values("ca", value::path)),
+        ca: section.if_there("ca", |key| section.values(key, value::path)),
         own: TlsFile {
             certificate: section.value("certificate", value::path),
             key: section.value("key", value::path),

@@ -1,7 +1,7 @@
 //! Signing out at Microsoft (azure.md, section 7). Entra ID asks which account without a
-//! `logout_hint`, even if there is only one, and returns to registered URIs alone; every application
-//! of the session is told in a frame, by `sid` and nothing else. B2C asks nobody, and returns anywhere
-//! unless it is set up to want the ID token back.
+//! `logout_hint`, even if there is only one, and returns to registered URIs alone; every
+//! application of the session is told in a frame, by `sid` and nothing else. B2C asks nobody, and
+//! returns anywhere unless it is set up to want the ID token back.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

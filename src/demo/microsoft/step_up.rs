@@ -1,5 +1,6 @@
-//! What an application asks of the sign-in besides who it is: how long ago (`max_age`), and in which
-//! authentication context (`claims`), as Conditional Access has it (azure.md, sections 2.4 and 9).
+//! What an application asks of the sign-in besides who it is: how long ago (`max_age`), and in
+//! which authentication context (`claims`), as Conditional Access has it (azure.md, sections 2.4
+//! and 9).
 
 use serde_json::Value;
 

@@ -27,13 +27,15 @@ pub enum Grant {
     IdToken(Secret<String>),
 }
 
-/// An error answer of the provider (RFC 6749, section 4.1.2.1), reduced to what may be shown.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An error answer of the provider (RFC 6749, section 4.1.2.1), reduced to what may be shown. Its
+/// stable name is not given here: that takes to know whose matter the provider's own code is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the provider answered `{error}`{}", .code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
 pub struct ProviderError {
-    /// `error`, if it has the form of one.
-    pub error: String,
-    /// `error_subcode`, which Microsoft sends with a cancelled sign-in.
-    pub subcode: Option<String>,
+    /// `error`, if it is one that there is.
+    pub error: &'static str,
+    /// Whether `error_subcode` says so, as Microsoft's does of a cancelled sign-in.
+    pub says_cancel: bool,
     /// `AADSTS…` or `AADB2C…`, from the description.
     pub code: Option<String>,
     /// By what the provider finds it again, from the description.
@@ -45,7 +47,7 @@ impl ProviderError {
     #[must_use]
     pub fn is_cancel(&self) -> bool {
         self.error == "access_denied"
-            && (self.subcode.as_deref() == Some("cancel")
+            && (self.says_cancel
                 || matches!(self.code.as_deref(), None | Some("AADSTS65004" | "AADB2C90091")))
     }
 
@@ -79,8 +81,8 @@ impl Callback {
             (Some(code), None, None) if !code.is_empty() => Ok(Grant::Code(Secret::new(code))),
             (None, Some(token), None) => Ok(Grant::IdToken(Secret::new(token))),
             (None, None, Some(error)) => Err(ProviderError {
-                error: error_word(&error).to_owned(),
-                subcode: seen.subcode.as_deref().and_then(plain_word).map(str::to_owned),
+                error: error_word(&error),
+                says_cancel: seen.subcode.as_deref() == Some("cancel"),
                 code: seen.description.as_deref().and_then(microsoft_code),
                 trail: Box::new(seen.description.as_deref().map(Trail::of).unwrap_or_default()),
             }),
@@ -151,8 +153,9 @@ impl Parameters {
     }
 }
 
-/// What `error` may say: nobody writes anything else into our log by it (LOG-01). RFC 6749, sections
-/// 4.1.2.1 and 5.2; OpenID Connect Core 1.0, section 3.1.2.6; RFC 8707; RFC 9470; Microsoft's own.
+/// What `error` may say: nobody writes anything else into our log by it (LOG-01). RFC 6749,
+/// sections 4.1.2.1 and 5.2; OpenID Connect Core 1.0, section 3.1.2.6; RFC 8707; RFC 9470;
+/// Microsoft's own.
 const ERRORS: [&str; 25] = [
     "access_denied",
     "account_selection_required",
@@ -181,16 +184,10 @@ const ERRORS: [&str; 25] = [
     "unsupported_response_type",
 ];
 
-/// The error of a provider, if it is one that there is.
+/// The error of a provider, if it is one that there is; else `unknown`.
 #[must_use]
 pub fn error_word(text: &str) -> &'static str {
     ERRORS.into_iter().find(|known| *known == text).unwrap_or("unknown")
-}
-
-/// A word that is safe to show and to log.
-fn plain_word(text: &str) -> Option<&str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    ((1..=64).contains(&text.len()) && text.bytes().all(is_plain)).then_some(text)
 }
 
 /// The first `AADSTS…` or `AADB2C…` of a description (azure.md, section 5).

@@ -1,6 +1,6 @@
 //! Why a login does not go on.
 
-use super::{Duration, ProviderError};
+use super::Duration;
 
 /// Why a callback does not continue a login.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,15 +35,12 @@ pub enum LoginError {
     /// Somebody else came back than went.
     #[error("the provider signed in another person than the one whose session it was")]
     OtherMember,
-    /// The provider said no.
-    #[error("the provider answered `{}`{}", .0.error, .0.code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
-    Provider(ProviderError),
 }
 
 impl LoginError {
     /// The stable name of this reason.
     #[must_use]
-    pub fn code(&self) -> &'static str {
+    pub const fn code(&self) -> &'static str {
         match self {
             Self::Malformed => "login-callback-malformed",
             Self::Repeated => "login-parameter-repeated",
@@ -54,8 +51,6 @@ impl LoginError {
             Self::Replayed => "login-replayed",
             Self::PasswordForgotten => "login-password-forgotten",
             Self::OtherMember => "login-other-member",
-            Self::Provider(error) if error.is_cancel() => "login-cancelled",
-            Self::Provider(_) => "login-refused-by-provider",
         }
     }
 }

@@ -49,9 +49,12 @@ impl Journey {
 }
 
 /// What a login asks of the provider besides a sign-in. What can be verified in the ID token is.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// What is asked for once, and not again at a detour, is not remembered.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Demands {
-    /// `prompt`.
+    /// `prompt`. Asked for once.
+    #[serde(skip)]
     pub prompt: Option<Prompt>,
     /// `max_age`: how long ago the person may have authenticated (OpenID Connect Core 1.0, section
     /// 3.1.2.1). `auth_time` of the ID token has to agree.
@@ -65,7 +68,9 @@ pub struct Demands {
     pub same_member: bool,
     /// Whether an answer of the provider began it, and not the visitor: no second one does.
     pub is_detour: bool,
-    /// Further parameters by name, each of which the operator lets a visitor set (OIDC-19).
+    /// Further parameters by name, each of which the operator lets a visitor set (OIDC-19). Asked
+    /// for once.
+    #[serde(skip)]
     pub parameters: Vec<(String, String)>,
 }
 

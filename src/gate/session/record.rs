@@ -1,6 +1,6 @@
 //! A session written down: for a store that outlives this process, and to take little room while
-//! nobody asks for it. What is read back is believed, so whoever hands it here has opened its seal or
-//! never let it leave the process.
+//! nobody asks for it. What is read back is believed, so whoever hands it here has opened its seal
+//! or never let it leave the process.
 //!
 //! The form is ours alone and has a version: another version is nobody's session, and its member
 //! signs in again.

@@ -148,10 +148,10 @@ fn is_whatever_the_credential(code: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn fault(error: &str, code: Option<&str>) -> Option<CredentialFault> {
+    fn fault(error: &'static str, code: Option<&str>) -> Option<CredentialFault> {
         CredentialFault::of(&TokenRefusal {
             status: http::StatusCode::BAD_REQUEST,
-            error: error.to_owned(),
+            error,
             code: code.map(str::to_owned),
             trail: Box::default(),
         })

@@ -8,85 +8,95 @@ use super::{LONGEST, OLDEST};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdTokenError {
     /// Larger than any that is meant.
-    #[error("the ID token is longer than {LONGEST} bytes")]
+    #[error("the token is longer than the {LONGEST} bytes that are read")]
     TooLong,
     /// Not a compact JWS of two JSON objects and a signature.
-    #[error("the ID token cannot be read")]
+    #[error(
+        "the token cannot be read: two JSON objects and a signature, joined by dots, are expected"
+    )]
     Malformed,
     /// A member is there twice, or in two spellings that differ by case.
-    #[error("the ID token says something twice")]
+    #[error("the token has a member twice, or in two spellings that differ by case")]
     Repeated,
     /// Another algorithm than RS256 (OIDC-06).
-    #[error("the ID token is not signed with RS256")]
+    #[error("the token's `alg` is not RS256, which alone is accepted")]
     Algorithm,
     /// `crit`.
-    #[error("the ID token's header has a critical extension")]
+    #[error("the token's header calls extensions critical (`crit`), of which none is understood")]
     CriticalHeader,
     /// No `kid`.
-    #[error("the ID token does not name the key that signed it")]
+    #[error("the token's header does not name the key that signed it (`kid`)")]
     KeyMissing,
     /// The provider does not publish such a key (OIDC-08).
-    #[error("the ID token names a key that the provider does not publish for us")]
+    #[error("the token's `kid` is of no key that the provider publishes and that can be used")]
     KeyUnknown,
     /// The key is reserved for another issuer (AZ-01).
-    #[error("the ID token's key is reserved for another issuer")]
+    #[error("the token's key is published for another issuer than its `iss`")]
     KeyIssuer,
     /// The signature does not fit.
-    #[error("the ID token's signature is wrong")]
+    #[error("the token's signature is not by the key of its `kid`")]
     Signature,
     /// A claim of the wrong type.
-    #[error("the ID token's `{name}` is of the wrong type")]
+    #[error("the token's `{name}` is not {}", shape(name))]
     Type {
         /// Which.
         name: &'static str,
     },
     /// `iss`.
-    #[error("the ID token is of another issuer")]
+    #[error("the token's `iss` is missing, or not admitted by the provider's configuration")]
     Issuer,
     /// `aud`.
-    #[error("the ID token is not for this application alone")]
+    #[error("the token's `aud` is not the provider's `client_id`, and that alone")]
     Audience,
     /// `azp`.
-    #[error("the ID token was issued to another application")]
+    #[error("the token's `azp` is another application than the provider's `client_id`")]
     AuthorizedParty,
     /// `exp`.
-    #[error("the ID token has expired; the clocks may differ")]
+    #[error("the token's `exp` is missing, or behind our clock by more than `clock_skew`")]
     Expired,
     /// `nbf` or `iat`.
-    #[error("the ID token is not valid yet; the clocks may differ")]
+    #[error(
+        "the token's `iat` is missing, or it or `nbf` ahead of our clock by more than `clock_skew`"
+    )]
     NotYetValid,
     /// `iat`.
-    #[error("the ID token was issued longer than {OLDEST:?} ago")]
+    #[error("the token's `iat` is longer than {OLDEST:?} ago, and one of this login is expected")]
     TooOld,
     /// `nonce`.
-    #[error("the ID token is of another login")]
+    #[error("the token's `nonce` is missing, or not the one that the login sent")]
     Nonce,
     /// `at_hash`.
-    #[error("the ID token is not of the access token it came with")]
+    #[error("the token's `at_hash` is not of the access token, or none came with it")]
     AccessTokenHash,
     /// `tid`.
-    #[error("the ID token is of another tenant, or names none; is the scope `profile` missing?")]
+    #[error(
+        "the token's `tid` is missing, or not the tenant of `iss`; is the scope `profile` there?"
+    )]
     Tenant,
     /// `sub` or `oid`.
-    #[error("the ID token does not say whom it is about; is the scope `profile` missing?")]
+    #[error("the token's `sub` or `oid` is missing, or is no id; is the scope `profile` there?")]
     Subject,
     /// `ver`.
-    #[error("the ID token is not of the version that this kind of provider issues")]
+    #[error("the token's `ver` is not that of its kind of provider: 1.0 at Azure AD B2C, else 2.0")]
     Version,
     /// `tfp` or `acr` (AZ-04).
-    #[error("the ID token is of another user flow than the login began with, or names none")]
+    #[error(
+        "the token's `tfp` or `acr` is missing, or not the user flow that the login went through"
+    )]
     Policy,
     /// `auth_time` is not there, though the login asked how long ago.
-    #[error("the token does not say when its bearer signed in (`auth_time`)")]
+    #[error("the token's `auth_time` is missing, though the login asked for it")]
     AuthTimeMissing,
     /// The person signed in at the provider longer ago than the login asked for.
-    #[error("its bearer signed in at the provider longer ago than is admitted")]
+    #[error(
+        "the token's `auth_time` is longer ago than the login asked for, or ahead of our clock"
+    )]
     AuthTime,
     /// `acrs` does not name the authentication context that was asked for.
-    #[error("the token does not name the authentication context that was asked for")]
+    #[error("the token's `acrs` does not name the authentication context that the login asked for")]
     Context,
     /// A guest, or a personal account (AZ-03).
-    #[error("the account is a guest of the tenant, or a personal one")]
+    #[error("the token's `idp` or `acct` is that of a guest, and `guests` does not admit them")]
     Guest,
 }
 
@@ -160,6 +170,14 @@ impl IdTokenError {
             Self::Context => "token-context",
             Self::Guest => "token-guest",
         }
+    }
+}
+
+/// What a claim is expected to be.
+fn shape(name: &str) -> &'static str {
+    match name {
+        "auth_time" | "exp" | "iat" | "nbf" => "a whole number of seconds since 1970",
+        _ => "a text",
     }
 }
 

@@ -172,8 +172,8 @@ impl<I: Transport> Connection<I> {
                     Poll::Ready(_) => return Poll::Ready(Err(NoRequest::Nothing)),
                     Poll::Pending => {}
                 }
-                // After what is there has been read: a request that has arrived is answered. Who has
-                // asked nothing yet may have come a moment ago, and is about to.
+                // After what is there has been read: a request that has arrived is answered. Who
+                // has asked nothing yet may have come a moment ago, and is about to.
                 if !has_begun && self.shutdown.is_asked() {
                     if self.requests > 0 {
                         return Poll::Ready(Err(NoRequest::Nothing));

@@ -288,8 +288,8 @@ impl<I: Transport> Connection<I> {
                         let _ = self.out.poll_write(cx, &mut self.stream);
                         return Poll::Ready(Err(Broken));
                     }
-                    // Fewer bytes than the head says: the visitor would wait for the others, and take
-                    // the next answer for them.
+                    // Fewer bytes than the head says: the visitor would wait for the others, and
+                    // take the next answer for them.
                     Poll::Ready(None) if matches!(framing, Framing::Length(_)) && *left > 0 => {
                         return Poll::Ready(Err(Broken));
                     }
@@ -308,8 +308,8 @@ impl<I: Transport> Connection<I> {
                 Poll::Ready(Ok(())) if is_waiting => return Poll::Pending,
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(broken)) => return Poll::Ready(Err(broken)),
-                // Whoever takes nothing is not asked for more, and ends with the session all the same
-                // (SESS-10).
+                // Whoever takes nothing is not asked for more, and ends with the session all the
+                // same (SESS-10).
                 Poll::Pending => {
                     return match body.as_mut().map(|body| body.poll_over(cx)) {
                         Some(Poll::Ready(())) => Poll::Ready(Err(Broken)),

@@ -1,5 +1,5 @@
-//! What somebody asks the admin listener for: the parameters of a query or of a body, each there once,
-//! and why they are not taken. Deliberately not here: what they mean.
+//! What somebody asks the admin listener for: the parameters of a query or of a body, each there
+//! once, and why they are not taken. Deliberately not here: what they mean.
 
 use std::fmt;
 
@@ -162,9 +162,9 @@ enum Kind {
 }
 
 impl Kind {
-    /// No form of a page can have JSON for its type, and a script of another site needs leave to send
-    /// it. A form of the ordinary type can be sent by any page: one that comes from a browser, even an
-    /// old one that does not say from where, is refused (CFG-03).
+    /// No form of a page can have JSON for its type, and a script of another site needs leave to
+    /// send it. A form of the ordinary type can be sent by any page: one that comes from a browser,
+    /// even an old one that does not say from where, is refused (CFG-03).
     fn of(headers: &HeaderMap) -> Result<Self, Objection> {
         let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
         let (Some(Ok(kind)), None) = (kinds.next().map(|kind| kind.to_str()), kinds.next()) else {

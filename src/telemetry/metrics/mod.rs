@@ -1,4 +1,5 @@
-//! The metrics: what is counted. `render.rs` is the one home of `prometheus`, which only writes text.
+//! The metrics: what is counted. `render.rs` is the one home of `prometheus`, which only writes
+//! text.
 //!
 //! Everything has its place before the first request. Recording a request is a handful of relaxed
 //! atomic adds: no hashing, no allocation, no lock. What every request writes is kept per thread
@@ -102,8 +103,8 @@ impl Metrics {
         }
     }
 
-    /// How a client credential is, as somebody else keeps it: when it ends, and how often it came to
-    /// be passed over for this reason.
+    /// How a client credential is, as somebody else keeps it: when it ends, and how often it came
+    /// to be passed over for this reason.
     pub fn credential(
         &self,
         provider: usize,

@@ -1,5 +1,5 @@
-//! Who is in which groups, and how an ID token says so: by a list, or, where that would be too long,
-//! by saying that there is one elsewhere.
+//! Who is in which groups, and how an ID token says so: by a list, or, where that would be too
+//! long, by saying that there is one elsewhere.
 
 use serde_json::{Map, Value, json};
 
@@ -44,7 +44,8 @@ pub fn group_name(number: usize) -> String {
     format!("Crew {number}")
 }
 
-/// Says in an ID token which groups somebody is in. `in_front` is for one that comes without a code.
+/// Says in an ID token which groups somebody is in. `in_front` is for one that comes without a
+/// code.
 pub(in crate::demo::microsoft) fn tell(
     claims: &mut Map<String, Value>,
     account: &Account,

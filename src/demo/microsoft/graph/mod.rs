@@ -1,6 +1,7 @@
-//! Microsoft Graph as far as a web application asks it about the person who signed in: who they are,
-//! and which groups they are in, page by page (azure.md, section 4.4). It knows whose access token it
-//! is, and for which scopes. Deliberately not here: applications, and every other directory object.
+//! Microsoft Graph as far as a web application asks it about the person who signed in: who they
+//! are, and which groups they are in, page by page (azure.md, section 4.4). It knows whose access
+//! token it is, and for which scopes. Deliberately not here: applications, and every other
+//! directory object.
 
 mod membership;
 
