@@ -46,6 +46,7 @@ pub(super) struct Snapshot {
 #[derive(Debug)]
 pub(super) struct Believed {
     file: File,
+    id: chunks::Id,
     head: Head,
 }
 
@@ -149,7 +150,7 @@ impl Snapshot {
             return Err(Unfit::Old);
         }
         taken.file.rewind()?;
-        Ok(Some(Believed { file: taken.file.try_clone()?, head }))
+        Ok(Some(Believed { file: taken.file.try_clone()?, id, head }))
     }
 
     /// Begins: from here on nothing may be read that lies there, whether it can be taken away or not.
@@ -230,19 +231,16 @@ impl Sessions {
         let Restored { sessions, over, foreign, unreadable } = restored;
         let (path, took_ms) = (snapshot.place.path().display(), millis(begun.elapsed()));
         match whole {
-            Ok(()) => {
-                tracing::info!(
-                    %path, sessions, over, foreign, unreadable, took_ms,
-                    "sessions go on from the snapshot"
-                );
-                sessions
-            }
-            Err(error) => {
-                let cause = causes(&error);
-                tracing::error!(%path, cause, "the snapshot is refused: sessions begin empty");
-                0
-            }
+            Ok(()) => tracing::info!(
+                %path, sessions, over, foreign, unreadable, took_ms,
+                "sessions go on from the snapshot"
+            ),
+            Err(error) => tracing::error!(
+                %path, cause = causes(&error), sessions, over, foreign, unreadable, took_ms,
+                "sessions go on from a part of the snapshot: the rest could not be read again"
+            ),
         }
+        sessions
     }
 
     /// Writes what there is for the next process, if that is how sessions outlive one: once nothing can
@@ -301,16 +299,22 @@ impl Sessions {
         Ok((sessions, left_out))
     }
 
-    /// Restores what is believed; an error says that this was not all of it.
+    /// Restores what is believed; an error says that this was not all of it. A disk can fail after the
+    /// snapshot was believed, or its key be dropped: who is here by then stays, since nothing was wrong
+    /// with it.
     pub(super) fn restore(
         &self,
         snapshot: &Snapshot,
-        Believed { file, head }: Believed,
+        Believed { file, id, head }: Believed,
         restored: &mut Restored,
         now: Timestamp,
     ) -> Result<(), Unfit> {
         self.everybody.fetch_max(head.everybody, std::sync::atomic::Ordering::AcqRel);
         let mut reader = Reader::new(BufReader::new(file), &snapshot.seal)?;
+        // Whoever had it open before may have written another one over it.
+        if reader.id() != id {
+            return Err(Unfit::Broken);
+        }
         while let Some(piece) = reader.next()? {
             for item in items(&piece) {
                 self.restore_item(item?, restored, now);
@@ -354,7 +358,11 @@ fn look_through(file: &File, seal: &Seal) -> Result<(chunks::Id, Head), Unfit> {
     let Some(Ok(Item::Head(head))) = items(&first).next() else {
         return Err(Unfit::Broken);
     };
-    while reader.next()?.is_some() {}
+    let mut next = Some(first);
+    while let Some(piece) = next {
+        items::<Item<'_>>(&piece).try_for_each(|item| item.map(|_| ()))?;
+        next = reader.next()?;
+    }
     Ok((reader.id(), head))
 }
 

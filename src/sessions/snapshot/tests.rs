@@ -386,6 +386,48 @@ async fn sess_09_what_is_not_ours_alone_is_not_read() {
 }
 
 #[tokio::test]
+async fn sess_09_what_cannot_be_read_again_is_said_and_the_rest_is_counted() {
+    let folder = Folder::new();
+    let before = started(&folder, NOON);
+    // More than one piece.
+    for number in 0..1000 {
+        sign_in(&before, &format!("member-{number}")).await;
+    }
+    before.write_snapshot(NOON);
+    let (note, whole) = (folder.0.join("sessions.last"), fs::read(folder.snapshot()).unwrap());
+    let noted = fs::read(&note).unwrap();
+    let length = u64::try_from(whole.len()).unwrap();
+    let half = |file: File| file.set_len(length / 2).unwrap();
+    let elsewhere = Folder::new();
+    left(&elsewhere).await;
+    let other = |mut file: File| {
+        file.set_len(0).unwrap();
+        file.write_all(&fs::read(elsewhere.snapshot()).unwrap()).unwrap();
+    };
+    for (what, change, drops_key, expected) in [
+        ("nothing happens", &(|_: File| ()) as &dyn Fn(File), false, 1000..=1000),
+        ("the disk fails", &half, false, 1..=999),
+        ("another snapshot is written over it", &other, false, 0..=0),
+        ("the key is dropped", &|_: File| (), true, 0..=0),
+    ] {
+        fs::write(folder.snapshot(), &whole).unwrap();
+        private(&folder.snapshot());
+        fs::write(&note, &noted).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(folder.snapshot()).unwrap();
+        let after = process(&folder);
+        let snapshot = after.snapshot.as_ref().unwrap();
+        let believed = snapshot.take(NOON).unwrap().unwrap();
+        change(file);
+        if drops_key {
+            snapshot.seal.replace(&[key(2)]).unwrap();
+        }
+        let counted = after.go_on(snapshot, believed, NOON, Instant::now());
+        assert_eq!(counted, after.count(), "{what}: what is said is true");
+        assert!(expected.contains(&counted), "{what}: {counted}");
+    }
+}
+
+#[tokio::test]
 async fn sess_09_of_two_processes_one_gets_it() {
     for _ in 0..20 {
         let folder = Folder::new();
