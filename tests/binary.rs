@@ -539,6 +539,20 @@ fn sess_09_a_member_does_not_notice_a_planned_restart() {
     log.until("sessions go on from the snapshot");
     assert_eq!(open(&mut ada), 502);
     assert_eq!(stop(&mut child, "-INT").code(), Some(0));
+    // What one process refused the next one does not believe, however the first ended.
+    let mode = |mode| {
+        std::fs::set_permissions(&snapshot, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(0o644);
+    let (mut child, mut log) = up(&file);
+    log.until("others can get at it");
+    assert_eq!(open(&mut ada.clone()), 303);
+    assert_eq!(stop(&mut child, "-KILL").code(), None);
+    mode(0o600);
+    let (mut child, mut log) = up(&file);
+    log.until("another process has lived since");
+    assert_eq!(open(&mut ada.clone()), 303);
+    assert_eq!(stop(&mut child, "-INT").code(), Some(0));
     std::fs::write(&snapshot, &copy).unwrap();
     let (mut child, mut log) = up(&file);
     let said = log.until("the snapshot is refused");

@@ -2,8 +2,10 @@
 //! written to a file, sealed, and the next one takes that file away and reads it, once (SESS-09).
 //!
 //! A snapshot is believed as a whole or not at all: it is read to its end before the first session of
-//! it counts. By then it has been taken away and a note says so, so that no crash makes it be read
-//! again. What is refused costs a sign-in and is said in one line; the process starts either way.
+//! it counts. Whoever starts notes before anything else that nothing may be read any more, so that what
+//! it refuses or does not find is not believed by a later process either, and no crash makes it be read
+//! again: what is left counts for the very next process, and only if the one that had started last has
+//! left it. What is refused costs a sign-in and is said in one line; the process starts either way.
 //! Deliberately not here: the form of the file (`chunks`), and its names (`place`).
 
 mod chunks;
@@ -15,14 +17,14 @@ mod tests;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use self::chunks::{Reader, Writer, items};
-use self::note::Note;
-use self::place::Place;
+use self::note::{Note, Sealed};
+use self::place::{Place, Taken};
 use super::marks::Mark;
 use super::{Arriving, Digest, Seal, Sessions, Store, index};
 use crate::gate::{Session, Timestamp};
@@ -35,6 +37,17 @@ pub(super) struct Snapshot {
     seal: Arc<Seal>,
     /// The longest that a session lasts.
     absolute: Duration,
+    /// The note as it lay there once this process had begun. As long as it does, no other has begun
+    /// since.
+    begun: OnceLock<Sealed>,
+}
+
+/// A snapshot that is believed, at its beginning.
+#[derive(Debug)]
+pub(super) struct Believed {
+    file: File,
+    id: chunks::Id,
+    head: Head,
 }
 
 /// Why a snapshot is not read.
@@ -64,12 +77,18 @@ pub(super) enum Unfit {
     /// All its sessions are over.
     #[error("it is older than any session lasts")]
     Old,
-    /// It is a copy of one that has been read.
-    #[error("it was read before, or is older than one that was")]
+    /// It is a copy of one that has been read, or nobody may read it any more.
+    #[error("it was read before, or another process has lived since it was written")]
     Taken,
     /// Nothing says whether it was read before.
-    #[error("the note beside it (`.last`) is not there, or is not its own")]
+    #[error("the note beside it (`.last`) is not there, or cannot be read")]
     NoNote,
+    /// A later process will not know that this one has been here.
+    #[error(
+        "the note beside it (`.last`) cannot be written; if it is still there, remove it, or a \
+         later process may believe it"
+    )]
+    NotNoted(#[source] io::Error),
 }
 
 /// What came of reading a snapshot.
@@ -95,7 +114,6 @@ enum Item<'a> {
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Head {
-    series: [u8; 16],
     written: Timestamp,
     /// The longest that a session lasted where it was written.
     absolute: Duration,
@@ -114,7 +132,64 @@ impl Drop for Telling<'_> {
 
 impl Snapshot {
     pub(super) fn new(path: &Path, seal: &Arc<Seal>, absolute: Duration) -> Self {
-        Self { place: Place::new(path), seal: Arc::clone(seal), absolute }
+        let (place, seal) = (Place::new(path), Arc::clone(seal));
+        Self { place, seal, absolute, begun: OnceLock::new() }
+    }
+
+    /// Takes away what an earlier process has left, and reads it to its end.
+    pub(super) fn take(&self, now: Timestamp) -> Result<Option<Believed>, Unfit> {
+        let (taken, note) = self.begin()?;
+        let Some(mut taken) = taken else {
+            return Ok(None);
+        };
+        let (id, head) = look_through(&taken.file, &self.seal)?;
+        if note?.left != Some(id) {
+            return Err(Unfit::Taken);
+        }
+        if now.since(head.written) > head.absolute.max(self.absolute) {
+            return Err(Unfit::Old);
+        }
+        taken.file.rewind()?;
+        Ok(Some(Believed { file: taken.file.try_clone()?, id, head }))
+    }
+
+    /// Begins: from here on nothing may be read that lies there, whether it can be taken away or not.
+    /// What could be comes with the note of before.
+    fn begin(&self) -> Result<(Option<Taken>, Result<Note, Unfit>), Unfit> {
+        let Self { place, seal, begun, .. } = self;
+        // Of two that begin at once, one gets the snapshot together with the note that names it.
+        let (lock, fault) = match place.lock() {
+            Ok(lock) => (Some(lock), None),
+            Err(cause) => (None, Some(cause)),
+        };
+        let note = Note::read(place, seal);
+        // First, so that no crash brings it back. One that could not be read goes, too: somebody with
+        // other keys may be able to.
+        let fault = fault.or_else(|| Note::default().write(place, seal).err());
+        if let Ok(there) = Sealed::read(place) {
+            begun.get_or_init(|| there);
+        }
+        // Also when that failed: what is gone needs no note.
+        let taken = place.take();
+        drop(lock);
+        match fault {
+            None => Ok((taken?, note)),
+            Some(cause) => Err(Unfit::NotNoted(cause)),
+        }
+    }
+
+    /// Whether no other process has begun since this one has.
+    fn is_last(&self) -> io::Result<bool> {
+        Ok(self.begun.get() == Some(&Sealed::read(&self.place)?))
+    }
+
+    /// Sees to it that nothing is believed that another process has left while this one went on, for
+    /// it knows nothing of what has ended here since. One that has left nothing yet still can.
+    fn outlive(&self) -> io::Result<()> {
+        match Note::read(&self.place, &self.seal) {
+            Ok(Note { left: None }) => Ok(()),
+            Ok(Note { left: Some(_) }) | Err(_) => Note::default().write(&self.place, &self.seal),
+        }
     }
 }
 
@@ -130,26 +205,42 @@ impl Sessions {
         if let Err(cause) = snapshot.place.tidy() {
             tracing::warn!(%path, %cause, "the folder of the snapshot could not be looked through");
         }
-        match self.restore(snapshot, now) {
+        match snapshot.take(now) {
             Ok(None) => {
                 tracing::info!(%path, "there is no snapshot: sessions begin empty");
                 0
             }
-            Ok(Some(restored)) => {
-                let Restored { sessions, over, foreign, unreadable } = restored;
-                let took_ms = millis(begun.elapsed());
-                tracing::info!(
-                    %path, sessions, over, foreign, unreadable, took_ms,
-                    "sessions go on from the snapshot"
-                );
-                sessions
-            }
+            Ok(Some(believed)) => self.go_on(snapshot, believed, now, begun),
             Err(error) => {
                 let cause = causes(&error);
                 tracing::error!(%path, cause, "the snapshot is refused: sessions begin empty");
                 0
             }
         }
+    }
+
+    fn go_on(
+        &self,
+        snapshot: &Snapshot,
+        believed: Believed,
+        now: Timestamp,
+        begun: Instant,
+    ) -> u64 {
+        let mut restored = Restored::default();
+        let whole = self.restore(snapshot, believed, &mut restored, now);
+        let Restored { sessions, over, foreign, unreadable } = restored;
+        let (path, took_ms) = (snapshot.place.path().display(), millis(begun.elapsed()));
+        match whole {
+            Ok(()) => tracing::info!(
+                %path, sessions, over, foreign, unreadable, took_ms,
+                "sessions go on from the snapshot"
+            ),
+            Err(error) => tracing::error!(
+                %path, cause = causes(&error), sessions, over, foreign, unreadable, took_ms,
+                "sessions go on from a part of the snapshot: the rest could not be read again"
+            ),
+        }
+        sessions
     }
 
     /// Writes what there is for the next process, if that is how sessions outlive one: once nothing can
@@ -166,24 +257,26 @@ impl Sessions {
             }
             Err(cause) => tracing::error!(
                 %path, %cause,
-                "the snapshot could not be written: everybody has to sign in again"
+                "the snapshot is not written: who is signed in here has to sign in again"
             ),
         }
     }
 
     pub(super) fn leave(&self, snapshot: &Snapshot, now: Timestamp) -> io::Result<(u64, u64)> {
-        let Snapshot { place, seal, absolute } = snapshot;
-        // Without one that can be read it begins anew, and no earlier snapshot is believed.
-        let note = Note::read(place, seal).or_else(|_| Note::begin())?;
-        // Under the key that seals now: the other may be dropped before the next end.
-        note.write(place, seal)?;
-        // A clock that was set back makes no snapshot look like one that was read.
-        let written = now.max(note.taken.after(Duration::from_millis(1)));
+        let Snapshot { place, seal, absolute, .. } = snapshot;
+        // Whoever begins meanwhile waits for what is left here.
+        let _lock = place.lock()?;
+        if !snapshot.is_last()? {
+            snapshot.outlive()?;
+            let why = "another process has begun since, or the note beside it (`.last`) is gone";
+            return Err(io::Error::other(why));
+        }
         let mut new = place.begin()?;
         let out = BufWriter::with_capacity(128 * 1024, &mut new.file);
-        let mut writer = Writer::new(out, seal, random()?)?;
+        let id = random()?;
+        let mut writer = Writer::new(out, seal, id)?;
         let everybody = self.everybody.load(std::sync::atomic::Ordering::Acquire);
-        let head = Head { series: note.series, written, absolute: *absolute, everybody };
+        let head = Head { written: now, absolute: *absolute, everybody };
         writer.add(&Item::Head(head))?;
         if let Store::Memory { marks, .. } = &self.store {
             for mark in marks.all() {
@@ -200,45 +293,34 @@ impl Sessions {
             }
         }
         writer.finish()?.flush()?;
+        // First: what lies there until then is not what it names.
+        Note { left: Some(id) }.write(place, seal)?;
         place.put(&new, place.path())?;
         Ok((sessions, left_out))
     }
 
+    /// Restores what is believed; an error says that this was not all of it. A disk can fail after the
+    /// snapshot was believed, or its key be dropped: who is here by then stays, since nothing was wrong
+    /// with it.
     pub(super) fn restore(
         &self,
         snapshot: &Snapshot,
+        Believed { file, id, head }: Believed,
+        restored: &mut Restored,
         now: Timestamp,
-    ) -> Result<Option<Restored>, Unfit> {
-        let Snapshot { place, seal, absolute } = snapshot;
-        let Some(mut taken) = place.take()? else {
-            return Ok(None);
-        };
-        let (id, head) = look_through(&taken.file, seal)?;
-        let mut note = Note::read(place, seal)?;
-        if note.series != head.series {
-            return Err(Unfit::NoNote);
-        }
-        if head.written <= note.taken || id == note.id {
-            return Err(Unfit::Taken);
-        }
-        if now.since(head.written) > head.absolute.max(*absolute) {
-            return Err(Unfit::Old);
-        }
-        (note.taken, note.id) = (head.written, id);
-        // From here on no crash brings it back.
-        note.write(place, seal)?;
-        taken.file.rewind()?;
-        let file = taken.file.try_clone()?;
-        drop(taken);
+    ) -> Result<(), Unfit> {
         self.everybody.fetch_max(head.everybody, std::sync::atomic::Ordering::AcqRel);
-        let mut restored = Restored::default();
-        let mut reader = Reader::new(BufReader::new(file), seal)?;
+        let mut reader = Reader::new(BufReader::new(file), &snapshot.seal)?;
+        // Whoever had it open before may have written another one over it.
+        if reader.id() != id {
+            return Err(Unfit::Broken);
+        }
         while let Some(piece) = reader.next()? {
-            for item in items::<Item<'_>>(&piece) {
-                self.restore_item(item?, &mut restored, now);
+            for item in items(&piece) {
+                self.restore_item(item?, restored, now);
             }
         }
-        Ok(Some(restored))
+        Ok(())
     }
 
     fn restore_item(&self, item: Item<'_>, restored: &mut Restored, now: Timestamp) {
@@ -276,7 +358,11 @@ fn look_through(file: &File, seal: &Seal) -> Result<(chunks::Id, Head), Unfit> {
     let Some(Ok(Item::Head(head))) = items(&first).next() else {
         return Err(Unfit::Broken);
     };
-    while reader.next()?.is_some() {}
+    let mut next = Some(first);
+    while let Some(piece) = next {
+        items::<Item<'_>>(&piece).try_for_each(|item| item.map(|_| ()))?;
+        next = reader.next()?;
+    }
     Ok((reader.id(), head))
 }
 

@@ -3,14 +3,15 @@
 //! | name | what |
 //! | --- | --- |
 //! | `PATH` | the snapshot, between two processes |
-//! | `PATH.last` | the note of which one was taken last |
+//! | `PATH.last` | the note of which one may be read |
+//! | `PATH.lock` | nothing: who has locked it is alone in taking a snapshot away or leaving one |
 //! | `PATH.….new` | one of them that is being written |
 //! | `PATH.….taken` | a snapshot that is being read |
 //!
 //! All are made with mode 0600. Deliberately not here: what stands in them.
 
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -63,6 +64,26 @@ impl Place {
     /// Where the note is.
     pub(super) fn note(&self) -> PathBuf {
         self.beside("last")
+    }
+
+    /// Keeps other processes out until this file is dropped, however the process ends. It waits for one
+    /// that is at it, which may be writing what is to be read here.
+    pub(super) fn lock(&self) -> io::Result<File> {
+        let path = self.beside("lock");
+        // To read and write, so that opening it waits for nobody, whatever lies there.
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let path = self.path.display();
+                tracing::info!(%path, "another process is at the snapshot: waiting for it");
+                file.lock()?;
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        Ok(file)
     }
 
     /// A file to write into, which nobody else can read from its beginning on.

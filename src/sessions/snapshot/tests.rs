@@ -1,3 +1,5 @@
+mod lives;
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::PathBuf;
@@ -6,7 +8,7 @@ use std::sync::atomic::AtomicUsize;
 use serde_json::{Map, json};
 
 use super::super::marks::{Once, SignOut};
-use super::super::{Here, Ours};
+use super::super::{Here, Ours, Revocation};
 use super::*;
 use crate::clock::Clock;
 use crate::config;
@@ -111,10 +113,13 @@ async fn left(folder: &Folder) -> Vec<SessionId> {
     ids
 }
 
+fn private(file: &Path) {
+    fs::set_permissions(file, Permissions::from_mode(0o600)).unwrap();
+}
+
 fn refused(folder: &Folder, now: Timestamp) -> String {
     let sessions = process(folder);
-    let result = sessions.restore(sessions.snapshot.as_ref().unwrap(), now);
-    assert_eq!(sessions.count(), 0);
+    let result = sessions.snapshot.as_ref().unwrap().take(now);
     causes(&result.unwrap_err())
 }
 
@@ -138,7 +143,7 @@ async fn sess_09_sessions_go_on_and_what_was_ended_stays_ended() {
     member.session().touch(later);
     drop(member);
     before.write_snapshot(later);
-    assert_eq!(folder.names(), ["sessions", "sessions.last"]);
+    assert_eq!(folder.names(), ["sessions", "sessions.last", "sessions.lock"]);
     for file in folder.names() {
         let file = folder.0.join(file);
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600, "private");
@@ -148,7 +153,7 @@ async fn sess_09_sessions_go_on_and_what_was_ended_stays_ended() {
     // Longer than the idle time after it began, and shorter than after it was used.
     let now = NOON.after(HOUR + HOUR / 4);
     let after = started(&folder, now);
-    assert_eq!(folder.names(), ["sessions.last"], "it is read once");
+    assert_eq!(folder.names(), ["sessions.last", "sessions.lock"], "it is read once");
     assert_eq!(name(&after, &ada, now).as_deref(), Some("ada"));
     assert!(name(&after, &grace, now).is_none() && name(&after, &mary, now).is_none());
     assert!(!after.spend_login(&state).await.unwrap(), "OIDC-02: also over a restart");
@@ -194,9 +199,11 @@ async fn sess_09_what_is_over_or_of_nobody_here_is_left_out() {
     before.table.put_cold(Digest::of(b"k"), &session("z", "members.example", NOON), b"\xff");
     before.write_snapshot(NOON);
     let after = process(&folder);
-    let restored = after.restore(after.snapshot.as_ref().unwrap(), NOON).unwrap();
+    let (snapshot, mut restored) = (after.snapshot.as_ref().unwrap(), Restored::default());
+    let believed = snapshot.take(NOON).unwrap().unwrap();
+    after.restore(snapshot, believed, &mut restored, NOON).unwrap();
     let expected = Restored { sessions: 1, over: 1, foreign: 1, unreadable: 1 };
-    assert_eq!(restored, Some(expected));
+    assert_eq!(restored, expected);
     after.arriving.tell();
     assert_eq!(name(&after, &ada, NOON).as_deref(), Some("ada"));
     assert_eq!(after.count(), 1);
@@ -209,12 +216,10 @@ async fn sess_09_a_copy_is_not_read_a_second_time() {
     let first = fs::read(folder.snapshot()).unwrap();
     let put = |bytes: &[u8]| {
         fs::write(folder.snapshot(), bytes).unwrap();
-        fs::set_permissions(folder.snapshot(), Permissions::from_mode(0o600)).unwrap();
+        private(&folder.snapshot());
     };
     let second = started(&folder, NOON);
     assert_eq!(second.count(), 20);
-    put(&first);
-    assert!(refused(&folder, NOON).contains("read before"));
     second.sign_out(&ids[0], NOON).await.unwrap().unwrap();
     // Nobody has advanced the clock: an order there is all the same.
     second.write_snapshot(NOON);
@@ -222,17 +227,20 @@ async fn sess_09_a_copy_is_not_read_a_second_time() {
     put(&first);
     assert!(refused(&folder, NOON).contains("read before"), "in the place of the newer one");
     put(&newer);
-    assert_eq!(started(&folder, NOON).count(), 19);
-    put(&newer);
+    assert!(refused(&folder, NOON).contains("another process has lived"));
+    left(&folder).await;
+    let newest = fs::read(folder.snapshot()).unwrap();
+    assert_eq!(started(&folder, NOON).count(), 20);
+    put(&newest);
     assert!(refused(&folder, NOON).contains("read before"));
-    // Without the note nothing is known, and with another's nothing that is of use.
+    // Without the note nothing is known, and another's names it not.
     left(&folder).await;
     fs::remove_file(folder.0.join("sessions.last")).unwrap();
     assert!(refused(&folder, NOON).contains(".last"));
     let elsewhere = Folder::new();
     left(&elsewhere).await;
     fs::copy(elsewhere.snapshot(), folder.snapshot()).unwrap();
-    assert!(refused(&folder, NOON).contains(".last"));
+    assert!(refused(&folder, NOON).contains("read before"));
     // And then it begins anew.
     left(&folder).await;
     assert_eq!(started(&folder, NOON).count(), 20);
@@ -247,11 +255,15 @@ async fn sess_09_a_snapshot_that_was_changed_anywhere_is_refused_whole() {
     let mut tried = 0;
     let mut is_refused = |bytes: &[u8], what: &str| {
         fs::write(folder.snapshot(), bytes).unwrap();
-        fs::set_permissions(folder.snapshot(), Permissions::from_mode(0o600)).unwrap();
+        private(&folder.snapshot());
         fs::write(folder.0.join("sessions.last"), &note).unwrap();
         let why = refused(&folder, NOON);
         assert!(why.contains("not whole") || why.contains("key that is not"), "{what}: {why}");
-        assert_eq!(folder.names(), ["sessions.last"], "{what}: it is taken away all the same");
+        assert_eq!(
+            folder.names(),
+            ["sessions.last", "sessions.lock"],
+            "{what}: it is taken away all the same"
+        );
         tried += 1;
     };
     let step = whole.len() / 150;
@@ -335,7 +347,14 @@ async fn cry_02_keys_change_between_two_processes() {
     assert_eq!(dropped.count(), 20, "the note too is under the key that seals");
     dropped.write_snapshot(NOON);
     assert!(refused(&folder, NOON).contains("not in `sessions.keys`"));
-    assert_eq!(folder.names(), ["sessions.last"]);
+    // Also those with which it began.
+    let rotating = started(&folder, NOON);
+    sign_in(&rotating, "ada").await;
+    rotating.snapshot.as_ref().unwrap().seal.replace(&[key(3)]).unwrap();
+    rotating.write_snapshot(NOON);
+    let next = process_with(&folder, &[key(3)]);
+    assert_eq!(next.read_snapshot(NOON), 1);
+    assert_eq!(folder.names(), ["sessions.last", "sessions.lock"]);
 }
 
 #[tokio::test]
@@ -348,7 +367,7 @@ async fn sess_09_what_is_not_ours_alone_is_not_read() {
     // Nor can it be written then, which is said and is no panic.
     process(&folder).write_snapshot(NOON);
     fs::remove_dir(&snapshot).unwrap();
-    assert_eq!(folder.names(), ["sessions.last"]);
+    assert_eq!(folder.names(), ["sessions.last", "sessions.lock"]);
     left(&folder).await;
     let aside = folder.0.join("aside");
     fs::rename(&snapshot, &aside).unwrap();
@@ -359,18 +378,62 @@ async fn sess_09_what_is_not_ours_alone_is_not_read() {
         fs::set_permissions(&snapshot, Permissions::from_mode(mode)).unwrap();
         assert!(refused(&folder, NOON).contains("others can get at it"));
     }
-    fs::set_permissions(&snapshot, Permissions::from_mode(0o600)).unwrap();
+    private(&snapshot);
     // Only root can give a file away, and then it is not read.
     if chown(&snapshot, Some(65_534), None).is_ok() {
         assert!(refused(&folder, NOON).contains("belongs to another user"));
         chown(&snapshot, Some(fs::metadata(&folder.0).unwrap().uid()), None).unwrap();
     }
+    assert!(refused(&folder, NOON).contains("has lived since"), "what was refused stays so");
+    left(&folder).await;
     let late = NOON.after(LIFETIMES.absolute + HOUR);
     assert!(refused(&folder, late).contains("older"));
-    assert_eq!(folder.names(), ["sessions.last"]);
+    assert_eq!(folder.names(), ["sessions.last", "sessions.lock"]);
     fs::write(&snapshot, b"").unwrap();
-    fs::set_permissions(&snapshot, Permissions::from_mode(0o600)).unwrap();
+    private(&snapshot);
     assert!(refused(&folder, NOON).contains("not whole"));
+}
+
+#[tokio::test]
+async fn sess_09_what_cannot_be_read_again_is_said_and_the_rest_is_counted() {
+    let folder = Folder::new();
+    let before = started(&folder, NOON);
+    // More than one piece.
+    for number in 0..1000 {
+        sign_in(&before, &format!("member-{number}")).await;
+    }
+    before.write_snapshot(NOON);
+    let (note, whole) = (folder.0.join("sessions.last"), fs::read(folder.snapshot()).unwrap());
+    let noted = fs::read(&note).unwrap();
+    let length = u64::try_from(whole.len()).unwrap();
+    let half = |file: File| file.set_len(length / 2).unwrap();
+    let elsewhere = Folder::new();
+    left(&elsewhere).await;
+    let other = |mut file: File| {
+        file.set_len(0).unwrap();
+        file.write_all(&fs::read(elsewhere.snapshot()).unwrap()).unwrap();
+    };
+    for (what, change, drops_key, expected) in [
+        ("nothing happens", &(|_: File| ()) as &dyn Fn(File), false, 1000..=1000),
+        ("the disk fails", &half, false, 1..=999),
+        ("another snapshot is written over it", &other, false, 0..=0),
+        ("the key is dropped", &|_: File| (), true, 0..=0),
+    ] {
+        fs::write(folder.snapshot(), &whole).unwrap();
+        private(&folder.snapshot());
+        fs::write(&note, &noted).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(folder.snapshot()).unwrap();
+        let after = process(&folder);
+        let snapshot = after.snapshot.as_ref().unwrap();
+        let believed = snapshot.take(NOON).unwrap().unwrap();
+        change(file);
+        if drops_key {
+            snapshot.seal.replace(&[key(2)]).unwrap();
+        }
+        let counted = after.go_on(snapshot, believed, NOON, Instant::now());
+        assert_eq!(counted, after.count(), "{what}: what is said is true");
+        assert!(expected.contains(&counted), "{what}: {counted}");
+    }
 }
 
 #[tokio::test]
