@@ -52,16 +52,15 @@ impl Remote {
         Ok(is_ended)
     }
 
-    /// A browser has shown a session, or a later state of one.
-    pub(in crate::sessions) fn admit(&self, key: &Digest, session: Session, record: &[u8]) {
-        let earlier = self.known.table.find(key);
-        let next = match earlier {
-            Some(found) => {
-                session.touch(found.signed_in.session().last_used());
-                found.signed_in.renewed(session)
-            }
-            None => SignedIn::new(session),
-        };
-        self.known.put(key, &Arc::new(next), record);
+    /// A browser has shown a session, or a later state of `earlier`; `false` if that is not what is
+    /// known here any more.
+    pub(in crate::sessions) fn admit(
+        &self,
+        key: &Digest,
+        earlier: Option<&Arc<SignedIn>>,
+        next: &Arc<SignedIn>,
+        record: &[u8],
+    ) -> bool {
+        self.known.admit(key, earlier, next, record)
     }
 }

@@ -47,14 +47,45 @@ impl Known {
         }
     }
 
+    /// Puts a session there in the place of any other.
     pub(super) fn put(&self, key: &Digest, member: &Arc<SignedIn>, record: &[u8]) {
+        let earlier = self.table.peek(key);
+        self.add_names(key, member);
+        self.table.put(*key, Arc::clone(member), record, CHANGED);
+        self.leave_names(key, earlier.as_ref(), member);
+    }
+
+    /// Puts a session there in the place of `earlier`; `false` if that is not what is there. Its names
+    /// stay then: they are those of what is there, but for what a refresh may have changed.
+    pub(super) fn admit(
+        &self,
+        key: &Digest,
+        earlier: Option<&Arc<SignedIn>>,
+        member: &Arc<SignedIn>,
+        record: &[u8],
+    ) -> bool {
+        self.add_names(key, member);
+        let is_there = self.table.admit(key, earlier, member, record);
+        if is_there {
+            self.leave_names(key, earlier, member);
+        }
+        is_there
+    }
+
+    /// First, so that what is said of any of them from now on is said of this one.
+    fn add_names(&self, key: &Digest, member: &SignedIn) {
         if let Some(index) = &self.endings {
-            if let Some(earlier) = self.table.find(key) {
-                index.remove(index::endings(earlier.signed_in.session()), key);
-            }
             index.add(index::endings(member.session()), key);
         }
-        self.table.put(*key, Arc::clone(member), record, CHANGED);
+    }
+
+    /// What an earlier state of a session was called and the next one is not.
+    fn leave_names(&self, key: &Digest, earlier: Option<&Arc<SignedIn>>, next: &SignedIn) {
+        if let (Some(index), Some(earlier)) = (&self.endings, earlier) {
+            let kept = index::endings(next.session());
+            let left = index::endings(earlier.session()).into_iter();
+            index.remove(left.filter(|name| !kept.contains(name)), key);
+        }
     }
 
     /// The store has said something of a name.
