@@ -49,7 +49,7 @@ pub(super) struct Found {
 /// How a session was found.
 enum Look {
     Warm(Found),
-    Cold(Kept),
+    Cold(Kept, u32),
 }
 
 impl Table {
@@ -64,16 +64,23 @@ impl Table {
         loop {
             match self.look(key)? {
                 Look::Warm(found) => return Some(found),
-                Look::Cold(kept) => self.warm_up(key, &kept)?,
+                Look::Cold(kept, _) => self.warm_up(key, &kept)?,
             }
         }
     }
 
     /// The session of this key, over or not, for whoever only looks: a cold one stays cold.
     pub(super) fn peek(&self, key: &Digest) -> Option<Arc<SignedIn>> {
+        self.peek_found(key).map(|found| found.signed_in)
+    }
+
+    /// The same, and which time of the store it was read at.
+    pub(super) fn peek_found(&self, key: &Digest) -> Option<Found> {
         match self.look(key)? {
-            Look::Warm(found) => Some(found.signed_in),
-            Look::Cold(kept) => Some(Arc::new(SignedIn::new(kept.read()?))),
+            Look::Warm(found) => Some(found),
+            Look::Cold(kept, epoch) => {
+                Some(Found { signed_in: Arc::new(SignedIn::new(kept.read()?)), epoch })
+            }
         }
     }
 
@@ -82,7 +89,7 @@ impl Table {
         let entry = shard.find(key.first_eight(), |entry| entry.key == *key)?;
         Some(match &entry.warm {
             Some(warm) => Look::Warm(Found { signed_in: Arc::clone(warm), epoch: entry.epoch }),
-            None => Look::Cold(entry.kept.clone()),
+            None => Look::Cold(entry.kept.clone(), entry.epoch),
         })
     }
 
