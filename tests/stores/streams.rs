@@ -12,13 +12,14 @@ use std::time::Duration;
 use anteport::config::{RedisMode, Store};
 use anteport::gate::{Secret, SessionId, cookies};
 use anteport::sessions::{
-    Hearing, Here, Revocation, SignedIn, StoreCall, StoreError, StoreState, Turn, Watch,
+    Hearing, Here, Revocation, SignedIn, StoreCall, StoreError, StoreState, Turn, Wanted, Watch,
 };
 use http::HeaderValue;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::redis::Server;
+use crate::revocation::all;
 use crate::suite::{GRACE, LIFETIMES, Node, eventually, redis, single};
 use crate::world::{Plan, World};
 
@@ -275,6 +276,27 @@ async fn sess_10_a_later_state_that_a_browser_shows_ends_with_the_earlier_one() 
         there.sessions.sign_out(&id, now).await.unwrap();
         assert!(has_ended(&mut watch) && earlier.is_over() && later.is_over());
     }
+}
+
+#[tokio::test]
+async fn sess_08_a_list_makes_nothing_certain_of_sessions_that_are_in_their_browsers() {
+    let server = Server::start();
+    let node = Node::start(cookies_and(&server)).ready().await;
+    let (ada, mary) = (node.sign_in("ada").await, node.sign_in("mary").await);
+    let is_asked = |id| matches!(node.sessions.here(id, node.clock.now()), Here::Ask);
+    assert!(is_asked(&ada));
+    for _ in 0..2 {
+        assert_eq!(all(&node, Wanted::default(), 10).await.len(), 2);
+        assert!(is_asked(&ada) && is_asked(&mary));
+    }
+    let other = Node::start(cookies_and(&server)).ready().await;
+    found(&other, &ada).await;
+    other.sessions.sign_out(&ada, other.clock.now()).await.unwrap();
+    let listed = all(&node, Wanted::default(), 10).await;
+    assert_eq!(
+        listed.iter().map(|known| known.handle.as_str()).collect::<Vec<_>>(),
+        ["handle-mary"]
+    );
 }
 
 /// A portal that streams `/events` and answers everything else at once.

@@ -37,7 +37,11 @@ impl Remote {
     }
 
     /// Whether it was ended, by itself or by any of its names. All are asked for at once.
-    async fn is_ended(&self, key: &Digest, session: &Session) -> Result<bool, StoreError> {
+    pub(super) async fn is_ended(
+        &self,
+        key: &Digest,
+        session: &Session,
+    ) -> Result<bool, StoreError> {
         let mut asked = JoinSet::new();
         for name in index::endings(session).into_iter().chain([*key]) {
             let redis = self.redis.clone();
