@@ -22,8 +22,8 @@ pub(super) enum CutShort {
     /// The portal broke off, or fell silent.
     #[error(transparent)]
     Portal(#[from] UpstreamError),
-    /// The session that it was for is over.
-    #[error("the session is over that the answer was for")]
+    /// The session that it was for is over, or its store has not said for too long that it is not.
+    #[error("the session that the answer was for is over, or its store does not answer")]
     SessionEnded,
 }
 
@@ -44,6 +44,8 @@ pub(super) struct Bound {
     stream: Stream,
     id: SessionId,
     member: Arc<SignedIn>,
+    /// How often what was open in its name had been closed before this.
+    closings: u32,
 }
 
 impl Bound {
@@ -53,16 +55,17 @@ impl Bound {
         id: SessionId,
         member: Arc<SignedIn>,
     ) -> Arc<Self> {
-        Arc::new(Self { proxy: Arc::clone(proxy), stream, id, member })
+        let closings = member.closings();
+        Arc::new(Self { proxy: Arc::clone(proxy), stream, id, member, closings })
     }
 
     pub(super) const fn stream(&self) -> Stream {
         self.stream
     }
 
-    /// Whether the session has ended, without waiting for it.
+    /// Whether the session has ended, or what is open in its name, without waiting for it.
     pub(super) fn is_over(&self) -> bool {
-        self.member.is_over()
+        self.member.is_over() || self.member.closings() != self.closings
     }
 
     /// Waits for the end of the session.

@@ -136,34 +136,45 @@ impl Sessions {
     /// Reads a session that came along, unless what is known here is as young. Whether it is one.
     fn admit(&self, id: &SessionId, carried: &Carried) -> bool {
         let key = Digest::of_id(id);
-        let known = self.table.find(&key).map(|found| found.signed_in);
-        if let Some(known) = &known
-            && carried.revision <= known.session().revision()
-        {
-            known.session().touch(carried.last_used);
-            return true;
-        }
-        let record = carried.record.expose();
-        let session = Session::from_record(record).filter(|found| self.is_ours.include(found));
-        let Some(session) = session else {
-            return false;
-        };
-        session.touch(carried.last_used);
-        match &self.store {
-            Store::Remote(remote, _) => remote.admit(&key, session, record),
-            Store::Memory { revoked: Some(revoked), .. } if revoked.include(&key, &session) => {
+        loop {
+            let known = self.table.find(&key).map(|found| found.signed_in);
+            if let Some(known) = &known
+                && carried.revision <= known.session().revision()
+            {
+                known.session().touch(carried.last_used);
+                return true;
+            }
+            let record = carried.record.expose();
+            let session = Session::from_record(record).filter(|found| self.is_ours.include(found));
+            let Some(session) = session else {
                 return false;
+            };
+            session.touch(carried.last_used);
+            let next = Arc::new(match &known {
+                Some(known) => {
+                    session.touch(known.session().last_used());
+                    known.renewed(session)
+                }
+                None => SignedIn::new(session),
+            });
+            let is_there = match &self.store {
+                Store::Remote(remote, _) => remote.admit(&key, known.as_ref(), &next, record),
+                Store::Memory { revoked: Some(revoked), .. }
+                    if revoked.include(&key, next.session()) =>
+                {
+                    return false;
+                }
+                Store::Memory { index, .. } => {
+                    // First, so that whoever ends it by its name from now on finds it.
+                    index.add(index::names(next.session()), &key);
+                    self.table.admit(&key, known.as_ref(), &next, record)
+                }
+            };
+            if is_there {
+                return true;
             }
-            Store::Memory { index, .. } => {
-                let member = match known {
-                    Some(known) => known.renewed(session),
-                    None => SignedIn::new(session),
-                };
-                index.add(index::names(member.session()), &key);
-                self.table.put(key, Arc::new(member), record, 0);
-            }
+            // Another has shown it at this moment: what that one waits for is what this one waits for.
         }
-        true
     }
 
     /// What the browser of a session is to keep, part by part.

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
@@ -15,37 +16,51 @@ use crate::gate::Timestamp;
 
 /// Whether a session is over, told once. There is nothing behind it before somebody asks or it ends.
 #[derive(Debug, Default)]
-pub(super) struct Ending(OnceLock<CancellationToken>);
+pub(super) struct Ending {
+    over: OnceLock<CancellationToken>,
+    /// How often what was open was closed without it.
+    closings: AtomicU32,
+}
 
 impl Ending {
     /// It is over. Everybody who waits is woken, and whoever comes later does not wait.
     pub(super) fn tell(&self) {
-        self.0.get_or_init(CancellationToken::new).cancel();
+        self.over.get_or_init(CancellationToken::new).cancel();
     }
 
     pub(super) fn is_told(&self) -> bool {
-        self.0.get().is_some_and(CancellationToken::is_cancelled)
+        self.over.get().is_some_and(CancellationToken::is_cancelled)
     }
 
     pub(super) fn wait(&self) -> WaitForCancellationFutureOwned {
-        self.0.get_or_init(CancellationToken::new).clone().cancelled_owned()
+        self.over.get_or_init(CancellationToken::new).clone().cancelled_owned()
+    }
+
+    /// What is open now is closed, and the session goes on.
+    pub(super) fn close(&self) {
+        self.closings.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn closings(&self) -> u32 {
+        self.closings.load(Ordering::Acquire)
     }
 }
 
-/// Waits for the end of a session; ready when it is over, at once if it is so already. As long as it
-/// is kept, the session's lifetimes are looked at beside the requests.
+/// Waits for the end of a session; ready when it is over, at once if it is so already, and when nobody
+/// can say any more that it is not. As long as it is kept, the session is looked at beside the requests.
 #[derive(Debug)]
 pub struct Watch {
     told: Pin<Box<WaitForCancellationFutureOwned>>,
+    closed: Pin<Box<WaitForCancellationFutureOwned>>,
     watched: Arc<Watched>,
     id: Digest,
 }
 
 impl Watch {
     pub(super) fn new(watched: &Arc<Watched>, id: Digest, member: &SignedIn) -> Self {
-        watched.add(id, member.session().lasts_until());
+        let closed = Box::pin(watched.add(id).cancelled_owned());
         let told = Box::pin(member.ending().wait());
-        Self { told, watched: Arc::clone(watched), id }
+        Self { told, closed, watched: Arc::clone(watched), id }
     }
 }
 
@@ -53,7 +68,10 @@ impl Future for Watch {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.told.as_mut().poll(cx)
+        match self.told.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.closed.as_mut().poll(cx),
+        }
     }
 }
 
@@ -67,7 +85,14 @@ impl Drop for Watch {
 /// over; a stream asks nothing any more. As large as there are open streams, however many sessions
 /// there are.
 #[derive(Debug, Default)]
-pub(super) struct Watched(Mutex<HashMap<Digest, Look>>);
+pub(super) struct Watched(Mutex<All>);
+
+#[derive(Debug, Default)]
+struct All {
+    looks: HashMap<Digest, Look>,
+    /// Of all that was said, and of all who began to wait, each has a number.
+    words: u64,
+}
 
 /// When to look at a session again.
 #[derive(Debug)]
@@ -75,56 +100,93 @@ struct Look {
     watches: usize,
     /// It lasts until then at least: use makes a session last longer, and nothing shorter.
     due: Timestamp,
+    /// The last word of it.
+    word: u64,
+    /// What is open now is closed by this.
+    open: CancellationToken,
 }
 
+/// As soon as somebody looks.
+const AT_ONCE: Timestamp = Timestamp::from_unix_millis(i64::MIN);
+
 impl Watched {
-    fn add(&self, id: Digest, due: Timestamp) {
+    /// Whoever begins to wait has found the session some time ago, and what was said of it since then
+    /// was said to nobody who waits. So the first look comes at once.
+    fn add(&self, id: Digest) -> CancellationToken {
         let mut all = self.lock();
-        let look = all.entry(id).or_insert(Look { watches: 0, due });
+        let word = all.next();
+        let open = CancellationToken::new();
+        let look = all.looks.entry(id).or_insert(Look { watches: 0, due: AT_ONCE, word, open });
         look.watches = look.watches.saturating_add(1);
+        look.open.clone()
     }
 
     fn remove(&self, id: &Digest) {
-        let mut all = self.lock();
-        if let Some(look) = all.get_mut(id) {
+        let looks = &mut self.lock().looks;
+        if let Some(look) = looks.get_mut(id) {
             look.watches = look.watches.saturating_sub(1);
             if look.watches == 0 {
-                all.remove(id);
+                looks.remove(id);
             }
         }
     }
 
     /// All of them.
     pub(super) fn all(&self) -> Vec<Digest> {
-        self.lock().keys().copied().collect()
+        self.lock().looks.keys().copied().collect()
     }
 
-    /// Those that may be over by now.
-    pub(super) fn due(&self, now: Timestamp) -> Vec<Digest> {
-        self.lock().iter().filter(|(_, look)| look.due <= now).map(|(id, _)| *id).collect()
+    /// Those that may be over by now, and the last word of each.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<(Digest, u64)> {
+        let all = self.lock();
+        let due = all.looks.iter().filter(|(_, look)| look.due <= now);
+        due.map(|(id, look)| (*id, look.word)).collect()
     }
 
     /// A store has said something of one of them.
     pub(super) fn suspect(&self, id: &Digest) {
-        self.lasts(id, Timestamp::from_unix_millis(i64::MIN));
+        let mut all = self.lock();
+        let word = all.next();
+        if let Some(look) = all.looks.get_mut(id) {
+            (look.due, look.word) = (AT_ONCE, word);
+        }
     }
 
     /// A store may have said something of any of them, and nobody heard it.
     pub(super) fn suspect_all(&self) {
-        for look in self.lock().values_mut() {
-            look.due = Timestamp::from_unix_millis(i64::MIN);
+        let mut all = self.lock();
+        let word = all.next();
+        for look in all.looks.values_mut() {
+            (look.due, look.word) = (AT_ONCE, word);
         }
     }
 
-    /// One of them is not, and lasts until then at least.
-    pub(super) fn lasts(&self, id: &Digest, due: Timestamp) {
-        if let Some(look) = self.lock().get_mut(id) {
+    /// One of them is not, and lasts until then at least, as far as that is known from before its next
+    /// word.
+    pub(super) fn lasts(&self, id: &Digest, word: u64, due: Timestamp) {
+        if let Some(look) = self.lock().looks.get_mut(id).filter(|look| look.word == word) {
             look.due = due;
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Digest, Look>> {
+    /// Closes what is open in the name of one of them, whether that is over or not. Who begins to wait
+    /// from now on waits for the next time.
+    pub(super) fn close(&self, id: &Digest) {
+        let open = self.lock().looks.get_mut(id).map(|look| std::mem::take(&mut look.open));
+        if let Some(open) = open {
+            open.cancel();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl All {
+    fn next(&mut self) -> u64 {
+        self.words = self.words.wrapping_add(1);
+        self.words
     }
 }
 
@@ -242,17 +304,75 @@ mod tests {
         assert_eq!((store.end_expired(after(1)).await, has_ended(&mut watch)), (1, true), "unused");
     }
 
+    #[test]
+    fn sess_10_a_word_that_comes_while_somebody_looks_is_looked_at_again() {
+        let watched = Watched::default();
+        let (id, other) = (Digest::of(b"k"), Digest::of(b"other"));
+        let due = |now: Timestamp| -> Vec<Digest> {
+            watched.due(now).into_iter().map(|(id, _)| id).collect()
+        };
+        let look = || watched.due(NOON).into_iter().find(|(due, _)| *due == id).unwrap().1;
+        watched.add(id);
+        watched.lasts(&id, look(), after(1));
+        assert_eq!((due(NOON), due(after(1))), (vec![], vec![id]), "the first look is at once");
+        watched.add(id);
+        assert_eq!(due(NOON), [], "another one needs none of its own");
+        let words: [&dyn Fn(); 3] = [&|| watched.suspect(&id), &|| watched.suspect_all(), &|| {
+            // Whoever waited is gone, and another has come: it knows of no word before it.
+            watched.remove(&id);
+            watched.remove(&id);
+            watched.add(id);
+            watched.add(id);
+        }];
+        for (number, word) in words.into_iter().enumerate() {
+            watched.suspect(&id);
+            let before = look();
+            word();
+            watched.lasts(&id, before, after(1));
+            assert_eq!(due(NOON), [id], "{number}");
+            watched.lasts(&id, look(), after(1));
+            assert_eq!(due(NOON), [], "{number}");
+        }
+        watched.suspect(&other);
+        assert_eq!((due(NOON), watched.all()), (vec![], vec![id]));
+    }
+
+    #[tokio::test]
+    async fn sess_10_what_is_closed_without_an_end_of_its_session_is_closed_once() {
+        let store = store(10);
+        let (id, member) = start(&store).await;
+        let mut early = [store.watch(&id, &member), store.watch(&id, &member)];
+        let before = member.closings();
+        member.ending().close();
+        store.watched.close(&Digest::of_id(&id));
+        let mut late = store.watch(&id, &member);
+        assert!(early.iter_mut().all(has_ended) && !has_ended(&mut late));
+        assert!(!member.is_over() && member.closings() != before);
+        assert_eq!((store.end_expired(NOON).await, has_ended(&mut late)), (0, false));
+        drop(early);
+        assert!(store.end(&id, NOON).await.unwrap().is_some());
+        assert!(has_ended(&mut late));
+    }
+
+    #[tokio::test]
+    async fn sess_10_what_is_open_in_the_name_of_a_session_that_is_not_there_is_closed() {
+        let store = store(10);
+        let (_, member) = start(&store).await;
+        let mut watch = store.watch(&SessionId::new([9; 32]), &member);
+        assert_eq!((store.end_expired(NOON).await, has_ended(&mut watch)), (0, true));
+    }
+
     #[tokio::test]
     async fn lim_07_what_has_waited_leaves_nothing_behind() {
         let store = store(10);
         let (id, member) = start(&store).await;
         let mut watches: Vec<_> = (0..1000).map(|_| store.watch(&id, &member)).collect();
-        assert_eq!(store.watched.lock().len(), 1);
+        assert_eq!(store.watched.lock().looks.len(), 1);
         watches.truncate(1);
-        assert_eq!(store.watched.lock().len(), 1);
+        assert_eq!(store.watched.lock().looks.len(), 1);
         watches.clear();
-        assert_eq!(store.watched.lock().len(), 0);
-        assert!(size_of::<Ending>() <= 16, "a session that nobody waits for pays no more");
+        assert_eq!(store.watched.lock().looks.len(), 0);
+        assert!(size_of::<Ending>() <= 24, "a session that nobody waits for pays no more");
     }
 
     #[tokio::test]

@@ -139,6 +139,7 @@ impl Sessions {
         limit: usize,
         now: Timestamp,
     ) -> Result<Page, ListError> {
+        self.settled().await?;
         let page = Gathering { wanted, limit: limit.max(1), sessions: Vec::new(), looked_at: 0 };
         // Sessions that are in their browsers are in no store: what was seen here is listed.
         let remote = match &self.store {
@@ -151,7 +152,7 @@ impl Sessions {
                 self.list_member(page, member, Some(key), now).await
             }
             (None, None, None) => self.list_table(page, 0, None, now).await,
-            (None, None, Some(At::Table(part, key))) => {
+            (None, None, Some(At::Table(part, key))) if self.table.parts().contains(&part) => {
                 self.list_table(page, part, Some(key), now).await
             }
             (None, Some(remote), None) => list_store(page, remote, (0, 0, None), now).await,
@@ -220,16 +221,16 @@ async fn list_store(
 ) -> Result<Page, ListError> {
     let mut count = SCANNED;
     loop {
-        let Some(name) = remote.node(number)? else {
-            return Ok(page.up_to(None));
-        };
-        let called = Digest::of(name.as_bytes()).first_eight();
-        if expected.take().is_some_and(|expected| expected != called) {
+        let called = called(remote, number)?;
+        if expected.take().is_some_and(|expected| called != Some(expected)) {
             return Err(ListError::Cursor);
         }
-        let Some((next, mut keys)) = remote.scan(number, answered, count).await? else {
+        let Some(called) = called else {
             return Ok(page.up_to(None));
         };
+        let scanned = remote.scan(number, answered, count).await?;
+        // It may have gone meanwhile.
+        let (next, mut keys) = scanned.ok_or(ListError::Cursor)?;
         keys.sort_unstable();
         keys.dedup();
         if !page.has_room_for(keys.len()) {
@@ -244,18 +245,25 @@ async fn list_store(
         }
         page.take(&remote.peek(&keys, now).await?);
         page.looked_at = page.looked_at.saturating_add(count.max(ANSWER));
+        // By another order of the nodes nobody knows which have been listed.
+        if self::called(remote, number)? != Some(called) {
+            return Err(ListError::Cursor);
+        }
         (number, answered) = match next {
             0 => (number.saturating_add(1), 0),
             next => (number, next),
         };
         if page.is_full() {
-            let Some(name) = remote.node(number)? else {
-                return Ok(page.up_to(None));
-            };
-            let called = Digest::of(name.as_bytes()).first_eight();
-            return Ok(page.up_to(Some(At::Node { number, called, answered })));
+            let called = self::called(remote, number)?;
+            return Ok(page.up_to(called.map(|called| At::Node { number, called, answered })));
         }
     }
+}
+
+/// What a node of the store is called, as a cursor has it; `None` if there are fewer.
+fn called(remote: &Remote, number: usize) -> Result<Option<u64>, StoreError> {
+    let name = remote.node(number)?;
+    Ok(name.map(|name| Digest::of(name.as_bytes()).first_eight()))
 }
 
 /// A page that is being filled.
@@ -305,12 +313,16 @@ impl Gathering<'_> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::Arc;
     use std::time::Duration;
 
     use serde_json::Map;
 
-    use super::super::Revocation;
+    use super::super::arriving::Arriving;
+    use super::super::{Ours, Revocation, Seal};
     use super::*;
+    use crate::clock::Clock;
+    use crate::config;
     use crate::gate::{Lifetimes, Session, SessionId, Subject, VerifiedClaims};
 
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
@@ -403,6 +415,39 @@ mod tests {
         let ended = store.revoke(Revocation::Everybody { until }, NOON, |_| {}).await.unwrap();
         assert_eq!((ended, store.count()), (Some(2), 0));
         assert!(store.find(&id, NOON).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_place_that_is_not_in_the_table_is_not_the_end_of_the_list() {
+        let store = Sessions::in_memory(LIFETIMES, 100);
+        start(&store, "only", "h", NOON).await;
+        let at = |part| Some(Cursor(At::Table(part, Digest::of(b"k"))));
+        let parts = store.table.parts().end;
+        assert!(store.list(Wanted::default(), at(parts - 1), 10, NOON).await.is_ok());
+        let beyond = store.list(Wanted::default(), at(parts), 10, NOON).await;
+        assert_eq!(beyond, Err(ListError::Cursor));
+    }
+
+    #[tokio::test]
+    async fn gen_03_while_a_snapshot_is_read_nobody_is_told_that_the_list_is_short() {
+        let settings = config::Sessions {
+            store: config::Store::Memory { snapshot: Some("/nowhere/sessions".into()) },
+            keys: config::SealingKeys::default(),
+            lifetimes: LIFETIMES,
+            refresh_interval: HOUR,
+            capacity: 10,
+        };
+        let seal = Arc::new(Seal::new(&[]).unwrap());
+        let clock = Clock::at(NOON);
+        let mut store = Sessions::new(&settings, &seal, &clock, Ours::new(|_| true), |_| {});
+        store.arriving = Arc::new(Arriving::new(false).impatient());
+        let unavailable = Err(ListError::Store(StoreError::Unavailable));
+        let member = Wanted { member: Some("https://i.example#s"), ..Wanted::default() };
+        for wanted in [Wanted::default(), member] {
+            assert_eq!(store.list(wanted, None, 10, NOON).await, unavailable);
+        }
+        store.arriving.tell();
+        assert_eq!(store.list(Wanted::default(), None, 10, NOON).await.unwrap().next, None);
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod kept_forms;
 mod kept_keys;
 mod listing;
 mod marks;
+mod open;
 mod portal_cookies;
 mod redis;
 mod remote;
@@ -321,51 +322,6 @@ impl Sessions {
                 Ok(self.table.remove(key).and_then(|gone| forgotten(index, gone)))
             }
         }
-    }
-
-    /// Waits for the end of a session in whose name something goes on without requests.
-    #[must_use]
-    pub fn watch(&self, id: &SessionId, member: &SignedIn) -> Watch {
-        Watch::new(&self.watched, Digest::of_id(id), member)
-    }
-
-    /// Ends those sessions that somebody waits for and that are over, by their time or by what the
-    /// store says, and says how many; to be called about every second, beside the requests (SESS-10).
-    pub async fn end_expired(&self, now: Timestamp) -> usize {
-        let mut ended = 0;
-        for key in self.watched.due(now) {
-            let lasts_until = match &self.store {
-                // What it says is certain, or it is asked again.
-                Store::Remote(remote, _) => {
-                    let known = self.table.find(&key).map(|found| found.signed_in);
-                    match remote.look(&key, now).await {
-                        Ok(Some(member)) => Some(member.session().lasts_until()),
-                        Ok(None) => {
-                            let is_over = |known: Arc<SignedIn>| !known.session().is_live(now);
-                            ended += usize::from(known.is_some_and(is_over));
-                            None
-                        }
-                        Err(_) => continue,
-                    }
-                }
-                Store::Memory { revoked, .. } => {
-                    let found = self.table.find(&key).map(|found| found.signed_in);
-                    let found = found
-                        .filter(|found| revoked.as_ref().is_none_or(|all| all.spare(&key, found)));
-                    found.map(|found| found.session().lasts_until())
-                }
-            };
-            match lasts_until {
-                Some(until) if now < until => self.watched.lasts(&key, until),
-                Some(_) | None => {
-                    if let Store::Memory { index, .. } = &self.store {
-                        let gone = self.table.remove(&key);
-                        ended += usize::from(gone.and_then(|g| forgotten(index, g)).is_some());
-                    }
-                }
-            }
-        }
-        ended
     }
 
     /// Where the truth is, and how that is.

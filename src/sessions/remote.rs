@@ -16,6 +16,7 @@
 mod again;
 mod endings;
 mod heard;
+mod open;
 mod owed;
 mod peek;
 mod turn;
@@ -170,15 +171,7 @@ impl Remote {
                 }
                 Ok(found)
             }
-            Err(error) => {
-                let kept = self.known.table.find(key).filter(|found| {
-                    self.heard.copies.may_do(found.epoch, self.grace, now)
-                        && self.is_valid(found.signed_in.session(), now)
-                });
-                // Somebody may have ended it meanwhile.
-                let kept = kept.filter(|_| !self.is_owed(key));
-                kept.map(|found| Some(found.signed_in)).ok_or(error)
-            }
+            Err(error) => self.for_want_of_better(key, now).map(Some).ok_or(error),
         }
     }
 

@@ -92,6 +92,12 @@ impl SignedIn {
         self.lasting.ending.is_told()
     }
 
+    /// How often what was open in its name was closed, whether it is over or not.
+    #[must_use]
+    pub fn closings(&self) -> u32 {
+        self.lasting.ending.closings()
+    }
+
     /// The session has ended.
     pub(super) fn ending(&self) -> &Ending {
         &self.lasting.ending

@@ -15,6 +15,7 @@ mod relay;
 mod revocation;
 mod seen;
 mod several;
+mod streams;
 mod suite;
 mod under_load;
 #[path = "../proxy/world/mod.rs"]

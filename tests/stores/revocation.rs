@@ -243,6 +243,9 @@ async fn a_list_shows_what_redis_knows_and_keeps_nothing_of_it() {
     let elsewhere =
         there.sessions.list(Wanted::default(), Some("n-0-1-0".parse().unwrap()), 10, later);
     assert_eq!(elsewhere.await, Err(ListError::Cursor), "a node of another name");
+    let gone =
+        there.sessions.list(Wanted::default(), Some("n-2-1234-5".parse().unwrap()), 10, later);
+    assert_eq!(gone.await, Err(ListError::Cursor), "a node that is not there any more");
 }
 
 /// While others come and go.

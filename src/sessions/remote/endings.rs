@@ -37,7 +37,11 @@ impl Remote {
     }
 
     /// Whether it was ended, by itself or by any of its names. All are asked for at once.
-    async fn is_ended(&self, key: &Digest, session: &Session) -> Result<bool, StoreError> {
+    pub(super) async fn is_ended(
+        &self,
+        key: &Digest,
+        session: &Session,
+    ) -> Result<bool, StoreError> {
         let mut asked = JoinSet::new();
         for name in index::endings(session).into_iter().chain([*key]) {
             let redis = self.redis.clone();
@@ -52,16 +56,15 @@ impl Remote {
         Ok(is_ended)
     }
 
-    /// A browser has shown a session, or a later state of one.
-    pub(in crate::sessions) fn admit(&self, key: &Digest, session: Session, record: &[u8]) {
-        let earlier = self.known.table.find(key);
-        let next = match earlier {
-            Some(found) => {
-                session.touch(found.signed_in.session().last_used());
-                found.signed_in.renewed(session)
-            }
-            None => SignedIn::new(session),
-        };
-        self.known.put(key, &Arc::new(next), record);
+    /// A browser has shown a session, or a later state of `earlier`; `false` if that is not what is
+    /// known here any more.
+    pub(in crate::sessions) fn admit(
+        &self,
+        key: &Digest,
+        earlier: Option<&Arc<SignedIn>>,
+        next: &Arc<SignedIn>,
+        record: &[u8],
+    ) -> bool {
+        self.known.admit(key, earlier, next, record)
     }
 }

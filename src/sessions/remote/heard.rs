@@ -47,14 +47,45 @@ impl Known {
         }
     }
 
+    /// Puts a session there in the place of any other.
     pub(super) fn put(&self, key: &Digest, member: &Arc<SignedIn>, record: &[u8]) {
+        let earlier = self.table.peek(key);
+        self.add_names(key, member);
+        self.table.put(*key, Arc::clone(member), record, CHANGED);
+        self.leave_names(key, earlier.as_ref(), member);
+    }
+
+    /// Puts a session there in the place of `earlier`; `false` if that is not what is there. Its names
+    /// stay then: they are those of what is there, but for what a refresh may have changed.
+    pub(super) fn admit(
+        &self,
+        key: &Digest,
+        earlier: Option<&Arc<SignedIn>>,
+        member: &Arc<SignedIn>,
+        record: &[u8],
+    ) -> bool {
+        self.add_names(key, member);
+        let is_there = self.table.admit(key, earlier, member, record);
+        if is_there {
+            self.leave_names(key, earlier, member);
+        }
+        is_there
+    }
+
+    /// First, so that what is said of any of them from now on is said of this one.
+    fn add_names(&self, key: &Digest, member: &SignedIn) {
         if let Some(index) = &self.endings {
-            if let Some(earlier) = self.table.find(key) {
-                index.remove(index::endings(earlier.signed_in.session()), key);
-            }
             index.add(index::endings(member.session()), key);
         }
-        self.table.put(*key, Arc::clone(member), record, CHANGED);
+    }
+
+    /// What an earlier state of a session was called and the next one is not.
+    fn leave_names(&self, key: &Digest, earlier: Option<&Arc<SignedIn>>, next: &SignedIn) {
+        if let (Some(index), Some(earlier)) = (&self.endings, earlier) {
+            let kept = index::endings(next.session());
+            let left = index::endings(earlier.session()).into_iter();
+            index.remove(left.filter(|name| !kept.contains(name)), key);
+        }
     }
 
     /// The store has said something of a name.
@@ -117,19 +148,117 @@ impl Hearing {
             },
             Told::AllChanged => {
                 heard.copies.all_changed();
-                self.known.watched.suspect_all();
                 heard.said.fetch_add(1, Ordering::AcqRel);
+                self.known.watched.suspect_all();
             }
             Told::Uncertain => {
                 heard.copies.down(self.clock.now());
                 heard.said.fetch_add(1, Ordering::AcqRel);
+                // What is open goes on for no longer than a request would.
+                self.known.watched.suspect_all();
             }
             Told::Up => {
                 heard.copies.up();
+                // What was read over the connections before these is not heard of over these.
+                heard.said.fetch_add(1, Ordering::AcqRel);
                 heard.again.add(self.known.table.warm());
                 self.known.arriving.tell();
                 self.known.watched.suspect_all();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::Map;
+
+    use super::*;
+    use crate::gate::{Lifetimes, Session, Subject, Timestamp, VerifiedClaims};
+    use crate::sessions::Watch;
+
+    const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn hearing(is_carried: bool) -> Hearing {
+        let known = Known {
+            table: Arc::new(Table::new(true)),
+            watched: Arc::default(),
+            arriving: Arc::new(Arriving::new(false)),
+            endings: is_carried.then(Arc::default),
+        };
+        let (heard, prefix) = (Arc::new(Heard::default()), "p:".to_owned());
+        Hearing { heard, known, clock: Clock::at(NOON), prefix }
+    }
+
+    fn session(handle: &str) -> Session {
+        let subject = Subject::Issuer { issuer: "i".into(), subject: "s".into() };
+        let claims = VerifiedClaims::assertion(subject, Map::new());
+        let lifetimes = Lifetimes { idle: HOUR, absolute: HOUR };
+        Session::start(claims, "a".into(), "h".into(), handle.to_owned(), lifetimes, NOON)
+    }
+
+    fn member() -> Arc<SignedIn> {
+        Arc::new(SignedIn::new(session("handle")))
+    }
+
+    #[test]
+    fn sess_10_every_word_that_may_end_what_is_open_has_it_looked_at() {
+        let (key, member) = (Digest::of(b"k"), member());
+        let name = |letter: &str, digest: &Digest| {
+            Told::Changed(format!("p:{letter}:{{{}}}", digest.to_hex()).into_bytes())
+        };
+        let named = index::endings(member.session()).remove(0);
+        let all = [Told::AllChanged, Told::Uncertain, Told::Up, Told::Changed(b"p:e".to_vec())];
+        let of_it = [name("s", &key), name("r", &key), name("r", &named)];
+        for told in all.into_iter().chain(of_it) {
+            let hearing = hearing(true);
+            let known = &hearing.known;
+            assert!(known.admit(&key, None, &member, b""));
+            let _watch = Watch::new(&known.watched, key, &member);
+            let due = || known.watched.due(NOON);
+            known.watched.lasts(&key, due()[0].1, NOON.after(HOUR));
+            assert_eq!(due(), []);
+            hearing.hear(name("s", &Digest::of(b"another")));
+            assert_eq!(due(), []);
+            let words = format!("{told:?}");
+            hearing.hear(told);
+            assert_eq!(due().len(), 1, "{words}");
+        }
+    }
+
+    #[test]
+    fn sess_08_since_when_everybody_signs_in_anew_is_read_over_each_connection() {
+        let hearing = hearing(false);
+        let heard = &hearing.heard;
+        hearing.hear(Told::Up);
+        hearing.hear(Told::Uncertain);
+        // Over a connection that is about to be replaced.
+        let said = heard.said.load(Ordering::Acquire);
+        heard.read.store(said, Ordering::Release);
+        hearing.hear(Told::Up);
+        assert_ne!(heard.said.load(Ordering::Acquire), said);
+    }
+
+    #[test]
+    fn sess_10_of_two_who_show_a_session_at_one_moment_one_finds_the_others() {
+        let known = hearing(true).known;
+        let (key, one, other) = (Digest::of(b"k"), member(), member());
+        assert!(known.admit(&key, None, &one, b""));
+        assert!(!known.admit(&key, None, &other, b""), "something is there by now");
+        assert!(!known.admit(&key, Some(&other), &other, b""), "and it is not that");
+        assert_eq!((known.table.count(), one.is_over()), (1, false));
+        let next = Arc::new(one.renewed(session("another")));
+        assert!(known.admit(&key, Some(&one), &next, b""));
+        let index = known.endings.as_ref().unwrap();
+        assert_eq!(index.len(), index::endings(next.session()).len(), "its earlier name is left");
+        let same = Arc::new(SignedIn::new(session("another")));
+        assert!(!known.admit(&key, Some(&one), &same, b""), "nor is that any more");
+        known.forget(&key);
+        assert!(one.is_over() && next.is_over() && !other.is_over());
+        assert_eq!((known.table.count(), index.len()), (0, 0));
+        assert!(!known.admit(&key, Some(&next), &other, b""), "it is gone");
     }
 }

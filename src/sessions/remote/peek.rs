@@ -59,7 +59,7 @@ impl Remote {
         Ok(found)
     }
 
-    pub(super) fn peeked(
+    fn peeked(
         &self,
         key: &Digest,
         record: &[u8],
@@ -76,21 +76,20 @@ impl Remote {
     }
 
     /// Of sessions that are in their browsers, what has been seen here.
-    pub(super) async fn peek_carried(
+    async fn peek_carried(
         &self,
         key: &Digest,
         now: Timestamp,
     ) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        match self.known.table.find(key) {
-            Some(found)
-                if self.heard.copies.are_certain(found.epoch)
-                    && self.is_valid(found.signed_in.session(), now) =>
-            {
-                Ok(Some(found.signed_in))
-            }
-            Some(_) => self.look(key, now).await,
-            None => Ok(None),
+        if let Some(member) = self.certain(key, now) {
+            return Ok(Some(member));
         }
+        let known = self.known.table.peek(key);
+        let Some(member) = known.filter(|known| self.is_valid(known.session(), now)) else {
+            return Ok(None);
+        };
+        let is_over = self.is_owed(key) || self.is_ended(key, member.session()).await?;
+        Ok((!is_over).then_some(member))
     }
 
     /// The sessions of a name, some of which may be over.

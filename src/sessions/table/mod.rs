@@ -49,7 +49,7 @@ pub(super) struct Found {
 /// How a session was found.
 enum Look {
     Warm(Found),
-    Cold(Kept),
+    Cold(Kept, u32),
 }
 
 impl Table {
@@ -64,16 +64,23 @@ impl Table {
         loop {
             match self.look(key)? {
                 Look::Warm(found) => return Some(found),
-                Look::Cold(kept) => self.warm_up(key, &kept)?,
+                Look::Cold(kept, _) => self.warm_up(key, &kept)?,
             }
         }
     }
 
     /// The session of this key, over or not, for whoever only looks: a cold one stays cold.
     pub(super) fn peek(&self, key: &Digest) -> Option<Arc<SignedIn>> {
+        self.peek_found(key).map(|found| found.signed_in)
+    }
+
+    /// The same, and which time of the store it was read at.
+    pub(super) fn peek_found(&self, key: &Digest) -> Option<Found> {
         match self.look(key)? {
-            Look::Warm(found) => Some(found.signed_in),
-            Look::Cold(kept) => Some(Arc::new(SignedIn::new(kept.read()?))),
+            Look::Warm(found) => Some(found),
+            Look::Cold(kept, epoch) => {
+                Some(Found { signed_in: Arc::new(SignedIn::new(kept.read()?)), epoch })
+            }
         }
     }
 
@@ -82,7 +89,7 @@ impl Table {
         let entry = shard.find(key.first_eight(), |entry| entry.key == *key)?;
         Some(match &entry.warm {
             Some(warm) => Look::Warm(Found { signed_in: Arc::clone(warm), epoch: entry.epoch }),
-            None => Look::Cold(entry.kept.clone()),
+            None => Look::Cold(entry.kept.clone(), entry.epoch),
         })
     }
 
@@ -205,17 +212,63 @@ impl Table {
         next: &Arc<SignedIn>,
         record: &[u8],
     ) -> bool {
+        self.put_if(key, Some(earlier), next, record, None)
+    }
+
+    /// Puts `next` there, certain in no epoch, if what is there is still `earlier`, or nothing as before.
+    /// Of two who bring the same session at one moment, the other looks again and finds the first one's.
+    pub(super) fn admit(
+        &self,
+        key: &Digest,
+        earlier: Option<&Arc<SignedIn>>,
+        next: &Arc<SignedIn>,
+        record: &[u8],
+    ) -> bool {
+        self.put_if(key, earlier, next, record, Some(CHANGED))
+    }
+
+    /// In one step; without an epoch it stays what it was.
+    fn put_if(
+        &self,
+        key: &Digest,
+        earlier: Option<&Arc<SignedIn>>,
+        next: &Arc<SignedIn>,
+        record: &[u8],
+        epoch: Option<u32>,
+    ) -> bool {
+        let mut entry = Entry::warm(*key, Arc::clone(next), record, epoch.unwrap_or(CHANGED));
         let mut shard = self.write(key);
-        let known = shard.find_mut(key.first_eight(), |entry| entry.key == *key);
-        let known = known
-            .filter(|known| known.warm.as_ref().is_some_and(|warm| Arc::ptr_eq(warm, earlier)));
-        let Some(known) = known else {
-            return false;
+        let place = shard.entry(
+            key.first_eight(),
+            |known| known.key == *key,
+            |known| known.key.first_eight(),
+        );
+        let replaced = match place {
+            hashbrown::hash_table::Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                let is_earlier = match (&known.warm, earlier) {
+                    (Some(warm), Some(earlier)) => Arc::ptr_eq(warm, earlier),
+                    // A record that cannot be read is found by nobody.
+                    (None, None) => true,
+                    (Some(_), None) | (None, Some(_)) => false,
+                };
+                if !is_earlier {
+                    return false;
+                }
+                entry.epoch = epoch.unwrap_or(known.epoch);
+                Some(std::mem::replace(known, entry))
+            }
+            hashbrown::hash_table::Entry::Vacant(free) if earlier.is_none() => {
+                free.insert(entry);
+                None
+            }
+            hashbrown::hash_table::Entry::Vacant(_) => return false,
         };
-        let entry = Entry::warm(*key, Arc::clone(next), record, known.epoch);
-        let earlier = std::mem::replace(known, entry);
         drop(shard);
-        drop(earlier);
+        // It is dropped now that nobody is kept out.
+        if replaced.is_none() {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        }
         true
     }
 

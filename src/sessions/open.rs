@@ -1,0 +1,75 @@
+//! What is open in a member's name and asks nothing any more, WebSockets and streams: whether it may go
+//! on, which somebody has to look at beside the requests (SESS-10). Deliberately not here: what is
+//! closed then (`server::bound`), and who waits for it (`ending`).
+
+use super::{Digest, Sessions, SignedIn, Store, Watch, forgotten};
+use crate::gate::{SessionId, Timestamp};
+
+/// How it stands with a session in whose name something is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It lasts until then at least, if nothing is said of it.
+    Lasts(Timestamp),
+    /// It is over.
+    Over,
+    /// The store does not say, and what is known here does for now.
+    ForNow,
+    /// The store does not say, and by what is known here nobody is let in.
+    Unknown,
+}
+
+impl Sessions {
+    /// Waits for the end of a session in whose name something goes on without requests.
+    #[must_use]
+    pub fn watch(&self, id: &SessionId, member: &SignedIn) -> Watch {
+        Watch::new(&self.watched, Digest::of_id(id), member)
+    }
+
+    /// Ends those sessions that somebody waits for and that are over, by their time or by what the
+    /// store says, and says how many; to be called about every second, beside the requests (SESS-10).
+    ///
+    /// While the store does not say, what is open goes on for as long as a request would be let in, and
+    /// is closed then. No session ends by that.
+    pub async fn end_expired(&self, now: Timestamp) -> usize {
+        let mut ended = 0_usize;
+        for (key, word) in self.watched.due(now) {
+            let known = self.table.peek(&key);
+            let standing = match &self.store {
+                Store::Remote(remote, _) => remote.standing(&key, now).await,
+                Store::Memory { revoked, .. } => {
+                    let lasts = known.as_ref().filter(|known| {
+                        self.is_valid(known.session(), now)
+                            && revoked.as_ref().is_none_or(|all| all.spare(&key, known))
+                    });
+                    let until = lasts.map(|known| known.session().lasts_until());
+                    until.map_or(Standing::Over, Standing::Lasts)
+                }
+            };
+            match standing {
+                Standing::Lasts(until) => {
+                    self.watched.lasts(&key, word, until);
+                    continue;
+                }
+                Standing::ForNow => continue,
+                Standing::Over => {
+                    let has_expired = match &self.store {
+                        Store::Remote(..) => {
+                            known.as_ref().is_some_and(|known| !known.session().is_live(now))
+                        }
+                        Store::Memory { index, .. } => {
+                            let gone = self.table.remove(&key);
+                            gone.and_then(|gone| forgotten(index, gone)).is_some()
+                        }
+                    };
+                    ended = ended.saturating_add(usize::from(has_expired));
+                }
+                Standing::Unknown => {}
+            }
+            if let Some(known) = known {
+                known.ending().close();
+            }
+            self.watched.close(&key);
+        }
+        ended
+    }
+}
