@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::fleet::{Fleet, Member, NODES, ask};
+use crate::fleet::{Fleet, NODES};
 use crate::redis::SOON;
+use crate::visitor::{Member, Reply, ask};
 
 /// One request every so often: 400 a second.
 const PACE: Duration = Duration::from_micros(2_500);
@@ -123,7 +124,7 @@ impl Drop for Load {
     }
 }
 
-type Came = Result<crate::fleet::Reply, std::io::Error>;
+type Came = Result<Reply, std::io::Error>;
 
 /// As behind a load balancer: where nobody listens, another node is asked.
 async fn once(nodes: &[SocketAddr], first: usize, host: &str, member: &Member) -> Came {
@@ -149,7 +150,7 @@ fn count(tally: &mut Tally, came: Came, member: &Member) {
             return;
         }
     };
-    let is_refusal = |reply: &crate::fleet::Reply| {
+    let is_refusal = |reply: &Reply| {
         reply.header("retry-after").is_some() && reply.body.contains("session-store-unavailable")
     };
     match reply.status {

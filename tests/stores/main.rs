@@ -16,6 +16,7 @@ mod seen;
 mod several;
 mod suite;
 mod under_load;
+mod visitor;
 #[path = "../proxy/world/mod.rs"]
 #[expect(dead_code, reason = "the proxy's tests use the rest")]
 mod world;

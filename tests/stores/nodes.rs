@@ -12,8 +12,9 @@ use redis::cmd;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::fleet::{Fleet, NODES, TREASURER, get, port};
+use crate::fleet::{Fleet, NODES, TREASURER, port};
 use crate::redis::{SOON, Server};
+use crate::visitor::{ask, get};
 use crate::world::browser::Browser;
 
 /// The `oid` of the treasurer.
@@ -168,7 +169,7 @@ async fn sixty(fleet: &Fleet, cookie: &str) -> Vec<(u16, String)> {
         let (address, host) = (fleet.nodes[number % NODES].address, fleet.host.clone());
         let cookie = cookie.to_owned();
         asking.spawn(async move {
-            let reply = crate::fleet::ask(address, &host, &cookie).await.unwrap();
+            let reply = ask(address, &host, &cookie).await.unwrap();
             (reply.status, reply.body)
         });
     }

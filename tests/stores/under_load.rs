@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use redis::cmd;
 
-use crate::fleet::{Fleet, Member, NODES};
+use crate::fleet::{Fleet, NODES};
 use crate::load::{Load, Order, Tally};
 use crate::nodes::single;
 use crate::redis::{SOON, Server};
 use crate::relay::{Fault, Relay};
 use crate::several::Sentinels;
 use crate::suite::eventually;
+use crate::visitor::Member;
 
 /// How many members there are.
 const MEMBERS: usize = 50;

@@ -1,0 +1,61 @@
+//! What visitors send to a node, and what comes back: each request over a connection of its own.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// The cookie by which the proxy knows a session.
+pub const COOKIE: &str = "__Host-anteport";
+
+/// Somebody who is signed in: whose name the portal has to hear, and the cookie that it is known by.
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub name: String,
+    pub cookie: String,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+    pub took: Duration,
+}
+
+impl Reply {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+}
+
+/// Opens a page as a browser would, over a connection of its own.
+pub async fn ask(node: SocketAddr, host: &str, cookie: &str) -> io::Result<Reply> {
+    let headers = format!(
+        "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nCookie: {cookie}\r\n"
+    );
+    get(node, host, "/whoami", &headers).await
+}
+
+pub async fn get(at: SocketAddr, host: &str, target: &str, headers: &str) -> io::Result<Reply> {
+    let begun = Instant::now();
+    let mut stream = TcpStream::connect(at).await?;
+    let text =
+        format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
+    stream.write_all(text.as_bytes()).await?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await?;
+    let text = String::from_utf8_lossy(&bytes);
+    let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+    let status = head.get(9..12).and_then(|status| status.parse().ok());
+    Ok(Reply {
+        status: status.ok_or(io::ErrorKind::InvalidData)?,
+        head: head.to_owned(),
+        body: body.to_owned(),
+        took: begun.elapsed(),
+    })
+}
