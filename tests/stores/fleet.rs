@@ -2,13 +2,10 @@
 //! behind a load balancer; the emulated Microsoft and the portal run beside the tests, on a thread of
 //! their own, so that a test that waits holds nobody up.
 
-use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anteport::clock::Clock;
 use anteport::demo::microsoft::{self, Microsoft, Options};
@@ -20,8 +17,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::redis::{Folder, Process, SOON};
-use crate::visitor::{COOKIE, Member, Reply, ask, get};
+use crate::proxy::{Proxy, port};
+use crate::redis::{Folder, SOON};
+use crate::visitor::{COOKIE, Member, Reply, ask};
 use crate::world::browser::Browser;
 
 pub const TREASURER: &str = "treasurer@harborclub.example";
@@ -29,15 +27,7 @@ const SECRET: &str = "the secret of the tests";
 /// How many processes there are.
 pub const NODES: usize = 3;
 
-/// One process.
-pub struct Proxy {
-    pub address: SocketAddr,
-    admin: SocketAddr,
-    folder: Arc<Folder>,
-    process: Option<Process>,
-}
-
-/// All of them, and their partners.
+/// All processes, and their partners.
 pub struct Fleet {
     pub nodes: Vec<Proxy>,
     /// Host and port of the public address, where nobody answers: a browser is told whom to ask.
@@ -133,9 +123,8 @@ portals:
 
     fn node(&self) -> Proxy {
         let (address, admin) = (port(), port());
-        let node = Proxy { address, admin, folder: Arc::clone(&self.folder), process: None };
-        std::fs::write(node.path("yaml"), self.config(address, admin)).unwrap();
-        node
+        let config = self.config(address, admin);
+        Proxy::new(address, admin, Arc::clone(&self.folder), &config)
     }
 
     /// A browser that asks this node.
@@ -220,47 +209,6 @@ portals:
     }
 }
 
-impl Proxy {
-    fn path(&self, extension: &str) -> std::path::PathBuf {
-        self.folder.0.join(format!("{}.{extension}", self.address.port()))
-    }
-
-    /// Starts it.
-    pub fn up(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_anteport"));
-        command.args(["run", "--config"]).arg(self.path("yaml"));
-        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        self.process = Some(Process(command.spawn().unwrap()));
-    }
-
-    /// Waits until it says that it is ready.
-    pub async fn ready(&self) {
-        let begun = Instant::now();
-        loop {
-            let reply = get(self.admin, &self.admin.to_string(), "/readyz", "").await;
-            if reply.is_ok_and(|reply| reply.status == 200) {
-                return;
-            }
-            assert!(begun.elapsed() < SOON, "it does not come up: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    /// Stops it as an operator would, and waits for its end.
-    pub async fn stop(&mut self) {
-        let mut process = self.process.take().unwrap();
-        process.signal("TERM");
-        let ended = tokio::task::spawn_blocking(move || process.0.wait().unwrap());
-        assert_eq!(ended.await.unwrap().code(), Some(0), "{}", self.log());
-    }
-
-    /// What it has said.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.path("log")).unwrap_or_default()
-    }
-}
-
 /// The portal: it says whose name it was told.
 async fn echo(listener: tokio::net::TcpListener) {
     loop {
@@ -298,17 +246,4 @@ fn own_listener() -> (TcpListener, SocketAddr) {
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
-}
-
-/// An address that nobody has, and that the system gives to nobody: it is ours again after a restart.
-pub fn port() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 12_000 + u16::try_from(std::process::id() % 180).unwrap() * 100;
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
 }

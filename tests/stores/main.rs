@@ -9,6 +9,7 @@ mod faults;
 mod fleet;
 mod load;
 mod nodes;
+mod proxy;
 mod redis;
 mod relay;
 mod revocation;

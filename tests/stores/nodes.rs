@@ -12,7 +12,8 @@ use redis::cmd;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use crate::fleet::{Fleet, NODES, TREASURER, port};
+use crate::fleet::{Fleet, NODES, TREASURER};
+use crate::proxy::port;
 use crate::redis::{SOON, Server};
 use crate::visitor::{ask, get};
 use crate::world::browser::Browser;
