@@ -1,5 +1,5 @@
-//! Three processes of the binary in front of one portal, with one store and one public address, as
-//! behind a load balancer; the emulated Microsoft and the portal run beside the tests, on a thread of
+//! Processes of the binary in front of one portal, three mostly, with one store and one public address,
+//! as behind a load balancer; the emulated Microsoft and the portal run beside the tests, on a thread of
 //! their own, so that a test that waits holds nobody up.
 
 use std::io;
@@ -10,22 +10,57 @@ use std::time::Instant;
 use anteport::clock::Clock;
 use anteport::demo::microsoft::{self, Microsoft, Options};
 use anteport::demo::story::Story;
-use anteport::demo::{CLIENT_ID, Ports, TENANT_ID};
+use anteport::demo::{CLIENT_ID, Ports};
 use anteport::gate::{Secret, SessionId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Map, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::proxy::{Proxy, port};
 use crate::redis::{Folder, SOON};
-use crate::visitor::{COOKIE, Member, Reply, ask};
+use crate::visitor::{COOKIE, Member, Reply, ask, post};
+use crate::world::ONE_TENANT;
 use crate::world::browser::Browser;
 
 pub const TREASURER: &str = "treasurer@harborclub.example";
 const SECRET: &str = "the secret of the tests";
-/// How many processes there are.
+/// How many processes there are, unless a test says otherwise.
 pub const NODES: usize = 3;
+
+/// What a fleet is started with.
+pub struct Plan {
+    /// How many processes there are.
+    pub nodes: usize,
+    /// What `sessions` says beside its keys, indented by two; `FOLDER` is one of the fleet's own.
+    pub sessions: String,
+    /// What kind of provider `corporate` is, indented by four; `AUTHORITY` is the emulator's address.
+    pub provider: &'static str,
+    /// Who signs in there.
+    pub username: &'static str,
+}
+
+impl Plan {
+    fn new(nodes: usize, sessions: String) -> Self {
+        Self { nodes, sessions, provider: ONE_TENANT, username: TREASURER }
+    }
+
+    /// Sessions are in Redis; what `sessions.redis` says is indented by four.
+    pub fn redis(redis: &str) -> Self {
+        Self::new(NODES, format!("  store: redis\n  redis:\n{redis}"))
+    }
+
+    /// They are in their browsers, which get them anew every two seconds.
+    pub fn cookie() -> Self {
+        Self::new(NODES, "  store: cookie\n  idle_timeout: 20s".to_owned())
+    }
+
+    /// The same, and what has ended is in Redis.
+    pub fn cookie_with_redis(redis: &str) -> Self {
+        let Self { sessions, .. } = Self::cookie();
+        Self::new(NODES, format!("{sessions}\n  redis:\n{redis}"))
+    }
+}
 
 /// All processes, and their partners.
 pub struct Fleet {
@@ -36,13 +71,17 @@ pub struct Fleet {
     folder: Arc<Folder>,
     portal: SocketAddr,
     provider: SocketAddr,
-    store: String,
+    plan: Plan,
     _held: TcpListener,
 }
 
 impl Fleet {
-    /// With what `store` says at `sessions.redis`, indented by four.
-    pub async fn start(store: &str) -> Self {
+    /// With sessions in Redis; what `sessions.redis` says is indented by four.
+    pub async fn start(redis: &str) -> Self {
+        Self::start_with(Plan::redis(redis)).await
+    }
+
+    pub async fn start_with(plan: Plan) -> Self {
         let folder = Arc::new(Folder::new());
         let held = TcpListener::bind(port()).unwrap();
         let host = held.local_addr().unwrap().to_string();
@@ -76,10 +115,10 @@ impl Fleet {
             folder,
             portal: at_portal,
             provider: at_provider,
-            store: store.to_owned(),
+            plan,
             _held: held,
         };
-        for _ in 0..NODES {
+        for _ in 0..fleet.plan.nodes {
             let mut node = fleet.node();
             node.up();
             fleet.nodes.push(node);
@@ -93,24 +132,21 @@ impl Fleet {
 
     /// The configuration of a node that listens there.
     pub fn config(&self, address: SocketAddr, admin: SocketAddr) -> String {
-        let Self { host, portal, provider, store, .. } = self;
+        let Self { host, portal, plan, .. } = self;
+        let provider = plan.provider.replace("AUTHORITY", &self.provider.to_string());
+        let sessions = plan.sessions.replace("FOLDER", &self.folder.0.display().to_string());
         let key = STANDARD.encode([7; 32]);
         format!(
             r#"
 listen: {{ address: "{address}" }}
 admin: {{ address: "{admin}" }}
 providers:
-  corporate:
-    kind: entra_id
-    authority: "http://{provider}"
-    tenant: {TENANT_ID}
+  corporate:{provider}
     client_id: {CLIENT_ID}
     credentials: [ {{ secret: {{ value: "{SECRET}" }} }} ]
 sessions:
-  store: redis
   keys: [ {{ value: "{key}" }} ]
-  redis:
-{store}
+{sessions}
 portals:
   - public_url: "http://{host}"
     upstream: {{ url: "http://{portal}" }}
@@ -139,17 +175,18 @@ portals:
         browser.reached.insert(self.host.clone(), self.nodes[node].address);
     }
 
-    /// The cookie of whoever has signed in.
+    /// The cookies of whoever has signed in.
     pub fn cookie(browser: &mut Browser) -> String {
         let cookies = browser.own_cookies();
-        let value = cookies.get(COOKIE).unwrap_or_else(|| panic!("no session: {cookies:?}"));
-        format!("{COOKIE}={value}")
+        assert!(cookies.contains_key(COOKIE), "no session: {cookies:?}");
+        let pairs = cookies.iter().map(|(name, value)| format!("{name}={value}"));
+        pairs.collect::<Vec<_>>().join("; ")
     }
 
-    /// Signs the treasurer in.
+    /// Signs in whoever does here: the treasurer, unless the plan says otherwise.
     pub async fn treasurer(&self, node: usize) -> Browser {
         let mut browser = self.browser(node);
-        let landed = browser.sign_in("/", TREASURER).await;
+        let landed = browser.sign_in("/", self.plan.username).await;
         assert_eq!(landed.status, 200, "{}", landed.text());
         browser
     }
@@ -158,13 +195,21 @@ portals:
     pub async fn members(&self, count: usize) -> Vec<Member> {
         let mut members = Vec::new();
         for number in 0..count {
-            let name = format!("{number:08x}-0000-4000-8000-0123456789ab");
-            let claims = json!({ "oid": name, "sub": format!("sub-{number}") });
-            self.microsoft.next_claims(claims.as_object().unwrap().clone());
-            let mut browser = self.treasurer(number % NODES).await;
-            members.push(Member { name, cookie: Self::cookie(&mut browser) });
+            let sub = format!("sub-{number}");
+            members.push(self.member(number % self.nodes.len(), number, &sub, None).await);
         }
         members
+    }
+
+    /// Signs in the member of this number, of whom the provider says this `sub` and `sid`.
+    pub async fn member(&self, node: usize, number: usize, sub: &str, sid: Option<&str>) -> Member {
+        let name = format!("{number:08x}-0000-4000-8000-0123456789ab");
+        let mut claims = Map::from_iter([("oid".to_owned(), json!(name))]);
+        claims.insert("sub".to_owned(), json!(sub));
+        claims.extend(sid.map(|sid| ("sid".to_owned(), json!(sid))));
+        self.microsoft.next_claims(claims);
+        let mut browser = self.treasurer(node).await;
+        Member { name, cookie: Self::cookie(&mut browser) }
     }
 
     /// Lets every node get to know every member, until none of them has to ask for any.
@@ -188,6 +233,15 @@ portals:
     /// Opens a page at a node.
     pub async fn ask(&self, node: &Proxy, cookie: &str) -> io::Result<Reply> {
         ask(node.address, &self.host, cookie).await
+    }
+
+    /// Signs out at a node, as the portal's own pages do.
+    pub async fn sign_out(&self, node: &Proxy, cookie: &str) -> io::Result<Reply> {
+        let headers = format!(
+            "Origin: http://{}\r\nSec-Fetch-Site: same-origin\r\nCookie: {cookie}\r\n",
+            self.host
+        );
+        post(node.address, &self.host, "/.auth/logout", &headers, "").await
     }
 
     /// Opens a page at a node as nobody whom any node knows; only the store can tell.

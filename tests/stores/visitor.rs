@@ -1,5 +1,6 @@
 //! What visitors send to a node, and what comes back: each request over a connection of its own.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,11 +11,36 @@ use tokio::net::TcpStream;
 /// The cookie by which the proxy knows a session.
 pub const COOKIE: &str = "__Host-anteport";
 
-/// Somebody who is signed in: whose name the portal has to hear, and the cookie that it is known by.
+/// Somebody who is signed in: whose name the portal has to hear, and the cookies that they are known by.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub name: String,
     pub cookie: String,
+}
+
+impl Member {
+    /// Takes up what a reply sets, as a browser does. Whether that was the session.
+    pub fn keep(&mut self, reply: &Reply) -> bool {
+        let known = self.cookie.split("; ").filter_map(|pair| pair.split_once('='));
+        let mut jar: BTreeMap<&str, &str> = known.collect();
+        let mut is_anew = false;
+        for set in reply.headers("set-cookie") {
+            let mut parts = set.split("; ");
+            let Some((name, value)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+                continue;
+            };
+            if parts.any(|attribute| attribute == "Max-Age=0") {
+                jar.remove(name);
+            } else {
+                is_anew |= name == COOKIE;
+                jar.insert(name, value);
+            }
+        }
+        let pairs: Vec<String> =
+            jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.cookie = pairs.join("; ");
+        is_anew
+    }
 }
 
 /// What came back.
@@ -28,8 +54,12 @@ pub struct Reply {
 
 impl Reply {
     pub fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.headers(name).next()
+    }
+
+    pub fn headers(&self, name: &str) -> impl Iterator<Item = &str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 }
 
@@ -42,10 +72,32 @@ pub async fn ask(node: SocketAddr, host: &str, cookie: &str) -> io::Result<Reply
 }
 
 pub async fn get(at: SocketAddr, host: &str, target: &str, headers: &str) -> io::Result<Reply> {
+    send(at, host, &format!("GET {target}"), headers, "").await
+}
+
+/// Sends a form, or whatever else the headers say that it is.
+pub async fn post(
+    at: SocketAddr,
+    host: &str,
+    target: &str,
+    headers: &str,
+    body: &str,
+) -> io::Result<Reply> {
+    let headers = format!("{headers}Content-Length: {}\r\n", body.len());
+    send(at, host, &format!("POST {target}"), &headers, body).await
+}
+
+async fn send(
+    at: SocketAddr,
+    host: &str,
+    what: &str,
+    headers: &str,
+    body: &str,
+) -> io::Result<Reply> {
     let begun = Instant::now();
     let mut stream = TcpStream::connect(at).await?;
     let text =
-        format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
+        format!("{what} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n{body}");
     stream.write_all(text.as_bytes()).await?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await?;
