@@ -19,7 +19,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::proxy::{Proxy, port};
 use crate::redis::{Folder, SOON};
-use crate::visitor::{COOKIE, Member, Reply, ask, post};
+use crate::visitor::{COOKIE, Member, Reply, ask, header};
 use crate::world::ONE_TENANT;
 use crate::world::browser::Browser;
 
@@ -59,6 +59,11 @@ impl Plan {
     pub fn cookie_with_redis(redis: &str) -> Self {
         let Self { sessions, .. } = Self::cookie();
         Self::new(NODES, format!("{sessions}\n  redis:\n{redis}"))
+    }
+
+    /// They are in one process, whose end they survive in a file.
+    pub fn memory_with_snapshot() -> Self {
+        Self::new(1, "  store: memory\n  snapshot: \"FOLDER/sessions\"".to_owned())
     }
 }
 
@@ -179,8 +184,7 @@ portals:
     pub fn cookie(browser: &mut Browser) -> String {
         let cookies = browser.own_cookies();
         assert!(cookies.contains_key(COOKIE), "no session: {cookies:?}");
-        let pairs = cookies.iter().map(|(name, value)| format!("{name}={value}"));
-        pairs.collect::<Vec<_>>().join("; ")
+        header(cookies)
     }
 
     /// Signs in whoever does here: the treasurer, unless the plan says otherwise.
@@ -233,15 +237,6 @@ portals:
     /// Opens a page at a node.
     pub async fn ask(&self, node: &Proxy, cookie: &str) -> io::Result<Reply> {
         ask(node.address, &self.host, cookie).await
-    }
-
-    /// Signs out at a node, as the portal's own pages do.
-    pub async fn sign_out(&self, node: &Proxy, cookie: &str) -> io::Result<Reply> {
-        let headers = format!(
-            "Origin: http://{}\r\nSec-Fetch-Site: same-origin\r\nCookie: {cookie}\r\n",
-            self.host
-        );
-        post(node.address, &self.host, "/.auth/logout", &headers, "").await
     }
 
     /// Opens a page at a node as nobody whom any node knows; only the store can tell.

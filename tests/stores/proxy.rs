@@ -13,7 +13,7 @@ use crate::visitor::get;
 /// One process.
 pub struct Proxy {
     pub address: SocketAddr,
-    admin: SocketAddr,
+    pub admin: SocketAddr,
     folder: Arc<Folder>,
     process: Option<Process>,
 }

@@ -1,6 +1,7 @@
 //! What visitors send to a node, and what comes back: each request over a connection of its own.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ impl Member {
     /// Takes up what a reply sets, as a browser does. Whether that was the session.
     pub fn keep(&mut self, reply: &Reply) -> bool {
         let known = self.cookie.split("; ").filter_map(|pair| pair.split_once('='));
-        let mut jar: BTreeMap<&str, &str> = known.collect();
+        let mut jar: BTreeMap<_, _> = known.collect();
         let mut is_anew = false;
         for set in reply.headers("set-cookie") {
             let mut parts = set.split("; ");
@@ -36,11 +37,15 @@ impl Member {
                 jar.insert(name, value);
             }
         }
-        let pairs: Vec<String> =
-            jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        self.cookie = pairs.join("; ");
+        self.cookie = header(&jar);
         is_anew
     }
+}
+
+/// Cookies as they are sent.
+pub fn header<T: Display>(jar: &BTreeMap<T, T>) -> String {
+    let pairs: Vec<String> = jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    pairs.join("; ")
 }
 
 /// What came back.
@@ -69,6 +74,13 @@ pub async fn ask(node: SocketAddr, host: &str, cookie: &str) -> io::Result<Reply
         "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nCookie: {cookie}\r\n"
     );
     get(node, host, "/whoami", &headers).await
+}
+
+/// Signs out, as the portal's own pages do.
+pub async fn sign_out(node: SocketAddr, host: &str, cookie: &str) -> io::Result<Reply> {
+    let headers =
+        format!("Origin: http://{host}\r\nSec-Fetch-Site: same-origin\r\nCookie: {cookie}\r\n");
+    post(node, host, "/.auth/logout", &headers, "").await
 }
 
 pub async fn get(at: SocketAddr, host: &str, target: &str, headers: &str) -> io::Result<Reply> {
