@@ -162,6 +162,7 @@ async fn accept(
     // Who waits in the kernel's queue was let in, too, and would be cut off with the listener.
     if let Ok(listener) = listener.into_std() {
         listener::keep_out(&listener);
+        tokio::time::sleep(limits::LAST_CALL).await;
         while let Ok((stream, from)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {

@@ -9,9 +9,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
-use crate::sign_out::{OIDC, logout_token, send_token, signed_in_there};
+use crate::sign_out::{logout_token, send_token, signed_in_there};
 use crate::websockets::{agreed, ask, head, talks};
 use crate::world::browser::Browser;
+use crate::world::provider::OIDC;
 use crate::world::{Plan, World};
 
 pub const ROUTES: &str = r#"

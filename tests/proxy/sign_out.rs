@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use anteport::demo::microsoft::tenants::Product;
 use anteport::demo::microsoft::{TokenAnswer, Trouble};
 use serde_json::{Value, json};
 
 use crate::kinds::{B2C, TWO, TWO_FOR_A_PORTAL};
 use crate::world::browser::{Answer, Browser, PAGE};
+use crate::world::provider::{self, BACK, EVENT, INES, OIDC};
 use crate::world::{Plan, Registration, World, assert_refusal};
 
 const TREASURER: &str = "treasurer@harborclub.example";
 const MEMBER: &str = "member@harborclub.example";
 const FRONT: &str = "/.auth/front-channel-logout/corporate";
-const BACK: &str = "/.auth/back-channel-logout/corporate";
 const FORM: &[(&str, &str)] = &[("content-type", "application/x-www-form-urlencoded")];
 
 /// A second portal of the same provider.
@@ -170,13 +169,6 @@ async fn oidc_20_nobody_asks_for_sign_outs_as_fast_as_they_like() {
     world.stop().await;
 }
 
-/// A user flow, told as an OpenID provider like any other.
-pub const OIDC: &str = r#"
-    kind: oidc
-    issuer: "http://AUTHORITY/c7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8/v2.0/"
-    metadata_url: "http://AUTHORITY/harbormembers.onmicrosoft.com/B2C_1_SignUpSignIn/v2.0/.well-known/openid-configuration""#;
-const INES: &str = "ines@mail.example";
-
 /// Somebody who signed in there, with this `sid`.
 pub async fn signed_in_there(world: &World, sid: &str) -> Browser {
     world.microsoft.plan("claims", &json!({ "sid": sid }).to_string()).unwrap();
@@ -185,26 +177,9 @@ pub async fn signed_in_there(world: &World, sid: &str) -> Browser {
     browser
 }
 
-const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
-
 /// A logout token that is in order, with these changes; `null` takes a claim away.
 pub async fn logout_token(world: &World, changes: Value) -> String {
-    let now = world.clock.now().unix_seconds();
-    let mut claims = json!({
-        "iss": format!("{}/c7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8/v2.0/", world.microsoft.base_url()),
-        "aud": anteport::demo::CLIENT_ID,
-        "iat": now,
-        "exp": now + 120,
-        "jti": format!("id-{changes}"),
-        "events": { EVENT: {} },
-    });
-    for (name, value) in changes.as_object().unwrap() {
-        match value {
-            Value::Null => claims.as_object_mut().unwrap().remove(name),
-            value => claims.as_object_mut().unwrap().insert(name.clone(), value.clone()),
-        };
-    }
-    world.microsoft.signed(Product::AzureAdB2c, &claims).await
+    provider::logout_token(&world.microsoft, world.clock.now(), &changes).await
 }
 
 pub async fn send_token(world: &World, token: &str) -> Answer {

@@ -1,44 +1,73 @@
-//! Three processes of the binary in front of one portal, with one store and one public address, as
-//! behind a load balancer; the emulated Microsoft and the portal run beside the tests, on a thread of
+//! Processes of the binary in front of one portal, three mostly, with one store and one public address,
+//! as behind a load balancer; the emulated Microsoft and the portal run beside the tests, on a thread of
 //! their own, so that a test that waits holds nobody up.
 
-use std::fs::File;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anteport::clock::Clock;
 use anteport::demo::microsoft::{self, Microsoft, Options};
 use anteport::demo::story::Story;
-use anteport::demo::{CLIENT_ID, Ports, TENANT_ID};
+use anteport::demo::{CLIENT_ID, Ports};
 use anteport::gate::{Secret, SessionId};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::json;
+use serde_json::{Map, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
-use crate::redis::{Folder, Process, SOON};
+use crate::proxy::{Proxy, port};
+use crate::redis::{Folder, SOON};
+use crate::visitor::{COOKIE, Member, Reply, ask, header};
+use crate::world::ONE_TENANT;
 use crate::world::browser::Browser;
 
 pub const TREASURER: &str = "treasurer@harborclub.example";
 const SECRET: &str = "the secret of the tests";
-const COOKIE: &str = "__Host-anteport";
-/// How many processes there are.
+/// How many processes there are, unless a test says otherwise.
 pub const NODES: usize = 3;
 
-/// One process.
-pub struct Proxy {
-    pub address: SocketAddr,
-    admin: SocketAddr,
-    folder: Arc<Folder>,
-    process: Option<Process>,
+/// What a fleet is started with.
+pub struct Plan {
+    /// How many processes there are.
+    pub nodes: usize,
+    /// What `sessions` says beside its keys, indented by two; `FOLDER` is one of the fleet's own.
+    pub sessions: String,
+    /// What kind of provider `corporate` is, indented by four; `AUTHORITY` is the emulator's address.
+    pub provider: &'static str,
+    /// Who signs in there.
+    pub username: &'static str,
 }
 
-/// All of them, and their partners.
+impl Plan {
+    fn new(nodes: usize, sessions: String) -> Self {
+        Self { nodes, sessions, provider: ONE_TENANT, username: TREASURER }
+    }
+
+    /// Sessions are in Redis; what `sessions.redis` says is indented by four.
+    pub fn redis(redis: &str) -> Self {
+        Self::new(NODES, format!("  store: redis\n  redis:\n{redis}"))
+    }
+
+    /// They are in their browsers, which get them anew every two seconds.
+    pub fn cookie() -> Self {
+        Self::new(NODES, "  store: cookie\n  idle_timeout: 20s".to_owned())
+    }
+
+    /// The same, and what has ended is in Redis.
+    pub fn cookie_with_redis(redis: &str) -> Self {
+        let Self { sessions, .. } = Self::cookie();
+        Self::new(NODES, format!("{sessions}\n  redis:\n{redis}"))
+    }
+
+    /// They are in one process, whose end they survive in a file.
+    pub fn memory_with_snapshot() -> Self {
+        Self::new(1, "  store: memory\n  snapshot: \"FOLDER/sessions\"".to_owned())
+    }
+}
+
+/// All processes, and their partners.
 pub struct Fleet {
     pub nodes: Vec<Proxy>,
     /// Host and port of the public address, where nobody answers: a browser is told whom to ask.
@@ -47,36 +76,17 @@ pub struct Fleet {
     folder: Arc<Folder>,
     portal: SocketAddr,
     provider: SocketAddr,
-    store: String,
+    plan: Plan,
     _held: TcpListener,
 }
 
-/// Somebody who is signed in: whose name the portal has to hear, and the cookie that it is known by.
-#[derive(Clone, Debug)]
-pub struct Member {
-    pub name: String,
-    pub cookie: String,
-}
-
-/// What came back.
-#[derive(Clone, Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
-    pub took: Duration,
-}
-
-impl Reply {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    }
-}
-
 impl Fleet {
-    /// With what `store` says at `sessions.redis`, indented by four.
-    pub async fn start(store: &str) -> Self {
+    /// With sessions in Redis; what `sessions.redis` says is indented by four.
+    pub async fn start(redis: &str) -> Self {
+        Self::start_with(Plan::redis(redis)).await
+    }
+
+    pub async fn start_with(plan: Plan) -> Self {
         let folder = Arc::new(Folder::new());
         let held = TcpListener::bind(port()).unwrap();
         let host = held.local_addr().unwrap().to_string();
@@ -110,10 +120,10 @@ impl Fleet {
             folder,
             portal: at_portal,
             provider: at_provider,
-            store: store.to_owned(),
+            plan,
             _held: held,
         };
-        for _ in 0..NODES {
+        for _ in 0..fleet.plan.nodes {
             let mut node = fleet.node();
             node.up();
             fleet.nodes.push(node);
@@ -127,24 +137,21 @@ impl Fleet {
 
     /// The configuration of a node that listens there.
     pub fn config(&self, address: SocketAddr, admin: SocketAddr) -> String {
-        let Self { host, portal, provider, store, .. } = self;
+        let Self { host, portal, plan, .. } = self;
+        let provider = plan.provider.replace("AUTHORITY", &self.provider.to_string());
+        let sessions = plan.sessions.replace("FOLDER", &self.folder.0.display().to_string());
         let key = STANDARD.encode([7; 32]);
         format!(
             r#"
 listen: {{ address: "{address}" }}
 admin: {{ address: "{admin}" }}
 providers:
-  corporate:
-    kind: entra_id
-    authority: "http://{provider}"
-    tenant: {TENANT_ID}
+  corporate:{provider}
     client_id: {CLIENT_ID}
     credentials: [ {{ secret: {{ value: "{SECRET}" }} }} ]
 sessions:
-  store: redis
   keys: [ {{ value: "{key}" }} ]
-  redis:
-{store}
+{sessions}
 portals:
   - public_url: "http://{host}"
     upstream: {{ url: "http://{portal}" }}
@@ -157,9 +164,8 @@ portals:
 
     fn node(&self) -> Proxy {
         let (address, admin) = (port(), port());
-        let node = Proxy { address, admin, folder: Arc::clone(&self.folder), process: None };
-        std::fs::write(node.path("yaml"), self.config(address, admin)).unwrap();
-        node
+        let config = self.config(address, admin);
+        Proxy::new(address, admin, Arc::clone(&self.folder), &config)
     }
 
     /// A browser that asks this node.
@@ -174,17 +180,17 @@ portals:
         browser.reached.insert(self.host.clone(), self.nodes[node].address);
     }
 
-    /// The cookie of whoever has signed in.
+    /// The cookies of whoever has signed in.
     pub fn cookie(browser: &mut Browser) -> String {
         let cookies = browser.own_cookies();
-        let value = cookies.get(COOKIE).unwrap_or_else(|| panic!("no session: {cookies:?}"));
-        format!("{COOKIE}={value}")
+        assert!(cookies.contains_key(COOKIE), "no session: {cookies:?}");
+        header(cookies)
     }
 
-    /// Signs the treasurer in.
+    /// Signs in whoever does here: the treasurer, unless the plan says otherwise.
     pub async fn treasurer(&self, node: usize) -> Browser {
         let mut browser = self.browser(node);
-        let landed = browser.sign_in("/", TREASURER).await;
+        let landed = browser.sign_in("/", self.plan.username).await;
         assert_eq!(landed.status, 200, "{}", landed.text());
         browser
     }
@@ -193,13 +199,21 @@ portals:
     pub async fn members(&self, count: usize) -> Vec<Member> {
         let mut members = Vec::new();
         for number in 0..count {
-            let name = format!("{number:08x}-0000-4000-8000-0123456789ab");
-            let claims = json!({ "oid": name, "sub": format!("sub-{number}") });
-            self.microsoft.next_claims(claims.as_object().unwrap().clone());
-            let mut browser = self.treasurer(number % NODES).await;
-            members.push(Member { name, cookie: Self::cookie(&mut browser) });
+            let sub = format!("sub-{number}");
+            members.push(self.member(number % self.nodes.len(), number, &sub, None).await);
         }
         members
+    }
+
+    /// Signs in the member of this number, of whom the provider says this `sub` and `sid`.
+    pub async fn member(&self, node: usize, number: usize, sub: &str, sid: Option<&str>) -> Member {
+        let name = format!("{number:08x}-0000-4000-8000-0123456789ab");
+        let mut claims = Map::from_iter([("oid".to_owned(), json!(name))]);
+        claims.insert("sub".to_owned(), json!(sub));
+        claims.extend(sid.map(|sid| ("sid".to_owned(), json!(sid))));
+        self.microsoft.next_claims(claims);
+        let mut browser = self.treasurer(node).await;
+        Member { name, cookie: Self::cookie(&mut browser) }
     }
 
     /// Lets every node get to know every member, until none of them has to ask for any.
@@ -244,74 +258,6 @@ portals:
     }
 }
 
-impl Proxy {
-    fn path(&self, extension: &str) -> std::path::PathBuf {
-        self.folder.0.join(format!("{}.{extension}", self.address.port()))
-    }
-
-    /// Starts it.
-    pub fn up(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_anteport"));
-        command.args(["run", "--config"]).arg(self.path("yaml"));
-        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        self.process = Some(Process(command.spawn().unwrap()));
-    }
-
-    /// Waits until it says that it is ready.
-    pub async fn ready(&self) {
-        let begun = Instant::now();
-        loop {
-            let reply = get(self.admin, &self.admin.to_string(), "/readyz", "").await;
-            if reply.is_ok_and(|reply| reply.status == 200) {
-                return;
-            }
-            assert!(begun.elapsed() < SOON, "it does not come up: {}", self.log());
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    }
-
-    /// Stops it as an operator would, and waits for its end.
-    pub async fn stop(&mut self) {
-        let mut process = self.process.take().unwrap();
-        process.signal("TERM");
-        let ended = tokio::task::spawn_blocking(move || process.0.wait().unwrap());
-        assert_eq!(ended.await.unwrap().code(), Some(0), "{}", self.log());
-    }
-
-    /// What it has said.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.path("log")).unwrap_or_default()
-    }
-}
-
-/// Opens a page as a browser would, over a connection of its own.
-pub async fn ask(node: SocketAddr, host: &str, cookie: &str) -> io::Result<Reply> {
-    let headers = format!(
-        "Accept: text/html\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\nCookie: {cookie}\r\n"
-    );
-    get(node, host, "/whoami", &headers).await
-}
-
-pub async fn get(at: SocketAddr, host: &str, target: &str, headers: &str) -> io::Result<Reply> {
-    let begun = Instant::now();
-    let mut stream = TcpStream::connect(at).await?;
-    let text =
-        format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}\r\n");
-    stream.write_all(text.as_bytes()).await?;
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await?;
-    let text = String::from_utf8_lossy(&bytes);
-    let (head, body) = text.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    let status = head.get(9..12).and_then(|status| status.parse().ok());
-    Ok(Reply {
-        status: status.ok_or(io::ErrorKind::InvalidData)?,
-        head: head.to_owned(),
-        body: body.to_owned(),
-        took: begun.elapsed(),
-    })
-}
-
 /// The portal: it says whose name it was told.
 async fn echo(listener: tokio::net::TcpListener) {
     loop {
@@ -349,17 +295,4 @@ fn own_listener() -> (TcpListener, SocketAddr) {
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
     (listener, address)
-}
-
-/// An address that nobody has, and that the system gives to nobody: it is ours again after a restart.
-pub fn port() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 12_000 + u16::try_from(std::process::id() % 180).unwrap() * 100;
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
 }

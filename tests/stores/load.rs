@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::fleet::{Fleet, Member, NODES, ask};
+use crate::fleet::Fleet;
 use crate::redis::SOON;
+use crate::visitor::{Member, Reply, ask};
 
 /// One request every so often: 400 a second.
 const PACE: Duration = Duration::from_micros(2_500);
@@ -32,21 +33,27 @@ pub struct Tally {
     pub sign_outs: usize,
     /// The store's 503, with all that belongs to it.
     pub refused: usize,
+    /// Nobody listened, at any address.
+    pub unreached: usize,
     /// Connections that were taken and given no answer.
     pub broken: usize,
     /// Anything else.
     pub other: usize,
+    /// How many answers had the session in them anew, for the browser to keep.
+    pub anew: usize,
     /// What was not right, and how often, for whoever reads why a test failed.
     pub notes: BTreeMap<String, usize>,
 }
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { asked, right, wrong_names, sign_outs, refused, broken, other, .. } = self;
+        let Self { asked, right, wrong_names, sign_outs, refused, .. } = self;
+        let Self { unreached, broken, other, anew, .. } = self;
         write!(
             f,
-            "{asked} requests: 200 {right}, 503 {refused}, sign-outs {sign_outs}, \
-             wrong names {wrong_names}, no answer {broken}, other {other}"
+            "{asked} requests: 200 {right}, 503 {refused}, sign-outs {sign_outs}, wrong names \
+             {wrong_names}, nobody listened {unreached}, no answer {broken}, other {other}; \
+             sessions anew {anew}"
         )
     }
 }
@@ -54,6 +61,8 @@ impl std::fmt::Display for Tally {
 /// Load that goes on until it is stopped.
 pub struct Load {
     tally: Arc<Mutex<Tally>>,
+    /// With the cookies that they have by now.
+    members: Arc<Mutex<Vec<Member>>>,
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -68,7 +77,9 @@ impl Load {
         let tally = Arc::<Mutex<Tally>>::default();
         let is_over = Arc::<AtomicBool>::default();
         let nodes: Vec<_> = fleet.nodes.iter().map(|node| node.address).collect();
-        let (host, members) = (fleet.host.clone(), members.to_vec());
+        let (host, count) = (fleet.host.clone(), members.len());
+        let members = Arc::new(Mutex::new(members.to_vec()));
+        let asking_as = Arc::clone(&members);
         let (counts, over) = (Arc::clone(&tally), Arc::clone(&is_over));
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -82,22 +93,34 @@ impl Load {
                     if asking.len() >= AT_ONCE {
                         asking.join_next().await;
                     }
-                    let member = members[order.next(members.len())].clone();
-                    let first = order.next(NODES);
+                    let number = order.next(count);
+                    let first = order.next(nodes.len());
                     let (nodes, host, counts) = (nodes.clone(), host.clone(), Arc::clone(&counts));
+                    let members = Arc::clone(&members);
                     asking.spawn(async move {
+                        let member = members.lock().unwrap()[number].clone();
                         let came = once(&nodes, first, &host, &member).await;
-                        count(&mut counts.lock().unwrap(), came, &member);
+                        let is_anew = came
+                            .as_ref()
+                            .is_ok_and(|reply| members.lock().unwrap()[number].keep(reply));
+                        let mut tally = counts.lock().unwrap();
+                        tally.anew += usize::from(is_anew);
+                        tally.count(came, &member);
                     });
                 }
                 while asking.join_next().await.is_some() {}
             });
         });
-        Self { tally, is_over, thread: Some(thread) }
+        Self { tally, members: asking_as, is_over, thread: Some(thread) }
     }
 
     pub fn so_far(&self) -> Tally {
         self.tally.lock().unwrap().clone()
+    }
+
+    /// The members, with the cookies that they have by now.
+    pub fn members(&self) -> Vec<Member> {
+        self.members.lock().unwrap().clone()
     }
 
     /// Waits until so many more have been answered.
@@ -123,7 +146,7 @@ impl Drop for Load {
     }
 }
 
-type Came = Result<crate::fleet::Reply, std::io::Error>;
+type Came = Result<Reply, std::io::Error>;
 
 /// As behind a load balancer: where nobody listens, another node is asked.
 async fn once(nodes: &[SocketAddr], first: usize, host: &str, member: &Member) -> Came {
@@ -139,36 +162,47 @@ async fn once(nodes: &[SocketAddr], first: usize, host: &str, member: &Member) -
     came
 }
 
-fn count(tally: &mut Tally, came: Came, member: &Member) {
-    tally.asked += 1;
-    let reply = match came {
-        Ok(reply) => reply,
-        Err(error) => {
-            tally.broken += 1;
-            *tally.notes.entry(error.to_string()).or_default() += 1;
-            return;
-        }
-    };
-    let is_refusal = |reply: &crate::fleet::Reply| {
-        reply.header("retry-after").is_some() && reply.body.contains("session-store-unavailable")
-    };
-    match reply.status {
-        200 if reply.body == member.name => tally.right += 1,
-        200 => {
-            tally.wrong_names += 1;
-            *tally.notes.entry(format!("{} for {}", reply.body, member.name)).or_default() += 1;
-        }
-        303 | 401 => {
-            tally.sign_outs += 1;
-            *tally.notes.entry(format!("{} for {}", reply.status, member.name)).or_default() += 1;
-        }
-        503 if is_refusal(&reply) => tally.refused += 1,
-        status => {
-            tally.other += 1;
-            let line = reply.body.lines().find(|line| line.contains("<code")).unwrap_or_default();
-            *tally.notes.entry(format!("{status} {line}")).or_default() += 1;
+impl Tally {
+    fn count(&mut self, came: Came, member: &Member) {
+        self.asked += 1;
+        let reply = match came {
+            Ok(reply) => reply,
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                self.unreached += 1;
+                return;
+            }
+            Err(error) => {
+                self.broken += 1;
+                self.note(error.to_string());
+                return;
+            }
+        };
+        match reply.status {
+            200 if reply.body == member.name => self.right += 1,
+            200 => {
+                self.wrong_names += 1;
+                self.note(format!("{} for {}", reply.body, member.name));
+            }
+            303 | 401 => {
+                self.sign_outs += 1;
+                self.note(format!("{} for {}", reply.status, member.name));
+            }
+            503 if is_refusal(&reply) => self.refused += 1,
+            status => {
+                self.other += 1;
+                let code = reply.body.lines().find(|line| line.contains("<code"));
+                self.note(format!("{status} {}", code.unwrap_or_default()));
+            }
         }
     }
+
+    fn note(&mut self, what: String) {
+        *self.notes.entry(what).or_default() += 1;
+    }
+}
+
+fn is_refusal(reply: &Reply) -> bool {
+    reply.header("retry-after").is_some() && reply.body.contains("session-store-unavailable")
 }
 
 /// Numbers in no order, the same at each run (xorshift64*).

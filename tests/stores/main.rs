@@ -1,6 +1,6 @@
 //! Where sessions are kept, tried with real Redis servers that this program starts and stops on loopback:
-//! `cargo test --test stores`. The suite is the same for every store; `nodes` and `under_load` try the
-//! binary itself, three processes that share one store.
+//! `cargo test --test stores`. The suite is the same for every store; `nodes`, `restarts` and
+//! `under_load` try the binary itself, mostly three processes that share one store.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
@@ -10,14 +10,17 @@ mod faults;
 mod fleet;
 mod load;
 mod nodes;
+mod proxy;
 mod redis;
 mod relay;
+mod restarts;
 mod revocation;
 mod seen;
 mod several;
 mod streams;
 mod suite;
 mod under_load;
+mod visitor;
 #[path = "../proxy/world/mod.rs"]
 #[expect(dead_code, reason = "the proxy's tests use the rest")]
 mod world;

@@ -3,6 +3,7 @@
 
 pub mod browser;
 pub mod portal;
+pub mod provider;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

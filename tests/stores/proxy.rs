@@ -1,0 +1,80 @@
+//! One process of the binary, started and stopped as an operator does.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::redis::{Folder, Process, SOON};
+use crate::visitor::get;
+
+/// One process.
+pub struct Proxy {
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    folder: Arc<Folder>,
+    process: Option<Process>,
+}
+
+impl Proxy {
+    /// One that will run with this configuration.
+    pub fn new(address: SocketAddr, admin: SocketAddr, folder: Arc<Folder>, config: &str) -> Self {
+        let proxy = Self { address, admin, folder, process: None };
+        std::fs::write(proxy.path("yaml"), config).unwrap();
+        proxy
+    }
+
+    fn path(&self, extension: &str) -> std::path::PathBuf {
+        self.folder.0.join(format!("{}.{extension}", self.address.port()))
+    }
+
+    /// Starts it.
+    pub fn up(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_anteport"));
+        command.args(["run", "--config"]).arg(self.path("yaml"));
+        let log = File::options().create(true).append(true).open(self.path("log")).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        self.process = Some(Process(command.spawn().unwrap()));
+    }
+
+    /// Waits until it says that it is ready.
+    pub async fn ready(&self) {
+        let begun = Instant::now();
+        loop {
+            let reply = get(self.admin, &self.admin.to_string(), "/readyz", "").await;
+            if reply.is_ok_and(|reply| reply.status == 200) {
+                return;
+            }
+            assert!(begun.elapsed() < SOON, "it does not come up: {}", self.log());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Stops it as an operator would, and waits for its end.
+    pub async fn stop(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.signal("TERM");
+        let ended = tokio::task::spawn_blocking(move || process.0.wait().unwrap());
+        assert_eq!(ended.await.unwrap().code(), Some(0), "{}", self.log());
+    }
+
+    /// What it has said.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+/// An address that nobody has, and that the system gives to nobody: it is ours again after a restart.
+pub fn port() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + u16::try_from(std::process::id() % 180).unwrap() * 100;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
+}
