@@ -167,7 +167,13 @@ impl Sessions {
                 Store::Memory { index, .. } => {
                     // First, so that whoever ends it by its name from now on finds it.
                     index.add(index::names(next.session()), &key);
-                    self.table.admit(&key, known.as_ref(), &next, record)
+                    let is_there = self.table.admit(&key, known.as_ref(), &next, record);
+                    if let (true, Some(known)) = (is_there, &known) {
+                        let kept: Vec<Digest> = index::names(next.session()).collect();
+                        let names = index::names(known.session());
+                        index.remove(names.filter(|name| !kept.contains(name)), &key);
+                    }
+                    is_there
                 }
             };
             if is_there {

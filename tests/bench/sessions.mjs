@@ -1,5 +1,6 @@
 // What sessions in cookies and in Redis cost beside sessions in memory: CPU time of the proxy for an authenticated, signed
-// request whose session it knows, as a ratio within one run, processes of the binary in turn; what Redis is asked meanwhile,
+// request whose session it knows, as a ratio within one run, processes of the binary in turn, each round with new ones, since
+// where a process lies in memory alone makes some percent; what Redis is asked meanwhile,
 // and for a session that is not known yet; how long both take; and what a session takes in the browser and in Redis.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -90,6 +91,13 @@ portals:
     });
     request.once('error', reject);
   });
+  /** A new process, which knows who is signed in and has been used for a moment. */
+  target.again = async () => {
+    await stop(target.child);
+    await target.up();
+    target.cookie = await target.logIn();
+    await load(target, 1);
+  };
   await target.up();
   target.cookie = await target.logIn();
   if ((await target.ask('')).status === 200) throw new Error('it passes without a session: that is not what is to be measured');
@@ -113,13 +121,17 @@ async function run() {
     await anteport('cookie', portal, `{ store: cookie, keys: [ { value: "${KEY}" } ] }`),
     await anteport('redis', portal, `{ store: redis, keys: [ { value: "${KEY}" } ], redis: { servers: ["127.0.0.1:${redis.port}"] } }`),
   ];
-  for (const target of targets) await load(target, 2);
   const all = new Map(targets.slice(1).map(({ name }) => [name, []]));
   for (let round = 1; round <= ROUNDS; round += 1) {
     const found = new Map();
-    const before = commands();
-    for (const target of round % 2 ? targets : targets.toReversed()) found.set(target.name, await load(target, SECONDS));
-    const questions = asked(before, commands());
+    let questions = [];
+    for (const target of round % 2 ? targets : targets.toReversed()) {
+      await target.again();
+      const before = commands();
+      found.set(target.name, await load(target, SECONDS));
+      if (target.name === 'redis') questions = asked(before, commands());
+      await stop(target.child);
+    }
     for (const [name, ratios] of all) ratios.push(found.get(name).micros / found.get('memory').micros);
     console.log(`round ${round}: ` + targets.map(({ name }) => {
       const { micros, rate } = found.get(name);
@@ -136,6 +148,7 @@ async function run() {
 /** What many members' sessions take, and how long a process that knows none of them needs for each. */
 async function firstTime(target) {
   const { name } = target;
+  await target.again();
   const before = used();
   const cookies = [target.cookie];
   while (cookies.length < MEMBERS) cookies.push(await target.logIn());

@@ -20,17 +20,11 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::redis::Server;
 use crate::revocation::all;
-use crate::suite::{GRACE, LIFETIMES, Node, eventually, redis, single};
+use crate::suite::{GRACE, LIFETIMES, Node, endings_in, eventually, redis, single};
 use crate::world::{Plan, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// Sessions in their browsers, and what has ended in this Redis.
-fn cookies_and(server: &Server) -> Store {
-    let redis = redis(RedisMode::Single, &[server.address.port()]);
-    Store::Cookie { revocations: Some(Box::new(redis)) }
-}
 
 fn has_ended(watch: &mut Watch) -> bool {
     Pin::new(watch).poll(&mut Context::from_waker(Waker::noop())).is_ready()
@@ -61,7 +55,7 @@ async fn sess_10_what_begins_after_the_word_of_an_ending_ends_at_the_first_look(
     for is_carried in [true, false] {
         for is_everybody in [true, false] {
             let server = Server::start();
-            let store = || if is_carried { cookies_and(&server) } else { single(&server) };
+            let store = || if is_carried { endings_in(&server) } else { single(&server) };
             let (here, there) = (Node::start(store()), Node::start(store()));
             let (here, there) = (here.ready().await, there.ready().await);
             let ada = here.sign_in("ada").await;
@@ -126,7 +120,7 @@ async fn sess_10_a_look_at_what_is_open_asks_nobody_while_what_is_known_is_certa
 async fn sess_10_while_redis_is_away_what_is_open_goes_on_for_the_grace_and_nobody_is_signed_out() {
     for is_carried in [false, true] {
         let server = Server::start();
-        let store = if is_carried { cookies_and(&server) } else { single(&server) };
+        let store = if is_carried { endings_in(&server) } else { single(&server) };
         let node = Node::start(store).ready().await;
         let ada = node.sign_in("ada").await;
         let member = found(&node, &ada).await;
@@ -245,7 +239,7 @@ async fn sess_10_a_later_state_that_a_browser_shows_ends_with_the_earlier_one() 
     let server = Server::start();
     for is_shared in [false, true] {
         let store = || match is_shared {
-            true => cookies_and(&server),
+            true => endings_in(&server),
             false => Store::Cookie { revocations: None },
         };
         let (here, there) = (Node::start(store()), Node::start(store()));
@@ -281,7 +275,7 @@ async fn sess_10_a_later_state_that_a_browser_shows_ends_with_the_earlier_one() 
 #[tokio::test]
 async fn sess_08_a_list_makes_nothing_certain_of_sessions_that_are_in_their_browsers() {
     let server = Server::start();
-    let node = Node::start(cookies_and(&server)).ready().await;
+    let node = Node::start(endings_in(&server)).ready().await;
     let (ada, mary) = (node.sign_in("ada").await, node.sign_in("mary").await);
     let is_asked = |id| matches!(node.sessions.here(id, node.clock.now()), Here::Ask);
     assert!(is_asked(&ada));
@@ -289,7 +283,7 @@ async fn sess_08_a_list_makes_nothing_certain_of_sessions_that_are_in_their_brow
         assert_eq!(all(&node, Wanted::default(), 10).await.len(), 2);
         assert!(is_asked(&ada) && is_asked(&mary));
     }
-    let other = Node::start(cookies_and(&server)).ready().await;
+    let other = Node::start(endings_in(&server)).ready().await;
     found(&other, &ada).await;
     other.sessions.sign_out(&ada, other.clock.now()).await.unwrap();
     let listed = all(&node, Wanted::default(), 10).await;
