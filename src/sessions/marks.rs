@@ -96,7 +96,8 @@ impl Default for Marks {
 impl Marks {
     /// True once, also for two who come at the same moment.
     pub(super) fn spend(&self, what: Once, key: Digest) -> bool {
-        self.spent(what).entry(key).or_insert(()).is_fresh()
+        // Of those who come together, `or_insert` would tell several that they were first.
+        self.spent(what).entry(key).or_insert_with(|| ()).is_fresh()
     }
 
     /// It was not used after all.
@@ -133,7 +134,7 @@ impl Marks {
             Mark::Spent(what, key) => self.spent(what).insert(key, ()),
             Mark::SignedOut(who, key, at) if now < at.after(PendingLogin::LIMIT) => {
                 // What happened here meanwhile is later.
-                self.sign_outs(who).entry(key).or_insert(at);
+                self.sign_outs(who).entry(key).or_insert_with(|| at);
             }
             Mark::SignedOut(..) => {}
         }
@@ -176,4 +177,32 @@ fn remembered<V: Clone + Send + Sync + 'static>(
         .eviction_policy(EvictionPolicy::lru())
         .time_to_live(time)
         .build_with_hasher(Hashing::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn oidc_02_what_many_use_at_one_moment_is_used_once() {
+        const THREADS: usize = 4;
+        let (marks, together) = (Marks::default(), Barrier::new(THREADS));
+        let used: Vec<AtomicUsize> = (0..5_000).map(|_| AtomicUsize::new(0)).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| {
+                    for (number, used) in used.iter().enumerate() {
+                        together.wait();
+                        if marks.spend(Once::Login, Digest::of(&number.to_le_bytes())) {
+                            used.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(used.iter().all(|used| used.load(Ordering::Relaxed) == 1));
+    }
 }

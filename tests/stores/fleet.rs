@@ -17,11 +17,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::proxy::{Proxy, port};
+use crate::proxy::Proxy;
 use crate::redis::{Folder, SOON};
 use crate::visitor::{COOKIE, Member, Reply, ask, header};
-use crate::world::ONE_TENANT;
 use crate::world::browser::Browser;
+use crate::world::{ONE_TENANT, free_port};
 
 pub const TREASURER: &str = "treasurer@harborclub.example";
 const SECRET: &str = "the secret of the tests";
@@ -88,7 +88,7 @@ impl Fleet {
 
     pub async fn start_with(plan: Plan) -> Self {
         let folder = Arc::new(Folder::new());
-        let held = TcpListener::bind(port()).unwrap();
+        let held = TcpListener::bind(free_port()).unwrap();
         let host = held.local_addr().unwrap().to_string();
         let (portal, provider) = (own_listener(), own_listener());
         let ports = Ports {
@@ -163,7 +163,7 @@ portals:
     }
 
     fn node(&self) -> Proxy {
-        let (address, admin) = (port(), port());
+        let (address, admin) = (free_port(), free_port());
         let config = self.config(address, admin);
         Proxy::new(address, admin, Arc::clone(&self.folder), &config)
     }

@@ -15,9 +15,9 @@ use tokio::task::JoinSet;
 
 use crate::fleet::{Fleet, NODES, Plan, TREASURER};
 use crate::load::Load;
-use crate::proxy::port;
 use crate::redis::{SOON, Server};
 use crate::visitor::{Member, Reply, ask, get, post, sign_out};
+use crate::world::free_port;
 use crate::world::provider::{self, BACK, INES, OIDC};
 
 /// The `oid` of the treasurer.
@@ -198,7 +198,7 @@ async fn signed_in_a_while_ago(fleet: &Fleet) -> String {
     let behind = 16 * 60 * 1000;
     let ago = Timestamp::from_unix_millis(Clock::system().now().unix_millis() - behind);
     fleet.microsoft.switch(|switches| switches.clock_ahead = -behind);
-    let (address, admin) = (port(), port());
+    let (address, admin) = (free_port(), free_port());
     let text = fleet.config(address, admin);
     let loaded = config::parse("behind.yaml", &text, &|_: &str| None, ago).unwrap();
     let service = Service::start(loaded.config, Clock::at(ago), DroppedLines::default()).unwrap();

@@ -1,12 +1,14 @@
 //! Redis servers of our own, on ports that the system gives, ended with whoever started them.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{Client, FromRedisValue, cmd};
+
+use crate::world::free_port;
 
 /// For something that happens at once on a machine that is not busy.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -126,9 +128,4 @@ impl Server {
         let _: i64 =
             self.ask(cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes"));
     }
-}
-
-/// A port that nobody had a moment ago.
-pub fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

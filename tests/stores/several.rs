@@ -9,8 +9,9 @@ use anteport::config::{Redis, RedisMode, RedisTls, Store};
 use anteport::gate::Secret;
 use redis::{Client, cmd};
 
-use crate::redis::{Folder, Process, SOON, Server, free_port};
+use crate::redis::{Folder, Process, SOON, Server};
 use crate::suite::{Node, eventually, redis, single, whole};
+use crate::world::free_port;
 
 /// What an ACL user has to be allowed, as the documentation says.
 const COMMANDS: &str = include_str!("../../docs/sessions.md");

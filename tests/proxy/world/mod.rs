@@ -7,7 +7,7 @@ pub mod provider;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
 use std::time::Duration;
 
 use anteport::clock::Clock;
@@ -346,9 +346,18 @@ fn stored(sessions: &str) -> String {
     format!("{{ {more}{comma} {rest}")
 }
 
-/// A port that nobody had a moment ago.
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// An address that nobody has, and that the system gives to nobody, whoever connects meanwhile: so it is
+/// ours whenever somebody begins to listen there, and again after a restart.
+pub fn free_port() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 12_000 + u16::try_from(std::process::id() % 18).unwrap() * 1000;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 1000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
+    }
 }
 
 /// A refusal must be a page with its code and the request's id, not kept, and free of scripts.
