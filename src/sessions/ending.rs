@@ -102,6 +102,8 @@ struct Look {
     due: Timestamp,
     /// The last word of it.
     word: u64,
+    /// Whether the last question was not answered.
+    is_unanswered: bool,
     /// What is open now is closed by this.
     open: CancellationToken,
 }
@@ -116,7 +118,8 @@ impl Watched {
         let mut all = self.lock();
         let word = all.next();
         let open = CancellationToken::new();
-        let look = all.looks.entry(id).or_insert(Look { watches: 0, due: AT_ONCE, word, open });
+        let new = Look { watches: 0, due: AT_ONCE, word, is_unanswered: false, open };
+        let look = all.looks.entry(id).or_insert(new);
         look.watches = look.watches.saturating_add(1);
         look.open.clone()
     }
@@ -165,8 +168,16 @@ impl Watched {
     /// word.
     pub(super) fn lasts(&self, id: &Digest, word: u64, due: Timestamp) {
         if let Some(look) = self.lock().looks.get_mut(id).filter(|look| look.word == word) {
-            look.due = due;
+            (look.due, look.is_unanswered) = (due, false);
         }
+    }
+
+    /// Whether one of them is to be asked for once more, as once after each answer: one that is late
+    /// closes nothing.
+    pub(super) fn is_asked_again(&self, id: &Digest) -> bool {
+        let mut all = self.lock();
+        let look = all.looks.get_mut(id);
+        look.is_some_and(|look| !std::mem::replace(&mut look.is_unanswered, true))
     }
 
     /// Closes what is open in the name of one of them, whether that is over or not. Who begins to wait
@@ -393,5 +404,17 @@ mod tests {
                 waiting.join().unwrap();
             });
         }
+    }
+
+    #[test]
+    fn sess_10_one_question_that_is_not_answered_closes_nothing_and_a_second_one_does() {
+        let watched = Watched::default();
+        let id = Digest::of(b"k");
+        assert!(!watched.is_asked_again(&id), "nobody waits");
+        let _open = watched.add(id);
+        assert!(watched.is_asked_again(&id) && !watched.is_asked_again(&id));
+        let word = watched.due(NOON)[0].1;
+        watched.lasts(&id, word, NOON);
+        assert!(watched.is_asked_again(&id), "there was an answer between the two");
     }
 }

@@ -14,6 +14,8 @@ pub(super) enum Standing {
     Over,
     /// The store does not say, and what is known here does for now.
     ForNow,
+    /// The store has not answered in time: it is asked once more, a second later.
+    Unanswered,
     /// The store does not say, and by what is known here nobody is let in.
     Unknown,
 }
@@ -63,7 +65,8 @@ impl Sessions {
                     };
                     ended = ended.saturating_add(usize::from(has_expired));
                 }
-                Standing::Unknown => {}
+                Standing::Unanswered if self.watched.is_asked_again(&key) => continue,
+                Standing::Unanswered | Standing::Unknown => {}
             }
             if let Some(known) = known {
                 known.ending().close();

@@ -16,7 +16,8 @@ impl Remote {
         if let Some(member) = self.certain(key, now) {
             return Standing::Lasts(member.session().lasts_until());
         }
-        if self.is_up() {
+        let is_asked = self.is_up();
+        if is_asked {
             match self.look(key, now).await {
                 Ok(Some(member)) => return Standing::Lasts(member.session().lasts_until()),
                 Ok(None) => return Standing::Over,
@@ -25,6 +26,7 @@ impl Remote {
         }
         match self.for_want_of_better(key, now) {
             Some(_) => Standing::ForNow,
+            None if is_asked => Standing::Unanswered,
             None => Standing::Unknown,
         }
     }
