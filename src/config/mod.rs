@@ -27,6 +27,7 @@ mod resolve;
 mod secrets;
 mod section;
 mod sessions;
+mod signing;
 mod tls;
 mod upstream;
 mod value;
@@ -48,6 +49,8 @@ use self::context::{Context, Spot};
 use self::resolve::Setting;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
 
+pub use self::secrets::KeyFileError;
+pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
 
 pub use self::emulated::emulated;
@@ -175,6 +178,8 @@ pub struct Config {
     pub portals: Vec<Portal>,
     /// How sessions are kept.
     pub sessions: Sessions,
+    /// What signs the assertions. Empty: a key that is made at start and ends with the process.
+    pub signing: SigningKeys,
     /// What is logged, and how.
     pub logging: Logging,
 }
@@ -346,6 +351,8 @@ pub struct Assertion {
     pub audience: String,
     /// From `iat` to `exp`; 60 seconds at most (ENV-01).
     pub lifetime: Duration,
+    /// How it is signed.
+    pub signed_by: SignedBy,
 }
 
 /// What signing out does.
