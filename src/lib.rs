@@ -64,7 +64,7 @@ pub mod pages;
 pub mod relying_party;
 pub mod server;
 pub mod sessions;
-pub mod telemetry;
 pub mod signing_key;
+pub mod telemetry;
 mod trust;
 pub mod upstream;

@@ -104,7 +104,8 @@ impl SigningKey {
     }
 
     fn from_pkcs8(der: &[u8]) -> Result<Self, SigningKeyError> {
-        let p256 = || EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Pair::P256);
+        let p256 =
+            || EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).map(Pair::P256);
         let ed25519 = || Ed25519KeyPair::from_pkcs8(der).map(Pair::Ed25519);
         let rsa = || RsaKeyPair::from_pkcs8(der).map(Pair::Rsa);
         let pair = p256().or_else(|_| ed25519()).or_else(|_| rsa());

@@ -207,7 +207,7 @@ fn forms_are_kept_where_the_file_says_so_and_sessions_are_asked_for() {
 
 #[test]
 fn what_is_left_out_has_the_documented_defaults() {
-    let Config { listen, admin, providers, portals, sessions, logging } =
+    let Config { listen, admin, providers, portals, sessions, logging, signing } =
         parse(MINIMAL).unwrap().config;
     assert!(listen.tls.is_none());
     assert_eq!(admin, "127.0.0.1:9090".parse().unwrap());

@@ -376,19 +376,17 @@ fn identity(section: &Section<'_>) -> IdentityFile {
         AssertionFile::Off
     } else {
         match section.section("assertion") {
-            Some(section) => {
-                AssertionFile::On {
-                    algorithm: section.value("algorithm", |word| {
-                        let mut all = SigningAlgorithm::ALL.into_iter();
-                        Ok(all.find(|algorithm| algorithm.name() == word))
-                    }),
-                    secret: if_there(&section, "secret", || {
-                        section.section("secret").map(|section| secret(&section))
-                    }),
-                    audience: bare(section.value("audience", value::audience)),
-                    lifetime: bare(section.value("lifetime", value::duration("5s", "60s"))),
-                }
-            }
+            Some(section) => AssertionFile::On {
+                algorithm: section.value("algorithm", |word| {
+                    let mut all = SigningAlgorithm::ALL.into_iter();
+                    Ok(all.find(|algorithm| algorithm.name() == word))
+                }),
+                secret: if_there(&section, "secret", || {
+                    section.section("secret").map(|section| secret(&section))
+                }),
+                audience: bare(section.value("audience", value::audience)),
+                lifetime: bare(section.value("lifetime", value::duration("5s", "60s"))),
+            },
             None => AssertionFile::Unreadable,
         }
     };

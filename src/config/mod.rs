@@ -50,8 +50,8 @@ use self::resolve::Setting;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
 
 pub use self::secrets::KeyFileError;
-pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
+pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 
 pub use self::emulated::emulated;
 pub use self::networks::Networks;

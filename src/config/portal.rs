@@ -12,7 +12,7 @@ use super::policy::policy;
 use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
-use super::{Assertion, Identity, Logout, Portal, SignIn, headers, upstream};
+use super::{Assertion, Identity, Logout, Portal, SignIn, headers, signing, upstream};
 use crate::gate::{CanonicalPath, Mode};
 
 /// The names of the providers, in their order.
@@ -273,7 +273,8 @@ fn identity(
                 let url = public_url?.value.as_str();
                 Some(url.strip_suffix('/').unwrap_or(url).to_owned())
             };
-            let signed_by = signing::signed_by(context, algorithm.as_ref(), secret.as_ref(), folder);
+            let signed_by =
+                signing::signed_by(context, algorithm.as_ref(), secret.as_ref(), folder);
             Some(Assertion {
                 audience: audience.clone().or_else(of_url)?,
                 lifetime: (*lifetime)?,

@@ -3,6 +3,7 @@
 //! is taken from visitors (`gate::identity`).
 
 mod assertion;
+mod kept_signers;
 mod plain;
 mod signers;
 
@@ -12,6 +13,7 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 pub use assertion::SigningError;
+pub use kept_signers::KeptSigners;
 pub use plain::encode;
 pub use signers::Signers;
 

@@ -31,6 +31,8 @@ pub enum Event {
     FormResent,
     /// Other sealing keys are in force.
     SealingKeysChanged,
+    /// Other signing keys are in force.
+    SigningKeysChanged,
     /// The process began to serve.
     Started,
     /// The process stopped serving.
@@ -53,6 +55,7 @@ impl Event {
             Self::MemberRefused => "member-refused",
             Self::FormResent => "form-resent",
             Self::SealingKeysChanged => "sealing-keys-changed",
+            Self::SigningKeysChanged => "signing-keys-changed",
             Self::Started => "started",
             Self::Stopped => "stopped",
         }
