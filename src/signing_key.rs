@@ -90,12 +90,25 @@ impl SigningKey {
     /// # Errors
     /// When one cannot be used, or there is none.
     pub fn read_all(pem: &[u8]) -> Result<Vec<Self>, SigningKeyError> {
-        let mut keys = Vec::new();
+        Ok(Self::read_each(pem)?.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// The same, each as it is written by itself.
+    ///
+    /// # Errors
+    /// As [`SigningKey::read_all`].
+    pub fn read_each(pem: &[u8]) -> Result<Vec<(Self, Secret<String>)>, SigningKeyError> {
+        let mut keys: Vec<(Self, Secret<String>)> = Vec::new();
         for der in PrivateKeyDer::pem_slice_iter(pem) {
             let PrivateKeyDer::Pkcs8(der) = der.map_err(|_| SigningKeyError::NotPem)? else {
                 return Err(SigningKeyError::OldForm);
             };
-            keys.push(Self::from_pkcs8(der.secret_pkcs8_der())?);
+            let der = der.secret_pkcs8_der();
+            let key = Self::from_pkcs8(der)?;
+            if keys.iter().any(|(known, _)| known.id == key.id) {
+                return Err(SigningKeyError::Twice);
+            }
+            keys.push((key, written(der)));
         }
         match keys.is_empty() {
             true => Err(SigningKeyError::None),
