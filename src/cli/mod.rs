@@ -11,6 +11,7 @@ pub mod discover;
 pub mod emulator;
 pub mod explain;
 pub mod healthcheck;
+mod keys;
 pub mod run;
 pub mod sessions;
 mod supposed;
@@ -114,6 +115,11 @@ enum Verb {
         #[arg(long, value_name = "URL", conflicts_with = "config")]
         url: Option<String>,
     },
+    /// Make, exchange or print the keys that sign what portals are told
+    ///
+    /// They are in the files that `signing.keys` names. Portals know them by /.auth/jwks.json.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// List the sessions of a running Anteport, or end some of them
     ///
     /// It asks the admin listener. With a store that nodes share, any node tells and ends the
@@ -155,6 +161,7 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
             Some(url) => healthcheck::run_at(&url),
             None => healthcheck::run(&config.resolve()),
         },
+        Verb::Keys(verb) => keys::run(verb),
         Verb::Sessions(verb) => sessions::run(verb),
         Verb::Version => {
             say(concat!("anteport ", env!("CARGO_PKG_VERSION")));

@@ -3,16 +3,23 @@
 //! is taken from visitors (`gate::identity`).
 
 mod assertion;
+mod kept_signers;
 mod plain;
+mod signers;
 
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-pub use assertion::{Signer, SigningError};
+pub use assertion::SigningError;
+pub use kept_signers::KeptSigners;
 pub use plain::encode;
+pub use signers::Signers;
 
+use assertion::Signing;
+
+use crate::config::SignedBy;
 use crate::gate::identity::{ASSERTION, Envelope};
 use crate::gate::{GroupsUnknown, Session, Timestamp, element};
 
@@ -28,7 +35,7 @@ struct AssertionFor {
     issuer: String,
     audience: String,
     lifetime: std::time::Duration,
-    signer: Arc<Signer>,
+    signing: Signing,
 }
 
 /// Why a member's identity cannot be told to the portal. It refuses the login: nothing is cut
@@ -81,12 +88,15 @@ pub const LARGEST: usize = 5 * 1024;
 impl Identity {
     /// For a portal as configured; `issuer` is its public URL without a trailing slash.
     #[must_use]
-    pub fn new(settings: &crate::config::Identity, issuer: &str, signer: &Arc<Signer>) -> Self {
+    pub fn new(settings: &crate::config::Identity, issuer: &str, signers: &Arc<Signers>) -> Self {
         let assertion = settings.assertion.as_ref().map(|assertion| AssertionFor {
             issuer: issuer.to_owned(),
             audience: assertion.audience.clone(),
             lifetime: assertion.lifetime,
-            signer: Arc::clone(signer),
+            signing: match &assertion.signed_by {
+                SignedBy::Key(algorithm) => Signing::Key(Arc::clone(signers), *algorithm),
+                SignedBy::Secret(secret) => Signing::by_secret(secret),
+            },
         });
         Self { headers: settings.headers.clone(), assertion }
     }
@@ -128,7 +138,7 @@ impl Identity {
         let mut renew = session.ends();
         if let Some(assertion) = &self.assertion {
             let token = assertion.sign(claims, session, now)?;
-            let value = HeaderValue::try_from(token).map_err(|_| SigningError::Key)?;
+            let value = HeaderValue::try_from(token).map_err(|_| SigningError::Random)?;
             headers.push((HeaderName::from_static(ASSERTION), value));
             // Half of its life is left on arrival, however late in its turn a request comes.
             renew = now.after(assertion.lifetime / 2);
@@ -159,7 +169,7 @@ impl AssertionFor {
         claims.insert("iat".to_owned(), now.unix_seconds().into());
         claims.insert("exp".to_owned(), expires.into());
         claims.insert("sid".to_owned(), session.handle().into());
-        self.signer.sign(&claims)
+        self.signing.sign(&claims)
     }
 }
 

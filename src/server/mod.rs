@@ -15,6 +15,7 @@ mod front;
 mod http1;
 mod http2;
 mod inspect;
+mod kept_keys;
 mod limits;
 mod listener;
 mod login;
@@ -29,7 +30,6 @@ mod request;
 mod resend;
 mod respond;
 mod revocation;
-mod sealing_keys;
 mod service;
 mod session_store;
 mod sign_out;
@@ -48,10 +48,10 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, SignedBy, SigningKeysError};
 use crate::gate::identity::OwnedNames;
 use crate::gate::{Policy, Timestamp};
-use crate::identity::{Identity, Signer, SigningError};
+use crate::identity::{Identity, KeptSigners};
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
 use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Seal, Sessions};
 use crate::telemetry::metrics::{
@@ -75,7 +75,7 @@ pub struct Proxy {
     refresh_interval: Duration,
     seal: Arc<Seal>,
     keys: KeptKeys,
-    signer: Arc<Signer>,
+    signing: KeptSigners,
     tls: Option<Arc<CertifiedKey>>,
     front: front::Front,
     admission: Arc<admission::Admission>,
@@ -116,8 +116,8 @@ pub enum SetUpError {
     #[error(transparent)]
     SealingKeys(#[from] KeptKeysError),
     /// No key for the assertion.
-    #[error("the assertion's key could not be made")]
-    Signer(#[from] SigningError),
+    #[error("a key that signs assertions cannot be used")]
+    Signing(#[from] SigningKeysError),
     /// A host that no header can carry; cannot come up for a configuration that was read.
     #[error("the public URL has a host that no header can carry")]
     Host,
@@ -135,7 +135,13 @@ impl Proxy {
         metrics: Arc<Metrics>,
         limits: Limits,
     ) -> Result<Self, SetUpError> {
-        let signer = Arc::new(Signer::generate()?);
+        let signed = config.portals.iter().filter_map(|portal| {
+            match portal.identity.assertion.as_ref()?.signed_by {
+                SignedBy::Key(algorithm) => Some(algorithm),
+                SignedBy::Secret(_) => None,
+            }
+        });
+        let signing = KeptSigners::read(&config.signing, signed.collect(), clock.now())?;
         let keys = KeptKeys::read(&config.sessions.keys, clock.now())?;
         let seal = Arc::clone(keys.seal());
         let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {
@@ -163,7 +169,7 @@ impl Proxy {
                     "http"
                 }),
                 owned: OwnedNames::with(portal.identity.headers.iter().map(|(name, _)| name)),
-                identity: Identity::new(&portal.identity, &public_url, &signer),
+                identity: Identity::new(&portal.identity, &public_url, signing.signers()),
                 shares: admission::Shares::new(portal.upstream.max_requests),
                 servers: Arc::new(Servers::new(portal.upstream)),
                 providers: portal.sign_in.providers,
@@ -190,7 +196,7 @@ impl Proxy {
             refresh_interval: config.sessions.refresh_interval,
             seal,
             keys,
-            signer,
+            signing,
             tls: config.listen.tls,
             front: front::Front::new(config.listen.proxy_protocol, config.listen.trusted_proxies),
             admission: admission::Admission::new(
@@ -260,7 +266,7 @@ impl Proxy {
                 (format!("upstream {server} of {}", policy.host), how.to_owned())
             })
         });
-        let keys = [("sealing keys".to_owned(), self.keys_in_words(now))];
+        let keys = self.keys_in_words(now);
         let store = [self.session_store_in_words(now)];
         parties.chain(credentials).chain(servers).chain(store).chain(keys).collect()
     }

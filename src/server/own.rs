@@ -100,7 +100,7 @@ impl Visit<'_> {
         if !self.reads_only() {
             return self.only("GET, HEAD");
         }
-        let keys = self.proxy.signer.jwks().to_owned();
+        let keys = self.proxy.signing.signers().published().to_string();
         let mut response = respond::json(StatusCode::OK, keys, self.asker, self.account);
         let kind = HeaderValue::from_static("application/jwk-set+json");
         respond::set(&mut response, header::CONTENT_TYPE, kind);

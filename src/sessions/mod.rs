@@ -44,7 +44,7 @@ pub use ending::Watch;
 pub use error::{Ended, StoreError};
 pub use index::Meant;
 pub use kept_forms::member_mark;
-pub use kept_keys::{KeptKeys, KeptKeysError, KeyLook, KeyState};
+pub use kept_keys::{KeptKeys, KeptKeysError};
 pub use listing::{Cursor, ListError, Listed, Page, Wanted};
 pub use portal_cookies::PortalProofs;
 pub use remote::Lease;

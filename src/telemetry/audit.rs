@@ -32,6 +32,8 @@ pub enum Event {
     FormResent,
     /// Other sealing keys are in force.
     SealingKeysChanged,
+    /// Other signing keys are in force.
+    SigningKeysChanged,
     /// The process began to serve.
     Started,
     /// The process stopped serving.
@@ -54,6 +56,7 @@ impl Event {
             Self::MemberRefused => "member-refused",
             Self::FormResent => "form-resent",
             Self::SealingKeysChanged => "sealing-keys-changed",
+            Self::SigningKeysChanged => "signing-keys-changed",
             Self::Started => "started",
             Self::Stopped => "stopped",
         }

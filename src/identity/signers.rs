@@ -1,0 +1,57 @@
+//! What signs for all portals: the keys as they are now, and their public halves as a JWK set
+//! (`/.auth/jwks.json`). The first of an algorithm signs, and all are published, so that a key is
+//! known before it signs and as long as anything that it signed is valid (ENV-04).
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde_json::{Value, json};
+
+use crate::signing_key::{SigningAlgorithm, SigningKey};
+
+/// The signing keys.
+pub struct Signers(ArcSwap<InForce>);
+
+struct InForce {
+    keys: Vec<Arc<SigningKey>>,
+    published: Arc<str>,
+}
+
+impl Signers {
+    /// With these keys.
+    #[must_use]
+    pub fn new(keys: Vec<Arc<SigningKey>>) -> Self {
+        Self(ArcSwap::from_pointee(InForce::new(keys)))
+    }
+
+    /// Others are in force from now on.
+    pub fn replace(&self, keys: Vec<Arc<SigningKey>>) {
+        self.0.store(Arc::new(InForce::new(keys)));
+    }
+
+    /// What signs with this algorithm.
+    #[must_use]
+    pub fn of(&self, algorithm: SigningAlgorithm) -> Option<Arc<SigningKey>> {
+        let in_force = self.0.load();
+        in_force.keys.iter().find(|key| key.algorithm() == algorithm).map(Arc::clone)
+    }
+
+    /// The public keys as a JWK set (RFC 7517).
+    #[must_use]
+    pub fn published(&self) -> Arc<str> {
+        Arc::clone(&self.0.load().published)
+    }
+}
+
+impl InForce {
+    fn new(keys: Vec<Arc<SigningKey>>) -> Self {
+        let published: Vec<&Value> = keys.iter().map(|key| key.public()).collect();
+        Self { published: json!({ "keys": published }).to_string().into(), keys }
+    }
+}
+
+impl std::fmt::Debug for Signers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.load().keys.iter()).finish()
+    }
+}
