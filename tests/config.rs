@@ -156,6 +156,7 @@ fn what_the_example_comments_out_is_known() {
             "- managed_identity:",
             "ca:",
             "audience:",
+            "X-Auth-",
             "  ca:",
             "  server_name:",
             "resend_forms:",

@@ -14,6 +14,7 @@ use super::context::{Context, Located, Spot};
 use super::doors::DoorFile;
 use super::keys;
 use super::kind::Unfit;
+use super::mapping::{self, Mapping};
 use super::networks;
 use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
@@ -176,7 +177,8 @@ impl RouteFile {
 }
 
 pub(super) struct IdentityFile {
-    pub(super) headers: Vec<(Located<String>, Located<String>)>,
+    /// By header; one that cannot be read is there all the same.
+    pub(super) headers: Vec<(Located<String>, Option<Mapping>)>,
     pub(super) assertion: AssertionFile,
 }
 
@@ -209,7 +211,7 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
             .into_iter()
             .map(|(name, section)| (name, section.map(|section| providers::read(&section))))
             .collect(),
-        portals: top.sections("portals").iter().map(portal).collect(),
+        portals: top.sections("portals").iter().map(|section| portal(context, section)).collect(),
         sessions: top.section("sessions").map(|section| sessions::read_section(&section)),
         signing: top.section("signing").map(|section| signing::read(&section)),
         logging: top.section("logging").and_then(|section| logging(&section)),
@@ -244,7 +246,7 @@ pub(super) fn secret(section: &Section<'_>) -> SecretFile {
     }
 }
 
-fn portal(section: &Section<'_>) -> PortalFile {
+fn portal(context: &Context<'_>, section: &Section<'_>) -> PortalFile {
     PortalFile {
         spot: section.spot().clone(),
         public_url: section.value("public_url", value::origin),
@@ -271,7 +273,7 @@ fn portal(section: &Section<'_>) -> PortalFile {
         routes: section
             .has("routes")
             .then(|| section.sections("routes").iter().map(route).collect()),
-        identity: section.section("identity").map(|section| identity(&section)),
+        identity: section.section("identity").map(|section| identity(context, &section)),
         federated: section
             .section("logout")
             .and_then(|section| bare(section.value("federated", value::yes_or_no))),
@@ -372,7 +374,7 @@ fn route(section: &Section<'_>) -> RouteFile {
     }
 }
 
-fn identity(section: &Section<'_>) -> IdentityFile {
+fn identity(context: &Context<'_>, section: &Section<'_>) -> IdentityFile {
     let assertion = if section.is_word("assertion", "none") {
         AssertionFile::Off
     } else {
@@ -390,7 +392,11 @@ fn identity(section: &Section<'_>) -> IdentityFile {
             None => AssertionFile::Unreadable,
         }
     };
-    IdentityFile { headers: section.named_values("headers", value::claim), assertion }
+    let headers = section.named_sections("headers").into_iter();
+    let headers = headers.map(|(name, section)| {
+        (name, section.and_then(|section| mapping::read(context, &section)))
+    });
+    IdentityFile { headers: headers.collect(), assertion }
 }
 
 fn logging(section: &Section<'_>) -> Option<Logging> {

@@ -1,11 +1,14 @@
 //! Every key that an operator may write: what stands at it, whether it has to, and what holds
 //! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
 
+mod mapping;
 mod providers;
 mod requires;
 mod sessions;
 mod upstream;
 
+use self::mapping::MAPPING;
+pub(super) use self::mapping::TRANSFORM;
 use self::providers::PROVIDER;
 use self::requires::REQUIRES;
 use self::sessions::SESSIONS;
@@ -368,9 +371,10 @@ const IDENTITY: &[Key] = &[
         "headers",
         Kind::Named {
             name: "header names, each with the claim that it carries",
-            of: &Kind::Value("the name of a claim, such as `email`"),
+            of: &Kind::Short { keys: MAPPING, key: "claim" },
         },
-        "plain headers, each with the claim that it carries",
+        "plain headers, each with the claim that it carries, or with a section that says how it is \
+         made",
     ),
     defaults("assertion", ASSERTION, "the signed assertion; `none` turns it off"),
 ];

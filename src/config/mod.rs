@@ -15,6 +15,7 @@ mod headers;
 mod interpolate;
 mod keys;
 mod kind;
+mod mapping;
 mod networks;
 mod patterns;
 mod policy;
@@ -54,6 +55,10 @@ pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKey
 pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 
 pub use self::emulated::emulated;
+pub use self::mapping::{
+    ClaimMapping, Join, Mapping, Otherwise, Piece, Template, TemplateError, Transform, Unmapped,
+    Words,
+};
 pub use self::networks::Networks;
 pub use self::problem::{Problem, Problems, Severity};
 pub(crate) use self::providers::LARGEST_TOKEN;
@@ -338,8 +343,8 @@ pub struct SignIn {
 /// What a portal is told about a member.
 #[derive(Debug)]
 pub struct Identity {
-    /// Plain headers, each with the claim that it carries.
-    pub headers: Vec<(HeaderName, String)>,
+    /// Plain headers, each with how it is made.
+    pub headers: Vec<(HeaderName, Mapping)>,
     /// The signed assertion.
     pub assertion: Option<Assertion>,
 }

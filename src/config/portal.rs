@@ -12,7 +12,7 @@ use super::policy::policy;
 use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
-use super::{Assertion, Identity, Logout, Portal, SignIn, headers, signing, upstream};
+use super::{Assertion, Identity, Logout, Mapping, Portal, SignIn, headers, signing, upstream};
 use crate::gate::{CanonicalPath, Mode};
 
 /// The names of the providers, in their order.
@@ -287,10 +287,13 @@ fn identity(
 }
 
 /// HDR-08.
-fn mapped_headers(context: &Context<'_>, file: &IdentityFile) -> Option<Vec<(HeaderName, String)>> {
+fn mapped_headers(
+    context: &Context<'_>,
+    file: &IdentityFile,
+) -> Option<Vec<(HeaderName, Mapping)>> {
     let mut mapped = Some(Vec::new());
     let mut seen: Vec<(String, &Located<String>)> = Vec::new();
-    for (written, claim) in &file.headers {
+    for (written, mapping) in &file.headers {
         let name = headers::name(&written.value).and_then(|name| {
             let folded = headers::folded(&written.value);
             let twin = seen.iter().find(|(earlier, _)| *earlier == folded);
@@ -304,8 +307,10 @@ fn mapped_headers(context: &Context<'_>, file: &IdentityFile) -> Option<Vec<(Hea
             Ok(name)
         });
         let name = name.map_err(|message| context.error(&written.spot, message)).ok();
-        mapped = mapped.zip(name).map(|(mut mapped, name)| {
-            mapped.push((name, claim.value.clone()));
+        // What is wrong with how it is made was reported.
+        let made = name.zip(mapping.clone());
+        mapped = mapped.zip(made).map(|(mut mapped, made)| {
+            mapped.push(made);
             mapped
         });
     }

@@ -149,7 +149,8 @@ pub(super) fn meet_providers(
             warn_of_never(context, requires, &asked);
         }
         let requirements = file.routes.iter().flatten().filter_map(RouteFile::requirement);
-        let named: Vec<&str> = requirements.flat_map(Requirement::groups).collect();
+        let mapped = portal.identity.headers.iter().flat_map(|(_, mapping)| mapping.groups());
+        let named: Vec<&str> = requirements.flat_map(Requirement::groups).chain(mapped).collect();
         for index in &portal.sign_in.providers {
             if let Some(provider) = providers.get_mut(*index) {
                 provider.groups.name(named.iter().copied());
@@ -162,7 +163,8 @@ pub(super) fn meet_providers(
 pub(super) fn warn_of_no_groups(context: &Context<'_>, provider: &Provider, spot: &Spot) {
     let asks = matches!(provider.groups.source, GroupSource::Graph { .. });
     if asks && provider.groups.keeps_none() {
-        let message = "no route requires a group and `keep` names none, so Graph is not asked";
+        let message = "no route requires a group, no header has a word for one and `keep` names none, so Graph is \
+                       not asked";
         context.warn(spot, message);
     }
 }

@@ -122,9 +122,9 @@ impl<'a> Section<'a> {
         present(self.keys).any(|key| key == name)
     }
 
-    /// Whether the operator wrote this key.
+    /// Whether the operator wrote this key, or one value alone that stands for it.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.entry(name).is_some()
+        self.entry(name).is_some() || self.short.is_some_and(|(short, _)| short == name)
     }
 
     /// What `read` makes of a key: outside `None` if it was reported, inside if the key is not
@@ -267,17 +267,21 @@ impl<'a> Section<'a> {
         items
             .into_iter()
             .filter_map(|(node, spot)| match (short, &node.value) {
-                (Some(key), Value::Scalar(_)) => Some(Self {
-                    context: self.context,
-                    keys,
-                    entries: &[],
-                    short: Some((key, node)),
-                    variant: None,
-                    spot,
-                }),
+                (Some(key), Value::Scalar(_)) => Some(self.short(keys, (key, node), spot)),
                 _ => Section::open(self.context, keys, node, spot),
             })
             .collect()
+    }
+
+    /// One value alone, which stands for a key of its section.
+    fn short(
+        &self,
+        keys: &'static [Key],
+        short: (&'static str, &'a Node),
+        spot: Spot,
+    ) -> Section<'a> {
+        let (context, short) = (self.context, Some(short));
+        Section { context, keys, entries: &[], short, variant: None, spot }
     }
 
     /// The lists of [`Kind::Named`], each with its name, without those that were reported; one
@@ -315,6 +319,10 @@ impl<'a> Section<'a> {
                 Kind::Variants { key, of } => {
                     Section::open_variant(self.context, (key, of), &entry.node, spot.clone())
                 }
+                Kind::Short { keys, key } => Some(match &entry.node.value {
+                    Value::Scalar(_) => self.short(keys, (*key, &entry.node), spot.clone()),
+                    _ => Section::open(self.context, keys, &entry.node, spot.clone())?,
+                }),
                 _ => None,
             }
         };

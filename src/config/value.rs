@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use super::Tenant;
 use super::kind::Unfit;
-use crate::gate::{CanonicalPath, Oddity, PathPattern, Timestamp, element};
+use crate::gate::{CanonicalPath, Oddity, PathPattern, Timestamp};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -387,7 +387,7 @@ pub(super) fn audience(text: &str) -> Result<String, Unfit> {
     is_audience.then(|| text.to_owned()).ok_or(Unfit::Kind)
 }
 
-/// A claim at the top level, or an element of one that is a list: `emails[0]`.
+/// A claim at the top level, as a whole.
 pub(super) fn claim(text: &str) -> Result<String, Unfit> {
     let is_name =
         (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -396,9 +396,8 @@ pub(super) fn claim(text: &str) -> Result<String, Unfit> {
     }
     // A claim whose name is a URL has dots of its own.
     let is_url = text.contains("://");
-    let (name, _) = element(text);
-    if name.contains(['[', ']', '*', '$', '{']) || (name.contains('.') && !is_url) {
-        return Err("claims inside of others cannot be named in this version".into());
+    if text.contains(['[', ']', '*', '$', '{']) || (text.contains('.') && !is_url) {
+        return Err("here a claim is named as a whole: what is inside of one cannot be".into());
     }
     Ok(text.to_owned())
 }

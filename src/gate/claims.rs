@@ -240,16 +240,6 @@ impl VerifiedClaims {
         self.claims.get(name)
     }
 
-    /// What a mapping names: a claim, or an element of one that is a list, such as `emails[0]`. A
-    /// claim whose own name ends like this goes first.
-    #[must_use]
-    pub fn mapped(&self, path: &str) -> Option<&Value> {
-        self.get(path).or_else(|| match element(path) {
-            (name, Some(index)) => self.get(name)?.as_array()?.get(index),
-            (_, None) => None,
-        })
-    }
-
     /// A claim that is text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
@@ -259,16 +249,6 @@ impl VerifiedClaims {
     /// All claims, in the order of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.claims.iter().map(|(name, value)| (name.as_str(), value))
-    }
-}
-
-/// A claim's name, and which element of it a mapping names.
-#[must_use]
-pub fn element(path: &str) -> (&str, Option<usize>) {
-    let index = path.strip_suffix(']').and_then(|path| path.rsplit_once('['));
-    match index.map(|(name, index)| (name, index.parse().ok())) {
-        Some((name, Some(index))) => (name, Some(index)),
-        Some((_, None)) | None => (path, None),
     }
 }
 

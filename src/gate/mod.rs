@@ -3,6 +3,7 @@
 
 mod answer;
 mod asked;
+mod claim_path;
 mod claims;
 mod clues;
 pub mod cookies;
@@ -33,7 +34,8 @@ mod trail;
 use std::time::Duration;
 
 pub use asked::{Asked, Purpose, is_fetched_early, purpose};
-pub use claims::{AccountKind, Group, GroupsUnknown, Subject, VerifiedClaims, element};
+pub use claim_path::{ClaimPath, ClaimPathError, OtherForm};
+pub use claims::{AccountKind, Group, GroupsUnknown, Subject, VerifiedClaims};
 pub use clues::Clue;
 pub use form::Form;
 pub use kept_form::{KeptForm, MemberMark, may_be_from_own_page};

@@ -1,11 +1,14 @@
 //! What the portal is told about a member: plain headers as mapped, and the signed assertion.
-//! Rendered once per session and lifetime, sent with every request. Deliberately not here: what
-//! is taken from visitors (`gate::identity`).
+//! Rendered once per session and lifetime, sent with every request. `mapping.rs` makes one header of
+//! the claims. Deliberately not here: what is taken from visitors (`gate::identity`), and which of
+//! the headers a route sends (`gate::route`).
 
 mod assertion;
 mod kept_signers;
+mod mapping;
 mod plain;
 mod signers;
+mod transform;
 
 use std::sync::Arc;
 
@@ -14,19 +17,20 @@ use serde_json::{Map, Value};
 
 pub use assertion::SigningError;
 pub use kept_signers::KeptSigners;
-pub use plain::encode;
+pub use plain::{Marks, encode};
 pub use signers::Signers;
 
 use assertion::Signing;
+use mapping::{Fault, FaultKind};
 
-use crate::config::SignedBy;
+use crate::config::{Mapping, SignedBy};
 use crate::gate::identity::{ASSERTION, Envelope};
-use crate::gate::{GroupsUnknown, Session, Timestamp, element};
+use crate::gate::{GroupsUnknown, Session, Timestamp, VerifiedClaims};
 
 /// What one portal is told.
 #[derive(Debug)]
 pub struct Identity {
-    headers: Vec<(HeaderName, String)>,
+    headers: Vec<(HeaderName, Mapping)>,
     assertion: Option<AssertionFor>,
 }
 
@@ -45,8 +49,40 @@ pub enum IdentityError {
     /// A claim that is no text, number, truth value or list of them.
     #[error("claim `{claim}` has a form that header `{header}` cannot carry")]
     Form {
-        /// The claim's name.
+        /// The claim's path.
         claim: String,
+        /// The header's name.
+        header: HeaderName,
+    },
+    /// A claim without which nobody signs in.
+    #[error("claim `{claim}` is not there, and header `{header}` requires it")]
+    Missing {
+        /// The claim's path.
+        claim: String,
+        /// The header's name.
+        header: HeaderName,
+    },
+    /// What is to be done to a claim does not apply to what it says.
+    #[error("`{transform}` of header `{header}` does not apply to what claim `{claim}` says")]
+    Transform {
+        /// The claim's path.
+        claim: String,
+        /// The header's name.
+        header: HeaderName,
+        /// The step, as it is written.
+        transform: String,
+    },
+    /// A value for which the operator has no word, where there has to be one.
+    #[error("claim `{claim}` has a value that `map` of header `{header}` does not admit")]
+    Unmapped {
+        /// The claim's path.
+        claim: String,
+        /// The header's name.
+        header: HeaderName,
+    },
+    /// A value that no header carries, which cannot come up: it is ASCII.
+    #[error("header `{header}` cannot carry what it was made of")]
+    Unencoded {
         /// The header's name.
         header: HeaderName,
     },
@@ -72,7 +108,10 @@ impl IdentityError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Form { .. } => "identity-claim-form",
+            Self::Form { .. } | Self::Unencoded { .. } => "identity-claim-form",
+            Self::Missing { .. } => "identity-claim-missing",
+            Self::Transform { .. } => "identity-claim-transform",
+            Self::Unmapped { .. } => "identity-claim-unmapped",
             Self::GroupOverage => "identity-group-overage",
             Self::GroupsUnresolved => "identity-groups-unresolved",
             Self::TooLarge { .. } => "identity-too-large",
@@ -107,37 +146,10 @@ impl Identity {
     /// What cannot be told. It is asked at login, so that no request meets it later.
     pub fn render(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
-        let mut claims = Map::new();
-        for (header, claim) in &self.headers {
-            let (name, _) = element(claim);
-            if let ("groups" | "group_names", Some(unknown)) =
-                (name, session.claims().groups_unknown())
-            {
-                return Err(match unknown {
-                    GroupsUnknown::LeftOut => IdentityError::GroupOverage,
-                    GroupsUnknown::Unresolved => IdentityError::GroupsUnresolved,
-                });
-            }
-            let Some(value) = session.claims().mapped(claim).filter(|value| !value.is_null())
-            else {
-                continue;
-            };
-            let text = encode(value).and_then(|text| HeaderValue::try_from(text).ok());
-            let text = text.ok_or_else(|| IdentityError::Form {
-                claim: claim.clone(),
-                header: header.clone(),
-            })?;
-            headers.push((header.clone(), text));
-            // The assertion has the claim as it is, under its own name.
-            let (name, whole) = match session.claims().get(claim) {
-                Some(whole) => (claim.as_str(), whole),
-                None => (name, session.claims().get(name).unwrap_or(value)),
-            };
-            claims.insert(name.to_owned(), whole.clone());
-        }
+        headers.extend(told(&self.headers, session.claims())?);
         let mut renew = session.ends();
         if let Some(assertion) = &self.assertion {
-            let token = assertion.sign(claims, session, now)?;
+            let token = assertion.sign(read(&self.headers, session.claims()), session, now)?;
             let value = HeaderValue::try_from(token).map_err(|_| SigningError::Random)?;
             headers.push((HeaderName::from_static(ASSERTION), value));
             // Half of its life is left on arrival, however late in its turn a request comes.
@@ -149,6 +161,63 @@ impl Identity {
         }
         Ok(Envelope { headers, renew })
     }
+}
+
+/// The plain headers of a member. Those of which there is nothing to say are not among them.
+///
+/// # Errors
+/// What cannot be told.
+pub fn told(
+    headers: &[(HeaderName, Mapping)],
+    claims: &VerifiedClaims,
+) -> Result<Vec<(HeaderName, HeaderValue)>, IdentityError> {
+    let mut told = Vec::with_capacity(headers.len());
+    for (header, mapping) in headers {
+        know_groups(mapping, claims)?;
+        let value = mapping::value(mapping, claims).map_err(|fault| of_header(fault, header))?;
+        let Some(value) = value else {
+            continue;
+        };
+        let value = HeaderValue::try_from(value);
+        let value = value.map_err(|_| IdentityError::Unencoded { header: header.clone() })?;
+        told.push((header.clone(), value));
+    }
+    Ok(told)
+}
+
+/// "Not known" is not "in none" (AZ-05).
+fn know_groups(mapping: &Mapping, claims: &VerifiedClaims) -> Result<(), IdentityError> {
+    let Some(unknown) = claims.groups_unknown() else {
+        return Ok(());
+    };
+    match mapping.paths().any(|path| matches!(path.name(), "groups" | "group_names")) {
+        false => Ok(()),
+        true => Err(match unknown {
+            GroupsUnknown::LeftOut => IdentityError::GroupOverage,
+            GroupsUnknown::Unresolved => IdentityError::GroupsUnresolved,
+        }),
+    }
+}
+
+fn of_header(fault: Fault, header: &HeaderName) -> IdentityError {
+    let Fault { claim, kind } = fault;
+    let header = header.clone();
+    match kind {
+        FaultKind::Form => IdentityError::Form { claim, header },
+        FaultKind::Missing => IdentityError::Missing { claim, header },
+        FaultKind::Unmapped => IdentityError::Unmapped { claim, header },
+        FaultKind::Transform(transform) => {
+            IdentityError::Transform { claim, header, transform: transform.to_string() }
+        }
+    }
+}
+
+/// The claims that the headers are made of, whole and as they are: what the assertion says.
+fn read(headers: &[(HeaderName, Mapping)], claims: &VerifiedClaims) -> Map<String, Value> {
+    let paths = headers.iter().flat_map(|(_, mapping)| mapping.paths());
+    let read = paths.filter_map(|path| Some((path.name(), claims.get(path.name())?)));
+    let read = read.filter(|(_, value)| !value.is_null());
+    read.map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
 impl AssertionFor {
@@ -193,7 +262,8 @@ mod tests {
     #[test]
     fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
         let name = HeaderName::from_static("x-auth-note");
-        let identity = Identity { headers: vec![(name.clone(), "note".into())], assertion: None };
+        let mapping = Mapping::claim("note".parse().unwrap());
+        let identity = Identity { headers: vec![(name.clone(), mapping)], assertion: None };
         let render = |length: usize| {
             identity.render(&session("note", Value::from("n".repeat(length))), NOON)
         };
