@@ -180,3 +180,6 @@ fn exact(number: &str) -> Option<String> {
         && number.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'-' | b'.'));
     is_certain.then(|| number.to_owned())
 }
+
+#[cfg(test)]
+mod tests;
