@@ -403,6 +403,44 @@ fn explain_says_what_is_required_and_what_becomes_of_a_member() {
 }
 
 #[test]
+fn explain_says_what_the_portal_is_told_of_a_member_and_what_refuses_them() {
+    let folder = Folder::new();
+    let line = "{ path: \"/**\", access: signed_in }";
+    let text = config(free_ports(4));
+    let text = text.replace(
+        line,
+        &format!("{{ path: \"/api/**\", access: signed_in, identity: [X-Auth-Login] }}, {line}"),
+    );
+    let at = text.find("    local_login:").unwrap();
+    let headers = "    identity:\n      headers:\n        \
+                   X-Auth-Login: { claim: upn, transform: [lower, { before: \"@\" }] }\n        \
+                   X-Auth-Roles: { claim: roles, join: \";\" }\n";
+    let text = format!("{}{headers}{}", &text[..at], &text[at..]);
+    let file = folder.write("config.yaml", &text);
+    let file = file.to_str().unwrap();
+    let explain = |claims: &str, path: &str| {
+        let claims = folder.write("claims.json", claims);
+        let claims = claims.to_str().unwrap();
+        let (code, said, complained) =
+            anteport(&["explain", "--config", file, "--claims", claims, "GET", path]);
+        assert_eq!((code, complained.as_str()), (Some(0), ""), "{said}");
+        said
+    };
+    let good = r#"{ "tid": "t", "oid": "o", "upn": "Ines@x.example", "roles": ["a;b", "ł"] }"#;
+    let said = explain(good, "/x");
+    let told = "of a member     x-anteport-assertion, x-auth-login, x-auth-roles\n\
+                \x20               x-auth-login: ines\n\
+                \x20               x-auth-roles: a%3Bb;%C5%82\n";
+    assert!(said.contains(told), "{said}");
+    let said = explain(good, "/api/x");
+    assert!(said.ends_with("of a member     x-auth-login\n                x-auth-login: ines\n"));
+    let said = explain(r#"{ "tid": "t", "oid": "o", "upn": "canary" }"#, "/x");
+    let why = "but cannot sign in: `before: \"@\"` of header `x-auth-login` does not apply to what \
+               claim `upn` says (identity-claim-transform)\n";
+    assert!(said.contains(why) && !said.contains("canary"), "{said}");
+}
+
+#[test]
 fn discover_proposes_rules_that_can_be_used() {
     let folder = Folder::new();
     let first = free_ports(4);

@@ -12,7 +12,7 @@ use super::supposed::{self, SupposedError};
 use super::{FAILED, FOUND_ERRORS, complain, report, say};
 use crate::clock::Clock;
 use crate::config::{self, Config, Portal};
-use crate::gate::identity::{self, LocalCredentials, OwnedNames};
+use crate::gate::identity::{self, ASSERTION, LocalCredentials, OwnedNames, Told};
 use crate::gate::{
     Access, Asked, Decision, Endpoint, Form, Mode, Passes, Policy, RawTarget, Refusal, Rule,
     Session, Timestamp, Trace, decide,
@@ -96,13 +96,13 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
     };
     let trace = portal.policy.trace(&asked);
     let mut told = told_by(portal, &trace);
-    let member = match &explain.claims {
+    let session = match &explain.claims {
         Some(path) => Some(supposed::session(path, config, portal, now)?),
         None => None,
     };
-    let member = match member {
+    let member = match &session {
         Some(session) => match read() {
-            Ok(asked) => judged(portal, asked, &session, now),
+            Ok(asked) => judged(portal, asked, session, now),
             Err(refusal) => refused(refusal),
         },
         None if trace.requires.is_empty() => "goes to the portal with identity".to_owned(),
@@ -122,7 +122,14 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
                 let name = rule.map(|rule| &*rule.name).unwrap_or_default();
                 told.push(("noted", format!("`azure_only` would refuse it: `{name}`")));
             }
-            told.extend(sent(portal, &method, permit.target(), &headers, permit.passes()));
+            told.extend(sent(
+                portal,
+                &method,
+                permit.target(),
+                &headers,
+                permit.passes(),
+                session.as_ref(),
+            ));
         }
         decision @ (Decision::Login(_)
         | Decision::Keep(_)
@@ -147,7 +154,7 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
             told.push(("stranger", stranger));
             told.push(("member", member));
             let passes = trace.route.map(|(_, route)| route.passes).unwrap_or_default();
-            told.extend(sent(portal, &method, asked.target(), &headers, passes));
+            told.extend(sent(portal, &method, asked.target(), &headers, passes, session.as_ref()));
         }
         Decision::Own(endpoint) => told.push(("everybody", own(&endpoint))),
         Decision::Redirect(target) => {
@@ -307,6 +314,7 @@ fn sent(
     target: &str,
     headers: &HeaderMap,
     passes: Passes,
+    member: Option<&Session>,
 ) -> Vec<Line> {
     let mut headers = headers.clone();
     let mapped = portal.identity.headers.iter().map(|(name, _)| name);
@@ -320,16 +328,45 @@ fn sent(
     let ours = ["host", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-for", "x-request-id"];
     told.push(("and by us", ours.join(", ")));
     if portal.policy.mode != Mode::Off {
-        let mut identity: Vec<&str> = Vec::new();
-        if portal.identity.assertion.is_some() {
-            identity.push("x-anteport-assertion");
-        }
-        identity.extend(portal.identity.headers.iter().map(|(name, _)| name.as_str()));
-        if !identity.is_empty() {
-            told.push(("of a member", identity.join(", ")));
-        }
+        told.extend(of_member(portal, passes.told, member));
     }
     told
+}
+
+/// The identity headers that go along here: their names, or what they say of a member whose claims
+/// were given. The assertion's value is for its portal alone.
+fn of_member(portal: &Portal, told: Told, member: Option<&Session>) -> Vec<Line> {
+    let identity = &portal.identity;
+    let goes_along = |name: &HeaderName| match told {
+        Told::All => true,
+        Told::Part(index) => {
+            let part = identity.parts.get(usize::from(index));
+            part.is_some_and(|part| part.contains(name))
+        }
+    };
+    let assertion = HeaderName::from_static(ASSERTION);
+    let is_asserted = identity.assertion.is_some() && goes_along(&assertion);
+    let mut names: Vec<&str> = is_asserted.then_some(ASSERTION).into_iter().collect();
+    let mapped = identity.headers.iter().filter(|(name, _)| goes_along(name));
+    names.extend(mapped.map(|(name, _)| name.as_str()));
+    let mut lines = vec![match names.is_empty() {
+        true => ("of a member", "nothing".to_owned()),
+        false => ("of a member", names.join(", ")),
+    }];
+    match member.map(|member| crate::identity::told(&identity.headers, member.claims())) {
+        Some(Ok(headers)) => {
+            let here = headers.iter().filter(|(name, _)| goes_along(name));
+            lines.extend(here.map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                ("", format!("{name}: {value}"))
+            }));
+        }
+        Some(Err(error)) => {
+            lines.push(("", format!("but cannot sign in: {error} ({})", error.code())));
+        }
+        None => {}
+    }
+    lines
 }
 
 fn lines(told: &[Line]) -> String {

@@ -155,6 +155,8 @@ pub(super) struct RouteFile {
     pub(super) credentials: Option<bool>,
     /// Outside `None` if it was reported, inside if there is no limit.
     pub(super) max_body: Option<Option<u64>>,
+    /// What is told there; `None` if it was reported.
+    pub(super) identity: Option<Vec<Located<String>>>,
 }
 
 impl RouteFile {
@@ -371,6 +373,7 @@ fn route(section: &Section<'_>) -> RouteFile {
         response_trailers: bare(section.value("response_trailers", value::yes_or_no)),
         credentials: bare(section.value("local_credentials", value::yes_or_no)),
         max_body: bare(section.value("max_body", value::size_or_none)),
+        identity: section.values("identity", value::text),
     }
 }
 

@@ -364,6 +364,13 @@ const ROUTE: &[Key] = &[
         "whether `Authorization` passes to the portal and `WWW-Authenticate` to the visitor",
     ),
     default("max_body", "none", SIZE, "the largest body of a request"),
+    default(
+        "identity",
+        "all",
+        Kind::List(&Kind::Value("`all`, `none`, `assertion` or the name of an identity header")),
+        "what the portal is told there about a member: `all`, `none`, or a list of `assertion` and \
+         names under `identity.headers`",
+    ),
 ];
 
 const IDENTITY: &[Key] = &[

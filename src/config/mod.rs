@@ -30,6 +30,7 @@ mod section;
 mod sessions;
 mod signing;
 mod tls;
+mod told;
 mod upstream;
 mod value;
 mod wording;
@@ -347,6 +348,8 @@ pub struct Identity {
     pub headers: Vec<(HeaderName, Mapping)>,
     /// The signed assertion.
     pub assertion: Option<Assertion>,
+    /// The names that go along on routes that do not send all of it, by their [`Told`](crate::gate::identity::Told).
+    pub parts: Vec<Vec<HeaderName>>,
 }
 
 /// The signed assertion.

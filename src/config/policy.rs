@@ -10,6 +10,7 @@ use super::doors::DoorFile;
 use super::file::{LocalLoginFile, PortalFile, SpellingFile};
 use super::patterns::{includes, is_below, meet};
 use super::profiles::{self, Profile};
+use crate::gate::identity::Told;
 use crate::gate::login::Journey;
 use crate::gate::{
     Access, Allowance, CanonicalPath, Conditions, Covers, Mode, Passes, PathPattern, Policy,
@@ -21,6 +22,7 @@ pub(super) fn policy(
     context: &Context<'_>,
     file: &PortalFile,
     callbacks: Vec<(CanonicalPath, String)>,
+    told: &[Told],
 ) -> Option<Policy> {
     let local = file.local_login.as_ref();
     let paths = |doors: fn(&LocalLoginFile) -> &Vec<DoorFile>| {
@@ -101,7 +103,8 @@ pub(super) fn policy(
             None => default_routes(mode),
             Some(routes) => routes
                 .iter()
-                .map(|route| {
+                .zip(told)
+                .map(|(route, told)| {
                     Some(Route {
                         path: route.path.as_ref()?.value.clone(),
                         covers: route.covers,
@@ -112,6 +115,7 @@ pub(super) fn policy(
                             trailers: route.response_trailers?,
                             credentials: route.credentials?,
                             largest_body: route.max_body?,
+                            told: *told,
                         },
                     })
                 })

@@ -12,7 +12,9 @@ use super::policy::policy;
 use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
-use super::{Assertion, Identity, Logout, Mapping, Portal, SignIn, headers, signing, upstream};
+use super::{
+    Assertion, Identity, Logout, Mapping, Portal, SignIn, headers, signing, told, upstream,
+};
 use crate::gate::{CanonicalPath, Mode};
 
 /// The names of the providers, in their order.
@@ -75,7 +77,9 @@ fn resolve(
     if sign_in.is_some() {
         check_journeys(context, file, &parties);
     }
-    let policy = policy(context, file, callbacks(context, file, &parties));
+    let told = told::resolve(context, file);
+    let routes = told.as_ref().map(|told| told.routes.as_slice()).unwrap_or_default();
+    let policy = policy(context, file, callbacks(context, file, &parties), routes);
     let identity = file
         .identity
         .as_ref()
@@ -85,7 +89,7 @@ fn resolve(
         policy: policy?,
         upstream: upstream?,
         sign_in: sign_in?,
-        identity: identity?,
+        identity: Identity { parts: told?.parts, ..identity? },
         logout: Logout { federated: file.federated? },
     })
 }
@@ -283,7 +287,7 @@ fn identity(
             })
         }
     };
-    Some(Identity { headers: headers?, assertion })
+    Some(Identity { headers: headers?, assertion, parts: Vec::new() })
 }
 
 /// HDR-08.

@@ -26,6 +26,35 @@ pub struct Envelope {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// From then on a new one is made, early enough for the old to be valid on arrival (ENV-02).
     pub renew: Timestamp,
+    /// What goes along on routes that do not send all of it, by their [`Told`].
+    pub parts: Vec<Envelope>,
+}
+
+/// Which part of a portal's identity headers goes along on a route: an index that is known with the
+/// configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Told {
+    /// All of them.
+    #[default]
+    All,
+    /// The part at this place.
+    Part(u16),
+}
+
+impl Envelope {
+    /// What goes along on a route; never more than there is.
+    #[must_use]
+    pub fn told(&self, told: Told) -> &Self {
+        static NOTHING: Envelope = Envelope {
+            headers: Vec::new(),
+            renew: Timestamp::from_unix_seconds(0),
+            parts: Vec::new(),
+        };
+        match told {
+            Told::All => self,
+            Told::Part(index) => self.parts.get(usize::from(index)).unwrap_or(&NOTHING),
+        }
+    }
 }
 
 /// The header names that a visitor's request must not have, whatever their spelling.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::asked::Asked;
+use super::identity::Told;
 use super::oddities::Oddities;
 use super::path::CanonicalPath;
 use super::pattern::PathPattern;
@@ -96,7 +97,7 @@ pub struct Route {
     pub passes: Passes,
 }
 
-/// What passes on a route only where its line says so.
+/// What passes on a route as its line says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passes {
     /// Upgrades to WebSocket (HTTP-08).
@@ -108,6 +109,8 @@ pub struct Passes {
     pub credentials: bool,
     /// The most bytes that a request's body may have; `None` is without a limit (LIM-03).
     pub largest_body: Option<u64>,
+    /// Which of the portal's identity headers go along.
+    pub told: Told,
 }
 
 /// Everything that the gate knows about one portal.

@@ -32,6 +32,8 @@ use crate::gate::{GroupsUnknown, Session, Timestamp, VerifiedClaims};
 pub struct Identity {
     headers: Vec<(HeaderName, Mapping)>,
     assertion: Option<AssertionFor>,
+    /// What routes send that do not send all of it.
+    parts: Vec<Vec<HeaderName>>,
 }
 
 #[derive(Debug)]
@@ -137,7 +139,7 @@ impl Identity {
                 SignedBy::Secret(secret) => Signing::by_secret(secret),
             },
         });
-        Self { headers: settings.headers.clone(), assertion }
+        Self { headers: settings.headers.clone(), assertion, parts: settings.parts.clone() }
     }
 
     /// Renders a member's identity.
@@ -159,7 +161,12 @@ impl Identity {
         if size > LARGEST {
             return Err(IdentityError::TooLarge { size });
         }
-        Ok(Envelope { headers, renew })
+        let parts = self.parts.iter().map(|names| {
+            let told = headers.iter().filter(|(name, _)| names.contains(name));
+            Envelope { headers: told.cloned().collect(), renew, parts: Vec::new() }
+        });
+        let parts = parts.collect();
+        Ok(Envelope { headers, renew, parts })
     }
 }
 
@@ -263,7 +270,8 @@ mod tests {
     fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
         let name = HeaderName::from_static("x-auth-note");
         let mapping = Mapping::claim("note".parse().unwrap());
-        let identity = Identity { headers: vec![(name.clone(), mapping)], assertion: None };
+        let identity =
+            Identity { headers: vec![(name.clone(), mapping)], assertion: None, parts: Vec::new() };
         let render = |length: usize| {
             identity.render(&session("note", Value::from("n".repeat(length))), NOON)
         };

@@ -255,10 +255,11 @@ impl Visit<'_> {
                 member.as_ref().is_some_and(|member| proofs.show(member.session(), name, value))
             });
         }
-        let envelope = match member.as_deref().map(|m| envelope(portal, m, now)).transpose() {
-            Ok(envelope) => envelope,
+        let rendered = match member.as_deref().map(|m| envelope(portal, m, now)).transpose() {
+            Ok(rendered) => rendered,
             Err(error) => return respond::identity(&error, asker, account),
         };
+        let envelope = rendered.as_deref().map(|rendered| rendered.told(passes.told));
         let request_id = account.request_id();
         let forwarding = Forwarding {
             host: &portal.host,
@@ -284,7 +285,6 @@ impl Visit<'_> {
             account.resent();
         }
         account.waiting();
-        let envelope = envelope.as_deref();
         let answer = match &wish {
             Some(wish) => {
                 let upgrade = upstream.upgrade(&permit, wish, headers, envelope, forwarding);

@@ -209,6 +209,41 @@ async fn hdr_10_the_portal_is_told_the_groups_that_somebody_named() {
     }
 }
 
+const IN_WORDS: &str = r#"
+    local_login: {}
+    identity:
+      headers:
+        X-Auth-Groups: groups
+        X-Auth-Ranks:
+          claim: groups
+          map: { 0B6D4A12-9E3F-4C75-8D21-000000000001: member, 0b6d4a12-9e3f-4c75-8d21-000000000199: board }
+          default: guest
+"#;
+
+/// A header that has a word for a group names it, as a route does that asks for it.
+#[tokio::test]
+async fn groups_that_have_a_word_are_told_in_the_portals_words() {
+    for provider in [FROM_GRAPH, NAMED, ONE_TENANT] {
+        let world = world(provider, IN_WORDS).await;
+        for (username, ranks) in [(NOBODYS, "guest"), (MANY, "member,board")] {
+            let mut browser = world.browser();
+            let landed = browser.sign_in("/", username).await;
+            if provider == ONE_TENANT && username == MANY {
+                assert_refusal(&landed, 403, "identity-too-large");
+                continue;
+            }
+            assert_eq!(landed.status, 200, "{username} {}", landed.text());
+            assert_eq!(world.portal.last().header("x-auth-ranks"), Some(ranks));
+        }
+        let landed = world.browser().sign_in("/", FAR_TOO_MANY).await;
+        match provider == FROM_GRAPH {
+            true => assert_eq!(world.portal.last().header("x-auth-ranks"), Some("member,board")),
+            false => assert_refusal(&landed, 403, "identity-group-overage"),
+        }
+        world.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn hdr_10_more_groups_than_a_header_carries_refuse_the_sign_in() {
     let world = world(ONE_TENANT, TOLD).await;

@@ -22,6 +22,7 @@ mod kinds;
 mod liar;
 mod limits;
 mod login;
+mod mapping;
 mod misbehaviours;
 mod own;
 mod portals;
