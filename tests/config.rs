@@ -8,6 +8,8 @@
     reason = "a test that finds something else than it looks for is to fail"
 )]
 
+#[path = "config/mapping.rs"]
+mod mapping;
 #[path = "config/sessions.rs"]
 mod sessions;
 

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 use reader::{Conveyed, Reading};
 
+use super::mapping;
 use super::mutate::Case;
 use super::portals::{NOON, PORTALS, Request, judge};
 use super::readers::{self, Pairs};
@@ -34,6 +35,7 @@ pub const ALL: &[Target] = &[
     ("proxy_protocol", proxy_protocol),
     ("callback", sign_in::callback),
     ("id_token", sign_in::id_token),
+    ("mapping", mapping::mapping),
 ];
 
 static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {

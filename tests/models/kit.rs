@@ -6,6 +6,7 @@ pub mod bodies;
 pub mod django;
 pub mod fold;
 pub mod forwarded;
+pub mod mapping;
 pub mod mutate;
 pub mod nginx;
 pub mod node;
