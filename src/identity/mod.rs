@@ -252,7 +252,8 @@ impl AssertionFor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::{Lifetimes, Subject, VerifiedClaims};
+    use crate::gate::identity::Told;
+    use crate::gate::{Lifetimes, Subject};
     use std::time::Duration;
 
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
@@ -264,6 +265,43 @@ mod tests {
         let lifetimes =
             Lifetimes { idle: Duration::from_secs(1800), absolute: Duration::from_secs(43_200) };
         Session::start(claims, "corporate".into(), "h".into(), "s".into(), lifetimes, NOON)
+    }
+
+    #[test]
+    fn a_route_is_told_its_part_and_one_that_is_not_known_nothing() {
+        let [one, other] = ["x-auth-one", "x-auth-other"].map(HeaderName::from_static);
+        let mapping = || Mapping::claim("note".parse().unwrap());
+        let identity = Identity {
+            headers: vec![(one.clone(), mapping()), (other.clone(), mapping())],
+            assertion: None,
+            parts: vec![vec![], vec![other.clone()]],
+        };
+        let envelope = identity.render(&session("note", Value::from("n")), NOON).unwrap();
+        for (told, names) in [
+            (Told::All, vec![one, other.clone()]),
+            (Told::Part(0), vec![]),
+            (Told::Part(1), vec![other]),
+            (Told::Part(2), vec![]),
+            (Told::Part(u16::MAX), vec![]),
+        ] {
+            let here = envelope.told(told).headers.iter().map(|(name, _)| name.clone());
+            assert_eq!(here.collect::<Vec<_>>(), names, "{told:?}");
+        }
+    }
+
+    #[test]
+    fn the_assertion_has_the_claims_that_headers_are_made_of_as_they_are() {
+        let mapping = Mapping::Template {
+            template: "{a.b}/{c}".parse().unwrap(),
+            transforms: vec![crate::config::Transform::Upper],
+            otherwise: crate::config::Otherwise::Nothing,
+        };
+        let headers = [(HeaderName::from_static("x-auth-note"), mapping)];
+        let claims = serde_json::json!({ "a": { "b": "x", "d": 1 }, "c": null, "e": 2 });
+        let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
+        let claims = VerifiedClaims::assertion(subject, claims.as_object().unwrap().clone());
+        let said = Value::Object(read(&headers, &claims));
+        assert_eq!(said, serde_json::json!({ "a": { "b": "x", "d": 1 } }));
     }
 
     #[test]
