@@ -192,11 +192,15 @@ pub(super) fn read(context: &Context<'_>, section: &Section<'_>) -> Option<Mappi
     match written.as_slice() {
         ["claim"] => claim(context, section),
         ["value"] => {
-            refuse_beside(section, "value", &["transform", "map", "join", "default", "required"]);
+            refuse_beside(
+                section,
+                "value",
+                &["transform", "map", "unmapped", "join", "default", "required"],
+            );
             Some(Mapping::Constant(section.value("value", text)?.value))
         }
         ["template"] => {
-            refuse_beside(section, "template", &["map", "join"]);
+            refuse_beside(section, "template", &["map", "unmapped", "join"]);
             let template = section.value("template", template);
             let transforms = transforms(section);
             let otherwise = otherwise(section);
