@@ -28,6 +28,7 @@ use crate::gate::{GroupsUnknown, Session, Timestamp, element};
 pub struct Identity {
     headers: Vec<(HeaderName, String)>,
     assertion: Option<AssertionFor>,
+    signers: Arc<Signers>,
 }
 
 #[derive(Debug)]
@@ -98,7 +99,13 @@ impl Identity {
                 SignedBy::Secret(secret) => Signing::by_secret(secret),
             },
         });
-        Self { headers: settings.headers.clone(), assertion }
+        Self { headers: settings.headers.clone(), assertion, signers: Arc::clone(signers) }
+    }
+
+    /// How often the signing keys have been exchanged (ENV-02).
+    #[must_use]
+    pub fn exchanges(&self) -> u64 {
+        self.signers.exchanges()
     }
 
     /// Renders a member's identity.
@@ -106,6 +113,8 @@ impl Identity {
     /// # Errors
     /// What cannot be told. It is asked at login, so that no request meets it later.
     pub fn render(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
+        // Before anything is signed: a key that goes while this does is one more exchange.
+        let exchanges = self.signers.exchanges();
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
         let mut claims = Map::new();
         for (header, claim) in &self.headers {
@@ -147,7 +156,7 @@ impl Identity {
         if size > LARGEST {
             return Err(IdentityError::TooLarge { size });
         }
-        Ok(Envelope { headers, renew })
+        Ok(Envelope { headers, renew, exchanges })
     }
 }
 
@@ -193,7 +202,11 @@ mod tests {
     #[test]
     fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
         let name = HeaderName::from_static("x-auth-note");
-        let identity = Identity { headers: vec![(name.clone(), "note".into())], assertion: None };
+        let identity = Identity {
+            headers: vec![(name.clone(), "note".into())],
+            assertion: None,
+            signers: Arc::new(Signers::new(Vec::new())),
+        };
         let render = |length: usize| {
             identity.render(&session("note", Value::from("n".repeat(length))), NOON)
         };
