@@ -12,7 +12,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-pub use assertion::SigningError;
+pub use assertion::{SigningError, assertion_claims};
 pub use kept_signers::KeptSigners;
 pub use plain::encode;
 pub use signers::Signers;

@@ -33,6 +33,7 @@ mod revocation;
 mod service;
 mod session_store;
 mod sign_out;
+mod test_login;
 mod tls;
 mod worker;
 
@@ -104,6 +105,8 @@ struct Portal {
     /// Indexes into [`Proxy::relying_parties`]; at least one.
     providers: Vec<usize>,
     button_label: String,
+    /// Whether there are logins of which no session comes.
+    tests_logins: bool,
     signs_out_at_provider: bool,
 }
 
@@ -169,6 +172,7 @@ impl Proxy {
                 servers: Arc::new(Servers::new(portal.upstream)),
                 providers: portal.sign_in.providers,
                 button_label: portal.sign_in.button_label,
+                tests_logins: portal.sign_in.test,
                 signs_out_at_provider: portal.logout.federated,
                 public_url,
             });

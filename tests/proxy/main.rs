@@ -40,6 +40,7 @@ mod sign_out;
 mod signing;
 mod streams;
 mod ten_thousand;
+mod test_login;
 mod tls;
 mod upstreams;
 mod websocket_portals;
