@@ -25,6 +25,7 @@ ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 POINT = ec.derive_private_key(0x2C0FFEE1, ec.SECP256R1())
 OTHER_POINT = ec.derive_private_key(0xBADC0DE1, ec.SECP256R1())
+LARGER_POINT = ec.derive_private_key(0x2C0FFEE3, ec.SECP384R1())
 EDWARDS = ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"a key for tests").digest())
 OTHER_EDWARDS = ed25519.Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"another key for tests").digest())
 RSA = serialization.load_pem_private_key(pathlib.Path(__file__).with_name("test-key.pem").read_bytes(), None)
@@ -39,10 +40,10 @@ def number(value, size):
     return b64(value.to_bytes(size, "big"))
 
 
-def es256(key):
+def es256(key, size=32):
     def sign(message):
         r, s = decode_dss_signature(key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True)))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        return r.to_bytes(size, "big") + s.to_bytes(size, "big")
 
     return sign
 
@@ -72,7 +73,9 @@ KID = {"ES256": "p-256", "EdDSA": "edwards", "RS256": "rsa", "HS256": "shared"}
 
 
 def jwks():
-    x, y = (getattr(POINT.public_key().public_numbers(), name) for name in "xy")
+    point, larger = (key.public_key().public_numbers() for key in (POINT, LARGER_POINT))
+    point = {"kty": "EC", "crv": "P-256", "x": number(point.x, 32), "y": number(point.y, 32)}
+    larger = {"kty": "EC", "crv": "P-384", "x": number(larger.x, 48), "y": number(larger.y, 48)}
     edwards = EDWARDS.public_key().public_bytes_raw()
     rsa = RSA.public_key().public_numbers()
     rsa = {"kty": "RSA", "n": number(rsa.n, 256), "e": number(rsa.e, 3)}
@@ -80,12 +83,17 @@ def jwks():
         "keys": [
             # A key of another algorithm under the same id comes first.
             {**rsa, "kid": "p-256", "alg": "RS256", "use": "sig"},
-            {"kty": "EC", "crv": "P-256", "x": number(x, 32), "y": number(y, 32), "kid": "p-256", "alg": "ES256", "use": "sig"},
+            {**point, "kid": "p-256", "alg": "ES256", "use": "sig"},
             {"kty": "OKP", "crv": "Ed25519", "x": b64(edwards), "kid": "edwards", "alg": "EdDSA", "use": "sig"},
             {**rsa, "kid": "rsa", "alg": "RS256", "use": "sig"},
             {"kty": "oct", "k": b64(SECRET), "kid": "shared", "alg": "HS256", "use": "sig"},
-            # Keys that verify nothing here: one that does not say for which algorithm, one of a kind nobody knows.
-            {"kty": "EC", "crv": "P-256", "x": number(x, 32), "y": number(y, 32), "kid": "no-alg"},
+            # Good for no case: without an algorithm, without an id, with the id nought.
+            {**point, "kid": "no-alg"},
+            {**point, "alg": "ES256"},
+            {**point, "kid": "0", "alg": "ES256"},
+            # What the algorithm says and what the key is are not the same; and a kind that nobody knows yet.
+            {**rsa, "kid": "rsa-as-point", "alg": "ES256"},
+            {**larger, "kid": "p-384", "alg": "ES256"},
             {"kty": "LATTICE", "pub": "AAAA", "kid": "tomorrow", "alg": "ML-DSA-44"},
         ]
     }
@@ -291,10 +299,13 @@ def signatures():
     case("without a key id", "missing", token(kid=None))
     case("an empty key id", "wrong key", token(kid=""))
     case("key id that is a number", "type", token(kid=0))
+    case("key id that is null", "type", token(header={"typ": "JWT", "alg": "ES256", "kid": None}))
     case("key id that is true", "type", token(kid=True))
     case("key id that is a list", "type", token(kid=["p-256"]))
     case("key id of what every object has", "wrong key", token(kid="__proto__"))
     case("a key that names no algorithm", "wrong key", token(kid="no-alg"))
+    case("a key of another kind than its algorithm", "swapped", token(kid="rsa-as-point", sign=rs256))
+    case("a key on another curve than its algorithm", "swapped", token(kid="p-384", sign=es256(LARGER_POINT, 48)))
     case("a key of tomorrow", "wrong key", token(kid="tomorrow"))
     case("a payload under another's signature", "forged", parts(good, payload=token(claims(sub="mallory")).split(".")[1]))
     case("a header under another's signature", "forged", parts(good, header=token(typ="at+jwt").split(".")[0]))

@@ -87,7 +87,7 @@ const go = {
     writeFileSync(path.join(folder, 'go.mod'), 'module portal\n\ngo 1.19\n');
     await run('go', ['build', '-o', 'portal', '.'], { cwd: folder });
   },
-  judge: () => judged(path.join(place, 'go/portal'), ['vectors', VECTORS, KEYS]),
+  judge: () => judged(path.join(place, 'go/portal'), ['vectors', VECTORS, `file://${KEYS}`]),
   serve: (port, { issuer, audience, keys }) =>
     start('go', path.join(place, 'go/portal'), ['serve', port, issuer, audience, keys], { port }),
 };
@@ -114,7 +114,7 @@ const java = {
     const jars = `${JARS}/servlet-api.jar:${classPath(folder).replace(/[^:]*tomcat10[^:]*:?/g, '')}`;
     await run('javac', ['-d', old, '-cp', jars, path.join(old, 'AnteportFilter.java')]);
   },
-  judge: () => judged('java', [...thisMachine(), 'Portal', 'vectors', VECTORS, `file:${KEYS}`]),
+  judge: () => judged('java', [...thisMachine(), 'Portal', 'vectors', VECTORS, `file://${KEYS}`]),
   serve: (port, { issuer, audience, keys }) =>
     start('java', 'java', [...thisMachine(), 'Portal', 'serve', port, issuer, audience, keys], { port }),
 };

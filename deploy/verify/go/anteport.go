@@ -2,7 +2,7 @@
 // Standard library only, Go 1.19 or later.
 //
 //	verifier := &anteport.Verifier{Issuer: "https://members.example.org", Audience: "https://members.example.org",
-//		Keys: "http://127.0.0.1:8080/.auth/jwks.json"} // or the path of a file
+//		Keys: "http://127.0.0.1:8080/.auth/jwks.json"} // or file:///…
 //	http.ListenAndServe("127.0.0.1:3000", verifier.Handler(portal))
 //	anteport.Claims(request)["sub"] // says who it is
 package anteport
@@ -15,11 +15,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"io"
 	"log"
 	"math/big"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"time"
@@ -46,25 +44,17 @@ type jwk struct{ Kid, Alg, Kty, Crv, X, Y string }
 var errRefused = errors.New("not one assertion, by a key of Anteport, for this portal, about somebody, at this time")
 
 // Verify goes from the values of the header to the member's claims.
-func (v *Verifier) Verify(values []string, now time.Time) (claims map[string]any, err error) {
-	parts := strings.Split(strings.Join(values, ","), ".")
-	if len(values) != 1 || len(values[0]) > largest || len(parts) != 3 {
+func (v *Verifier) Verify(values []string, now time.Time) (map[string]any, error) {
+	token := strings.Join(values, ",")
+	parts := strings.Split(token, ".")
+	if len(values) != 1 || len(token) > largest || len(parts) != 3 || strings.ContainsAny(token, "\r\n") {
 		return nil, errRefused
 	}
-	var header map[string]any
-	signature, err := bytes(parts[2])
-	for index, into := range []*map[string]any{&header, &claims} {
-		var text []byte
-		if err == nil {
-			text, err = bytes(parts[index])
-		}
-		if err == nil && utf8.Valid(text) {
-			err = json.Unmarshal(text, into)
-		}
-	}
+	header, claims, signature := object(parts[0]), object(parts[1]), bytes(parts[2])
 	kid, _ := header["kid"].(string)
+	_, critical := header["crit"]
 	// The algorithm is ES256, whatever the token says.
-	if _, critical := header["crit"]; err != nil || critical || header["alg"] != "ES256" || kid == "" {
+	if header["alg"] != "ES256" || critical || kid == "" || len(signature) != 64 {
 		return nil, errRefused
 	}
 	key, err := v.find(kid)
@@ -72,31 +62,38 @@ func (v *Verifier) Verify(values []string, now time.Time) (claims map[string]any
 		return nil, err
 	}
 	digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
-	if len(signature) != 64 || !ecdsa.Verify(key, digest[:], number(signature[:32]), number(signature[32:])) {
-		return nil, errRefused
-	}
 	subject, _ := claims["sub"].(string)
 	expires, _ := claims["exp"].(float64)
 	issued, hasIssued := claims["iat"].(float64)
 	begins, isNumber := claims["nbf"].(float64)
 	_, hasBegins := claims["nbf"]
 	at := float64(now.Unix())
-	if claims["iss"] != v.Issuer || claims["aud"] != v.Audience || subject == "" || !hasIssued || hasBegins != isNumber ||
-		expires <= at-leeway || expires > at+longest || issued > at+leeway || begins > at+leeway {
+	if !ecdsa.Verify(key, digest[:], number(signature[:32]), number(signature[32:])) ||
+		claims["iss"] != v.Issuer || claims["aud"] != v.Audience || subject == "" ||
+		expires <= at-leeway || expires > at+longest || // without exp it has ended long ago
+		!hasIssued || issued > at+leeway || hasBegins != isNumber || begins > at+leeway {
 		return nil, errRefused
 	}
 	return claims, nil
 }
 
-// Strict base64url: no padding, no line ends, no bits left over.
-func bytes(part string) ([]byte, error) {
-	if strings.ContainsAny(part, "\r\n") {
-		return nil, errRefused
+// Strict base64url, without padding or bits left over; else nothing.
+func bytes(part string) []byte {
+	data, err := base64.RawURLEncoding.Strict().DecodeString(part)
+	if err != nil {
+		return nil
 	}
-	return base64.RawURLEncoding.Strict().DecodeString(part)
+	return data
 }
 
 func number(data []byte) *big.Int { return new(big.Int).SetBytes(data) }
+
+func object(part string) (value map[string]any) {
+	if text := bytes(part); !utf8.Valid(text) || json.Unmarshal(text, &value) != nil {
+		return nil
+	}
+	return value
+}
 
 // find keeps the key set for five minutes; an unknown key id asks again, at most every ten seconds.
 func (v *Verifier) find(kid string) (*ecdsa.PublicKey, error) {
@@ -104,14 +101,16 @@ func (v *Verifier) find(kid string) (*ecdsa.PublicKey, error) {
 	defer v.lock.Unlock()
 	key := v.look(kid)
 	if age := time.Since(v.asked); age > 5*time.Minute || key == nil && age > 10*time.Second {
-		// What cannot be read is empty: without keys everybody is refused.
-		v.keys, v.asked = nil, time.Now()
-		var set struct{ Keys []jwk }
-		text, err := read(v.Keys)
-		if err == nil {
-			err = json.Unmarshal(text, &set)
-		}
+		v.keys, v.asked = nil, time.Now() // What cannot be read is empty: without keys everybody is refused.
+		files := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
+		files.RegisterProtocol("file", http.NewFileTransport(http.Dir("/")))
+		answer, err := (&http.Client{Timeout: 5 * time.Second, Transport: files}).Get(v.Keys)
 		if err != nil {
+			return nil, err
+		}
+		defer answer.Body.Close()
+		var set struct{ Keys []jwk }
+		if err := json.NewDecoder(answer.Body).Decode(&set); err != nil {
 			return nil, err
 		}
 		v.keys = set.Keys
@@ -125,25 +124,11 @@ func (v *Verifier) find(kid string) (*ecdsa.PublicKey, error) {
 
 func (v *Verifier) look(kid string) *ecdsa.PublicKey {
 	for _, key := range v.keys {
-		if x, y := key.X, key.Y; key == (jwk{kid, "ES256", "EC", "P-256", x, y}) {
-			across, _ := bytes(x)
-			up, _ := bytes(y)
-			return &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(across), Y: number(up)}
+		if key == (jwk{kid, "ES256", "EC", "P-256", key.X, key.Y}) {
+			return &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(bytes(key.X)), Y: number(bytes(key.Y))}
 		}
 	}
 	return nil
-}
-
-func read(source string) ([]byte, error) {
-	if !strings.HasPrefix(source, "http") {
-		return os.ReadFile(source)
-	}
-	answer, err := (&http.Client{Timeout: 5 * time.Second}).Get(source)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	return io.ReadAll(io.LimitReader(answer.Body, 1<<20))
 }
 
 type place struct{}

@@ -9,7 +9,8 @@
 //   </filter>
 //   <filter-mapping><filter-name>anteport</filter-name><url-pattern>/*</url-pattern></filter-mapping>
 //
-// `keys` may be a file: URL. Then `request.getRemoteUser()` says who it is, and the attribute "anteport" all claims.
+// (with <async-supported>true</async-supported> where the portal has asynchronous servlets). `keys` may be a file: URL.
+// Then `request.getRemoteUser()` says who it is, and the attribute "anteport" has all claims.
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.databind.*;
 import com.fasterxml.jackson.databind.node.*;
@@ -21,15 +22,13 @@ import java.net.*;
 import java.nio.charset.StandardCharsets;
 import java.security.*;
 import java.security.interfaces.ECPublicKey;
-import java.security.spec.X509EncodedKeySpec;
+import java.security.spec.*;
 import java.util.*;
 
 public class AnteportFilter implements Filter {
     private static final int LEEWAY = 30; // seconds that two clocks may differ
     private static final int LONGEST = 300; // an assertion lives for a minute: one that claims more is not ours
     private static final int LARGEST = 8192;
-    // What precedes x and y in a public key on P-256 (RFC 5480).
-    private static final String P256 = "3059301306072a8648ce3d020106082a8648ce3d03010703420004";
     private static final ObjectMapper JSON = new ObjectMapper()
         .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION).enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS);
 
@@ -37,19 +36,16 @@ public class AnteportFilter implements Filter {
     private JsonNode keys = MissingNode.getInstance();
     private Long asked;
 
-    public AnteportFilter() {}
-
-    public AnteportFilter(String issuer, String audience, String source) {
-        this.issuer = Objects.requireNonNull(issuer, "issuer");
-        this.audience = Objects.requireNonNull(audience, "audience");
-        this.source = Objects.requireNonNull(source, "keys");
+    @Override public void init(FilterConfig config) {
+        set(config.getInitParameter("issuer"), config.getInitParameter("audience"), config.getInitParameter("keys"));
     }
 
-    @Override public void init(FilterConfig config) {
-        if (source != null) return;
-        issuer = Objects.requireNonNull(config.getInitParameter("issuer"), "issuer");
-        audience = Objects.requireNonNull(config.getInitParameter("audience"), "audience");
-        source = Objects.requireNonNull(config.getInitParameter("keys"), "keys");
+    public AnteportFilter set(String issuer, String audience, String keys) {
+        if (issuer == null || audience == null || keys == null) throw new IllegalArgumentException("a setting is missing");
+        this.issuer = issuer;
+        this.audience = audience;
+        this.source = keys;
+        return this;
     }
 
     /** The filter: nobody comes further who cannot be verified. */
@@ -132,19 +128,17 @@ public class AnteportFilter implements Filter {
             found = find(kid);
         }
         must(found != null, "no such key");
-        byte[] der = new BigInteger(P256, 16).toByteArray();
-        byte[] x = bytes(found.path("x").asText()), y = bytes(found.path("y").asText());
-        must(x.length == 32 && y.length == 32, "the key is none");
-        byte[] encoded = Arrays.copyOf(der, der.length + 64);
-        System.arraycopy(x, 0, encoded, der.length, 32);
-        System.arraycopy(y, 0, encoded, der.length + 32, 32);
-        return (ECPublicKey) KeyFactory.getInstance("EC").generatePublic(new X509EncodedKeySpec(encoded));
+        AlgorithmParameters curve = AlgorithmParameters.getInstance("EC");
+        curve.init(new ECGenParameterSpec("secp256r1"));
+        BigInteger x = new BigInteger(1, bytes(found.path("x").asText())), y = new BigInteger(1, bytes(found.path("y").asText()));
+        KeySpec key = new ECPublicKeySpec(new ECPoint(x, y), curve.getParameterSpec(ECParameterSpec.class));
+        return (ECPublicKey) KeyFactory.getInstance("EC").generatePublic(key);
     }
 
     private JsonNode find(String kid) {
         for (JsonNode key : keys) {
-            List<String> is = new ArrayList<>();
-            for (String name : new String[] {"kid", "alg", "kty", "crv"}) is.add(key.path(name).textValue());
+            List<String> is = Arrays.asList(key.path("kid").textValue(), key.path("alg").textValue(),
+                key.path("kty").textValue(), key.path("crv").textValue());
             if (is.equals(Arrays.asList(kid, "ES256", "EC", "P-256"))) return key;
         }
         return null;

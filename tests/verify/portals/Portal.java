@@ -39,7 +39,8 @@ public class Portal extends HttpServlet {
 
     static void vectors(String file, String keys) throws IOException {
         JsonNode given = JSON.readTree(new File(file));
-        AnteportFilter filter = new AnteportFilter(given.get("issuer").asText(), given.get("audience").asText(), keys);
+        AnteportFilter filter = new AnteportFilter()
+            .set(given.get("issuer").asText(), given.get("audience").asText(), keys);
         ObjectNode all = JSON.createObjectNode();
         ObjectNode results = all.putObject("results");
         for (JsonNode one : given.get("cases")) {
