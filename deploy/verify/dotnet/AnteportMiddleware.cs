@@ -42,7 +42,7 @@ public sealed class AnteportMiddleware
         }
         catch (Exception refused) // Whatever it was: who cannot be verified is not let through.
         {
-            log.LogWarning("anteport: refused: {Why}", refused.Message);
+            log.LogWarning("anteport: refused: {Why}", refused.Message.ReplaceLineEndings(" "));
             context.Response.StatusCode = StatusCodes.Status401Unauthorized;
             context.Response.Headers["Cache-Control"] = "no-store";
             context.Response.ContentType = "text/plain; charset=utf-8";

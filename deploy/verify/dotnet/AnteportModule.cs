@@ -54,7 +54,7 @@ public sealed class AnteportModule : IHttpModule
             }
             catch (Exception refused) // Whatever it was: who cannot be verified is not let through.
             {
-                System.Diagnostics.Trace.TraceWarning("anteport: refused: " + refused.Message);
+                System.Diagnostics.Trace.TraceWarning("anteport: refused: " + refused.Message.Replace('\n', ' ').Replace('\r', ' '));
                 context.Response.StatusCode = 401;
                 context.Response.TrySkipIisCustomErrors = true;
                 context.Response.SuppressFormsAuthenticationRedirect = true;

@@ -9,8 +9,8 @@
 //   </filter>
 //   <filter-mapping><filter-name>anteport</filter-name><url-pattern>/*</url-pattern></filter-mapping>
 //
-// (with <async-supported>true</async-supported> where the portal has asynchronous servlets). `keys` may be a file: URL.
-// Then `request.getRemoteUser()` says who it is, and the attribute "anteport" has all claims.
+// and <async-supported>true</async-supported> where the portal has asynchronous servlets. `keys` may be a file: URL. Then
+// `request.getRemoteUser()` says who it is, and the attribute "anteport" has all claims.
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.databind.*;
 import com.fasterxml.jackson.databind.node.*;
@@ -56,7 +56,7 @@ public class AnteportFilter implements Filter {
             List<String> values = Collections.list(((HttpServletRequest) request).getHeaders("X-Anteport-Assertion"));
             claims = verify(values, System.currentTimeMillis() / 1000);
         } catch (Exception refused) { // Whatever it was: who cannot be verified is not let through.
-            request.getServletContext().log("anteport: refused: " + refused.getMessage());
+            request.getServletContext().log("anteport: refused: " + String.valueOf(refused.getMessage()).replaceAll("\\p{Cntrl}", " "));
             ((HttpServletResponse) response).setStatus(401);
             ((HttpServletResponse) response).setHeader("Cache-Control", "no-store");
             response.setContentType("text/plain;charset=utf-8");

@@ -79,7 +79,7 @@ async function check(r) {
         r.headersOut['X-Member'] = encodeURIComponent(claims.sub);
         r.return(204);
     } catch (error) {
-        r.warn(`anteport: refused: ${error.message}`);
+        r.warn(`anteport: refused: ${JSON.stringify(error.message)}`);
         r.return(401);
     }
 }

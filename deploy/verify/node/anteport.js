@@ -80,7 +80,7 @@ module.exports = (options) => {
   return (req, res, next) => {
     const values = req.rawHeaders.filter((_, at, all) => at % 2 && all[at - 1].toLowerCase() === 'x-anteport-assertion');
     verify(values).then((claims) => { req.anteport = claims; setImmediate(next); }, (error) => {
-      console.warn(`anteport: refused: ${error.message}`);
+      console.warn(`anteport: refused: ${JSON.stringify(error.message)}`);
       res.writeHead(401, { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' });
       res.end('Please sign in: this request does not say who you are.\n');
     });

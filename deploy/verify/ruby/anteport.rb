@@ -31,7 +31,7 @@ class Anteport
     begin
       env['anteport'] = verify(env['HTTP_X_ANTEPORT_ASSERTION'])
     rescue StandardError => e # Whatever it was: who cannot be verified is not let through.
-      env['rack.errors']&.puts("anteport: refused: #{e.message}")
+      env['rack.errors']&.puts("anteport: refused: #{e.message.inspect}")
       return [401, HEADERS.dup, [SENTENCE]]
     end
     @app.call(env)
