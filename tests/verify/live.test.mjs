@@ -27,12 +27,12 @@ const portals = LANGUAGES.map((language, at) => ({
   port: first + 5 + at,
 }));
 
-/** The keys of the proxy, as long as they can be had. */
+/** The keys of the proxy once they can be had; before that, nonsense, which nobody may stumble over for good. */
 const keys = { areThere: false, asked: 0 };
 const keySet = http.createServer(async (request, answer) => {
   keys.asked += 1;
   if (!keys.areThere) {
-    answer.writeHead(503).end('<h1>Not now</h1>');
+    answer.end('{"keys":[null,"none",7,[],{}]}');
     return;
   }
   answer.end((await ask(`${portals[0].origin}/.auth/jwks.json`)).text);

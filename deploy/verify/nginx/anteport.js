@@ -63,8 +63,12 @@ function keySet(r) {
 }
 
 async function look(r, place, fits) {
-    const answer = await r.subrequest(place);
-    return answer.status === 200 && JSON.parse(answer.responseText).keys.find(fits);
+    try {
+        const answer = await r.subrequest(place);
+        return answer.status === 200 && JSON.parse(answer.responseText).keys.find((key) => key && fits(key));
+    } catch (error) {
+        return null; // What cannot be read has no keys.
+    }
 }
 
 function values(r) {

@@ -80,7 +80,7 @@ class Verifier:
                 self.keys, self.asked = [], time.monotonic()
                 is_url = re.match("https?:", self.source)
                 with urllib.request.urlopen(self.source, timeout=5) if is_url else open(self.source) as source:
-                    self.keys = json.load(source)["keys"]
+                    self.keys = [key for key in json.load(source)["keys"] if isinstance(key, dict)]
                 found = [key for key in self.keys if all(key.get(name) == wanted[name] for name in wanted)]
             must(isinstance(kid, str) and found, "no such key")
             return found[0]

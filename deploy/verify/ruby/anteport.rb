@@ -88,7 +88,8 @@ class Anteport
       if @asked.nil? || now - @asked > (@keys.any?(&fits) ? 300 : 10)
         # What cannot be read is empty: without keys everybody is refused.
         @keys, @asked = [], now
-        @keys = JSON.parse(@source.match?(/\Ahttps?:/) ? fetch(URI(@source)) : File.read(@source))['keys']
+        set = JSON.parse(@source.match?(/\Ahttps?:/) ? fetch(URI(@source)) : File.read(@source))
+        @keys = set['keys'].grep(Hash)
       end
       @keys.find(&fits) || raise('no such key')
     end
