@@ -58,7 +58,8 @@ public sealed class AnteportVerifier
     private const int Leeway = 30; // seconds that two clocks may differ
     private const int Longest = 300; // an assertion lives for a minute: one that claims more is not ours
     private const int Largest = 8192;
-    private static readonly HttpClient Http = new(new HttpClientHandler { AllowAutoRedirect = false }) { Timeout = TimeSpan.FromSeconds(5) };
+    private static readonly HttpClient Http =
+        new(new HttpClientHandler { AllowAutoRedirect = false }) { Timeout = TimeSpan.FromSeconds(5) };
     private readonly string issuer, audience, source;
     private readonly SemaphoreSlim door = new(1, 1);
     private JsonElement[] keys = Array.Empty<JsonElement>();
@@ -105,8 +106,10 @@ public sealed class AnteportVerifier
     /// <summary>Strict base64url: no padding, no white space, no bits left over.</summary>
     private static byte[] Bytes(string part)
     {
-        var bytes = Convert.FromBase64String(part.Replace('-', '+').Replace('_', '/') + new string('=', (4 - part.Length % 4) % 4));
-        Must(Convert.ToBase64String(bytes).TrimEnd('=').Replace('+', '-').Replace('/', '_') == part, "a part is not base64url");
+        var padding = new string('=', (4 - part.Length % 4) % 4);
+        var bytes = Convert.FromBase64String(part.Replace('-', '+').Replace('_', '/') + padding);
+        var again = Convert.ToBase64String(bytes).TrimEnd('=').Replace('+', '-').Replace('/', '_');
+        Must(again == part, "a part is not base64url");
         return bytes;
     }
 
@@ -137,8 +140,9 @@ public sealed class AnteportVerifier
             if (asked is null || now - asked > (keys.Any(Fits) ? 300 : 10))
             {
                 (asked, keys) = (now, Array.Empty<JsonElement>()); // What cannot be read is empty: nobody is let through.
-                var isUrl = source.StartsWith("http:", StringComparison.Ordinal) || source.StartsWith("https:", StringComparison.Ordinal);
-                using var set = JsonDocument.Parse(isUrl ? await Http.GetStringAsync(source) : await File.ReadAllTextAsync(source));
+                var isUrl = new[] { "http:", "https:" }.Any(scheme => source.StartsWith(scheme, StringComparison.Ordinal));
+                var text = isUrl ? await Http.GetStringAsync(source) : await File.ReadAllTextAsync(source);
+                using var set = JsonDocument.Parse(text);
                 keys = set.RootElement.GetProperty("keys").Clone().EnumerateArray().ToArray();
             }
             return keys.First(Fits);

@@ -35,7 +35,8 @@ public sealed class AnteportModule : IHttpModule
     private static string Setting(string name)
     {
         var value = WebConfigurationManager.AppSettings["anteport:" + name];
-        return !string.IsNullOrEmpty(value) ? value : throw new InvalidOperationException("anteport:" + name + " is missing");
+        if (string.IsNullOrEmpty(value)) throw new InvalidOperationException("anteport:" + name + " is missing");
+        return value;
     }
 
     public void Dispose() { }
@@ -48,13 +49,16 @@ public sealed class AnteportModule : IHttpModule
             var context = ((HttpApplication)sender).Context;
             try
             {
-                var claims = Verifier.Verify(context.Request.Headers.GetValues("X-Anteport-Assertion"), DateTimeOffset.UtcNow);
+                var values = context.Request.Headers.GetValues("X-Anteport-Assertion");
+                var claims = Verifier.Verify(values, DateTimeOffset.UtcNow);
+                var identity = new GenericIdentity((string)claims["sub"], "Anteport");
                 context.Items["anteport"] = claims;
-                context.User = new GenericPrincipal(new GenericIdentity((string)claims["sub"], "Anteport"), new string[0]);
+                context.User = new GenericPrincipal(identity, new string[0]);
             }
             catch (Exception refused) // Whatever it was: who cannot be verified is not let through.
             {
-                System.Diagnostics.Trace.TraceWarning("anteport: refused: " + refused.Message.Replace('\n', ' ').Replace('\r', ' '));
+                var why = refused.Message.Replace('\n', ' ').Replace('\r', ' ');
+                System.Diagnostics.Trace.TraceWarning("anteport: refused: " + why);
                 context.Response.StatusCode = 401;
                 context.Response.TrySkipIisCustomErrors = true;
                 context.Response.SuppressFormsAuthenticationRedirect = true;
@@ -99,7 +103,8 @@ public sealed class AnteportModule : IHttpModule
             Must(!string.IsNullOrEmpty(Text(claims, "sub")), "about nobody");
             double now = time.ToUnixTimeSeconds(), expires = Number(claims, "exp"), issued = Number(claims, "iat");
             Must(now - Leeway < expires && expires <= now + Longest, "expired");
-            Must(issued <= now + Leeway && (!claims.ContainsKey("nbf") || Number(claims, "nbf") <= now + Leeway), "from the future");
+            var begins = claims.ContainsKey("nbf") ? Number(claims, "nbf") : 0;
+            Must(issued <= now + Leeway && begins <= now + Leeway, "from the future");
             return claims;
         }
 
@@ -117,14 +122,16 @@ public sealed class AnteportModule : IHttpModule
         private static double Number(Dictionary<string, object> from, string name)
         {
             object value;
-            Must(from.TryGetValue(name, out value) && (value is int || value is long || value is decimal || value is double), "a time is no number");
+            from.TryGetValue(name, out value);
+            Must(value is int || value is long || value is decimal || value is double, "a time is no number");
             return Convert.ToDouble(value);
         }
 
         /// <summary>Strict base64url: no padding, no white space, no bits left over.</summary>
         private static byte[] Bytes(string part)
         {
-            var bytes = Convert.FromBase64String(part.Replace('-', '+').Replace('_', '/') + new string('=', (4 - part.Length % 4) % 4));
+            var padding = new string('=', (4 - part.Length % 4) % 4);
+            var bytes = Convert.FromBase64String(part.Replace('-', '+').Replace('_', '/') + padding);
             var again = Convert.ToBase64String(bytes).TrimEnd('=').Replace('+', '-').Replace('/', '_');
             Must(string.Equals(again, part, StringComparison.Ordinal), "a part is not base64url");
             return bytes;
@@ -175,7 +182,8 @@ public sealed class AnteportModule : IHttpModule
 
         private string Read()
         {
-            if (!source.StartsWith("http:", StringComparison.Ordinal) && !source.StartsWith("https:", StringComparison.Ordinal)) return File.ReadAllText(source);
+            var isUrl = new[] { "http:", "https:" }.Any(scheme => source.StartsWith(scheme, StringComparison.Ordinal));
+            if (!isUrl) return File.ReadAllText(source);
             var request = WebRequest.Create(source);
             request.Timeout = 5000;
             using (var answer = request.GetResponse())

@@ -56,7 +56,8 @@ public class AnteportFilter implements Filter {
             List<String> values = Collections.list(((HttpServletRequest) request).getHeaders("X-Anteport-Assertion"));
             claims = verify(values, System.currentTimeMillis() / 1000);
         } catch (Exception refused) { // Whatever it was: who cannot be verified is not let through.
-            request.getServletContext().log("anteport: refused: " + String.valueOf(refused.getMessage()).replaceAll("\\p{Cntrl}", " "));
+            String why = String.valueOf(refused.getMessage()).replaceAll("\\p{Cntrl}", " ");
+            request.getServletContext().log("anteport: refused: " + why);
             ((HttpServletResponse) response).setStatus(401);
             ((HttpServletResponse) response).setHeader("Cache-Control", "no-store");
             response.setContentType("text/plain;charset=utf-8");
@@ -130,7 +131,8 @@ public class AnteportFilter implements Filter {
         must(found != null, "no such key");
         AlgorithmParameters curve = AlgorithmParameters.getInstance("EC");
         curve.init(new ECGenParameterSpec("secp256r1"));
-        BigInteger x = new BigInteger(1, bytes(found.path("x").asText())), y = new BigInteger(1, bytes(found.path("y").asText()));
+        BigInteger x = new BigInteger(1, bytes(found.path("x").asText()));
+        BigInteger y = new BigInteger(1, bytes(found.path("y").asText()));
         KeySpec key = new ECPublicKeySpec(new ECPoint(x, y), curve.getParameterSpec(ECParameterSpec.class));
         return (ECPublicKey) KeyFactory.getInstance("EC").generatePublic(key);
     }

@@ -40,7 +40,8 @@ async function verify(values, issuer, audience, find, now) {
     // The algorithm is ES256, whatever the token says.
     must(header.alg === 'ES256' && header.crit === undefined, 'another algorithm');
     must(typeof header.kid === 'string' && signature.length === 64, 'no key id, or a signature of another size');
-    const jwk = await find((key) => key.kid === header.kid && key.alg === 'ES256' && key.kty === 'EC' && key.crv === 'P-256');
+    const isPoint = (key) => key.alg === 'ES256' && key.kty === 'EC' && key.crv === 'P-256';
+    const jwk = await find((key) => key.kid === header.kid && isPoint(key));
     must(jwk, 'no such key');
     const spki = Buffer.concat([Buffer.from(P256, 'hex'), bytes(jwk.x), bytes(jwk.y)]);
     const key = await crypto.subtle.importKey('spki', spki, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['verify']);

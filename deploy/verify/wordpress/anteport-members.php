@@ -36,7 +36,8 @@ function anteport_user(): int
 /** Found by the stable key of the member, never by an e-mail address, which can change and be chosen. */
 function anteport_find(string $subject): int
 {
-    return (int) (get_users(['meta_key' => 'anteport_sub', 'meta_value' => $subject, 'orderby' => 'ID', 'number' => 1, 'fields' => 'ID', 'blog_id' => 0])[0] ?? 0);
+    $of_member = ['meta_key' => 'anteport_sub', 'meta_value' => $subject, 'blog_id' => 0];
+    return (int) (get_users([...$of_member, 'fields' => 'ID', 'orderby' => 'ID', 'number' => 1])[0] ?? 0);
 }
 
 function anteport_make(string $subject, array $claims): int
