@@ -208,6 +208,7 @@ mod tests {
 
     use serde_json::Map;
 
+    use super::super::error::fully;
     use super::super::{Meant, Sessions, Turn, Word};
     use super::*;
     use crate::gate::{AtProvider, Lifetimes, Session, SessionId, Subject, VerifiedClaims};
@@ -241,13 +242,12 @@ mod tests {
     async fn sess_10_however_a_session_ends_whoever_waits_is_told() {
         let store = store(10);
         let end = async |number: usize, id: &SessionId| match number {
-            0 => store.end(id, NOON).await.unwrap().into_iter().count(),
-            1 => store.sign_out(id, NOON).await.unwrap().into_iter().count(),
-            2 => store
-                .sign_out_meant("a", Meant::Sub("s"), None, Word::Proven, NOON)
-                .await
-                .unwrap()
-                .len(),
+            0 => fully(store.end(id, NOON).await).into_iter().count(),
+            1 => fully(store.sign_out(id, NOON).await).into_iter().count(),
+            2 => {
+                let meant = Meant::Sub("s");
+                fully(store.sign_out_meant("a", meant, None, Word::Proven, NOON).await).len()
+            }
             _ => store.end_expired(after(1)).await,
         };
         for number in 0..4 {
@@ -265,7 +265,7 @@ mod tests {
     async fn sess_10_an_end_that_nobody_waited_for_is_known_to_whoever_comes_then() {
         let store = store(10);
         let (id, member) = start(&store).await;
-        assert!(store.end(&id, NOON).await.unwrap().is_some());
+        assert!(fully(store.end(&id, NOON).await).is_some());
         assert!(member.is_over());
         assert!(has_ended(&mut store.watch(&id, &member)));
     }
@@ -295,7 +295,7 @@ mod tests {
         let next = store.renew(&id, &lease, &earlier, next, NOON).await.unwrap().unwrap();
         store.tidy(NOON);
         assert!(!has_ended(&mut watch) && !earlier.is_over());
-        assert!(store.end(&id, NOON).await.unwrap().is_some());
+        assert!(fully(store.end(&id, NOON).await).is_some());
         assert!(has_ended(&mut watch) && earlier.is_over() && next.is_over());
     }
 
@@ -361,7 +361,7 @@ mod tests {
         assert!(!member.is_over() && member.closings() != before);
         assert_eq!((store.end_expired(NOON).await, has_ended(&mut late)), (0, false));
         drop(early);
-        assert!(store.end(&id, NOON).await.unwrap().is_some());
+        assert!(fully(store.end(&id, NOON).await).is_some());
         assert!(has_ended(&mut late));
     }
 

@@ -122,6 +122,7 @@ mod tests {
 
     use serde_json::Map;
 
+    use super::super::error::fully;
     use super::super::{Here, Sessions, SignedIn, Store, Turn, Word};
     use super::*;
     use crate::gate::{
@@ -175,7 +176,7 @@ mod tests {
 
     async fn sign_out_meant(store: &Sessions, meant: Meant<'_>, issuer: Option<&str>) -> usize {
         let later = NOON.after(Duration::from_secs(1));
-        store.sign_out_meant("a", meant, issuer, Word::Proven, later).await.unwrap().len()
+        fully(store.sign_out_meant("a", meant, issuer, Word::Proven, later).await).len()
     }
 
     #[tokio::test]
@@ -189,7 +190,7 @@ mod tests {
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), other).await, 0);
         assert_eq!(sign_out_meant(&store, Meant::Sub("1"), None).await, 0);
         assert!(lives(&store, &one));
-        assert_eq!(store.end_meant("a", Meant::Sid("1"), None, NOON).await.unwrap().len(), 2);
+        assert_eq!(fully(store.end_meant("a", Meant::Sid("1"), None, NOON).await).len(), 2);
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 0);
         assert!(!lives(&store, &one) && !lives(&store, &same));
         assert!(lives(&store, &other_sid) && lives(&store, &other_provider));
@@ -197,7 +198,7 @@ mod tests {
         assert!(!lives(&store, &other_sid) && lives(&store, &other_provider));
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 0);
         let key = "https://i.example#s";
-        assert_eq!(store.end_meant("", Meant::Member(key), None, NOON).await.unwrap().len(), 1);
+        assert_eq!(fully(store.end_meant("", Meant::Member(key), None, NOON).await).len(), 1);
         assert!(!lives(&store, &other_provider), "a member is the same with every provider");
     }
 
@@ -288,7 +289,7 @@ mod tests {
         let state = Secret::new("state".to_owned());
         let is_forgotten = async || store.is_forgotten(&state, Some(&before)).await.unwrap();
         assert!(!is_forgotten().await);
-        assert!(store.sign_out(&before, later).await.unwrap().is_some());
+        assert!(fully(store.sign_out(&before, later).await).is_some());
         assert!(is_forgotten().await);
         let signed_out = async |sid: &str| {
             let now = start(&store, "a", sid).await;
@@ -308,13 +309,13 @@ mod tests {
         let store = store(10);
         let later = NOON.after(Duration::from_secs(1));
         let before = start(&store, "a", "1").await;
-        assert!(store.sign_out(&before, later).await.unwrap().is_some());
+        assert!(fully(store.sign_out(&before, later).await).is_some());
         assert_eq!(sign_out_meant(&store, Meant::Sid("proven"), None).await, 0);
         for number in 0..25_000 {
             let name = number.to_string();
             let meant = Meant::Sid(&name);
             let ended = store.sign_out_meant("a", meant, None, Word::Claimed, later).await;
-            assert!(ended.unwrap().is_empty());
+            assert!(fully(ended).is_empty());
         }
         tidy(&store, NOON);
         let state = Secret::new("state".to_owned());

@@ -319,6 +319,7 @@ mod tests {
     use serde_json::Map;
 
     use super::super::arriving::Arriving;
+    use super::super::error::fully;
     use super::super::{Ours, Revocation, Seal};
     use super::*;
     use crate::clock::Clock;
@@ -355,7 +356,7 @@ mod tests {
                 number += 1;
                 let id = start(store, &format!("comes-{number}"), "h", NOON).await;
                 if number % 2 == 0 {
-                    store.end(&id, NOON).await.unwrap();
+                    fully(store.end(&id, NOON).await);
                 }
             }
             match page.next {

@@ -41,7 +41,7 @@ pub use carried::Shown;
 pub use claims::Word;
 pub use digest::Digest;
 pub use ending::Watch;
-pub use error::{Ended, StoreError};
+pub use error::{Ended, EndedHere, StoreError};
 pub use index::Meant;
 pub use kept_forms::member_mark;
 pub use kept_keys::{KeptKeys, KeptKeysError, KeyLook, KeyState};
@@ -295,31 +295,26 @@ impl Sessions {
 
     /// Ends a session: a copy of its cookie is worthless from here on (SESS-04).
     ///
-    /// # Errors
-    /// When the store could not be told: it is over here all the same. Where sessions are in their
-    /// browsers, also when no more endings can be remembered: then it is not over.
-    pub async fn end(
-        &self,
-        id: &SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+    /// When the store could not be told, it is over here all the same, if it is known here. Where
+    /// sessions are in their browsers and no more endings can be remembered, it is not.
+    pub async fn end(&self, id: &SessionId, now: Timestamp) -> EndedHere<Option<Arc<SignedIn>>> {
         self.end_key(&Digest::of_id(id), now).await
     }
 
-    async fn end_key(
-        &self,
-        key: &Digest,
-        now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        self.settled().await?;
+    async fn end_key(&self, key: &Digest, now: Timestamp) -> EndedHere<Option<Arc<SignedIn>>> {
+        if let Err(error) = self.settled().await {
+            return (None, Err(error));
+        }
         match &self.store {
             Store::Remote(remote, _) => remote.end(key, now).await,
             Store::Memory { index, revoked, .. } => {
                 // First: what cannot be remembered is not over, for its browser would show it again.
-                if let (Some(revoked), Some(known)) = (revoked, self.table.peek(key)) {
-                    revoked.add(*key, known.session().ends())?;
+                if let (Some(revoked), Some(known)) = (revoked, self.table.peek(key))
+                    && let Err(error) = revoked.add(*key, known.session().ends())
+                {
+                    return (None, Err(error));
                 }
-                Ok(self.table.remove(key).and_then(|gone| forgotten(index, gone)))
+                (self.table.remove(key).and_then(|gone| forgotten(index, gone)), Ok(()))
             }
         }
     }

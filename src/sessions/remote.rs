@@ -35,7 +35,7 @@ use super::index;
 use super::marks::{Once, SignOut};
 use super::redis::{Link, Redis};
 use super::table::Gone;
-use super::{Digest, Here, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState};
+use super::{Digest, EndedHere, Here, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState};
 use crate::clock::Clock;
 use crate::config;
 use crate::gate::login::PendingLogin;
@@ -270,20 +270,28 @@ impl Remote {
         &self,
         key: &Digest,
         now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+    ) -> EndedHere<Option<Arc<SignedIn>>> {
         let known = self.known.table.find(key).map(|found| found.signed_in);
         let known = match known {
-            Some(known) => Ok(Some(known)),
-            None => self.look(key, now).await,
+            Some(known) => Some(known),
+            None => self.look(key, now).await.ok().flatten(),
         };
         self.owe(key);
-        self.known.forget(key);
-        let was_there = self.take_away(key, now).await?;
-        self.paid(key);
-        Ok(known.ok().flatten().filter(|_| was_there))
+        let was_here = self.known.forget(key);
+        let taken = self.take_away(key, now).await;
+        if taken.is_ok() {
+            self.paid(key);
+        }
+        // Of those who end it at one moment one has ended it: the one to whom the store says so, and
+        // where it says nothing, the one who has found it here.
+        let has_ended = match (&self.known.endings, &taken) {
+            (None, Ok(was_there)) => *was_there,
+            (None, Err(_)) | (Some(_), _) => was_here,
+        };
+        (known.filter(|_| has_ended), taken.map(drop))
     }
 
-    /// Whether it was there.
+    /// Whether it was there, as far as the store can tell.
     async fn take_away(&self, key: &Digest, now: Timestamp) -> Result<bool, StoreError> {
         match self.known.endings {
             None => self.redis.delete(key).await,
@@ -318,22 +326,18 @@ impl Remote {
         name: &Digest,
         is_meant: impl Fn(&Session) -> bool,
         now: Timestamp,
-    ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
-        let keys: Vec<Digest> = match &self.known.endings {
-            Some(index) => {
-                let named = index.find(name).into_iter();
-                named.flat_map(|begins| self.known.table.beginning_with(begins)).collect()
-            }
-            None => self.redis.named(name).await?,
+    ) -> EndedHere<Vec<Arc<SignedIn>>> {
+        let keys = match self.named(name).await {
+            Ok(keys) => keys,
+            Err(error) => return (Vec::new(), Err(error)),
         };
         let (mut ended, mut told) = (Vec::new(), Ok(()));
         for key in keys {
-            match self.end_if(&key, &is_meant, now).await {
-                Ok(member) => ended.extend(member),
-                Err(error) => told = Err(error),
-            }
+            let (one, is_told) = self.end_if(&key, &is_meant, now).await;
+            ended.extend(one);
+            told = told.and(is_told);
         }
-        told.map(|()| ended)
+        (ended, told)
     }
 
     async fn end_if(
@@ -341,16 +345,17 @@ impl Remote {
         key: &Digest,
         is_meant: impl Fn(&Session) -> bool,
         now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+    ) -> EndedHere<Option<Arc<SignedIn>>> {
         let known = || self.known.table.peek(key);
         let found = match self.known.endings {
-            Some(_) => known(),
+            Some(_) => Ok(known()),
             // What is known here ends here, though the store does not answer any more.
-            None => self.look(key, now).await.or_else(|error| known().map(Some).ok_or(error))?,
+            None => self.look(key, now).await.or_else(|error| known().map(Some).ok_or(error)),
         };
         match found {
-            Some(found) if is_meant(found.session()) => self.end(key, now).await,
-            Some(_) | None => Ok(None),
+            Ok(Some(found)) if is_meant(found.session()) => self.end(key, now).await,
+            Ok(Some(_) | None) => (None, Ok(())),
+            Err(error) => (None, Err(error)),
         }
     }
 

@@ -182,22 +182,23 @@ impl Sessions {
         let note = async || self.note_ending(name, None, Word::Proven, now).await;
         if let (Store::Remote(remote, _), Some(_)) = (&self.store, &self.carrier) {
             let noted = note().await;
-            let known = remote.end_named(name, is_meant, now).await;
-            let known = known.inspect(|all| all.iter().for_each(|member| ended(member.session())));
-            return noted.and(known).map(|known| known.len());
+            let (known, told) = remote.end_named(name, is_meant, now).await;
+            known.iter().for_each(|member| ended(member.session()));
+            return noted.and(told).map(|()| known.len());
         }
         let found = self.peek(keys, now).await?;
         let noted = note().await;
         let mut count = 0_usize;
         let mut told = Ok(());
         for (key, member) in found.iter().filter(|(_, member)| is_meant(member.session())) {
-            let end = self.end_key(key, now).await;
-            // Over it is, and if the store was not told yet, it will be.
-            if !matches!(end, Ok(None)) {
+            let (known, is_told) = self.end_key(key, now).await;
+            // Over it is, and if another store was not told yet, it will be.
+            let will_be = is_told.is_err() && matches!(self.store, Store::Remote(..));
+            if known.is_some() || will_be {
                 count = count.saturating_add(1);
                 ended(member.session());
             }
-            told = told.and(end.map(drop));
+            told = told.and(is_told);
         }
         noted.and(told).map(|()| count)
     }

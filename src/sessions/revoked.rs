@@ -164,7 +164,8 @@ impl All {
 mod tests {
     use super::*;
     use crate::gate::{Lifetimes, Subject, VerifiedClaims};
-    use crate::sessions::{Meant, Sessions, Store, Word};
+    use crate::sessions::error::fully;
+    use crate::sessions::{Meant, Revocation, Sessions, Store, Word};
 
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -184,19 +185,23 @@ mod tests {
                 Session::start(claims, provider, portal, name.to_owned(), lifetimes, NOON);
             ids.push(sessions.start(session, NOON).await.unwrap().0);
         }
-        assert!(sessions.end(&ids[0], NOON).await.unwrap().is_some());
-        assert_eq!(sessions.end(&ids[1], NOON).await.err(), Some(StoreError::Unavailable));
+        assert!(fully(sessions.end(&ids[0], NOON).await).is_some());
+        let (ended, full) = sessions.end(&ids[1], NOON).await;
+        assert_eq!((ended.is_none(), full), (true, Err(StoreError::Unavailable)));
         let who = Meant::Member("i#grace");
-        let full = sessions.sign_out_meant("p", who, None, Word::Proven, NOON).await;
-        assert_eq!(full.err(), Some(StoreError::Unavailable));
+        let (ended, full) = sessions.sign_out_meant("p", who, None, Word::Proven, NOON).await;
+        assert_eq!((ended.len(), full), (0, Err(StoreError::Unavailable)));
+        let who = Revocation::Member("i#grace");
+        let revoked = sessions.revoke(who, NOON, |_| panic!("LOG-03: it goes on")).await;
+        assert!(revoked.is_err());
         assert!(sessions.find(&ids[0], NOON).await.unwrap().is_none());
         assert!(sessions.find(&ids[1], NOON).await.unwrap().is_some(), "as it was said");
         let claimed =
             sessions.sign_out_meant("p", Meant::Sid("x"), None, Word::Claimed, NOON).await;
-        assert!(claimed.unwrap().is_empty(), "LIM-07: in a room of their own");
+        assert!(fully(claimed).is_empty(), "LIM-07: in a room of their own");
         // There is room again when what was remembered would be over anyway.
         let Store::Memory { revoked: Some(revoked), .. } = &sessions.store else { unreachable!() };
         revoked.tidy(NOON.after(hour));
-        assert!(sessions.end(&ids[1], NOON).await.unwrap().is_some());
+        assert!(fully(sessions.end(&ids[1], NOON).await).is_some());
     }
 }

@@ -12,7 +12,7 @@ use anteport::sessions::{ListError, Listed, Revocation, RevokeError, StoreError,
 
 use crate::redis::Server;
 use crate::several::Cluster;
-use crate::suite::{LIFETIMES, Node, eventually, redis, session, single};
+use crate::suite::{LIFETIMES, Node, eventually, fully, redis, session, single};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -272,7 +272,7 @@ async fn everybody_is_listed(node: &Node, limit: usize) -> BTreeMap<String, usiz
             node.sign_in(&format!("comes-{number}")).await;
         }
         for id in going.split_off(going.len().saturating_sub(20)) {
-            node.sessions.end(&id, now).await.unwrap();
+            fully(node.sessions.end(&id, now).await);
         }
         cursor = page.next;
         if cursor.is_none() {

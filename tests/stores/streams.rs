@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::redis::Server;
 use crate::revocation::all;
-use crate::suite::{GRACE, LIFETIMES, Node, endings_in, eventually, redis, single};
+use crate::suite::{GRACE, LIFETIMES, Node, endings_in, eventually, fully, redis, single};
 use crate::world::{Plan, World};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,7 +67,7 @@ async fn sess_10_what_begins_after_the_word_of_an_ending_ends_at_the_first_look(
                 here.sessions.revoke(everybody, now, |_| {}).await.unwrap();
             } else {
                 found(&here, &ada).await;
-                here.sessions.sign_out(&ada, now).await.unwrap();
+                fully(here.sessions.sign_out(&ada, now).await);
             }
             has_heard(&there, &ada).await;
             // The portal answers only now.
@@ -150,7 +150,7 @@ async fn sess_10_while_redis_is_away_what_is_open_goes_on_for_the_grace_and_nobo
         let mut watch = node.sessions.watch(&ada, &member);
         node.sessions.end_expired(node.clock.now()).await;
         assert!(!has_ended(&mut watch), "and what is opened anew stays open");
-        node.sessions.sign_out(&ada, node.clock.now()).await.unwrap();
+        fully(node.sessions.sign_out(&ada, node.clock.now()).await);
         assert!(has_ended(&mut watch));
     }
 }
@@ -228,7 +228,7 @@ async fn sess_10_two_first_requests_with_one_cookie_end_together() {
         });
         assert!(Arc::ptr_eq(&one, &other), "{number}");
         let mut watches = [&one, &other].map(|member| there.sessions.watch(&id, member));
-        there.sessions.sign_out(&id, now).await.unwrap();
+        fully(there.sessions.sign_out(&id, now).await);
         assert!(watches.iter_mut().all(has_ended), "{number}");
     }
     assert_eq!(there.sessions.count(), 0);
@@ -267,7 +267,7 @@ async fn sess_10_a_later_state_that_a_browser_shows_ends_with_the_earlier_one() 
         // The earlier one again takes nothing back.
         here.keep(&id, &member);
         assert!(Arc::ptr_eq(&later, &there.find(&id).await.unwrap().unwrap()));
-        there.sessions.sign_out(&id, now).await.unwrap();
+        fully(there.sessions.sign_out(&id, now).await);
         assert!(has_ended(&mut watch) && earlier.is_over() && later.is_over());
     }
 }
@@ -285,7 +285,7 @@ async fn sess_08_a_list_makes_nothing_certain_of_sessions_that_are_in_their_brow
     }
     let other = Node::start(endings_in(&server)).ready().await;
     found(&other, &ada).await;
-    other.sessions.sign_out(&ada, other.clock.now()).await.unwrap();
+    fully(other.sessions.sign_out(&ada, other.clock.now()).await);
     let listed = all(&node, Wanted::default(), 10).await;
     assert_eq!(
         listed.iter().map(|known| known.handle.as_str()).collect::<Vec<_>>(),

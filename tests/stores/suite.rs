@@ -10,7 +10,9 @@ use anteport::config::{Redis, RedisMode, SealingKeys, ServerAddress, Sessions as
 use anteport::gate::{
     AtProvider, Lifetimes, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims, cookies,
 };
-use anteport::sessions::{Here, Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn, Word};
+use anteport::sessions::{
+    EndedHere, Here, Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn, Word,
+};
 use http::HeaderValue;
 use serde_json::{Map, json};
 
@@ -162,6 +164,12 @@ pub fn session(name: &str, now: Timestamp) -> Session {
         .known_as(at_provider)
 }
 
+/// What has ended, where the store was told of it.
+pub fn fully<T>((ended, told): EndedHere<T>) -> T {
+    told.unwrap();
+    ended
+}
+
 /// Waits for something that is about to be so.
 pub async fn eventually(is_so: impl AsyncFn() -> bool) -> Duration {
     let begun = Instant::now();
@@ -180,12 +188,12 @@ pub async fn a_session_is_on_every_node(here: &Node, there: &Node) {
         assert_eq!(node.name(&id).await.as_deref(), Some("ada"));
         assert_eq!(node.name(&other).await.as_deref(), Some("grace"));
     }
-    assert!(there.sessions.sign_out(&id, there.clock.now()).await.unwrap().is_some());
+    assert!(fully(there.sessions.sign_out(&id, there.clock.now()).await).is_some());
     assert!(there.name(&id).await.is_none(), "SESS-04: at once where it was ended");
     let took = eventually(async || here.name(&id).await.is_none()).await;
     assert!(took < Duration::from_secs(1), "a sign-out is everywhere within a second: {took:?}");
     assert_eq!(here.name(&other).await.as_deref(), Some("grace"), "and ends nobody else's");
-    assert!(here.sessions.sign_out(&id, MORNING).await.unwrap().is_none());
+    assert!(fully(here.sessions.sign_out(&id, MORNING).await).is_none());
 }
 
 /// SESS-03: lifetimes are ours.
@@ -241,7 +249,7 @@ pub async fn one_asks_the_provider_and_a_sign_out_wins(here: &Node, there: &Node
     let Ok(Turn::Ours(lease, member)) = here.sessions.turn(&id, never, now).await else {
         panic!("it was given back");
     };
-    there.sessions.sign_out(&id, now).await.unwrap();
+    fully(there.sessions.sign_out(&id, now).await);
     let next = renewed(&member);
     let late = here.sessions.renew(&id, &lease, &member, next, now).await.unwrap();
     assert!(late.is_none(), "a logout wins over a refresh under way");
@@ -274,15 +282,15 @@ pub async fn names_end_whom_they_mean(here: &Node, there: &Node, knows_all: bool
     let mary = here.sign_in("mary").await;
     let later = MORNING.after(Duration::from_secs(1));
     let (of, meant) = ("corporate", Meant::Sub("sub-ada"));
-    let elsewhere = there.sessions.end_meant("other", meant, None, later).await.unwrap();
+    let elsewhere = fully(there.sessions.end_meant("other", meant, None, later).await);
     let other_issuer = Some("https://other.example");
-    let disbelieved = there.sessions.end_meant(of, meant, other_issuer, later).await.unwrap();
+    let disbelieved = fully(there.sessions.end_meant(of, meant, other_issuer, later).await);
     assert!(elsewhere.is_empty() && disbelieved.is_empty());
     let ended = there
         .sessions
         .sign_out_meant(of, meant, Some("https://i.example"), Word::Proven, later)
         .await;
-    assert_eq!(ended.unwrap().len(), if knows_all { 2 } else { 1 });
+    assert_eq!(fully(ended).len(), if knows_all { 2 } else { 1 });
     for id in [&ada, &also_ada] {
         eventually(async || here.name(id).await.is_none() && there.name(id).await.is_none()).await;
     }
@@ -291,8 +299,8 @@ pub async fn names_end_whom_they_mean(here: &Node, there: &Node, knows_all: bool
     assert!(here.sessions.signed_out_since(MORNING, &since).await.unwrap(), "OIDC-14");
     assert!(!here.sessions.signed_out_since(later, &since).await.unwrap());
     let member = Meant::Member("https://i.example#sub-mary");
-    let ended = there.sessions.sign_out_meant("", member, None, Word::Proven, later).await.unwrap();
-    assert_eq!(ended.len(), 1);
+    let ended = there.sessions.sign_out_meant("", member, None, Word::Proven, later).await;
+    assert_eq!(fully(ended).len(), 1);
     eventually(async || here.name(&mary).await.is_none()).await;
 }
 
@@ -337,7 +345,7 @@ async fn cookies_with_endings_in_redis_keep_it_on_every_node() {
     let (here, there) = (here.ready().await, there.ready().await);
     // LIM-07: strangers may say names in a provider's name, and what they say is not kept.
     let meant = Meant::Sid("invented");
-    assert!(here.sessions.end_meant("corporate", meant, None, MORNING).await.unwrap().is_empty());
+    assert!(fully(here.sessions.end_meant("corporate", meant, None, MORNING).await).is_empty());
     let kept: Vec<String> = server.ask(::redis::cmd("KEYS").arg("anteport:r:*"));
     assert!(kept.is_empty(), "{kept:?}");
     carried(&here, &there).await;
@@ -359,7 +367,7 @@ async fn cookies_need_nothing_but_the_keys_to_be_known_everywhere() {
     // A restart forgets what was read, and nobody is signed out.
     let restarted = Node::start(Store::Cookie { revocations: None });
     assert_eq!(restarted.name(&id).await.as_deref(), Some("ada"));
-    assert!(here.sessions.sign_out(&id, MORNING).await.unwrap().is_some());
+    assert!(fully(here.sessions.sign_out(&id, MORNING).await).is_some());
     assert!(here.name(&id).await.is_none(), "SESS-04: a copied cookie is worthless");
 }
 

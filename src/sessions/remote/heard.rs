@@ -25,11 +25,10 @@ pub(in crate::sessions) struct Known {
 }
 
 impl Known {
-    /// Takes a session out that is over.
-    pub(super) fn forget(&self, key: &Digest) {
-        if let Some(gone) = self.table.remove(key) {
-            self.forgotten(gone);
-        }
+    /// Takes a session out that is over; whether it was there.
+    pub(super) fn forget(&self, key: &Digest) -> bool {
+        let gone = self.table.remove(key).map(|gone| self.forgotten(gone));
+        gone.is_some()
     }
 
     /// What has been taken out of the table goes from the index too.
