@@ -125,6 +125,7 @@ mod tests {
     use super::super::error::fully;
     use super::super::{Here, Sessions, SignedIn, Store, Turn, Word};
     use super::*;
+    use crate::gate::login::PendingLogin;
     use crate::gate::{
         AtProvider, Lifetimes, Secret, SessionId, Subject, Timestamp, VerifiedClaims,
     };
@@ -310,21 +311,36 @@ mod tests {
         let later = NOON.after(Duration::from_secs(1));
         let before = start(&store, "a", "1").await;
         assert!(fully(store.sign_out(&before, later).await).is_some());
-        assert_eq!(sign_out_meant(&store, Meant::Sid("proven"), None).await, 0);
-        for number in 0..25_000 {
-            let name = number.to_string();
-            let meant = Meant::Sid(&name);
-            let ended = store.sign_out_meant("a", meant, None, Word::Claimed, later).await;
-            assert!(fully(ended).is_empty());
+        let claim = async |name: &str, now| {
+            let meant = Meant::Sid(name);
+            fully(store.sign_out_meant("a", meant, None, Word::Claimed, now).await);
+        };
+        // As many as are remembered of providers, and then more than are remembered of strangers.
+        for number in 0..20_000 {
+            sign_out_meant(&store, Meant::Sid(&format!("proven-{number}")), None).await;
         }
+        for number in 0..25_000 {
+            claim(&number.to_string(), later).await;
+        }
+        sign_out_meant(&store, Meant::Sid("0"), None).await;
         tidy(&store, NOON);
         let state = Secret::new("state".to_owned());
         assert!(store.is_forgotten(&state, Some(&before)).await.unwrap());
-        for (sid, is_over) in [("proven", true), ("24999", true), ("another", false)] {
+        let signed_out = async |sid: &str, begun| {
             let id = start(&store, "a", sid).await;
             let member = find(&store, &id, NOON).unwrap();
-            let since = store.signed_out_since(NOON, member.session()).await.unwrap();
-            assert_eq!(since, is_over, "{sid}");
+            store.signed_out_since(begun, member.session()).await.unwrap()
+        };
+        let known = [("proven-0", true), ("proven-19999", true), ("0", true), ("19999", true)];
+        for (sid, is_over) in known.into_iter().chain([("24999", false), ("another", false)]) {
+            assert_eq!(signed_out(sid, NOON).await, is_over, "{sid}");
         }
+        // There is room for more when no login is as old as what was said before.
+        let late = later.after(PendingLogin::LIMIT);
+        claim("24999", late).await;
+        assert!(signed_out("24999", late.before(HOUR / 60)).await);
+        // A word that comes late takes back none that is later.
+        claim("24999", later).await;
+        assert!(signed_out("24999", late.before(HOUR / 60)).await);
     }
 }

@@ -31,7 +31,7 @@ mod turn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -56,6 +56,7 @@ pub use turn::Turn;
 
 use self::arriving::Arriving;
 use self::carried::Carrier;
+use self::claims::Claimed;
 use self::ending::Watched;
 use self::index::Index;
 use self::marks::Marks;
@@ -76,6 +77,8 @@ pub struct Sessions {
     everybody: AtomicI64,
     /// No session lasts longer, whatever was configured when it began.
     longest: Duration,
+    /// What strangers have said in the providers' names.
+    claimed: Claimed,
     is_ours: Ours,
     next_part: AtomicUsize,
     watched: Arc<Watched>,
@@ -178,6 +181,7 @@ impl Sessions {
             carrier: carries.then(|| Carrier::new(Arc::clone(seal), idle)),
             everybody: AtomicI64::new(0),
             longest: settings.lifetimes.absolute,
+            claimed: Claimed::new(Instant::now()),
             is_ours,
             next_part: AtomicUsize::new(0),
             watched,

@@ -29,7 +29,6 @@ use std::time::Duration;
 pub(super) use self::heard::Known;
 use self::heard::{Heard, Hearing};
 pub use self::turn::Lease;
-use super::claims::{Claims, Word};
 use super::copies::CHANGED;
 use super::index;
 use super::marks::{Once, SignOut};
@@ -59,9 +58,6 @@ pub(super) struct Remote {
     owed: Mutex<HashSet<Digest>>,
     owes: AtomicUsize,
     is_ours: Ours,
-    /// What of strangers' words is in the store by this process.
-    claimed_endings: Claims,
-    claimed_sign_outs: Claims,
 }
 
 impl Remote {
@@ -92,8 +88,6 @@ impl Remote {
             owed: Mutex::default(),
             owes: AtomicUsize::new(0),
             is_ours,
-            claimed_endings: Claims::default(),
-            claimed_sign_outs: Claims::default(),
         }
     }
 
@@ -303,24 +297,17 @@ impl Remote {
     }
 
     /// Notes an ending of all that a name has until now, where sessions are in their browsers and are
-    /// not known here. What strangers claim beyond their own bound is not noted.
+    /// not known here.
     pub(super) async fn note_ending(
         &self,
         name: &Digest,
-        word: Word,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let kept = self.lifetimes.absolute;
-        let is_noted = self.known.endings.is_some()
-            && (word == Word::Proven || self.claimed_endings.admit(name, now, kept));
-        match is_noted {
-            true => self.redis.end(name, now, kept).await,
-            false => Ok(()),
-        }
+        self.redis.end(name, now, self.lifetimes.absolute).await
     }
 
     /// Ends the sessions of a name, all of them that can be. Where they are in their browsers, only those
-    /// that are known here: strangers may say names, and what they say is not kept (LIM-07).
+    /// that are known here.
     pub(super) async fn end_named(
         &self,
         name: &Digest,
@@ -374,11 +361,7 @@ impl Remote {
         key: &Digest,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (key, kept) = (marked(who, key), PendingLogin::LIMIT);
-        match who == SignOut::Claimed && !self.claimed_sign_outs.admit(&key, now, kept) {
-            true => Ok(()),
-            false => self.redis.note_sign_out(&key, now, kept).await,
-        }
+        self.redis.note_sign_out(&marked(who, key), now, PendingLogin::LIMIT).await
     }
 
     pub(super) async fn signed_out(
@@ -457,6 +440,5 @@ fn marked(who: SignOut, key: &Digest) -> Digest {
     match who {
         SignOut::Here => *key,
         SignOut::There => Digest::of(key.to_hex().as_bytes()),
-        SignOut::Claimed => Digest::of(format!("{} claimed", key.to_hex()).as_bytes()),
     }
 }

@@ -179,7 +179,7 @@ impl Sessions {
         ended: impl Fn(&Session),
     ) -> Result<usize, StoreError> {
         let is_meant = |session: &Session| index::names(session).any(|known| known == *name);
-        let note = async || self.note_ending(name, None, Word::Proven, now).await;
+        let note = async || self.note_ending(name, Word::Proven, now).await;
         if let (Store::Remote(remote, _), Some(_)) = (&self.store, &self.carrier) {
             let noted = note().await;
             let (known, told) = remote.end_named(name, is_meant, now).await;

@@ -43,12 +43,11 @@ impl Sessions {
     ) -> EndedHere<Vec<Arc<SignedIn>>> {
         // First, so that a session which starts meanwhile sees it.
         let name = meant.key(provider);
-        let who = match word {
-            Word::Proven => SignOut::There,
-            Word::Claimed => SignOut::Claimed,
+        let noted = match word {
+            Word::Claimed if !self.claimed.admit_sign_out(&name, now) => Ok(()),
+            Word::Claimed | Word::Proven => self.note_sign_out(SignOut::There, &name, now).await,
         };
-        let noted = self.note_sign_out(who, &name, now).await;
-        let noted = noted.and(self.note_ending(&name, issuer, word, now).await);
+        let noted = noted.and(self.note_ending(&index::said_by(&name, issuer), word, now).await);
         // What is known here ends, whether the rest could be noted or not.
         let (ended, told) = self.end_meant(provider, meant, issuer, now).await;
         (ended, noted.and(told))
@@ -58,15 +57,19 @@ impl Sessions {
     pub(super) async fn note_ending(
         &self,
         name: &Digest,
-        issuer: Option<&str>,
         word: Word,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let name = index::said_by(name, issuer);
+        if self.carrier.is_none() {
+            return Ok(());
+        }
+        if word == Word::Claimed && !self.claimed.admit_ending(name, now, self.longest) {
+            return Ok(());
+        }
         match &self.store {
-            Store::Remote(remote, _) => remote.note_ending(&name, word, now).await,
+            Store::Remote(remote, _) => remote.note_ending(name, now).await,
             Store::Memory { revoked: Some(revoked), .. } => {
-                revoked.add_name(name, word, now, self.longest)
+                revoked.add_name(*name, now, self.longest)
             }
             Store::Memory { revoked: None, .. } => Ok(()),
         }
@@ -154,10 +157,8 @@ impl Sessions {
         }
         let names: Vec<Digest> = index::names_of_person(session).collect();
         for name in names {
-            for who in [SignOut::There, SignOut::Claimed] {
-                if self.signed_out(who, &name).await?.is_some_and(|at| begun < at) {
-                    return Ok(true);
-                }
+            if self.signed_out(SignOut::There, &name).await?.is_some_and(|at| begun < at) {
+                return Ok(true);
             }
         }
         Ok(false)

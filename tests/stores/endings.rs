@@ -1,11 +1,12 @@
 //! An ending stays one: whoever says it, whenever, and whatever the store does meanwhile.
 
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anteport::config::Store;
 use anteport::gate::{Lifetimes, Session};
-use anteport::sessions::{Meant, Revocation, StoreError, Word};
+use anteport::sessions::{Meant, Revocation, StoreCall, StoreError, Word};
 use redis::cmd;
 
 use crate::redis::Server;
@@ -116,6 +117,28 @@ async fn lim_07_what_strangers_say_takes_a_bounded_room_in_the_store() {
     }
     let kept: usize = server.ask(&mut cmd("DBSIZE"));
     assert_eq!(kept, 2 * 20_000, "endings, and marks for the logins under way");
+    let meant = Meant::Sid("proven");
+    fully(node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Proven, MORNING).await);
+    let more: usize = server.ask(&mut cmd("DBSIZE"));
+    assert_eq!(more, kept + 2, "what a provider proves finds its room");
+}
+
+#[tokio::test]
+async fn a_login_asks_the_store_once_for_each_of_its_names() {
+    let server = Server::start();
+    let node = Node::start(single(&server)).ready().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&asked);
+    node.sessions.observe(Box::new(move |call, _, _| {
+        counts.fetch_add(usize::from(call == StoreCall::SignOut), Ordering::SeqCst);
+    }));
+    let ada = session("ada", MORNING);
+    assert!(!node.sessions.signed_out_since(MORNING, &ada).await.unwrap());
+    assert_eq!(asked.load(Ordering::SeqCst), 3, "the sid, the sub, the member");
+    let later = MORNING.after(minutes(1));
+    let meant = Meant::Sid("sid-ada");
+    fully(node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Claimed, later).await);
+    assert!(node.sessions.signed_out_since(MORNING, &ada).await.unwrap(), "OIDC-14");
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use self::chunks::{Reader, Writer, items};
 use self::note::{Note, Sealed};
 use self::place::{Place, Taken};
-use super::marks::Mark;
+use super::marks::{Mark, SignOut};
 use super::{Arriving, Digest, Seal, Sessions, Store, index};
 use crate::gate::{Session, Timestamp};
 use crate::telemetry::causes;
@@ -329,7 +329,13 @@ impl Sessions {
         };
         match item {
             Item::Head(_) => {}
-            Item::Mark(mark) => marks.restore(mark, now),
+            Item::Mark(mark) => {
+                if let Mark::SignedOut(SignOut::There, name, at) = mark {
+                    // It may have been a stranger's word, and takes of their room then.
+                    self.claimed.admit_sign_out(&name, at);
+                }
+                marks.restore(mark, now);
+            }
             Item::Session { key, last_used, record } => {
                 let Some(session) = Session::from_record(record) else {
                     restored.unreadable += 1;

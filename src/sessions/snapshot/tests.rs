@@ -7,12 +7,14 @@ use std::sync::atomic::AtomicUsize;
 
 use serde_json::{Map, json};
 
+use super::super::claims;
 use super::super::error::fully;
 use super::super::marks::{Once, SignOut};
 use super::super::{Here, Ours, Revocation};
 use super::*;
 use crate::clock::Clock;
 use crate::config;
+use crate::gate::login::PendingLogin;
 use crate::gate::{AtProvider, Lifetimes, Secret, SessionId, Subject, VerifiedClaims};
 use crate::sessions::{Meant, Word};
 
@@ -516,6 +518,27 @@ async fn marks_of_every_sort_come_back() {
     assert_eq!(expected, found);
     let everybody = after.everybody.load(std::sync::atomic::Ordering::Acquire);
     assert_eq!(everybody, NOON.before(HOUR).unix_millis(), "who had to sign in anew still has to");
+}
+
+#[tokio::test]
+async fn lim_07_what_strangers_said_before_a_restart_takes_of_their_room_after_it() {
+    let folder = Folder::new();
+    let before = started(&folder, NOON);
+    let claim = async |sessions: &Sessions, name: &str, now| {
+        let meant = Meant::Sid(name);
+        fully(sessions.sign_out_meant("corporate", meant, None, Word::Claimed, now).await);
+    };
+    for number in 0..claims::MOST {
+        claim(&before, &number.to_string(), NOON).await;
+    }
+    before.write_snapshot(NOON);
+    let after = started(&folder, NOON);
+    let Store::Memory { marks, .. } = &after.store else { panic!("it is in memory") };
+    assert_eq!(marks.all().count(), claims::MOST);
+    claim(&after, "one more", NOON).await;
+    assert_eq!(marks.all().count(), claims::MOST);
+    claim(&after, "one more", NOON.after(PendingLogin::LIMIT)).await;
+    assert_eq!(marks.all().count(), claims::MOST + 1);
 }
 
 #[test]
