@@ -49,8 +49,7 @@ impl Sessions {
     /// Ends sessions, on every node, and tells `ended` of each. How many there were is not known where
     /// another store forgets everybody at one stroke.
     ///
-    /// Whoever calls this lets it come to its end: with very many sessions it takes a while, in which
-    /// nobody is let in who is meant.
+    /// Whoever calls this lets it come to its end: with very many sessions it takes a while.
     ///
     /// # Errors
     /// When the moment is in the future, or the store could not be told.

@@ -10,6 +10,7 @@ mod faults;
 mod fleet;
 mod load;
 mod nodes;
+mod patience;
 mod proxy;
 mod redis;
 mod relay;

@@ -151,6 +151,11 @@ impl Node {
 }
 
 pub fn session(name: &str, now: Timestamp) -> Session {
+    session_at("members.example", name, now)
+}
+
+/// The same for another portal.
+pub fn session_at(portal: &str, name: &str, now: Timestamp) -> Session {
     let claims = json!({ "iss": "https://i.example", "sub": format!("sub-{name}"), "name": name,
         "sid": format!("sid-{name}") });
     let claims: Map<_, _> = claims.as_object().unwrap().clone();
@@ -159,9 +164,8 @@ pub fn session(name: &str, now: Timestamp) -> Session {
     let subject =
         Subject::Issuer { issuer: "https://i.example".to_owned(), subject: format!("sub-{name}") };
     let claims = VerifiedClaims::assertion(subject, claims);
-    let (provider, portal) = ("corporate".into(), "members.example".into());
-    Session::start(claims, provider, portal, format!("handle-{name}"), LIFETIMES, now)
-        .known_as(at_provider)
+    let (handle, provider) = (format!("handle-{name}"), "corporate".into());
+    Session::start(claims, provider, portal.into(), handle, LIFETIMES, now).known_as(at_provider)
 }
 
 /// What has ended, where the store was told of it.
