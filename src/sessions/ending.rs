@@ -315,6 +315,20 @@ mod tests {
         assert_eq!((store.end_expired(after(1)).await, has_ended(&mut watch)), (1, true), "unused");
     }
 
+    #[tokio::test]
+    async fn sess_10_what_is_open_ends_with_a_session_that_began_when_they_lasted_longer() {
+        let store = Sessions::in_memory(Lifetimes { idle: HOUR, absolute: HOUR }, 10);
+        let (id, member) = start(&store).await;
+        let mut watch = store.watch(&id, &member);
+        for quarter in 1..=4 {
+            let now = NOON.after(HOUR * quarter / 4);
+            let ended = store.end_expired(now).await;
+            assert_eq!((ended, has_ended(&mut watch)), (usize::from(quarter == 4), quarter == 4));
+            member.session().touch(now);
+        }
+        assert!(member.session().is_live(after(1)), "by its own lifetimes it goes on");
+    }
+
     #[test]
     fn sess_10_a_word_that_comes_while_somebody_looks_is_looked_at_again() {
         let watched = Watched::default();

@@ -379,11 +379,14 @@ impl Sessions {
 
     fn is_valid(&self, session: &Session, now: Timestamp) -> bool {
         let everybody = self.everybody.load(Ordering::Acquire);
-        session.is_live(now)
-            && session.started().unix_millis() > everybody
-            // What was ended is remembered no longer than that.
-            && now < session.started().after(self.longest)
+        session.started().unix_millis() > everybody && now < lasts_until(session, self.longest)
     }
+}
+
+/// Until when a session lasts if nobody uses it: no longer than what was ended is remembered, whatever
+/// was configured when it began (SESS-04).
+fn lasts_until(session: &Session, longest: Duration) -> Timestamp {
+    session.lasts_until().min(session.started().after(longest))
 }
 
 /// What has been taken out of the table goes from the index too.

@@ -2,7 +2,7 @@
 //! on, which somebody has to look at beside the requests (SESS-10). Deliberately not here: what is
 //! closed then (`server::bound`), and who waits for it (`ending`).
 
-use super::{Digest, Sessions, SignedIn, Store, Watch, forgotten};
+use super::{Digest, Sessions, SignedIn, Store, Watch, forgotten, lasts_until};
 use crate::gate::{SessionId, Timestamp};
 
 /// How it stands with a session in whose name something is open.
@@ -43,7 +43,7 @@ impl Sessions {
                         self.is_valid(known.session(), now)
                             && revoked.as_ref().is_none_or(|all| all.spare(&key, known))
                     });
-                    let until = lasts.map(|known| known.session().lasts_until());
+                    let until = lasts.map(|known| lasts_until(known.session(), self.longest));
                     until.map_or(Standing::Over, Standing::Lasts)
                 }
             };
@@ -55,9 +55,9 @@ impl Sessions {
                 Standing::ForNow => continue,
                 Standing::Over => {
                     let has_expired = match &self.store {
-                        Store::Remote(..) => {
-                            known.as_ref().is_some_and(|known| !known.session().is_live(now))
-                        }
+                        Store::Remote(..) => known
+                            .as_ref()
+                            .is_some_and(|known| lasts_until(known.session(), self.longest) <= now),
                         Store::Memory { index, .. } => {
                             let gone = self.table.remove(&key);
                             gone.and_then(|gone| forgotten(index, gone)).is_some()

@@ -388,10 +388,12 @@ impl Remote {
     }
 
     fn is_valid(&self, session: &Session, now: Timestamp) -> bool {
-        session.is_live(now)
-            && session.started() > self.everybody()
-            // What was ended is remembered no longer than that.
-            && now < session.started().after(self.lifetimes.absolute)
+        session.started() > self.everybody() && now < self.lasts_until(session)
+    }
+
+    /// Until when a session lasts if nobody uses it.
+    fn lasts_until(&self, session: &Session) -> Timestamp {
+        super::lasts_until(session, self.lifetimes.absolute)
     }
 
     fn everybody(&self) -> Timestamp {

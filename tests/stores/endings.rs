@@ -10,7 +10,9 @@ use anteport::sessions::{Meant, Revocation, StoreCall, StoreError, Word};
 use redis::cmd;
 
 use crate::redis::Server;
-use crate::suite::{LIFETIMES, MORNING, Node, endings_in, eventually, fully, session, single};
+use crate::suite::{
+    LIFETIMES, MORNING, Node, endings_in, eventually, fully, session, session_with, single,
+};
 
 const CORPORATE: &str = "corporate";
 
@@ -68,11 +70,8 @@ async fn sess_04_an_ending_never_becomes_an_earlier_one() {
 async fn sess_03_a_session_lasts_no_longer_than_its_ending_is_remembered() {
     let (there, here) = (Node::start(cookie()), Node::start(cookie()));
     let month = Lifetimes { idle: minutes(7 * 24 * 60), absolute: minutes(30 * 24 * 60) };
-    let known = session("ada", MORNING);
-    let (claims, at) = (known.claims().clone(), known.at_provider().clone());
-    let (provider, portal) = (CORPORATE.into(), "members.example".into());
-    let long = Session::start(claims, provider, portal, "long".to_owned(), month, MORNING);
-    let (id, member) = there.sessions.start(long.known_as(at), MORNING).await.unwrap();
+    let long = session_with("members.example", month, "ada", MORNING);
+    let (id, member) = there.sessions.start(long, MORNING).await.unwrap();
     there.keep(&id, &member);
     let key = member.session().claims().subject().member_key();
     let now = MORNING.after(minutes(1));

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::fleet::{Fleet, Plan};
 use crate::redis::{SOON, Server};
 use crate::relay::{Fault, Relay};
-use crate::suite::{Node, session_at, single};
+use crate::suite::{LIFETIMES, Node, session_with, single};
 use crate::visitor::{get, post};
 
 /// How many sessions a member has, and how late each answer is about one of them: two answers each take
@@ -28,7 +28,10 @@ async fn world(members: &[&str]) -> (Server, Relay, Fleet) {
     let now = Clock::system().now();
     for name in members {
         for _ in 0..MANY {
-            node.sessions.start(session_at(&fleet.host, name, now), now).await.unwrap();
+            node.sessions
+                .start(session_with(&fleet.host, LIFETIMES, name, now), now)
+                .await
+                .unwrap();
         }
     }
     relay.set(Fault::Slow(LATE));

@@ -1,4 +1,4 @@
-//! What is open in a member's name: it ends with its session, whenever it began, and while the store
+//! What is open in a member's name: it ends with its session_with, whenever it began, and while the store
 //! does not answer it goes on for no longer than a request would (SESS-10).
 
 use std::future::Future;
@@ -10,7 +10,7 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use anteport::config::{RedisMode, Store};
-use anteport::gate::{Secret, SessionId, cookies};
+use anteport::gate::{Lifetimes, Secret, SessionId, cookies};
 use anteport::sessions::{
     Hearing, Here, Revocation, SignedIn, StoreCall, StoreError, StoreState, Turn, Wanted, Watch,
 };
@@ -20,7 +20,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::redis::Server;
 use crate::revocation::all;
-use crate::suite::{GRACE, LIFETIMES, Node, endings_in, eventually, fully, redis, single};
+use crate::suite::{
+    GRACE, LIFETIMES, Node, endings_in, eventually, fully, redis, session_with, single,
+};
 use crate::world::{Plan, World};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -196,6 +198,28 @@ async fn sess_03_a_lifetime_ends_what_is_open_though_redis_is_away_and_the_grace
     }
     node.sessions.end_expired(node.clock.now()).await;
     assert!(has_ended(&mut graces));
+}
+
+#[tokio::test]
+async fn sess_10_what_is_open_ends_with_a_session_that_began_when_they_lasted_longer() {
+    let server = Server::start();
+    for store in [single, endings_in] {
+        let node = Node::start(store(&server)).ready().await;
+        // By a node that was configured otherwise.
+        let now = node.clock.now();
+        let lifetimes = Lifetimes { idle: DAY, absolute: DAY };
+        let long = session_with("members.example", lifetimes, "ada", now);
+        let (id, member) = node.sessions.start(long, now).await.unwrap();
+        node.keep(&id, &member);
+        let member = found(&node, &id).await;
+        let mut watch = node.sessions.watch(&id, &member);
+        node.clock.advance(LIFETIMES.absolute - SECOND);
+        assert_eq!(node.sessions.end_expired(node.clock.now()).await, 0);
+        assert!(!has_ended(&mut watch));
+        node.clock.advance(SECOND);
+        assert_eq!(node.sessions.end_expired(node.clock.now()).await, 1, "it has expired");
+        assert!(has_ended(&mut watch));
+    }
 }
 
 /// What a browser shows of a session.

@@ -151,11 +151,11 @@ impl Node {
 }
 
 pub fn session(name: &str, now: Timestamp) -> Session {
-    session_at("members.example", name, now)
+    session_with("members.example", LIFETIMES, name, now)
 }
 
-/// The same for another portal.
-pub fn session_at(portal: &str, name: &str, now: Timestamp) -> Session {
+/// The same for another portal, or for longer.
+pub fn session_with(portal: &str, lifetimes: Lifetimes, name: &str, now: Timestamp) -> Session {
     let claims = json!({ "iss": "https://i.example", "sub": format!("sub-{name}"), "name": name,
         "sid": format!("sid-{name}") });
     let claims: Map<_, _> = claims.as_object().unwrap().clone();
@@ -165,7 +165,7 @@ pub fn session_at(portal: &str, name: &str, now: Timestamp) -> Session {
         Subject::Issuer { issuer: "https://i.example".to_owned(), subject: format!("sub-{name}") };
     let claims = VerifiedClaims::assertion(subject, claims);
     let (handle, provider) = (format!("handle-{name}"), "corporate".into());
-    Session::start(claims, provider, portal.into(), handle, LIFETIMES, now).known_as(at_provider)
+    Session::start(claims, provider, portal.into(), handle, lifetimes, now).known_as(at_provider)
 }
 
 /// What has ended, where the store was told of it.

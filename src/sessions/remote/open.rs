@@ -14,12 +14,12 @@ impl Remote {
     /// here is not certain, and it can be: ten thousand are not told one after the other that it cannot.
     pub(in crate::sessions) async fn standing(&self, key: &Digest, now: Timestamp) -> Standing {
         if let Some(member) = self.certain(key, now) {
-            return Standing::Lasts(member.session().lasts_until());
+            return Standing::Lasts(self.lasts_until(member.session()));
         }
         let is_asked = self.is_up();
         if is_asked {
             match self.look(key, now).await {
-                Ok(Some(member)) => return Standing::Lasts(member.session().lasts_until()),
+                Ok(Some(member)) => return Standing::Lasts(self.lasts_until(member.session())),
                 Ok(None) => return Standing::Over,
                 Err(_) => {}
             }
