@@ -12,8 +12,9 @@ pub(super) enum Standing {
     Lasts(Timestamp),
     /// It is over.
     Over,
-    /// The store does not say, and what is known here does for now.
-    ForNow,
+    /// The store does not say, and a request would be let in by what is known here, as long as the
+    /// grace lasts.
+    InGrace,
     /// The store has not answered in time: it is asked once more, a second later.
     Unanswered,
     /// The store does not say, and by what is known here nobody is let in.
@@ -52,7 +53,7 @@ impl Sessions {
                     self.watched.lasts(&key, word, until);
                     continue;
                 }
-                Standing::ForNow => continue,
+                Standing::InGrace => continue,
                 Standing::Over => {
                     let has_expired = match &self.store {
                         Store::Remote(..) => known

@@ -25,7 +25,7 @@ impl Remote {
             }
         }
         match self.for_want_of_better(key, now) {
-            Some(_) => Standing::ForNow,
+            Some(_) => Standing::InGrace,
             None if is_asked => Standing::Unanswered,
             None => Standing::Unknown,
         }
