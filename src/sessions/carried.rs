@@ -158,7 +158,9 @@ impl Sessions {
                 None => SignedIn::new(session),
             });
             let is_there = match &self.store {
-                Store::Remote(remote, _) => remote.admit(&key, known.as_ref(), &next, record),
+                Store::Remote(remote, _) => {
+                    remote.known().admit(&key, known.as_ref(), &next, record)
+                }
                 Store::Memory { revoked: Some(revoked), .. }
                     if revoked.include(&key, next.session()) =>
                 {
@@ -169,9 +171,8 @@ impl Sessions {
                     index.add(index::names(next.session()), &key);
                     let is_there = self.table.admit(&key, known.as_ref(), &next, record);
                     if let (true, Some(known)) = (is_there, &known) {
-                        let kept: Vec<Digest> = index::names(next.session()).collect();
                         let names = index::names(known.session());
-                        index.remove(names.filter(|name| !kept.contains(name)), &key);
+                        index.leave(names, index::names(next.session()), &key);
                     }
                     is_there
                 }

@@ -64,6 +64,17 @@ impl Index {
         }
     }
 
+    /// What an earlier state of a session was called and the next one is not.
+    pub(super) fn leave(
+        &self,
+        earlier: impl IntoIterator<Item = Digest>,
+        next: impl IntoIterator<Item = Digest>,
+        id: &Digest,
+    ) {
+        let kept: Vec<Digest> = next.into_iter().collect();
+        self.remove(earlier.into_iter().filter(|name| !kept.contains(name)), id);
+    }
+
     /// The beginnings of the keys of the sessions that may be called so.
     pub(super) fn find(&self, name: &Digest) -> Vec<u64> {
         let name_begins = name.first_eight();

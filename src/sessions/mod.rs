@@ -366,7 +366,7 @@ impl Sessions {
     fn forget(&self, gone: Vec<Gone>, how: Ended) {
         for gone in gone {
             match &self.store {
-                Store::Remote(remote, _) => remote.forgotten(gone),
+                Store::Remote(remote, _) => remote.known().forgotten(gone),
                 Store::Memory { index, revoked, .. } => {
                     // A copy is no session that ends.
                     if forgotten(index, gone).is_some() && revoked.is_none() {

@@ -33,7 +33,6 @@ use super::copies::CHANGED;
 use super::index;
 use super::marks::{Once, SignOut};
 use super::redis::{Link, Redis};
-use super::table::Gone;
 use super::{Digest, EndedHere, Here, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState};
 use crate::clock::Clock;
 use crate::config;
@@ -91,9 +90,9 @@ impl Remote {
         }
     }
 
-    /// Something was taken out of the table beside the requests.
-    pub(super) fn forgotten(&self, gone: Gone) {
-        self.known.forgotten(gone);
+    /// What this process knows of sessions.
+    pub(super) const fn known(&self) -> &Known {
+        &self.known
     }
 
     /// Keeps the connections, and tells what is owed; to be run beside the requests, for ever.

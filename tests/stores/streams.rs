@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::redis::Server;
 use crate::revocation::all;
 use crate::suite::{
-    GRACE, LIFETIMES, Node, endings_in, eventually, fully, redis, session_with, single,
+    GRACE, LIFETIMES, Node, endings_in, eventually, fully, redis, session_with, single, two_nodes,
 };
 use crate::world::{Plan, World};
 
@@ -84,8 +84,7 @@ async fn sess_10_what_begins_after_the_word_of_an_ending_ends_at_the_first_look(
 async fn sess_10_a_look_at_what_is_open_asks_nobody_while_what_is_known_is_certain() {
     const MANY: usize = 500;
     let server = Server::start();
-    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, single).await;
     let (calls, seconds) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (all, of_everybody) = (Arc::clone(&calls), Arc::clone(&seconds));
     there.sessions.observe(Box::new(move |call, _, _| {

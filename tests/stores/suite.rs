@@ -168,6 +168,20 @@ pub fn session_with(portal: &str, lifetimes: Lifetimes, name: &str, now: Timesta
     Session::start(claims, provider, portal.into(), handle, lifetimes, now).known_as(at_provider)
 }
 
+/// Two nodes that share a store.
+pub async fn two_nodes(server: &Server, store: impl Fn(&Server) -> Store) -> (Node, Node) {
+    let (here, there) = (Node::start(store(server)), Node::start(store(server)));
+    (here.ready().await, there.ready().await)
+}
+
+/// A node, and somebody whom it knows.
+pub async fn knows_ada(server: &Server) -> (Node, SessionId) {
+    let node = Node::start(single(server)).ready().await;
+    let ada = node.sign_in("ada").await;
+    assert!(node.name(&ada).await.is_some());
+    (node, ada)
+}
+
 /// What has ended, where the store was told of it.
 pub fn fully<T>((ended, told): EndedHere<T>) -> T {
     told.unwrap();
@@ -345,8 +359,7 @@ async fn cookies_keep_what_a_store_promises() {
 #[tokio::test]
 async fn cookies_with_endings_in_redis_keep_it_on_every_node() {
     let server = Server::start();
-    let (here, there) = (Node::start(endings_in(&server)), Node::start(endings_in(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, endings_in).await;
     // LIM-07: strangers may say names in a provider's name, and what they say is not kept.
     let meant = Meant::Sid("invented");
     assert!(fully(here.sessions.end_meant("corporate", meant, None, MORNING).await).is_empty());
@@ -407,7 +420,6 @@ async fn sess_03_a_carried_session_that_nobody_uses_is_over_wherever_it_comes() 
 #[tokio::test]
 async fn redis_keeps_what_a_store_promises() {
     let server = Server::start();
-    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, single).await;
     whole(&here, &there).await;
 }

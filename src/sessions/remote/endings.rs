@@ -55,16 +55,4 @@ impl Remote {
         }
         Ok(is_ended)
     }
-
-    /// A browser has shown a session, or a later state of `earlier`; `false` if that is not what is
-    /// known here any more.
-    pub(in crate::sessions) fn admit(
-        &self,
-        key: &Digest,
-        earlier: Option<&Arc<SignedIn>>,
-        next: &Arc<SignedIn>,
-        record: &[u8],
-    ) -> bool {
-        self.known.admit(key, earlier, next, record)
-    }
 }

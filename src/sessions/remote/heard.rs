@@ -54,9 +54,9 @@ impl Known {
         self.leave_names(key, earlier.as_ref(), member);
     }
 
-    /// Puts a session there in the place of `earlier`; `false` if that is not what is there. Its names
+    /// A browser has shown a session, or a later state of `earlier`: puts it there; `false` if that is not what is there. Its names
     /// stay then: they are those of what is there, but for what a refresh may have changed.
-    pub(super) fn admit(
+    pub(in crate::sessions) fn admit(
         &self,
         key: &Digest,
         earlier: Option<&Arc<SignedIn>>,
@@ -81,9 +81,7 @@ impl Known {
     /// What an earlier state of a session was called and the next one is not.
     fn leave_names(&self, key: &Digest, earlier: Option<&Arc<SignedIn>>, next: &SignedIn) {
         if let (Some(index), Some(earlier)) = (&self.endings, earlier) {
-            let kept = index::endings(next.session());
-            let left = index::endings(earlier.session()).into_iter();
-            index.remove(left.filter(|name| !kept.contains(name)), key);
+            index.leave(index::endings(earlier.session()), index::endings(next.session()), key);
         }
     }
 

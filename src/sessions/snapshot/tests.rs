@@ -105,6 +105,15 @@ fn name(sessions: &Sessions, id: &SessionId, now: Timestamp) -> Option<String> {
     }
 }
 
+/// Signs in so many, each somebody else.
+async fn sign_in_many(sessions: &Sessions, count: usize) -> Vec<SessionId> {
+    let mut ids = Vec::new();
+    for number in 0..count {
+        ids.push(sign_in(sessions, &format!("member-{number}")).await);
+    }
+    ids
+}
+
 /// How many sessions end by a provider's word.
 async fn signed_out(sessions: &Sessions, meant: Meant<'_>, now: Timestamp) -> usize {
     fully(sessions.sign_out_meant("corporate", meant, None, Word::Proven, now).await).len()
@@ -113,10 +122,7 @@ async fn signed_out(sessions: &Sessions, meant: Meant<'_>, now: Timestamp) -> us
 /// Some sessions and what was ended, in a snapshot; and who is signed in.
 async fn left(folder: &Folder) -> Vec<SessionId> {
     let sessions = started(folder, NOON);
-    let mut ids = Vec::new();
-    for number in 0..20 {
-        ids.push(sign_in(&sessions, &format!("member-{number}")).await);
-    }
+    let ids = sign_in_many(&sessions, 20).await;
     sessions.write_snapshot(NOON);
     ids
 }
@@ -398,9 +404,7 @@ async fn sess_09_what_cannot_be_read_again_is_said_and_the_rest_is_counted() {
     let folder = Folder::new();
     let before = started(&folder, NOON);
     // More than one piece.
-    for number in 0..1000 {
-        sign_in(&before, &format!("member-{number}")).await;
-    }
+    sign_in_many(&before, 1000).await;
     before.write_snapshot(NOON);
     let (note, whole) = (folder.0.join("sessions.last"), fs::read(folder.snapshot()).unwrap());
     let noted = fs::read(&note).unwrap();

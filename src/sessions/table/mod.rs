@@ -12,14 +12,16 @@
 //! Deliberately not here: names of sessions other than their id (`index`).
 
 mod entry;
+mod shard;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Place;
 
 pub(super) use self::entry::Gone;
 use self::entry::{Entry, Kept};
+use self::shard::Shard;
 use super::copies::CHANGED;
 use super::{Digest, SignedIn};
 use crate::gate::{Session, Timestamp};
@@ -32,7 +34,7 @@ const FEW: usize = 32;
 /// The table.
 #[derive(Debug)]
 pub(super) struct Table {
-    shards: Vec<RwLock<HashTable<Entry>>>,
+    shards: Vec<RwLock<Shard>>,
     count: AtomicU64,
     /// What is in use stays: another store says whether it is over.
     has_copies: bool,
@@ -86,7 +88,7 @@ impl Table {
 
     fn look(&self, key: &Digest) -> Option<Look> {
         let shard = self.read(key);
-        let entry = shard.find(key.first_eight(), |entry| entry.key == *key)?;
+        let entry = shard.find(key)?;
         Some(match &entry.warm {
             Some(warm) => Look::Warm(Found { signed_in: Arc::clone(warm), epoch: entry.epoch }),
             None => Look::Cold(entry.kept.clone(), entry.epoch),
@@ -97,7 +99,7 @@ impl Table {
     fn warm_up(&self, key: &Digest, kept: &Kept) -> Option<()> {
         let signed_in = Arc::new(SignedIn::new(kept.read()?));
         let mut shard = self.write(key);
-        let entry = shard.find_mut(key.first_eight(), |entry| entry.key == *key)?;
+        let entry = shard.find_mut(key)?;
         if entry.warm.is_none() && entry.kept == *kept {
             entry.warm = Some(signed_in);
         }
@@ -106,7 +108,7 @@ impl Table {
 
     /// Whether there is a session of this key, over or not.
     pub(super) fn contains(&self, key: &Digest) -> bool {
-        self.read(key).find(key.first_eight(), |entry| entry.key == *key).is_some()
+        self.read(key).find(key).is_some()
     }
 
     /// Puts a session there, in the place of any other.
@@ -116,21 +118,11 @@ impl Table {
 
     fn insert(&self, entry: Entry) {
         let key = entry.key;
-        let earlier = {
-            let mut shard = self.write(&key);
-            let place = shard.entry(
-                key.first_eight(),
-                |known| known.key == key,
-                |known| known.key.first_eight(),
-            );
-            match place {
-                hashbrown::hash_table::Entry::Occupied(mut known) => {
-                    Some(std::mem::replace(known.get_mut(), entry))
-                }
-                hashbrown::hash_table::Entry::Vacant(free) => {
-                    free.insert(entry);
-                    None
-                }
+        let earlier = match self.write(&key).place(&key) {
+            Place::Occupied(mut known) => Some(std::mem::replace(known.get_mut(), entry)),
+            Place::Vacant(free) => {
+                free.insert(entry);
+                None
             }
         };
         if earlier.is_none() {
@@ -154,8 +146,7 @@ impl Table {
         let known = self.find(key);
         {
             let mut shard = self.write(key);
-            let entry = shard.find_mut(key.first_eight(), |entry| entry.key == *key);
-            if let Some(entry) = entry.filter(|entry| entry.kept.record() == record)
+            if let Some(entry) = shard.find_mut(key).filter(|entry| entry.kept.record() == record)
                 && let Some(warm) = &entry.warm
             {
                 entry.epoch = epoch;
@@ -178,8 +169,7 @@ impl Table {
     /// Whether somebody has used a session lately.
     pub(super) fn is_warm(&self, key: &Digest) -> bool {
         let shard = self.read(key);
-        let entry = shard.find(key.first_eight(), |entry| entry.key == *key);
-        entry.is_some_and(|entry| entry.warm.is_some())
+        shard.find(key).is_some_and(|entry| entry.warm.is_some())
     }
 
     /// Those that somebody has used lately.
@@ -193,8 +183,7 @@ impl Table {
 
     /// What is known here of a session is certain in this epoch.
     pub(super) fn trust(&self, key: &Digest, epoch: u32) {
-        let mut shard = self.write(key);
-        if let Some(entry) = shard.find_mut(key.first_eight(), |entry| entry.key == *key) {
+        if let Some(entry) = self.write(key).find_mut(key) {
             entry.epoch = epoch;
         }
     }
@@ -238,13 +227,8 @@ impl Table {
     ) -> bool {
         let mut entry = Entry::warm(*key, Arc::clone(next), record, epoch.unwrap_or(CHANGED));
         let mut shard = self.write(key);
-        let place = shard.entry(
-            key.first_eight(),
-            |known| known.key == *key,
-            |known| known.key.first_eight(),
-        );
-        let replaced = match place {
-            hashbrown::hash_table::Entry::Occupied(mut known) => {
+        let replaced = match shard.place(key) {
+            Place::Occupied(mut known) => {
                 let known = known.get_mut();
                 let is_earlier = match (&known.warm, earlier) {
                     (Some(warm), Some(earlier)) => Arc::ptr_eq(warm, earlier),
@@ -258,11 +242,11 @@ impl Table {
                 entry.epoch = epoch.unwrap_or(known.epoch);
                 Some(std::mem::replace(known, entry))
             }
-            hashbrown::hash_table::Entry::Vacant(free) if earlier.is_none() => {
+            Place::Vacant(free) if earlier.is_none() => {
                 free.insert(entry);
                 None
             }
-            hashbrown::hash_table::Entry::Vacant(_) => return false,
+            Place::Vacant(_) => return false,
         };
         drop(shard);
         // It is dropped now that nobody is kept out.
@@ -274,11 +258,7 @@ impl Table {
 
     /// Takes a session out.
     pub(super) fn remove(&self, key: &Digest) -> Option<Gone> {
-        let taken = {
-            let mut shard = self.write(key);
-            let found = shard.find_entry(key.first_eight(), |entry| entry.key == *key);
-            found.ok().map(|entry| entry.remove().0)
-        }?;
+        let taken = self.write(key).taken(key).map(|entry| entry.remove().0)?;
         self.count.fetch_sub(1, Ordering::Relaxed);
         Some(taken.gone())
     }
@@ -286,8 +266,7 @@ impl Table {
     /// The keys that begin like this; mostly one.
     pub(super) fn beginning_with(&self, first_eight: u64) -> Vec<Digest> {
         let shard = self.shard(first_eight).read().unwrap_or_else(PoisonError::into_inner);
-        let alike = shard.iter_hash(first_eight);
-        alike.map(|entry| entry.key).filter(|key| key.first_eight() == first_eight).collect()
+        shard.beginning_with(first_eight).map(|entry| entry.key).collect()
     }
 
     /// How many sessions there are, over or not.
@@ -310,8 +289,7 @@ impl Table {
         for few in old.chunks(FEW) {
             let mut shard = self.write_part(part);
             for key in few {
-                let found = shard.find_entry(key.first_eight(), |entry| entry.key == *key);
-                let Ok(mut found) = found else {
+                let Some(mut found) = shard.taken(key) else {
                     continue;
                 };
                 let entry = found.get_mut();
@@ -371,29 +349,29 @@ impl Table {
         shard.iter().map(record).collect()
     }
 
-    fn shard(&self, first_eight: u64) -> &RwLock<HashTable<Entry>> {
+    fn shard(&self, first_eight: u64) -> &RwLock<Shard> {
         // The table inside looks at both ends of the number, so this one looks at its middle.
         let index = (first_eight >> 24) as usize & (SHARDS - 1);
         self.part(index)
     }
 
-    fn part(&self, index: usize) -> &RwLock<HashTable<Entry>> {
+    fn part(&self, index: usize) -> &RwLock<Shard> {
         self.shards.get(index).expect("there are as many as an index can name")
     }
 
-    fn read_part(&self, part: usize) -> RwLockReadGuard<'_, HashTable<Entry>> {
+    fn read_part(&self, part: usize) -> RwLockReadGuard<'_, Shard> {
         self.part(part).read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_part(&self, part: usize) -> RwLockWriteGuard<'_, HashTable<Entry>> {
+    fn write_part(&self, part: usize) -> RwLockWriteGuard<'_, Shard> {
         self.part(part).write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, key: &Digest) -> RwLockReadGuard<'_, HashTable<Entry>> {
+    fn read(&self, key: &Digest) -> RwLockReadGuard<'_, Shard> {
         self.shard(key.first_eight()).read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, key: &Digest) -> RwLockWriteGuard<'_, HashTable<Entry>> {
+    fn write(&self, key: &Digest) -> RwLockWriteGuard<'_, Shard> {
         self.shard(key.first_eight()).write().unwrap_or_else(PoisonError::into_inner)
     }
 }
