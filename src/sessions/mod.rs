@@ -27,6 +27,7 @@ mod sign_out;
 mod signed_in;
 mod snapshot;
 mod table;
+mod together;
 mod turn;
 
 use std::sync::Arc;

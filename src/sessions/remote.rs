@@ -399,7 +399,9 @@ impl Remote {
         Timestamp::from_unix_millis(self.heard.everybody.load(Ordering::Acquire))
     }
 
-    async fn learn_everybody(&self) -> Result<(), StoreError> {
+    /// Asks for it if something may have been said of it. Whoever looks at many does so first, and once
+    /// for all of them.
+    pub(super) async fn learn_everybody(&self) -> Result<(), StoreError> {
         let heard = &self.heard;
         let said = heard.said.load(Ordering::Acquire);
         if heard.read.load(Ordering::Acquire) == said {

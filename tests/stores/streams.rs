@@ -15,13 +15,16 @@ use anteport::sessions::{
     Hearing, Here, Revocation, SignedIn, StoreCall, StoreError, StoreState, Turn, Wanted, Watch,
 };
 use http::HeaderValue;
+use redis::cmd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::redis::Server;
+use crate::relay::{Fault, Relay};
 use crate::revocation::all;
 use crate::suite::{
-    GRACE, LIFETIMES, Node, endings_in, eventually, fully, redis, session_with, single, two_nodes,
+    GRACE, LIFETIMES, Node, endings_in, eventually, fully, redis, session_with, single, single_at,
+    two_nodes,
 };
 use crate::world::{Plan, World};
 
@@ -115,6 +118,44 @@ async fn sess_10_a_look_at_what_is_open_asks_nobody_while_what_is_known_is_certa
     assert!(more <= 4, "{more} calls for {MANY}");
     assert_eq!(seconds.load(Ordering::SeqCst), asked + 1);
     assert!(open.iter_mut().all(|(one, other, _)| !has_ended(one) && !has_ended(other)));
+}
+
+/// Many of whom a node knows, and in whose names something is open there; their store answers late.
+async fn many(server: &Server) -> (Relay, Node, Vec<(SessionId, Watch)>) {
+    let relay = Relay::start(server.address);
+    let node = Node::start(single_at(relay.address)).ready().await;
+    let mut open = Vec::new();
+    for number in 0..300 {
+        let id = node.sign_in(&number.to_string()).await;
+        let member = found(&node, &id).await;
+        open.push((id.clone(), node.sessions.watch(&id, &member)));
+    }
+    assert_eq!(node.sessions.end_expired(node.clock.now()).await, 0);
+    relay.set(Fault::Slow(Duration::from_millis(50)));
+    (relay, node, open)
+}
+
+#[tokio::test]
+async fn sess_10_what_is_open_is_asked_for_together_and_never_too_many_at_once() {
+    let server = Server::start();
+    let (relay, node, mut open) = many(&server).await;
+    let _: String = server.ask(cmd("FLUSHALL").arg("SYNC"));
+    has_heard(&node, &open[0].0).await;
+    node.sessions.end_expired(node.clock.now()).await;
+    assert!(open.iter_mut().all(|(_, watch)| has_ended(watch)));
+    assert!((32..=80).contains(&relay.together()), "{} at once", relay.together());
+}
+
+#[tokio::test]
+async fn sess_08_after_a_loss_who_is_known_is_read_together_and_never_too_many_at_once() {
+    let server = Server::start();
+    let (relay, node, open) = many(&server).await;
+    server.cut();
+    has_heard(&node, &open[0].0).await;
+    let is_known =
+        |id: &SessionId| matches!(node.sessions.here(id, node.clock.now()), Here::Member(_));
+    eventually(async || open.iter().all(|(id, _)| is_known(id))).await;
+    assert!((32..=80).contains(&relay.together()), "{} at once", relay.together());
 }
 
 #[tokio::test]
