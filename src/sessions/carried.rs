@@ -1,13 +1,13 @@
-//! Sessions that are in their browsers: the record, sealed, in one cookie or a few. Nothing has to be
-//! kept here, so that any node that has the keys knows everybody. What is kept all the same is what was
-//! read a moment ago, and what was ended before its time.
+//! Sessions that are in their browsers: the record, sealed, in one cookie or a few. Nothing has
+//! to be kept here, so that any node that has the keys knows everybody. What is kept all the same
+//! is what was read a moment ago, and what was ended before its time.
 //!
-//! **What a cookie cannot do.** It is written anew when it has grown old by a tenth of the idle time and
-//! when the provider has said something else, with the next answer that passes; until that answer
-//! arrives the browser shows the earlier one. So use counts to within a tenth, two nodes may ask the
-//! provider for the same member, and a refresh token that was taken back in the meantime ends the
-//! session. What is too large for a browser is refused at the login and never cut (SESS-05).
-//! Deliberately not here: reading and setting cookies (`gate::cookies`, `cookie`).
+//! **What a cookie cannot do.** It is written anew when it has grown old by a tenth of the idle
+//! time and when the provider has said something else, with the next answer that passes; until
+//! that answer arrives the browser shows the earlier one. So use counts to within a tenth, two
+//! nodes may ask the provider for the same member, and a refresh token that was taken back in the
+//! meantime ends the session. What is too large for a browser is refused at the login and never
+//! cut (SESS-05). Deliberately not here: reading and setting cookies (`gate::cookies`, `cookie`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -180,7 +180,8 @@ impl Sessions {
             if is_there {
                 return true;
             }
-            // Another has shown it at this moment: what that one waits for is what this one waits for.
+            // Another has shown it at this moment: what that one waits for is what this one waits
+            // for.
         }
     }
 

@@ -1,6 +1,6 @@
-//! What strangers say in a provider's name, without a proof, is remembered within a bound of its own
-//! (LIM-07): however much they say, members' own sign-outs, what a provider proves and what the
-//! operator revokes find their room. Whose word it was is asked here, once; wherever it is
+//! What strangers say in a provider's name, without a proof, is remembered within a bound of its
+//! own (LIM-07): however much they say, members' own sign-outs, what a provider proves and what
+//! the operator revokes find their room. Whose word it was is asked here, once; wherever it is
 //! remembered there is room for what is admitted, and nobody makes a difference any more.
 
 use std::collections::HashMap;
@@ -67,8 +67,8 @@ impl Claimed {
     }
 }
 
-/// Names that are remembered elsewhere on strangers' word, and until when: what is beyond the bound is
-/// not remembered.
+/// Names that are remembered elsewhere on strangers' word, and until when: what is beyond the
+/// bound is not remembered.
 #[derive(Debug, Default)]
 struct Claims(Mutex<Known>);
 

@@ -14,7 +14,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::{Digest, SignedIn};
 use crate::gate::Timestamp;
 
-/// Whether a session is over, told once. There is nothing behind it before somebody asks or it ends.
+/// Whether a session is over, told once. There is nothing behind it before somebody asks or it
+/// ends.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
     over: OnceLock<CancellationToken>,
@@ -46,8 +47,9 @@ impl Ending {
     }
 }
 
-/// Waits for the end of a session; ready when it is over, at once if it is so already, and when nobody
-/// can say any more that it is not. As long as it is kept, the session is looked at beside the requests.
+/// Waits for the end of a session; ready when it is over, at once if it is so already, and when
+/// nobody can say any more that it is not. As long as it is kept, the session is looked at beside
+/// the requests.
 #[derive(Debug)]
 pub struct Watch {
     told: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -112,8 +114,8 @@ struct Look {
 const AT_ONCE: Timestamp = Timestamp::from_unix_millis(i64::MIN);
 
 impl Watched {
-    /// Whoever begins to wait has found the session some time ago, and what was said of it since then
-    /// was said to nobody who waits. So the first look comes at once.
+    /// Whoever begins to wait has found the session some time ago, and what was said of it since
+    /// then was said to nobody who waits. So the first look comes at once.
     fn add(&self, id: Digest) -> CancellationToken {
         let mut all = self.lock();
         let word = all.next();
@@ -164,24 +166,24 @@ impl Watched {
         }
     }
 
-    /// One of them is not, and lasts until then at least, as far as that is known from before its next
-    /// word.
+    /// One of them is not, and lasts until then at least, as far as that is known from before its
+    /// next word.
     pub(super) fn lasts(&self, id: &Digest, word: u64, due: Timestamp) {
         if let Some(look) = self.lock().looks.get_mut(id).filter(|look| look.word == word) {
             (look.due, look.is_unanswered) = (due, false);
         }
     }
 
-    /// Whether one of them is to be asked for once more, as once after each answer: one that is late
-    /// closes nothing.
+    /// Whether one of them is to be asked for once more, as once after each answer: one that is
+    /// late closes nothing.
     pub(super) fn is_asked_again(&self, id: &Digest) -> bool {
         let mut all = self.lock();
         let look = all.looks.get_mut(id);
         look.is_some_and(|look| !std::mem::replace(&mut look.is_unanswered, true))
     }
 
-    /// Closes what is open in the name of one of them, whether that is over or not. Who begins to wait
-    /// from now on waits for the next time.
+    /// Closes what is open in the name of one of them, whether that is over or not. Who begins to
+    /// wait from now on waits for the next time.
     pub(super) fn close(&self, id: &Digest) {
         let open = self.lock().looks.get_mut(id).map(|look| std::mem::take(&mut look.open));
         if let Some(open) = open {

@@ -1,5 +1,5 @@
-//! How sessions end without anybody's doing, why a store does not answer, and what has ended though it
-//! does not.
+//! How sessions end without anybody's doing, why a store does not answer, and what has ended
+//! though it does not.
 
 use aws_lc_rs::error::Unspecified;
 
@@ -12,8 +12,8 @@ pub enum Ended {
     Evicted,
 }
 
-/// What has ended here, and whether the store could be told: what has ended is over either way, so that
-/// it is told of before the error is (LOG-03).
+/// What has ended here, and whether the store could be told: what has ended is over either way,
+/// so that it is told of before the error is (LOG-03).
 pub type EndedHere<T> = (T, Result<(), StoreError>);
 
 /// Why the store does not answer. It is never "no": who asks has not found out (GEN-03).

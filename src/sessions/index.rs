@@ -1,6 +1,6 @@
-//! Which sessions somebody means who ends them: a provider by the id of its own session (`sid`) or by
-//! whom it is about (`sub`), an operator by the member. As large as the table of sessions, whose every
-//! removal is told here. Deliberately not here: whether the provider is believed.
+//! Which sessions somebody means who ends them: a provider by the id of its own session (`sid`)
+//! or by whom it is about (`sub`), an operator by the member. As large as the table of sessions,
+//! whose every removal is told here. Deliberately not here: whether the provider is believed.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,8 +38,8 @@ impl Meant<'_> {
 /// How many small sets there are.
 const SHARDS: usize = 64;
 
-/// The sessions by what they are called. A pair of numbers each, the beginnings of two digests: what is
-/// found may be another one's, so whoever looks compares the names themselves.
+/// The sessions by what they are called. A pair of numbers each, the beginnings of two digests:
+/// what is found may be another one's, so whoever looks compares the names themselves.
 #[derive(Debug)]
 pub(super) struct Index {
     shards: Vec<Mutex<BTreeSet<(u64, u64)>>>,

@@ -1,7 +1,7 @@
-//! The sealing keys, kept as their files say: what is written there anew is in force within seconds,
-//! and only if all of it can be used (CRY-02). Files are read rather than watched, so that links that
-//! come to lead elsewhere, as in a mounted Secret, count as any other change. Deliberately not here:
-//! how often somebody looks, and who is told.
+//! The sealing keys, kept as their files say: what is written there anew is in force within
+//! seconds, and only if all of it can be used (CRY-02). Files are read rather than watched, so
+//! that links that come to lead elsewhere, as in a mounted Secret, count as any other change.
+//! Deliberately not here: how often somebody looks, and who is told.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -1,10 +1,10 @@
-//! A list of sessions, for whoever runs this, page by page: each page is bounded in what is looked at
-//! for it, and no lock is held for longer than it takes to copy some numbers.
+//! A list of sessions, for whoever runs this, page by page: each page is bounded in what is
+//! looked at for it, and no lock is held for longer than it takes to copy some numbers.
 //!
-//! A session that is there all the time is listed once, and from a store that others share once at
-//! least, while others come and go: the keys of a table have an order, what Redis answers to `SCAN` has
-//! none. Deliberately not here: who may see it. There is no id in it, no token, and no claim but the
-//! member's key.
+//! A session that is there all the time is listed once, and from a store that others share once
+//! at least, while others come and go: the keys of a table have an order, what Redis answers to
+//! `SCAN` has none. Deliberately not here: who may see it. There is no id in it, no token, and no
+//! claim but the member's key.
 
 use std::fmt;
 use std::str::FromStr;

@@ -31,8 +31,8 @@ pub(super) struct Marks {
 /// What can be used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Once {
-    /// A login, by its `state`. One that was begun more than its limit ago is refused without asking
-    /// here.
+    /// A login, by its `state`. One that was begun more than its limit ago is refused without
+    /// asking here.
     Login,
     /// A provider's logout token, by its `jti`.
     LogoutToken,
@@ -70,11 +70,13 @@ pub(super) enum Mark {
     SignedOut(SignOut, Digest, Timestamp),
 }
 
-/// The most that is remembered of what can be used once. Whoever pushes others out gains nothing by it:
-/// what is used again takes the browser's own sealed cookie, and a code that the provider takes once.
+/// The most that is remembered of what can be used once. Whoever pushes others out gains nothing
+/// by it: what is used again takes the browser's own sealed cookie, and a code that the provider
+/// takes once.
 const SPENT: u64 = 100_000;
 
-/// The most sign-outs of each sort, beside those that strangers say, that are remembered for the logins under way.
+/// The most sign-outs of each sort, beside those that strangers say, that are remembered for the
+/// logins under way.
 const SIGN_OUTS: u64 = 20_000;
 
 impl Default for Marks {

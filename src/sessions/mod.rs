@@ -1,5 +1,5 @@
-//! Who is signed in: the store of sessions. Deliberately not here: what a session is (`gate::Session`)
-//! and whether it lets somebody through (`gate::decide`).
+//! Who is signed in: the store of sessions. Deliberately not here: what a session is
+//! (`gate::Session`) and whether it lets somebody through (`gate::decide`).
 
 mod arriving;
 mod calls;
@@ -108,8 +108,8 @@ pub enum Here {
     Ask,
 }
 
-/// Which sessions may be taken from outside of this process: those of a portal that there is, with a
-/// provider that it has.
+/// Which sessions may be taken from outside of this process: those of a portal that there is,
+/// with a provider that it has.
 #[derive(Clone)]
 pub struct Ours(Arc<dyn Fn(&Session) -> bool + Send + Sync>);
 
@@ -200,8 +200,8 @@ impl Sessions {
         }
     }
 
-    /// Waits until what there is of sessions can be found: a snapshot has been read, or a store that
-    /// others share has been reached for the first time.
+    /// Waits until what there is of sessions can be found: a snapshot has been read, or a store
+    /// that others share has been reached for the first time.
     pub async fn arrived(&self) {
         self.arriving.wait().await;
     }
@@ -313,7 +313,8 @@ impl Sessions {
         match &self.store {
             Store::Remote(remote, _) => remote.end(key, now).await,
             Store::Memory { index, revoked, .. } => {
-                // First: what cannot be remembered is not over, for its browser would show it again.
+                // First: what cannot be remembered is not over, for its browser would show it
+                // again.
                 if let (Some(revoked), Some(known)) = (revoked, self.table.peek(key))
                     && let Err(error) = revoked.add(*key, known.session().ends())
                 {
@@ -346,8 +347,8 @@ impl Sessions {
         self.table.count()
     }
 
-    /// Looks after a part of the sessions: forgets what has ended. To be called every second, beside
-    /// the requests.
+    /// Looks after a part of the sessions: forgets what has ended. To be called every second,
+    /// beside the requests.
     pub fn tidy(&self, now: Timestamp) {
         let parts = self.table.parts();
         let first = self.next_part.fetch_add(PARTS_AT_ONCE, Ordering::Relaxed);
@@ -384,8 +385,8 @@ impl Sessions {
     }
 }
 
-/// Until when a session lasts if nobody uses it: no longer than what was ended is remembered, whatever
-/// was configured when it began (SESS-04).
+/// Until when a session lasts if nobody uses it: no longer than what was ended is remembered,
+/// whatever was configured when it began (SESS-04).
 fn lasts_until(session: &Session, longest: Duration) -> Timestamp {
     session.lasts_until().min(session.started().after(longest))
 }

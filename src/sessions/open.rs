@@ -1,6 +1,6 @@
-//! What is open in a member's name and asks nothing any more, WebSockets and streams: whether it may go
-//! on, which somebody has to look at beside the requests (SESS-10). Deliberately not here: what is
-//! closed then (`server::bound`), and who waits for it (`ending`).
+//! What is open in a member's name and asks nothing any more, WebSockets and streams: whether it
+//! may go on, which somebody has to look at beside the requests (SESS-10). Deliberately not here:
+//! what is closed then (`server::bound`), and who waits for it (`ending`).
 
 use super::together::together;
 use super::{Digest, Sessions, SignedIn, Store, Watch, forgotten, lasts_until};
@@ -30,10 +30,11 @@ impl Sessions {
     }
 
     /// Ends those sessions that somebody waits for and that are over, by their time or by what the
-    /// store says, and says how many; to be called about every second, beside the requests (SESS-10).
+    /// store says, and says how many; to be called about every second, beside the requests
+    /// (SESS-10).
     ///
-    /// While the store does not say, what is open goes on for as long as a request would be let in, and
-    /// is closed then. No session ends by that.
+    /// While the store does not say, what is open goes on for as long as a request would be let in,
+    /// and is closed then. No session ends by that.
     pub async fn end_expired(&self, now: Timestamp) -> usize {
         let due = self.watched.due(now);
         if let Store::Remote(remote, _) = &self.store

@@ -1,17 +1,18 @@
-//! Sessions whose truth is in Redis: what is certain here is answered here, everything else is asked
-//! for, and a store that does not answer is neither a sign-out nor a way in (GEN-03, REL-04).
+//! Sessions whose truth is in Redis: what is certain here is answered here, everything else is
+//! asked for, and a store that does not answer is neither a sign-out nor a way in (GEN-03,
+//! REL-04).
 //!
 //! | the store | a member whose session is known here | anybody else |
 //! | --- | --- | --- |
 //! | is heard | at once, without asking | one question |
 //! | does not answer, or is lost | goes on for as long as the grace allows | 503 |
 //!
-//! A session that ends here while the store cannot be told is over here at once, and the store is told
-//! when it is back.
+//! A session that ends here while the store cannot be told is over here at once, and the store is
+//! told when it is back.
 //!
-//! Where sessions are in their browsers, the store has only what was ended before its time; that nothing
-//! was found there is then what is certain, or not. Deliberately not here: the commands (`redis`), and
-//! which copies are certain (`copies`).
+//! Where sessions are in their browsers, the store has only what was ended before its time; that
+//! nothing was found there is then what is certain, or not. Deliberately not here: the commands
+//! (`redis`), and which copies are certain (`copies`).
 
 mod again;
 mod endings;
@@ -42,8 +43,8 @@ use crate::gate::{Lifetimes, Session, Timestamp};
 /// By how much the store's time may differ from ours.
 const CLOCKS: Duration = Duration::from_secs(60);
 
-/// For how long it is remembered that everybody was signed out: no session lasts longer, whatever the
-/// configuration was when it began.
+/// For how long it is remembered that everybody was signed out: no session lasts longer, whatever
+/// the configuration was when it began.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Sessions in a store that others share.
@@ -257,8 +258,8 @@ impl Remote {
         self.look(key, now).await
     }
 
-    /// Ends a session. It is over here, whether the store could be told or not; once it was told, it is
-    /// over, whether the store had said before whose it was or not.
+    /// Ends a session. It is over here, whether the store could be told or not; once it was told,
+    /// it is over, whether the store had said before whose it was or not.
     pub(super) async fn end(
         &self,
         key: &Digest,
@@ -275,8 +276,8 @@ impl Remote {
         if taken.is_ok() {
             self.paid(key);
         }
-        // Of those who end it at one moment one has ended it: the one to whom the store says so, and
-        // where it says nothing, the one who has found it here.
+        // Of those who end it at one moment one has ended it: the one to whom the store says so,
+        // and where it says nothing, the one who has found it here.
         let has_ended = match (&self.known.endings, &taken) {
             (None, Ok(was_there)) => *was_there,
             (None, Err(_)) | (Some(_), _) => was_here,
@@ -295,8 +296,8 @@ impl Remote {
         }
     }
 
-    /// Notes an ending of all that a name has until now, where sessions are in their browsers and are
-    /// not known here.
+    /// Notes an ending of all that a name has until now, where sessions are in their browsers and
+    /// are not known here.
     pub(super) async fn note_ending(
         &self,
         name: &Digest,
@@ -305,8 +306,8 @@ impl Remote {
         self.redis.end(name, now, self.lifetimes.absolute).await
     }
 
-    /// Ends the sessions of a name, all of them that can be. Where they are in their browsers, only those
-    /// that are known here.
+    /// Ends the sessions of a name, all of them that can be. Where they are in their browsers, only
+    /// those that are known here.
     pub(super) async fn end_named(
         &self,
         name: &Digest,
@@ -399,8 +400,8 @@ impl Remote {
         Timestamp::from_unix_millis(self.heard.everybody.load(Ordering::Acquire))
     }
 
-    /// Asks for it if something may have been said of it. Whoever looks at many does so first, and once
-    /// for all of them.
+    /// Asks for it if something may have been said of it. Whoever looks at many does so first, and
+    /// once for all of them.
     pub(super) async fn learn_everybody(&self) -> Result<(), StoreError> {
         let heard = &self.heard;
         let said = heard.said.load(Ordering::Acquire);
@@ -429,8 +430,8 @@ impl Remote {
         });
     }
 
-    /// For how long the store has to keep a session that is used now: longer than it can last, because
-    /// the clocks are not the same.
+    /// For how long the store has to keep a session that is used now: longer than it can last,
+    /// because the clocks are not the same.
     fn kept(&self, session: &Session, now: Timestamp) -> Duration {
         let left = session.ends().unix_millis().saturating_sub(now.unix_millis());
         let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());

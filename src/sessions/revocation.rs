@@ -1,6 +1,7 @@
-//! Revocation, by whoever runs this: one session, all those of a member, those that came of one session
-//! at a provider, everybody's. As with a sign-out, what was under way for those who are meant becomes
-//! no session (OIDC-14), and what is open ends (SESS-10). Deliberately not here: who may ask for it.
+//! Revocation, by whoever runs this: one session, all those of a member, those that came of one
+//! session at a provider, everybody's. As with a sign-out, what was under way for those who are
+//! meant becomes no session (OIDC-14), and what is open ends (SESS-10). Deliberately not here:
+//! who may ask for it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -46,8 +47,8 @@ pub enum RevokeError {
 const AT_ONCE: usize = 64;
 
 impl Sessions {
-    /// Ends sessions, on every node, and tells `ended` of each. How many there were is not known where
-    /// another store forgets everybody at one stroke.
+    /// Ends sessions, on every node, and tells `ended` of each. How many there were is not known
+    /// where another store forgets everybody at one stroke.
     ///
     /// Whoever calls this lets it come to its end: with very many sessions it takes a while.
     ///

@@ -1,6 +1,6 @@
-//! What was ended before its time, where sessions are in their browsers and nobody can take them away
-//! (SESS-04): remembered until it would have ended anyway. Nothing is pushed out: what is forgotten
-//! would come to life again, so a full list takes no more and says so.
+//! What was ended before its time, where sessions are in their browsers and nobody can take them
+//! away (SESS-04): remembered until it would have ended anyway. Nothing is pushed out: what is
+//! forgotten would come to life again, so a full list takes no more and says so.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -53,7 +53,8 @@ impl Default for Revoked {
 }
 
 impl Revoked {
-    /// Whether a session is not among them. Who was not is looked at again when something was added.
+    /// Whether a session is not among them. Who was not is looked at again when something was
+    /// added.
     pub(super) fn spare(&self, key: &Digest, member: &SignedIn) -> bool {
         let version = self.version.load(Ordering::Acquire);
         member.is_free(version, || self.include(key, member.session()))

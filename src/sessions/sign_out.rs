@@ -9,8 +9,8 @@ use super::{Digest, EndedHere, Sessions, SignedIn, Store, StoreError, Word};
 use crate::gate::{Secret, Session, SessionId, Timestamp};
 
 impl Sessions {
-    /// Ends a session because its member wants it to: logins that this browser has under way become no
-    /// session either. For the rest as [`Sessions::end`].
+    /// Ends a session because its member wants it to: logins that this browser has under way become
+    /// no session either. For the rest as [`Sessions::end`].
     pub async fn sign_out(
         &self,
         id: &SessionId,
@@ -31,8 +31,8 @@ impl Sessions {
         (ended, noted.and(told))
     }
 
-    /// Ends the sessions that a provider says are over, and only those of this provider. `issuer` is
-    /// who says so, if that was said: then only the sessions that this issuer vouched for.
+    /// Ends the sessions that a provider says are over, and only those of this provider. `issuer`
+    /// is who says so, if that was said: then only the sessions that this issuer vouched for.
     pub async fn sign_out_meant(
         &self,
         provider: &str,
@@ -123,8 +123,8 @@ impl Sessions {
         self.note_sign_out(SignOut::Here, &state, now).await
     }
 
-    /// Whether a login has come to nothing: its member has signed out in the browser that it is of, or
-    /// from the session that the browser had when it began, which nobody has any more.
+    /// Whether a login has come to nothing: its member has signed out in the browser that it is of,
+    /// or from the session that the browser had when it began, which nobody has any more.
     ///
     /// # Errors
     /// When the store does not say.
@@ -142,8 +142,8 @@ impl Sessions {
         Ok(false)
     }
 
-    /// Whether the person of a session has signed out at the provider since its login began, or has been
-    /// signed out by whoever runs this.
+    /// Whether the person of a session has signed out at the provider since its login began, or has
+    /// been signed out by whoever runs this.
     ///
     /// # Errors
     /// When the store does not say.

@@ -1,5 +1,5 @@
-//! Several questions at once, and never too many: what ten thousand wait for is not asked one after the
-//! other, and requests find room between. Deliberately not here: what is asked.
+//! Several questions at once, and never too many: what ten thousand wait for is not asked one
+//! after the other, and requests find room between. Deliberately not here: what is asked.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -8,8 +8,8 @@ use std::task::Poll;
 /// How many are under way at a time.
 const AT_ONCE: usize = 64;
 
-/// What `ask` answers for each of these, in the order of the answers. They begin in their own order,
-/// each when there is room for it.
+/// What `ask` answers for each of these, in the order of the answers. They begin in their own
+/// order, each when there is room for it.
 pub(super) async fn together<T, F: Future>(
     all: impl IntoIterator<Item = T>,
     ask: impl Fn(T) -> F,

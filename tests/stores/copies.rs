@@ -36,7 +36,8 @@ async fn sess_08_a_lost_connection_takes_all_certainty_with_it_at_once() {
     assert!(node.name(&id).await.is_some() && is_known(&node, &id));
     let read = server.count("hmget");
     server.cut();
-    // Who was there a moment ago is read again before they ask; and not before that is anybody certain.
+    // Who was there a moment ago is read again before they ask; and not before that is anybody
+    // certain.
     eventually(async || server.count("hmget") > read && is_known(&node, &id)).await;
     assert_eq!(node.name(&id).await.as_deref(), Some("ada"), "and nobody is signed out");
     let changed: i64 =

@@ -1,4 +1,5 @@
-//! A store that is down, slow, or lies: nobody is signed out, and nobody is let in (GEN-03, REL-04).
+//! A store that is down, slow, or lies: nobody is signed out, and nobody is let in (GEN-03,
+//! REL-04).
 
 use std::time::{Duration, Instant};
 

@@ -237,8 +237,8 @@ async fn oidc_02_a_login_begins_on_one_node_and_ends_once_on_another() {
     }
 }
 
-/// Signs in on a node whose clock, like the provider's just then, is a quarter of an hour behind: the
-/// session that it makes is one about which the provider is to be asked again.
+/// Signs in on a node whose clock, like the provider's just then, is a quarter of an hour behind:
+/// the session that it makes is one about which the provider is to be asked again.
 async fn signed_in_a_while_ago(fleet: &Fleet) -> String {
     let behind = 16 * 60 * 1000;
     let ago = Timestamp::from_unix_millis(Clock::system().now().unix_millis() - behind);

@@ -1,4 +1,5 @@
-//! A revocation that takes longer than anybody waits for it: it goes on, and the log says how it ends.
+//! A revocation that takes longer than anybody waits for it: it goes on, and the log says how it
+//! ends.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,8 +14,8 @@ use crate::relay::{Fault, Relay};
 use crate::suite::{LIFETIMES, Node, session_with, single};
 use crate::visitor::{get, post};
 
-/// How many sessions a member has, and how late each answer is about one of them: two answers each take
-/// longer together than anybody is kept waiting for the number.
+/// How many sessions a member has, and how late each answer is about one of them: two answers
+/// each take longer together than anybody is kept waiting for the number.
 const MANY: usize = 150;
 const LATE: Duration = Duration::from_millis(30);
 

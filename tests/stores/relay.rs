@@ -1,6 +1,6 @@
-//! A relay between the nodes and Redis that does to answers what a bad network, or a bad proxy for Redis,
-//! would: it reads where one ends (RESP3), and delays, drops, cuts, mangles, doubles or reorders it.
-//! What Redis says without having been asked passes as it is.
+//! A relay between the nodes and Redis that does to answers what a bad network, or a bad proxy
+//! for Redis, would: it reads where one ends (RESP3), and delays, drops, cuts, mangles, doubles
+//! or reorders it. What Redis says without having been asked passes as it is.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -117,7 +117,8 @@ async fn relay(node: TcpStream, to: SocketAddr, shared: Arc<Shared>) {
     }
 }
 
-/// What goes to the node, and when at the earliest; an answer that is late is on its way until then.
+/// What goes to the node, and when at the earliest; an answer that is late is on its way until
+/// then.
 type Due = (Instant, Vec<u8>, Option<Arriving>);
 
 struct Arriving(Arc<Shared>);

@@ -1,5 +1,5 @@
-//! Revocation and lists, on two nodes: what ends on one ends on the other within a second, and what is
-//! there all the time is listed.
+//! Revocation and lists, on two nodes: what ends on one ends on the other within a second, and
+//! what is there all the time is listed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;

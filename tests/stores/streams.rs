@@ -1,5 +1,5 @@
-//! What is open in a member's name: it ends with its session_with, whenever it began, and while the store
-//! does not answer it goes on for no longer than a request would (SESS-10).
+//! What is open in a member's name: it ends with its session_with, whenever it began, and while
+//! the store does not answer it goes on for no longer than a request would (SESS-10).
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -1,5 +1,6 @@
-//! What somebody has used a moment ago and is not certain any more is read again, beside the requests:
-//! so the next request finds it certain, and a store that is lost just then finds who is there known.
+//! What somebody has used a moment ago and is not certain any more is read again, beside the
+//! requests: so the next request finds it certain, and a store that is lost just then finds who
+//! is there known.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,5 @@
-//! Where sessions are in their browsers and the store has what was ended: a session that is shown is one
-//! as long as no ending is found for it.
+//! Where sessions are in their browsers and the store has what was ended: a session that is shown
+//! is one as long as no ending is found for it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

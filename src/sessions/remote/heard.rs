@@ -54,8 +54,9 @@ impl Known {
         self.leave_names(key, earlier.as_ref(), member);
     }
 
-    /// A browser has shown a session, or a later state of `earlier`: puts it there; `false` if that is not what is there. Its names
-    /// stay then: they are those of what is there, but for what a refresh may have changed.
+    /// A browser has shown a session, or a later state of `earlier`: puts it there; `false` if that
+    /// is not what is there. Its names stay then: they are those of what is there, but for what a
+    /// refresh may have changed.
     pub(in crate::sessions) fn admit(
         &self,
         key: &Digest,

@@ -10,8 +10,9 @@ use crate::sessions::open::Standing;
 use crate::sessions::{Digest, SignedIn};
 
 impl Remote {
-    /// How it stands with a session in whose name something is open. The store is asked if what is known
-    /// here is not certain, and it can be: ten thousand are not told one after the other that it cannot.
+    /// How it stands with a session in whose name something is open. The store is asked if what is
+    /// known here is not certain, and it can be: ten thousand are not told one after the other that
+    /// it cannot.
     pub(in crate::sessions) async fn standing(&self, key: &Digest, now: Timestamp) -> Standing {
         if let Some(member) = self.certain(key, now) {
             return Standing::Lasts(self.lasts_until(member.session()));
@@ -43,7 +44,8 @@ impl Remote {
         found.map(|found| found.signed_in)
     }
 
-    /// A live session by what is known here, while the store does not answer and the grace is not over.
+    /// A live session by what is known here, while the store does not answer and the grace is not
+    /// over.
     pub(super) fn for_want_of_better(&self, key: &Digest, now: Timestamp) -> Option<Arc<SignedIn>> {
         let kept = self.known.table.find(key).filter(|found| {
             self.heard.copies.may_do(found.epoch, self.grace, now)

@@ -1,15 +1,16 @@
-//! The sessions that this process knows, by the digests of their ids: the one table that every request
-//! touches.
+//! The sessions that this process knows, by the digests of their ids: the one table that every
+//! request touches.
 //!
 //! Many small tables, each behind a lock of its own that is held for a look or a change and never
-//! while something is read, decoded or dropped. A session that somebody uses is *warm*: read, with its
-//! headers rendered, and finding it is a look and a count of references. One that nobody has used for a
-//! while is *cold*: its record alone, some hundred bytes beside its claims (`entry`). Housekeeping goes
-//! round beside the requests: it looks for what is old while others look, and changes a few at a time.
+//! while something is read, decoded or dropped. A session that somebody uses is *warm*: read,
+//! with its headers rendered, and finding it is a look and a count of references. One that nobody
+//! has used for a while is *cold*: its record alone, some hundred bytes beside its claims
+//! (`entry`). Housekeeping goes round beside the requests: it looks for what is old while others
+//! look, and changes a few at a time.
 //!
-//! Measured (`cargo bench --bench sessions`) against `moka`, which does its housekeeping in whoever calls
-//! it: among a million a look takes a third of the time, and nobody is held up by what expires.
-//! Deliberately not here: names of sessions other than their id (`index`).
+//! Measured (`cargo bench --bench sessions`) against `moka`, which does its housekeeping in
+//! whoever calls it: among a million a look takes a third of the time, and nobody is held up by
+//! what expires. Deliberately not here: names of sessions other than their id (`index`).
 
 mod entry;
 mod shard;
@@ -135,7 +136,8 @@ impl Table {
         self.insert(Entry::cold(key, session, record));
     }
 
-    /// What a store says of a session, as of an epoch: what is known here already stays as it is read.
+    /// What a store says of a session, as of an epoch: what is known here already stays as it is
+    /// read.
     pub(super) fn confirm(
         &self,
         key: &Digest,
@@ -204,8 +206,9 @@ impl Table {
         self.put_if(key, Some(earlier), next, record, None)
     }
 
-    /// Puts `next` there, certain in no epoch, if what is there is still `earlier`, or nothing as before.
-    /// Of two who bring the same session at one moment, the other looks again and finds the first one's.
+    /// Puts `next` there, certain in no epoch, if what is there is still `earlier`, or nothing as
+    /// before. Of two who bring the same session at one moment, the other looks again and finds the
+    /// first one's.
     pub(super) fn admit(
         &self,
         key: &Digest,
@@ -274,8 +277,8 @@ impl Table {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Takes out what is over, and cools what nobody uses, in one of the [`Table::parts`]. It looks while
-    /// others look, and changes a few at a time.
+    /// Takes out what is over, and cools what nobody uses, in one of the [`Table::parts`]. It looks
+    /// while others look, and changes a few at a time.
     pub(super) fn tidy(&self, part: usize, now: Timestamp) -> Vec<Gone> {
         let old: Vec<Digest> = {
             let shard = self.read_part(part);

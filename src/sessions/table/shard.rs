@@ -1,5 +1,5 @@
-//! One of the small tables that a table is made of: how an entry is found by its key. Deliberately not
-//! here: the lock around it.
+//! One of the small tables that a table is made of: how an entry is found by its key.
+//! Deliberately not here: the lock around it.
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::{Entry as Place, OccupiedEntry};

@@ -1,5 +1,5 @@
-//! Processes one after the other, at once, and between others: what each of them has left counts for the
-//! very next one, or for none.
+//! Processes one after the other, at once, and between others: what each of them has left counts
+//! for the very next one, or for none.
 
 use super::*;
 
