@@ -26,6 +26,9 @@ pub struct Envelope {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// From then on a new one is made, early enough for the old to be valid on arrival (ENV-02).
     pub renew: Timestamp,
+    /// How often the signing keys had been exchanged; what was signed before the next time is not
+    /// sent after it.
+    pub exchanges: u64,
     /// What goes along on routes that do not send all of it, by their [`Told`].
     pub parts: Vec<Envelope>,
 }
@@ -48,6 +51,7 @@ impl Envelope {
         static NOTHING: Envelope = Envelope {
             headers: Vec::new(),
             renew: Timestamp::from_unix_seconds(0),
+            exchanges: 0,
             parts: Vec::new(),
         };
         match told {

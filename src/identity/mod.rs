@@ -15,7 +15,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-pub use assertion::SigningError;
+pub use assertion::{SigningError, assertion_claims};
 pub use kept_signers::KeptSigners;
 pub use plain::{Marks, encode};
 pub use signers::Signers;
@@ -34,6 +34,7 @@ pub struct Identity {
     assertion: Option<AssertionFor>,
     /// What routes send that do not send all of it.
     parts: Vec<Vec<HeaderName>>,
+    signers: Arc<Signers>,
 }
 
 #[derive(Debug)]
@@ -139,7 +140,18 @@ impl Identity {
                 SignedBy::Secret(secret) => Signing::by_secret(secret),
             },
         });
-        Self { headers: settings.headers.clone(), assertion, parts: settings.parts.clone() }
+        Self {
+            headers: settings.headers.clone(),
+            assertion,
+            parts: settings.parts.clone(),
+            signers: Arc::clone(signers),
+        }
+    }
+
+    /// How often the signing keys have been exchanged (ENV-02).
+    #[must_use]
+    pub fn exchanges(&self) -> u64 {
+        self.signers.exchanges()
     }
 
     /// Renders a member's identity.
@@ -147,6 +159,8 @@ impl Identity {
     /// # Errors
     /// What cannot be told. It is asked at login, so that no request meets it later.
     pub fn render(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
+        // Before anything is signed: a key that goes while this does is one more exchange.
+        let exchanges = self.signers.exchanges();
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
         headers.extend(told(&self.headers, session.claims())?);
         let mut renew = session.ends();
@@ -163,10 +177,10 @@ impl Identity {
         }
         let parts = self.parts.iter().map(|names| {
             let told = headers.iter().filter(|(name, _)| names.contains(name));
-            Envelope { headers: told.cloned().collect(), renew, parts: Vec::new() }
+            Envelope { headers: told.cloned().collect(), renew, exchanges, parts: Vec::new() }
         });
         let parts = parts.collect();
-        Ok(Envelope { headers, renew, parts })
+        Ok(Envelope { headers, renew, exchanges, parts })
     }
 }
 
@@ -275,6 +289,7 @@ mod tests {
             headers: vec![(one.clone(), mapping()), (other.clone(), mapping())],
             assertion: None,
             parts: vec![vec![], vec![other.clone()]],
+            signers: Arc::new(Signers::new(Vec::new())),
         };
         let envelope = identity.render(&session("note", Value::from("n")), NOON).unwrap();
         for (told, names) in [
@@ -308,8 +323,12 @@ mod tests {
     fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
         let name = HeaderName::from_static("x-auth-note");
         let mapping = Mapping::claim("note".parse().unwrap());
-        let identity =
-            Identity { headers: vec![(name.clone(), mapping)], assertion: None, parts: Vec::new() };
+        let identity = Identity {
+            headers: vec![(name.clone(), mapping)],
+            assertion: None,
+            parts: Vec::new(),
+            signers: Arc::new(Signers::new(Vec::new())),
+        };
         let render = |length: usize| {
             identity.render(&session("note", Value::from("n".repeat(length))), NOON)
         };
