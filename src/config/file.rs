@@ -19,6 +19,7 @@ use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
 use super::section::Section;
 use super::sessions::{self, SessionsFile};
+use super::signature::{self, SignatureFile};
 use super::signing::{self, SigningFile};
 use super::value;
 use super::yaml::Node;
@@ -178,6 +179,7 @@ impl RouteFile {
 pub(super) struct IdentityFile {
     pub(super) headers: Vec<(Located<String>, Located<String>)>,
     pub(super) assertion: AssertionFile,
+    pub(super) signature: SignatureFile,
 }
 
 pub(super) enum AssertionFile {
@@ -390,7 +392,11 @@ fn identity(section: &Section<'_>) -> IdentityFile {
             None => AssertionFile::Unreadable,
         }
     };
-    IdentityFile { headers: section.named_values("headers", value::claim), assertion }
+    IdentityFile {
+        headers: section.named_values("headers", value::claim),
+        assertion,
+        signature: signature::read(section),
+    }
 }
 
 fn logging(section: &Section<'_>) -> Option<Logging> {

@@ -4,11 +4,13 @@
 mod providers;
 mod requires;
 mod sessions;
+mod signature;
 mod upstream;
 
 use self::providers::PROVIDER;
 use self::requires::REQUIRES;
 use self::sessions::SESSIONS;
+use self::signature::SIGNATURE;
 use self::upstream::UPSTREAM;
 use super::kind::{Key, Kind, Need};
 use super::profiles;
@@ -373,6 +375,11 @@ const IDENTITY: &[Key] = &[
         "plain headers, each with the claim that it carries",
     ),
     defaults("assertion", ASSERTION, "the signed assertion; `none` turns it off"),
+    optional(
+        "signature",
+        Kind::Section(SIGNATURE),
+        "a signature over each request and its identity headers (RFC 9421); `none`, as without it",
+    ),
 ];
 
 const ASSERTION: &[Key] = &[

@@ -27,6 +27,7 @@ mod resolve;
 mod secrets;
 mod section;
 mod sessions;
+mod signature;
 mod signing;
 mod tls;
 mod upstream;
@@ -51,6 +52,7 @@ use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
 
 pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
+pub use self::signature::{SIGNATURE_HEADERS, Signature};
 pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 
 pub use self::emulated::emulated;
@@ -342,6 +344,8 @@ pub struct Identity {
     pub headers: Vec<(HeaderName, String)>,
     /// The signed assertion.
     pub assertion: Option<Assertion>,
+    /// The message signature.
+    pub signature: Option<Signature>,
 }
 
 /// The signed assertion.

@@ -12,7 +12,7 @@ use super::policy::policy;
 use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
-use super::{Assertion, Identity, Logout, Portal, SignIn, headers, signing, upstream};
+use super::{Assertion, Identity, Logout, Portal, SignIn, headers, signature, signing, upstream};
 use crate::gate::{CanonicalPath, Mode};
 
 /// The names of the providers, in their order.
@@ -265,6 +265,7 @@ fn identity(
     folder: &Path,
 ) -> Option<Identity> {
     let headers = mapped_headers(context, file);
+    let signature = signature::resolve(context, &file.signature, folder);
     let assertion = match &file.assertion {
         AssertionFile::Off => None,
         AssertionFile::Unreadable => return None,
@@ -283,7 +284,7 @@ fn identity(
             })
         }
     };
-    Some(Identity { headers: headers?, assertion })
+    Some(Identity { headers: headers?, assertion, signature: signature? })
 }
 
 /// HDR-08.

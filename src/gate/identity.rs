@@ -26,6 +26,18 @@ pub struct Envelope {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// From then on a new one is made, early enough for the old to be valid on arrival (ENV-02).
     pub renew: Timestamp,
+    /// The same headers as a message signature covers them, for a portal that gets one.
+    pub covered: Option<Covered>,
+}
+
+/// Headers as a message signature covers them (RFC 9421, section 2.1), written once and signed many
+/// times.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// A line for each: its name in quotes, and its value.
+    pub lines: Box<[u8]>,
+    /// Their names in quotes, with a space between.
+    pub names: Box<[u8]>,
 }
 
 /// The header names that a visitor's request must not have, whatever their spelling.

@@ -1,10 +1,12 @@
 //! What the portal is told about a member: plain headers as mapped, and the signed assertion.
-//! Rendered once per session and lifetime, sent with every request. Deliberately not here: what
-//! is taken from visitors (`gate::identity`).
+//! Rendered once per session and lifetime, sent with every request; the signature over them and
+//! the request is made for each (`signature`). Deliberately not here: what is taken from visitors
+//! (`gate::identity`).
 
 mod assertion;
 mod kept_signers;
 mod plain;
+mod signature;
 mod signers;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ use serde_json::{Map, Value};
 pub use assertion::SigningError;
 pub use kept_signers::KeptSigners;
 pub use plain::encode;
+pub use signature::{Outbound, RequestSigner};
 pub use signers::Signers;
 
 use assertion::Signing;
@@ -28,6 +31,7 @@ use crate::gate::{GroupsUnknown, Session, Timestamp, element};
 pub struct Identity {
     headers: Vec<(HeaderName, String)>,
     assertion: Option<AssertionFor>,
+    signer: Option<RequestSigner>,
 }
 
 #[derive(Debug)]
@@ -65,6 +69,9 @@ pub enum IdentityError {
     /// No assertion could be made.
     #[error("the assertion could not be made")]
     Assertion(#[from] SigningError),
+    /// The request could not be signed.
+    #[error("the message signature could not be made")]
+    Signature(#[source] SigningError),
 }
 
 impl IdentityError {
@@ -77,6 +84,7 @@ impl IdentityError {
             Self::GroupsUnresolved => "identity-groups-unresolved",
             Self::TooLarge { .. } => "identity-too-large",
             Self::Assertion(_) => "identity-assertion",
+            Self::Signature(_) => "identity-signature",
         }
     }
 }
@@ -98,7 +106,15 @@ impl Identity {
                 SignedBy::Secret(secret) => Signing::by_secret(secret),
             },
         });
-        Self { headers: settings.headers.clone(), assertion }
+        let signer = settings.signature.as_ref();
+        let signer = signer.map(|signature| RequestSigner::new(signature, signers));
+        Self { headers: settings.headers.clone(), assertion, signer }
+    }
+
+    /// What signs the requests to the portal, if they are signed.
+    #[must_use]
+    pub const fn signer(&self) -> Option<&RequestSigner> {
+        self.signer.as_ref()
     }
 
     /// Renders a member's identity.
@@ -143,11 +159,14 @@ impl Identity {
             // Half of its life is left on arrival, however late in its turn a request comes.
             renew = now.after(assertion.lifetime / 2);
         }
-        let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let covered = self.signer.as_ref().map(|_| RequestSigner::written_down(&headers));
+        let (covered, added) = covered.transpose()?.unzip();
+        let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+        let size = size.sum::<usize>() + added.unwrap_or(0);
         if size > LARGEST {
             return Err(IdentityError::TooLarge { size });
         }
-        Ok(Envelope { headers, renew })
+        Ok(Envelope { headers, renew, covered })
     }
 }
 
@@ -193,7 +212,8 @@ mod tests {
     #[test]
     fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
         let name = HeaderName::from_static("x-auth-note");
-        let identity = Identity { headers: vec![(name.clone(), "note".into())], assertion: None };
+        let headers = vec![(name.clone(), "note".into())];
+        let identity = Identity { headers, assertion: None, signer: None };
         let render = |length: usize| {
             identity.render(&session("note", Value::from("n".repeat(length))), NOON)
         };

@@ -48,7 +48,7 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::{Config, SignedBy, SigningKeysError};
+use crate::config::{Config, Signature, SignedBy, SigningKeysError};
 use crate::gate::identity::OwnedNames;
 use crate::gate::{Policy, Timestamp};
 use crate::identity::{Identity, KeptSigners};
@@ -135,11 +135,13 @@ impl Proxy {
         metrics: Arc<Metrics>,
         limits: Limits,
     ) -> Result<Self, SetUpError> {
-        let signed = config.portals.iter().filter_map(|portal| {
-            match portal.identity.assertion.as_ref()?.signed_by {
-                SignedBy::Key(algorithm) => Some(algorithm),
+        let signed = config.portals.iter().flat_map(|portal| {
+            let assertion = portal.identity.assertion.as_ref().map(|made| &made.signed_by);
+            let signature = portal.identity.signature.as_ref().map(|made| &made.signed_by);
+            assertion.into_iter().chain(signature).filter_map(|signed_by| match signed_by {
+                SignedBy::Key(algorithm) => Some(*algorithm),
                 SignedBy::Secret(_) => None,
-            }
+            })
         });
         let signing = KeptSigners::read(&config.signing, signed.collect(), clock.now())?;
         let keys = KeptKeys::read(&config.sessions.keys, clock.now())?;
@@ -161,6 +163,8 @@ impl Proxy {
         let mut portals = Vec::with_capacity(config.portals.len());
         for portal in config.portals {
             let public_url = portal.public_url.as_str().trim_end_matches('/').to_owned();
+            let mapped = portal.identity.headers.iter().map(|(name, _)| name);
+            let of_signature = Signature::sets(portal.identity.signature.as_ref());
             portals.push(Portal {
                 host: HeaderValue::try_from(&*portal.policy.host).map_err(|_| SetUpError::Host)?,
                 scheme: HeaderValue::from_static(if portal.policy.secure {
@@ -168,7 +172,7 @@ impl Proxy {
                 } else {
                     "http"
                 }),
-                owned: OwnedNames::with(portal.identity.headers.iter().map(|(name, _)| name)),
+                owned: OwnedNames::with(mapped.chain(of_signature)),
                 identity: Identity::new(&portal.identity, &public_url, signing.signers()),
                 shares: admission::Shares::new(portal.upstream.max_requests),
                 servers: Arc::new(Servers::new(portal.upstream)),

@@ -108,6 +108,18 @@ impl RequestBody {
         }
     }
 
+    /// All of it, if it is here already: nothing is waited for.
+    #[must_use]
+    pub fn here(&self) -> Option<&[u8]> {
+        match (&self.read, &self.source) {
+            (None, Source::Held(body)) => Some(body),
+            (Some(read), Source::Empty) => Some(read),
+            (Some(read), Source::Http2(body)) if body.is_end_stream() => Some(read),
+            (Some(read), Source::Streaming(body)) if body.is_end_stream() => Some(read),
+            _ => None,
+        }
+    }
+
     fn poll_source(
         &mut self,
         cx: &mut Context<'_>,
