@@ -120,12 +120,14 @@ impl RequestSigner {
         (key, algorithm): (&str, &str),
         now: Timestamp,
     ) -> Result<Parameters, Unfit> {
+        // In this order because there are verifiers (`httpsig` for Rust) that write the parameters anew
+        // and do not repeat them as they came.
         let base = base
             .number("created", now.unix_seconds())
             .number("expires", now.after(self.lifetime).unix_seconds());
         base.text("nonce", request.nonce.as_bytes())?
-            .text("keyid", key.as_bytes())?
             .text("alg", algorithm.as_bytes())?
+            .text("keyid", key.as_bytes())?
             .text("tag", TAG)
     }
 }
@@ -184,3 +186,8 @@ fn encoded(signature: &[u8]) -> Vec<u8> {
 fn unfit(_: Unfit) -> IdentityError {
     IdentityError::Signature(SigningError::Ambiguous)
 }
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
