@@ -37,6 +37,7 @@ mod revocation;
 mod rights;
 mod rules;
 mod sign_out;
+mod signatures;
 mod streams;
 mod ten_thousand;
 mod tls;
