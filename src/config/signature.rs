@@ -30,7 +30,7 @@ pub struct Signature {
 
 impl Signature {
     /// What it takes from visitors.
-    pub(crate) fn sets<'a>(this: Option<&'a Self>) -> impl Iterator<Item = &'a HeaderName> {
+    pub(crate) fn sets(this: Option<&Self>) -> impl Iterator<Item = &HeaderName> {
         this.into_iter().flat_map(|_| &SIGNATURE_HEADERS)
     }
 }
