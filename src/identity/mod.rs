@@ -159,7 +159,7 @@ impl Identity {
             // Half of its life is left on arrival, however late in its turn a request comes.
             renew = now.after(assertion.lifetime / 2);
         }
-        let covered = self.signer.as_ref().map(|_| RequestSigner::written_down(&headers));
+        let covered = self.signer.as_ref().map(|signer| signer.written_down(&headers));
         let (covered, added) = covered.transpose()?.unzip();
         let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
         let size = size.sum::<usize>() + added.unwrap_or(0);

@@ -260,6 +260,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_body_is_here_once_all_of_it_was_read_and_put_back() {
+        let held = || RequestBody::held(Bytes::from_static(b"abc"));
+        assert_eq!(held().here(), Some(&b"abc"[..]));
+        assert_eq!(RequestBody::empty().here(), None);
+        let mut body = RequestBody::streaming(Pieces(vec!["c", "ab"]));
+        assert_eq!(body.here(), None);
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        body.put_back(first);
+        assert_eq!(body.here(), None, "there is more to come");
+        let mut body = held();
+        let all = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        body.put_back(all);
+        assert_eq!(body.here(), Some(&b"abc"[..]));
+    }
+
+    #[tokio::test]
     async fn lim_03_a_body_ends_at_its_limit_and_never_well() {
         let held = |bytes: &'static [u8]| RequestBody::held(Bytes::from_static(bytes));
         assert_eq!(held(b"abc").collect().await.unwrap().to_bytes(), "abc");

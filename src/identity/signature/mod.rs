@@ -30,9 +30,9 @@ use crate::signing_key::SigningAlgorithm;
 const LABEL: &str = "anteport";
 /// What it is for (RFC 9421, section 2.3), so that no other use of the key can be taken for it.
 const TAG: &[u8] = b"anteport-identity";
-/// What `Signature-Input`, `Signature` and `Content-Digest` have in bytes, beside the names of
-/// identity headers.
-const OVERHEAD: usize = 640;
+/// What `Signature-Input` and `Content-Digest` have in bytes and `Signature` beside what was signed
+/// with, without the names of identity headers.
+const OVERHEAD: usize = 480;
 
 /// Signs the requests to one portal.
 #[derive(Debug)]
@@ -68,13 +68,20 @@ impl RequestSigner {
     }
 
     /// Writes identity headers down, as they will be covered in each request that has them; and
-    /// how many bytes a signature adds to those.
+    /// how many bytes at most a signature adds to those.
     pub(super) fn written_down(
+        &self,
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<(Covered, usize), IdentityError> {
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let covered = base::written_down(headers).map_err(unfit)?;
-        let size = OVERHEAD + covered.names.len();
+        let signature = match &self.signing {
+            Signing::Key(_, SigningAlgorithm::EdDsa | SigningAlgorithm::Es256) => 64,
+            // Of the longest key that is taken.
+            Signing::Key(_, SigningAlgorithm::Rs256) => 8192 / 8,
+            Signing::Secret(..) => 32,
+        };
+        let size = OVERHEAD + covered.names.len() + signature * 4 / 3;
         Ok((covered, size))
     }
 

@@ -38,11 +38,12 @@ fn by_secret(secret: &str) -> RequestSigner {
 }
 
 fn envelope(headers: &[(&str, &str)]) -> Envelope {
+    let signer = by_secret(SECRET);
     let header = |(name, value): &(&str, &str)| {
         (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
     };
     let headers: Vec<_> = headers.iter().map(header).collect();
-    let (covered, _) = RequestSigner::written_down(&headers).unwrap();
+    let (covered, _) = signer.written_down(&headers).unwrap();
     Envelope { headers, renew: NOON, covered: Some(covered) }
 }
 
@@ -345,7 +346,21 @@ fn env_03_what_cannot_be_signed_goes_nowhere() {
     assert_eq!(signer.sign(&nobody, NOON).unwrap_err().code(), "identity-signature");
     let twice = HeaderName::from_static("x-auth-user");
     let twice = [(twice.clone(), NONCE), (twice, NONCE)];
-    assert_eq!(RequestSigner::written_down(&twice).unwrap_err().code(), "identity-signature");
+    assert_eq!(signer.written_down(&twice).unwrap_err().code(), "identity-signature");
+}
+
+/// What a signature adds counts, before a member is signed in.
+#[test]
+fn hdr_10_a_signature_is_no_longer_than_it_was_counted() {
+    let all = [SigningAlgorithm::EdDsa, SigningAlgorithm::Es256, SigningAlgorithm::Rs256];
+    let by_keys = all.into_iter().map(|algorithm| by_key(algorithm).0);
+    for signer in by_keys.chain([by_secret(SECRET)]) {
+        let (_, counted) = signer.written_down(&envelope(&MEMBER).headers).unwrap();
+        let arrived = sent(&signer, "/?", &MEMBER, b"a=1");
+        let added = arrived.headers.iter().skip(MEMBER.len());
+        let added: usize = added.map(|(name, value)| name.len() + value.len() + 4).sum();
+        assert!(added <= counted && counted < added + 1200, "{added} {counted}");
+    }
 }
 
 /// ENV-04: one request has one key, whichever it is, and the other reads none of it.
