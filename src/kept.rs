@@ -117,8 +117,7 @@ impl<K: Keys> Kept<K> {
     pub fn state(&self) -> KeyState {
         let state = self.lock();
         KeyState {
-            // Without any in files one was made.
-            count: state.in_force.len().max(1),
+            count: state.in_force.len(),
             read: state.read,
             fault: state.fault.as_ref().map(|fault| (fault.cause.clone(), fault.since)),
         }

@@ -80,6 +80,8 @@ fn every_family_is_there_from_the_start() {
         "anteport_session_revocations_owed",
         "anteport_sealing_keys",
         "anteport_sealing_keys_read_timestamp_seconds",
+        "anteport_signing_keys",
+        "anteport_signing_keys_read_timestamp_seconds",
         "anteport_sessions_restored_total",
         "anteport_sessions_ended_total",
         "anteport_streams_ended_total",

@@ -4,7 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -170,6 +170,9 @@ fn rotate(
     let failed = |cause| KeysError::Write { path: path.to_owned(), cause };
     // A link stays one, and what it leads to is written.
     let file = fs::canonicalize(path).map_err(failed)?;
+    // Of two who do this at once, the second waits, and then finds the file to be new.
+    let one_at_a_time = File::open(&file).map_err(failed)?;
+    one_at_a_time.lock().map_err(failed)?;
     let metadata = fs::metadata(&file).map_err(failed)?;
     let age = now.since(Timestamp::from_unix_seconds(metadata.mtime()));
     if let Some(least) = older_than.transpose()?
@@ -183,16 +186,29 @@ fn rotate(
         return Err(KeysError::Early(age));
     }
     let keys = rotated(read(&file)?, stolen)?;
-    let new = file.with_extension("new");
-    let _ = fs::remove_file(&new);
-    let mode = metadata.mode() & 0o777;
-    let out = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new);
-    put(out.map_err(failed)?, &keys).map_err(failed)?;
-    fs::rename(&new, &file).map_err(failed)?;
+    replace(&file, &metadata, &keys).map_err(failed)?;
     for (key, _) in &keys {
         say(&format!("{} {}", key.algorithm().name(), key.id()));
     }
     Ok(())
+}
+
+/// Whoever reads the file finds all of the old keys or all of the new ones, and may read it as before.
+fn replace(file: &Path, metadata: &fs::Metadata, keys: &[Written]) -> io::Result<()> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".new");
+    let new = PathBuf::from(name);
+    // Somebody was interrupted here.
+    let _ = fs::remove_file(&new);
+    let out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let done = fchown(&out, Some(metadata.uid()), Some(metadata.gid()))
+        .and_then(|()| out.set_permissions(metadata.permissions()))
+        .and_then(|()| put(out, keys))
+        .and_then(|()| fs::rename(&new, file));
+    if done.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    done
 }
 
 /// Of each algorithm: the next one, a new one, and the one that signed until now.

@@ -15,6 +15,7 @@ mod keys;
 pub mod run;
 pub mod sessions;
 mod supposed;
+mod verify_header;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -126,6 +127,19 @@ enum Verb {
     /// sessions of all.
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Say what a captured assertion holds, and whether its portal would have to believe it
+    ///
+    /// It reads the assertion from a file or from standard input, never from an argument, asks what a
+    /// verifier asks, by the configuration as it is on disk, and connects to nobody. Exit code 0 if
+    /// all of it holds, else 1.
+    #[command(after_help = "Examples:\n  anteport verify-header captured.txt\n  \
+                            pbpaste | anteport verify-header --at 2027-01-15T08:00:00Z")]
+    VerifyHeader {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        captured: verify_header::Captured,
+    },
     /// Print the version
     Version,
 }
@@ -163,6 +177,7 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
         },
         Verb::Keys(verb) => keys::run(verb),
         Verb::Sessions(verb) => sessions::run(verb),
+        Verb::VerifyHeader { config, captured } => verify_header::run(&config.resolve(), &captured),
         Verb::Version => {
             say(concat!("anteport ", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS

@@ -195,6 +195,12 @@ const SIGN_IN: &[Key] = &[
         "how large a form may be that is kept for its member when it meets an expired session: the \
          page holds it, sealed, until they have signed in and send it again; without it none is kept",
     ),
+    default(
+        "test",
+        "false",
+        YES_OR_NO,
+        "whether `/.auth/test` signs anybody in to show what would come of it, and makes no session",
+    ),
 ];
 
 const LOCAL_LOGIN: &[Key] = &[

@@ -335,6 +335,8 @@ pub struct SignIn {
     pub providers: Vec<usize>,
     /// What the button says.
     pub button_label: String,
+    /// Whether there are logins of which no session comes.
+    pub test: bool,
 }
 
 /// What a portal is told about a member.

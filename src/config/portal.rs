@@ -223,7 +223,7 @@ fn sign_in(
             }
         }
     };
-    Some(SignIn { providers, button_label: file.button_label.clone()? })
+    Some(SignIn { providers, button_label: file.button_label.clone()?, test: file.test? })
 }
 
 fn named_providers(

@@ -1,7 +1,7 @@
 //! Where secrets are read from (CFG-04). No message here quotes one.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::context::{Context, Located, Spot};
@@ -200,7 +200,7 @@ pub(crate) fn read_bounded(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The same of what is open already.
-pub(crate) fn read_at_most(file: File, longest: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_at_most(file: impl Read, longest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest {

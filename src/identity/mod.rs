@@ -14,7 +14,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-pub use assertion::SigningError;
+pub use assertion::{SigningError, assertion_claims};
 pub use kept_signers::KeptSigners;
 pub use plain::encode;
 pub use signature::{Outbound, RequestSigner};
@@ -32,6 +32,7 @@ pub struct Identity {
     headers: Vec<(HeaderName, String)>,
     assertion: Option<AssertionFor>,
     signer: Option<RequestSigner>,
+    signers: Arc<Signers>,
 }
 
 #[derive(Debug)]
@@ -108,7 +109,8 @@ impl Identity {
         });
         let signer = settings.signature.as_ref();
         let signer = signer.map(|signature| RequestSigner::new(signature, signers));
-        Self { headers: settings.headers.clone(), assertion, signer }
+        let signers = Arc::clone(signers);
+        Self { headers: settings.headers.clone(), assertion, signer, signers }
     }
 
     /// What signs the requests to the portal, if they are signed.
@@ -117,11 +119,19 @@ impl Identity {
         self.signer.as_ref()
     }
 
+    /// How often the signing keys have been exchanged (ENV-02).
+    #[must_use]
+    pub fn exchanges(&self) -> u64 {
+        self.signers.exchanges()
+    }
+
     /// Renders a member's identity.
     ///
     /// # Errors
     /// What cannot be told. It is asked at login, so that no request meets it later.
     pub fn render(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
+        // Before anything is signed: a key that goes while this does is one more exchange.
+        let exchanges = self.signers.exchanges();
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
         let mut claims = Map::new();
         for (header, claim) in &self.headers {
@@ -166,7 +176,7 @@ impl Identity {
         if size > LARGEST {
             return Err(IdentityError::TooLarge { size });
         }
-        Ok(Envelope { headers, renew, covered })
+        Ok(Envelope { headers, renew, exchanges, covered })
     }
 }
 
@@ -212,8 +222,12 @@ mod tests {
     #[test]
     fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
         let name = HeaderName::from_static("x-auth-note");
-        let headers = vec![(name.clone(), "note".into())];
-        let identity = Identity { headers, assertion: None, signer: None };
+        let identity = Identity {
+            headers: vec![(name.clone(), "note".into())],
+            assertion: None,
+            signer: None,
+            signers: Arc::new(Signers::new(Vec::new())),
+        };
         let render = |length: usize| {
             identity.render(&session("note", Value::from("n".repeat(length))), NOON)
         };

@@ -33,6 +33,7 @@ mod revocation;
 mod service;
 mod session_store;
 mod sign_out;
+mod test_login;
 mod tls;
 mod worker;
 
@@ -54,6 +55,7 @@ use crate::gate::{Policy, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
 use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Seal, Sessions};
+use crate::signing_key::SigningAlgorithm;
 use crate::telemetry::metrics::{
     CallOutcome, CredentialFailure, Metrics, ProviderCall, SessionEnd,
 };
@@ -103,6 +105,8 @@ struct Portal {
     /// Indexes into [`Proxy::relying_parties`]; at least one.
     providers: Vec<usize>,
     button_label: String,
+    /// Whether there are logins of which no session comes.
+    tests_logins: bool,
     signs_out_at_provider: bool,
 }
 
@@ -135,15 +139,7 @@ impl Proxy {
         metrics: Arc<Metrics>,
         limits: Limits,
     ) -> Result<Self, SetUpError> {
-        let signed = config.portals.iter().flat_map(|portal| {
-            let assertion = portal.identity.assertion.as_ref().map(|made| &made.signed_by);
-            let signature = portal.identity.signature.as_ref().map(|made| &made.signed_by);
-            assertion.into_iter().chain(signature).filter_map(|signed_by| match signed_by {
-                SignedBy::Key(algorithm) => Some(*algorithm),
-                SignedBy::Secret(_) => None,
-            })
-        });
-        let signing = KeptSigners::read(&config.signing, signed.collect(), clock.now())?;
+        let signing = KeptSigners::read(&config.signing, needed(&config), clock.now())?;
         let keys = KeptKeys::read(&config.sessions.keys, clock.now())?;
         let seal = Arc::clone(keys.seal());
         let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {
@@ -178,6 +174,7 @@ impl Proxy {
                 servers: Arc::new(Servers::new(portal.upstream)),
                 providers: portal.sign_in.providers,
                 button_label: portal.sign_in.button_label,
+                tests_logins: portal.sign_in.test,
                 signs_out_at_provider: portal.logout.federated,
                 public_url,
             });
@@ -310,9 +307,8 @@ impl Proxy {
             }
         }
         self.tidy_session_store();
-        let keys = self.keys.state();
-        self.metrics.sealing_keys.set(i64::try_from(keys.count).unwrap_or(i64::MAX));
-        self.metrics.sealing_keys_read.set(keys.read.unix_seconds());
+        self.metrics.sealing_keys.set(&self.keys.state());
+        self.metrics.signing_keys.set(&self.signing.state());
         let now = self.clock.now();
         for (index, party) in self.relying_parties.iter().enumerate() {
             if let Some(age) = party.keys_age(now) {
@@ -326,6 +322,20 @@ impl Proxy {
             }
         }
     }
+}
+
+/// What portals are signed for with, by keys.
+fn needed(config: &Config) -> Vec<SigningAlgorithm> {
+    let signed_by = config.portals.iter().flat_map(|portal| {
+        let assertion = portal.identity.assertion.as_ref().map(|made| &made.signed_by);
+        let signature = portal.identity.signature.as_ref().map(|made| &made.signed_by);
+        assertion.into_iter().chain(signature)
+    });
+    let by_keys = |algorithm: &SigningAlgorithm| {
+        let mut all = signed_by.clone();
+        all.any(|one| matches!(one, SignedBy::Key(found) if found == algorithm))
+    };
+    SigningAlgorithm::ALL.into_iter().filter(by_keys).collect()
 }
 
 /// The sessions of portals that there are, with providers that they have.

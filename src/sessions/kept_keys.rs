@@ -18,12 +18,13 @@ pub struct Sealing {
 }
 
 impl Kept<Sealing> {
-    /// The keys as they are now.
+    /// The keys as they are now; without any that stand somewhere, one is made.
     ///
     /// # Errors
-    /// When one cannot be used.
+    /// When one cannot be used or made.
     pub fn read(sources: &SealingKeys, now: Timestamp) -> Result<Self, KeptKeysError> {
-        let keys = sources.read()?;
+        let made = || Seal::new_key().map(|key| vec![key]).map_err(|_| KeptKeysError::Random);
+        let keys = if sources.is_empty() { made()? } else { sources.read()? };
         let seal = Arc::new(Seal::new(&keys).map_err(|_| KeptKeysError::Random)?);
         Ok(Self::new(Sealing { sources: sources.clone(), seal }, keys, now))
     }

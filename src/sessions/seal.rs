@@ -115,14 +115,20 @@ impl Seal {
     pub fn new(keys: &[Secret<[u8; 32]>]) -> Result<Self, Unspecified> {
         let seal = Self { keys: ArcSwap::default() };
         match keys {
-            [] => {
-                let mut key = [0; 32];
-                aws_lc_rs::rand::fill(&mut key)?;
-                seal.replace(&[Secret::new(key)])?;
-            }
+            [] => seal.replace(&[Self::new_key()?])?,
             keys => seal.replace(keys)?,
         }
         Ok(seal)
+    }
+
+    /// A new key from the system's generator.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn new_key() -> Result<Secret<[u8; 32]>, Unspecified> {
+        let mut key = [0; 32];
+        aws_lc_rs::rand::fill(&mut key)?;
+        Ok(Secret::new(key))
     }
 
     /// Goes on with these keys; there is at least one.

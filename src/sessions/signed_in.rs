@@ -109,10 +109,13 @@ impl SignedIn {
         &self.session
     }
 
-    /// The rendered identity headers while they are fresh (ENV-02).
+    /// The rendered identity headers while they are fresh (ENV-02), and signed with the keys that are
+    /// in force after so many exchanges.
     #[must_use]
-    pub fn envelope(&self, now: Timestamp) -> Option<Arc<Envelope>> {
-        self.envelope.load_full().filter(|envelope| now < envelope.renew)
+    pub fn envelope(&self, now: Timestamp, exchanges: u64) -> Option<Arc<Envelope>> {
+        let is_fresh =
+            |envelope: &Arc<Envelope>| now < envelope.renew && envelope.exchanges == exchanges;
+        self.envelope.load_full().filter(is_fresh)
     }
 
     /// Keeps newly rendered headers for the requests to come.

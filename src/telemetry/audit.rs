@@ -13,6 +13,8 @@ pub enum Event {
     LoginSucceeded,
     /// A login did not.
     LoginFailed,
+    /// A login was tried, of which no session was to come.
+    LoginTested,
     /// Somebody chose a new password at the provider; the sign-in comes next.
     PasswordReset,
     /// Somebody without a session changed their profile at the provider; the sign-in comes next.
@@ -47,6 +49,7 @@ impl Event {
         match self {
             Self::LoginSucceeded => "login-succeeded",
             Self::LoginFailed => "login-failed",
+            Self::LoginTested => "login-tested",
             Self::PasswordReset => "password-reset",
             Self::ProfileEdited => "profile-edited",
             Self::LoggedOut => "logged-out",

@@ -44,7 +44,7 @@ fn envelope(headers: &[(&str, &str)]) -> Envelope {
     };
     let headers: Vec<_> = headers.iter().map(header).collect();
     let (covered, _) = signer.written_down(&headers).unwrap();
-    Envelope { headers, renew: NOON, covered: Some(covered) }
+    Envelope { headers, renew: NOON, exchanges: 0, covered: Some(covered) }
 }
 
 const MEMBER: [(&str, &str); 3] =

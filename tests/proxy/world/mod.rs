@@ -2,6 +2,7 @@
 //! the proxy between, and browsers with cookies. Nothing is faked between the sockets.
 
 pub mod browser;
+pub mod folder;
 pub mod portal;
 pub mod provider;
 
@@ -79,6 +80,8 @@ pub struct Plan {
     pub sessions: &'static str,
     /// In its place, where files of the test are named.
     pub kept_sessions: Option<String>,
+    /// What stands at `signing`.
+    pub signing: String,
     /// What stands at `upstream` instead of this world's own portal.
     pub upstream: Option<String>,
     pub listen_tls: Option<String>,
@@ -131,6 +134,7 @@ impl Default for Plan {
             portal: AZURE_ONLY,
             sessions: "{}",
             kept_sessions: None,
+            signing: "{}".to_owned(),
             upstream: None,
             listen_tls: None,
             listen: "",
@@ -194,6 +198,7 @@ providers:
     client_id: {client}
     credentials: {credentials}
 sessions: {sessions}
+signing: {signing}
 portals:
   - public_url: "{scheme}://{proxy}"
     upstream: {upstream}
@@ -204,6 +209,7 @@ portals:
             client = anteport::demo::CLIENT_ID,
             credentials = plan.credentials.replace("AUTHORITY", &authority.to_string()),
             sessions = stored(plan.kept_sessions.as_deref().unwrap_or(plan.sessions)),
+            signing = plan.signing,
             upstream = plan.upstream.unwrap_or_else(|| format!(
                 "{{ url: \"http://{}\", response_timeout: 1s }}",
                 portal.address
@@ -271,6 +277,12 @@ portals:
     }
 
     /// What the metrics say now.
+    pub async fn readyz(&self) -> (u16, String) {
+        let answer = Browser::new(format!("http://{}", self.admin));
+        let answer = answer.send("GET", "/readyz?verbose", &[], b"").await;
+        (answer.status, answer.text())
+    }
+
     pub async fn metrics(&self) -> String {
         let admin = Browser::new(format!("http://{}", self.admin));
         admin.send("GET", "/metrics", &[], b"").await.text()
