@@ -37,23 +37,15 @@ impl Base {
         Self { lines: Vec::with_capacity(LINES + INPUT + room + room / 4), input, list }
     }
 
-    /// Covers a component: `parameters` are those of its name, such as `;name="Pet"`.
-    pub(super) fn cover(
-        &mut self,
-        name: &str,
-        parameters: &str,
-        value: &[u8],
-    ) -> Result<(), Unfit> {
+    /// Covers a component by its identifier: the name in quotes, perhaps with parameters, such as
+    /// `"@query-param";name="Pet"`.
+    pub(super) fn cover(&mut self, identifier: &str, value: &[u8]) -> Result<(), Unfit> {
         if memchr2(b'\n', b'\r', value).is_some() {
             return Err(Unfit);
         }
         self.separate();
-        for text in [&mut self.input, &mut self.lines] {
-            text.push(b'"');
-            text.extend_from_slice(name.as_bytes());
-            text.push(b'"');
-            text.extend_from_slice(parameters.as_bytes());
-        }
+        self.input.extend_from_slice(identifier.as_bytes());
+        self.lines.extend_from_slice(identifier.as_bytes());
         self.lines.extend_from_slice(b": ");
         self.lines.extend_from_slice(value);
         self.lines.push(b'\n');
@@ -88,9 +80,9 @@ impl Base {
 pub(super) struct Parameters(Base);
 
 impl Parameters {
-    /// A time in seconds, or another number.
+    /// A time in seconds, or another number. `name` has its `;` and `=` with it.
     pub(super) fn number(mut self, name: &str, value: i64) -> Self {
-        self.name(name);
+        self.0.input.extend_from_slice(name.as_bytes());
         let mut digits = [0; 20];
         self.0.input.extend_from_slice(decimal(value, &mut digits));
         self
@@ -98,11 +90,12 @@ impl Parameters {
 
     /// A text of printable ASCII (RFC 8941, section 3.3.3).
     pub(super) fn text(mut self, name: &str, value: &[u8]) -> Result<Self, Unfit> {
-        if !value.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        // All of it is looked at, which is quicker than to stop at the first.
+        if !value.iter().fold(true, |fits, byte| fits & (0x20..0x7f).contains(byte)) {
             return Err(Unfit);
         }
-        self.name(name);
         let input = &mut self.0.input;
+        input.extend_from_slice(name.as_bytes());
         input.push(b'"');
         match memchr2(b'"', b'\\', value) {
             None => input.extend_from_slice(value),
@@ -117,12 +110,6 @@ impl Parameters {
         }
         input.push(b'"');
         Ok(self)
-    }
-
-    fn name(&mut self, name: &str) {
-        self.0.input.push(b';');
-        self.0.input.extend_from_slice(name.as_bytes());
-        self.0.input.push(b'=');
     }
 
     /// The base, and the value of `Signature-Input`.
@@ -166,7 +153,7 @@ pub(super) fn written_down<'h>(
             return Err(Unfit);
         }
         seen.push(name);
-        base.cover(name, "", value.trim_ascii())?;
+        base.cover(&format!("\"{name}\""), value.trim_ascii())?;
     }
     let names = base.input.get(base.list + 1..).unwrap_or_default().to_vec();
     Ok(Covered { lines: base.lines.into(), names: names.into() })
@@ -187,10 +174,10 @@ mod tests {
     fn env_03_nothing_gets_in_that_could_end_a_line_or_a_name_early() {
         let mut base = Base::new("a", 0);
         for value in ["a\nb", "\r", "\n\"@path\": /"] {
-            assert_eq!(base.cover("x", "", value.as_bytes()), Err(Unfit), "{value:?}");
+            assert_eq!(base.cover("\"x\"", value.as_bytes()), Err(Unfit), "{value:?}");
         }
         let text = |value: &[u8]| {
-            let written = Base::new("a", 0).close().text("nonce", value)?.finish().1;
+            let written = Base::new("a", 0).close().text(";nonce=", value)?.finish().1;
             Ok(String::from_utf8(written).unwrap())
         };
         assert_eq!(text(br#"a"b\"#), Ok(r#"a=();nonce="a\"b\\""#.to_owned()));

@@ -130,12 +130,12 @@ impl RequestSigner {
         // In this order because there are verifiers (`httpsig` for Rust) that write the parameters anew
         // and do not repeat them as they came.
         let base = base
-            .number("created", now.unix_seconds())
-            .number("expires", now.after(self.lifetime).unix_seconds());
-        base.text("nonce", request.nonce.as_bytes())?
-            .text("alg", algorithm.as_bytes())?
-            .text("keyid", key.as_bytes())?
-            .text("tag", TAG)
+            .number(";created=", now.unix_seconds())
+            .number(";expires=", now.after(self.lifetime).unix_seconds());
+        base.text(";nonce=", request.nonce.as_bytes())?
+            .text(";alg=", algorithm.as_bytes())?
+            .text(";keyid=", key.as_bytes())?
+            .text(";tag=", TAG)
     }
 }
 
@@ -151,22 +151,21 @@ fn covering(request: &Outbound<'_>, digest: Option<&HeaderValue>) -> Result<Base
         Some((path, query)) => (path, Some(query)),
         None => (request.target, None),
     };
-    base.cover("@method", "", request.method.as_str().as_bytes())?;
-    base.cover("@authority", "", request.authority.as_bytes())?;
-    base.cover("@path", "", path.as_bytes())?;
+    base.cover("\"@method\"", request.method.as_str().as_bytes())?;
+    base.cover("\"@authority\"", request.authority.as_bytes())?;
+    base.cover("\"@path\"", path.as_bytes())?;
     // With its question mark, which stands alone where there is no query (RFC 9421, section 2.2.7).
     let with_mark = request.target.get(path.len()..).filter(|query| !query.is_empty());
-    base.cover("@query", "", with_mark.unwrap_or("?").as_bytes())?;
+    base.cover("\"@query\"", with_mark.unwrap_or("?").as_bytes())?;
     if query == Some("") {
         // Which is also how a question mark without a query looks: this tells them apart.
-        base.cover("@request-target", "", request.target.as_bytes())?;
+        base.cover("\"@request-target\"", request.target.as_bytes())?;
     }
     if let Some(covered) = covered {
         base.cover_all(covered);
     }
     if let Some(digest) = digest {
-        let [name, ..] = &SIGNATURE_HEADERS;
-        base.cover(name.as_str(), "", digest.as_bytes())?;
+        base.cover("\"content-digest\"", digest.as_bytes())?;
     }
     Ok(base)
 }

@@ -23,15 +23,15 @@ const CREATED: i64 = 1_618_884_473;
 
 /// Base and `Signature-Input`, of these components (a name may have parameters) and this key.
 fn written(label: &str, components: &[(&str, &str)], key: &str) -> (Vec<u8>, String) {
-    let parameters = covering(label, components).close().number("created", CREATED);
-    finished(parameters.text("keyid", key.as_bytes()).unwrap())
+    let parameters = covering(label, components).close().number(";created=", CREATED);
+    finished(parameters.text(";keyid=", key.as_bytes()).unwrap())
 }
 
 fn covering(label: &str, components: &[(&str, &str)]) -> Base {
     let mut base = Base::new(label, 0);
     for (name, value) in components {
         let (name, parameters) = name.split_at(name.find(';').unwrap_or(name.len()));
-        base.cover(name, parameters, value.as_bytes()).unwrap();
+        base.cover(&format!("\"{name}\"{parameters}"), value.as_bytes()).unwrap();
     }
     base
 }
@@ -86,9 +86,9 @@ const SHARED_SECRET: &str =
 /// B.2.1 to B.2.3 are by an algorithm that we do not sign with; what is signed is the same.
 #[test]
 fn env_03_b21_minimal() {
-    let parameters = covering("sig-b21", &[]).close().number("created", CREATED);
-    let parameters = parameters.text("keyid", b"test-key-rsa-pss").unwrap();
-    let (base, input) = finished(parameters.text("nonce", b"b3k2pp5k7z-50gnwp.yemd").unwrap());
+    let parameters = covering("sig-b21", &[]).close().number(";created=", CREATED);
+    let parameters = parameters.text(";keyid=", b"test-key-rsa-pss").unwrap();
+    let (base, input) = finished(parameters.text(";nonce=", b"b3k2pp5k7z-50gnwp.yemd").unwrap());
     let expected = "sig-b21=();created=1618884473;keyid=\"test-key-rsa-pss\"\
                     ;nonce=\"b3k2pp5k7z-50gnwp.yemd\"";
     assert_eq!(input, expected);
@@ -99,9 +99,9 @@ fn env_03_b21_minimal() {
 #[test]
 fn env_03_b22_selective_covered_components() {
     let components = [AUTHORITY, DIGEST, ("@query-param;name=\"Pet\"", "dog")];
-    let parameters = covering("sig-b22", &components).close().number("created", CREATED);
-    let parameters = parameters.text("keyid", b"test-key-rsa-pss").unwrap();
-    let (base, input) = finished(parameters.text("tag", b"header-example").unwrap());
+    let parameters = covering("sig-b22", &components).close().number(";created=", CREATED);
+    let parameters = parameters.text(";keyid=", b"test-key-rsa-pss").unwrap();
+    let (base, input) = finished(parameters.text(";tag=", b"header-example").unwrap());
     let expected = "sig-b22=(\"@authority\" \"content-digest\" \"@query-param\";name=\"Pet\")\
                     ;created=1618884473;keyid=\"test-key-rsa-pss\";tag=\"header-example\"";
     assert_eq!(input, expected);
