@@ -1,5 +1,5 @@
-//! What we tell the outside, as an operator's tools see it: the metrics' text, the admin listener by
-//! plain TCP, log lines in a sink that takes them, and in one that does not.
+//! What we tell the outside, as an operator's tools see it: the metrics' text, the admin listener
+//! by plain TCP, log lines in a sink that takes them, and in one that does not.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -150,8 +150,8 @@ fn no_request_can_make_a_series_of_its_own() {
     }
 }
 
-/// What a request costs in metrics, loosely: a hot loop far under what a lock or a search would take
-/// even on a busy machine without optimisation.
+/// What a request costs in metrics, loosely: a hot loop far under what a lock or a search would
+/// take even on a busy machine without optimisation.
 #[test]
 fn recording_a_forwarded_request_is_cheap() {
     const REQUESTS: u32 = 200_000;

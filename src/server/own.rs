@@ -157,12 +157,14 @@ impl Visit<'_> {
         id: Option<&SessionId>,
         how: SessionEnd,
     ) -> Result<(), StoreError> {
-        if let Some(id) = id
-            && self.proxy.sessions.end(id, self.now).await?.is_some()
-        {
+        let Some(id) = id else {
+            return Ok(());
+        };
+        let (ended, told) = self.proxy.sessions.end(id, self.now).await;
+        if ended.is_some() {
             self.proxy.metrics.session_ended(how);
         }
-        Ok(())
+        told
     }
 
     /// The session id that came with this request.

@@ -11,9 +11,9 @@ use super::ending::Ending;
 use crate::gate::identity::Envelope;
 use crate::gate::{Session, Timestamp};
 
-/// A session and the identity headers rendered for it. It is replaced as a whole when the provider
-/// says something else of its member; what goes on then is in [`Lasting`]. The session is first, beside
-/// the count of who has this in hand: see there.
+/// A session and the identity headers rendered for it. It is replaced as a whole when the
+/// provider says something else of its member; what goes on then is in [`Lasting`]. The session
+/// is first, beside the count of who has this in hand: see there.
 #[derive(Debug)]
 #[repr(C)]
 pub struct SignedIn {
@@ -85,8 +85,8 @@ impl SignedIn {
         &self.lasting.renewing
     }
 
-    /// Whether the session has ended. One whose time is over may not have been told yet: somebody has
-    /// to look first.
+    /// Whether the session has ended. One whose time is over may not have been told yet: somebody
+    /// has to look first.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.lasting.ending.is_told()

@@ -1,5 +1,5 @@
-//! What a portal gets of a signed request (ENV-03), read by its own means from what was on the wire:
-//! the names in `Signature-Input` say what the signature is over.
+//! What a portal gets of a signed request (ENV-03), read by its own means from what was on the
+//! wire: the names in `Signature-Input` say what the signature is over.
 
 use std::time::Duration;
 

@@ -127,8 +127,8 @@ impl RequestSigner {
         (key, algorithm): (&str, &str),
         now: Timestamp,
     ) -> Result<Parameters, Unfit> {
-        // In this order because there are verifiers (`httpsig` for Rust) that write the parameters anew
-        // and do not repeat them as they came.
+        // In this order because there are verifiers (`httpsig` for Rust) that write the parameters
+        // anew and do not repeat them as they came.
         let base = base
             .number(";created=", now.unix_seconds())
             .number(";expires=", now.after(self.lifetime).unix_seconds());

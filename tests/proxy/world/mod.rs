@@ -91,7 +91,8 @@ pub struct Plan {
     /// More portals, as items of the list; `UPSTREAM` is their address and `PORT` ours.
     pub more_portals: &'static str,
     pub microsoft_is_up: bool,
-    /// What kind of provider `corporate` is, indented by four; `AUTHORITY` is the emulator's address.
+    /// What kind of provider `corporate` is, indented by four; `AUTHORITY` is the emulator's
+    /// address.
     pub provider: &'static str,
     pub b2c: B2c,
     /// Its `credentials`; `AUTHORITY` is the emulator's address.
@@ -333,8 +334,9 @@ portals:
     }
 }
 
-/// How sessions are kept: in memory, unless a test says otherwise or `ANTEPORT_TEST_STORE` does, by
-/// which the same tests are tried with every store: `cookie`, or `redis` at 127.0.0.1 with its port.
+/// How sessions are kept: in memory, unless a test says otherwise or `ANTEPORT_TEST_STORE` does,
+/// by which the same tests are tried with every store: `cookie`, or `redis` at 127.0.0.1 with its
+/// port.
 fn stored(sessions: &str) -> String {
     static WORLDS: AtomicU32 = AtomicU32::new(0);
     let store = std::env::var("ANTEPORT_TEST_STORE").unwrap_or_default();
@@ -358,9 +360,9 @@ fn stored(sessions: &str) -> String {
     format!("{{ {more}{comma} {rest}")
 }
 
-/// An address that nobody has, and that the system gives to nobody, whoever connects meanwhile: so it
-/// is ours whenever somebody begins to listen there, and again after a restart. The same is true of
-/// the port 10,000 above it, which a node of a Redis Cluster takes besides.
+/// An address that nobody has, and that the system gives to nobody, whoever connects meanwhile:
+/// so it is ours whenever somebody begins to listen there, and again after a restart. The same is
+/// true of the port 10,000 above it, which a node of a Redis Cluster takes besides.
 pub fn free_port() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 12_000 + u16::try_from(std::process::id() % 10).unwrap() * 1000;
