@@ -18,11 +18,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anteport::config::{
-    self, Config, Loaded, Problems, Proof, Protocol, Provider, ProviderKind, Severity, Tenant,
-    Tenants,
+    self, Config, Loaded, Problems, Proof, Protocol, Provider, ProviderKind, Severity, SignedBy,
+    Tenant, Tenants,
 };
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::{Access, Mode, Timestamp};
+use anteport::signing_key::SigningAlgorithm;
 use proptest::prelude::*;
 
 /// 2026-11-21, noon.
@@ -217,6 +218,34 @@ fn forms_are_kept_where_the_file_says_so_and_sessions_are_asked_for() {
 }
 
 #[test]
+fn requests_are_signed_where_the_file_says_so() {
+    for (lines, expected) in [
+        ("", None),
+        ("none", None),
+        ("{}", Some((Some(SigningAlgorithm::EdDsa), 60))),
+        ("{ algorithm: rsa-v1_5-sha256, lifetime: 5s }", Some((Some(SigningAlgorithm::Rs256), 5))),
+        ("{ algorithm: ecdsa-p256-sha256 }", Some((Some(SigningAlgorithm::Es256), 60))),
+        ("{ algorithm: hmac-sha256, secret: { env: SESSION_KEY } }", Some((None, 60))),
+    ] {
+        let lines = match lines {
+            "" => String::new(),
+            lines => format!("    identity: {{ signature: {lines} }}\n"),
+        };
+        let loaded = parse(&format!("{MINIMAL}{lines}")).unwrap_or_else(|p| panic!("{p}"));
+        assert!(!format!("{loaded:?}").contains("canary"), "{lines}");
+        let signature = loaded.config.portals[0].identity.signature.as_ref();
+        let found = signature.map(|signature| {
+            let by_key = match &signature.signed_by {
+                SignedBy::Key(algorithm) => Some(*algorithm),
+                SignedBy::Secret(_) => None,
+            };
+            (by_key, signature.lifetime.as_secs())
+        });
+        assert_eq!(found, expected, "{lines}");
+    }
+}
+
+#[test]
 fn what_is_left_out_has_the_documented_defaults() {
     let Config { listen, admin, providers, portals, sessions, logging, signing } =
         parse(MINIMAL).unwrap().config;
@@ -259,6 +288,7 @@ fn what_is_left_out_has_the_documented_defaults() {
     let assertion = portal.identity.assertion.as_ref().unwrap();
     assert_eq!(assertion.audience, "https://members.example.org");
     assert_eq!(assertion.lifetime, Duration::from_secs(60));
+    assert!(portal.identity.signature.is_none());
     assert!(portal.logout.federated);
 
     assert_eq!(sessions.lifetimes.idle, Duration::from_secs(30 * 60));

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::supposed::{self, SupposedError};
 use super::{FAILED, FOUND_ERRORS, complain, report, say};
 use crate::clock::Clock;
-use crate::config::{self, Config, Portal};
+use crate::config::{self, Config, Portal, Signature};
 use crate::gate::identity::{self, ASSERTION, LocalCredentials, OwnedNames, Told};
 use crate::gate::{
     Access, Asked, Decision, Endpoint, Form, Mode, Passes, Policy, RawTarget, Refusal, Rule,
@@ -316,13 +316,18 @@ fn sent(
     let mut headers = headers.clone();
     let mapped = portal.identity.headers.iter().map(|(name, _)| name);
     let credentials = LocalCredentials::of(portal.policy.mode, passes);
-    OwnedNames::with(mapped).cleanse(&mut headers, true, credentials);
+    let of_signature = Signature::sets(portal.identity.signature.as_ref());
+    OwnedNames::with(mapped.chain(of_signature)).cleanse(&mut headers, true, credentials);
     let mut told = vec![("sent", format!("{method} {target} HTTP/1.1"))];
     for (name, value) in &headers {
         let value = String::from_utf8_lossy(value.as_bytes());
         told.push(("", format!("{name}: {value}")));
     }
-    let ours = ["host", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-for", "x-request-id"];
+    let mut ours =
+        vec!["host", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-for", "x-request-id"];
+    if portal.identity.signature.is_some() {
+        ours.extend(["signature-input", "signature"]);
+    }
     told.push(("and by us", ours.join(", ")));
     if portal.policy.mode != Mode::Off {
         told.extend(of_member(portal, passes.told, member));

@@ -20,6 +20,7 @@ use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
 use super::section::Section;
 use super::sessions::{self, SessionsFile};
+use super::signature::{self, SignatureFile};
 use super::signing::{self, SigningFile};
 use super::value;
 use super::yaml::Node;
@@ -183,6 +184,7 @@ pub(super) struct IdentityFile {
     /// By header; one that cannot be read is there all the same.
     pub(super) headers: Vec<(Located<String>, Option<Mapping>)>,
     pub(super) assertion: AssertionFile,
+    pub(super) signature: SignatureFile,
 }
 
 pub(super) enum AssertionFile {
@@ -401,7 +403,7 @@ fn identity(context: &Context<'_>, section: &Section<'_>) -> IdentityFile {
     let headers = headers.map(|(name, section)| {
         (name, section.and_then(|section| mapping::read(context, &section)))
     });
-    IdentityFile { headers: headers.collect(), assertion }
+    IdentityFile { headers: headers.collect(), assertion, signature: signature::read(section) }
 }
 
 fn logging(section: &Section<'_>) -> Option<Logging> {

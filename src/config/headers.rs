@@ -106,6 +106,7 @@ const TAKEN: &[(&str, &[&str])] = &[
             "acceptencoding",
             "acceptlanguage",
             "cachecontrol",
+            "contentdigest",
             "date",
             "dnt",
             "etag",

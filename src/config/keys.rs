@@ -5,6 +5,7 @@ mod mapping;
 mod providers;
 mod requires;
 mod sessions;
+mod signature;
 mod upstream;
 
 use self::mapping::MAPPING;
@@ -12,6 +13,7 @@ pub(super) use self::mapping::TRANSFORM;
 use self::providers::PROVIDER;
 use self::requires::REQUIRES;
 use self::sessions::SESSIONS;
+use self::signature::SIGNATURE;
 use self::upstream::UPSTREAM;
 use super::kind::{Key, Kind, Need};
 use super::profiles;
@@ -390,6 +392,11 @@ const IDENTITY: &[Key] = &[
          made",
     ),
     defaults("assertion", ASSERTION, "the signed assertion; `none` turns it off"),
+    optional(
+        "signature",
+        Kind::Section(SIGNATURE),
+        "a signature over each request and its identity headers (RFC 9421); `none`, as without it",
+    ),
 ];
 
 const ASSERTION: &[Key] = &[

@@ -28,6 +28,7 @@ mod resolve;
 mod secrets;
 mod section;
 mod sessions;
+mod signature;
 mod signing;
 mod tls;
 mod told;
@@ -53,6 +54,7 @@ use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
 
 pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
+pub use self::signature::{SIGNATURE_HEADERS, Signature};
 pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 
 pub use self::emulated::emulated;
@@ -350,7 +352,10 @@ pub struct Identity {
     pub headers: Vec<(HeaderName, Mapping)>,
     /// The signed assertion.
     pub assertion: Option<Assertion>,
-    /// The names that go along on routes that do not send all of it, by their [`Told`](crate::gate::identity::Told).
+    /// The message signature.
+    pub signature: Option<Signature>,
+    /// The names that go along on routes that do not send all of it, by their
+    /// [`Told`](crate::gate::identity::Told).
     pub parts: Vec<Vec<HeaderName>>,
 }
 

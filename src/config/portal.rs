@@ -13,7 +13,8 @@ use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
 use super::{
-    Assertion, Identity, Logout, Mapping, Portal, SignIn, headers, signing, told, upstream,
+    Assertion, Identity, Logout, Mapping, Portal, SignIn, headers, signature, signing, told,
+    upstream,
 };
 use crate::gate::{CanonicalPath, Mode};
 
@@ -269,6 +270,7 @@ fn identity(
     folder: &Path,
 ) -> Option<Identity> {
     let headers = mapped_headers(context, file);
+    let signature = signature::resolve(context, &file.signature, folder);
     let assertion = match &file.assertion {
         AssertionFile::Off => None,
         AssertionFile::Unreadable => return None,
@@ -287,7 +289,7 @@ fn identity(
             })
         }
     };
-    Some(Identity { headers: headers?, assertion, parts: Vec::new() })
+    Some(Identity { headers: headers?, assertion, signature: signature?, parts: Vec::new() })
 }
 
 /// HDR-08.

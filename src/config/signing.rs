@@ -1,4 +1,4 @@
-//! What signs the assertions: keys of `signing.keys`, and the secrets of portals that share one.
+//! What signs for portals: keys of `signing.keys`, and the secrets of portals that share one.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -21,12 +21,12 @@ const LONGEST: u64 = 64 * 1024;
 /// What makes keys, and where they are named.
 const MAKE_SOME: &str = "`anteport keys generate --file FILE` makes some";
 
-/// How the assertions of one portal are signed.
+/// How the assertions of one portal are signed, or the requests to it.
 #[derive(Debug)]
 pub enum SignedBy {
     /// By a key of `signing.keys`, or one that is made at start.
     Key(SigningAlgorithm),
-    /// By a secret that the portal has too (HS256), of 32 bytes or more.
+    /// By a secret that the portal has too (HS256 or hmac-sha256), of 32 bytes or more.
     Secret(Secret<Vec<u8>>),
 }
 
@@ -185,7 +185,10 @@ pub(super) fn signed_by(
             context.error(&secret.spot, message);
             None
         }
-        (None, Some(secret)) => shared_secret(context, secret, folder).map(SignedBy::Secret),
+        (None, Some(secret)) => {
+            let what = "HS256 takes a secret of 32 bytes or more (RFC 7518, section 3.2)";
+            shared_secret(context, secret, folder, what).map(SignedBy::Secret)
+        }
         (None, None) => {
             let message = "HS256 needs a `secret` that the portal has too: \
                            `(umask 077; openssl rand -base64 32 > FILE)` makes one, and \
@@ -196,50 +199,59 @@ pub(super) fn signed_by(
     }
 }
 
-/// The secret that a portal shares; `None` if it was reported.
-fn shared_secret(
+/// The secret that a portal shares, for what takes 32 bytes or more; `None` if it was reported.
+pub(super) fn shared_secret(
     context: &Context<'_>,
     file: &SecretFile,
     folder: &Path,
+    what: &str,
 ) -> Option<Secret<Vec<u8>>> {
     let text = secrets::password(context, folder, file)?;
     let bytes = STANDARD.decode(text.expose().trim()).ok();
     let secret = bytes.filter(|bytes| bytes.len() >= 32).map(Secret::new);
     if secret.is_none() {
-        let message = "HS256 takes a secret of 32 bytes or more (RFC 7518, section 3.2), in \
-                       base64, as `openssl rand -base64 32` writes it";
+        let message = format!("{what}, in base64, as `openssl rand -base64 32` writes it");
         context.error(&file.spot, message);
     }
     secret
 }
 
-/// Who has a portal's secret can say to it who is asking, so no two portals have the same.
+/// Who has a portal's secret can say to it who is asking, so no two portals have the same. What one
+/// portal gets may all be signed by one: an assertion is never a signature base, which begins with
+/// a quotation mark.
 pub(super) fn secrets_are_of_one(context: &Context<'_>, files: &[PortalFile], portals: &[Portal]) {
     let mut known: Vec<(&Secret<Vec<u8>>, &Url)> = Vec::new();
     for (file, portal) in files.iter().zip(portals) {
-        let Some(SignedBy::Secret(secret)) =
-            portal.identity.assertion.as_ref().map(|assertion| &assertion.signed_by)
-        else {
-            continue;
-        };
-        let twin = known.iter().find(|(known, _)| known.expose() == secret.expose());
-        if let Some((_, of)) = twin
-            && let Some(written) = written_secret(file)
-        {
-            let message = format!(
-                "{of} has this secret too, and could sign for this portal: make one for each"
-            );
-            context.error(&written.spot, message);
+        let identity = &portal.identity;
+        let assertion = identity.assertion.as_ref().map(|assertion| &assertion.signed_by);
+        let signature = identity.signature.as_ref().map(|signature| &signature.signed_by);
+        let mut own = Vec::new();
+        for (signed_by, written) in [assertion, signature].into_iter().zip(written_secrets(file)) {
+            let Some(SignedBy::Secret(secret)) = signed_by else {
+                continue;
+            };
+            let twin = known.iter().find(|(known, _)| known.expose() == secret.expose());
+            if let (Some((_, of)), Some(written)) = (twin, written) {
+                let message = format!(
+                    "{of} has this secret too, and could sign for this portal: make one for each"
+                );
+                context.error(&written.spot, message);
+            }
+            own.push((secret, &portal.public_url));
         }
-        known.push((secret, &portal.public_url));
+        known.extend(own);
     }
 }
 
-fn written_secret(file: &PortalFile) -> Option<&SecretFile> {
-    match &file.identity.as_ref()?.assertion {
+/// Of the assertion, and of the signature.
+fn written_secrets(file: &PortalFile) -> [Option<&SecretFile>; 2] {
+    let identity = file.identity.as_ref();
+    let of_assertion = identity.and_then(|identity| match &identity.assertion {
         AssertionFile::On(on) => on.secret.as_ref()?.as_ref(),
         AssertionFile::Off | AssertionFile::Unreadable => None,
-    }
+    });
+    let signature = identity.and_then(|identity| identity.signature.on());
+    [of_assertion, signature.and_then(|on| on.secret.as_ref()?.as_ref())]
 }
 
 /// What portals are signed for with is there, on all nodes.
@@ -252,9 +264,13 @@ pub(super) fn meet_portals(
     // What cannot be read was reported.
     let found = keys.read().unwrap_or_default();
     let identities = portals.iter().filter_map(|portal| portal.identity.as_ref());
-    let algorithms = identities.filter_map(|identity| match &identity.assertion {
-        AssertionFile::On(on) => on.algorithm.as_ref(),
-        AssertionFile::Off | AssertionFile::Unreadable => None,
+    let algorithms = identities.flat_map(|identity| {
+        let of_assertion = match &identity.assertion {
+            AssertionFile::On(on) => on.algorithm.as_ref(),
+            AssertionFile::Off | AssertionFile::Unreadable => None,
+        };
+        let signature = identity.signature.on();
+        [of_assertion, signature.and_then(|on| on.algorithm.as_ref())].into_iter().flatten()
     });
     let mut by_keys = algorithms.filter_map(|written| Some((written, written.value?)));
     if !keys.is_empty() {

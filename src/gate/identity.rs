@@ -29,8 +29,20 @@ pub struct Envelope {
     /// How often the signing keys had been exchanged; what was signed before the next time is not
     /// sent after it.
     pub exchanges: u64,
+    /// The same headers as a message signature covers them, for a portal that gets one.
+    pub covered: Option<Covered>,
     /// What goes along on routes that do not send all of it, by their [`Told`].
     pub parts: Vec<Envelope>,
+}
+
+/// Headers as a message signature covers them (RFC 9421, section 2.1), written once and signed many
+/// times.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// A line for each: its name in quotes, and its value.
+    pub lines: Box<[u8]>,
+    /// Their names in quotes, with a space between.
+    pub names: Box<[u8]>,
 }
 
 /// Which part of a portal's identity headers goes along on a route: an index that is known with the
@@ -52,6 +64,7 @@ impl Envelope {
             headers: Vec::new(),
             renew: Timestamp::from_unix_seconds(0),
             exchanges: 0,
+            covered: None,
             parts: Vec::new(),
         };
         match told {

@@ -22,15 +22,18 @@ pub(super) enum Signing {
     Secret(Box<hmac::Key>, String),
 }
 
-/// Why there is no assertion; nothing is sent to the portal then.
+/// Why there is no assertion or signature; nothing is sent to the portal then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
     /// None of the algorithm is there.
     #[error("there is no key that signs {0}")]
     NoKey(&'static str),
     /// The system's generator failed.
-    #[error("the assertion could not be signed")]
+    #[error("the system's random generator failed")]
     Random,
+    /// There is something in it that could be read in two ways (ENV-03).
+    #[error("a value has a line break, or a name is there twice")]
+    Ambiguous,
 }
 
 impl Signing {

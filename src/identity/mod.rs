@@ -1,12 +1,14 @@
 //! What the portal is told about a member: plain headers as mapped, and the signed assertion.
 //! Rendered once per session and lifetime, sent with every request. `mapping.rs` makes one header of
-//! the claims. Deliberately not here: what is taken from visitors (`gate::identity`), and which of
-//! the headers a route sends (`gate::route`).
+//! the claims; the signature over them and the request is made for each (`signature`). Deliberately
+//! not here: what is taken from visitors (`gate::identity`), and which of the headers a route sends
+//! (`gate::route`).
 
 mod assertion;
 mod kept_signers;
 mod mapping;
 mod plain;
+mod signature;
 mod signers;
 mod transform;
 
@@ -18,6 +20,7 @@ use serde_json::{Map, Value};
 pub use assertion::{SigningError, assertion_claims};
 pub use kept_signers::KeptSigners;
 pub use plain::{Marks, encode};
+pub use signature::{Outbound, RequestSigner};
 pub use signers::Signers;
 
 use assertion::Signing;
@@ -32,6 +35,7 @@ use crate::gate::{GroupsUnknown, Session, Timestamp, VerifiedClaims};
 pub struct Identity {
     headers: Vec<(HeaderName, Mapping)>,
     assertion: Option<AssertionFor>,
+    signer: Option<RequestSigner>,
     /// What routes send that do not send all of it.
     parts: Vec<Vec<HeaderName>>,
     signers: Arc<Signers>,
@@ -104,6 +108,9 @@ pub enum IdentityError {
     /// No assertion could be made.
     #[error("the assertion could not be made")]
     Assertion(#[from] SigningError),
+    /// The request could not be signed.
+    #[error("the message signature could not be made")]
+    Signature(#[source] SigningError),
 }
 
 impl IdentityError {
@@ -119,6 +126,7 @@ impl IdentityError {
             Self::GroupsUnresolved => "identity-groups-unresolved",
             Self::TooLarge { .. } => "identity-too-large",
             Self::Assertion(_) => "identity-assertion",
+            Self::Signature(_) => "identity-signature",
         }
     }
 }
@@ -140,12 +148,20 @@ impl Identity {
                 SignedBy::Secret(secret) => Signing::by_secret(secret),
             },
         });
+        let signer = settings.signature.as_ref();
         Self {
             headers: settings.headers.clone(),
             assertion,
+            signer: signer.map(|signature| RequestSigner::new(signature, signers)),
             parts: settings.parts.clone(),
             signers: Arc::clone(signers),
         }
+    }
+
+    /// What signs the requests to the portal, if they are signed.
+    #[must_use]
+    pub const fn signer(&self) -> Option<&RequestSigner> {
+        self.signer.as_ref()
     }
 
     /// How often the signing keys have been exchanged (ENV-02).
@@ -171,16 +187,31 @@ impl Identity {
             // Half of its life is left on arrival, however late in its turn a request comes.
             renew = now.after(assertion.lifetime / 2);
         }
-        let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+        let covered = self.signer.as_ref().map(|signer| signer.written_down(&headers));
+        let (covered, added) = covered.transpose()?.unzip();
+        let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+        let size = size.sum::<usize>() + added.unwrap_or(0);
         if size > LARGEST {
             return Err(IdentityError::TooLarge { size });
         }
         let parts = self.parts.iter().map(|names| {
-            let told = headers.iter().filter(|(name, _)| names.contains(name));
-            Envelope { headers: told.cloned().collect(), renew, exchanges, parts: Vec::new() }
+            let told = headers.iter().filter(|(name, _)| names.contains(name)).cloned().collect();
+            self.enveloped(told, renew, exchanges)
         });
-        let parts = parts.collect();
-        Ok(Envelope { headers, renew, exchanges, parts })
+        let parts = parts.collect::<Result<_, _>>()?;
+        Ok(Envelope { headers, renew, exchanges, covered, parts })
+    }
+
+    /// Some of the headers, as they go along on routes that do not send all.
+    fn enveloped(
+        &self,
+        headers: Vec<(HeaderName, HeaderValue)>,
+        renew: Timestamp,
+        exchanges: u64,
+    ) -> Result<Envelope, IdentityError> {
+        let covered = self.signer.as_ref().map(|signer| signer.written_down(&headers));
+        let covered = covered.transpose()?.map(|(covered, _)| covered);
+        Ok(Envelope { headers, renew, exchanges, covered, parts: Vec::new() })
     }
 }
 
@@ -288,6 +319,7 @@ mod tests {
         let identity = Identity {
             headers: vec![(one.clone(), mapping()), (other.clone(), mapping())],
             assertion: None,
+            signer: None,
             parts: vec![vec![], vec![other.clone()]],
             signers: Arc::new(Signers::new(Vec::new())),
         };
@@ -326,6 +358,7 @@ mod tests {
         let identity = Identity {
             headers: vec![(name.clone(), mapping)],
             assertion: None,
+            signer: None,
             parts: Vec::new(),
             signers: Arc::new(Signers::new(Vec::new())),
         };

@@ -49,7 +49,7 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::{Config, SignedBy, SigningKeysError};
+use crate::config::{Config, Signature, SignedBy, SigningKeysError};
 use crate::gate::identity::OwnedNames;
 use crate::gate::{Policy, Timestamp};
 use crate::identity::{Identity, KeptSigners};
@@ -159,6 +159,8 @@ impl Proxy {
         let mut portals = Vec::with_capacity(config.portals.len());
         for portal in config.portals {
             let public_url = portal.public_url.as_str().trim_end_matches('/').to_owned();
+            let mapped = portal.identity.headers.iter().map(|(name, _)| name);
+            let of_signature = Signature::sets(portal.identity.signature.as_ref());
             portals.push(Portal {
                 host: HeaderValue::try_from(&*portal.policy.host).map_err(|_| SetUpError::Host)?,
                 scheme: HeaderValue::from_static(if portal.policy.secure {
@@ -166,7 +168,7 @@ impl Proxy {
                 } else {
                     "http"
                 }),
-                owned: OwnedNames::with(portal.identity.headers.iter().map(|(name, _)| name)),
+                owned: OwnedNames::with(mapped.chain(of_signature)),
                 identity: Identity::new(&portal.identity, &public_url, signing.signers()),
                 shares: admission::Shares::new(portal.upstream.max_requests),
                 servers: Arc::new(Servers::new(portal.upstream)),
@@ -324,10 +326,14 @@ impl Proxy {
 
 /// What portals are signed for with, by keys.
 fn needed(config: &Config) -> Vec<SigningAlgorithm> {
-    let assertions = config.portals.iter().filter_map(|portal| portal.identity.assertion.as_ref());
+    let signed_by = config.portals.iter().flat_map(|portal| {
+        let assertion = portal.identity.assertion.as_ref().map(|made| &made.signed_by);
+        let signature = portal.identity.signature.as_ref().map(|made| &made.signed_by);
+        assertion.into_iter().chain(signature)
+    });
     let by_keys = |algorithm: &SigningAlgorithm| {
-        let mut assertions = assertions.clone();
-        assertions.any(|one| matches!(one.signed_by, SignedBy::Key(found) if found == *algorithm))
+        let mut all = signed_by.clone();
+        all.any(|one| matches!(one, SignedBy::Key(found) if found == algorithm))
     };
     SigningAlgorithm::ALL.into_iter().filter(by_keys).collect()
 }

@@ -23,7 +23,7 @@ use crate::gate::{
     Asked, Bearer, Decision, Endpoint, Form, Mode, Permit, Policy, RawTarget, Refusal, SessionId,
     Timestamp, decide,
 };
-use crate::identity::IdentityError;
+use crate::identity::{IdentityError, Outbound};
 use crate::sessions::{Here, PortalProofs, Shown, SignedIn, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::Audit;
@@ -261,11 +261,30 @@ impl Visit<'_> {
         };
         let envelope = rendered.as_deref().map(|rendered| rendered.told(passes.told));
         let request_id = account.request_id();
+        let signature = match portal.identity.signer() {
+            Some(signer) => {
+                let outbound = Outbound {
+                    method: &head.method,
+                    authority: &portal.host,
+                    target: permit.target(),
+                    envelope,
+                    body: body.here(),
+                    nonce: &request_id,
+                };
+                // As of now: the request may have waited for its form or for a store.
+                match signer.sign(&outbound, proxy.clock.now()) {
+                    Ok(headers) => headers,
+                    Err(error) => return respond::identity(&error, asker, account),
+                }
+            }
+            None => Vec::new(),
+        };
         let forwarding = Forwarding {
             host: &portal.host,
             scheme: &portal.scheme,
             address: &peer.told(visitor),
             request_id: &request_id,
+            signature: &signature,
         };
         if let Some(form) = form {
             let request_id = asker.request_id();

@@ -108,6 +108,7 @@ pub const LOGIN_FAILURES: &[&str] = &[
     "identity-groups-unresolved",
     "identity-too-large",
     "identity-assertion",
+    "identity-signature",
     "provider-address",
     "provider-answer-too-large",
     "provider-busy",

@@ -64,18 +64,21 @@ pub struct Forwarding<'a> {
     pub address: &'a HeaderValue,
     /// The name of this request in the logs.
     pub request_id: &'a HeaderValue,
+    /// What signs it, for a portal that gets that.
+    pub signature: &'a [(HeaderName, HeaderValue)],
 }
 
 impl<'a> Forwarding<'a> {
     /// As headers. The visitor's own were removed with the rest of what is owned (FWD-01).
-    fn headers(self) -> [(&'static HeaderName, &'a HeaderValue); 5] {
-        [
+    fn headers(self) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
+        let always: [(&'a HeaderName, &'a HeaderValue); 5] = [
             (&header::HOST, self.host),
             (&X_FORWARDED_HOST, self.host),
             (&X_FORWARDED_PROTO, self.scheme),
             (&X_FORWARDED_FOR, self.address),
             (&X_REQUEST_ID, self.request_id),
-        ]
+        ];
+        always.into_iter().chain(self.signature.iter().map(|(name, value)| (name, value)))
     }
 }
 
@@ -131,7 +134,7 @@ impl Upstream {
         let te = if passes_trailers { &TE[..] } else { &[] };
         let identity = envelope.into_iter().flat_map(|envelope| &envelope.headers);
         let more = identity.chain(te).map(|(name, value)| (name, value));
-        let ours = forwarding.headers().into_iter().chain(more);
+        let ours = forwarding.headers().chain(more);
         let head = wire::write_head(method, permit.target(), ours, headers, framing);
         let patience = self.servers.settings.response_timeout;
         let terms = Terms { method, patience, passes_trailers, may_switch: false };

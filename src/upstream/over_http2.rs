@@ -118,7 +118,7 @@ impl Upstream {
         head.version = http::Version::HTTP_2;
         head.headers = headers.clone();
         let identity = envelope.into_iter().flat_map(|envelope| &envelope.headers);
-        let ours = forwarding.headers().into_iter().filter(|(name, _)| **name != header::HOST);
+        let ours = forwarding.headers().filter(|(name, _)| **name != header::HOST);
         for (name, value) in ours.chain(identity.map(|(name, value)| (name, value))) {
             head.headers.append(name, value.clone());
         }

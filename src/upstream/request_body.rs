@@ -108,6 +108,18 @@ impl RequestBody {
         }
     }
 
+    /// All of it, if it is here already: nothing is waited for.
+    #[must_use]
+    pub fn here(&self) -> Option<&[u8]> {
+        match (&self.read, &self.source) {
+            (None, Source::Held(body)) => Some(body),
+            (Some(read), Source::Empty) => Some(read),
+            (Some(read), Source::Http2(body)) if body.is_end_stream() => Some(read),
+            (Some(read), Source::Streaming(body)) if body.is_end_stream() => Some(read),
+            _ => None,
+        }
+    }
+
     fn poll_source(
         &mut self,
         cx: &mut Context<'_>,
@@ -245,6 +257,22 @@ mod tests {
         ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
             Poll::Ready(self.0.pop().map(|piece| Ok(Frame::data(Bytes::from(piece)))))
         }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_here_once_all_of_it_was_read_and_put_back() {
+        let held = || RequestBody::held(Bytes::from_static(b"abc"));
+        assert_eq!(held().here(), Some(&b"abc"[..]));
+        assert_eq!(RequestBody::empty().here(), None);
+        let mut body = RequestBody::streaming(Pieces(vec!["c", "ab"]));
+        assert_eq!(body.here(), None);
+        let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        body.put_back(first);
+        assert_eq!(body.here(), None, "there is more to come");
+        let mut body = held();
+        let all = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        body.put_back(all);
+        assert_eq!(body.here(), Some(&b"abc"[..]));
     }
 
     #[tokio::test]

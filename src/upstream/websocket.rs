@@ -130,7 +130,7 @@ impl Upstream {
         let identity = envelope.into_iter().flat_map(|envelope| &envelope.headers);
         let upgrade = if may_switch { &UPGRADE[..] } else { &[] };
         let more = identity.chain(upgrade).map(|(name, value)| (name, value));
-        let ours = forwarding.headers().into_iter().chain(more);
+        let ours = forwarding.headers().chain(more);
         let method = &Method::GET;
         let head = wire::write_head(method, permit.target(), ours, headers, Framing::Absent);
         let passes_trailers = permit.passes().trailers;

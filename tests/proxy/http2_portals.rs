@@ -48,15 +48,15 @@ impl Body for Frames {
 
 /// A portal that answers each message as it comes, and says at the end how it went. It dies with
 /// the value, and its connections with it.
-struct Portal {
-    port: u16,
+pub struct Portal {
+    pub port: u16,
     heads: Arc<Mutex<Vec<http::request::Parts>>>,
     connections: Arc<AtomicUsize>,
     listening: AbortHandle,
 }
 
 impl Portal {
-    async fn start(tls: Option<TlsAcceptor>) -> Self {
+    pub async fn start(tls: Option<TlsAcceptor>) -> Self {
         Self::listen(TcpListener::bind("127.0.0.1:0").await.unwrap(), tls)
     }
 
@@ -90,7 +90,7 @@ impl Portal {
         Self { port, heads, connections, listening: listening.abort_handle() }
     }
 
-    fn last(&self) -> http::request::Parts {
+    pub fn last(&self) -> http::request::Parts {
         self.heads.lock().unwrap().last().cloned().unwrap()
     }
 }

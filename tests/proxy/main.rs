@@ -38,6 +38,7 @@ mod revocation;
 mod rights;
 mod rules;
 mod sign_out;
+mod signatures;
 mod signing;
 mod streams;
 mod ten_thousand;

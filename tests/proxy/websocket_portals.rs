@@ -62,8 +62,13 @@ portals:
     let permit = permit(&[portal.policy], &head);
     OwnedNames::with([]).cleanse(&mut head.headers, false, LocalCredentials::Pass);
     let value = HeaderValue::from_static("127.0.0.1");
-    let forwarding =
-        Forwarding { host: &value, scheme: &value, address: &value, request_id: &value };
+    let forwarding = Forwarding {
+        host: &value,
+        scheme: &value,
+        address: &value,
+        request_id: &value,
+        signature: &[],
+    };
     upstream.upgrade(&permit, &asked, &head.headers, None, forwarding).await
 }
 

@@ -26,14 +26,14 @@ const ROUTES: &str = r#"
 "#;
 
 /// A portal that agrees to every WebSocket it is asked for and echoes; and the heads that it got.
-struct Echo {
-    port: u16,
+pub struct Echo {
+    pub port: u16,
     heads: Arc<Mutex<Vec<String>>>,
     listening: JoinHandle<()>,
 }
 
 impl Echo {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let heads: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -48,6 +48,10 @@ impl Echo {
     }
 
     fn last(&self) -> String {
+        self.last_as_it_was().to_lowercase()
+    }
+
+    pub fn last_as_it_was(&self) -> String {
         self.heads.lock().unwrap().last().cloned().unwrap()
     }
 
@@ -64,7 +68,7 @@ impl Drop for Echo {
 
 async fn echo(mut stream: TcpStream, record: Arc<Mutex<Vec<String>>>) {
     let head = head(&mut stream).await;
-    record.lock().unwrap().push(head.to_lowercase());
+    record.lock().unwrap().push(head.clone());
     let Some(answer) = agreed(&head) else {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nplain").await;
         return;
