@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::supposed::{self, SupposedError};
 use super::{FAILED, FOUND_ERRORS, complain, report, say};
 use crate::clock::Clock;
-use crate::config::{self, Config, Portal};
+use crate::config::{self, Config, Portal, Preset};
 use crate::gate::identity::{self, LocalCredentials, OwnedNames};
 use crate::gate::{
     Access, Asked, Decision, Endpoint, Form, Mode, Passes, Policy, RawTarget, Refusal, Rule,
@@ -325,6 +325,7 @@ fn sent(
             identity.push("x-anteport-assertion");
         }
         identity.extend(portal.identity.headers.iter().map(|(name, _)| name.as_str()));
+        identity.extend(portal.identity.presets.presets.iter().flat_map(Preset::header_names));
         if !identity.is_empty() {
             told.push(("of a member", identity.join(", ")));
         }

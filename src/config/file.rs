@@ -15,6 +15,7 @@ use super::doors::DoorFile;
 use super::keys;
 use super::kind::Unfit;
 use super::networks;
+use super::presets::{self, PresetsFile};
 use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
 use super::section::Section;
@@ -178,6 +179,7 @@ impl RouteFile {
 pub(super) struct IdentityFile {
     pub(super) headers: Vec<(Located<String>, Located<String>)>,
     pub(super) assertion: AssertionFile,
+    pub(super) presets: PresetsFile,
 }
 
 pub(super) enum AssertionFile {
@@ -390,7 +392,11 @@ fn identity(section: &Section<'_>) -> IdentityFile {
             None => AssertionFile::Unreadable,
         }
     };
-    IdentityFile { headers: section.named_values("headers", value::claim), assertion }
+    IdentityFile {
+        headers: section.named_values("headers", value::claim),
+        assertion,
+        presets: presets::read(section),
+    }
 }
 
 fn logging(section: &Section<'_>) -> Option<Logging> {

@@ -1,6 +1,7 @@
 //! Every key that an operator may write: what stands at it, whether it has to, and what holds
 //! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
 
+pub(super) mod presets;
 mod providers;
 mod requires;
 mod sessions;
@@ -373,6 +374,15 @@ const IDENTITY: &[Key] = &[
         "plain headers, each with the claim that it carries",
     ),
     defaults("assertion", ASSERTION, "the signed assertion; `none` turns it off"),
+    presets::PRESET,
+    presets::ONLY_WAY_IN,
+    presets::PRESET_CLAIMS,
+    presets::EASY_AUTH,
+    presets::OAUTH2_PROXY,
+    presets::CLOUDFLARE_ACCESS,
+    presets::GOOGLE_IAP,
+    presets::AWS_ALB,
+    presets::POMERIUM,
 ];
 
 const ASSERTION: &[Key] = &[

@@ -19,6 +19,7 @@ mod networks;
 mod patterns;
 mod policy;
 mod portal;
+mod presets;
 mod problem;
 mod profiles;
 mod providers;
@@ -55,6 +56,7 @@ pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 
 pub use self::emulated::emulated;
 pub use self::networks::Networks;
+pub use self::presets::{Preset, PresetClaims, Presets};
 pub use self::problem::{Problem, Problems, Severity};
 pub(crate) use self::providers::LARGEST_TOKEN;
 pub use self::providers::{
@@ -342,6 +344,8 @@ pub struct Identity {
     pub headers: Vec<(HeaderName, String)>,
     /// The signed assertion.
     pub assertion: Option<Assertion>,
+    /// The headers of other gates.
+    pub presets: Presets,
 }
 
 /// The signed assertion.

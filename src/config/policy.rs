@@ -12,8 +12,8 @@ use super::patterns::{includes, is_below, meet};
 use super::profiles::{self, Profile};
 use crate::gate::login::Journey;
 use crate::gate::{
-    Access, Allowance, CanonicalPath, Conditions, Covers, Mode, Passes, PathPattern, Policy,
-    PortalCookies, Route, Rule, Spelling, ValuePattern,
+    Access, Allowance, CanonicalPath, Conditions, Covers, Endpoint, Mode, Passes, PathPattern,
+    Policy, PortalCookies, Route, Rule, Spelling, ValuePattern,
 };
 
 /// Everything that the gate judges by; `None` if something was reported.
@@ -21,6 +21,7 @@ pub(super) fn policy(
     context: &Context<'_>,
     file: &PortalFile,
     callbacks: Vec<(CanonicalPath, String)>,
+    elsewhere: Vec<(CanonicalPath, Endpoint)>,
 ) -> Option<Policy> {
     let local = file.local_login.as_ref();
     let paths = |doors: fn(&LocalLoginFile) -> &Vec<DoorFile>| {
@@ -80,6 +81,9 @@ pub(super) fn policy(
         doors.routes.extend(profile.password_routes);
         doors.cookies.extend(profile.portal_cookies);
     }
+    if let Some(identity) = &file.identity {
+        doors.cookies.extend(identity.presets.cookies());
+    }
     let url = &file.public_url.as_ref()?.value;
     let mode = file.mode?;
     Some(Policy {
@@ -91,6 +95,7 @@ pub(super) fn policy(
         mode,
         own: file.auth_path.clone()?,
         callbacks,
+        elsewhere,
         spelling: spelling(file.spelling.as_ref()?)?,
         login_pages: doors.pages,
         password_routes: doors.routes,

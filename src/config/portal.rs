@@ -12,7 +12,7 @@ use super::policy::policy;
 use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
-use super::{Assertion, Identity, Logout, Portal, SignIn, headers, signing, upstream};
+use super::{Assertion, Identity, Logout, Portal, SignIn, headers, presets, signing, upstream};
 use crate::gate::{CanonicalPath, Mode};
 
 /// The names of the providers, in their order.
@@ -75,11 +75,13 @@ fn resolve(
     if sign_in.is_some() {
         check_journeys(context, file, &parties);
     }
-    let policy = policy(context, file, callbacks(context, file, &parties));
+    let callbacks = callbacks(context, file, &parties);
+    let elsewhere = presets::elsewhere(context, file, &callbacks);
+    let policy = policy(context, file, callbacks, elsewhere);
     let identity = file
         .identity
         .as_ref()
-        .and_then(|identity| self::identity(context, identity, file.public_url.as_ref(), folder));
+        .and_then(|identity| self::identity(context, identity, file, &parties, folder));
     Some(Portal {
         public_url: file.public_url.as_ref()?.value.clone(),
         policy: policy?,
@@ -261,9 +263,11 @@ fn named_providers(
 fn identity(
     context: &Context<'_>,
     file: &IdentityFile,
-    public_url: Option<&Located<Url>>,
+    portal: &PortalFile,
+    parties: &[(&str, &ProviderFile)],
     folder: &Path,
 ) -> Option<Identity> {
+    let public_url = portal.public_url.as_ref();
     let headers = mapped_headers(context, file);
     let assertion = match &file.assertion {
         AssertionFile::Off => None,
@@ -283,7 +287,8 @@ fn identity(
             })
         }
     };
-    Some(Identity { headers: headers?, assertion })
+    let presets = presets::resolve(context, &file.presets, file, public_url, parties);
+    Some(Identity { headers: headers?, assertion, presets: presets? })
 }
 
 /// HDR-08.

@@ -5,6 +5,7 @@
 mod assertion;
 mod kept_signers;
 mod plain;
+mod presets;
 mod signers;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 pub use assertion::SigningError;
 pub use kept_signers::KeptSigners;
 pub use plain::encode;
+pub use presets::{Presets, Published, describe};
 pub use signers::Signers;
 
 use assertion::Signing;
@@ -28,6 +30,7 @@ use crate::gate::{GroupsUnknown, Session, Timestamp, element};
 pub struct Identity {
     headers: Vec<(HeaderName, String)>,
     assertion: Option<AssertionFor>,
+    presets: Presets,
 }
 
 #[derive(Debug)]
@@ -49,6 +52,16 @@ pub enum IdentityError {
         claim: String,
         /// The header's name.
         header: HeaderName,
+    },
+    /// A value that the header of a preset cannot carry in the way of the gate that it is of.
+    #[error("header `{header}` of a preset cannot be sent: claim `{claim}` {why}")]
+    Preset {
+        /// The claim's name.
+        claim: String,
+        /// The header's name.
+        header: HeaderName,
+        /// What is the matter with it.
+        why: &'static str,
     },
     /// The provider left the groups out because there are too many (AZ-05).
     #[error("the provider did not send the groups, because there are too many of them")]
@@ -73,6 +86,7 @@ impl IdentityError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Form { .. } => "identity-claim-form",
+            Self::Preset { .. } => "identity-preset-value",
             Self::GroupOverage => "identity-group-overage",
             Self::GroupsUnresolved => "identity-groups-unresolved",
             Self::TooLarge { .. } => "identity-too-large",
@@ -98,7 +112,14 @@ impl Identity {
                 SignedBy::Secret(secret) => Signing::by_secret(secret),
             },
         });
-        Self { headers: settings.headers.clone(), assertion }
+        let presets = Presets::new(&settings.presets, signers);
+        Self { headers: settings.headers.clone(), assertion, presets }
+    }
+
+    /// What the portal is told in the way of other gates.
+    #[must_use]
+    pub const fn presets(&self) -> &Presets {
+        &self.presets
     }
 
     /// Renders a member's identity.
@@ -110,13 +131,8 @@ impl Identity {
         let mut claims = Map::new();
         for (header, claim) in &self.headers {
             let (name, _) = element(claim);
-            if let ("groups" | "group_names", Some(unknown)) =
-                (name, session.claims().groups_unknown())
-            {
-                return Err(match unknown {
-                    GroupsUnknown::LeftOut => IdentityError::GroupOverage,
-                    GroupsUnknown::Unresolved => IdentityError::GroupsUnresolved,
-                });
+            if let "groups" | "group_names" = name {
+                groups_are_known(session)?;
             }
             let Some(value) = session.claims().mapped(claim).filter(|value| !value.is_null())
             else {
@@ -143,11 +159,23 @@ impl Identity {
             // Half of its life is left on arrival, however late in its turn a request comes.
             renew = now.after(assertion.lifetime / 2);
         }
+        if let Some(earlier) = self.presets.render(session, now, &mut headers)? {
+            renew = renew.min(earlier);
+        }
         let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
         if size > LARGEST {
             return Err(IdentityError::TooLarge { size });
         }
         Ok(Envelope { headers, renew })
+    }
+}
+
+/// Groups that are not known are never "none" (AZ-05).
+fn groups_are_known(session: &Session) -> Result<(), IdentityError> {
+    match session.claims().groups_unknown() {
+        None => Ok(()),
+        Some(GroupsUnknown::LeftOut) => Err(IdentityError::GroupOverage),
+        Some(GroupsUnknown::Unresolved) => Err(IdentityError::GroupsUnresolved),
     }
 }
 
@@ -193,7 +221,12 @@ mod tests {
     #[test]
     fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
         let name = HeaderName::from_static("x-auth-note");
-        let identity = Identity { headers: vec![(name.clone(), "note".into())], assertion: None };
+        let signers = Arc::new(Signers::new(Vec::new()));
+        let identity = Identity {
+            headers: vec![(name.clone(), "note".into())],
+            assertion: None,
+            presets: Presets::new(&crate::config::Presets::default(), &signers),
+        };
         let render = |length: usize| {
             identity.render(&session("note", Value::from("n".repeat(length))), NOON)
         };

@@ -48,12 +48,13 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::{Config, SignedBy, SigningKeysError};
+use crate::config::{Config, Preset, SignedBy, SigningKeysError};
 use crate::gate::identity::OwnedNames;
 use crate::gate::{Policy, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
 use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Seal, Sessions};
+use crate::signing_key::SigningAlgorithm;
 use crate::telemetry::metrics::{
     CallOutcome, CredentialFailure, Metrics, ProviderCall, SessionEnd,
 };
@@ -135,13 +136,22 @@ impl Proxy {
         metrics: Arc<Metrics>,
         limits: Limits,
     ) -> Result<Self, SetUpError> {
-        let signed = config.portals.iter().filter_map(|portal| {
-            match portal.identity.assertion.as_ref()?.signed_by {
-                SignedBy::Key(algorithm) => Some(algorithm),
-                SignedBy::Secret(_) => None,
+        let mut signed: Vec<SigningAlgorithm> = Vec::new();
+        for portal in &config.portals {
+            let by_key = portal.identity.assertion.as_ref().and_then(|assertion| {
+                match assertion.signed_by {
+                    SignedBy::Key(algorithm) => Some(algorithm),
+                    SignedBy::Secret(_) => None,
+                }
+            });
+            let presets = portal.identity.presets.presets.iter();
+            for algorithm in by_key.into_iter().chain(presets.filter_map(Preset::algorithm)) {
+                if !signed.contains(&algorithm) {
+                    signed.push(algorithm);
+                }
             }
-        });
-        let signing = KeptSigners::read(&config.signing, signed.collect(), clock.now())?;
+        }
+        let signing = KeptSigners::read(&config.signing, signed, clock.now())?;
         let keys = KeptKeys::read(&config.sessions.keys, clock.now())?;
         let seal = Arc::clone(keys.seal());
         let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {

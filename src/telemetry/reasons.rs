@@ -104,6 +104,7 @@ pub const LOGIN_FAILURES: &[&str] = &[
     "identity-group-overage",
     "identity-groups-unresolved",
     "identity-too-large",
+    "identity-preset-value",
     "identity-assertion",
     "provider-address",
     "provider-answer-too-large",
