@@ -81,9 +81,6 @@ pub(super) fn policy(
         doors.routes.extend(profile.password_routes);
         doors.cookies.extend(profile.portal_cookies);
     }
-    if let Some(identity) = &file.identity {
-        doors.cookies.extend(identity.presets.cookies());
-    }
     let url = &file.public_url.as_ref()?.value;
     let mode = file.mode?;
     Some(Policy {

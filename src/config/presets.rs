@@ -11,8 +11,8 @@ use super::keys::presets::PRESETS;
 use super::kind::Unfit;
 use super::providers::ProviderFile;
 use super::section::Section;
-use super::value;
-use crate::gate::{CanonicalPath, Endpoint, PresetEndpoint, ValuePattern};
+use super::{Portal, value};
+use crate::gate::{CanonicalPath, Endpoint, PortalCookies, PresetEndpoint, ValuePattern};
 use crate::signing_key::SigningAlgorithm;
 
 /// What a portal is told in the way of other gates.
@@ -22,6 +22,25 @@ pub struct Presets {
     pub presets: Vec<Preset>,
     /// What they take it from.
     pub claims: PresetClaims,
+}
+
+impl Presets {
+    /// Cookies that a portal behind such a gate may believe: a visitor's own never reach it.
+    #[must_use]
+    pub fn cookies(&self) -> PortalCookies {
+        let of = |preset: &Preset| match preset {
+            Preset::CloudflareAccess { .. } => {
+                Some(ValuePattern::Exactly("CF_Authorization".to_owned()))
+            }
+            Preset::EasyAuth { .. }
+            | Preset::Oauth2Proxy { .. }
+            | Preset::GoogleIap { .. }
+            | Preset::AwsAlb { .. }
+            | Preset::Pomerium { .. }
+            | Preset::Authelia => None,
+        };
+        PortalCookies::new(&self.presets.iter().filter_map(of).collect::<Vec<_>>())
+    }
 }
 
 /// The claims that presets take what they tell from.
@@ -301,12 +320,6 @@ impl PresetsFile {
             Some((&preset.spot, algorithm))
         })
     }
-
-    /// Cookies that a portal behind such a gate may believe: a visitor's own do not reach it.
-    pub(super) fn cookies(&self) -> impl Iterator<Item = ValuePattern> + use<> {
-        let cookie = self.has(CLOUDFLARE_ACCESS).then(|| "CF_Authorization".to_owned());
-        cookie.into_iter().map(ValuePattern::Exactly)
-    }
 }
 
 /// What other gates have outside of our own prefix, where their presets are on.
@@ -535,5 +548,35 @@ fn warn_of_several(
             preset.name()
         );
         context.warn(spot, message);
+    }
+}
+
+/// What says for which portal a token is. One that two portals accept could be handed on by one of
+/// them to the other.
+pub(super) fn tokens_are_of_one(context: &Context<'_>, files: &[PortalFile], portals: &[Portal]) {
+    let mut known: Vec<(&'static str, &str, &Url)> = Vec::new();
+    for (file, portal) in files.iter().zip(portals) {
+        for preset in &portal.identity.presets.presets {
+            let of = match preset {
+                Preset::CloudflareAccess { audience, .. } | Preset::GoogleIap { audience, .. } => {
+                    audience
+                }
+                Preset::AwsAlb { signer, .. } => signer,
+                // Its audience is the host, which no two portals share.
+                Preset::Pomerium { .. } => continue,
+                Preset::EasyAuth { .. } | Preset::Oauth2Proxy { .. } | Preset::Authelia => continue,
+            };
+            let twin = known.iter().find(|(name, known, _)| (*name, *known) == (preset.name(), of));
+            let written = file.identity.iter().flat_map(|identity| &identity.presets.written);
+            let mut written = written.filter(|(name, _)| *name == preset.name());
+            if let (Some((.., twin)), Some((_, spot))) = (twin, written.next()) {
+                let message = format!(
+                    "{twin} says this of itself, too: each of the two portals could hand on to the \
+                     other what its members come with"
+                );
+                context.warn(spot, message);
+            }
+            known.push((preset.name(), of, &portal.public_url));
+        }
     }
 }

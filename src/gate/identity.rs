@@ -269,6 +269,8 @@ impl Folded {
                 b"xpomerium",
                 b"xvouchidp",
                 b"xgoogauthenticated",
+                b"xgoogiap",
+                b"xauthelia",
                 b"xamznoidc",
             ],
             Some(b'o') => &[b"oidc"],

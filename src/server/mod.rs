@@ -50,7 +50,7 @@ pub use worker::{Shutdown, Stop, Workers, run};
 use crate::clock::Clock;
 use crate::config::{Config, Preset, SignedBy, SigningKeysError};
 use crate::gate::identity::OwnedNames;
-use crate::gate::{Policy, Timestamp};
+use crate::gate::{Policy, PortalCookies, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
 use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Seal, Sessions};
@@ -99,6 +99,8 @@ struct Portal {
     scheme: HeaderValue,
     owned: OwnedNames,
     identity: Identity,
+    /// Cookies by which other gates tell who is asking; none reaches the portal.
+    gate_cookies: PortalCookies,
     servers: Arc<Servers>,
     shares: admission::Shares,
     /// Indexes into [`Proxy::relying_parties`]; at least one.
@@ -179,6 +181,7 @@ impl Proxy {
                     "http"
                 }),
                 owned: OwnedNames::with(portal.identity.headers.iter().map(|(name, _)| name)),
+                gate_cookies: portal.identity.presets.cookies(),
                 identity: Identity::new(&portal.identity, &public_url, signing.signers()),
                 shares: admission::Shares::new(portal.upstream.max_requests),
                 servers: Arc::new(Servers::new(portal.upstream)),

@@ -25,6 +25,7 @@ mod login;
 mod misbehaviours;
 mod own;
 mod portals;
+mod presets;
 #[path = "../relying_party/provider.rs"]
 #[expect(dead_code, reason = "the relying party's tests use the rest")]
 mod provider;
