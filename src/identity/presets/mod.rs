@@ -212,3 +212,6 @@ fn insert(claims: &mut Value, name: &str, value: Option<Value>) {
         claims.insert(name.to_owned(), value);
     }
 }
+
+#[cfg(test)]
+mod tests;
