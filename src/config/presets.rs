@@ -270,7 +270,9 @@ pub(super) fn read(section: &Section<'_>) -> PresetsFile {
                 let is_uri = section.value("issuer", |word| Ok(word == "uri"));
                 let headers =
                     section.if_there("claim_headers", |key| section.values(key, value::claim));
-                Some((is_uri?.value, headers?.unwrap_or_default()))
+                // What is wrong with one does not hide what is with the other.
+                let is_uri = is_uri.is_some_and(|is_uri| is_uri.value);
+                Some((is_uri, headers?.unwrap_or_default()))
             }),
         },
         written: written.map(|preset| (preset, section.spot_of(preset))).collect(),
@@ -476,14 +478,17 @@ fn pomerium(
     let (is_uri, claims) = sections.pomerium.as_ref().unwrap_or(&none);
     let host = public_url?.value.host_str()?;
     let mut headers: Option<Vec<(HeaderName, String)>> = Some(Vec::new());
+    let mut known: Vec<HeaderName> = Vec::new();
     for claim in claims {
         let name = format!("x-pomerium-claim-{}", claim.value.replace('_', "-"));
         let name = headers::name(&name).map_err(|message| context.error(&claim.spot, message)).ok();
-        if let (Some(known), Some(name)) = (&headers, &name)
-            && known.iter().any(|(known, _)| known == name)
-        {
-            context.error(&claim.spot, "a claim in this list has the same header already");
+        if let Some(name) = &name {
+            if known.contains(name) {
+                context.error(&claim.spot, "a claim in this list has the same header already");
+            }
+            known.push(name.clone());
         }
+        // One that cannot be used does not keep the others from being reported.
         headers = headers.zip(name).map(|(mut headers, name)| {
             headers.push((name, claim.value.clone()));
             headers
@@ -527,8 +532,8 @@ fn check_only_way_in(context: &Context<'_>, file: &PresetsFile, preset: &Preset,
         Preset::EasyAuth { .. } | Preset::Oauth2Proxy { .. } | Preset::Authelia => String::new(),
     };
     let message = format!(
-        "nobody signs headers of `{name}`, so whoever reaches the portal without Anteport can be \
-         any member there. If nobody can (a firewall, a loopback address, a network of its own), \
+        "`{name}` has headers that nobody signs, so whoever reaches the portal without Anteport \
+         can be any member there. If nobody can reach it so (a firewall, a loopback address, a network of its own), \
          write `only_way_in: true` beside this{or_else}"
     );
     context.error(spot, message);
