@@ -74,7 +74,7 @@ portals:${of(signed, `
   };
   await start('emulator', ANTEPORT, ['emulator', '--config', config, '--port', String(port + 1), '--write', emulated], { ready });
   await start('anteport', ANTEPORT, ['run', '--config', emulated], { port });
-  [, member] = /^\s*(\S+@\S+)/m.exec(readFileSync(log, 'utf8'));
+  [, member] = /sign in as\s+(\S+@\S+)/.exec(readFileSync(log, 'utf8'));
   got = await signIn(`${signed}/reports`);
 });
 
