@@ -431,3 +431,36 @@ async fn hdr_02_03_05_no_visitor_brings_what_a_gate_says_in_any_mode() {
         }
     }
 }
+
+fn saying(claims: Value) -> serde_json::Map<String, Value> {
+    match claims {
+        Value::Object(claims) => claims,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn hdr_09_a_group_that_could_be_taken_for_two_refuses_the_sign_in() {
+    let identity = "preset: authelia, only_way_in: true";
+    let world = world("azure_only", identity).await;
+    world.microsoft.next_claims(saying(json!({ "groups": ["crew,admin"] })));
+    let mut browser = world.browser();
+    let landed = browser.sign_in("/", "treasurer@harborclub.example").await;
+    assert_refusal(&landed, 403, "identity-preset-value");
+    assert!(!landed.text().contains("crew"), "{}", landed.text());
+    assert_eq!(get(&browser, "/.auth/me").await.status, 401, "no session has begun");
+    // What is fine is told as it is.
+    world.microsoft.next_claims(saying(json!({ "groups": ["crew", "Vorstand & Co."] })));
+    let mut browser = world.browser();
+    let landed = browser.sign_in("/", "treasurer@harborclub.example").await;
+    assert_eq!(landed.status, 200, "{}", landed.text());
+    assert_eq!(world.portal.last().header("remote-groups"), Some("crew,Vorstand & Co."));
+    // Nor does such a group come later.
+    world.microsoft.next_claims(saying(json!({ "groups": ["crew\r\nRemote-User: admin"] })));
+    world.clock.advance(std::time::Duration::from_secs(5));
+    let origin = format!("http://{}", world.proxy);
+    let own: &[(&str, &str)] = &[("origin", &origin), ("sec-fetch-site", "same-origin")];
+    browser.send("POST", "/.auth/refresh", own, b"").await;
+    assert_eq!(get(&browser, "/.auth/me").await.status, 401, "the session is over");
+    world.stop().await;
+}

@@ -55,8 +55,9 @@ pub(super) fn render(
         Subject::Issuer { subject, .. } => Fact::of("sub", subject),
     };
     headers.exactly(ID, &id)?;
-    if let Some((claim, name)) = name(session.claims()) {
-        headers.exactly(NAME, &Fact::of(claim, name))?;
+    let named = || name(session.claims()).map(|(claim, name)| Fact::of(claim, name));
+    if let Some(name) = facts.email(NAME)?.or_else(named) {
+        headers.exactly(NAME, &name)?;
     }
     headers.ours(IDP, called.to_owned())
 }

@@ -198,6 +198,19 @@ fn an_operator_chooses_the_claims() {
 }
 
 #[test]
+fn easy_auth_names_customers_of_b2c_too() {
+    let mut presets = presets(vec![Preset::EasyAuth { names: Vec::new() }]);
+    let customer = session(json!({ "sub": "o", "emails": ["ines@mail.example"] }));
+    let all = told(&presets, &customer).unwrap();
+    assert_eq!(value(&all, "x-ms-client-principal-name"), None);
+    presets.claims.email = "emails[0]".into();
+    let all = told(&presets, &customer).unwrap();
+    assert_eq!(value(&all, "x-ms-client-principal-name"), Some("ines@mail.example"));
+    assert_eq!(value(&all, "x-ms-client-principal-id"), Some("o"));
+    assert_eq!(value(&all, "x-ms-client-principal-idp"), Some("corporate"));
+}
+
+#[test]
 fn without_plain_headers_only_the_signed_one_is_sent() {
     let signed = [
         Preset::CloudflareAccess {
