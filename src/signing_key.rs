@@ -1,7 +1,10 @@
 //! A key that signs what portals are told: read from PEM, made anew, and its public half as a JWK.
 //! Which of several signs is `identity`'s to say. One key has one algorithm (ENV-04).
 
+mod public;
+
 use std::fmt;
+use std::sync::OnceLock;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::encoding::AsDer as _;
@@ -11,7 +14,7 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
 };
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
@@ -50,6 +53,7 @@ pub struct SigningKey {
     pair: Pair,
     id: String,
     public: Value,
+    certificate: OnceLock<Option<String>>,
 }
 
 enum Pair {
@@ -187,7 +191,7 @@ impl SigningKey {
             }
         };
         let id = encoded(digest(&SHA256, named.as_bytes()).as_ref());
-        let mut key = Self { pair, id, public };
+        let mut key = Self { pair, id, public, certificate: OnceLock::new() };
         let more = json!({ "kid": key.id, "alg": key.algorithm().name(), "use": "sig" });
         if let (Value::Object(public), Value::Object(more)) = (&mut key.public, more) {
             public.extend(more);
@@ -237,13 +241,7 @@ impl SigningKey {
 
 /// A key in PEM (RFC 7468, section 10).
 fn written(der: &[u8]) -> Secret<String> {
-    let mut pem = String::from("-----BEGIN PRIVATE KEY-----\n");
-    for line in STANDARD.encode(der).as_bytes().chunks(64) {
-        pem.push_str(&String::from_utf8_lossy(line));
-        pem.push('\n');
-    }
-    pem.push_str("-----END PRIVATE KEY-----\n");
-    Secret::new(pem)
+    Secret::new(public::pem("PRIVATE KEY", der))
 }
 
 impl fmt::Debug for SigningKey {

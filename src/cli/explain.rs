@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::supposed::{self, SupposedError};
 use super::{FAILED, FOUND_ERRORS, complain, report, say};
 use crate::clock::Clock;
-use crate::config::{self, Config, Portal, Signature};
+use crate::config::{self, Config, Portal, Preset, Signature};
 use crate::gate::identity::{self, ASSERTION, LocalCredentials, OwnedNames, Told};
 use crate::gate::{
     Access, Asked, Decision, Endpoint, Form, Mode, Passes, Policy, RawTarget, Refusal, Rule,
@@ -339,25 +339,26 @@ fn sent(
 /// were given. The assertion's value is for its portal alone.
 fn of_member(portal: &Portal, told: Told, member: Option<&Session>) -> Vec<Line> {
     let identity = &portal.identity;
-    let goes_along = |name: &HeaderName| match told {
+    let goes_along = |name: &str| match told {
         Told::All => true,
         Told::Part(index) => {
             let part = identity.parts.get(usize::from(index));
-            part.is_some_and(|part| part.contains(name))
+            part.is_some_and(|part| part.iter().any(|known| known.as_str() == name))
         }
     };
-    let assertion = HeaderName::from_static(ASSERTION);
-    let is_asserted = identity.assertion.is_some() && goes_along(&assertion);
+    let is_asserted = identity.assertion.is_some() && goes_along(ASSERTION);
     let mut names: Vec<&str> = is_asserted.then_some(ASSERTION).into_iter().collect();
-    let mapped = identity.headers.iter().filter(|(name, _)| goes_along(name));
+    let mapped = identity.headers.iter().filter(|(name, _)| goes_along(name.as_str()));
     names.extend(mapped.map(|(name, _)| name.as_str()));
+    let of_presets = identity.presets.presets.iter().flat_map(Preset::header_names);
+    names.extend(of_presets.filter(|name| goes_along(name)));
     let mut lines = vec![match names.is_empty() {
         true => ("of a member", "nothing".to_owned()),
         false => ("of a member", names.join(", ")),
     }];
     match member.map(|member| crate::identity::told(&identity.headers, member.claims())) {
         Some(Ok(headers)) => {
-            let here = headers.iter().filter(|(name, _)| goes_along(name));
+            let here = headers.iter().filter(|(name, _)| goes_along(name.as_str()));
             lines.extend(here.map(|(name, value)| {
                 let value = String::from_utf8_lossy(value.as_bytes());
                 ("", format!("{name}: {value}"))

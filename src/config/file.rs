@@ -16,6 +16,7 @@ use super::keys;
 use super::kind::Unfit;
 use super::mapping::{self, Mapping};
 use super::networks;
+use super::presets::{self, PresetsFile};
 use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
 use super::section::Section;
@@ -185,6 +186,7 @@ pub(super) struct IdentityFile {
     pub(super) headers: Vec<(Located<String>, Option<Mapping>)>,
     pub(super) assertion: AssertionFile,
     pub(super) signature: SignatureFile,
+    pub(super) presets: PresetsFile,
 }
 
 pub(super) enum AssertionFile {
@@ -403,7 +405,12 @@ fn identity(context: &Context<'_>, section: &Section<'_>) -> IdentityFile {
     let headers = headers.map(|(name, section)| {
         (name, section.and_then(|section| mapping::read(context, &section)))
     });
-    IdentityFile { headers: headers.collect(), assertion, signature: signature::read(section) }
+    IdentityFile {
+        headers: headers.collect(),
+        assertion,
+        signature: signature::read(section),
+        presets: presets::read(section),
+    }
 }
 
 fn logging(section: &Section<'_>) -> Option<Logging> {

@@ -2,6 +2,7 @@
 //! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
 
 mod mapping;
+pub(super) mod presets;
 mod providers;
 mod requires;
 mod sessions;
@@ -397,6 +398,15 @@ const IDENTITY: &[Key] = &[
         Kind::Section(SIGNATURE),
         "a signature over each request and its identity headers (RFC 9421); `none`, as without it",
     ),
+    presets::PRESET,
+    presets::ONLY_WAY_IN,
+    presets::PRESET_CLAIMS,
+    presets::EASY_AUTH,
+    presets::OAUTH2_PROXY,
+    presets::CLOUDFLARE_ACCESS,
+    presets::GOOGLE_IAP,
+    presets::AWS_ALB,
+    presets::POMERIUM,
 ];
 
 const ASSERTION: &[Key] = &[

@@ -20,6 +20,7 @@ mod networks;
 mod patterns;
 mod policy;
 mod portal;
+mod presets;
 mod problem;
 mod profiles;
 mod providers;
@@ -63,6 +64,7 @@ pub use self::mapping::{
     Words,
 };
 pub use self::networks::Networks;
+pub use self::presets::{Preset, PresetClaims, Presets};
 pub use self::problem::{Problem, Problems, Severity};
 pub(crate) use self::providers::LARGEST_TOKEN;
 pub use self::providers::{
@@ -357,6 +359,8 @@ pub struct Identity {
     /// The names that go along on routes that do not send all of it, by their
     /// [`Told`](crate::gate::identity::Told).
     pub parts: Vec<Vec<HeaderName>>,
+    /// The headers of other gates.
+    pub presets: Presets,
 }
 
 /// The signed assertion.

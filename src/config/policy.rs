@@ -13,8 +13,8 @@ use super::profiles::{self, Profile};
 use crate::gate::identity::Told;
 use crate::gate::login::Journey;
 use crate::gate::{
-    Access, Allowance, CanonicalPath, Conditions, Covers, Mode, Passes, PathPattern, Policy,
-    PortalCookies, Route, Rule, Spelling, ValuePattern,
+    Access, Allowance, CanonicalPath, Conditions, Covers, Endpoint, Mode, Passes, PathPattern,
+    Policy, PortalCookies, Route, Rule, Spelling, ValuePattern,
 };
 
 /// Everything that the gate judges by; `None` if something was reported.
@@ -23,6 +23,7 @@ pub(super) fn policy(
     file: &PortalFile,
     callbacks: Vec<(CanonicalPath, String)>,
     told: &[Told],
+    elsewhere: Vec<(CanonicalPath, Endpoint)>,
 ) -> Option<Policy> {
     let local = file.local_login.as_ref();
     let paths = |doors: fn(&LocalLoginFile) -> &Vec<DoorFile>| {
@@ -93,6 +94,7 @@ pub(super) fn policy(
         mode,
         own: file.auth_path.clone()?,
         callbacks,
+        elsewhere,
         spelling: spelling(file.spelling.as_ref()?)?,
         login_pages: doors.pages,
         password_routes: doors.routes,

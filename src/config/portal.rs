@@ -13,8 +13,8 @@ use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
 use super::{
-    Assertion, Identity, Logout, Mapping, Portal, SignIn, headers, signature, signing, told,
-    upstream,
+    Assertion, Identity, Logout, Mapping, Portal, Preset, SignIn, headers, presets, signature,
+    signing, told, upstream,
 };
 use crate::gate::{CanonicalPath, Mode};
 
@@ -78,13 +78,20 @@ fn resolve(
     if sign_in.is_some() {
         check_journeys(context, file, &parties);
     }
-    let told = told::resolve(context, file);
-    let routes = told.as_ref().map(|told| told.routes.as_slice()).unwrap_or_default();
-    let policy = policy(context, file, callbacks(context, file, &parties), routes);
     let identity = file
         .identity
         .as_ref()
-        .and_then(|identity| self::identity(context, identity, file.public_url.as_ref(), folder));
+        .and_then(|identity| self::identity(context, identity, file, &parties, folder));
+    let presets = identity.as_ref().map(|identity| &identity.presets);
+    let of_presets: Vec<&str> = presets
+        .into_iter()
+        .flat_map(|presets| presets.presets.iter().flat_map(Preset::header_names))
+        .collect();
+    let told = told::resolve(context, file, &of_presets);
+    let routes = told.as_ref().map(|told| told.routes.as_slice()).unwrap_or_default();
+    let callbacks = callbacks(context, file, &parties);
+    let elsewhere = presets::elsewhere(context, file, &callbacks);
+    let policy = policy(context, file, callbacks, routes, elsewhere);
     Some(Portal {
         public_url: file.public_url.as_ref()?.value.clone(),
         policy: policy?,
@@ -266,9 +273,11 @@ fn named_providers(
 fn identity(
     context: &Context<'_>,
     file: &IdentityFile,
-    public_url: Option<&Located<Url>>,
+    portal: &PortalFile,
+    parties: &[(&str, &ProviderFile)],
     folder: &Path,
 ) -> Option<Identity> {
+    let public_url = portal.public_url.as_ref();
     let headers = mapped_headers(context, file);
     let signature = signature::resolve(context, &file.signature, folder);
     let assertion = match &file.assertion {
@@ -289,7 +298,14 @@ fn identity(
             })
         }
     };
-    Some(Identity { headers: headers?, assertion, signature: signature?, parts: Vec::new() })
+    let presets = presets::resolve(context, &file.presets, file, public_url, parties);
+    Some(Identity {
+        headers: headers?,
+        assertion,
+        signature: signature?,
+        parts: Vec::new(),
+        presets: presets?,
+    })
 }
 
 /// HDR-08.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
-use super::{Config, Listen, providers, requires, sessions, signing, tls};
+use super::{Config, Listen, presets, providers, requires, sessions, signing, tls};
 use crate::gate::Timestamp;
 
 /// Where and when the file is read.
@@ -46,6 +46,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     let portals = portal::resolve_all(context, file, &names, setting.folder);
     if let Some(portals) = &portals {
         signing::secrets_are_of_one(context, &file.portals, portals);
+        presets::tokens_are_of_one(context, &file.portals, portals);
     }
     if let (Some(providers), Some(portals)) = (&mut all, &portals) {
         requires::meet_providers(context, &file.portals, portals, providers);

@@ -272,23 +272,26 @@ pub(super) fn meet_portals(
         let signature = identity.signature.on();
         [of_assertion, signature.and_then(|on| on.algorithm.as_ref())].into_iter().flatten()
     });
-    let mut by_keys = algorithms.filter_map(|written| Some((written, written.value?)));
+    let by_keys = algorithms.filter_map(|written| Some((&written.spot, written.value?)));
+    let identities = portals.iter().filter_map(|portal| portal.identity.as_ref());
+    let by_presets = identities.flat_map(|identity| identity.presets.algorithms());
+    let mut by_keys = by_keys.chain(by_presets);
     if !keys.is_empty() {
-        for (written, algorithm) in by_keys {
+        for (spot, algorithm) in by_keys {
             if !found.iter().any(|key| key.algorithm() == algorithm) {
                 let name = algorithm.name();
                 let message = format!(
                     "none of `signing.keys` signs {name}: `anteport keys generate --algorithm \
                      {name} --file FILE` makes some"
                 );
-                context.error(&written.spot, message);
+                context.error(spot, message);
             }
         }
     } else if !matches!(sessions.store, Store::Memory { .. })
-        && let Some((written, _)) = by_keys.next()
+        && let Some((spot, _)) = by_keys.next()
     {
         let message = "every node makes a key of its own at its start, which portals know of that \
                        node alone: name the same `signing.keys` on all nodes";
-        context.warn(&written.spot, message);
+        context.warn(spot, message);
     }
 }

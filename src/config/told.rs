@@ -17,12 +17,18 @@ pub(super) struct ToldBy {
     pub(super) routes: Vec<Told>,
 }
 
-/// Resolves `identity` of each route; `None` if something was reported.
-pub(super) fn resolve(context: &Context<'_>, file: &PortalFile) -> Option<ToldBy> {
+/// Resolves `identity` of each route; `None` if something was reported. Presets set headers besides
+/// those that are mapped.
+pub(super) fn resolve(
+    context: &Context<'_>,
+    file: &PortalFile,
+    of_presets: &[&str],
+) -> Option<ToldBy> {
     let mut parts: Vec<Vec<HeaderName>> = Vec::new();
     let mut routes = Some(Vec::new());
     for route in file.routes.iter().flatten() {
-        let names = route.identity.as_ref().and_then(|written| part(context, file, written));
+        let names =
+            route.identity.as_ref().and_then(|written| part(context, file, of_presets, written));
         let told = names.map(|names| match names {
             None => Told::All,
             Some(names) => {
@@ -47,6 +53,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &PortalFile) -> Option<ToldBy
 fn part(
     context: &Context<'_>,
     file: &PortalFile,
+    of_presets: &[&str],
     written: &[Located<String>],
 ) -> Option<Option<Vec<HeaderName>>> {
     let mut names = Vec::new();
@@ -63,7 +70,7 @@ fn part(
             "all" => return Some(None),
             "none" => {}
             "assertion" => names.push(assertion(context, file, one)?),
-            _ => names.push(header(context, file, one)?),
+            _ => names.push(header(context, file, of_presets, one)?),
         }
     }
     names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
@@ -90,10 +97,11 @@ fn assertion(
 fn header(
     context: &Context<'_>,
     file: &PortalFile,
+    of_presets: &[&str],
     written: &Located<String>,
 ) -> Option<HeaderName> {
     let headers = &file.identity.as_ref()?.headers;
-    let mapped = || headers.iter().map(|(name, _)| &*name.value);
+    let mapped = || headers.iter().map(|(name, _)| &*name.value).chain(of_presets.iter().copied());
     if mapped().any(|name| name.eq_ignore_ascii_case(&written.value)) {
         // What is no header's name was reported where it is mapped.
         return written.value.parse().ok();

@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use super::Tenant;
 use super::kind::Unfit;
-use crate::gate::{CanonicalPath, Oddity, PathPattern, Timestamp};
+use crate::gate::{CanonicalPath, ClaimPath, Oddity, PathPattern, Timestamp};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -385,6 +385,12 @@ pub(super) fn audience(text: &str) -> Result<String, Unfit> {
     let is_audience =
         (1..=1024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
     is_audience.then(|| text.to_owned()).ok_or(Unfit::Kind)
+}
+
+/// Where in the claims a value stands, as it is written.
+pub(super) fn claim_path(text: &str) -> Result<String, Unfit> {
+    let path: Result<ClaimPath, _> = text.parse();
+    path.map(|_| text.to_owned()).map_err(|error| Unfit::Because(error.to_string()))
 }
 
 /// A claim at the top level, as a whole.

@@ -1,6 +1,7 @@
 //! Certificates that the emulator makes for itself at each start: that of a signing key, and a
 //! private authority with a server certificate for loopback. Worthless elsewhere (CFG-05): no key
-//! is written anywhere. The one home of `rcgen` outside the tests.
+//! is written anywhere. `rcgen` is here and in `signing_key/public.rs`, and nowhere else but in
+//! the tests.
 
 use std::sync::Arc;
 

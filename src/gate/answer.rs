@@ -111,9 +111,21 @@ const NOT_IN_ANSWERS: [&str; 6] = [
     "x-rewrite-url",
 ];
 
-/// What begins so is ours, or tells a server in front to fetch or rewrite something.
-const INSTRUCTIONS: [&str; 5] =
-    ["x-anteport", "x-accel-", "x-sendfile", "x-lighttpd-", "x-middleware-"];
+/// What begins so is ours, in our own words or in those of another gate, or tells a server in front
+/// to fetch or rewrite something.
+const INSTRUCTIONS: [&str; 11] = [
+    "x-anteport",
+    "x-accel-",
+    "x-sendfile",
+    "x-lighttpd-",
+    "x-middleware-",
+    "x-ms-client-principal",
+    "x-ms-token-",
+    "cf-access-",
+    "x-goog-iap-",
+    "x-amzn-oidc-",
+    "x-pomerium-",
+];
 
 fn replace_all(headers: &mut HeaderMap, name: &HeaderName, values: Vec<HeaderValue>) {
     headers.remove(name);

@@ -17,7 +17,7 @@ use super::parameters::{self, Field};
 use super::path::{CanonicalPath, PathError, mended};
 use super::route::{Mode, Policy, Spelling};
 use super::target::{Aim, RawTarget};
-use super::{Endpoint, Refusal, Ticket};
+use super::{Endpoint, PresetEndpoint, Refusal, Ticket};
 
 /// A request as the gate sees it.
 #[derive(Debug)]
@@ -242,10 +242,14 @@ impl<'h> Asked<'h> {
     }
 
     /// Whether what its member may do matters for the answer. Our own endpoints judge nothing by
-    /// it, and nobody waits there for what a provider says; `me` alone tells of it.
+    /// it, and nobody waits there for what a provider says; `me` and its like alone tell of it.
     #[must_use]
     pub fn depends_on_claims(&self, policy: &Policy) -> bool {
-        policy.mode != Mode::Off && matches!(self.own_endpoint(policy), None | Some(Endpoint::Me))
+        policy.mode != Mode::Off
+            && matches!(
+                self.own_endpoint(policy),
+                None | Some(Endpoint::Me | Endpoint::Preset(PresetEndpoint::CloudflareIdentity))
+            )
     }
 
     pub(super) fn into_target(self) -> String {

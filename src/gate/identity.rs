@@ -315,6 +315,8 @@ impl Folded {
                 b"xpomerium",
                 b"xvouchidp",
                 b"xgoogauthenticated",
+                b"xgoogiap",
+                b"xauthelia",
                 b"xamznoidc",
             ],
             Some(b'o') => &[b"oidc"],

@@ -376,12 +376,45 @@ pub enum Endpoint {
     Test,
     /// `test/{provider}`: begins one.
     TestLogin(String),
+    /// `presets/…`: what another gate publishes, where its preset is on.
+    Preset(PresetEndpoint),
     /// What the server can do as a whole: `OPTIONS *` (RFC 9110, section 9.3.7).
     Server,
     /// The portal's login page, asked for by somebody who is signed in.
     SignedIn,
     /// Nothing that we have.
     Unknown,
+}
+
+/// What other gates publish for the portals behind them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PresetEndpoint {
+    /// `cloudflare_access/certs`: keys, and certificates for them.
+    CloudflareCerts,
+    /// `cloudflare_access/get-identity`: who am I.
+    CloudflareIdentity,
+    /// `google_iap/public_key`: key ids with keys in PEM.
+    IapKeys,
+    /// `google_iap/public_key-jwk`: the same keys as a JWK set.
+    IapJwks,
+    /// `aws_alb/{kid}`: one key in PEM.
+    AlbKey(String),
+    /// `pomerium/jwks.json`: a JWK set.
+    PomeriumJwks,
+}
+
+impl PresetEndpoint {
+    fn named(preset: &str, what: &str) -> Option<Self> {
+        match (preset, what) {
+            ("cloudflare_access", "certs") => Some(Self::CloudflareCerts),
+            ("cloudflare_access", "get-identity") => Some(Self::CloudflareIdentity),
+            ("google_iap", "public_key") => Some(Self::IapKeys),
+            ("google_iap", "public_key-jwk") => Some(Self::IapJwks),
+            ("aws_alb", key) => Some(Self::AlbKey(key.to_owned())),
+            ("pomerium", "jwks.json") => Some(Self::PomeriumJwks),
+            _ => None,
+        }
+    }
 }
 
 impl Endpoint {
@@ -411,6 +444,9 @@ impl Endpoint {
             (Some("jwks.json"), None, ..) => Self::Jwks,
             (Some("test"), None, ..) => Self::Test,
             (Some("test"), Some(provider), None, _) => Self::TestLogin(provider.to_owned()),
+            (Some("presets"), Some(preset), Some(what), None) => {
+                PresetEndpoint::named(preset, what).map_or(Self::Unknown, Self::Preset)
+            }
             _ => Self::Unknown,
         }
     }

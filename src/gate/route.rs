@@ -127,6 +127,8 @@ pub struct Policy {
     pub own: CanonicalPath,
     /// Redirect URIs that are elsewhere, by the names of their providers.
     pub callbacks: Vec<(CanonicalPath, String)>,
+    /// Endpoints of ours that other gates have outside of our prefix, where a preset is on.
+    pub elsewhere: Vec<(CanonicalPath, Endpoint)>,
     /// Which odd spellings of paths are mended or allowed.
     pub spelling: Spelling,
     /// The portal's login pages: a GET becomes a sign-in.
@@ -149,7 +151,9 @@ impl Policy {
     /// Whether a path is one of ours, or could be taken for one.
     pub(super) fn is_own(&self, path: &str) -> bool {
         let callbacks = self.callbacks.iter().map(|(callback, _)| callback);
-        callbacks.chain([&self.own]).any(|own| lies_under(path, own.as_str()))
+        let elsewhere = self.elsewhere.iter().map(|(own, _)| own);
+        let mut all = callbacks.chain(elsewhere).chain([&self.own]);
+        all.any(|own| lies_under(path, own.as_str()))
     }
 
     /// The endpoint of ours at a path, or [`Endpoint::Unknown`] where a sloppy reader could see
@@ -157,6 +161,9 @@ impl Policy {
     pub(super) fn endpoint(&self, path: &str) -> Option<Endpoint> {
         if !self.is_own(path) {
             return None;
+        }
+        if let Some((_, endpoint)) = self.elsewhere.iter().find(|(own, _)| own.as_str() == path) {
+            return Some(endpoint.clone());
         }
         let callback = self.callbacks.iter().find(|(callback, _)| callback.as_str() == path);
         Some(match (callback, path.strip_prefix(self.own.as_str())) {

@@ -8,6 +8,7 @@ mod assertion;
 mod kept_signers;
 mod mapping;
 mod plain;
+mod presets;
 mod signature;
 mod signers;
 mod transform;
@@ -17,9 +18,10 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-pub use assertion::{SigningError, assertion_claims};
+pub use assertion::{SigningError, token_claims};
 pub use kept_signers::KeptSigners;
 pub use plain::{Marks, encode};
+pub use presets::{Presets, Published, describe};
 pub use signature::{Outbound, RequestSigner};
 pub use signers::Signers;
 
@@ -38,6 +40,7 @@ pub struct Identity {
     signer: Option<RequestSigner>,
     /// What routes send that do not send all of it.
     parts: Vec<Vec<HeaderName>>,
+    presets: Presets,
     signers: Arc<Signers>,
 }
 
@@ -93,6 +96,16 @@ pub enum IdentityError {
         /// The header's name.
         header: HeaderName,
     },
+    /// A value that the header of a preset cannot carry in the way of the gate that it is of.
+    #[error("header `{header}` of a preset cannot be sent: claim `{claim}` {why}")]
+    Preset {
+        /// The claim's name.
+        claim: String,
+        /// The header's name.
+        header: HeaderName,
+        /// What is the matter with it.
+        why: &'static str,
+    },
     /// The provider left the groups out because there are too many (AZ-05).
     #[error("the provider did not send the groups, because there are too many of them")]
     GroupOverage,
@@ -122,6 +135,7 @@ impl IdentityError {
             Self::Missing { .. } => "identity-claim-missing",
             Self::Transform { .. } => "identity-claim-transform",
             Self::Unmapped { .. } => "identity-claim-unmapped",
+            Self::Preset { .. } => "identity-preset-value",
             Self::GroupOverage => "identity-group-overage",
             Self::GroupsUnresolved => "identity-groups-unresolved",
             Self::TooLarge { .. } => "identity-too-large",
@@ -154,6 +168,7 @@ impl Identity {
             assertion,
             signer: signer.map(|signature| RequestSigner::new(signature, signers)),
             parts: settings.parts.clone(),
+            presets: Presets::new(&settings.presets, signers),
             signers: Arc::clone(signers),
         }
     }
@@ -162,6 +177,12 @@ impl Identity {
     #[must_use]
     pub const fn signer(&self) -> Option<&RequestSigner> {
         self.signer.as_ref()
+    }
+
+    /// What the portal is told in the way of other gates.
+    #[must_use]
+    pub const fn presets(&self) -> &Presets {
+        &self.presets
     }
 
     /// How often the signing keys have been exchanged (ENV-02).
@@ -186,6 +207,9 @@ impl Identity {
             headers.push((HeaderName::from_static(ASSERTION), value));
             // Half of its life is left on arrival, however late in its turn a request comes.
             renew = now.after(assertion.lifetime / 2);
+        }
+        if let Some(earlier) = self.presets.render(session, now, &mut headers)? {
+            renew = renew.min(earlier);
         }
         let covered = self.signer.as_ref().map(|signer| signer.written_down(&headers));
         let (covered, added) = covered.transpose()?.unzip();
@@ -225,7 +249,9 @@ pub fn told(
 ) -> Result<Vec<(HeaderName, HeaderValue)>, IdentityError> {
     let mut told = Vec::with_capacity(headers.len());
     for (header, mapping) in headers {
-        know_groups(mapping, claims)?;
+        if mapping.paths().any(|path| matches!(path.name(), "groups" | "group_names")) {
+            groups_are_known(claims)?;
+        }
         let value = mapping::value(mapping, claims).map_err(|fault| of_header(fault, header))?;
         let Some(value) = value else {
             continue;
@@ -235,20 +261,6 @@ pub fn told(
         told.push((header.clone(), value));
     }
     Ok(told)
-}
-
-/// "Not known" is not "in none" (AZ-05).
-fn know_groups(mapping: &Mapping, claims: &VerifiedClaims) -> Result<(), IdentityError> {
-    let Some(unknown) = claims.groups_unknown() else {
-        return Ok(());
-    };
-    match mapping.paths().any(|path| matches!(path.name(), "groups" | "group_names")) {
-        false => Ok(()),
-        true => Err(match unknown {
-            GroupsUnknown::LeftOut => IdentityError::GroupOverage,
-            GroupsUnknown::Unresolved => IdentityError::GroupsUnresolved,
-        }),
-    }
 }
 
 fn of_header(fault: Fault, header: &HeaderName) -> IdentityError {
@@ -270,6 +282,15 @@ fn read(headers: &[(HeaderName, Mapping)], claims: &VerifiedClaims) -> Map<Strin
     let read = paths.filter_map(|path| Some((path.name(), claims.get(path.name())?)));
     let read = read.filter(|(_, value)| !value.is_null());
     read.map(|(name, value)| (name.to_owned(), value.clone())).collect()
+}
+
+/// "Not known" is not "in none" (AZ-05).
+fn groups_are_known(claims: &VerifiedClaims) -> Result<(), IdentityError> {
+    match claims.groups_unknown() {
+        None => Ok(()),
+        Some(GroupsUnknown::LeftOut) => Err(IdentityError::GroupOverage),
+        Some(GroupsUnknown::Unresolved) => Err(IdentityError::GroupsUnresolved),
+    }
 }
 
 impl AssertionFor {
@@ -316,12 +337,14 @@ mod tests {
     fn a_route_is_told_its_part_and_one_that_is_not_known_nothing() {
         let [one, other] = ["x-auth-one", "x-auth-other"].map(HeaderName::from_static);
         let mapping = || Mapping::claim("note".parse().unwrap());
+        let signers = Arc::new(Signers::new(Vec::new()));
         let identity = Identity {
             headers: vec![(one.clone(), mapping()), (other.clone(), mapping())],
             assertion: None,
             signer: None,
             parts: vec![vec![], vec![other.clone()]],
-            signers: Arc::new(Signers::new(Vec::new())),
+            presets: Presets::new(&crate::config::Presets::default(), &signers),
+            signers,
         };
         let envelope = identity.render(&session("note", Value::from("n")), NOON).unwrap();
         for (told, names) in [
@@ -355,12 +378,14 @@ mod tests {
     fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
         let name = HeaderName::from_static("x-auth-note");
         let mapping = Mapping::claim("note".parse().unwrap());
+        let signers = Arc::new(Signers::new(Vec::new()));
         let identity = Identity {
             headers: vec![(name.clone(), mapping)],
             assertion: None,
             signer: None,
             parts: Vec::new(),
-            signers: Arc::new(Signers::new(Vec::new())),
+            presets: Presets::new(&crate::config::Presets::default(), &signers),
+            signers,
         };
         let render = |length: usize| {
             identity.render(&session("note", Value::from("n".repeat(length))), NOON)

@@ -48,6 +48,14 @@ impl Signers {
         in_force.keys.iter().find(|key| key.algorithm() == algorithm).map(Arc::clone)
     }
 
+    /// All keys of this algorithm; the first signs.
+    #[must_use]
+    pub fn all_of(&self, algorithm: SigningAlgorithm) -> Vec<Arc<SigningKey>> {
+        let in_force = self.in_force.load();
+        let keys = in_force.keys.iter().filter(|key| key.algorithm() == algorithm);
+        keys.map(Arc::clone).collect()
+    }
+
     /// The public keys as a JWK set (RFC 7517).
     #[must_use]
     pub fn published(&self) -> Arc<str> {

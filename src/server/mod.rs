@@ -49,9 +49,9 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::{Config, Signature, SignedBy, SigningKeysError};
+use crate::config::{Config, Preset, Signature, SignedBy, SigningKeysError};
 use crate::gate::identity::OwnedNames;
-use crate::gate::{Policy, Timestamp};
+use crate::gate::{Policy, PortalCookies, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
 use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Seal, Sessions};
@@ -100,6 +100,8 @@ struct Portal {
     scheme: HeaderValue,
     owned: OwnedNames,
     identity: Identity,
+    /// Cookies by which other gates tell who is asking; none reaches the portal.
+    gate_cookies: PortalCookies,
     servers: Arc<Servers>,
     shares: admission::Shares,
     /// Indexes into [`Proxy::relying_parties`]; at least one.
@@ -169,6 +171,7 @@ impl Proxy {
                     "http"
                 }),
                 owned: OwnedNames::with(mapped.chain(of_signature)),
+                gate_cookies: portal.identity.presets.cookies(),
                 identity: Identity::new(&portal.identity, &public_url, signing.signers()),
                 shares: admission::Shares::new(portal.upstream.max_requests),
                 servers: Arc::new(Servers::new(portal.upstream)),
@@ -331,9 +334,12 @@ fn needed(config: &Config) -> Vec<SigningAlgorithm> {
         let signature = portal.identity.signature.as_ref().map(|made| &made.signed_by);
         assertion.into_iter().chain(signature)
     });
+    let presets = config.portals.iter().flat_map(|portal| &portal.identity.presets.presets);
+    let by_presets: Vec<SigningAlgorithm> = presets.filter_map(Preset::algorithm).collect();
     let by_keys = |algorithm: &SigningAlgorithm| {
         let mut all = signed_by.clone();
-        all.any(|one| matches!(one, SignedBy::Key(found) if found == algorithm))
+        by_presets.contains(algorithm)
+            || all.any(|one| matches!(one, SignedBy::Key(found) if found == algorithm))
     };
     SigningAlgorithm::ALL.into_iter().filter(by_keys).collect()
 }

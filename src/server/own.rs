@@ -11,8 +11,10 @@ use super::request::Visit;
 use super::respond::{self, HOME, Said};
 use crate::gate::login::Journey;
 use crate::gate::{
-    Challenge, Endpoint, Mode, Purpose, Refusal, ReturnTo, Session, SessionId, purpose,
+    Challenge, Endpoint, Mode, PresetEndpoint, Purpose, Refusal, ReturnTo, Session, SessionId,
+    purpose,
 };
+use crate::identity::{self, Published};
 use crate::pages::{self, Link};
 use crate::sessions::{SignedIn, StoreError};
 use crate::telemetry::Verdict;
@@ -42,7 +44,7 @@ impl Visit<'_> {
                 }
                 false => self.only("GET, HEAD"),
             },
-            Endpoint::Login(provider) => match (self.provider(&provider), &self.head.method) {
+            Endpoint::Login(name) => match (self.provider_to_log_in(&name), &self.head.method) {
                 (Some(_), &Method::GET) if self.is_in_the_background() => {
                     respond::refuse(Refusal::SignInRequired, self.asker, self.account)
                 }
@@ -77,6 +79,7 @@ impl Visit<'_> {
             Endpoint::Test | Endpoint::TestLogin(_) if !self.portal.tests_logins => self.unknown(),
             Endpoint::Test => self.test_page(),
             Endpoint::TestLogin(provider) => self.test_login(&provider).await,
+            Endpoint::Preset(endpoint) => self.preset(&endpoint),
             Endpoint::Server => self.server_as_a_whole(),
             Endpoint::SignedIn => self.already_signed_in(),
             Endpoint::ResendSignedIn => self.signed_in_for_form().await,
@@ -91,10 +94,17 @@ impl Visit<'_> {
             return self.only("GET, HEAD");
         }
         let (status, body) = match &self.signed_in {
-            Some(member) => (StatusCode::OK, json!([describe(member)])),
+            Some(member) => (StatusCode::OK, json!([self.described(member)])),
             None => (StatusCode::UNAUTHORIZED, json!([])),
         };
         respond::json(status, body.to_string(), self.asker, self.account)
+    }
+
+    /// One element of `/.auth/me`.
+    pub(super) fn described(&self, member: &SignedIn) -> Value {
+        let provider = member.session().provider();
+        let called = self.portal.identity.presets().called(provider).unwrap_or(provider);
+        identity::describe(member.session(), called)
     }
 
     /// The keys by which a portal verifies the assertion. They are public and may be kept a while.
@@ -106,6 +116,36 @@ impl Visit<'_> {
         let mut response = respond::json(StatusCode::OK, keys, self.asker, self.account);
         let kind = HeaderValue::from_static("application/jwk-set+json");
         respond::set(&mut response, header::CONTENT_TYPE, kind);
+        let kept = HeaderValue::from_static("public, max-age=300");
+        respond::set(&mut response, header::CACHE_CONTROL, kept);
+        response
+    }
+
+    /// What another gate has at this place, if the portal knows that gate.
+    fn preset(self, endpoint: &PresetEndpoint) -> Response<Body> {
+        let session = self.signed_in.as_deref().map(SignedIn::session);
+        let Some(published) = self.portal.identity.presets().published(endpoint, session) else {
+            return self.unknown();
+        };
+        if !self.reads_only() {
+            return self.only("GET, HEAD");
+        }
+        let (body, pem) = match published {
+            Published::Json(keys) => (keys, None),
+            Published::Pem(key) => (key, Some(HeaderValue::from_static("application/x-pem-file"))),
+            Published::Own(identity) => {
+                return respond::json(StatusCode::OK, identity, self.asker, self.account);
+            }
+            Published::Nobody => {
+                let nobody = json!({ "err": "nobody is signed in" }).to_string();
+                let status = StatusCode::UNAUTHORIZED;
+                return respond::json(status, nobody, self.asker, self.account);
+            }
+        };
+        let mut response = respond::json(StatusCode::OK, body, self.asker, self.account);
+        if let Some(kind) = pem {
+            respond::set(&mut response, header::CONTENT_TYPE, kind);
+        }
         let kept = HeaderValue::from_static("public, max-age=300");
         respond::set(&mut response, header::CACHE_CONTROL, kept);
         response
@@ -219,6 +259,12 @@ impl Visit<'_> {
         })
     }
 
+    /// The same, or what Easy Auth calls it: portals behind that link to `/.auth/login/aad`.
+    fn provider_to_log_in(&self, name: &str) -> Option<usize> {
+        let presets = self.portal.identity.presets();
+        self.provider(name).or_else(|| self.provider(presets.provider_called(name)?))
+    }
+
     /// What a link to a provider asks for: `flow` names the journey, and nothing else than a
     /// journey that the provider has is taken for one. A profile is its member's own to change, so
     /// whoever is signed in has to come back as the same person.
@@ -265,33 +311,4 @@ impl Visit<'_> {
 /// A query of one parameter.
 pub(super) fn query(name: &str, value: &str) -> String {
     url::form_urlencoded::Serializer::new(String::new()).append_pair(name, value).finish()
-}
-
-/// One element of `/.auth/me`: a claim that is a list has an entry for each element, and every
-/// value is text, as in the original (azure.md, section 13.1).
-pub(super) fn describe(member: &SignedIn) -> Value {
-    let session = member.session();
-    let claims = session.claims();
-    let mut user_claims = Vec::new();
-    for (name, value) in claims.iter() {
-        let values = match value {
-            Value::Array(values) => values.as_slice(),
-            value => std::slice::from_ref(value),
-        };
-        for value in values {
-            let text = match value {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            user_claims.push(json!({ "typ": name, "val": text }));
-        }
-    }
-    let user_id = claims.text("email").or_else(|| claims.text("preferred_username"));
-    let user_id = user_id.map_or_else(|| claims.subject().member_key(), str::to_owned);
-    json!({
-        "provider_name": session.provider(),
-        "user_id": user_id,
-        "user_claims": user_claims,
-        "expires_on": session.ends().unix_seconds(),
-    })
 }

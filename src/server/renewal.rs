@@ -10,7 +10,6 @@ use serde_json::json;
 
 use super::Proxy;
 use super::account::Body;
-use super::own::describe;
 use super::request::Visit;
 use super::respond::{self, Said};
 use crate::gate::{Session, SessionId, Timestamp};
@@ -66,7 +65,7 @@ impl Visit<'_> {
         }
         match self.proxy.ask_again(&id, member, ON_DEMAND, self.now).await {
             Renewed::Goes(member) => {
-                let body = json!([describe(&member)]).to_string();
+                let body = json!([self.described(&member)]).to_string();
                 respond::json(StatusCode::OK, body, self.asker, self.account)
             }
             Renewed::Waits(_) => {

@@ -246,6 +246,9 @@ impl Visit<'_> {
             false => PortalProofs::default(),
         };
         portal.owned.cleanse(headers, has_own_cookies, credentials);
+        if !portal.gate_cookies.is_empty() {
+            portal.gate_cookies.take_out(headers, |_, _| false);
+        }
         let member = match permit.bearer() {
             Bearer::Member => signed_in,
             Bearer::Nobody => None,

@@ -1,7 +1,7 @@
 //! A login of which no session comes: all the way to the provider and back, and then a page with
 //! what would have been told to the portal, and where its member could go. It is for who sets a
 //! portal up, and there only where the configuration says so; whoever signs in sees what is said of
-//! themselves. The assertion is shown by its claims, never as a token.
+//! themselves. The assertion and the tokens of presets are shown by their claims, never as they are.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use super::request::Visit;
 use super::respond;
 use crate::gate::identity::ASSERTION;
 use crate::gate::{Access, Refusal, Session, Verdict};
-use crate::identity::assertion_claims;
+use crate::identity::token_claims;
 use crate::pages::{self, Fact, Link, Tone};
 use crate::telemetry::audit::{self, Audit, Event};
 
@@ -106,9 +106,12 @@ impl Visit<'_> {
         for (name, value) in &envelope.headers {
             let value = value.to_str().unwrap_or_default();
             if name.as_str() == ASSERTION {
-                let claims = assertion_claims(value).unwrap_or_default();
+                let claims = token_claims(value).unwrap_or_default();
                 assertion =
                     claims.iter().map(|(name, value)| Fact::new(name, &written(value))).collect();
+            } else if let Some(claims) = token_claims(value) {
+                let claims = Value::Object(claims).to_string();
+                headers.push(Fact::new(name.as_str(), &format!("a token that says {claims}")));
             } else {
                 let fact = Fact::new(name.as_str(), value);
                 headers.push(match percent_decode_str(value).decode_utf8_lossy() {

@@ -107,6 +107,7 @@ pub const LOGIN_FAILURES: &[&str] = &[
     "identity-group-overage",
     "identity-groups-unresolved",
     "identity-too-large",
+    "identity-preset-value",
     "identity-assertion",
     "identity-signature",
     "provider-address",

@@ -46,6 +46,7 @@ fn policy(mode: Mode) -> Policy {
         mode,
         own: CanonicalPath::parse("/.auth").unwrap(),
         callbacks: vec![(CanonicalPath::parse("/signin-oidc").unwrap(), "corporate".to_owned())],
+        elsewhere: Vec::new(),
         spelling: Spelling::default(),
         login_pages: vec![Rule::at("/login".parse().unwrap())],
         password_routes: vec![Rule {

@@ -45,6 +45,7 @@ static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {
         mode: Mode::AzureOnly,
         own: CanonicalPath::parse("/.auth").unwrap(),
         callbacks: Vec::new(),
+        elsewhere: Vec::new(),
         spelling: Spelling::default(),
         login_pages: Vec::new(),
         password_routes: Vec::new(),

@@ -98,6 +98,7 @@ fn path_20_the_targets_of_ordinary_sites_pass_as_they_are() {
         mode: Mode::Off,
         own: CanonicalPath::parse("/.auth").unwrap(),
         callbacks: Vec::new(),
+        elsewhere: Vec::new(),
         spelling: Spelling::default(),
         login_pages: Vec::new(),
         password_routes: Vec::new(),

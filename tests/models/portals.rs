@@ -295,6 +295,7 @@ impl Portal {
             mode: Mode::AzureOnly,
             own: CanonicalPath::parse("/.auth").unwrap(),
             callbacks: Vec::new(),
+            elsewhere: Vec::new(),
             spelling: Spelling::default(),
             login_pages: Vec::new(),
             password_routes: Vec::new(),

@@ -26,6 +26,7 @@ mod mapping;
 mod misbehaviours;
 mod own;
 mod portals;
+mod presets;
 #[path = "../relying_party/provider.rs"]
 #[expect(dead_code, reason = "the relying party's tests use the rest")]
 mod provider;

@@ -35,7 +35,12 @@ const FRAME: &[(&str, &str)] = &[
 async fn claim(browser: &mut Browser, name: &str) -> String {
     let me = browser.open("/.auth/me").await.json();
     let claims = me[0]["user_claims"].as_array().unwrap().clone();
-    let found = claims.iter().find(|claim| claim["typ"] == name);
+    // As Easy Auth calls it.
+    let called = match name {
+        "sub" => "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier",
+        name => name,
+    };
+    let found = claims.iter().find(|claim| claim["typ"] == called);
     found.unwrap_or_else(|| panic!("{me}"))["val"].as_str().unwrap().to_owned()
 }
 

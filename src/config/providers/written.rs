@@ -50,6 +50,11 @@ impl ProviderFile {
         }
     }
 
+    /// Whether it is Entra ID.
+    pub(in crate::config) const fn is_entra_id(&self) -> bool {
+        matches!(self.kind, KindFile::EntraId { .. })
+    }
+
     /// The place of `groups`.
     pub(in crate::config) fn spot_of_groups(&self) -> Option<&Spot> {
         self.groups.as_ref().map(|groups| &groups.spot)

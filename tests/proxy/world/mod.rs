@@ -248,6 +248,11 @@ portals:
         world
     }
 
+    /// Where the emulated Microsoft is.
+    pub fn authority(&self) -> String {
+        format!("http://{}", self.authority)
+    }
+
     /// The emulated Microsoft begins to listen.
     pub async fn microsoft_comes_up(&mut self) {
         let listener = tokio::net::TcpListener::bind(self.authority).await.unwrap();
