@@ -20,6 +20,8 @@
 //! | [`telemetry`] | metrics, logs, and the admin listener |
 //! | [`cli`] | one file a verb |
 //! | [`demo`] | an emulated Microsoft and a small legacy portal |
+//! | `outgoing` | the HTTP client of our own calls |
+//! | `strict_json` | JSON that can be read in one way only |
 //! | `trust` | whom we believe over TLS when we are the one who calls |
 //! | `certificate` | what a certificate says of itself |
 //! | [`clock`] | the one place that reads the wall clock |
@@ -59,10 +61,12 @@ pub mod demo;
 pub mod gate;
 mod http1;
 pub mod identity;
+mod outgoing;
 pub mod pages;
 pub mod relying_party;
 pub mod server;
 pub mod sessions;
+mod strict_json;
 pub mod telemetry;
 mod trust;
 pub mod upstream;
