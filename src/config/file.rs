@@ -14,6 +14,7 @@ use super::context::{Context, Located, Spot};
 use super::doors::DoorFile;
 use super::keys;
 use super::kind::Unfit;
+use super::members::{self, MembersFile};
 use super::networks;
 use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
@@ -76,6 +77,8 @@ pub(super) struct PortalFile {
     pub(super) names_local_login: bool,
     /// `None` if the key is not there.
     pub(super) routes: Option<Vec<RouteFile>>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) members: Option<Option<MembersFile>>,
     pub(super) identity: Option<IdentityFile>,
     pub(super) federated: Option<bool>,
 }
@@ -258,6 +261,8 @@ fn portal(section: &Section<'_>) -> PortalFile {
         routes: section
             .has("routes")
             .then(|| section.sections("routes").iter().map(route).collect()),
+        members: section
+            .if_there("members", |key| section.section(key).map(|section| members::read(&section))),
         identity: section.section("identity").map(|section| identity(&section)),
         federated: section
             .section("logout")

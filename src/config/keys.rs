@@ -1,11 +1,13 @@
 //! Every key that an operator may write: what stands at it, whether it has to, and what holds
 //! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
 
+mod members;
 mod providers;
 mod requires;
 mod sessions;
 mod upstream;
 
+use self::members::MEMBERS;
 use self::providers::PROVIDER;
 use self::requires::REQUIRES;
 use self::sessions::SESSIONS;
@@ -169,6 +171,11 @@ const PORTAL: &[Key] = &[
         "routes",
         Kind::List(&Kind::Section(ROUTE)),
         "who may go where; the first that covers a path decides, and what none covers is refused",
+    ),
+    optional(
+        "members",
+        Kind::Section(MEMBERS),
+        "whom the portal knows, and what becomes of others; without it nobody is asked",
     ),
     defaults("identity", IDENTITY, "what the portal is told about a member"),
     defaults("logout", LOGOUT, "what signing out does"),

@@ -15,6 +15,7 @@ mod headers;
 mod interpolate;
 mod keys;
 mod kind;
+mod members;
 mod networks;
 mod patterns;
 mod policy;
@@ -51,6 +52,9 @@ use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
 
 pub use self::emulated::emulated;
+pub use self::members::{
+    Directory, DirectoryKind, Mapping, Members, Open, Registration, SCIM_ATTRIBUTES, Unknown,
+};
 pub use self::networks::Networks;
 pub use self::problem::{Problem, Problems, Severity};
 pub(crate) use self::providers::LARGEST_TOKEN;
@@ -208,6 +212,8 @@ pub struct Portal {
     pub upstream: Upstream,
     /// The sign-in.
     pub sign_in: SignIn,
+    /// Whom it knows, and what becomes of others; `None` asks nobody.
+    pub members: Option<Members>,
     /// What the portal is told.
     pub identity: Identity,
     /// What signing out does.

@@ -12,8 +12,8 @@ use super::policy::policy;
 use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
-use super::{Assertion, Identity, Logout, Portal, SignIn, headers, upstream};
-use crate::gate::{CanonicalPath, Mode};
+use super::{Assertion, Identity, Logout, Members, Portal, SignIn, headers, members, upstream};
+use crate::gate::{CanonicalPath, EXTENSION, Mode};
 
 /// The names of the providers, in their order.
 pub(super) type Names<'a> = Vec<&'a str>;
@@ -75,6 +75,15 @@ fn resolve(
     if sign_in.is_some() {
         check_journeys(context, file, &parties);
     }
+    let names: Vec<&str> = parties.iter().map(|(name, _)| *name).collect();
+    let members = match &file.members {
+        Some(Some(members)) => members::resolve(context, members, &names, folder).map(Some),
+        Some(None) => Some(None),
+        None => None,
+    };
+    if let Some(None | Some(Members { directory: None, .. })) = &members {
+        warn_of_extensions(context, file);
+    }
     let policy = policy(context, file, callbacks(context, file, &parties));
     let identity = file
         .identity
@@ -85,9 +94,22 @@ fn resolve(
         policy: policy?,
         upstream: upstream?,
         sign_in: sign_in?,
+        members: members?,
         identity: identity?,
         logout: Logout { federated: file.federated? },
     })
+}
+
+/// What begins like this a directory says, and nobody else.
+fn warn_of_extensions(context: &Context<'_>, file: &PortalFile) {
+    let told = file.identity.iter().flat_map(|identity| &identity.headers).map(|(_, claim)| claim);
+    let required = file.routes.iter().flatten().filter_map(|route| route.requires.as_ref());
+    let required = required.flat_map(|requires| &requires.claims);
+    for claim in told.chain(required).filter(|claim| claim.value.starts_with(EXTENSION)) {
+        let message = "only `members.directory` says a claim whose name begins with `ext.`, and \
+                       this portal has none, so nobody has it";
+        context.warn(&claim.spot, message);
+    }
 }
 
 /// Who is sent on a journey has to have somewhere to go.

@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use super::Tenant;
 use super::kind::Unfit;
-use crate::gate::{CanonicalPath, Oddity, PathPattern, Timestamp, element};
+use crate::gate::{CanonicalPath, EXTENSION, Oddity, PathPattern, Timestamp, element};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -397,7 +397,12 @@ pub(super) fn claim(text: &str) -> Result<String, Unfit> {
     // A claim whose name is a URL has dots of its own.
     let is_url = text.contains("://");
     let (name, _) = element(text);
-    if name.contains(['[', ']', '*', '$', '{']) || (name.contains('.') && !is_url) {
+    // What a directory of members says has a dot in front of its own name.
+    let own = name.strip_prefix(EXTENSION).unwrap_or(name);
+    if own.is_empty() {
+        return Err(Unfit::Kind);
+    }
+    if own.contains(['[', ']', '*', '$', '{']) || (own.contains('.') && !is_url) {
         return Err("claims inside of others cannot be named in this version".into());
     }
     Ok(text.to_owned())

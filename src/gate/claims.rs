@@ -74,11 +74,17 @@ const OF_TOKEN: [&str; 22] = [
     "newUser",
 ];
 
+/// What the names of claims begin with that the portal's directory of members has said, and no
+/// provider.
+pub const EXTENSION: &str = "ext.";
+
 impl VerifiedClaims {
     /// Asserts that `claims` were verified and are about `subject`. It has one caller,
     /// `relying_party::id_token`: search for this name to see where trust begins.
     #[must_use]
-    pub fn assertion(subject: Subject, claims: Map<String, Value>) -> Self {
+    pub fn assertion(subject: Subject, mut claims: Map<String, Value>) -> Self {
+        // What a directory says of somebody is nothing that a provider can say.
+        claims.retain(|name, _| !name.starts_with(EXTENSION));
         Self { subject, claims, account: None, groups_unresolved: false }
     }
 
@@ -153,6 +159,24 @@ impl VerifiedClaims {
             }
         }
         Some(self)
+    }
+
+    /// The same with what the portal's directory of members says of them, under names that begin with
+    /// [`EXTENSION`], instead of what it said before. Its one caller is the server, which has asked.
+    #[must_use]
+    pub fn with_extensions(mut self, said: Map<String, Value>) -> Self {
+        self.claims.retain(|name, _| !name.starts_with(EXTENSION));
+        let said = said.into_iter().map(|(name, value)| (format!("{EXTENSION}{name}"), value));
+        self.claims.extend(said);
+        self
+    }
+
+    /// The same with what the directory said in earlier ones about the same member.
+    #[must_use]
+    pub(super) fn with_extensions_of(mut self, earlier: &Self) -> Self {
+        let said = earlier.claims.iter().filter(|(name, _)| name.starts_with(EXTENSION));
+        self.claims.extend(said.map(|(name, value)| (name.clone(), value.clone())));
+        self
     }
 
     fn forget_groups(&mut self) {

@@ -33,7 +33,7 @@ mod trail;
 use std::time::Duration;
 
 pub use asked::{Asked, Purpose, is_fetched_early, purpose};
-pub use claims::{AccountKind, Group, GroupsUnknown, Subject, VerifiedClaims, element};
+pub use claims::{AccountKind, EXTENSION, Group, GroupsUnknown, Subject, VerifiedClaims, element};
 pub use clues::Clue;
 pub use form::Form;
 pub use kept_form::{KeptForm, MemberMark, may_be_from_own_page};

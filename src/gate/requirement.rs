@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::claims::{AccountKind, GroupsUnknown, VerifiedClaims};
+use super::claims::{AccountKind, EXTENSION, GroupsUnknown, VerifiedClaims};
 use super::session::Session;
 use super::time::Timestamp;
 
@@ -163,6 +163,12 @@ impl Requirement {
             .then_some(Unmet::SignIn { max_age: too_old, authentication_context: context })
     }
 
+    /// Whether somebody who is nobody's member yet has all rights that it asks for. What a directory
+    /// of members says later is not asked for here.
+    pub(super) fn could_be_met(&self, claims: &VerifiedClaims) -> bool {
+        self.rights.iter().all(|right| right.is_the_directorys() || right.lack(claims).is_none())
+    }
+
     /// The groups that it names.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.rights.iter().flat_map(|right| match right {
@@ -180,6 +186,10 @@ pub fn has_context(claims: &VerifiedClaims, context: &str) -> bool {
 }
 
 impl Right {
+    fn is_the_directorys(&self) -> bool {
+        matches!(self, Self::Claim { name, .. } if name.starts_with(EXTENSION))
+    }
+
     fn lack(&self, claims: &VerifiedClaims) -> Option<Lack> {
         let any =
             |name: &str, values: &[String]| values.iter().any(|value| says(claims, name, value));
