@@ -13,6 +13,7 @@
 //! | [`relying_party`] | what we are to the identity provider |
 //! | [`sessions`] | who is signed in |
 //! | [`identity`] | what the portal is told |
+//! | [`members`] | whom the portal knows: found, created or linked by webhook or SCIM |
 //! | [`upstream`] | where allowed requests go |
 //! | `http1` | HTTP/1.1 on both sides, from bytes to values |
 //! | [`pages`] | what a visitor sees of us |
@@ -27,8 +28,8 @@
 //! | [`clock`] | the one place that reads the wall clock |
 //!
 //! Dependencies point one way. Everybody may use `gate` and `catalogue`, which use none of ours;
-//! `relying_party`, `sessions`, `identity` and `upstream` do not know each other, and `server`
-//! brings them together. `http1` is for those two that speak it, `server` and `upstream`. A crate
+//! `relying_party`, `sessions`, `identity`, `members` and `upstream` do not know each other, and
+//! `server` brings them together. `http1` is for those two that speak it, `server` and `upstream`. A crate
 //! that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka` in
 //! `sessions/marks.rs`, `hashbrown` in `sessions/table`, `redis` in `sessions/redis`, `postcard` in
 //! `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in
@@ -61,6 +62,7 @@ pub mod demo;
 pub mod gate;
 mod http1;
 pub mod identity;
+pub mod members;
 mod outgoing;
 pub mod pages;
 pub mod relying_party;

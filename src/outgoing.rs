@@ -46,7 +46,7 @@ pub(crate) struct Bounds {
     pub(crate) total: Duration,
     /// The largest answer that is read.
     pub(crate) answer_bytes: usize,
-    /// Bodies that are posted at a time.
+    /// Forms that are posted at a time, or requests of any kind.
     pub(crate) posts: usize,
 }
 
@@ -115,6 +115,26 @@ impl Http {
     ) -> Result<Answer, HttpError> {
         let request = request(Method::POST, url, Some(form), headers)?;
         let (deadline, limit) = (self.deadline(), self.bounds.total);
+        let turn = timeout_at(deadline, self.posts.acquire()).await;
+        let _turn = turn.map_err(|_| HttpError::Slow { limit })?;
+        self.call(request, url, deadline).await
+    }
+
+    /// Sends any request with header fields of the caller's; the status is the caller's to judge.
+    /// There are only so many at a time, as of forms.
+    pub(crate) async fn send(
+        &self,
+        (method, url): (Method, &Url),
+        headers: &HeaderMap,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Answer, HttpError> {
+        let mut request = request(method, url, None, &[])?;
+        for (name, value) in headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        *request.body_mut() = Full::new(body);
+        let limit = self.bounds.total;
         let turn = timeout_at(deadline, self.posts.acquire()).await;
         let _turn = turn.map_err(|_| HttpError::Slow { limit })?;
         self.call(request, url, deadline).await
