@@ -64,6 +64,8 @@ fn every_family_is_there_from_the_start() {
         "anteport_request_duration_seconds",
         "anteport_request_overhead_seconds",
         "anteport_forms_resent_total",
+        "anteport_members_total",
+        "anteport_directory_call_duration_seconds",
         "anteport_upstream_requests_total",
         "anteport_upstream_connections",
         "anteport_logins_total",

@@ -71,10 +71,21 @@ pub struct Arrival<'a> {
     pub address: Option<&'a str>,
     /// Whether any route could let them in.
     pub has_a_way_in: bool,
-    /// When they signed in last, if that is known.
-    pub last_login: Option<Timestamp>,
+    /// When they signed in last.
+    pub last_login: LastLogin,
     /// When they do now.
     pub now: Timestamp,
+}
+
+/// When somebody signed in last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastLogin {
+    /// That is not kept.
+    NotKept,
+    /// Never, as far as is remembered.
+    Never,
+    /// Then.
+    At(Timestamp),
 }
 
 /// Nothing of a member is shown (LOG-01).

@@ -23,7 +23,7 @@ use super::decision::Found;
 use super::error::{DirectoryError, Refused};
 use super::patience::Patience;
 use super::profile::profile;
-use super::{Arrival, Ask, Looked, Written};
+use super::{Arrival, Ask, LastLogin, Looked, Written};
 use crate::config;
 use crate::gate::{Secret, Timestamp};
 
@@ -164,6 +164,11 @@ impl Webhook {
                 told
             }
         };
+        let (is_first, last) = match arrival.last_login {
+            LastLogin::NotKept => (None, None),
+            LastLogin::Never => (Some(true), None),
+            LastLogin::At(last) => (Some(false), Some(last)),
+        };
         let address = arrival.address.filter(|_| settings.links_by_address);
         json!({
             "type": "member.login",
@@ -175,8 +180,8 @@ impl Webhook {
                 "member": member,
                 "provider": arrival.provider,
                 "registration": settings.registration_by(arrival.provider).is.name(),
-                "first_login": arrival.last_login.is_none(),
-                "last_login": arrival.last_login.map(Timestamp::to_utc_date_time),
+                "first_login": is_first,
+                "last_login": last.map(Timestamp::to_utc_date_time),
                 "verified_email": address,
                 "profile": told,
             },

@@ -9,6 +9,7 @@ use http::{HeaderValue, Method, Response, header};
 use super::account::Body;
 use super::circles::{self, Page};
 use super::login::LoginFailure;
+use super::members::Welcome;
 use super::request::Visit;
 use super::respond;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
@@ -18,7 +19,7 @@ use crate::gate::{
     is_fetched_early,
 };
 use crate::relying_party::RelyingParty;
-use crate::sessions::{SignedIn, StoreError, cookie, member_mark, new_handle, new_proof};
+use crate::sessions::{Earlier, SignedIn, StoreError, cookie, member_mark, new_handle, new_proof};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
@@ -160,15 +161,28 @@ impl Visit<'_> {
         match completed {
             Completed::Session(claims, return_to) => {
                 // A change of the profile does not make a session last longer.
-                let session = match known.filter(|_| journey == Journey::ProfileEdit) {
-                    Some(known) => known.continued(claims, new_handle()?, self.now),
+                let known = known.filter(|_| journey == Journey::ProfileEdit);
+                let (session, arrived) = match known {
+                    Some(known) => (known.continued(claims, new_handle()?, self.now), None),
                     None => {
-                        let earlier = current.as_ref().map(|(_, member)| member.session());
-                        let session = self.begin(party, claims, earlier)?;
-                        session.renewable(renewal).known_as(at_provider)
+                        let before = current.as_ref().map(|(_, member)| member.session());
+                        let member = claims.subject().clone();
+                        let welcome = self.welcome(party, claims, journey).await;
+                        let is_same = before.is_some_and(|it| *it.claims().subject() == member);
+                        if let (Err(failure), true) = (&welcome, is_same)
+                            && failure.is_about_account()
+                        {
+                            // Whom the portal's members refuse does not stay either.
+                            self.end_session(ended, SessionEnd::Revoked).await?;
+                        }
+                        let Welcome { claims, how, earlier } = welcome?;
+                        let session = self.begin(party, claims, before)?;
+                        let session = session.renewable(renewal).known_as(at_provider);
+                        (session, Some((how, earlier)))
                     }
                 };
-                let (id, member) = self.start(party, session).await?;
+                let earlier = arrived.map(|(_, earlier)| earlier);
+                let (id, member) = self.start(party, session, earlier).await?;
                 if sessions.is_forgotten(&state, before.as_ref()).await?
                     || sessions.signed_out_since(begun, member.session()).await?
                 {
@@ -176,6 +190,9 @@ impl Visit<'_> {
                     return Err(LoginFailure::SignedOut);
                 }
                 self.end_session(ended, SessionEnd::Replaced).await?;
+                if let Some((how, earlier)) = arrived {
+                    self.note_login(member.session(), how, earlier).await;
+                }
                 let parts = sessions.tickets(&id, &member)?;
                 let earlier = cookies::parts(self.head.headers.get_all(header::COOKIE));
                 Ok(Outcome::SignedIn(
@@ -218,6 +235,7 @@ impl Visit<'_> {
         &self,
         party: &RelyingParty,
         session: Session,
+        earlier: Option<Earlier>,
     ) -> Result<(SessionId, Arc<SignedIn>), LoginFailure> {
         // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
         self.portal.identity.render(&session, self.now)?;
@@ -230,6 +248,10 @@ impl Visit<'_> {
                 provider: Some(party.name()),
                 member: Some(&session.claims().subject().member_key()),
                 session: Some(session.handle()),
+                earlier: match earlier {
+                    Some(Earlier::Some(logins)) => Some((logins.first, logins.last)),
+                    Some(Earlier::NotKept | Earlier::None) | None => None,
+                },
                 ..self.audit()
             },
         );

@@ -18,6 +18,7 @@ mod inspect;
 mod limits;
 mod listener;
 mod login;
+mod members;
 mod own;
 mod pace;
 mod parameters;
@@ -52,6 +53,7 @@ use crate::config::Config;
 use crate::gate::identity::OwnedNames;
 use crate::gate::{Policy, Timestamp};
 use crate::identity::{Identity, Signer, SigningError};
+use crate::members::Members;
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
 use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Seal, Sessions};
 use crate::telemetry::metrics::{
@@ -100,6 +102,7 @@ struct Portal {
     identity: Identity,
     servers: Arc<Servers>,
     shares: admission::Shares,
+    members: Option<Members>,
     /// Indexes into [`Proxy::relying_parties`]; at least one.
     providers: Vec<usize>,
     button_label: String,
@@ -153,7 +156,7 @@ impl Proxy {
         let relying_parties: Vec<Arc<RelyingParty>> = relying_parties.collect();
         let mut policies = Vec::with_capacity(config.portals.len());
         let mut portals = Vec::with_capacity(config.portals.len());
-        for portal in config.portals {
+        for (index, portal) in config.portals.into_iter().enumerate() {
             let public_url = portal.public_url.as_str().trim_end_matches('/').to_owned();
             portals.push(Portal {
                 host: HeaderValue::try_from(&*portal.policy.host).map_err(|_| SetUpError::Host)?,
@@ -166,6 +169,9 @@ impl Proxy {
                 identity: Identity::new(&portal.identity, &public_url, &signer),
                 shares: admission::Shares::new(portal.upstream.max_requests),
                 servers: Arc::new(Servers::new(portal.upstream)),
+                members: portal.members.map(|settings| {
+                    Members::new(settings, &public_url, members::observe(&metrics, index))
+                }),
                 providers: portal.sign_in.providers,
                 button_label: portal.sign_in.button_label,
                 signs_out_at_provider: portal.logout.federated,

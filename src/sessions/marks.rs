@@ -7,8 +7,8 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
 use super::digest::Hashing;
+use super::{Digest, Logins};
 use crate::gate::login::PendingLogin;
 use crate::gate::{KeptForm, Timestamp};
 
@@ -27,6 +27,8 @@ pub(super) struct Marks {
     /// The same of names that anybody said, so what strangers fill is apart from all others
     /// (OIDC-14, LIM-07).
     claimed: Cache<Digest, Timestamp, Hashing>,
+    /// When members signed in first and last. Only they come by one.
+    logins: Cache<Digest, Logins, Hashing>,
 }
 
 /// What can be used once.
@@ -71,6 +73,8 @@ pub(super) enum Mark {
     Spent(Once, Digest),
     /// Somebody signed out then.
     SignedOut(SignOut, Digest, Timestamp),
+    /// Somebody signed in then, first and last.
+    Logins(Digest, Logins),
 }
 
 /// The most that is remembered of what can be used once. Whoever pushes others out gains nothing by it:
@@ -79,6 +83,12 @@ const SPENT: u64 = 100_000;
 
 /// The most sign-outs of each sort that are remembered for the logins under way.
 const SIGN_OUTS: u64 = 20_000;
+
+/// Of how many members first and last sign-in are remembered: 16 MiB or so.
+pub(super) const LOGINS: u64 = 100_000;
+
+/// For how long at most; how long it counts is configured.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 impl Default for Marks {
     fn default() -> Self {
@@ -89,6 +99,7 @@ impl Default for Marks {
             signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             signed_out_there: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             claimed: remembered(SIGN_OUTS, PendingLogin::LIMIT),
+            logins: remembered(LOGINS, LONGEST),
         }
     }
 }
@@ -115,6 +126,16 @@ impl Marks {
         self.sign_outs(who).get(key)
     }
 
+    /// When a member signed in first and last.
+    pub(super) fn logins(&self, key: &Digest) -> Option<Logins> {
+        self.logins.get(key)
+    }
+
+    /// A member has signed in.
+    pub(super) fn note_logins(&self, key: Digest, logins: Logins) {
+        self.logins.insert(key, logins);
+    }
+
     /// All that is remembered.
     pub(super) fn all(&self) -> impl Iterator<Item = Mark> {
         let spent = [Once::Login, Once::LogoutToken, Once::Form].into_iter();
@@ -124,7 +145,8 @@ impl Marks {
         let ended = ended.flat_map(|who| {
             self.sign_outs(who).iter().map(move |(key, at)| Mark::SignedOut(who, *key, at))
         });
-        spent.chain(ended)
+        let logins = self.logins.iter().map(|(key, logins)| Mark::Logins(*key, logins));
+        spent.chain(ended).chain(logins)
     }
 
     /// What another process remembered. It is remembered as long as if it had happened now, since
@@ -137,6 +159,12 @@ impl Marks {
                 self.sign_outs(who).entry(key).or_insert_with(|| at);
             }
             Mark::SignedOut(..) => {}
+            // What happened here meanwhile is later.
+            Mark::Logins(key, logins) => {
+                let known = self.logins.get(&key);
+                let both = known.map_or(logins, |known| logins.and(known.last));
+                self.logins.insert(key, both);
+            }
         }
     }
 
@@ -148,6 +176,7 @@ impl Marks {
         self.signed_out.run_pending_tasks();
         self.signed_out_there.run_pending_tasks();
         self.claimed.run_pending_tasks();
+        self.logins.run_pending_tasks();
     }
 
     fn spent(&self, what: Once) -> &Cache<Digest, (), Hashing> {

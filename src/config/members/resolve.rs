@@ -130,11 +130,9 @@ fn check_unasked(context: &Context<'_>, file: &MembersFile) -> bool {
     };
     let add_one = "there is no `directory` to ask: add `directory: { webhook: … }` or \
                    `directory: { scim: … }`, or remove this";
-    match &file.unknown {
-        Some(Located { value: Unknown::Deny | Unknown::Provision, spot, .. }) => {
-            refuse(spot, add_one);
-        }
-        Some(_) | None => {}
+    let unknown = file.unknown.as_ref().filter(|unknown| unknown.value != Unknown::Allow);
+    if let Some(unknown) = unknown {
+        refuse(&unknown.spot, add_one);
     }
     if let Some(Located { value: true, spot, .. }) = &file.links {
         refuse(spot, add_one);
