@@ -51,7 +51,7 @@ pub enum Refused {
 impl MembersError {
     /// The stable name of this reason.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
             Self::Refused { why, .. } => why.code(),
             Self::Directory(error) => error.code(),
@@ -129,8 +129,9 @@ pub enum DirectoryError {
 impl DirectoryError {
     /// The stable name of this reason.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &'static str {
         match self {
+            Self::Call(error) if !error.is_unreachable() => "directory-answer",
             Self::Call(_) | Self::Busy(_) | Self::Turn(_) | Self::Random => "directory-unavailable",
             Self::Refused { .. } => "directory-refused",
             Self::Answer(_) => "directory-answer",

@@ -303,7 +303,7 @@ fn mappings(context: &Context<'_>, file: &AttributesFile, has_scim: bool) -> Opt
                 true => {
                     let hint = did_you_mean(nearest(&name.value, SCIM_ATTRIBUTES.into_iter()));
                     format!(
-                        "this is no attribute that is written{hint}; there are {}",
+                        "this is no attribute that is written; there are {}{hint}",
                         SCIM_ATTRIBUTES.join(", ")
                     )
                 }
