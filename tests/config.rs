@@ -8,6 +8,8 @@
     reason = "a test that finds something else than it looks for is to fail"
 )]
 
+#[path = "config/members.rs"]
+mod members;
 #[path = "config/sessions.rs"]
 mod sessions;
 
@@ -33,6 +35,8 @@ fn environment(name: &str) -> Option<String> {
         "FROM_ENVIRONMENT" | "REDIS_PASSWORD" => CANARY,
         "SESSION_KEY" | "SESSION_KEY_AGAIN" => SESSION_KEY,
         "SESSION_KEY_OLD" => SESSION_KEY_OLD,
+        "WEBHOOK_SECRET" => "whsec_Y2FuYXJ5LVdFQkhPT0sta2V5LTAxMjM0NTY3ODkwMTI=",
+        "BLANK_SECRET" => "canary with blanks",
         "EMPTY" => "",
         _ => return None,
     };
