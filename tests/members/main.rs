@@ -16,6 +16,7 @@ mod dry_run;
 mod linking;
 #[path = "../credentials/log.rs"]
 mod log;
+mod partners;
 mod registration;
 mod scim;
 mod scim_server;
@@ -77,11 +78,16 @@ pub async fn world(members: &str) -> World {
 }
 
 pub async fn world_of(members: &str, provider: &'static str, sessions: &'static str) -> World {
+    start(Plan { provider, sessions, ..Plan::default() }, members).await
+}
+
+/// The same, planned otherwise.
+pub async fn start(plan: Plan, members: &str) -> World {
     let portal = format!("{PORTAL}\n    members: {{ {members} }}\n").leak();
     // One account of every persona.
     let registration: Registration =
         Box::new(|options, _| options.directory = Directory::default().with_personas());
-    World::start_with(Plan { portal, provider, sessions, registration, ..Plan::default() }).await
+    World::start_with(Plan { portal, registration, ..plan }).await
 }
 
 /// Where somebody lands who signs in.
