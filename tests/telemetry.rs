@@ -99,7 +99,8 @@ fn every_family_is_there_from_the_start() {
 #[test]
 fn what_the_documentation_names_is_there() {
     let text = metrics().render(NOON);
-    let documented = include_str!("../docs/sessions.md").split('`');
+    let members = include_str!("../docs/members.md").split('`');
+    let documented = include_str!("../docs/sessions.md").split('`').chain(members);
     let documented: Vec<&str> = documented
         .filter(|name| name.starts_with("anteport_"))
         .map(|name| name.split('{').next().unwrap())
