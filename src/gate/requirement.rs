@@ -163,10 +163,13 @@ impl Requirement {
             .then_some(Unmet::SignIn { max_age: too_old, authentication_context: context })
     }
 
-    /// Whether somebody who is nobody's member yet has all rights that it asks for. What a directory
-    /// of members says later is not asked for here.
+    /// Whether somebody who is nobody's member yet could have all rights that it asks for. What a
+    /// directory of members says later is not asked for here, and groups that are not known may be
+    /// there (GEN-03).
     pub(super) fn could_be_met(&self, claims: &VerifiedClaims) -> bool {
-        self.rights.iter().all(|right| right.is_the_directorys() || right.lack(claims).is_none())
+        self.rights.iter().all(|right| {
+            right.is_the_directorys() || matches!(right.lack(claims), None | Some(Lack::Groups(_)))
+        })
     }
 
     /// The groups that it names.
