@@ -23,7 +23,7 @@ pub(super) struct Welcome {
 }
 
 impl Visit<'_> {
-    /// Has the portal's directory let somebody in, by whom nothing is lost where there is none.
+    /// Asks the portal's directory about somebody; where there is none, everybody is let in.
     pub(super) async fn welcome(
         &self,
         party: &RelyingParty,
