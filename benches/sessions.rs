@@ -1,10 +1,10 @@
-//! The table of sessions by itself, in memory: what a session takes, what finding one takes, and how long
-//! somebody who looks is held up while a million expire; and the first two of `moka` with one `Arc<[u8]>`
-//! a session.
-//! `cargo bench --bench sessions`, on a machine that has nothing else to do.
+//! The table of sessions by itself, in memory: what a session takes, what finding one takes, and
+//! how long somebody who looks is held up while a million expire; and the first two of `moka`
+//! with one `Arc<[u8]>` a session. `cargo bench --bench sessions`, on a machine that has nothing
+//! else to do.
 //!
-//! A look goes by the session's id, whose SHA-256 is its key, and is timed by itself; what reading the
-//! clock takes is measured first and taken off.
+//! A look goes by the session's id, whose SHA-256 is its key, and is timed by itself; what
+//! reading the clock takes is measured first and taken off.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::hint::black_box;
@@ -237,8 +237,9 @@ fn held_up(
     })
 }
 
-/// How long looks took, and the slow ones of them once more by why: a thread that waits for another gives
-/// its core away, which the kernel counts; one that does not is slow because the machine took its core.
+/// How long looks took, and the slow ones of them once more by why: a thread that waits for
+/// another gives its core away, which the kernel counts; one that does not is slow because the
+/// machine took its core.
 #[derive(Default)]
 struct Looked {
     count: usize,

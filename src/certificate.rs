@@ -64,6 +64,16 @@ impl Certificate {
     }
 }
 
+/// Modulus and exponent of an `RSAPublicKey`, without leading zeros (RFC 7518, section 6.3.1).
+pub(crate) fn rsa_parts(der: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (_, key) = x509_parser::public_key::RSAPublicKey::from_der(der).ok()?;
+    let without_zeros = |number: &[u8]| {
+        let zeros = number.iter().take_while(|byte| **byte == 0).count();
+        number.get(zeros..).unwrap_or_default().to_vec()
+    };
+    Some((without_zeros(key.modulus), without_zeros(key.exponent)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

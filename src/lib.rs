@@ -29,10 +29,10 @@
 //!
 //! Dependencies point one way. Everybody may use `gate` and `catalogue`, which use none of ours;
 //! `relying_party`, `sessions`, `identity`, `members` and `upstream` do not know each other, and
-//! `server` brings them together. `http1` is for those two that speak it, `server` and `upstream`. A crate
-//! that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka` in
-//! `sessions/marks.rs`, `hashbrown` in `sessions/table`, `redis` in `sessions/redis`, `postcard` in
-//! `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in
+//! `server` brings them together. `http1` is for those two that speak it, `server` and `upstream`.
+//! A crate that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka`
+//! in `sessions/marks.rs`, `hashbrown` in `sessions/table`, `redis` in `sessions/redis`, `postcard`
+//! in `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in
 //! `config/yaml.rs`, `prometheus` in `telemetry/metrics`.
 //!
 //! # What holds
@@ -62,12 +62,14 @@ pub mod demo;
 pub mod gate;
 mod http1;
 pub mod identity;
+pub mod kept;
 pub mod members;
 mod outgoing;
 pub mod pages;
 pub mod relying_party;
 pub mod server;
 pub mod sessions;
+pub mod signing_key;
 mod strict_json;
 pub mod telemetry;
 mod trust;

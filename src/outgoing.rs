@@ -1,7 +1,7 @@
 //! Our own small HTTP client, for calls to identity providers and to members' directories: one
-//! connection a call, since calls are rare, and every bound explicit (LIM-06). Deliberately not here:
-//! redirects, cookies, proxies, compression and retries. Cancel-safe: dropping a call closes its
-//! connection.
+//! connection a call, since calls are rare, and every bound explicit (LIM-06). Deliberately not
+//! here: redirects, cookies, proxies, compression and retries. Cancel-safe: dropping a call closes
+//! its connection.
 
 use std::io;
 use std::sync::Arc;

@@ -25,8 +25,8 @@ fn codes() -> BTreeSet<String> {
             }
         }
     });
-    // Why a key is left out, or groups are not known: in the log, where the set as a whole has a code
-    // of its own, as what is closed then has.
+    // Why a key is left out, or groups are not known: in the log, where the set as a whole has a
+    // code of its own, as what is closed then has.
     let is_of_log = |code: &str| code.starts_with("key-") || code.starts_with("graph-");
     found.retain(|code| code.contains('-') && !is_of_log(code));
     found

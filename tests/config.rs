@@ -37,6 +37,7 @@ fn environment(name: &str) -> Option<String> {
         "SESSION_KEY_OLD" => SESSION_KEY_OLD,
         "WEBHOOK_SECRET" => "whsec_Y2FuYXJ5LVdFQkhPT0sta2V5LTAxMjM0NTY3ODkwMTI=",
         "BLANK_SECRET" => "canary with blanks",
+        "SIGNING_KEYS" => SIGNING_KEYS,
         "EMPTY" => "",
         _ => return None,
     };
@@ -49,6 +50,13 @@ const CANARY: &str = "canary-8Q~gW2";
 /// 32 bytes each.
 const SESSION_KEY: &str = "Y2FuYXJ5LVNFU1NJT04ta2V5LTAxMjM0NTY3ODkwMTI=";
 const SESSION_KEY_OLD: &str = "Y2FuYXJ5LVNFU1NJT04tb2xkLTAxMjM0NTY3ODkwMTI=";
+
+/// One of P-256.
+const SIGNING_KEYS: &str = "-----BEGIN PRIVATE KEY-----\n\
+    MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg3laTlOqaBMH/5gZp\n\
+    5Ej9pOelg4XgRw+otDE5yKMaQeihRANCAAQEpMxYfqAo/abHhNgQaNDH5si6Mfwb\n\
+    vVbJcv4vo7JCPtG6sB4aWhR9tFM6nfuLlOjau5XHh4BaL/gO/H2j6gEG\n\
+    -----END PRIVATE KEY-----\n";
 
 fn client_secret(provider: &Provider) -> &str {
     match &provider.credentials[0].proof {
@@ -211,10 +219,11 @@ fn forms_are_kept_where_the_file_says_so_and_sessions_are_asked_for() {
 
 #[test]
 fn what_is_left_out_has_the_documented_defaults() {
-    let Config { listen, admin, providers, portals, sessions, logging } =
+    let Config { listen, admin, providers, portals, sessions, logging, signing } =
         parse(MINIMAL).unwrap().config;
     assert!(listen.tls.is_none());
     assert_eq!(admin, "127.0.0.1:9090".parse().unwrap());
+    assert!(signing.is_empty());
 
     let provider = &providers[0];
     assert_eq!(&*provider.name, "corporate");
@@ -720,7 +729,7 @@ fn check_says_what_to_register_and_exits_with_0() {
 
 #[test]
 fn check_says_every_problem_and_exits_with_3() {
-    let (code, out, err) = anteport(&["check", "--config", &fixture("later.yaml")]);
+    let (code, out, err) = anteport(&["check", "--config", &fixture("signing_none.yaml")]);
     assert_eq!((code, out.as_str()), (3, ""));
     assert!(err.ends_with("2 errors: this configuration cannot be used\n"), "{err}");
 }
@@ -739,7 +748,7 @@ fn check_of_a_missing_file_says_so_and_exits_with_3() {
 
 #[test]
 fn run_refuses_a_bad_configuration_with_78() {
-    let (code, _, err) = anteport(&["run", "--config", &fixture("later.yaml")]);
+    let (code, _, err) = anteport(&["run", "--config", &fixture("signing_none.yaml")]);
     assert_eq!((code, err.lines().count()), (78, 2), "{err}");
 }
 

@@ -1,5 +1,5 @@
-//! What we tell the outside, as an operator's tools see it: the metrics' text, the admin listener by
-//! plain TCP, log lines in a sink that takes them, and in one that does not.
+//! What we tell the outside, as an operator's tools see it: the metrics' text, the admin listener
+//! by plain TCP, log lines in a sink that takes them, and in one that does not.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -82,6 +82,8 @@ fn every_family_is_there_from_the_start() {
         "anteport_session_revocations_owed",
         "anteport_sealing_keys",
         "anteport_sealing_keys_read_timestamp_seconds",
+        "anteport_signing_keys",
+        "anteport_signing_keys_read_timestamp_seconds",
         "anteport_sessions_restored_total",
         "anteport_sessions_ended_total",
         "anteport_streams_ended_total",
@@ -151,8 +153,8 @@ fn no_request_can_make_a_series_of_its_own() {
     }
 }
 
-/// What a request costs in metrics, loosely: a hot loop far under what a lock or a search would take
-/// even on a busy machine without optimisation.
+/// What a request costs in metrics, loosely: a hot loop far under what a lock or a search would
+/// take even on a busy machine without optimisation.
 #[test]
 fn recording_a_forwarded_request_is_cheap() {
     const REQUESTS: u32 = 200_000;

@@ -228,10 +228,7 @@ fn told_by(portal: &Portal, trace: &Trace<'_>) -> Vec<Line> {
         },
     ));
     for (index, requirement) in &trace.requires {
-        told.push((
-            "requires",
-            format!("{} (line {})", supposed::described(requirement), index + 1),
-        ));
+        told.push(("requires", format!("{} (line {})", requirement.in_words(), index + 1)));
     }
     told
 }

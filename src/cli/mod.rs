@@ -11,9 +11,11 @@ pub mod discover;
 pub mod emulator;
 pub mod explain;
 pub mod healthcheck;
+mod keys;
 pub mod run;
 pub mod sessions;
 mod supposed;
+mod verify_header;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -114,12 +116,30 @@ enum Verb {
         #[arg(long, value_name = "URL", conflicts_with = "config")]
         url: Option<String>,
     },
+    /// Make, exchange or print the keys that sign what portals are told
+    ///
+    /// They are in the files that `signing.keys` names. Portals know them by /.auth/jwks.json.
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// List the sessions of a running Anteport, or end some of them
     ///
     /// It asks the admin listener. With a store that nodes share, any node tells and ends the
     /// sessions of all.
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Say what a captured assertion holds, and whether its portal would have to believe it
+    ///
+    /// It reads the assertion from a file or from standard input, never from an argument, asks what a
+    /// verifier asks, by the configuration as it is on disk, and connects to nobody. Exit code 0 if
+    /// all of it holds, else 1.
+    #[command(after_help = "Examples:\n  anteport verify-header captured.txt\n  \
+                            pbpaste | anteport verify-header --at 2027-01-15T08:00:00Z")]
+    VerifyHeader {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        captured: verify_header::Captured,
+    },
     /// Print the version
     Version,
 }
@@ -155,7 +175,9 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
             Some(url) => healthcheck::run_at(&url),
             None => healthcheck::run(&config.resolve()),
         },
+        Verb::Keys(verb) => keys::run(verb),
         Verb::Sessions(verb) => sessions::run(verb),
+        Verb::VerifyHeader { config, captured } => verify_header::run(&config.resolve(), &captured),
         Verb::Version => {
             say(concat!("anteport ", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS

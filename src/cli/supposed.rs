@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::config::{Config, PERSONAL_ACCOUNTS, Portal, ProviderKind, read_at_most};
-use crate::gate::{AccountKind, Requirement, Right, Session, Subject, Timestamp, VerifiedClaims};
+use crate::gate::{AccountKind, Session, Subject, Timestamp, VerifiedClaims};
 use crate::relying_party::id_token;
 
 /// The largest file that is read.
@@ -76,32 +76,4 @@ fn account(claims: &Map<String, Value>, config: &Config, portal: &Portal) -> Opt
         ProviderKind::AzureAdB2c(_) | ProviderKind::ExternalId(_) => Some(AccountKind::Member),
         ProviderKind::Oidc(_) => None,
     }
-}
-
-/// What is required, in words.
-pub(super) fn described(requirement: &Requirement) -> String {
-    let mut said: Vec<String> = requirement.rights.iter().map(right).collect();
-    said.extend(requirement.max_age.map(|age| format!("max_age {} s", age.as_secs())));
-    said.extend(
-        requirement
-            .authentication_context
-            .as_ref()
-            .map(|context| format!("authentication_context {context}")),
-    );
-    said.join("; ")
-}
-
-fn right(right: &Right) -> String {
-    let (what, values) = match right {
-        Right::Roles(roles) => ("roles", roles.clone()),
-        Right::Groups(groups) => ("groups", groups.clone()),
-        Right::Claim { name, values } => (name.as_str(), values.clone()),
-        Right::Tenants(tenants) => ("tenants", tenants.clone()),
-        Right::Accounts(kinds) => {
-            ("account", kinds.iter().map(|kind| kind.name().to_owned()).collect())
-        }
-        Right::Acr(classes) => ("acr", classes.clone()),
-        Right::Amr(methods) => ("amr", methods.clone()),
-    };
-    format!("{what} {}", values.join(" or "))
 }

@@ -16,8 +16,8 @@ const NOWHERE: Place = Place { line: 1, column: 1 };
 
 /// The text of the configuration at `path` with `authority` in place of each of Microsoft's login
 /// hosts, `ca` in place of the certificates that those are trusted by, and no keys or store of
-/// sessions and no `members`: whom an emulator signs in must be nobody to the real configuration, nor
-/// to its directory (CFG-05).
+/// sessions and no `members`: whom an emulator signs in must be nobody to the real configuration,
+/// nor to its directory (CFG-05).
 ///
 /// # Errors
 /// All problems, if it cannot be read.

@@ -20,6 +20,7 @@ use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
 use super::section::Section;
 use super::sessions::{self, SessionsFile};
+use super::signing::{self, SigningFile};
 use super::value;
 use super::yaml::Node;
 use super::{LogFormat, Logging, Protocol};
@@ -27,6 +28,7 @@ use crate::gate::{
     Access, CanonicalPath, Conditions, Covers, Mode, Oddities, Oddity, PathPattern, Requirement,
     Secret, ValuePattern,
 };
+use crate::signing_key::SigningAlgorithm;
 
 /// The whole file.
 pub(super) struct File {
@@ -36,6 +38,7 @@ pub(super) struct File {
     pub(super) providers: Vec<(Located<String>, Option<ProviderFile>)>,
     pub(super) portals: Vec<PortalFile>,
     pub(super) sessions: Option<SessionsFile>,
+    pub(super) signing: Option<SigningFile>,
     pub(super) logging: Option<Logging>,
 }
 
@@ -121,6 +124,7 @@ pub(super) struct SignInFile {
     pub(super) button_label: Option<String>,
     /// `None` if the key is not there.
     pub(super) resend_forms: Option<Located<usize>>,
+    pub(super) test: Option<bool>,
 }
 
 pub(super) struct LocalLoginFile {
@@ -184,9 +188,18 @@ pub(super) enum AssertionFile {
     /// `none`.
     Off,
     /// A section, written or with its defaults.
-    On { audience: Option<String>, lifetime: Option<Duration> },
+    On(Box<AssertionOn>),
     /// Something that was reported.
     Unreadable,
+}
+
+pub(super) struct AssertionOn {
+    pub(super) audience: Option<String>,
+    pub(super) lifetime: Option<Duration>,
+    /// `None` inside is HS256.
+    pub(super) algorithm: Option<Located<Option<SigningAlgorithm>>>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) secret: Option<Option<SecretFile>>,
 }
 
 /// Reads the whole file; `None` if it is not a section at all.
@@ -202,6 +215,7 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
             .collect(),
         portals: top.sections("portals").iter().map(portal).collect(),
         sessions: top.section("sessions").map(|section| sessions::read_section(&section)),
+        signing: top.section("signing").map(|section| signing::read(&section)),
         logging: top.section("logging").and_then(|section| logging(&section)),
     })
 }
@@ -253,6 +267,7 @@ fn portal(section: &Section<'_>) -> PortalFile {
             names_providers: section.has("providers"),
             providers: section.values("providers", value::text),
             button_label: bare(section.value("button_label", value::label)),
+            test: bare(section.value("test", value::yes_or_no)),
             resend_forms: section.value("resend_forms", value::resend_forms),
         }),
         local_login: section.section("local_login").map(|section| local_login(&section)),
@@ -369,13 +384,16 @@ fn identity(section: &Section<'_>) -> IdentityFile {
         AssertionFile::Off
     } else {
         match section.section("assertion") {
-            Some(section) => {
-                section.value("algorithm", value::text);
-                AssertionFile::On {
-                    audience: bare(section.value("audience", value::audience)),
-                    lifetime: bare(section.value("lifetime", value::duration("5s", "60s"))),
-                }
-            }
+            Some(section) => AssertionFile::On(Box::new(AssertionOn {
+                algorithm: section.value("algorithm", |word| {
+                    let mut all = SigningAlgorithm::ALL.into_iter();
+                    Ok(all.find(|algorithm| algorithm.name() == word))
+                }),
+                secret: section
+                    .if_there("secret", |key| section.section(key).map(|section| secret(&section))),
+                audience: bare(section.value("audience", value::audience)),
+                lifetime: bare(section.value("lifetime", value::duration("5s", "60s"))),
+            })),
             None => AssertionFile::Unreadable,
         }
     };

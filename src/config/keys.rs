@@ -35,8 +35,8 @@ const fn defaults(name: &'static str, keys: &'static [Key], says: &'static str) 
     Key { name, need, kind, says }
 }
 
-const fn word(now: &'static [&'static str]) -> Kind {
-    Kind::Word { now, later: &[] }
+const fn word(words: &'static [&'static str]) -> Kind {
+    Kind::Word(words)
 }
 
 const ADDRESS: Kind = Kind::Value("an IP address and port, such as `0.0.0.0:8443`");
@@ -87,6 +87,7 @@ pub(super) const FILE: &[Key] = &[
         "the portals to stand in front of, at least one",
     ),
     defaults("sessions", SESSIONS, "how sessions are kept"),
+    defaults("signing", SIGNING, "the keys that sign what portals are told"),
     defaults("logging", LOGGING, "what is logged, and how"),
 ];
 
@@ -198,6 +199,12 @@ const SIGN_IN: &[Key] = &[
         Kind::Value("a size from `1KiB` to `1MiB`"),
         "how large a form may be that is kept for its member when it meets an expired session: the \
          page holds it, sealed, until they have signed in and send it again; without it none is kept",
+    ),
+    default(
+        "test",
+        "false",
+        YES_OR_NO,
+        "whether `/.auth/test` signs anybody in to show what would come of it, and makes no session",
     ),
 ];
 
@@ -390,10 +397,37 @@ const ASSERTION: &[Key] = &[
     default(
         "algorithm",
         "ES256",
-        Kind::Word { now: &["ES256"], later: &["EdDSA", "RS256", "HS256"] },
-        "how it is signed",
+        word(&["ES256", "EdDSA", "RS256", "HS256"]),
+        "how it is signed: by a key of `signing`, or by a secret that the portal has too",
+    ),
+    optional(
+        "secret",
+        Kind::Section(SECRET),
+        "with `algorithm: HS256`, the secret: 32 bytes or more in base64, for this portal alone",
     ),
     default("lifetime", "60s", DURATION, "how long it is valid, from 5s to 60s"),
+];
+
+const SIGNING: &[Key] = &[optional(
+    "keys",
+    Kind::List(&Kind::Section(SIGNING_KEYS)),
+    "PEM with private keys, as `anteport keys generate` makes them: the first of an algorithm signs, and \
+     the public halves of all are at `/.auth/jwks.json`; without any, a key is made at each start",
+)];
+
+/// Where signing keys come from: exactly one of these.
+const SIGNING_KEYS: &[Key] = &[
+    optional("file", PATH, "the path of a file that others cannot read, with keys in PEM"),
+    optional(
+        "env",
+        Kind::Private("the name of an environment variable"),
+        "the name of an environment variable that holds the same",
+    ),
+    optional(
+        "value",
+        Kind::Private("the keys themselves"),
+        "the keys themselves, which then everybody sees who can read this file",
+    ),
 ];
 
 const LOGOUT: &[Key] =
@@ -431,7 +465,7 @@ mod tests {
             Kind::Section(keys) | Kind::Short { keys, .. } => names(keys, into),
             Kind::Variants { of, .. } => of.iter().for_each(|(_, keys)| names(keys, into)),
             Kind::List(of) | Kind::Named { of, .. } => below(of, into),
-            Kind::Value(_) | Kind::Private(_) | Kind::Word { .. } => {}
+            Kind::Value(_) | Kind::Private(_) | Kind::Word(_) => {}
         }
     }
 

@@ -30,8 +30,8 @@ pub(super) enum Kind {
     Value(&'static str),
     /// One value that is never quoted in a message.
     Private(&'static str),
-    /// One of these words; of others it can be said that they are not in this version.
-    Word { now: &'static [&'static str], later: &'static [&'static str] },
+    /// One of these words.
+    Word(&'static [&'static str]),
     /// A section.
     Section(&'static [Key]),
     /// A section, or one value alone, which stands for its key of this name.
@@ -68,7 +68,7 @@ impl Kind {
     pub(super) fn expected(&self) -> String {
         match self {
             Self::Value(what) | Self::Private(what) => format!("expected {what}"),
-            Self::Word { now, .. } => format!("expected {}", listed_or(now)),
+            Self::Word(words) => format!("expected {}", listed_or(words)),
             Self::Section(keys) | Self::Short { keys, .. } => {
                 format!("expected a section with {}", listed(present(keys)))
             }

@@ -118,8 +118,8 @@ pub enum DirectoryKind {
     Scim(Secret<String>),
 }
 
-/// The attributes of a SCIM user that can be written: none that says what somebody may do or how they
-/// sign in, and none that they are known by.
+/// The attributes of a SCIM user that can be written: none that says what somebody may do or how
+/// they sign in, and none that they are known by.
 pub const SCIM_ATTRIBUTES: [&str; 22] = [
     "userName",
     "displayName",

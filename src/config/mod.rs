@@ -28,6 +28,7 @@ mod resolve;
 mod secrets;
 mod section;
 mod sessions;
+mod signing;
 mod tls;
 mod upstream;
 mod value;
@@ -49,7 +50,9 @@ use self::context::{Context, Spot};
 use self::resolve::Setting;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
 
+pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
+pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 
 pub use self::emulated::emulated;
 pub use self::members::{
@@ -64,7 +67,7 @@ pub use self::providers::{
     ManagedIdentity, Oidc, PERSONAL_ACCOUNTS, Proof, Provider, ProviderKind, RequestOptions,
     SecretMethod, Tenant, Tenants,
 };
-pub(crate) use self::secrets::{read_at_most, read_bounded};
+pub(crate) use self::secrets::{key_file, read_at_most, read_bounded};
 pub(crate) use self::value::{any_duration, is_guid, is_loopback};
 
 /// A configuration that can be used.
@@ -179,6 +182,8 @@ pub struct Config {
     pub portals: Vec<Portal>,
     /// How sessions are kept.
     pub sessions: Sessions,
+    /// What signs the assertions. Empty: a key that is made at start and ends with the process.
+    pub signing: SigningKeys,
     /// What is logged, and how.
     pub logging: Logging,
 }
@@ -334,6 +339,8 @@ pub struct SignIn {
     pub providers: Vec<usize>,
     /// What the button says.
     pub button_label: String,
+    /// Whether there are logins of which no session comes.
+    pub test: bool,
 }
 
 /// What a portal is told about a member.
@@ -352,6 +359,8 @@ pub struct Assertion {
     pub audience: String,
     /// From `iat` to `exp`; 60 seconds at most (ENV-01).
     pub lifetime: Duration,
+    /// How it is signed.
+    pub signed_by: SignedBy,
 }
 
 /// What signing out does.

@@ -7,12 +7,14 @@ use http::HeaderName;
 use url::Url;
 
 use super::context::{Context, Located};
-use super::file::{AssertionFile, File, IdentityFile, PortalFile, SignInFile};
+use super::file::{AssertionFile, AssertionOn, File, IdentityFile, PortalFile, SignInFile};
 use super::policy::policy;
 use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
-use super::{Assertion, Identity, Logout, Members, Portal, SignIn, headers, members, upstream};
+use super::{
+    Assertion, Identity, Logout, Members, Portal, SignIn, headers, members, signing, upstream,
+};
 use crate::gate::{CanonicalPath, EXTENSION, Mode};
 
 /// The names of the providers, in their order.
@@ -88,7 +90,7 @@ fn resolve(
     let identity = file
         .identity
         .as_ref()
-        .and_then(|identity| self::identity(context, identity, file.public_url.as_ref()));
+        .and_then(|identity| self::identity(context, identity, file.public_url.as_ref(), folder));
     Some(Portal {
         public_url: file.public_url.as_ref()?.value.clone(),
         policy: policy?,
@@ -245,7 +247,7 @@ fn sign_in(
             }
         }
     };
-    Some(SignIn { providers, button_label: file.button_label.clone()? })
+    Some(SignIn { providers, button_label: file.button_label.clone()?, test: file.test? })
 }
 
 fn named_providers(
@@ -284,17 +286,25 @@ fn identity(
     context: &Context<'_>,
     file: &IdentityFile,
     public_url: Option<&Located<Url>>,
+    folder: &Path,
 ) -> Option<Identity> {
     let headers = mapped_headers(context, file);
     let assertion = match &file.assertion {
         AssertionFile::Off => None,
         AssertionFile::Unreadable => return None,
-        AssertionFile::On { audience, lifetime } => {
+        AssertionFile::On(on) => {
+            let AssertionOn { audience, lifetime, algorithm, secret } = on.as_ref();
             let of_url = || {
                 let url = public_url?.value.as_str();
                 Some(url.strip_suffix('/').unwrap_or(url).to_owned())
             };
-            Some(Assertion { audience: audience.clone().or_else(of_url)?, lifetime: (*lifetime)? })
+            let signed_by =
+                signing::signed_by(context, algorithm.as_ref(), secret.as_ref(), folder);
+            Some(Assertion {
+                audience: audience.clone().or_else(of_url)?,
+                lifetime: (*lifetime)?,
+                signed_by: signed_by?,
+            })
         }
     };
     Some(Identity { headers: headers?, assertion })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
-use super::{Config, Listen, providers, requires, sessions, tls};
+use super::{Config, Listen, providers, requires, sessions, signing, tls};
 use crate::gate::Timestamp;
 
 /// Where and when the file is read.
@@ -44,6 +44,9 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     }
 
     let portals = portal::resolve_all(context, file, &names, setting.folder);
+    if let Some(portals) = &portals {
+        signing::secrets_are_of_one(context, &file.portals, portals);
+    }
     if let (Some(providers), Some(portals)) = (&mut all, &portals) {
         requires::meet_providers(context, &file.portals, portals, providers);
         for (provider, (_, written)) in providers.iter().zip(&file.providers) {
@@ -55,12 +58,18 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     }
     let sessions = file.sessions.as_ref();
     let sessions = sessions.and_then(|file| sessions::resolve(context, file, setting.folder));
+    let signing = file.signing.as_ref();
+    let signing = signing.and_then(|file| signing::resolve(context, file, setting.folder));
+    if let (Some(signing), Some(sessions)) = (&signing, &sessions) {
+        signing::meet_portals(context, signing, &file.portals, sessions);
+    }
     Some(Config {
         listen: listen?,
         admin: file.admin.as_ref()?.value,
         providers: all?.into_iter().map(Arc::new).collect(),
         portals: portals?,
         sessions: sessions?,
+        signing: signing?,
         logging: file.logging.clone()?,
     })
 }

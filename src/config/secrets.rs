@@ -1,7 +1,7 @@
 //! Where secrets are read from (CFG-04). No message here quotes one.
 
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::context::{Context, Located, Spot};
@@ -153,6 +153,43 @@ fn checked(context: &Context<'_>, secret: Secret<String>, spot: &Spot) -> Option
     Some(secret)
 }
 
+/// Why the file of a key cannot be used, which may have been written anew since the configuration
+/// was read.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// It cannot be read.
+    #[error("cannot read the key from {}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        cause: io::Error,
+    },
+    /// Others can get at it.
+    #[error(
+        "{} has mode {mode:04o}: others than its owner and group can get at the key, or its group \
+         can change it",
+        path.display()
+    )]
+    Open {
+        /// Which.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+/// The content of a key's file of at most `longest` bytes, if others cannot get at it.
+pub(crate) fn key_file(path: &Path, longest: u64) -> Result<Vec<u8>, KeyFileError> {
+    let unreadable = |cause| KeyFileError::Unreadable { path: path.to_owned(), cause };
+    let bytes = read_bounded(path, longest).map_err(unreadable)?;
+    match permissions(path).unwrap_or_default() {
+        mode if mode & 0o027 != 0 => Err(KeyFileError::Open { path: path.to_owned(), mode }),
+        _ => Ok(bytes),
+    }
+}
+
 /// The content of a file of at most `longest` bytes.
 pub(crate) fn read_bounded(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
     // Opening a pipe may wait for ever, and so may reading a device.
@@ -163,7 +200,7 @@ pub(crate) fn read_bounded(path: &Path, longest: u64) -> io::Result<Vec<u8>> {
 }
 
 /// The same of what is open already.
-pub(crate) fn read_at_most(file: File, longest: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_at_most(file: impl Read, longest: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(longest + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > longest {

@@ -8,7 +8,7 @@
 use super::context::{Context, Located, Spot};
 use super::interpolate::{self, Unfilled};
 use super::kind::{Key, Kind, Need, Unfit, present};
-use super::wording::{did_you_mean, listed, listed_or, nearest, quoted};
+use super::wording::{did_you_mean, listed, nearest, quoted};
 use super::yaml::{Entry, Node, Value};
 
 /// The words at a key, each with the keys that there are beside it.
@@ -244,7 +244,7 @@ impl<'a> Section<'a> {
         let (keys, short) = match kind {
             Kind::Section(keys) => (keys, None),
             Kind::Short { keys, key } => (keys, Some(*key)),
-            Kind::Value(_) | Kind::Private(_) | Kind::Word { .. } => return Vec::new(),
+            Kind::Value(_) | Kind::Private(_) | Kind::Word(_) => return Vec::new(),
             Kind::List(_) | Kind::Named { .. } | Kind::Variants { .. } => return Vec::new(),
         };
         let spot = self.spot.key(entry.place, name);
@@ -446,18 +446,14 @@ impl<'a> Section<'a> {
             (_, false) if text.is_empty() => "an empty text".to_owned(),
             (_, false) => quoted(text),
         };
-        if let Kind::Word { now, later } = kind
-            && !now.contains(&text)
+        if let Kind::Word(words) = kind
+            && !words.contains(&text)
         {
-            let message = if later.contains(&text) {
-                format!("`{text}` is not in this version; use {}", listed_or(now))
-            } else {
-                let nearest = match is_private {
-                    true => None,
-                    false => nearest(text, now.iter().copied()),
-                };
-                format!("{}, found {shown}{}", kind.expected(), did_you_mean(nearest))
+            let nearest = match is_private {
+                true => None,
+                false => nearest(text, words.iter().copied()),
             };
+            let message = format!("{}, found {shown}{}", kind.expected(), did_you_mean(nearest));
             self.context.error(&spot, message);
             return None;
         }

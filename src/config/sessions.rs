@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::ServerAddress;
-use super::secrets::{permissions, read_bounded};
+use super::secrets::{KeyFileError, key_file};
 use crate::gate::Secret;
 
 pub(super) use self::resolve::resolve;
@@ -99,27 +99,9 @@ enum Source {
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SealingKeyError {
-    /// Its file cannot be read.
-    #[error("cannot read the key from {}", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        cause: std::io::Error,
-    },
-    /// Others can get at it.
-    #[error(
-        "{} has mode {mode:04o}: others than its owner and group can get at the key, or its group \
-         can change it",
-        path.display()
-    )]
-    Open {
-        /// Which.
-        path: PathBuf,
-        /// Its permissions.
-        mode: u32,
-    },
+    /// Its file cannot be used.
+    #[error(transparent)]
+    File(#[from] KeyFileError),
     /// It is not 32 bytes in base64.
     #[error("{0} is not 32 bytes in base64, as `openssl rand -base64 32` writes them")]
     Form(String),
@@ -161,14 +143,7 @@ impl SealingKeys {
             let key = match source {
                 Source::Fixed(key) => key.clone(),
                 Source::File(path) => {
-                    let unreadable =
-                        |cause| SealingKeyError::Unreadable { path: path.clone(), cause };
-                    let bytes = read_bounded(path, 1024).map_err(unreadable)?;
-                    // It may have been written anew since the configuration was read.
-                    let mode = permissions(path).unwrap_or_default();
-                    if mode & 0o027 != 0 {
-                        return Err(SealingKeyError::Open { path: path.clone(), mode });
-                    }
+                    let bytes = key_file(path, 1024)?;
                     let name = path.display().to_string();
                     let text = String::from_utf8(bytes);
                     read(&name, text.unwrap_or_default().trim_ascii())?

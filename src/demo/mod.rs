@@ -157,7 +157,7 @@ portals:
   - public_url: "{public_url}"
     upstream: {{ url: "{portal_url}" }}
     mode: azure_only
-    sign_in: {{ providers: [{PROVIDER}] }}
+    sign_in: {{ providers: [{PROVIDER}], test: true }}
     {rules}
     identity:
       headers:

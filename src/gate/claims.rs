@@ -161,8 +161,9 @@ impl VerifiedClaims {
         Some(self)
     }
 
-    /// The same with what the portal's directory of members says of them, under names that begin with
-    /// [`EXTENSION`], instead of what it said before. Its one caller is the server, which has asked.
+    /// The same with what the portal's directory of members says of them, under names that begin
+    /// with [`EXTENSION`], instead of what it said before. Its one caller is the server, which has
+    /// asked.
     #[must_use]
     pub fn with_extensions(mut self, said: Map<String, Value>) -> Self {
         self.claims.retain(|name, _| !name.starts_with(EXTENSION));

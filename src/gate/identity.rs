@@ -26,6 +26,9 @@ pub struct Envelope {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// From then on a new one is made, early enough for the old to be valid on arrival (ENV-02).
     pub renew: Timestamp,
+    /// How often the signing keys had been exchanged; what was signed before the next time is not
+    /// sent after it.
+    pub exchanges: u64,
 }
 
 /// The header names that a visitor's request must not have, whatever their spelling.

@@ -317,6 +317,12 @@ impl Redemption {
         self.challenge.journey
     }
 
+    /// Whether no session is to come of it.
+    #[must_use]
+    pub const fn is_test(&self) -> bool {
+        self.challenge.demands.is_test
+    }
+
     /// How long ago the person may have authenticated. A journey that signs nobody in has no such
     /// bound: the sign-in that follows it has.
     #[must_use]

@@ -46,7 +46,7 @@ pub use pattern::{PathPattern, PatternError};
 pub use portal_cookies::PortalCookies;
 pub use renewal::{OtherMember, Renewal};
 use requirement::Unmet;
-pub use requirement::{Lack, Requirement, Right, has_context};
+pub use requirement::{Lack, Requirement, Right, Verdict, has_context};
 pub use return_to::ReturnTo;
 pub use route::{Access, Allowance, Mode, Passes, Policy, Route, Spelling};
 use route::{Asks, Found};
@@ -370,6 +370,10 @@ pub enum Endpoint {
     ResendSignedIn,
     /// `jwks.json`: the keys of the assertion.
     Jwks,
+    /// `test`: a login of which no session comes.
+    Test,
+    /// `test/{provider}`: begins one.
+    TestLogin(String),
     /// What the server can do as a whole: `OPTIONS *` (RFC 9110, section 9.3.7).
     Server,
     /// The portal's login page, asked for by somebody who is signed in.
@@ -403,6 +407,8 @@ impl Endpoint {
             (Some("resend"), None, ..) => Self::Resend(None),
             (Some("resend"), Some("signed-in"), None, _) => Self::ResendSignedIn,
             (Some("jwks.json"), None, ..) => Self::Jwks,
+            (Some("test"), None, ..) => Self::Test,
+            (Some("test"), Some(provider), None, _) => Self::TestLogin(provider.to_owned()),
             _ => Self::Unknown,
         }
     }

@@ -101,7 +101,8 @@ impl Lack {
     }
 
     /// What is missing, for the operator.
-    pub(super) const fn says(self) -> &'static str {
+    #[must_use]
+    pub const fn says(self) -> &'static str {
         match self {
             Self::Role => "has none of the roles that the route requires",
             Self::Group => "is in none of the groups that the route requires",
@@ -116,6 +117,17 @@ impl Lack {
             Self::Amr => "did not sign in by a method that the route requires (`amr`)",
         }
     }
+}
+
+/// What comes of a requirement for a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All of it is there.
+    Passes,
+    /// A right is missing.
+    Lacks(Lack),
+    /// The sign-in is too old, or not in the context that is asked for.
+    SignsInAgain,
 }
 
 /// Why a member may not go on.
@@ -172,6 +184,26 @@ impl Requirement {
         })
     }
 
+    /// What comes of it for a session, as a whole.
+    #[must_use]
+    pub fn verdict(&self, session: &Session, now: Timestamp) -> Verdict {
+        match self.unmet(session, now) {
+            None => Verdict::Passes,
+            Some(Unmet::Lacks(lack)) => Verdict::Lacks(lack),
+            Some(Unmet::SignIn { .. }) => Verdict::SignsInAgain,
+        }
+    }
+
+    /// What it asks for, in words.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let mut said: Vec<String> = self.rights.iter().map(Right::in_words).collect();
+        said.extend(self.max_age.map(|age| format!("max_age {} s", age.as_secs())));
+        let context = self.authentication_context.as_ref();
+        said.extend(context.map(|context| format!("authentication_context {context}")));
+        said.join("; ")
+    }
+
     /// The groups that it names.
     pub fn groups(&self) -> impl Iterator<Item = &str> {
         self.rights.iter().flat_map(|right| match right {
@@ -191,6 +223,22 @@ pub fn has_context(claims: &VerifiedClaims, context: &str) -> bool {
 impl Right {
     fn is_the_directorys(&self) -> bool {
         matches!(self, Self::Claim { name, .. } if name.starts_with(EXTENSION))
+    }
+
+    fn in_words(&self) -> String {
+        let (what, values) = match self {
+            Self::Roles(roles) => ("roles", roles.join(" or ")),
+            Self::Groups(groups) => ("groups", groups.join(" or ")),
+            Self::Claim { name, values } => (name.as_str(), values.join(" or ")),
+            Self::Tenants(tenants) => ("tenants", tenants.join(" or ")),
+            Self::Accounts(kinds) => {
+                let kinds: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+                ("account", kinds.join(" or "))
+            }
+            Self::Acr(classes) => ("acr", classes.join(" or ")),
+            Self::Amr(methods) => ("amr", methods.join(" or ")),
+        };
+        format!("{what} {values}")
     }
 
     fn lack(&self, claims: &VerifiedClaims) -> Option<Lack> {

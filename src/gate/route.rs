@@ -335,8 +335,8 @@ impl Policy {
         false
     }
 
-    /// Whether somebody with these claims could get anywhere where a sign-in is asked for, before the
-    /// portal's directory of members has said anything; also where it is asked for nowhere.
+    /// Whether somebody with these claims could get anywhere where a sign-in is asked for, before
+    /// the portal's directory of members has said anything; also where it is asked for nowhere.
     #[must_use]
     pub fn could_let_in(&self, claims: &VerifiedClaims) -> bool {
         let mut asked_for = self.routes.iter().filter_map(|route| match &route.access {

@@ -1,73 +1,80 @@
 //! The signed assertion, `X-Anteport-Assertion`: a JWT (RFC 7519) that says to one portal, for a
-//! minute, who is asking (ENV-01). ES256 with a key made at start; its public half is at
-//! `/.auth/jwks.json`.
+//! minute, who is asking (ENV-01). It is signed by a key whose public half is at
+//! `/.auth/jwks.json`, or by a secret that the portal has too.
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde_json::{Map, Value, json};
 
-/// Signs assertions, with one key and one algorithm (ENV-04).
-pub struct Signer {
-    key: EncodingKey,
-    header: Header,
-    jwks: String,
+use super::Signers;
+use crate::gate::Secret;
+use crate::signing_key::SigningAlgorithm;
+
+/// How the assertions of one portal are signed. One key has one algorithm (ENV-04).
+#[derive(Debug)]
+pub(super) enum Signing {
+    /// By whichever key of this algorithm is in force.
+    Key(Arc<Signers>, SigningAlgorithm),
+    /// HS256.
+    Secret(Box<hmac::Key>, String),
 }
 
-/// Why there is no signature.
-#[derive(Debug, thiserror::Error)]
+/// Why there is no assertion; nothing is sent to the portal then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
-    /// The key could not be made or used.
-    #[error("no signing key could be made")]
-    Key,
-    /// The token could not be signed.
+    /// None of the algorithm is there.
+    #[error("there is no key that signs {0}")]
+    NoKey(&'static str),
+    /// The system's generator failed.
     #[error("the assertion could not be signed")]
-    Sign(#[source] jsonwebtoken::errors::Error),
+    Random,
 }
 
-impl Signer {
-    /// With a new P-256 key.
-    ///
-    /// # Errors
-    /// [`SigningError::Key`] when the system's generator fails.
-    pub fn generate() -> Result<Self, SigningError> {
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pair = EcdsaKeyPair::generate(algorithm).map_err(|_| SigningError::Key)?;
-        let pkcs8 = pair.to_pkcs8v1().map_err(|_| SigningError::Key)?;
-        // An uncompressed point (SEC 1, section 2.3.3): 4, then x and y of 32 bytes each.
-        let point = pair.public_key().as_ref();
-        let x = URL_SAFE_NO_PAD.encode(point.get(1..33).ok_or(SigningError::Key)?);
-        let y = URL_SAFE_NO_PAD.encode(point.get(33..65).ok_or(SigningError::Key)?);
-        // RFC 7638: the thumbprint of these members in this order, so a key names itself.
-        let thumbprint = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-        let kid = URL_SAFE_NO_PAD.encode(digest(&SHA256, thumbprint.as_bytes()));
-        let jwks = json!({ "keys": [{
-            "kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": kid, "alg": "ES256", "use": "sig",
-        }] });
-        let mut header = Header::new(Algorithm::ES256);
-        header.kid = Some(kid);
-        Ok(Self { key: EncodingKey::from_ec_der(pkcs8.as_ref()), header, jwks: jwks.to_string() })
+impl Signing {
+    /// By a secret that the portal has too.
+    pub(super) fn by_secret(secret: &Secret<Vec<u8>>) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
+        // Names the secret, so that a portal with two tries the right one. Nothing follows from it.
+        let id = hmac::sign(&key, b"anteport assertion key");
+        let id = id.as_ref().get(..12).unwrap_or_default();
+        Self::Secret(Box::new(key), URL_SAFE_NO_PAD.encode(id))
     }
 
-    /// A compact JWS over these claims.
-    ///
-    /// # Errors
-    /// [`SigningError::Sign`]; nothing is sent to the portal then.
-    pub fn sign(&self, claims: &Map<String, Value>) -> Result<String, SigningError> {
-        jsonwebtoken::encode(&self.header, claims, &self.key).map_err(SigningError::Sign)
-    }
-
-    /// The public key as a JWK set (RFC 7517).
-    #[must_use]
-    pub fn jwks(&self) -> &str {
-        &self.jwks
+    /// A compact JWS over these claims (RFC 7515, section 7.1).
+    pub(super) fn sign(&self, claims: &Map<String, Value>) -> Result<String, SigningError> {
+        match self {
+            Self::Key(signers, algorithm) => {
+                let name = algorithm.name();
+                let key = signers.of(*algorithm).ok_or(SigningError::NoKey(name))?;
+                let input = input(name, key.id(), claims);
+                let signature = key.sign(input.as_bytes()).ok_or(SigningError::Random)?;
+                Ok(joined(input, &signature))
+            }
+            Self::Secret(key, id) => {
+                let input = input("HS256", id, claims);
+                let signature = hmac::sign(key, input.as_bytes());
+                Ok(joined(input, signature.as_ref()))
+            }
+        }
     }
 }
 
-impl std::fmt::Debug for Signer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Signer").field("kid", &self.header.kid).finish_non_exhaustive()
-    }
+fn input(algorithm: &str, id: &str, claims: &Map<String, Value>) -> String {
+    let header = json!({ "typ": "JWT", "alg": algorithm, "kid": id });
+    let claims = serde_json::to_string(claims).unwrap_or_default();
+    format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims))
+}
+
+fn joined(input: String, signature: &[u8]) -> String {
+    input + "." + &URL_SAFE_NO_PAD.encode(signature)
+}
+
+/// The claims of an assertion of ours; nothing of it is verified.
+#[must_use]
+pub fn assertion_claims(jwt: &str) -> Option<Map<String, Value>> {
+    let payload = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&payload).ok()
 }

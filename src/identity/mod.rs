@@ -3,16 +3,23 @@
 //! is taken from visitors (`gate::identity`).
 
 mod assertion;
+mod kept_signers;
 mod plain;
+mod signers;
 
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-pub use assertion::{Signer, SigningError};
+pub use assertion::{SigningError, assertion_claims};
+pub use kept_signers::KeptSigners;
 pub use plain::encode;
+pub use signers::Signers;
 
+use assertion::Signing;
+
+use crate::config::SignedBy;
 use crate::gate::identity::{ASSERTION, Envelope};
 use crate::gate::{GroupsUnknown, Session, Timestamp, element};
 
@@ -21,6 +28,7 @@ use crate::gate::{GroupsUnknown, Session, Timestamp, element};
 pub struct Identity {
     headers: Vec<(HeaderName, String)>,
     assertion: Option<AssertionFor>,
+    signers: Arc<Signers>,
 }
 
 #[derive(Debug)]
@@ -28,7 +36,7 @@ struct AssertionFor {
     issuer: String,
     audience: String,
     lifetime: std::time::Duration,
-    signer: Arc<Signer>,
+    signing: Signing,
 }
 
 /// Why a member's identity cannot be told to the portal. It refuses the login: nothing is cut
@@ -81,14 +89,23 @@ pub const LARGEST: usize = 5 * 1024;
 impl Identity {
     /// For a portal as configured; `issuer` is its public URL without a trailing slash.
     #[must_use]
-    pub fn new(settings: &crate::config::Identity, issuer: &str, signer: &Arc<Signer>) -> Self {
+    pub fn new(settings: &crate::config::Identity, issuer: &str, signers: &Arc<Signers>) -> Self {
         let assertion = settings.assertion.as_ref().map(|assertion| AssertionFor {
             issuer: issuer.to_owned(),
             audience: assertion.audience.clone(),
             lifetime: assertion.lifetime,
-            signer: Arc::clone(signer),
+            signing: match &assertion.signed_by {
+                SignedBy::Key(algorithm) => Signing::Key(Arc::clone(signers), *algorithm),
+                SignedBy::Secret(secret) => Signing::by_secret(secret),
+            },
         });
-        Self { headers: settings.headers.clone(), assertion }
+        Self { headers: settings.headers.clone(), assertion, signers: Arc::clone(signers) }
+    }
+
+    /// How often the signing keys have been exchanged (ENV-02).
+    #[must_use]
+    pub fn exchanges(&self) -> u64 {
+        self.signers.exchanges()
     }
 
     /// Renders a member's identity.
@@ -96,6 +113,8 @@ impl Identity {
     /// # Errors
     /// What cannot be told. It is asked at login, so that no request meets it later.
     pub fn render(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
+        // Before anything is signed: a key that goes while this does is one more exchange.
+        let exchanges = self.signers.exchanges();
         let mut headers = Vec::with_capacity(self.headers.len() + 1);
         let mut claims = Map::new();
         for (header, claim) in &self.headers {
@@ -128,7 +147,7 @@ impl Identity {
         let mut renew = session.ends();
         if let Some(assertion) = &self.assertion {
             let token = assertion.sign(claims, session, now)?;
-            let value = HeaderValue::try_from(token).map_err(|_| SigningError::Key)?;
+            let value = HeaderValue::try_from(token).map_err(|_| SigningError::Random)?;
             headers.push((HeaderName::from_static(ASSERTION), value));
             // Half of its life is left on arrival, however late in its turn a request comes.
             renew = now.after(assertion.lifetime / 2);
@@ -137,7 +156,7 @@ impl Identity {
         if size > LARGEST {
             return Err(IdentityError::TooLarge { size });
         }
-        Ok(Envelope { headers, renew })
+        Ok(Envelope { headers, renew, exchanges })
     }
 }
 
@@ -159,7 +178,7 @@ impl AssertionFor {
         claims.insert("iat".to_owned(), now.unix_seconds().into());
         claims.insert("exp".to_owned(), expires.into());
         claims.insert("sid".to_owned(), session.handle().into());
-        self.signer.sign(&claims)
+        self.signing.sign(&claims)
     }
 }
 
@@ -183,7 +202,11 @@ mod tests {
     #[test]
     fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
         let name = HeaderName::from_static("x-auth-note");
-        let identity = Identity { headers: vec![(name.clone(), "note".into())], assertion: None };
+        let identity = Identity {
+            headers: vec![(name.clone(), "note".into())],
+            assertion: None,
+            signers: Arc::new(Signers::new(Vec::new())),
+        };
         let render = |length: usize| {
             identity.render(&session("note", Value::from("n".repeat(length))), NOON)
         };

@@ -1,4 +1,5 @@
-//! The calls to a directory: how they are made and tried again, how they end, and who is told of it.
+//! The calls to a directory: how they are made and tried again, how they end, and who is told of
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;

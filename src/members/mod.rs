@@ -7,21 +7,21 @@
 //!
 //! - *A directory that cannot be asked lets nobody in*, also not with `unknown: allow`: it may have
 //!   refused this one (GEN-02, GEN-03). Without a directory nobody is asked.
-//! - *Nobody is created twice.* Whoever is created is looked for first, by their member key; what was
-//!   sent and not answered is looked for again before it is sent again (SCIM), or is sent with the
-//!   same idempotency key, which depends on portal and member alone (webhook). So a crash between
-//!   any two steps, two sign-ins at once and two nodes come to one account. In this process only one
-//!   sign-in of a member is in here at a time.
+//! - *Nobody is created twice.* Whoever is created is looked for first, by their member key; what
+//!   was sent and not answered is looked for again before it is sent again (SCIM), or is sent with
+//!   the same idempotency key, which depends on portal and member alone (webhook). So a crash
+//!   between any two steps, two sign-ins at once and two nodes come to one account. In this process
+//!   only one sign-in of a member is in here at a time.
 //! - *An address links only if it is verified*, and the account is the only one with it and is
 //!   nobody's yet (AZ-02). Which addresses are verified, the relying party knows.
-//! - *What is not known to be so is not done.* A directory that answers a question that was not asked
-//!   is not believed.
+//! - *What is not known to be so is not done.* A directory that answers a question that was not
+//!   asked is not believed.
 //!
 //! It runs once for each login, and not when a provider is asked again about somebody who is there,
 //! nor after a change of the profile: a directory that is down for an hour then costs new sign-ins,
 //! and nobody's session. Who is to be out at once is signed out by a revocation. Deliberately not
-//! here: who has signed in (`relying_party`), when somebody did last (`sessions`), and what a visitor
-//! is shown (`server`).
+//! here: who has signed in (`relying_party`), when somebody did last (`sessions`), and what a
+//! visitor is shown (`server`).
 
 mod calls;
 pub mod decision;

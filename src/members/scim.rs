@@ -1,6 +1,6 @@
-//! A directory that speaks SCIM 2.0 (RFC 7643, RFC 7644). Members are found by `externalId`, which is
-//! their member key; somebody who is not there by that may have an account that waits for them, by
-//! their verified address, which is linked by writing the key into it.
+//! A directory that speaks SCIM 2.0 (RFC 7643, RFC 7644). Members are found by `externalId`, which
+//! is their member key; somebody who is not there by that may have an account that waits for them,
+//! by their verified address, which is linked by writing the key into it.
 //!
 //! SCIM has no idempotency key. So what was sent and not answered is not sent again before the
 //! directory has been asked for it, and what the directory calls a conflict (409) may be that

@@ -1,5 +1,5 @@
-//! A text of the directory's for a member: what a person can read, on one line, of a bounded length.
-//! That it is no markup is the page's to see to, by type.
+//! A text of the directory's for a member: what a person can read, on one line, of a bounded
+//! length. That it is no markup is the page's to see to, by type.
 
 /// The longest, in characters.
 pub(super) const LONGEST: usize = 300;

@@ -1,5 +1,5 @@
-//! One sign-in of a member at a time in this process: of two that come at once, the second finds what
-//! the first has made.
+//! One sign-in of a member at a time in this process: of two that come at once, the second finds
+//! what the first has made.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

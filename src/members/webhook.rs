@@ -3,9 +3,9 @@
 //! contract is in `docs/members.md`.
 //!
 //! A sign-in is first a *lookup*, which changes nothing that cannot be changed twice; only who is
-//! unknown and to be created or linked makes a second request, whose id depends on portal, member and
-//! kind alone: whoever has seen it already, before a crash of ours or a broken connection, answers
-//! what they answered then.
+//! unknown and to be created or linked makes a second request, whose id depends on portal, member
+//! and kind alone: whoever has seen it already, before a crash of ours or a broken connection,
+//! answers what they answered then.
 
 mod answer;
 mod signature;

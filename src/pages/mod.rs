@@ -175,6 +175,95 @@ pub struct FormReady<'a> {
     pub request_id: &'a str,
 }
 
+/// What a login can be tried with, of which no session comes.
+#[derive(Debug)]
+pub struct Test<'a> {
+    /// The portal's host.
+    pub portal: &'a str,
+    /// A button for each provider.
+    pub buttons: &'a [Link<'a>],
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
+/// What would have come of a login.
+#[derive(Debug)]
+pub struct Tested<'a> {
+    /// The portal's host.
+    pub portal: &'a str,
+    /// Who it was.
+    pub who: &'a [Fact],
+    /// What the provider said.
+    pub claims: &'a [Fact],
+    /// What the portal would be told in plain headers, or why it cannot be.
+    pub headers: &'a [Fact],
+    /// What it would be told in the assertion.
+    pub assertion: &'a [Fact],
+    /// Where the member could go.
+    pub routes: &'a [Fact],
+    /// Once more.
+    pub again: Link<'a>,
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
+/// A line of a table: what it is, and what is said of it.
+#[derive(Debug)]
+pub struct Fact {
+    name: String,
+    value: String,
+    reading: Option<String>,
+    tone: Tone,
+}
+
+/// What a line means for whoever reads it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Neither.
+    Plain,
+    /// It works.
+    Good,
+    /// It does not.
+    Bad,
+}
+
+impl Fact {
+    /// A line that means neither good nor bad.
+    #[must_use]
+    pub fn new(name: &str, value: &str) -> Self {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        Self { name, value, reading: None, tone: Tone::Plain }
+    }
+
+    /// The same, of that meaning.
+    #[must_use]
+    pub fn toned(self, tone: Tone) -> Self {
+        Self { tone, ..self }
+    }
+
+    /// The same, with what becomes of the value when it is decoded.
+    #[must_use]
+    pub fn reading(self, reading: &str) -> Self {
+        Self { reading: Some(reading.to_owned()), ..self }
+    }
+
+    fn mark(&self) -> &'static str {
+        match self.tone {
+            Tone::Plain => "",
+            Tone::Good => "\u{2713} ",
+            Tone::Bad => "\u{2717} ",
+        }
+    }
+
+    fn class(&self) -> &'static str {
+        match self.tone {
+            Tone::Plain => "plain",
+            Tone::Good => "good",
+            Tone::Bad => "bad",
+        }
+    }
+}
+
 macro_rules! page {
     ($(#[$doc:meta])* $function:ident, $values:ident, $template:ident, $path:literal) => {
         #[derive(Template)]
@@ -221,6 +310,15 @@ page!(
 page!(
     /// Sends the visitor back to the form that waits.
     form_ready, FormReady, FormReadyPage, "own/form_ready.html"
+);
+
+page!(
+    /// Offers a login of which no session comes.
+    test, Test, TestPage, "own/test.html"
+);
+page!(
+    /// Shows what would have come of a login.
+    tested, Tested, TestedPage, "own/tested.html"
 );
 
 /// Writing into a `String` cannot fail, and no template of ours calls anything that could.
@@ -298,6 +396,24 @@ mod tests {
                 "form_ready",
                 form_ready(&FormReady { portal: text, name: Some(text), request_id: text }),
             ),
+            ("test", test(&Test { portal: text, buttons: &[link, link], request_id: text })),
+            ("tested", {
+                let facts = [
+                    Fact::new(text, text),
+                    Fact::new(text, text).reading(text).toned(Tone::Good),
+                    Fact::new(text, text).toned(Tone::Bad),
+                ];
+                tested(&Tested {
+                    portal: text,
+                    who: &facts,
+                    claims: &facts,
+                    headers: &facts,
+                    assertion: &facts,
+                    routes: &facts,
+                    again: link,
+                    request_id: text,
+                })
+            }),
             (
                 "confirm_sign_out",
                 confirm_sign_out(&ConfirmSignOut {
@@ -323,8 +439,7 @@ mod tests {
     fn a_page_has_one_heading_a_language_and_its_landmarks() {
         for (name, page) in all("text") {
             assert!(page.starts_with("<!doctype html>"), "{name}");
-            for part in
-                ["<h1>", "<main>", "<footer>", "<title>", "lang=\"en\"", "name=\"viewport\""]
+            for part in ["<h1>", "<main", "<footer>", "<title>", "lang=\"en\"", "name=\"viewport\""]
             {
                 assert_eq!(page.matches(part).count(), 1, "{part} in {name}");
             }

@@ -4,9 +4,11 @@
 //! | provider | the address | is verified if |
 //! | --- | --- | --- |
 //! | Entra ID, External ID | `email` | `xms_edov` says so: the domain's owner has it |
-//! | Azure AD B2C | the only one of `emails` | the account is a local one (no `idp`) and came by a user flow, which verifies addresses |
-//! | Azure AD B2C, custom policies | `email` | `email_verified` says so: a policy says what it is made to |
+//! | Azure AD B2C, user flows | the only one of `emails` | the account is local (no `idp`) |
+//! | Azure AD B2C, custom policies | `email` | `email_verified` says so |
 //! | any other | `email` | `email_verified` says so |
+//!
+//! A user flow verifies addresses; a custom policy does what it is made to.
 
 use serde_json::Value;
 

@@ -6,9 +6,10 @@
 //! `discovery` knows the provider and `upkeep` keeps that fresh, with calls within [`Limits`];
 //! `token_request` asks the token endpoint with our `credentials`, `redeem` for a login and
 //! `refresh` later on; `graph` and `groups` say which groups somebody is in, and `registration`
-//! when our credentials end; `address` says which address is verified; `sign_out` and `logout_token` are about the end of a session there.
-//! Deliberately not here: cookies and callbacks, which the gate and the server have, and any
-//! address that comes from a visitor (OIDC-11).
+//! when our credentials end; `address` says which address is verified; `sign_out` and
+//! `logout_token` are about the end of a session there. Deliberately not here: cookies and
+//! callbacks, which the gate and the server have, and any address that comes from a visitor
+//! (OIDC-11).
 
 mod address;
 mod authorization;

@@ -33,6 +33,8 @@ enum Outcome {
     GoOn(Challenge, Option<SessionId>),
     /// Nothing has changed, and the visitor goes back.
     Return(ReturnTo),
+    /// Nobody is signed in: it was a test.
+    Tested(Box<Session>),
 }
 
 /// A login that is over.
@@ -87,6 +89,10 @@ impl Visit<'_> {
             Ok(Outcome::GoOn(challenge, before)) => {
                 self.go_on_with_login(provider, challenge, before).await
             }
+            Ok(Outcome::Tested(session)) => {
+                self.proxy.metrics.login_succeeded(provider);
+                self.tested(&session)
+            }
             Ok(Outcome::Return(place)) => {
                 respond::redirect(place.as_str(), self.asker, self.account)
             }
@@ -139,6 +145,14 @@ impl Visit<'_> {
         let sessions = &self.proxy.sessions;
         if sessions.is_forgotten(&state, before.as_ref()).await? {
             return Err(LoginFailure::SignedOut);
+        }
+        if redemption.is_test() {
+            return match redemption.complete(claims, None)? {
+                Completed::Session(claims, _) => {
+                    Ok(Outcome::Tested(Box::new(self.begin(party, claims, None)?)))
+                }
+                Completed::GoOn(challenge) => Ok(Outcome::GoOn(challenge, before)),
+            };
         }
         let journey = redemption.journey();
         let renewal = tokens.refresh_token().map(|refresh_token| Renewal {

@@ -57,8 +57,9 @@ pub(super) const BROKEN_OFF: usize = 200;
 pub(super) const PING_EVERY: Duration = Duration::from_secs(30);
 /// See [`PING_EVERY`].
 pub(super) const PING_TIME: Duration = Duration::from_secs(10);
-/// For those to get in who are half-way in when a stop is asked for: more than the way to a load balancer
-/// and back takes. Who comes meanwhile is kept waiting for a second, so it is not longer.
+/// For those to get in who are half-way in when a stop is asked for: more than the way to a load
+/// balancer and back takes. Who comes meanwhile is kept waiting for a second, so it is not
+/// longer.
 pub(super) const LAST_CALL: Duration = Duration::from_millis(5);
 /// For open connections to finish after a stop was asked for.
 pub(super) const DRAIN_TIME: Duration = Duration::from_secs(10);

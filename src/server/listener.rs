@@ -16,12 +16,13 @@ const BACKLOG: i32 = 1024;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNSENT: u32 = 128 * 1024;
 
-/// A packet filter that keeps out whoever begins to connect: a segment with `SYN` and without `ACK`. What
-/// it sees begins with the TCP header, whose flags are its fourteenth byte (RFC 9293, section 3.1).
+/// A packet filter that keeps out whoever begins to connect: a segment with `SYN` and without
+/// `ACK`. What it sees begins with the TCP header, whose flags are its fourteenth byte (RFC 9293,
+/// section 3.1).
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const NOBODY_NEW: [SockFilter; 5] = {
-    /// The steps: `BPF_LD | BPF_B | BPF_ABS`, `BPF_ALU | BPF_AND | BPF_K`, `BPF_JMP | BPF_JEQ | BPF_K`, and
-    /// `BPF_RET | BPF_K`, which says how many bytes pass.
+    /// The steps: `BPF_LD | BPF_B | BPF_ABS`, `BPF_ALU | BPF_AND | BPF_K`, `BPF_JMP | BPF_JEQ |
+    /// BPF_K`, and `BPF_RET | BPF_K`, which says how many bytes pass.
     const LOAD_BYTE: u16 = 0x30;
     const AND: u16 = 0x54;
     const SKIP_UNLESS: u16 = 0x15;

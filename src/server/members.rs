@@ -1,5 +1,5 @@
-//! A sign-in meets the portal's members: after the ID token is believed, and before there is a session.
-//! What becomes of it is `members`' to say; here it is asked, counted and noted.
+//! A sign-in meets the portal's members: after the ID token is believed, and before there is a
+//! session. What becomes of it is `members`' to say; here it is asked, counted and noted.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -15,6 +15,7 @@ mod front;
 mod http1;
 mod http2;
 mod inspect;
+mod kept_keys;
 mod limits;
 mod listener;
 mod login;
@@ -30,10 +31,10 @@ mod request;
 mod resend;
 mod respond;
 mod revocation;
-mod sealing_keys;
 mod service;
 mod session_store;
 mod sign_out;
+mod test_login;
 mod tls;
 mod worker;
 
@@ -49,13 +50,14 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, SignedBy, SigningKeysError};
 use crate::gate::identity::OwnedNames;
 use crate::gate::{Policy, Timestamp};
-use crate::identity::{Identity, Signer, SigningError};
+use crate::identity::{Identity, KeptSigners};
 use crate::members::Members;
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
 use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Seal, Sessions};
+use crate::signing_key::SigningAlgorithm;
 use crate::telemetry::metrics::{
     CallOutcome, CredentialFailure, Metrics, ProviderCall, SessionEnd,
 };
@@ -77,7 +79,7 @@ pub struct Proxy {
     refresh_interval: Duration,
     seal: Arc<Seal>,
     keys: KeptKeys,
-    signer: Arc<Signer>,
+    signing: KeptSigners,
     tls: Option<Arc<CertifiedKey>>,
     front: front::Front,
     admission: Arc<admission::Admission>,
@@ -106,6 +108,8 @@ struct Portal {
     /// Indexes into [`Proxy::relying_parties`]; at least one.
     providers: Vec<usize>,
     button_label: String,
+    /// Whether there are logins of which no session comes.
+    tests_logins: bool,
     signs_out_at_provider: bool,
 }
 
@@ -119,8 +123,8 @@ pub enum SetUpError {
     #[error(transparent)]
     SealingKeys(#[from] KeptKeysError),
     /// No key for the assertion.
-    #[error("the assertion's key could not be made")]
-    Signer(#[from] SigningError),
+    #[error("a key that signs assertions cannot be used")]
+    Signing(#[from] SigningKeysError),
     /// A host that no header can carry; cannot come up for a configuration that was read.
     #[error("the public URL has a host that no header can carry")]
     Host,
@@ -138,7 +142,7 @@ impl Proxy {
         metrics: Arc<Metrics>,
         limits: Limits,
     ) -> Result<Self, SetUpError> {
-        let signer = Arc::new(Signer::generate()?);
+        let signing = KeptSigners::read(&config.signing, needed(&config), clock.now())?;
         let keys = KeptKeys::read(&config.sessions.keys, clock.now())?;
         let seal = Arc::clone(keys.seal());
         let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {
@@ -166,7 +170,7 @@ impl Proxy {
                     "http"
                 }),
                 owned: OwnedNames::with(portal.identity.headers.iter().map(|(name, _)| name)),
-                identity: Identity::new(&portal.identity, &public_url, &signer),
+                identity: Identity::new(&portal.identity, &public_url, signing.signers()),
                 shares: admission::Shares::new(portal.upstream.max_requests),
                 servers: Arc::new(Servers::new(portal.upstream)),
                 members: portal.members.map(|settings| {
@@ -174,6 +178,7 @@ impl Proxy {
                 }),
                 providers: portal.sign_in.providers,
                 button_label: portal.sign_in.button_label,
+                tests_logins: portal.sign_in.test,
                 signs_out_at_provider: portal.logout.federated,
                 public_url,
             });
@@ -196,7 +201,7 @@ impl Proxy {
             refresh_interval: config.sessions.refresh_interval,
             seal,
             keys,
-            signer,
+            signing,
             tls: config.listen.tls,
             front: front::Front::new(config.listen.proxy_protocol, config.listen.trusted_proxies),
             admission: admission::Admission::new(
@@ -266,7 +271,7 @@ impl Proxy {
                 (format!("upstream {server} of {}", policy.host), how.to_owned())
             })
         });
-        let keys = [("sealing keys".to_owned(), self.keys_in_words(now))];
+        let keys = self.keys_in_words(now);
         let store = [self.session_store_in_words(now)];
         parties.chain(credentials).chain(servers).chain(store).chain(keys).collect()
     }
@@ -306,9 +311,8 @@ impl Proxy {
             }
         }
         self.tidy_session_store();
-        let keys = self.keys.state();
-        self.metrics.sealing_keys.set(i64::try_from(keys.count).unwrap_or(i64::MAX));
-        self.metrics.sealing_keys_read.set(keys.read.unix_seconds());
+        self.metrics.sealing_keys.set(&self.keys.state());
+        self.metrics.signing_keys.set(&self.signing.state());
         let now = self.clock.now();
         for (index, party) in self.relying_parties.iter().enumerate() {
             if let Some(age) = party.keys_age(now) {
@@ -322,6 +326,16 @@ impl Proxy {
             }
         }
     }
+}
+
+/// What portals are signed for with, by keys.
+fn needed(config: &Config) -> Vec<SigningAlgorithm> {
+    let assertions = config.portals.iter().filter_map(|portal| portal.identity.assertion.as_ref());
+    let by_keys = |algorithm: &SigningAlgorithm| {
+        let mut assertions = assertions.clone();
+        assertions.any(|one| matches!(one.signed_by, SignedBy::Key(found) if found == *algorithm))
+    };
+    SigningAlgorithm::ALL.into_iter().filter(by_keys).collect()
 }
 
 /// The sessions of portals that there are, with providers that they have.

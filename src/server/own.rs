@@ -27,6 +27,8 @@ impl Visit<'_> {
         match endpoint {
             Endpoint::SignIn
             | Endpoint::Login(_)
+            | Endpoint::Test
+            | Endpoint::TestLogin(_)
             | Endpoint::Callback(_)
             | Endpoint::ResendSignedIn
                 if self.policy.mode == Mode::Off =>
@@ -41,10 +43,7 @@ impl Visit<'_> {
                 false => self.only("GET, HEAD"),
             },
             Endpoint::Login(provider) => match (self.provider(&provider), &self.head.method) {
-                // A picture in somebody's page begins nothing, and leaves no cookie.
-                (Some(_), &Method::GET)
-                    if purpose(&self.head.method, &self.head.headers) == Purpose::Background =>
-                {
+                (Some(_), &Method::GET) if self.is_in_the_background() => {
                     respond::refuse(Refusal::SignInRequired, self.asker, self.account)
                 }
                 (Some(provider), &Method::GET) => match self.asked_journey(provider) {
@@ -75,6 +74,9 @@ impl Visit<'_> {
             Endpoint::Me => self.me(),
             Endpoint::Refresh => self.refresh().await,
             Endpoint::Jwks => self.jwks(),
+            Endpoint::Test | Endpoint::TestLogin(_) if !self.portal.tests_logins => self.unknown(),
+            Endpoint::Test => self.test_page(),
+            Endpoint::TestLogin(provider) => self.test_login(&provider).await,
             Endpoint::Server => self.server_as_a_whole(),
             Endpoint::SignedIn => self.already_signed_in(),
             Endpoint::ResendSignedIn => self.signed_in_for_form().await,
@@ -100,7 +102,7 @@ impl Visit<'_> {
         if !self.reads_only() {
             return self.only("GET, HEAD");
         }
-        let keys = self.proxy.signer.jwks().to_owned();
+        let keys = self.proxy.signing.signers().published().to_string();
         let mut response = respond::json(StatusCode::OK, keys, self.asker, self.account);
         let kind = HeaderValue::from_static("application/jwk-set+json");
         respond::set(&mut response, header::CONTENT_TYPE, kind);
@@ -155,12 +157,14 @@ impl Visit<'_> {
         id: Option<&SessionId>,
         how: SessionEnd,
     ) -> Result<(), StoreError> {
-        if let Some(id) = id
-            && self.proxy.sessions.end(id, self.now).await?.is_some()
-        {
+        let Some(id) = id else {
+            return Ok(());
+        };
+        let (ended, told) = self.proxy.sessions.end(id, self.now).await;
+        if ended.is_some() {
             self.proxy.metrics.session_ended(how);
         }
-        Ok(())
+        told
     }
 
     /// The session id that came with this request.
@@ -203,7 +207,7 @@ impl Visit<'_> {
         }
     }
 
-    fn reads_only(&self) -> bool {
+    pub(super) fn reads_only(&self) -> bool {
         matches!(self.head.method, Method::GET | Method::HEAD)
     }
 
@@ -218,7 +222,12 @@ impl Visit<'_> {
     /// What a link to a provider asks for: `flow` names the journey, and nothing else than a
     /// journey that the provider has is taken for one. A profile is its member's own to change, so
     /// whoever is signed in has to come back as the same person.
-    fn asked_journey(&self, provider: usize) -> Option<Challenge> {
+    /// A picture in somebody's page begins nothing, and leaves no cookie.
+    pub(super) fn is_in_the_background(&self) -> bool {
+        purpose(&self.head.method, &self.head.headers) == Purpose::Background
+    }
+
+    pub(super) fn asked_journey(&self, provider: usize) -> Option<Challenge> {
         let party = self.proxy.relying_parties.get(provider)?;
         let query = self.head.target.query().unwrap_or_default();
         if !at_most_once(query, &["flow"]) {

@@ -15,7 +15,6 @@ use super::respond::{self, Said};
 use crate::relying_party::{LogoutTokenError, RelyingParty, is_sid};
 use crate::sessions::{Meant, SignedIn, StoreError, Word};
 use crate::telemetry::Verdict;
-use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::causes;
 use crate::telemetry::metrics::SessionEnd;
 use crate::upstream::RequestBody;
@@ -51,23 +50,24 @@ impl Visit<'_> {
             && at_most_once(&parameters, &["sid", "iss"]);
         let meant = sid.as_deref().filter(|_| is_right).map(Meant::Sid);
         let (sessions, name, issuer) = (&self.proxy.sessions, party.name(), issuer.as_deref());
-        let ended = match meant {
+        let (ended, told) = match meant {
             Some(meant) => sessions.end_meant(name, meant, issuer, self.now).await,
-            None => Ok(Vec::new()),
-        };
-        let ended = match ended {
-            Ok(ended) => ended,
-            Err(error) => return respond::store(error, self.asker, self.account),
+            None => (Vec::new(), Ok(())),
         };
         self.signed_out_there(&ended, "front-channel");
+        if let Err(error) = told {
+            return respond::store(error, self.asker, self.account);
+        }
         if ended.is_empty() && !self.keeps_pace() {
             return self.too_many_sign_outs();
         }
         if let Some(meant) = meant {
             // And those that start just now.
-            match sessions.sign_out_meant(name, meant, issuer, Word::Claimed, self.now).await {
-                Ok(ended) => self.signed_out_there(&ended, "front-channel"),
-                Err(error) => return respond::store(error, self.asker, self.account),
+            let word = Word::Claimed;
+            let (ended, told) = sessions.sign_out_meant(name, meant, issuer, word, self.now).await;
+            self.signed_out_there(&ended, "front-channel");
+            if let Err(error) = told {
+                return respond::store(error, self.asker, self.account);
             }
         }
         self.account.decided(Verdict::Own, None);
@@ -96,9 +96,8 @@ impl Visit<'_> {
             return self.too_many_sign_outs();
         }
         match self.believed(&party, &form).await {
-            Ok(ended) => {
+            Ok(()) => {
                 self.was_in_order();
-                self.signed_out_there(&ended, "back-channel");
                 self.account.decided(Verdict::Own, None);
                 respond::empty(StatusCode::OK, self.asker, self.account)
             }
@@ -116,12 +115,8 @@ impl Visit<'_> {
         }
     }
 
-    /// The sessions that a logout token has ended.
-    async fn believed(
-        &self,
-        party: &RelyingParty,
-        form: &str,
-    ) -> Result<Vec<Arc<SignedIn>>, NotEnded> {
+    /// Ends the sessions that a logout token means.
+    async fn believed(&self, party: &RelyingParty, form: &str) -> Result<(), NotEnded> {
         let raw = once(form, "logout_token").unwrap_or_default();
         let token = party.logout_token(&raw, self.proxy.clock.now()).await?;
         let sessions = &self.proxy.sessions;
@@ -137,22 +132,14 @@ impl Visit<'_> {
         };
         let issuer = Some(token.issuer.as_str());
         let (name, word) = (party.name(), Word::Proven);
-        Ok(sessions.sign_out_meant(name, meant, issuer, word, self.now).await?)
+        let (ended, told) = sessions.sign_out_meant(name, meant, issuer, word, self.now).await;
+        self.signed_out_there(&ended, "back-channel");
+        Ok(told?)
     }
 
     fn signed_out_there(&self, ended: &[Arc<SignedIn>], way: &str) {
         for member in ended {
-            self.proxy.metrics.session_ended(SessionEnd::Provider);
-            audit::write(
-                Event::LoggedOut,
-                &Audit {
-                    provider: Some(member.session().provider()),
-                    member: Some(&member.session().claims().subject().member_key()),
-                    session: Some(member.session().handle()),
-                    cause: Some(way),
-                    ..self.audit()
-                },
-            );
+            self.ended(member, SessionEnd::Provider, Some(way));
         }
     }
 
@@ -177,7 +164,7 @@ impl Visit<'_> {
     }
 }
 
-/// Why a logout token has ended nothing.
+/// Why a logout token was not obeyed, or not everywhere.
 enum NotEnded {
     Disbelieved(LogoutTokenError),
     Store(StoreError),

@@ -233,8 +233,9 @@ impl Proxy {
         code: &str,
         cause: &str,
     ) -> Renewed {
-        // Over it is, and if the store was not told yet, it will be.
-        if !matches!(self.sessions.end(id, self.clock.now()).await, Ok(None)) {
+        // Over it is here, and if the store was not told yet, it will be.
+        let (ended, _) = self.sessions.end(id, self.clock.now()).await;
+        if ended.is_some() {
             self.metrics.session_ended(SessionEnd::Revoked);
             audit::write(
                 Event::SessionRevoked,

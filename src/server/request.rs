@@ -407,7 +407,7 @@ fn envelope(
     now: Timestamp,
 ) -> Result<Arc<Envelope>, IdentityError> {
     member.session().touch(now);
-    if let Some(envelope) = member.envelope(now) {
+    if let Some(envelope) = member.envelope(now, portal.identity.exchanges()) {
         return Ok(envelope);
     }
     let envelope = Arc::new(portal.identity.render(member.session(), now)?);

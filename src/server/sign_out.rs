@@ -62,15 +62,6 @@ impl Visit<'_> {
             Ok(forgotten) => forgotten,
             Err(error) => return respond::store(error, self.asker, self.account),
         };
-        audit::write(
-            Event::LoggedOut,
-            &Audit {
-                provider: Some(member.session().provider()),
-                member: Some(&member.session().claims().subject().member_key()),
-                session: Some(member.session().handle()),
-                ..self.audit()
-            },
-        );
         let next = match at_provider {
             Some(provider) => provider,
             None => match self.named_return("post_logout_redirect_uri") {
@@ -100,12 +91,29 @@ impl Visit<'_> {
 
     /// Ends this browser's session and what it has under way.
     async fn end_for_good(&self) -> Result<Vec<Option<HeaderValue>>, StoreError> {
-        if let Some(id) = self.session_id()
-            && self.proxy.sessions.sign_out(&id, self.now).await?.is_some()
-        {
-            self.proxy.metrics.session_ended(SessionEnd::Logout);
+        if let Some(id) = self.session_id() {
+            let (ended, told) = self.proxy.sessions.sign_out(&id, self.now).await;
+            if let Some(member) = ended {
+                self.ended(&member, SessionEnd::Logout, None);
+            }
+            told?;
         }
         self.forget_browser().await
+    }
+
+    /// Counts a session that somebody has ended, and tells of it (LOG-03).
+    pub(super) fn ended(&self, member: &SignedIn, how: SessionEnd, way: Option<&str>) {
+        self.proxy.metrics.session_ended(how);
+        audit::write(
+            Event::LoggedOut,
+            &Audit {
+                provider: Some(member.session().provider()),
+                member: Some(&member.session().claims().subject().member_key()),
+                session: Some(member.session().handle()),
+                cause: way,
+                ..self.audit()
+            },
+        );
     }
 
     /// Takes back what the browser has of us beside the session: logins under way, and who was

@@ -1,6 +1,6 @@
-//! Sessions that are on their way: from a snapshot that is being read, or in a store that has not been
-//! reached yet. Who asks for one meanwhile waits for a moment and is never told that it is nobody's
-//! (GEN-03).
+//! Sessions that are on their way: from a snapshot that is being read, or in a store that has not
+//! been reached yet. Who asks for one meanwhile waits for a moment and is never told that it is
+//! nobody's (GEN-03).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

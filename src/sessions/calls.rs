@@ -1,5 +1,5 @@
-//! The calls to a store that others share, how they end, and who is told of it; and how such a store
-//! is.
+//! The calls to a store that others share, how they end, and who is told of it; and how such a
+//! store is.
 
 use std::time::Duration;
 

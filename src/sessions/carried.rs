@@ -1,13 +1,13 @@
-//! Sessions that are in their browsers: the record, sealed, in one cookie or a few. Nothing has to be
-//! kept here, so that any node that has the keys knows everybody. What is kept all the same is what was
-//! read a moment ago, and what was ended before its time.
+//! Sessions that are in their browsers: the record, sealed, in one cookie or a few. Nothing has
+//! to be kept here, so that any node that has the keys knows everybody. What is kept all the same
+//! is what was read a moment ago, and what was ended before its time.
 //!
-//! **What a cookie cannot do.** It is written anew when it has grown old by a tenth of the idle time and
-//! when the provider has said something else, with the next answer that passes; until that answer
-//! arrives the browser shows the earlier one. So use counts to within a tenth, two nodes may ask the
-//! provider for the same member, and a refresh token that was taken back in the meantime ends the
-//! session. What is too large for a browser is refused at the login and never cut (SESS-05).
-//! Deliberately not here: reading and setting cookies (`gate::cookies`, `cookie`).
+//! **What a cookie cannot do.** It is written anew when it has grown old by a tenth of the idle
+//! time and when the provider has said something else, with the next answer that passes; until
+//! that answer arrives the browser shows the earlier one. So use counts to within a tenth, two
+//! nodes may ask the provider for the same member, and a refresh token that was taken back in the
+//! meantime ends the session. What is too large for a browser is refused at the login and never
+//! cut (SESS-05). Deliberately not here: reading and setting cookies (`gate::cookies`, `cookie`).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,7 +158,9 @@ impl Sessions {
                 None => SignedIn::new(session),
             });
             let is_there = match &self.store {
-                Store::Remote(remote, _) => remote.admit(&key, known.as_ref(), &next, record),
+                Store::Remote(remote, _) => {
+                    remote.known().admit(&key, known.as_ref(), &next, record)
+                }
                 Store::Memory { revoked: Some(revoked), .. }
                     if revoked.include(&key, next.session()) =>
                 {
@@ -169,9 +171,8 @@ impl Sessions {
                     index.add(index::names(next.session()), &key);
                     let is_there = self.table.admit(&key, known.as_ref(), &next, record);
                     if let (true, Some(known)) = (is_there, &known) {
-                        let kept: Vec<Digest> = index::names(next.session()).collect();
                         let names = index::names(known.session());
-                        index.remove(names.filter(|name| !kept.contains(name)), &key);
+                        index.leave(names, index::names(next.session()), &key);
                     }
                     is_there
                 }
@@ -179,7 +180,8 @@ impl Sessions {
             if is_there {
                 return true;
             }
-            // Another has shown it at this moment: what that one waits for is what this one waits for.
+            // Another has shown it at this moment: what that one waits for is what this one waits
+            // for.
         }
     }
 

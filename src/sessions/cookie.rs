@@ -14,9 +14,9 @@ pub const MOST_LOGINS: usize = 12;
 /// And how many bytes they may have together, well within what a request may carry.
 pub const MOST_LOGIN_BYTES: usize = 12 * 1024;
 
-/// Sets the session cookie, and a further one for each further part; of `earlier` parts, by their whole
-/// names, it takes back what is left. They have no expiry of their own: we enforce the session's
-/// (SESS-03).
+/// Sets the session cookie, and a further one for each further part; of `earlier` parts, by their
+/// whole names, it takes back what is left. They have no expiry of their own: we enforce the
+/// session's (SESS-03).
 pub fn session<'a>(
     parts: &[String],
     earlier: impl IntoIterator<Item = &'a str>,
@@ -45,8 +45,8 @@ fn part_name(number: usize) -> String {
     }
 }
 
-/// Sets the cookie of who was signed in last. It goes with the browser, as the session's does; what is
-/// in it lets nobody in.
+/// Sets the cookie of who was signed in last. It goes with the browser, as the session's does;
+/// what is in it lets nobody in.
 #[must_use]
 pub fn member(sealed: String) -> Option<HeaderValue> {
     header(ours(MEMBER.to_owned(), sealed))

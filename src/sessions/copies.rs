@@ -1,10 +1,11 @@
-//! Which of the sessions that this process knows are certain, where a store has the truth (SESS-08).
+//! Which of the sessions that this process knows are certain, where a store has the truth
+//! (SESS-08).
 //!
-//! A copy is certain as long as the connection that it was read over lives and has said nothing of it.
-//! Time is counted in *epochs*, an odd one while the store is heard and an even one while it is not: a
-//! copy is certain in the epoch that it was read in, and when the connection is lost all of them cease
-//! to be at once, by one number. What is known to have changed is not even used for want of better;
-//! what was certain until the loss is, within a bounded grace.
+//! A copy is certain as long as the connection that it was read over lives and has said nothing
+//! of it. Time is counted in *epochs*, an odd one while the store is heard and an even one while
+//! it is not: a copy is certain in the epoch that it was read in, and when the connection is lost
+//! all of them cease to be at once, by one number. What is known to have changed is not even used
+//! for want of better; what was certain until the loss is, within a bounded grace.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -100,8 +101,8 @@ impl Copies {
         let _ = self.epoch.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
     }
 
-    /// Something is said of a key: what is being read of it may be older. `note` runs before anything
-    /// of what is being read is kept.
+    /// Something is said of a key: what is being read of it may be older. `note` runs before
+    /// anything of what is being read is kept.
     pub(super) fn changed(&self, key: &Digest, note: impl FnOnce()) {
         let mut reading = self.lock();
         if let Some(reading) = reading.get_mut(key) {
@@ -125,8 +126,8 @@ impl Copies {
 }
 
 impl Reader<'_> {
-    /// What was read may be kept: `keep` is told the epoch in which it is certain, [`CHANGED`] if in
-    /// none.
+    /// What was read may be kept: `keep` is told the epoch in which it is certain, [`CHANGED`] if
+    /// in none.
     pub(super) fn keep<T>(&self, keep: impl FnOnce(u32) -> T) -> T {
         let reading = self.copies.lock();
         let has_changed = reading.get(&self.key).is_none_or(|reading| reading.has_changed);

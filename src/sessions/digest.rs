@@ -1,4 +1,5 @@
-//! Keys of tables: SHA-256, so that no memory and no store holds a name that opens anything (SESS-01).
+//! Keys of tables: SHA-256, so that no memory and no store holds a name that opens anything
+//! (SESS-01).
 
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};

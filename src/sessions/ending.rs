@@ -14,7 +14,8 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::{Digest, SignedIn};
 use crate::gate::Timestamp;
 
-/// Whether a session is over, told once. There is nothing behind it before somebody asks or it ends.
+/// Whether a session is over, told once. There is nothing behind it before somebody asks or it
+/// ends.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
     over: OnceLock<CancellationToken>,
@@ -46,8 +47,9 @@ impl Ending {
     }
 }
 
-/// Waits for the end of a session; ready when it is over, at once if it is so already, and when nobody
-/// can say any more that it is not. As long as it is kept, the session is looked at beside the requests.
+/// Waits for the end of a session; ready when it is over, at once if it is so already, and when
+/// nobody can say any more that it is not. As long as it is kept, the session is looked at beside
+/// the requests.
 #[derive(Debug)]
 pub struct Watch {
     told: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -112,8 +114,8 @@ struct Look {
 const AT_ONCE: Timestamp = Timestamp::from_unix_millis(i64::MIN);
 
 impl Watched {
-    /// Whoever begins to wait has found the session some time ago, and what was said of it since then
-    /// was said to nobody who waits. So the first look comes at once.
+    /// Whoever begins to wait has found the session some time ago, and what was said of it since
+    /// then was said to nobody who waits. So the first look comes at once.
     fn add(&self, id: Digest) -> CancellationToken {
         let mut all = self.lock();
         let word = all.next();
@@ -164,24 +166,24 @@ impl Watched {
         }
     }
 
-    /// One of them is not, and lasts until then at least, as far as that is known from before its next
-    /// word.
+    /// One of them is not, and lasts until then at least, as far as that is known from before its
+    /// next word.
     pub(super) fn lasts(&self, id: &Digest, word: u64, due: Timestamp) {
         if let Some(look) = self.lock().looks.get_mut(id).filter(|look| look.word == word) {
             (look.due, look.is_unanswered) = (due, false);
         }
     }
 
-    /// Whether one of them is to be asked for once more, as once after each answer: one that is late
-    /// closes nothing.
+    /// Whether one of them is to be asked for once more, as once after each answer: one that is
+    /// late closes nothing.
     pub(super) fn is_asked_again(&self, id: &Digest) -> bool {
         let mut all = self.lock();
         let look = all.looks.get_mut(id);
         look.is_some_and(|look| !std::mem::replace(&mut look.is_unanswered, true))
     }
 
-    /// Closes what is open in the name of one of them, whether that is over or not. Who begins to wait
-    /// from now on waits for the next time.
+    /// Closes what is open in the name of one of them, whether that is over or not. Who begins to
+    /// wait from now on waits for the next time.
     pub(super) fn close(&self, id: &Digest) {
         let open = self.lock().looks.get_mut(id).map(|look| std::mem::take(&mut look.open));
         if let Some(open) = open {
@@ -208,6 +210,7 @@ mod tests {
 
     use serde_json::Map;
 
+    use super::super::error::fully;
     use super::super::{Meant, Sessions, Turn, Word};
     use super::*;
     use crate::gate::{AtProvider, Lifetimes, Session, SessionId, Subject, VerifiedClaims};
@@ -241,13 +244,12 @@ mod tests {
     async fn sess_10_however_a_session_ends_whoever_waits_is_told() {
         let store = store(10);
         let end = async |number: usize, id: &SessionId| match number {
-            0 => store.end(id, NOON).await.unwrap().into_iter().count(),
-            1 => store.sign_out(id, NOON).await.unwrap().into_iter().count(),
-            2 => store
-                .sign_out_meant("a", Meant::Sub("s"), None, Word::Proven, NOON)
-                .await
-                .unwrap()
-                .len(),
+            0 => fully(store.end(id, NOON).await).into_iter().count(),
+            1 => fully(store.sign_out(id, NOON).await).into_iter().count(),
+            2 => {
+                let meant = Meant::Sub("s");
+                fully(store.sign_out_meant("a", meant, None, Word::Proven, NOON).await).len()
+            }
             _ => store.end_expired(after(1)).await,
         };
         for number in 0..4 {
@@ -265,7 +267,7 @@ mod tests {
     async fn sess_10_an_end_that_nobody_waited_for_is_known_to_whoever_comes_then() {
         let store = store(10);
         let (id, member) = start(&store).await;
-        assert!(store.end(&id, NOON).await.unwrap().is_some());
+        assert!(fully(store.end(&id, NOON).await).is_some());
         assert!(member.is_over());
         assert!(has_ended(&mut store.watch(&id, &member)));
     }
@@ -295,7 +297,7 @@ mod tests {
         let next = store.renew(&id, &lease, &earlier, next, NOON).await.unwrap().unwrap();
         store.tidy(NOON);
         assert!(!has_ended(&mut watch) && !earlier.is_over());
-        assert!(store.end(&id, NOON).await.unwrap().is_some());
+        assert!(fully(store.end(&id, NOON).await).is_some());
         assert!(has_ended(&mut watch) && earlier.is_over() && next.is_over());
     }
 
@@ -313,6 +315,20 @@ mod tests {
         let (id, member) = start(&store).await;
         let mut watch = store.watch(&id, &member);
         assert_eq!((store.end_expired(after(1)).await, has_ended(&mut watch)), (1, true), "unused");
+    }
+
+    #[tokio::test]
+    async fn sess_10_what_is_open_ends_with_a_session_that_began_when_they_lasted_longer() {
+        let store = Sessions::in_memory(Lifetimes { idle: HOUR, absolute: HOUR }, 10);
+        let (id, member) = start(&store).await;
+        let mut watch = store.watch(&id, &member);
+        for quarter in 1..=4 {
+            let now = NOON.after(HOUR * quarter / 4);
+            let ended = store.end_expired(now).await;
+            assert_eq!((ended, has_ended(&mut watch)), (usize::from(quarter == 4), quarter == 4));
+            member.session().touch(now);
+        }
+        assert!(member.session().is_live(after(1)), "by its own lifetimes it goes on");
     }
 
     #[test]
@@ -361,7 +377,7 @@ mod tests {
         assert!(!member.is_over() && member.closings() != before);
         assert_eq!((store.end_expired(NOON).await, has_ended(&mut late)), (0, false));
         drop(early);
-        assert!(store.end(&id, NOON).await.unwrap().is_some());
+        assert!(fully(store.end(&id, NOON).await).is_some());
         assert!(has_ended(&mut late));
     }
 

@@ -1,4 +1,5 @@
-//! How sessions end without anybody's doing, and why a store does not answer.
+//! How sessions end without anybody's doing, why a store does not answer, and what has ended
+//! though it does not.
 
 use aws_lc_rs::error::Unspecified;
 
@@ -10,6 +11,10 @@ pub enum Ended {
     /// There was no room.
     Evicted,
 }
+
+/// What has ended here, and whether the store could be told: what has ended is over either way,
+/// so that it is told of before the error is (LOG-03).
+pub type EndedHere<T> = (T, Result<(), StoreError>);
 
 /// Why the store does not answer. It is never "no": who asks has not found out (GEN-03).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,4 +46,11 @@ impl From<Unspecified> for StoreError {
     fn from(_: Unspecified) -> Self {
         Self::Random
     }
+}
+
+/// What has ended, where the store was told of it.
+#[cfg(test)]
+pub(super) fn fully<T>((ended, told): EndedHere<T>) -> T {
+    told.unwrap();
+    ended
 }

@@ -1,6 +1,6 @@
-//! Which sessions somebody means who ends them: a provider by the id of its own session (`sid`) or by
-//! whom it is about (`sub`), an operator by the member. As large as the table of sessions, whose every
-//! removal is told here. Deliberately not here: whether the provider is believed.
+//! Which sessions somebody means who ends them: a provider by the id of its own session (`sid`)
+//! or by whom it is about (`sub`), an operator by the member. As large as the table of sessions,
+//! whose every removal is told here. Deliberately not here: whether the provider is believed.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,8 +38,8 @@ impl Meant<'_> {
 /// How many small sets there are.
 const SHARDS: usize = 64;
 
-/// The sessions by what they are called. A pair of numbers each, the beginnings of two digests: what is
-/// found may be another one's, so whoever looks compares the names themselves.
+/// The sessions by what they are called. A pair of numbers each, the beginnings of two digests:
+/// what is found may be another one's, so whoever looks compares the names themselves.
 #[derive(Debug)]
 pub(super) struct Index {
     shards: Vec<Mutex<BTreeSet<(u64, u64)>>>,
@@ -62,6 +62,17 @@ impl Index {
         for name in names {
             self.lock(&name).remove(&(name.first_eight(), id.first_eight()));
         }
+    }
+
+    /// What an earlier state of a session was called and the next one is not.
+    pub(super) fn leave(
+        &self,
+        earlier: impl IntoIterator<Item = Digest>,
+        next: impl IntoIterator<Item = Digest>,
+        id: &Digest,
+    ) {
+        let kept: Vec<Digest> = next.into_iter().collect();
+        self.remove(earlier.into_iter().filter(|name| !kept.contains(name)), id);
     }
 
     /// The beginnings of the keys of the sessions that may be called so.
@@ -122,8 +133,10 @@ mod tests {
 
     use serde_json::Map;
 
+    use super::super::error::fully;
     use super::super::{Here, Sessions, SignedIn, Store, Turn, Word};
     use super::*;
+    use crate::gate::login::PendingLogin;
     use crate::gate::{
         AtProvider, Lifetimes, Secret, SessionId, Subject, Timestamp, VerifiedClaims,
     };
@@ -175,7 +188,7 @@ mod tests {
 
     async fn sign_out_meant(store: &Sessions, meant: Meant<'_>, issuer: Option<&str>) -> usize {
         let later = NOON.after(Duration::from_secs(1));
-        store.sign_out_meant("a", meant, issuer, Word::Proven, later).await.unwrap().len()
+        fully(store.sign_out_meant("a", meant, issuer, Word::Proven, later).await).len()
     }
 
     #[tokio::test]
@@ -189,7 +202,7 @@ mod tests {
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), other).await, 0);
         assert_eq!(sign_out_meant(&store, Meant::Sub("1"), None).await, 0);
         assert!(lives(&store, &one));
-        assert_eq!(store.end_meant("a", Meant::Sid("1"), None, NOON).await.unwrap().len(), 2);
+        assert_eq!(fully(store.end_meant("a", Meant::Sid("1"), None, NOON).await).len(), 2);
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 0);
         assert!(!lives(&store, &one) && !lives(&store, &same));
         assert!(lives(&store, &other_sid) && lives(&store, &other_provider));
@@ -197,7 +210,7 @@ mod tests {
         assert!(!lives(&store, &other_sid) && lives(&store, &other_provider));
         assert_eq!(sign_out_meant(&store, Meant::Sid("1"), None).await, 0);
         let key = "https://i.example#s";
-        assert_eq!(store.end_meant("", Meant::Member(key), None, NOON).await.unwrap().len(), 1);
+        assert_eq!(fully(store.end_meant("", Meant::Member(key), None, NOON).await).len(), 1);
         assert!(!lives(&store, &other_provider), "a member is the same with every provider");
     }
 
@@ -288,7 +301,7 @@ mod tests {
         let state = Secret::new("state".to_owned());
         let is_forgotten = async || store.is_forgotten(&state, Some(&before)).await.unwrap();
         assert!(!is_forgotten().await);
-        assert!(store.sign_out(&before, later).await.unwrap().is_some());
+        assert!(fully(store.sign_out(&before, later).await).is_some());
         assert!(is_forgotten().await);
         let signed_out = async |sid: &str| {
             let now = start(&store, "a", sid).await;
@@ -308,22 +321,37 @@ mod tests {
         let store = store(10);
         let later = NOON.after(Duration::from_secs(1));
         let before = start(&store, "a", "1").await;
-        assert!(store.sign_out(&before, later).await.unwrap().is_some());
-        assert_eq!(sign_out_meant(&store, Meant::Sid("proven"), None).await, 0);
-        for number in 0..25_000 {
-            let name = number.to_string();
-            let meant = Meant::Sid(&name);
-            let ended = store.sign_out_meant("a", meant, None, Word::Claimed, later).await;
-            assert!(ended.unwrap().is_empty());
+        assert!(fully(store.sign_out(&before, later).await).is_some());
+        let claim = async |name: &str, now| {
+            let meant = Meant::Sid(name);
+            fully(store.sign_out_meant("a", meant, None, Word::Claimed, now).await);
+        };
+        // As many as are remembered of providers, and then more than are remembered of strangers.
+        for number in 0..20_000 {
+            sign_out_meant(&store, Meant::Sid(&format!("proven-{number}")), None).await;
         }
+        for number in 0..25_000 {
+            claim(&number.to_string(), later).await;
+        }
+        sign_out_meant(&store, Meant::Sid("0"), None).await;
         tidy(&store, NOON);
         let state = Secret::new("state".to_owned());
         assert!(store.is_forgotten(&state, Some(&before)).await.unwrap());
-        for (sid, is_over) in [("proven", true), ("24999", true), ("another", false)] {
+        let signed_out = async |sid: &str, begun| {
             let id = start(&store, "a", sid).await;
             let member = find(&store, &id, NOON).unwrap();
-            let since = store.signed_out_since(NOON, member.session()).await.unwrap();
-            assert_eq!(since, is_over, "{sid}");
+            store.signed_out_since(begun, member.session()).await.unwrap()
+        };
+        let known = [("proven-0", true), ("proven-19999", true), ("0", true), ("19999", true)];
+        for (sid, is_over) in known.into_iter().chain([("24999", false), ("another", false)]) {
+            assert_eq!(signed_out(sid, NOON).await, is_over, "{sid}");
         }
+        // There is room for more when no login is as old as what was said before.
+        let late = later.after(PendingLogin::LIMIT);
+        claim("24999", late).await;
+        assert!(signed_out("24999", late.before(HOUR / 60)).await);
+        // A word that comes late takes back none that is later.
+        claim("24999", later).await;
+        assert!(signed_out("24999", late.before(HOUR / 60)).await);
     }
 }

@@ -24,8 +24,8 @@ impl Sessions {
     }
 }
 
-/// What a browser remembers of whom it was signed in as: a digest, so that it can be compared and not
-/// be read.
+/// What a browser remembers of whom it was signed in as: a digest, so that it can be compared and
+/// not be read.
 #[must_use]
 pub fn member_mark(subject: &Subject) -> MemberMark {
     let digest = Digest::of(format!("member\n{}", subject.member_key()).as_bytes());

@@ -1,137 +1,58 @@
-//! The sealing keys, kept as their files say: what is written there anew is in force within seconds,
-//! and only if all of it can be used (CRY-02). Files are read rather than watched, so that links that
-//! come to lead elsewhere, as in a mounted Secret, count as any other change. Deliberately not here:
-//! how often somebody looks, and who is told.
+//! The sealing keys, kept as their files say. What that means for any keys is in `kept`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::Seal;
 use crate::config::{SealingKeyError, SealingKeys};
 use crate::gate::{Secret, Timestamp};
+use crate::kept::{Kept, Keys};
 use crate::telemetry::causes;
 
-/// The keys and what they were read from.
-pub struct KeptKeys {
+/// The sealing keys and what they were read from.
+pub type KeptKeys = Kept<Sealing>;
+
+/// What seals, and where its keys stand.
+pub struct Sealing {
     sources: SealingKeys,
     seal: Arc<Seal>,
-    state: Mutex<State>,
 }
 
-struct State {
-    /// In force, in this order.
-    keys: Vec<Secret<[u8; 32]>>,
-    read: Timestamp,
-    fault: Option<Fault>,
-}
-
-struct Fault {
-    cause: String,
-    since: Timestamp,
-}
-
-/// What a look at the files has found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum KeyLook {
-    /// What is in force, or the fault that was known.
-    Nothing,
-    /// So many keys, which are in force from now on.
-    Changed(usize),
-    /// Something that cannot be used; what was in force stays so.
-    Faulty(String),
-    /// What is in force, after a fault.
-    Mended(usize),
-}
-
-/// How the keys are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyState {
-    /// How many are in force.
-    pub count: usize,
-    /// When they were read last without a fault.
-    pub read: Timestamp,
-    /// Why they cannot be read, and since when.
-    pub fault: Option<(String, Timestamp)>,
-}
-
-impl KeptKeys {
-    /// The keys as they are now.
+impl Kept<Sealing> {
+    /// The keys as they are now; without any that stand somewhere, one is made.
     ///
     /// # Errors
-    /// When one cannot be used.
+    /// When one cannot be used or made.
     pub fn read(sources: &SealingKeys, now: Timestamp) -> Result<Self, KeptKeysError> {
-        let keys = sources.read()?;
+        let made = || Seal::new_key().map(|key| vec![key]).map_err(|_| KeptKeysError::Random);
+        let keys = if sources.is_empty() { made()? } else { sources.read()? };
         let seal = Arc::new(Seal::new(&keys).map_err(|_| KeptKeysError::Random)?);
-        let state = State { keys, read: now, fault: None };
-        Ok(Self { sources: sources.clone(), seal, state: Mutex::new(state) })
+        Ok(Self::new(Sealing { sources: sources.clone(), seal }, keys, now))
     }
 
     /// What seals with them.
     #[must_use]
     pub const fn seal(&self) -> &Arc<Seal> {
-        &self.seal
-    }
-
-    /// Looks whether they are others now. It reads files, which may take its time.
-    pub fn look(&self, now: Timestamp) -> KeyLook {
-        if self.sources.is_empty() {
-            return KeyLook::Nothing;
-        }
-        let found = self.sources.read().map_err(|error| causes(&error));
-        let mut state = self.lock();
-        let keys = match found {
-            Ok(keys) => keys,
-            Err(cause) => return state.fails(cause, now),
-        };
-        let is_same = keys.len() == state.keys.len()
-            && keys.iter().zip(&state.keys).all(|(new, old)| new.matches(old.expose()));
-        if is_same {
-            state.read = now;
-            return match state.fault.take() {
-                Some(_) => KeyLook::Mended(keys.len()),
-                None => KeyLook::Nothing,
-            };
-        }
-        if self.seal.replace(&keys).is_err() {
-            return state.fails("a key cannot be used".to_owned(), now);
-        }
-        let count = keys.len();
-        *state = State { keys, read: now, fault: None };
-        KeyLook::Changed(count)
-    }
-
-    /// How they are.
-    #[must_use]
-    pub fn state(&self) -> KeyState {
-        let state = self.lock();
-        KeyState {
-            // Without any in the configuration one was made.
-            count: state.keys.len().max(1),
-            read: state.read,
-            fault: state.fault.as_ref().map(|fault| (fault.cause.clone(), fault.since)),
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        &self.keys().seal
     }
 }
 
-impl State {
-    fn fails(&mut self, cause: String, now: Timestamp) -> KeyLook {
-        let known = self.fault.take();
-        let is_known = known.as_ref().is_some_and(|known| known.cause == cause);
-        let since = known.map_or(now, |known| known.since);
-        self.fault = Some(Fault { cause: cause.clone(), since });
-        match is_known {
-            true => KeyLook::Nothing,
-            false => KeyLook::Faulty(cause),
-        }
-    }
-}
+impl Keys for Sealing {
+    type Key = Secret<[u8; 32]>;
 
-impl std::fmt::Debug for KeptKeys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeptKeys").field("state", &self.state()).finish_non_exhaustive()
+    fn read(&self) -> Result<Vec<Self::Key>, String> {
+        self.sources.read().map_err(|error| causes(&error))
+    }
+
+    fn is_fixed(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    fn is_same(one: &Self::Key, other: &Self::Key) -> bool {
+        one.matches(other.expose())
+    }
+
+    fn put(&self, keys: &[Self::Key]) -> Result<(), String> {
+        self.seal.replace(keys).map_err(|_| "a key cannot be used".to_owned())
     }
 }
 
@@ -157,6 +78,7 @@ mod tests {
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
+    use crate::kept::KeyLook;
     use crate::sessions::Purpose;
 
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);

@@ -1,10 +1,10 @@
-//! A list of sessions, for whoever runs this, page by page: each page is bounded in what is looked at
-//! for it, and no lock is held for longer than it takes to copy some numbers.
+//! A list of sessions, for whoever runs this, page by page: each page is bounded in what is
+//! looked at for it, and no lock is held for longer than it takes to copy some numbers.
 //!
-//! A session that is there all the time is listed once, and from a store that others share once at
-//! least, while others come and go: the keys of a table have an order, what Redis answers to `SCAN` has
-//! none. Deliberately not here: who may see it. There is no id in it, no token, and no claim but the
-//! member's key.
+//! A session that is there all the time is listed once, and from a store that others share once
+//! at least, while others come and go: the keys of a table have an order, what Redis answers to
+//! `SCAN` has none. Deliberately not here: who may see it. There is no id in it, no token, and no
+//! claim but the member's key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -319,6 +319,7 @@ mod tests {
     use serde_json::Map;
 
     use super::super::arriving::Arriving;
+    use super::super::error::fully;
     use super::super::{Ours, Revocation, Seal};
     use super::*;
     use crate::clock::Clock;
@@ -355,7 +356,7 @@ mod tests {
                 number += 1;
                 let id = start(store, &format!("comes-{number}"), "h", NOON).await;
                 if number % 2 == 0 {
-                    store.end(&id, NOON).await.unwrap();
+                    fully(store.end(&id, NOON).await);
                 }
             }
             match page.next {

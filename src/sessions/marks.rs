@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use moka::Entry;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Hashing;
-use super::{Digest, Logins};
+use super::{Digest, Logins, claims};
 use crate::gate::login::PendingLogin;
 use crate::gate::{KeptForm, Timestamp};
 
@@ -22,11 +23,9 @@ pub(super) struct Marks {
     /// Which sessions their members ended, and when: logins that were under way then become no
     /// session.
     signed_out: Cache<Digest, Timestamp, Hashing>,
-    /// The same of names that providers and the operator said.
+    /// The same of names that providers and the operator said, and strangers in providers' names:
+    /// what they may fill is room of its own (OIDC-14, LIM-07).
     signed_out_there: Cache<Digest, Timestamp, Hashing>,
-    /// The same of names that anybody said, so what strangers fill is apart from all others
-    /// (OIDC-14, LIM-07).
-    claimed: Cache<Digest, Timestamp, Hashing>,
     /// When members signed in first and last. Only they come by one.
     logins: Cache<Digest, Logins, Hashing>,
 }
@@ -34,8 +33,8 @@ pub(super) struct Marks {
 /// What can be used once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Once {
-    /// A login, by its `state`. One that was begun more than its limit ago is refused without asking
-    /// here.
+    /// A login, by its `state`. One that was begun more than its limit ago is refused without
+    /// asking here.
     Login,
     /// A provider's logout token, by its `jti`.
     LogoutToken,
@@ -62,8 +61,6 @@ pub(super) enum SignOut {
     Here,
     /// Somebody of that name at the provider, as it says.
     There,
-    /// The same, as strangers say.
-    Claimed,
 }
 
 /// One thing that is remembered.
@@ -77,11 +74,13 @@ pub(super) enum Mark {
     Logins(Digest, Logins),
 }
 
-/// The most that is remembered of what can be used once. Whoever pushes others out gains nothing by it:
-/// what is used again takes the browser's own sealed cookie, and a code that the provider takes once.
+/// The most that is remembered of what can be used once. Whoever pushes others out gains nothing
+/// by it: what is used again takes the browser's own sealed cookie, and a code that the provider
+/// takes once.
 const SPENT: u64 = 100_000;
 
-/// The most sign-outs of each sort that are remembered for the logins under way.
+/// The most sign-outs of each sort, beside those that strangers say, that are remembered for the
+/// logins under way.
 const SIGN_OUTS: u64 = 20_000;
 
 /// Of how many members first and last sign-in are remembered: 16 MiB or so.
@@ -97,8 +96,7 @@ impl Default for Marks {
             spent_logout_tokens: remembered(SPENT, Once::LogoutToken.kept()),
             spent_forms: remembered(SPENT, Once::Form.kept()),
             signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
-            signed_out_there: remembered(SIGN_OUTS, PendingLogin::LIMIT),
-            claimed: remembered(SIGN_OUTS, PendingLogin::LIMIT),
+            signed_out_there: remembered(SIGN_OUTS + claims::MOST as u64, PendingLogin::LIMIT),
             logins: remembered(LOGINS, LONGEST),
         }
     }
@@ -118,7 +116,11 @@ impl Marks {
 
     /// Somebody signed out.
     pub(super) fn sign_out(&self, who: SignOut, key: Digest, now: Timestamp) {
-        self.sign_outs(who).insert(key, now);
+        // Whoever was slow takes nothing back.
+        let latest = |known: Option<Entry<Digest, Timestamp>>| {
+            known.map_or(now, |known| now.max(known.into_value()))
+        };
+        self.sign_outs(who).entry(key).and_upsert_with(latest);
     }
 
     /// When somebody signed out lately.
@@ -141,7 +143,7 @@ impl Marks {
         let spent = [Once::Login, Once::LogoutToken, Once::Form].into_iter();
         let spent = spent
             .flat_map(|what| self.spent(what).iter().map(move |(key, ())| Mark::Spent(what, *key)));
-        let ended = [SignOut::Here, SignOut::There, SignOut::Claimed].into_iter();
+        let ended = [SignOut::Here, SignOut::There].into_iter();
         let ended = ended.flat_map(|who| {
             self.sign_outs(who).iter().map(move |(key, at)| Mark::SignedOut(who, *key, at))
         });
@@ -175,7 +177,6 @@ impl Marks {
         self.spent_forms.run_pending_tasks();
         self.signed_out.run_pending_tasks();
         self.signed_out_there.run_pending_tasks();
-        self.claimed.run_pending_tasks();
         self.logins.run_pending_tasks();
     }
 
@@ -191,7 +192,6 @@ impl Marks {
         match who {
             SignOut::Here => &self.signed_out,
             SignOut::There => &self.signed_out_there,
-            SignOut::Claimed => &self.claimed,
         }
     }
 }

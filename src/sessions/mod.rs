@@ -1,5 +1,5 @@
-//! Who is signed in: the store of sessions. Deliberately not here: what a session is (`gate::Session`)
-//! and whether it lets somebody through (`gate::decide`).
+//! Who is signed in: the store of sessions. Deliberately not here: what a session is
+//! (`gate::Session`) and whether it lets somebody through (`gate::decide`).
 
 mod arriving;
 mod calls;
@@ -28,11 +28,12 @@ mod sign_out;
 mod signed_in;
 mod snapshot;
 mod table;
+mod together;
 mod turn;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,10 +43,10 @@ pub use carried::Shown;
 pub use claims::Word;
 pub use digest::Digest;
 pub use ending::Watch;
-pub use error::{Ended, StoreError};
+pub use error::{Ended, EndedHere, StoreError};
 pub use index::Meant;
 pub use kept_forms::member_mark;
-pub use kept_keys::{KeptKeys, KeptKeysError, KeyLook, KeyState};
+pub use kept_keys::{KeptKeys, KeptKeysError};
 pub use listing::{Cursor, ListError, Listed, Page, Wanted};
 pub use logins::{Earlier, Logins};
 pub use portal_cookies::PortalProofs;
@@ -58,6 +59,7 @@ pub use turn::Turn;
 
 use self::arriving::Arriving;
 use self::carried::Carrier;
+use self::claims::Claimed;
 use self::ending::Watched;
 use self::index::Index;
 use self::marks::Marks;
@@ -78,6 +80,8 @@ pub struct Sessions {
     everybody: AtomicI64,
     /// No session lasts longer, whatever was configured when it began.
     longest: Duration,
+    /// What strangers have said in the providers' names.
+    claimed: Claimed,
     is_ours: Ours,
     next_part: AtomicUsize,
     watched: Arc<Watched>,
@@ -106,8 +110,8 @@ pub enum Here {
     Ask,
 }
 
-/// Which sessions may be taken from outside of this process: those of a portal that there is, with a
-/// provider that it has.
+/// Which sessions may be taken from outside of this process: those of a portal that there is,
+/// with a provider that it has.
 #[derive(Clone)]
 pub struct Ours(Arc<dyn Fn(&Session) -> bool + Send + Sync>);
 
@@ -180,6 +184,7 @@ impl Sessions {
             carrier: carries.then(|| Carrier::new(Arc::clone(seal), idle)),
             everybody: AtomicI64::new(0),
             longest: settings.lifetimes.absolute,
+            claimed: Claimed::new(Instant::now()),
             is_ours,
             next_part: AtomicUsize::new(0),
             watched,
@@ -197,8 +202,8 @@ impl Sessions {
         }
     }
 
-    /// Waits until what there is of sessions can be found: a snapshot has been read, or a store that
-    /// others share has been reached for the first time.
+    /// Waits until what there is of sessions can be found: a snapshot has been read, or a store
+    /// that others share has been reached for the first time.
     pub async fn arrived(&self) {
         self.arriving.wait().await;
     }
@@ -297,31 +302,27 @@ impl Sessions {
 
     /// Ends a session: a copy of its cookie is worthless from here on (SESS-04).
     ///
-    /// # Errors
-    /// When the store could not be told: it is over here all the same. Where sessions are in their
-    /// browsers, also when no more endings can be remembered: then it is not over.
-    pub async fn end(
-        &self,
-        id: &SessionId,
-        now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+    /// When the store could not be told, it is over here all the same, if it is known here. Where
+    /// sessions are in their browsers and no more endings can be remembered, it is not.
+    pub async fn end(&self, id: &SessionId, now: Timestamp) -> EndedHere<Option<Arc<SignedIn>>> {
         self.end_key(&Digest::of_id(id), now).await
     }
 
-    async fn end_key(
-        &self,
-        key: &Digest,
-        now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
-        self.settled().await?;
+    async fn end_key(&self, key: &Digest, now: Timestamp) -> EndedHere<Option<Arc<SignedIn>>> {
+        if let Err(error) = self.settled().await {
+            return (None, Err(error));
+        }
         match &self.store {
             Store::Remote(remote, _) => remote.end(key, now).await,
             Store::Memory { index, revoked, .. } => {
-                // First: what cannot be remembered is not over, for its browser would show it again.
-                if let (Some(revoked), Some(known)) = (revoked, self.table.peek(key)) {
-                    revoked.add(*key, known.session().ends())?;
+                // First: what cannot be remembered is not over, for its browser would show it
+                // again.
+                if let (Some(revoked), Some(known)) = (revoked, self.table.peek(key))
+                    && let Err(error) = revoked.add(*key, known.session().ends())
+                {
+                    return (None, Err(error));
                 }
-                Ok(self.table.remove(key).and_then(|gone| forgotten(index, gone)))
+                (self.table.remove(key).and_then(|gone| forgotten(index, gone)), Ok(()))
             }
         }
     }
@@ -348,8 +349,8 @@ impl Sessions {
         self.table.count()
     }
 
-    /// Looks after a part of the sessions: forgets what has ended. To be called every second, beside
-    /// the requests.
+    /// Looks after a part of the sessions: forgets what has ended. To be called every second,
+    /// beside the requests.
     pub fn tidy(&self, now: Timestamp) {
         let parts = self.table.parts();
         let first = self.next_part.fetch_add(PARTS_AT_ONCE, Ordering::Relaxed);
@@ -369,7 +370,7 @@ impl Sessions {
     fn forget(&self, gone: Vec<Gone>, how: Ended) {
         for gone in gone {
             match &self.store {
-                Store::Remote(remote, _) => remote.forgotten(gone),
+                Store::Remote(remote, _) => remote.known().forgotten(gone),
                 Store::Memory { index, revoked, .. } => {
                     // A copy is no session that ends.
                     if forgotten(index, gone).is_some() && revoked.is_none() {
@@ -382,11 +383,14 @@ impl Sessions {
 
     fn is_valid(&self, session: &Session, now: Timestamp) -> bool {
         let everybody = self.everybody.load(Ordering::Acquire);
-        session.is_live(now)
-            && session.started().unix_millis() > everybody
-            // What was ended is remembered no longer than that.
-            && now < session.started().after(self.longest)
+        session.started().unix_millis() > everybody && now < lasts_until(session, self.longest)
     }
+}
+
+/// Until when a session lasts if nobody uses it: no longer than what was ended is remembered,
+/// whatever was configured when it began (SESS-04).
+fn lasts_until(session: &Session, longest: Duration) -> Timestamp {
+    session.lasts_until().min(session.started().after(longest))
 }
 
 /// What has been taken out of the table goes from the index too.

@@ -1,8 +1,8 @@
-//! Which cookies the portal set during a session (PATH-18). The browser itself carries the proof: beside
-//! each such cookie one of ours that says, under a key that is in the session alone, that this name was
-//! set to this value. So it holds on every node and after a restart, takes no memory, and a cookie that
-//! somebody brings along from elsewhere has no proof. Deliberately not here: which cookies of the portal
-//! it is asked of (`gate::PortalCookies`).
+//! Which cookies the portal set during a session (PATH-18). The browser itself carries the proof:
+//! beside each such cookie one of ours that says, under a key that is in the session alone, that
+//! this name was set to this value. So it holds on every node and after a restart, takes no
+//! memory, and a cookie that somebody brings along from elsewhere has no proof. Deliberately not
+//! here: which cookies of the portal it is asked of (`gate::PortalCookies`).
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;

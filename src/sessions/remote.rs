@@ -1,17 +1,18 @@
-//! Sessions whose truth is in Redis: what is certain here is answered here, everything else is asked
-//! for, and a store that does not answer is neither a sign-out nor a way in (GEN-03, REL-04).
+//! Sessions whose truth is in Redis: what is certain here is answered here, everything else is
+//! asked for, and a store that does not answer is neither a sign-out nor a way in (GEN-03,
+//! REL-04).
 //!
 //! | the store | a member whose session is known here | anybody else |
 //! | --- | --- | --- |
 //! | is heard | at once, without asking | one question |
 //! | does not answer, or is lost | goes on for as long as the grace allows | 503 |
 //!
-//! A session that ends here while the store cannot be told is over here at once, and the store is told
-//! when it is back.
+//! A session that ends here while the store cannot be told is over here at once, and the store is
+//! told when it is back.
 //!
-//! Where sessions are in their browsers, the store has only what was ended before its time; that nothing
-//! was found there is then what is certain, or not. Deliberately not here: the commands (`redis`), and
-//! which copies are certain (`copies`).
+//! Where sessions are in their browsers, the store has only what was ended before its time; that
+//! nothing was found there is then what is certain, or not. Deliberately not here: the commands
+//! (`redis`), and which copies are certain (`copies`).
 
 mod again;
 mod endings;
@@ -29,13 +30,13 @@ use std::time::Duration;
 pub(super) use self::heard::Known;
 use self::heard::{Heard, Hearing};
 pub use self::turn::Lease;
-use super::claims::{Claims, Word};
 use super::copies::CHANGED;
 use super::index;
 use super::marks::{Once, SignOut};
 use super::redis::{Link, Redis};
-use super::table::Gone;
-use super::{Digest, Here, Logins, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState};
+use super::{
+    Digest, EndedHere, Here, Logins, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState,
+};
 use crate::clock::Clock;
 use crate::config;
 use crate::gate::login::PendingLogin;
@@ -44,8 +45,8 @@ use crate::gate::{Lifetimes, Session, Timestamp};
 /// By how much the store's time may differ from ours.
 const CLOCKS: Duration = Duration::from_secs(60);
 
-/// For how long it is remembered that everybody was signed out: no session lasts longer, whatever the
-/// configuration was when it began.
+/// For how long it is remembered that everybody was signed out: no session lasts longer, whatever
+/// the configuration was when it began.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Sessions in a store that others share.
@@ -59,9 +60,6 @@ pub(super) struct Remote {
     owed: Mutex<HashSet<Digest>>,
     owes: AtomicUsize,
     is_ours: Ours,
-    /// What of strangers' words is in the store by this process.
-    claimed_endings: Claims,
-    claimed_sign_outs: Claims,
 }
 
 impl Remote {
@@ -92,14 +90,12 @@ impl Remote {
             owed: Mutex::default(),
             owes: AtomicUsize::new(0),
             is_ours,
-            claimed_endings: Claims::default(),
-            claimed_sign_outs: Claims::default(),
         }
     }
 
-    /// Something was taken out of the table beside the requests.
-    pub(super) fn forgotten(&self, gone: Gone) {
-        self.known.forgotten(gone);
+    /// What this process knows of sessions.
+    pub(super) const fn known(&self) -> &Known {
+        &self.known
     }
 
     /// Keeps the connections, and tells what is owed; to be run beside the requests, for ever.
@@ -264,26 +260,34 @@ impl Remote {
         self.look(key, now).await
     }
 
-    /// Ends a session. It is over here, whether the store could be told or not; once it was told, it is
-    /// over, whether the store had said before whose it was or not.
+    /// Ends a session. It is over here, whether the store could be told or not; once it was told,
+    /// it is over, whether the store had said before whose it was or not.
     pub(super) async fn end(
         &self,
         key: &Digest,
         now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+    ) -> EndedHere<Option<Arc<SignedIn>>> {
         let known = self.known.table.find(key).map(|found| found.signed_in);
         let known = match known {
-            Some(known) => Ok(Some(known)),
-            None => self.look(key, now).await,
+            Some(known) => Some(known),
+            None => self.look(key, now).await.ok().flatten(),
         };
         self.owe(key);
-        self.known.forget(key);
-        let was_there = self.take_away(key, now).await?;
-        self.paid(key);
-        Ok(known.ok().flatten().filter(|_| was_there))
+        let was_here = self.known.forget(key);
+        let taken = self.take_away(key, now).await;
+        if taken.is_ok() {
+            self.paid(key);
+        }
+        // Of those who end it at one moment one has ended it: the one to whom the store says so,
+        // and where it says nothing, the one who has found it here.
+        let has_ended = match (&self.known.endings, &taken) {
+            (None, Ok(was_there)) => *was_there,
+            (None, Err(_)) | (Some(_), _) => was_here,
+        };
+        (known.filter(|_| has_ended), taken.map(drop))
     }
 
-    /// Whether it was there.
+    /// Whether it was there, as far as the store can tell.
     async fn take_away(&self, key: &Digest, now: Timestamp) -> Result<bool, StoreError> {
         match self.known.endings {
             None => self.redis.delete(key).await,
@@ -294,46 +298,35 @@ impl Remote {
         }
     }
 
-    /// Notes an ending of all that a name has until now, where sessions are in their browsers and are
-    /// not known here. What strangers claim beyond their own bound is not noted.
+    /// Notes an ending of all that a name has until now, where sessions are in their browsers and
+    /// are not known here.
     pub(super) async fn note_ending(
         &self,
         name: &Digest,
-        word: Word,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let kept = self.lifetimes.absolute;
-        let is_noted = self.known.endings.is_some()
-            && (word == Word::Proven || self.claimed_endings.admit(name, now, kept));
-        match is_noted {
-            true => self.redis.end(name, now, kept).await,
-            false => Ok(()),
-        }
+        self.redis.end(name, now, self.lifetimes.absolute).await
     }
 
-    /// Ends the sessions of a name, all of them that can be. Where they are in their browsers, only those
-    /// that are known here: strangers may say names, and what they say is not kept (LIM-07).
+    /// Ends the sessions of a name, all of them that can be. Where they are in their browsers, only
+    /// those that are known here.
     pub(super) async fn end_named(
         &self,
         name: &Digest,
         is_meant: impl Fn(&Session) -> bool,
         now: Timestamp,
-    ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
-        let keys: Vec<Digest> = match &self.known.endings {
-            Some(index) => {
-                let named = index.find(name).into_iter();
-                named.flat_map(|begins| self.known.table.beginning_with(begins)).collect()
-            }
-            None => self.redis.named(name).await?,
+    ) -> EndedHere<Vec<Arc<SignedIn>>> {
+        let keys = match self.named(name).await {
+            Ok(keys) => keys,
+            Err(error) => return (Vec::new(), Err(error)),
         };
         let (mut ended, mut told) = (Vec::new(), Ok(()));
         for key in keys {
-            match self.end_if(&key, &is_meant, now).await {
-                Ok(member) => ended.extend(member),
-                Err(error) => told = Err(error),
-            }
+            let (one, is_told) = self.end_if(&key, &is_meant, now).await;
+            ended.extend(one);
+            told = told.and(is_told);
         }
-        told.map(|()| ended)
+        (ended, told)
     }
 
     async fn end_if(
@@ -341,16 +334,17 @@ impl Remote {
         key: &Digest,
         is_meant: impl Fn(&Session) -> bool,
         now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+    ) -> EndedHere<Option<Arc<SignedIn>>> {
         let known = || self.known.table.peek(key);
         let found = match self.known.endings {
-            Some(_) => known(),
+            Some(_) => Ok(known()),
             // What is known here ends here, though the store does not answer any more.
-            None => self.look(key, now).await.or_else(|error| known().map(Some).ok_or(error))?,
+            None => self.look(key, now).await.or_else(|error| known().map(Some).ok_or(error)),
         };
         match found {
-            Some(found) if is_meant(found.session()) => self.end(key, now).await,
-            Some(_) | None => Ok(None),
+            Ok(Some(found)) if is_meant(found.session()) => self.end(key, now).await,
+            Ok(Some(_) | None) => (None, Ok(())),
+            Err(error) => (None, Err(error)),
         }
     }
 
@@ -369,11 +363,7 @@ impl Remote {
         key: &Digest,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let (key, kept) = (marked(who, key), PendingLogin::LIMIT);
-        match who == SignOut::Claimed && !self.claimed_sign_outs.admit(&key, now, kept) {
-            true => Ok(()),
-            false => self.redis.note_sign_out(&key, now, kept).await,
-        }
+        self.redis.note_sign_out(&marked(who, key), now, PendingLogin::LIMIT).await
     }
 
     pub(super) async fn signed_out(
@@ -414,17 +404,21 @@ impl Remote {
     }
 
     fn is_valid(&self, session: &Session, now: Timestamp) -> bool {
-        session.is_live(now)
-            && session.started() > self.everybody()
-            // What was ended is remembered no longer than that.
-            && now < session.started().after(self.lifetimes.absolute)
+        session.started() > self.everybody() && now < self.lasts_until(session)
+    }
+
+    /// Until when a session lasts if nobody uses it.
+    fn lasts_until(&self, session: &Session) -> Timestamp {
+        super::lasts_until(session, self.lifetimes.absolute)
     }
 
     fn everybody(&self) -> Timestamp {
         Timestamp::from_unix_millis(self.heard.everybody.load(Ordering::Acquire))
     }
 
-    async fn learn_everybody(&self) -> Result<(), StoreError> {
+    /// Asks for it if something may have been said of it. Whoever looks at many does so first, and
+    /// once for all of them.
+    pub(super) async fn learn_everybody(&self) -> Result<(), StoreError> {
         let heard = &self.heard;
         let said = heard.said.load(Ordering::Acquire);
         if heard.read.load(Ordering::Acquire) == said {
@@ -452,8 +446,8 @@ impl Remote {
         });
     }
 
-    /// For how long the store has to keep a session that is used now: longer than it can last, because
-    /// the clocks are not the same.
+    /// For how long the store has to keep a session that is used now: longer than it can last,
+    /// because the clocks are not the same.
     fn kept(&self, session: &Session, now: Timestamp) -> Duration {
         let left = session.ends().unix_millis().saturating_sub(now.unix_millis());
         let left = Duration::from_millis(u64::try_from(left).unwrap_or_default());
@@ -466,6 +460,5 @@ fn marked(who: SignOut, key: &Digest) -> Digest {
     match who {
         SignOut::Here => *key,
         SignOut::There => Digest::of(key.to_hex().as_bytes()),
-        SignOut::Claimed => Digest::of(format!("{} claimed", key.to_hex()).as_bytes()),
     }
 }

@@ -1,6 +1,7 @@
-//! Revocation, by whoever runs this: one session, all those of a member, those that came of one session
-//! at a provider, everybody's. As with a sign-out, what was under way for those who are meant becomes
-//! no session (OIDC-14), and what is open ends (SESS-10). Deliberately not here: who may ask for it.
+//! Revocation, by whoever runs this: one session, all those of a member, those that came of one
+//! session at a provider, everybody's. As with a sign-out, what was under way for those who are
+//! meant becomes no session (OIDC-14), and what is open ends (SESS-10). Deliberately not here:
+//! who may ask for it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -46,11 +47,10 @@ pub enum RevokeError {
 const AT_ONCE: usize = 64;
 
 impl Sessions {
-    /// Ends sessions, on every node, and tells `ended` of each. How many there were is not known where
-    /// another store forgets everybody at one stroke.
+    /// Ends sessions, on every node, and tells `ended` of each. How many there were is not known
+    /// where another store forgets everybody at one stroke.
     ///
-    /// Whoever calls this lets it come to its end: with very many sessions it takes a while, in which
-    /// nobody is let in who is meant.
+    /// Whoever calls this lets it come to its end: with very many sessions it takes a while.
     ///
     /// # Errors
     /// When the moment is in the future, or the store could not be told.
@@ -179,25 +179,26 @@ impl Sessions {
         ended: impl Fn(&Session),
     ) -> Result<usize, StoreError> {
         let is_meant = |session: &Session| index::names(session).any(|known| known == *name);
-        let note = async || self.note_ending(name, None, Word::Proven, now).await;
+        let note = async || self.note_ending(name, Word::Proven, now).await;
         if let (Store::Remote(remote, _), Some(_)) = (&self.store, &self.carrier) {
             let noted = note().await;
-            let known = remote.end_named(name, is_meant, now).await;
-            let known = known.inspect(|all| all.iter().for_each(|member| ended(member.session())));
-            return noted.and(known).map(|known| known.len());
+            let (known, told) = remote.end_named(name, is_meant, now).await;
+            known.iter().for_each(|member| ended(member.session()));
+            return noted.and(told).map(|()| known.len());
         }
         let found = self.peek(keys, now).await?;
         let noted = note().await;
         let mut count = 0_usize;
         let mut told = Ok(());
         for (key, member) in found.iter().filter(|(_, member)| is_meant(member.session())) {
-            let end = self.end_key(key, now).await;
-            // Over it is, and if the store was not told yet, it will be.
-            if !matches!(end, Ok(None)) {
+            let (known, is_told) = self.end_key(key, now).await;
+            // Over it is, and if another store was not told yet, it will be.
+            let will_be = is_told.is_err() && matches!(self.store, Store::Remote(..));
+            if known.is_some() || will_be {
                 count = count.saturating_add(1);
                 ended(member.session());
             }
-            told = told.and(end.map(drop));
+            told = told.and(is_told);
         }
         noted.and(told).map(|()| count)
     }

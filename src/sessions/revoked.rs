@@ -1,6 +1,6 @@
-//! What was ended before its time, where sessions are in their browsers and nobody can take them away
-//! (SESS-04): remembered until it would have ended anyway. Nothing is pushed out: what is forgotten
-//! would come to life again, so a full list takes no more and says so.
+//! What was ended before its time, where sessions are in their browsers and nobody can take them
+//! away (SESS-04): remembered until it would have ended anyway. Nothing is pushed out: what is
+//! forgotten would come to life again, so a full list takes no more and says so.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -8,10 +8,10 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use super::digest::Hashing;
-use super::{Digest, SignedIn, StoreError, Word, claims, index};
+use super::{Digest, SignedIn, StoreError, claims, index};
 use crate::gate::{Session, Timestamp};
 
-/// How many endings are remembered.
+/// How many endings are remembered, beside those that strangers say.
 const MOST: usize = 1_000_000;
 /// How often those that are over are forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
@@ -31,8 +31,6 @@ pub(super) struct Revoked {
 struct All {
     sessions: HashMap<Digest, Timestamp, Hashing>,
     names: HashMap<Digest, Named, Hashing>,
-    /// The same on strangers' word, which takes no room of the others'.
-    claimed: HashMap<Digest, Named, Hashing>,
 }
 
 /// Everybody of a name who signed in until then.
@@ -45,7 +43,7 @@ struct Named {
 impl Default for Revoked {
     fn default() -> Self {
         Self {
-            most: MOST,
+            most: MOST + claims::MOST,
             all: RwLock::default(),
             version: AtomicU64::new(1),
             everybody: AtomicI64::new(0),
@@ -55,7 +53,8 @@ impl Default for Revoked {
 }
 
 impl Revoked {
-    /// Whether a session is not among them. Who was not is looked at again when something was added.
+    /// Whether a session is not among them. Who was not is looked at again when something was
+    /// added.
     pub(super) fn spare(&self, key: &Digest, member: &SignedIn) -> bool {
         let version = self.version.load(Ordering::Acquire);
         member.is_free(version, || self.include(key, member.session()))
@@ -70,12 +69,12 @@ impl Revoked {
         if all.sessions.contains_key(key) {
             return true;
         }
-        if all.names.is_empty() && all.claimed.is_empty() {
+        if all.names.is_empty() {
             return false;
         }
         let names = index::endings(session);
-        let named = names.iter().flat_map(|name| [all.names.get(name), all.claimed.get(name)]);
-        named.flatten().any(|named| session.started() <= named.until)
+        let mut named = names.iter().filter_map(|name| all.names.get(name));
+        named.any(|named| session.started() <= named.until)
     }
 
     /// Ends a session.
@@ -90,33 +89,20 @@ impl Revoked {
         Ok(())
     }
 
-    /// Ends the sessions of a name that began until now; no session lasts longer than `longest`. What
-    /// strangers claim beyond their own bound is not remembered.
+    /// Ends the sessions of a name that began until now; no session lasts longer than `longest`.
     pub(super) fn add_name(
         &self,
         name: Digest,
-        word: Word,
         now: Timestamp,
         longest: Duration,
     ) -> Result<(), StoreError> {
         let mut all = self.write();
-        let is_full = all.count() >= self.most;
-        let (names, is_full) = match word {
-            Word::Proven => (&mut all.names, is_full),
-            Word::Claimed => {
-                let is_full = all.claimed.len() >= claims::MOST;
-                (&mut all.claimed, is_full)
-            }
-        };
-        if is_full && !names.contains_key(&name) {
-            return match word {
-                Word::Proven => Err(StoreError::Unavailable),
-                Word::Claimed => Ok(()),
-            };
+        if all.count() >= self.most && !all.names.contains_key(&name) {
+            return Err(StoreError::Unavailable);
         }
         let new = Named { until: now, kept: now.after(longest) };
         // By a clock that went back nobody comes to life again.
-        let named = names.entry(name).or_insert(new);
+        let named = all.names.entry(name).or_insert(new);
         *named = Named { until: named.until.max(new.until), kept: named.kept.max(new.kept) };
         drop(all);
         self.changed();
@@ -138,7 +124,6 @@ impl Revoked {
         let mut all = self.write();
         all.sessions.retain(|_, ends| now < *ends);
         all.names.retain(|_, named| now < named.kept);
-        all.claimed.retain(|_, named| now < named.kept);
     }
 
     fn changed(&self) {
@@ -162,41 +147,76 @@ impl All {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::gate::{Lifetimes, Subject, VerifiedClaims};
-    use crate::sessions::{Meant, Sessions, Store, Word};
+    use crate::clock::Clock;
+    use crate::config;
+    use crate::gate::{Lifetimes, SessionId, Subject, VerifiedClaims};
+    use crate::sessions::error::fully;
+    use crate::sessions::{Meant, Ours, Revocation, Seal, Sessions, Store, Word};
 
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
-    #[tokio::test]
-    async fn sess_04_a_full_list_refuses_an_ending_that_it_could_not_remember() {
-        let hour = Duration::from_secs(3600);
-        let lifetimes = Lifetimes { idle: hour, absolute: hour };
-        let mut sessions = Sessions::in_memory(lifetimes, 10);
+    const HOUR: Duration = Duration::from_secs(3600);
+    const LIFETIMES: Lifetimes = Lifetimes { idle: HOUR, absolute: HOUR };
+
+    /// Sessions in their browsers, of which so many endings are remembered.
+    async fn signed_in(most: usize) -> (Sessions, [SessionId; 2]) {
+        let settings = config::Sessions {
+            store: config::Store::Cookie { revocations: None },
+            keys: config::SealingKeys::default(),
+            lifetimes: LIFETIMES,
+            refresh_interval: HOUR,
+            capacity: 10,
+        };
+        let seal = Arc::new(Seal::new(&[]).unwrap());
+        let ours = Ours::new(|_| true);
+        let mut sessions = Sessions::new(&settings, &seal, &Clock::system(), ours, |_| {});
         let Store::Memory { revoked, .. } = &mut sessions.store else { unreachable!() };
-        *revoked = Some(Box::new(Revoked { most: 1, ..Revoked::default() }));
-        let mut ids = Vec::new();
-        for name in ["ada", "grace"] {
+        *revoked = Some(Box::new(Revoked { most, ..Revoked::default() }));
+        let start = async |name: &str| {
             let subject = Subject::Issuer { issuer: "i".into(), subject: name.into() };
             let claims = VerifiedClaims::assertion(subject, serde_json::Map::new());
             let (provider, portal) = ("p".into(), "h".into());
             let session =
-                Session::start(claims, provider, portal, name.to_owned(), lifetimes, NOON);
-            ids.push(sessions.start(session, NOON).await.unwrap().0);
+                Session::start(claims, provider, portal, name.to_owned(), LIFETIMES, NOON);
+            sessions.start(session, NOON).await.unwrap().0
+        };
+        let ids = [start("ada").await, start("grace").await];
+        (sessions, ids)
+    }
+
+    #[tokio::test]
+    async fn lim_07_names_that_strangers_invent_take_no_room_of_members_endings() {
+        let (sessions, ids) = signed_in(claims::MOST + 1).await;
+        for number in 0..claims::MOST + 500 {
+            let name = number.to_string();
+            let meant = Meant::Sid(&name);
+            fully(sessions.sign_out_meant("p", meant, None, Word::Claimed, NOON).await);
         }
-        assert!(sessions.end(&ids[0], NOON).await.unwrap().is_some());
-        assert_eq!(sessions.end(&ids[1], NOON).await.err(), Some(StoreError::Unavailable));
+        assert!(fully(sessions.end(&ids[0], NOON).await).is_some());
+        let (ended, full) = sessions.end(&ids[1], NOON).await;
+        assert_eq!((ended.is_none(), full), (true, Err(StoreError::Unavailable)));
+    }
+
+    #[tokio::test]
+    async fn sess_04_a_full_list_refuses_an_ending_that_it_could_not_remember() {
+        let (sessions, ids) = signed_in(1).await;
+        assert!(fully(sessions.end(&ids[0], NOON).await).is_some());
+        let (ended, full) = sessions.end(&ids[1], NOON).await;
+        assert_eq!((ended.is_none(), full), (true, Err(StoreError::Unavailable)));
         let who = Meant::Member("i#grace");
-        let full = sessions.sign_out_meant("p", who, None, Word::Proven, NOON).await;
-        assert_eq!(full.err(), Some(StoreError::Unavailable));
+        let (ended, full) = sessions.sign_out_meant("p", who, None, Word::Proven, NOON).await;
+        assert_eq!((ended.len(), full), (0, Err(StoreError::Unavailable)));
+        let who = Revocation::Member("i#grace");
+        let revoked = sessions.revoke(who, NOON, |_| panic!("LOG-03: it goes on")).await;
+        assert!(revoked.is_err());
         assert!(sessions.find(&ids[0], NOON).await.unwrap().is_none());
         assert!(sessions.find(&ids[1], NOON).await.unwrap().is_some(), "as it was said");
-        let claimed =
-            sessions.sign_out_meant("p", Meant::Sid("x"), None, Word::Claimed, NOON).await;
-        assert!(claimed.unwrap().is_empty(), "LIM-07: in a room of their own");
         // There is room again when what was remembered would be over anyway.
         let Store::Memory { revoked: Some(revoked), .. } = &sessions.store else { unreachable!() };
-        revoked.tidy(NOON.after(hour));
-        assert!(sessions.end(&ids[1], NOON).await.unwrap().is_some());
+        revoked.tidy(NOON.after(HOUR));
+        assert!(fully(sessions.end(&ids[1], NOON).await).is_some());
     }
 }

@@ -1,11 +1,11 @@
-//! Values that leave this process and that nobody else can read or change: AES-256-GCM, with purpose,
-//! scope, version and key id authenticated, so that a value made for one purpose opens for no other
-//! (SESS-02). There may be several keys, of which the first seals and all open, so that a key is
-//! changed without a sign-out (CRY-02). Without any in the configuration one is made at start: what it
-//! sealed does not outlive the process.
+//! Values that leave this process and that nobody else can read or change: AES-256-GCM, with
+//! purpose, scope, version and key id authenticated, so that a value made for one purpose opens
+//! for no other (SESS-02). There may be several keys, of which the first seals and all open, so
+//! that a key is changed without a sign-out (CRY-02). Without any in the configuration one is
+//! made at start: what it sealed does not outlive the process.
 //!
-//! A key seals with random nonces, which is safe for 2^32 values (NIST SP 800-38D, section 8.3): at a
-//! thousand logins a second, seven weeks.
+//! A key seals with random nonces, which is safe for 2^32 values (NIST SP 800-38D, section 8.3):
+//! at a thousand logins a second, seven weeks.
 
 use std::sync::Arc;
 
@@ -47,8 +47,8 @@ impl Purpose {
         }
     }
 
-    /// The most bytes of such a value once it is sealed, in text. A cookie may have 4,096 bytes with
-    /// its name and attributes; a form is as long as the configuration says, 1 MiB at most.
+    /// The most bytes of such a value once it is sealed, in text. A cookie may have 4,096 bytes
+    /// with its name and attributes; a form is as long as the configuration says, 1 MiB at most.
     const fn longest(self) -> usize {
         match self {
             Self::Login | Self::SignOut | Self::Member | Self::Session | Self::Snapshot => 3800,
@@ -115,14 +115,20 @@ impl Seal {
     pub fn new(keys: &[Secret<[u8; 32]>]) -> Result<Self, Unspecified> {
         let seal = Self { keys: ArcSwap::default() };
         match keys {
-            [] => {
-                let mut key = [0; 32];
-                aws_lc_rs::rand::fill(&mut key)?;
-                seal.replace(&[Secret::new(key)])?;
-            }
+            [] => seal.replace(&[Self::new_key()?])?,
             keys => seal.replace(keys)?,
         }
         Ok(seal)
+    }
+
+    /// A new key from the system's generator.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn new_key() -> Result<Secret<[u8; 32]>, Unspecified> {
+        let mut key = [0; 32];
+        aws_lc_rs::rand::fill(&mut key)?;
+        Ok(Secret::new(key))
     }
 
     /// Goes on with these keys; there is at least one.

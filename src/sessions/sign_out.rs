@@ -5,22 +5,21 @@ use std::sync::Arc;
 
 use super::index::{self, Meant};
 use super::marks::{Once, SignOut};
-use super::{Digest, Sessions, SignedIn, Store, StoreError, Word};
+use super::{Digest, EndedHere, Sessions, SignedIn, Store, StoreError, Word};
 use crate::gate::{Secret, Session, SessionId, Timestamp};
 
 impl Sessions {
-    /// Ends a session because its member wants it to: logins that this browser has under way become no
-    /// session either.
-    ///
-    /// # Errors
-    /// As [`Sessions::end`].
+    /// Ends a session because its member wants it to: logins that this browser has under way become
+    /// no session either. For the rest as [`Sessions::end`].
     pub async fn sign_out(
         &self,
         id: &SessionId,
         now: Timestamp,
-    ) -> Result<Option<Arc<SignedIn>>, StoreError> {
+    ) -> EndedHere<Option<Arc<SignedIn>>> {
         let key = Digest::of_id(id);
-        self.settled().await?;
+        if let Err(error) = self.settled().await {
+            return (None, Err(error));
+        }
         // First, so that a session which starts meanwhile sees it.
         let noted = match &self.store {
             Store::Memory { .. } if !self.table.contains(&key) => Ok(()),
@@ -28,15 +27,12 @@ impl Sessions {
                 self.note_sign_out(SignOut::Here, &key, now).await
             }
         };
-        let ended = self.end_key(&key, now).await;
-        noted.and(ended)
+        let (ended, told) = self.end_key(&key, now).await;
+        (ended, noted.and(told))
     }
 
-    /// Ends the sessions that a provider says are over, and only those of this provider. `issuer` is
-    /// who says so, if that was said: then only the sessions that this issuer vouched for.
-    ///
-    /// # Errors
-    /// When the store could not be told.
+    /// Ends the sessions that a provider says are over, and only those of this provider. `issuer`
+    /// is who says so, if that was said: then only the sessions that this issuer vouched for.
     pub async fn sign_out_meant(
         &self,
         provider: &str,
@@ -44,51 +40,53 @@ impl Sessions {
         issuer: Option<&str>,
         word: Word,
         now: Timestamp,
-    ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
+    ) -> EndedHere<Vec<Arc<SignedIn>>> {
         // First, so that a session which starts meanwhile sees it.
         let name = meant.key(provider);
-        let who = match word {
-            Word::Proven => SignOut::There,
-            Word::Claimed => SignOut::Claimed,
+        let noted = match word {
+            Word::Claimed if !self.claimed.admit_sign_out(&name, now) => Ok(()),
+            Word::Claimed | Word::Proven => self.note_sign_out(SignOut::There, &name, now).await,
         };
-        let noted = self.note_sign_out(who, &name, now).await;
-        let noted = noted.and(self.note_ending(&name, issuer, word, now).await);
+        let noted = noted.and(self.note_ending(&index::said_by(&name, issuer), word, now).await);
         // What is known here ends, whether the rest could be noted or not.
-        let ended = self.end_meant(provider, meant, issuer, now).await;
-        noted.and(ended)
+        let (ended, told) = self.end_meant(provider, meant, issuer, now).await;
+        (ended, noted.and(told))
     }
 
     /// Notes that the sessions of a name are over which are only in their browsers.
     pub(super) async fn note_ending(
         &self,
         name: &Digest,
-        issuer: Option<&str>,
         word: Word,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let name = index::said_by(name, issuer);
+        if self.carrier.is_none() {
+            return Ok(());
+        }
+        if word == Word::Claimed && !self.claimed.admit_ending(name, now, self.longest) {
+            return Ok(());
+        }
         match &self.store {
-            Store::Remote(remote, _) => remote.note_ending(&name, word, now).await,
+            Store::Remote(remote, _) => remote.note_ending(name, now).await,
             Store::Memory { revoked: Some(revoked), .. } => {
-                revoked.add_name(name, word, now, self.longest)
+                revoked.add_name(*name, now, self.longest)
             }
             Store::Memory { revoked: None, .. } => Ok(()),
         }
     }
 
     /// The same without remembering it: logins under way are left alone.
-    ///
-    /// # Errors
-    /// When the store could not be told.
     pub async fn end_meant(
         &self,
         provider: &str,
         meant: Meant<'_>,
         issuer: Option<&str>,
         now: Timestamp,
-    ) -> Result<Vec<Arc<SignedIn>>, StoreError> {
+    ) -> EndedHere<Vec<Arc<SignedIn>>> {
         let name = meant.key(provider);
-        self.settled().await?;
+        if let Err(error) = self.settled().await {
+            return (Vec::new(), Err(error));
+        }
         let is_meant = |session: &Session| {
             index::names(session).any(|known| known == name)
                 && issuer.is_none_or(|issuer| session.claims().text("iss") == Some(issuer))
@@ -98,14 +96,16 @@ impl Sessions {
             Store::Memory { index, .. } => {
                 let keys = index.find(&name).into_iter();
                 let keys = keys.flat_map(|begins| self.table.beginning_with(begins));
-                let mut ended = Vec::new();
+                let (mut ended, mut told) = (Vec::new(), Ok(()));
                 for key in keys {
                     let found = self.table.peek(&key);
                     if found.is_some_and(|found| is_meant(found.session())) {
-                        ended.extend(self.end_key(&key, now).await?);
+                        let (one, is_told) = self.end_key(&key, now).await;
+                        ended.extend(one);
+                        told = told.and(is_told);
                     }
                 }
-                Ok(ended)
+                (ended, told)
             }
         }
     }
@@ -123,8 +123,8 @@ impl Sessions {
         self.note_sign_out(SignOut::Here, &state, now).await
     }
 
-    /// Whether a login has come to nothing: its member has signed out in the browser that it is of, or
-    /// from the session that the browser had when it began, which nobody has any more.
+    /// Whether a login has come to nothing: its member has signed out in the browser that it is of,
+    /// or from the session that the browser had when it began, which nobody has any more.
     ///
     /// # Errors
     /// When the store does not say.
@@ -142,8 +142,8 @@ impl Sessions {
         Ok(false)
     }
 
-    /// Whether the person of a session has signed out at the provider since its login began, or has been
-    /// signed out by whoever runs this.
+    /// Whether the person of a session has signed out at the provider since its login began, or has
+    /// been signed out by whoever runs this.
     ///
     /// # Errors
     /// When the store does not say.
@@ -157,10 +157,8 @@ impl Sessions {
         }
         let names: Vec<Digest> = index::names_of_person(session).collect();
         for name in names {
-            for who in [SignOut::There, SignOut::Claimed] {
-                if self.signed_out(who, &name).await?.is_some_and(|at| begun < at) {
-                    return Ok(true);
-                }
+            if self.signed_out(SignOut::There, &name).await?.is_some_and(|at| begun < at) {
+                return Ok(true);
             }
         }
         Ok(false)

@@ -11,9 +11,9 @@ use super::ending::Ending;
 use crate::gate::identity::Envelope;
 use crate::gate::{Session, Timestamp};
 
-/// A session and the identity headers rendered for it. It is replaced as a whole when the provider
-/// says something else of its member; what goes on then is in [`Lasting`]. The session is first, beside
-/// the count of who has this in hand: see there.
+/// A session and the identity headers rendered for it. It is replaced as a whole when the
+/// provider says something else of its member; what goes on then is in [`Lasting`]. The session
+/// is first, beside the count of who has this in hand: see there.
 #[derive(Debug)]
 #[repr(C)]
 pub struct SignedIn {
@@ -85,8 +85,8 @@ impl SignedIn {
         &self.lasting.renewing
     }
 
-    /// Whether the session has ended. One whose time is over may not have been told yet: somebody has
-    /// to look first.
+    /// Whether the session has ended. One whose time is over may not have been told yet: somebody
+    /// has to look first.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.lasting.ending.is_told()
@@ -109,10 +109,13 @@ impl SignedIn {
         &self.session
     }
 
-    /// The rendered identity headers while they are fresh (ENV-02).
+    /// The rendered identity headers while they are fresh (ENV-02), and signed with the keys that are
+    /// in force after so many exchanges.
     #[must_use]
-    pub fn envelope(&self, now: Timestamp) -> Option<Arc<Envelope>> {
-        self.envelope.load_full().filter(|envelope| now < envelope.renew)
+    pub fn envelope(&self, now: Timestamp, exchanges: u64) -> Option<Arc<Envelope>> {
+        let is_fresh =
+            |envelope: &Arc<Envelope>| now < envelope.renew && envelope.exchanges == exchanges;
+        self.envelope.load_full().filter(is_fresh)
     }
 
     /// Keeps newly rendered headers for the requests to come.

@@ -1,5 +1,5 @@
-//! A session becomes another state of itself, when the provider has said something else of its member: by
-//! one at a time, on all nodes (OIDC-13). Deliberately not here: asking the provider.
+//! A session becomes another state of itself, when the provider has said something else of its
+//! member: by one at a time, on all nodes (OIDC-13). Deliberately not here: asking the provider.
 
 use std::sync::Arc;
 
@@ -59,8 +59,8 @@ impl Sessions {
         }
     }
 
-    /// Puts a session in the place of an earlier state of it, whose turn is ours; `None` if that is not
-    /// there any more: a sign-out wins over a refresh under way (OIDC-14).
+    /// Puts a session in the place of an earlier state of it, whose turn is ours; `None` if that is
+    /// not there any more: a sign-out wins over a refresh under way (OIDC-14).
     ///
     /// # Errors
     /// When it could not be kept.

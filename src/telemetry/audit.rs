@@ -14,6 +14,8 @@ pub enum Event {
     LoginSucceeded,
     /// A login did not.
     LoginFailed,
+    /// A login was tried, of which no session was to come.
+    LoginTested,
     /// Somebody chose a new password at the provider; the sign-in comes next.
     PasswordReset,
     /// Somebody without a session changed their profile at the provider; the sign-in comes next.
@@ -39,6 +41,8 @@ pub enum Event {
     FormResent,
     /// Other sealing keys are in force.
     SealingKeysChanged,
+    /// Other signing keys are in force.
+    SigningKeysChanged,
     /// The process began to serve.
     Started,
     /// The process stopped serving.
@@ -52,6 +56,7 @@ impl Event {
         match self {
             Self::LoginSucceeded => "login-succeeded",
             Self::LoginFailed => "login-failed",
+            Self::LoginTested => "login-tested",
             Self::PasswordReset => "password-reset",
             Self::ProfileEdited => "profile-edited",
             Self::LoggedOut => "logged-out",
@@ -64,6 +69,7 @@ impl Event {
             Self::MemberRefused => "member-refused",
             Self::FormResent => "form-resent",
             Self::SealingKeysChanged => "sealing-keys-changed",
+            Self::SigningKeysChanged => "signing-keys-changed",
             Self::Started => "started",
             Self::Stopped => "stopped",
         }

@@ -24,7 +24,7 @@ fn servers(redis: &Redis) -> Vec<String> {
 }
 
 fn with(sessions: &str) -> String {
-    format!("{MINIMAL}sessions: {{ {sessions} }}\n")
+    format!("{MINIMAL}sessions: {{ {sessions} }}\nsigning: {{ keys: [{{ env: SIGNING_KEYS }}] }}\n")
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Which requests are kept for their members: some of those that are told to sign in, and no others.
+//! Which requests are kept for their members: some of those that are told to sign in, and no
+//! others.
 
 use anteport::gate::{Decision, KeptForm, MemberMark, Mode, Refusal, may_be_from_own_page};
 use bytes::Bytes;

@@ -313,8 +313,8 @@ fn a_sign_in_that_is_too_old_or_too_weak_is_asked_for_again_and_comes_back() {
     let context =
         || Requirement { authentication_context: Some("c1".into()), ..Requirement::default() };
     let seconds = |back: i64| NOON.unix_seconds() - back;
-    // Without `auth_time` a session may have begun by single sign-on; a later one than the session's
-    // is not believed.
+    // Without `auth_time` a session may have begun by single sign-on; a later one than the
+    // session's is not believed.
     for (claims, now, is_young) in [
         (json!({}), NOON, false),
         (json!({}), NOON.after(quarter), false),

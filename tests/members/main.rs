@@ -1,6 +1,6 @@
-//! Members end to end: the emulated Microsoft, the proxy, a portal, and a directory that fails in every
-//! way that there is. The webhook's other side and the SCIM server are of these tests; one that nobody
-//! here wrote is asked by `tests/members/run`.
+//! Members end to end: the emulated Microsoft, the proxy, a portal, and a directory that fails in
+//! every way that there is. The webhook's other side and the SCIM server are of these tests; one
+//! that nobody here wrote is asked by `tests/members/run`.
 
 #![allow(
     clippy::unwrap_used,

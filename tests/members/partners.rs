@@ -1,5 +1,5 @@
-//! The same with a SCIM server and a webhook library that nobody here wrote. `tests/members/run` starts
-//! them, and names their addresses in the environment.
+//! The same with a SCIM server and a webhook library that nobody here wrote. `tests/members/run`
+//! starts them, and names their addresses in the environment.
 
 use std::net::SocketAddr;
 

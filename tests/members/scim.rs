@@ -1,5 +1,5 @@
-//! Members in a directory that speaks SCIM: found, created, brought up to date, and what comes of each
-//! fault of the server's.
+//! Members in a directory that speaks SCIM: found, created, brought up to date, and what comes of
+//! each fault of the server's.
 
 use serde_json::{Value, json};
 

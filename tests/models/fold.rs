@@ -50,7 +50,8 @@ fn base(letter: char) -> Option<&'static str> {
     RELATIVES.iter().find(|(_, all)| all.contains(letter)).map(|(base, _)| *base)
 }
 
-/// What compatibility decomposition (NFKC, UAX 15) makes of a character, where that has ASCII in it.
+/// What compatibility decomposition (NFKC, UAX 15) makes of a character, where that has ASCII in
+/// it.
 pub fn compatible(letter: char) -> Option<String> {
     let code = u32::from(letter);
     let from = |code: u32| char::from_u32(code).map(String::from);

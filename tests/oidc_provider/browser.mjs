@@ -36,13 +36,18 @@ export class Browser {
     return this.#jars.get(host);
   }
 
+  /** The `Cookie` header for this place. */
+  cookies(url) {
+    return [...this.#jar(url)].map(([name, value]) => `${name}=${value}`).join('; ');
+  }
+
   /** One request; redirects are shown and not followed. */
   async ask(url, { fields, from } = {}) {
     const jar = this.#jar(url);
     const body = fields && new URLSearchParams(fields).toString();
     const site = !from || new URL(from).host === new URL(url).host ? 'same-origin' : 'cross-site';
     const headers = { ...NAVIGATION, 'sec-fetch-site': from ? site : 'none' };
-    if (jar.size) headers.cookie = [...jar].map(([name, value]) => `${name}=${value}`).join('; ');
+    if (jar.size) headers.cookie = this.cookies(url);
     if (body !== undefined) {
       headers['content-type'] = 'application/x-www-form-urlencoded';
       headers['content-length'] = String(Buffer.byteLength(body));

@@ -23,7 +23,7 @@ function kill(child, signal) {
 
 export const run = promisify(execFile);
 
-/** Starts a program and waits until it listens on `port`, or until `ready` says so. */
+/** Starts a program and waits until it listens on `port`, or until `ready` says so. Whoever gets it may `stop` it. */
 export async function start(name, command, args, { port, env = {}, cwd = place, ready } = {}) {
   const log = path.join(place, `${name}.log`);
   const out = openSync(log, 'a');
@@ -42,16 +42,20 @@ export async function start(name, command, args, { port, env = {}, cwd = place, 
     }
     await new Promise((done) => { setTimeout(done, 100); });
   }
+  return child;
 }
 
-/** Ends all of them with whatever they started, the last one first, and removes their data: nothing is worth a delay. */
+/** Ends a program with whatever it started. */
+export async function stop(child) {
+  const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
+  kill(child, 'SIGKILL');
+  await ended;
+  running.delete(child);
+}
+
+/** Ends all of them, the last one first, and removes their data: nothing is worth a delay. */
 export async function stopAll() {
-  for (const child of [...running].reverse()) {
-    const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : null;
-    kill(child, 'SIGKILL');
-    await ended;
-    running.delete(child);
-  }
+  for (const child of [...running].reverse()) await stop(child);
   removeData();
 }
 

@@ -1,5 +1,5 @@
-//! What is open over HTTP/2 when its session ends (SESS-10): the streams of one connection may be of
-//! several sessions.
+//! What is open over HTTP/2 when its session ends (SESS-10): the streams of one connection may be
+//! of several sessions.
 
 use std::convert::Infallible;
 use std::time::Duration;

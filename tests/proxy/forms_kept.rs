@@ -1,5 +1,5 @@
-//! A form that meets an expired session is not lost: its member signs in and sends it once more, and
-//! nobody else does.
+//! A form that meets an expired session is not lost: its member signs in and sends it once more,
+//! and nobody else does.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -233,8 +233,8 @@ async fn what_the_portal_answers_with_finds_its_way() {
     let world = world().await;
     let browser = world.treasurer().await;
     let before = world.portal.received().len();
-    // As a browser reads `css/a.css`, `../x?y`, `edit` and an empty action on the page that a form at
-    // /reports/new?a was answered with.
+    // As a browser reads `css/a.css`, `../x?y`, `edit` and an empty action on the page that a form
+    // at /reports/new?a was answered with.
     for (method, target, leads_to) in [
         ("GET", "/.auth/resend/at/reports/css/a.css", "/reports/css/a.css"),
         ("GET", "/.auth/resend/at/x?y=%2f&z", "/x?y=%2f&z"),
@@ -453,7 +453,8 @@ async fn oidc_17_whatever_is_no_form_of_our_own_page_is_told_to_sign_in() {
     }
     // A page's GET signs in as ever, and a background call is told so.
     assert_eq!(browser.send("GET", "/reports", PAGE, b"").await.status, 303);
-    // Nobody knows whose it would be: no cookie, two, one of another portal, one that we did not make.
+    // Nobody knows whose it would be: no cookie, two, one of another portal, one that we did not
+    // make.
     let cookie = browser.own_cookies()[COOKIE].clone();
     let mut second = Browser::new(format!("http://localhost:{}", world.proxy.port()));
     second.sign_in("/", TREASURER).await;

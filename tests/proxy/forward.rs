@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::signing::verified;
 use crate::world::browser::PAGE;
 use crate::world::{Plan, World};
 
@@ -25,22 +26,6 @@ async fn a_member_is_named_in_headers_and_in_a_signed_assertion() {
     assert_eq!(claims["roles"], serde_json::json!(["Member", "Treasurer"]));
     assert!(claims["sid"].as_str().unwrap().len() >= 16);
     world.stop().await;
-}
-
-/// The claims of an assertion, verified as a portal would: with the published keys, ES256 alone.
-async fn verified(world: &World, assertion: &str) -> serde_json::Value {
-    use jsonwebtoken::jwk::JwkSet;
-    use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-    let keys = world.browser().send("GET", "/.auth/jwks.json", &[], b"").await;
-    assert_eq!(keys.header("content-type"), Some("application/jwk-set+json"));
-    let keys: JwkSet = serde_json::from_slice(&keys.body).unwrap();
-    let header = decode_header(assertion).unwrap();
-    let key = keys.find(&header.kid.unwrap()).expect("the key is published");
-    let mut validation = Validation::new(Algorithm::ES256);
-    validation.set_audience(&[format!("http://{}", world.proxy)]);
-    // The world has a clock of its own.
-    validation.validate_exp = false;
-    decode(assertion, &DecodingKey::from_jwk(key).unwrap(), &validation).unwrap().claims
 }
 
 #[tokio::test]

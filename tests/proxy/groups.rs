@@ -1,5 +1,6 @@
-//! Members in no group, in some, and in more than a token lists, with a Graph that answers, and with
-//! one that does not: the right doors open, or a clear denial, and headers that the portal can take.
+//! Members in no group, in some, and in more than a token lists, with a Graph that answers, and
+//! with one that does not: the right doors open, or a clear denial, and headers that the portal
+//! can take.
 
 use anteport::demo::microsoft::Trouble;
 use anteport::demo::microsoft::graph::{GraphAnswer, group_id, group_name};

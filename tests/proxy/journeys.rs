@@ -1,5 +1,5 @@
-//! The journeys of B2C besides signing in, each bound to its policy and back to the page first asked
-//! for (azure.md, section 6).
+//! The journeys of B2C besides signing in, each bound to its policy and back to the page first
+//! asked for (azure.md, section 6).
 
 use anteport::demo::microsoft::B2c;
 use serde_json::json;

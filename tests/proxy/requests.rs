@@ -1,5 +1,5 @@
-//! The authorization request as the operator wants it, and callbacks that are posted or go to the path
-//! of an old registration.
+//! The authorization request as the operator wants it, and callbacks that are posted or go to the
+//! path of an old registration.
 
 use std::collections::HashMap;
 

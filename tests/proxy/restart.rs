@@ -4,61 +4,36 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::world::browser::Browser;
+use crate::world::folder::{Folder, eventually};
 use crate::world::{Plan, World};
 
-/// For something that happens at once on a machine that is not busy.
-const SOON: Duration = Duration::from_secs(20);
-
-/// A folder of a process, gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("restart-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        let folder = Self(path);
-        folder.write("key", &STANDARD.encode([1; 32]));
-        folder.write("second", &STANDARD.encode([2; 32]));
-        folder
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        let path = self.0.join(format!("{name}.new"));
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
-        fs::rename(&path, self.0.join(name)).unwrap();
-    }
-
-    fn snapshot(&self) -> PathBuf {
-        self.0.join("sessions")
-    }
-
-    fn plan(&self) -> Plan {
-        let at = |name: &str| self.0.join(name).display().to_string();
-        let sessions = format!(
-            "{{ keys: [{{ file: \"{}\" }}, {{ file: \"{}\" }}], snapshot: \"{}\", \
-             absolute_timeout: 4h }}",
-            at("key"),
-            at("second"),
-            at("sessions")
-        );
-        Plan { kept_sessions: Some(sessions), ..Plan::default() }
-    }
+fn with_keys() -> Folder {
+    let folder = Folder::new();
+    folder.write("key", &STANDARD.encode([1; 32]));
+    folder.write("second", &STANDARD.encode([2; 32]));
+    folder
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn snapshot(folder: &Folder) -> PathBuf {
+    folder.path("sessions")
+}
+
+fn plan(folder: &Folder) -> Plan {
+    let at = |name: &str| folder.path(name).display().to_string();
+    let sessions = format!(
+        "{{ keys: [{{ file: \"{}\" }}, {{ file: \"{}\" }}], snapshot: \"{}\", \
+         absolute_timeout: 4h }}",
+        at("key"),
+        at("second"),
+        at("sessions")
+    );
+    Plan { kept_sessions: Some(sessions), ..Plan::default() }
 }
 
 async fn is_member(browser: &mut Browser) -> bool {
@@ -67,24 +42,10 @@ async fn is_member(browser: &mut Browser) -> bool {
     answer.status == 200
 }
 
-async fn readyz(world: &World) -> (u16, String) {
-    let answer = Browser::new(format!("http://{}", world.admin));
-    let answer = answer.send("GET", "/readyz?verbose", &[], b"").await;
-    (answer.status, answer.text())
-}
-
-async fn eventually(is_so: impl AsyncFn() -> bool) {
-    let begun = Instant::now();
-    while !is_so().await {
-        assert!(begun.elapsed() < SOON, "it does not come to be so");
-        tokio::task::yield_now().await;
-    }
-}
-
 #[tokio::test]
 async fn sess_09_a_planned_restart_signs_nobody_out_and_nobody_in() {
-    let folder = Folder::new();
-    let mut world = World::start_with(folder.plan()).await;
+    let folder = with_keys();
+    let mut world = World::start_with(plan(&folder)).await;
     let mut ada = world.treasurer().await;
     let (mut gone, mut ended) = (world.treasurer().await, world.treasurer().await);
     let (before_sign_out, before_end) = (gone.clone(), ended.clone());
@@ -94,7 +55,7 @@ async fn sess_09_a_planned_restart_signs_nobody_out_and_nobody_in() {
     let mut late = world.browser();
     let callback = late.sign_in_to_callback("/reports?late", "treasurer@harborclub.example").await;
     world.proxy_goes_down().await;
-    let snapshot = folder.snapshot();
+    let snapshot = snapshot(&folder);
     assert_eq!(fs::metadata(&snapshot).unwrap().permissions().mode() & 0o777, 0o600);
     let first = fs::read(&snapshot).unwrap();
     for said in ["harborclub", "treasurer", "127.0.0.1", "corporate"] {
@@ -131,8 +92,8 @@ async fn sess_09_a_planned_restart_signs_nobody_out_and_nobody_in() {
 
 #[tokio::test]
 async fn sess_09_a_stop_before_it_has_been_read_loses_nobody() {
-    let folder = Folder::new();
-    let mut world = World::start_with(folder.plan()).await;
+    let folder = with_keys();
+    let mut world = World::start_with(plan(&folder)).await;
     let mut ada = world.treasurer().await;
     for _ in 0..10 {
         world.restart().await;
@@ -143,15 +104,15 @@ async fn sess_09_a_stop_before_it_has_been_read_loses_nobody() {
 
 #[tokio::test]
 async fn sess_09_whatever_stands_there_the_process_starts() {
-    let folder = Folder::new();
-    let mut world = World::start_with(folder.plan()).await;
-    let (ada, snapshot) = (world.treasurer().await, folder.snapshot());
+    let folder = with_keys();
+    let mut world = World::start_with(plan(&folder)).await;
+    let (ada, snapshot) = (world.treasurer().await, snapshot(&folder));
     for broken in [&b""[..], b"anteport", &[0; 100_000]] {
         world.proxy_goes_down().await;
         fs::write(&snapshot, broken).unwrap();
         world.proxy_comes_up();
         assert!(!is_member(&mut ada.clone()).await);
-        eventually(async || readyz(&world).await.0 == 200).await;
+        eventually(async || world.readyz().await.0 == 200).await;
         assert_eq!(world.metric("anteport_sessions").await, 0.0);
     }
     world.stop().await;
@@ -159,8 +120,8 @@ async fn sess_09_whatever_stands_there_the_process_starts() {
 
 #[tokio::test]
 async fn cry_02_keys_change_under_load_and_nobody_notices() {
-    let folder = Folder::new();
-    let mut world = World::start_with(folder.plan()).await;
+    let folder = with_keys();
+    let mut world = World::start_with(plan(&folder)).await;
     let (mut ada, mut late) = (world.treasurer().await, world.browser());
     let callback = late.sign_in_to_callback("/reports?late", "treasurer@harborclub.example").await;
     let failed = std::sync::atomic::AtomicU32::new(0);
@@ -176,11 +137,11 @@ async fn cry_02_keys_change_under_load_and_nobody_notices() {
     let changing = async {
         let say = async |wanted: &str| {
             world.look_again.notify_one();
-            eventually(async || readyz(&world).await.1.contains(wanted)).await;
+            eventually(async || world.readyz().await.1.contains(wanted)).await;
         };
         folder.write("second", "canary of a key");
         say("cannot be read again for 0 s").await;
-        let words = readyz(&world).await;
+        let words = world.readyz().await;
         assert_eq!(words.0, 200, "those before stay in force");
         assert!(!words.1.contains("canary") && words.1.contains("second"), "{}", words.1);
         for turn in 0..5 {
@@ -208,7 +169,7 @@ async fn cry_02_keys_change_under_load_and_nobody_notices() {
 async fn memory_is_a_store_that_is_there() {
     let world = World::start().await;
     assert_eq!(world.metric("anteport_session_store_up").await, 1.0);
-    assert!(readyz(&world).await.1.contains("session store memory: here\n"));
+    assert!(world.readyz().await.1.contains("session store memory: here\n"));
     let mut ada = world.treasurer().await;
     let here = "anteport_session_lookups_total{where=\"here\"}";
     let before = world.metric(here).await;

@@ -156,7 +156,8 @@ async fn oidc_20_nobody_asks_for_sign_outs_as_fast_as_they_like() {
     let answer = frame.send("GET", &format!("{FRONT}?sid=x"), FRAME, b"").await;
     assert_refusal(&answer, 429, "sign-outs-busy");
     assert_eq!(answer.header("retry-after"), Some("60"));
-    // A neighbour behind the same address signs out all the same, at once and as often as they come.
+    // A neighbour behind the same address signs out all the same, at once and as often as they
+    // come.
     let mut other = world.treasurer().await;
     for member in [&mut busy, &mut other] {
         let sid = claim(member, "sid").await;

@@ -7,7 +7,7 @@ use anteport::sessions::{Here, StoreError};
 use redis::cmd;
 
 use crate::redis::Server;
-use crate::suite::{LIFETIMES, Node, eventually, single};
+use crate::suite::{LIFETIMES, Node, eventually, knows_ada, single, two_nodes};
 
 fn is_known(node: &Node, id: &SessionId) -> bool {
     matches!(node.sessions.here(id, node.clock.now()), Here::Member(_))
@@ -16,9 +16,7 @@ fn is_known(node: &Node, id: &SessionId) -> bool {
 #[tokio::test]
 async fn a_session_that_was_read_is_not_asked_for_again() {
     let server = Server::start();
-    let node = Node::start(single(&server)).ready().await;
-    let id = node.sign_in("ada").await;
-    assert!(node.name(&id).await.is_some());
+    let (node, id) = knows_ada(&server).await;
     let asked = server.count("hmget");
     for _ in 0..1000 {
         assert!(is_known(&node, &id));
@@ -38,7 +36,8 @@ async fn sess_08_a_lost_connection_takes_all_certainty_with_it_at_once() {
     assert!(node.name(&id).await.is_some() && is_known(&node, &id));
     let read = server.count("hmget");
     server.cut();
-    // Who was there a moment ago is read again before they ask; and not before that is anybody certain.
+    // Who was there a moment ago is read again before they ask; and not before that is anybody
+    // certain.
     eventually(async || server.count("hmget") > read && is_known(&node, &id)).await;
     assert_eq!(node.name(&id).await.as_deref(), Some("ada"), "and nobody is signed out");
     let changed: i64 =
@@ -50,8 +49,7 @@ async fn sess_08_a_lost_connection_takes_all_certainty_with_it_at_once() {
 #[tokio::test]
 async fn what_another_node_has_noted_is_read_again_before_anybody_asks() {
     let server = Server::start();
-    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, single).await;
     let id = here.sign_in("ada").await;
     assert!(here.name(&id).await.is_some() && there.name(&id).await.is_some());
     let read = server.count("hmget");
@@ -65,9 +63,7 @@ async fn what_another_node_has_noted_is_read_again_before_anybody_asks() {
 #[tokio::test]
 async fn sess_08_an_emptied_store_has_nobody_signed_in() {
     let server = Server::start();
-    let node = Node::start(single(&server)).ready().await;
-    let id = node.sign_in("ada").await;
-    assert!(node.name(&id).await.is_some());
+    let (node, id) = knows_ada(&server).await;
     let _: String = server.ask(cmd("FLUSHALL").arg("SYNC"));
     eventually(async || node.name(&id).await.is_none()).await;
 }
@@ -131,8 +127,7 @@ async fn cry_02_a_key_is_changed_on_one_node_after_the_other_without_a_sign_out(
 #[tokio::test]
 async fn sess_03_a_session_that_nobody_uses_is_over_on_every_node_and_leaves_the_store() {
     let server = Server::start();
-    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, single).await;
     let id = here.sign_in("ada").await;
     let left = || -> i64 {
         let keys: Vec<String> = server.ask(cmd("KEYS").arg("anteport:s:*"));

@@ -1,14 +1,18 @@
 //! An ending stays one: whoever says it, whenever, and whatever the store does meanwhile.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anteport::config::Store;
 use anteport::gate::{Lifetimes, Session};
-use anteport::sessions::{Meant, Revocation, StoreError, Word};
+use anteport::sessions::{Meant, Revocation, StoreCall, StoreError, Word};
 use redis::cmd;
 
 use crate::redis::Server;
-use crate::suite::{LIFETIMES, MORNING, Node, endings_in, eventually, session, single};
+use crate::suite::{
+    LIFETIMES, MORNING, Node, endings_in, eventually, fully, session, session_with, single,
+};
 
 const CORPORATE: &str = "corporate";
 
@@ -50,7 +54,7 @@ async fn sess_04_an_ending_never_becomes_an_earlier_one() {
         let sid = member.session().at_provider().sid.clone().unwrap();
         let end = async |word, at| {
             let ended = node.sessions.sign_out_meant(CORPORATE, Meant::Sid(&sid), None, word, at);
-            ended.await.unwrap();
+            fully(ended.await);
         };
         for word in [Word::Proven, Word::Claimed] {
             end(word, MORNING.after(minutes(2))).await;
@@ -66,11 +70,8 @@ async fn sess_04_an_ending_never_becomes_an_earlier_one() {
 async fn sess_03_a_session_lasts_no_longer_than_its_ending_is_remembered() {
     let (there, here) = (Node::start(cookie()), Node::start(cookie()));
     let month = Lifetimes { idle: minutes(7 * 24 * 60), absolute: minutes(30 * 24 * 60) };
-    let known = session("ada", MORNING);
-    let (claims, at) = (known.claims().clone(), known.at_provider().clone());
-    let (provider, portal) = (CORPORATE.into(), "members.example".into());
-    let long = Session::start(claims, provider, portal, "long".to_owned(), month, MORNING);
-    let (id, member) = there.sessions.start(long.known_as(at), MORNING).await.unwrap();
+    let long = session_with("members.example", month, "ada", MORNING);
+    let (id, member) = there.sessions.start(long, MORNING).await.unwrap();
     there.keep(&id, &member);
     let key = member.session().claims().subject().member_key();
     let now = MORNING.after(minutes(1));
@@ -95,9 +96,9 @@ async fn lim_07_what_strangers_say_keeps_nobodys_sign_out_away() {
     for number in 0..50_000 {
         let name = number.to_string();
         let meant = Meant::Sid(&name);
-        node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Claimed, MORNING).await.unwrap();
+        fully(node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Claimed, MORNING).await);
     }
-    assert!(node.sessions.sign_out(&ada, MORNING).await.unwrap().is_some());
+    assert!(fully(node.sessions.sign_out(&ada, MORNING).await).is_some());
     node.sessions.revoke(Revocation::Member(&key), MORNING, |_| {}).await.unwrap();
     for id in [ada, grace] {
         assert!(node.find(&id).await.unwrap().is_none());
@@ -111,10 +112,32 @@ async fn lim_07_what_strangers_say_takes_a_bounded_room_in_the_store() {
     for number in 0..20_500 {
         let name = number.to_string();
         let meant = Meant::Sid(&name);
-        node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Claimed, MORNING).await.unwrap();
+        fully(node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Claimed, MORNING).await);
     }
     let kept: usize = server.ask(&mut cmd("DBSIZE"));
     assert_eq!(kept, 2 * 20_000, "endings, and marks for the logins under way");
+    let meant = Meant::Sid("proven");
+    fully(node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Proven, MORNING).await);
+    let more: usize = server.ask(&mut cmd("DBSIZE"));
+    assert_eq!(more, kept + 2, "what a provider proves finds its room");
+}
+
+#[tokio::test]
+async fn a_login_asks_the_store_once_for_each_of_its_names() {
+    let server = Server::start();
+    let node = Node::start(single(&server)).ready().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counts = Arc::clone(&asked);
+    node.sessions.observe(Box::new(move |call, _, _| {
+        counts.fetch_add(usize::from(call == StoreCall::SignOut), Ordering::SeqCst);
+    }));
+    let ada = session("ada", MORNING);
+    assert!(!node.sessions.signed_out_since(MORNING, &ada).await.unwrap());
+    assert_eq!(asked.load(Ordering::SeqCst), 3, "the sid, the sub, the member");
+    let later = MORNING.after(minutes(1));
+    let meant = Meant::Sid("sid-ada");
+    fully(node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Claimed, later).await);
+    assert!(node.sessions.signed_out_since(MORNING, &ada).await.unwrap(), "OIDC-14");
 }
 
 #[tokio::test]
@@ -135,6 +158,67 @@ async fn rel_04_what_was_found_is_over_here_while_the_store_is_down() {
         let found = node.find(id).await;
         assert!(matches!(found, Ok(None) | Err(StoreError::Unavailable)), "{found:?}");
     }
+}
+
+#[tokio::test]
+async fn log_03_what_ends_here_is_told_of_though_the_store_cannot_be() {
+    for store in [single, endings_in] {
+        let mut server = Server::start();
+        let node = Node::start(store(&server)).ready().await;
+        let (ada, grace) = (node.sign_in("ada").await, node.sign_in("grace").await);
+        let (mary, now) = (node.sign_in("mary").await, node.clock.now());
+        for id in [&ada, &grace, &mary] {
+            assert!(node.name(id).await.is_some());
+        }
+        server.down();
+        for (id, name) in [(&ada, "sub-ada"), (&grace, "sub-grace")] {
+            let (ended, told) = match name {
+                "sub-ada" => node.sessions.sign_out(id, now).await,
+                _ => node.sessions.end(id, now).await,
+            };
+            let ended = ended.expect("it is over here");
+            assert_eq!(ended.session().claims().text("sub"), Some(name));
+            assert_eq!(told, Err(StoreError::Unavailable));
+            let (again, told) = node.sessions.sign_out(id, now).await;
+            assert!(again.is_none() && told.is_err(), "once");
+        }
+        let meant = Meant::Sid("sid-mary");
+        let said = node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Proven, now).await;
+        // By name only the store can tell whose are meant, unless they are in their browsers.
+        let is_carried = !matches!(store(&server), Store::Redis(_));
+        assert_eq!((said.0.len(), said.1.is_err()), (usize::from(is_carried), true));
+    }
+}
+
+#[tokio::test]
+async fn log_03_what_ends_at_all_nodes_is_told_of_though_it_could_not_be_noted() {
+    let server = Server::start();
+    let node = Node::start(single(&server)).ready().await;
+    for _ in 0..3 {
+        node.sign_in("ada").await;
+    }
+    // Nothing can be written any more, and what is there be taken away.
+    let _: String = server.ask(cmd("CONFIG").arg("SET").arg("maxmemory").arg("1"));
+    let (meant, now) = (Meant::Sid("sid-ada"), node.clock.now());
+    let (ended, told) =
+        node.sessions.sign_out_meant(CORPORATE, meant, None, Word::Proven, now).await;
+    assert_eq!((ended.len(), told), (3, Err(StoreError::Unavailable)));
+}
+
+#[tokio::test]
+async fn log_03_whom_a_revocation_ends_is_told_once_though_the_store_is_down() {
+    let mut server = Server::start();
+    let node = Node::start(endings_in(&server)).ready().await;
+    let ada = node.sign_in("ada").await;
+    let key = member_key(&node, &ada).await;
+    server.down();
+    let told = Mutex::new(Vec::new());
+    for _ in 0..2 {
+        let ended = |session: &Session| told.lock().unwrap().push(session.handle().to_owned());
+        let what = Revocation::Member(&key);
+        assert!(node.sessions.revoke(what, node.clock.now(), ended).await.is_err());
+    }
+    assert_eq!(told.into_inner().unwrap(), ["handle-ada"]);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! A store that is down, slow, or lies: nobody is signed out, and nobody is let in (GEN-03, REL-04).
+//! A store that is down, slow, or lies: nobody is signed out, and nobody is let in (GEN-03,
+//! REL-04).
 
 use std::time::{Duration, Instant};
 
@@ -8,14 +9,14 @@ use redis::cmd;
 
 use crate::redis::Server;
 use crate::relay::{Fault, Relay};
-use crate::suite::{GRACE, Node, eventually, session, single, single_at};
+use crate::suite::{
+    GRACE, Node, eventually, fully, knows_ada, session, single, single_at, two_nodes,
+};
 
 #[tokio::test]
 async fn rel_04_whoever_is_known_goes_on_while_the_store_is_down_and_nobody_else_is_judged() {
     let mut server = Server::start();
-    let node = Node::start(single(&server)).ready().await;
-    let ada = node.sign_in("ada").await;
-    assert!(node.name(&ada).await.is_some());
+    let (node, ada) = knows_ada(&server).await;
     server.down();
     eventually(async || node.find(&SessionId::new([9; 32])).await.is_err()).await;
     let begun = Instant::now();
@@ -40,9 +41,7 @@ async fn rel_04_whoever_is_known_goes_on_while_the_store_is_down_and_nobody_else
 #[tokio::test]
 async fn rel_04_a_store_that_stands_still_is_one_that_is_down() {
     let server = Server::start();
-    let node = Node::start(single(&server)).ready().await;
-    let ada = node.sign_in("ada").await;
-    assert!(node.name(&ada).await.is_some());
+    let (node, ada) = knows_ada(&server).await;
     server.pause(true);
     eventually(async || node.find(&SessionId::new([9; 32])).await.is_err()).await;
     assert_eq!(node.name(&ada).await.as_deref(), Some("ada"));
@@ -50,7 +49,7 @@ async fn rel_04_a_store_that_stands_still_is_one_that_is_down() {
     node.can_ask().await;
     assert_eq!(node.name(&ada).await.as_deref(), Some("ada"));
     let other = Node::start(single(&server)).ready().await;
-    other.sessions.sign_out(&ada, other.clock.now()).await.unwrap();
+    fully(other.sessions.sign_out(&ada, other.clock.now()).await);
     eventually(async || node.name(&ada).await.is_none()).await;
 }
 
@@ -61,7 +60,7 @@ async fn sess_04_who_signs_out_while_the_store_is_down_stays_signed_out() {
     let (ada, grace) = (node.sign_in("ada").await, node.sign_in("grace").await);
     assert!(node.name(&ada).await.is_some() && node.name(&grace).await.is_some());
     server.pause(true);
-    assert!(node.sessions.sign_out(&ada, node.clock.now()).await.is_err(), "it is said");
+    assert!(node.sessions.sign_out(&ada, node.clock.now()).await.1.is_err(), "it is said");
     assert!(node.name(&ada).await.is_none(), "here it is over at once");
     assert_eq!(node.name(&grace).await.as_deref(), Some("grace"));
     server.pause(false);
@@ -74,8 +73,7 @@ async fn sess_04_who_signs_out_while_the_store_is_down_stays_signed_out() {
 #[tokio::test]
 async fn oidc_13_the_turn_of_a_node_that_died_is_anothers_soon() {
     let server = Server::start();
-    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, single).await;
     let id = here.sign_in("ada").await;
     let now = here.clock.now();
     let never = |_: &anteport::sessions::SignedIn| false;
@@ -119,14 +117,12 @@ async fn sess_07_what_can_be_used_once_is_never_used_twice_by_an_answer_to_anoth
 #[tokio::test]
 async fn a_full_store_takes_nobody_and_signs_nobody_out() {
     let server = Server::start();
-    let node = Node::start(single(&server)).ready().await;
-    let ada = node.sign_in("ada").await;
-    assert!(node.name(&ada).await.is_some());
+    let (node, ada) = knows_ada(&server).await;
     let _: String = server.ask(cmd("CONFIG").arg("SET").arg("maxmemory").arg("1"));
     let now = node.clock.now();
     assert!(node.sessions.start(session("grace", now), now).await.is_err());
     assert_eq!(node.name(&ada).await.as_deref(), Some("ada"));
-    assert!(node.sessions.sign_out(&ada, now).await.is_err(), "its mark found no room");
+    assert!(node.sessions.sign_out(&ada, now).await.1.is_err(), "its mark found no room");
     assert!(node.name(&ada).await.is_none(), "and yet it is over");
     let _: String = server.ask(cmd("CONFIG").arg("SET").arg("maxmemory").arg("0"));
     let grace = node.sign_in("grace").await;

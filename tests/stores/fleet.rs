@@ -1,6 +1,6 @@
-//! Processes of the binary in front of one portal, three mostly, with one store and one public address,
-//! as behind a load balancer; the emulated Microsoft and the portal run beside the tests, on a thread of
-//! their own, so that a test that waits holds nobody up.
+//! Processes of the binary in front of one portal, three mostly, with one store and one public
+//! address, as behind a load balancer; the emulated Microsoft and the portal run beside the
+//! tests, on a thread of their own, so that a test that waits holds nobody up.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -34,7 +34,8 @@ pub struct Plan {
     pub nodes: usize,
     /// What `sessions` says beside its keys, indented by two; `FOLDER` is one of the fleet's own.
     pub sessions: String,
-    /// What kind of provider `corporate` is, indented by four; `AUTHORITY` is the emulator's address.
+    /// What kind of provider `corporate` is, indented by four; `AUTHORITY` is the emulator's
+    /// address.
     pub provider: &'static str,
     /// Who signs in there.
     pub username: &'static str,

@@ -1,5 +1,5 @@
-//! Members who go on opening pages on all nodes while something is wrong, at a steady rate, and a count
-//! of what they get. Each answer is looked at: whose name is in it?
+//! Members who go on opening pages on all nodes while something is wrong, at a steady rate, and a
+//! count of what they get. Each answer is looked at: whose name is in it?
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -18,7 +18,8 @@ use crate::visitor::{Member, Reply, ask};
 /// One request every so often: 400 a second.
 const PACE: Duration = Duration::from_micros(2_500);
 
-/// How many at most have no answer yet: a machine that is busy makes them fewer, not wait in a queue.
+/// How many at most have no answer yet: a machine that is busy makes them fewer, not wait in a
+/// queue.
 const AT_ONCE: usize = 32;
 
 /// What came of it.

@@ -1,6 +1,7 @@
-//! Where sessions are kept, tried with real Redis servers that this program starts and stops on loopback:
-//! `cargo test --test stores`. The suite is the same for every store; `nodes`, `restarts` and
-//! `under_load` try the binary itself, mostly three processes that share one store.
+//! Where sessions are kept, tried with real Redis servers that this program starts and stops on
+//! loopback: `cargo test --test stores`. The suite is the same for every store; `nodes`,
+//! `restarts` and `under_load` try the binary itself, mostly three processes that share one
+//! store.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
@@ -10,6 +11,7 @@ mod faults;
 mod fleet;
 mod load;
 mod nodes;
+mod patience;
 mod proxy;
 mod redis;
 mod relay;

@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use crate::fleet::{Fleet, NODES, Plan, TREASURER};
 use crate::load::Load;
 use crate::redis::{SOON, Server};
+use crate::suite::eventually;
 use crate::visitor::{Member, Reply, ask, get, post, sign_out};
 use crate::world::free_port;
 use crate::world::provider::{self, BACK, INES, OIDC};
@@ -159,6 +160,50 @@ async fn oidc_15_a_logout_token_at_one_node_ends_the_session_on_all_within_a_sec
 }
 
 #[tokio::test]
+async fn log_03_a_session_that_ends_is_audited_and_counted_though_the_store_fails() {
+    let server = Server::start();
+    for (store, plan) in told_everywhere(&server) {
+        let fleet =
+            Fleet::start_with(Plan { nodes: 1, provider: OIDC, username: INES, ..plan }).await;
+        let node = &fleet.nodes[0];
+        let mut members = Vec::new();
+        for (number, name) in ["ada", "grace", "mary"].into_iter().enumerate() {
+            members.push(fleet.member(0, number, name, Some(name)).await);
+        }
+        are_known_everywhere(&fleet, &members.iter().collect::<Vec<_>>()).await;
+        // It does everything but remember who has signed out.
+        let mut all = cmd("ACL");
+        all.arg("SETUSER").arg("default").arg("resetkeys");
+        for letter in ["s", "n", "l", "u", "r"] {
+            all.arg(format!("~*:{letter}:*"));
+        }
+        let _: String = server.ask(all.arg("~*:e"));
+        let frame = "/.auth/front-channel-logout/corporate?sid=grace";
+        let answers = [
+            sign_out(node.address, &fleet.host, &members[0].cookie).await.unwrap(),
+            get(node.address, &fleet.host, frame, "").await.unwrap(),
+            tell(&fleet, 0, &json!({ "sid": "mary" })).await,
+        ];
+        for answer in answers {
+            assert_eq!(answer.status, 503, "{store}: {}", answer.body);
+        }
+        for member in &members {
+            assert_eq!(fleet.ask(node, &member.cookie).await.unwrap().status, 303, "{store}");
+        }
+        let ways = [None, Some("front-channel".to_owned()), Some("back-channel".to_owned())];
+        // The log is written beside the requests.
+        eventually(async || node.audited("logged-out").len() >= ways.len()).await;
+        assert_eq!(node.audited("logged-out"), ways, "{store}");
+        let metrics = get(node.admin, &node.admin.to_string(), "/metrics", "").await.unwrap().body;
+        for counted in ["logout\"} 1\n", "provider\"} 2\n"] {
+            let series = format!("anteport_sessions_ended_total{{reason=\"{counted}");
+            assert!(metrics.contains(&series), "{store}: {series}");
+        }
+        let _: String = server.ask(cmd("ACL").arg("SETUSER").arg("default").arg("allkeys"));
+    }
+}
+
+#[tokio::test]
 async fn oidc_02_a_login_begins_on_one_node_and_ends_once_on_another() {
     let server = Server::start();
     let fleet = Fleet::start(&single(&server)).await;
@@ -192,8 +237,8 @@ async fn oidc_02_a_login_begins_on_one_node_and_ends_once_on_another() {
     }
 }
 
-/// Signs in on a node whose clock, like the provider's just then, is a quarter of an hour behind: the
-/// session that it makes is one about which the provider is to be asked again.
+/// Signs in on a node whose clock, like the provider's just then, is a quarter of an hour behind:
+/// the session that it makes is one about which the provider is to be asked again.
 async fn signed_in_a_while_ago(fleet: &Fleet) -> String {
     let behind = 16 * 60 * 1000;
     let ago = Timestamp::from_unix_millis(Clock::system().now().unix_millis() - behind);

@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use serde_json::Value;
 
 use crate::redis::{Folder, Process, SOON};
 use crate::visitor::get;
@@ -25,7 +28,8 @@ impl Proxy {
         proxy
     }
 
-    fn path(&self, extension: &str) -> std::path::PathBuf {
+    /// The file of its configuration, or another that is named like it.
+    pub fn path(&self, extension: &str) -> PathBuf {
         self.folder.0.join(format!("{}.{extension}", self.address.port()))
     }
 
@@ -62,5 +66,13 @@ impl Proxy {
     /// What it has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Why each session has ended of which an audit event of this name tells.
+    pub fn audited(&self, event: &str) -> Vec<Option<String>> {
+        let log = self.log();
+        let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let lines = lines.filter(|line| line["event.name"] == event);
+        lines.map(|line| line["cause"].as_str().map(str::to_owned)).collect()
     }
 }

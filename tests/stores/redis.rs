@@ -108,7 +108,8 @@ impl Server {
         self.try_ask(std::mem::take(command)).unwrap()
     }
 
-    /// The same of one that may cut it off, as Sentinels do with those of whom they change the part.
+    /// The same of one that may cut it off, as Sentinels do with those of whom they change the
+    /// part.
     pub fn try_ask<T: FromRedisValue>(&self, command: redis::Cmd) -> redis::RedisResult<T> {
         let client = Client::open(format!("redis://{}/", self.address))?;
         command.query(&mut client.get_connection()?)

@@ -1,6 +1,6 @@
-//! A relay between the nodes and Redis that does to answers what a bad network, or a bad proxy for Redis,
-//! would: it reads where one ends (RESP3), and delays, drops, cuts, mangles, doubles or reorders it.
-//! What Redis says without having been asked passes as it is.
+//! A relay between the nodes and Redis that does to answers what a bad network, or a bad proxy
+//! for Redis, would: it reads where one ends (RESP3), and delays, drops, cuts, mangles, doubles
+//! or reorders it. What Redis says without having been asked passes as it is.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -44,6 +44,9 @@ struct Shared {
     fault: Mutex<Fault>,
     answers: AtomicU64,
     faulty: AtomicU64,
+    /// Answers that are on their way, and how many that were at once.
+    under_way: AtomicU64,
+    together: AtomicU64,
 }
 
 impl Shared {
@@ -66,6 +69,8 @@ impl Relay {
             fault: Mutex::new(Fault::None),
             answers: AtomicU64::new(0),
             faulty: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
+            together: AtomicU64::new(0),
         });
         let sharing = Arc::clone(&shared);
         std::thread::spawn(move || {
@@ -84,6 +89,12 @@ impl Relay {
     /// From now on this is done to answers.
     pub fn set(&self, fault: Fault) {
         *self.shared.fault.lock().unwrap() = fault;
+        self.shared.together.store(0, Ordering::Relaxed);
+    }
+
+    /// How many answers have been on their way at once since then.
+    pub fn together(&self) -> u64 {
+        self.shared.together.load(Ordering::Relaxed)
     }
 
     /// To how many answers something was done.
@@ -106,11 +117,20 @@ async fn relay(node: TcpStream, to: SocketAddr, shared: Arc<Shared>) {
     }
 }
 
-/// What goes to the node, and when at the earliest.
-type Due = (Instant, Vec<u8>);
+/// What goes to the node, and when at the earliest; an answer that is late is on its way until
+/// then.
+type Due = (Instant, Vec<u8>, Option<Arriving>);
+
+struct Arriving(Arc<Shared>);
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 async fn write(mut node: OwnedWriteHalf, mut answers: UnboundedReceiver<Due>) {
-    while let Some((due, bytes)) = answers.recv().await {
+    while let Some((due, bytes, _arriving)) = answers.recv().await {
         sleep_until(due).await;
         if node.write_all(&bytes).await.is_err() {
             return;
@@ -118,8 +138,8 @@ async fn write(mut node: OwnedWriteHalf, mut answers: UnboundedReceiver<Due>) {
     }
 }
 
-async fn answers(mut redis: OwnedReadHalf, node: UnboundedSender<Due>, shared: &Shared) {
-    let send = |bytes: Vec<u8>| drop(node.send((Instant::now(), bytes)));
+async fn answers(mut redis: OwnedReadHalf, node: UnboundedSender<Due>, shared: &Arc<Shared>) {
+    let send = |bytes: Vec<u8>| drop(node.send((Instant::now(), bytes, None)));
     let mut buffer = Vec::new();
     let mut held: Option<Vec<u8>> = None;
     loop {
@@ -156,7 +176,10 @@ async fn answers(mut redis: OwnedReadHalf, node: UnboundedSender<Due>, shared: &
         match fault {
             Fault::None => {}
             Fault::Slow(delay) => {
-                let _ = node.send((Instant::now() + delay, answer));
+                let under_way = shared.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+                shared.together.fetch_max(under_way, Ordering::Relaxed);
+                let arriving = Arriving(Arc::clone(shared));
+                let _ = node.send((Instant::now() + delay, answer, Some(arriving)));
             }
             Fault::Silent | Fault::Lost(_) => {}
             Fault::Cut(_) => {

@@ -1,5 +1,5 @@
-//! Revocation and lists, on two nodes: what ends on one ends on the other within a second, and what is
-//! there all the time is listed.
+//! Revocation and lists, on two nodes: what ends on one ends on the other within a second, and
+//! what is there all the time is listed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -12,7 +12,9 @@ use anteport::sessions::{ListError, Listed, Revocation, RevokeError, StoreError,
 
 use crate::redis::Server;
 use crate::several::Cluster;
-use crate::suite::{LIFETIMES, Node, eventually, redis, session, single};
+use crate::suite::{
+    LIFETIMES, Node, eventually, fully, knows_ada, redis, session, single, two_nodes,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -167,8 +169,7 @@ async fn a_node_that_comes_later_knows_that_everybody_is_signed_out() {
 #[tokio::test]
 async fn sess_10_what_is_open_ends_on_every_node_with_everybodys_revocation() {
     let server = Server::start();
-    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, single).await;
     let ada = here.sign_in("ada").await;
     let mut open = Vec::new();
     for node in [&here, &there] {
@@ -192,9 +193,7 @@ async fn sess_10_what_is_open_ends_on_every_node_with_everybodys_revocation() {
 #[tokio::test]
 async fn gen_03_a_store_that_does_not_answer_is_not_an_empty_list() {
     let server = Server::start();
-    let node = Node::start(single(&server)).ready().await;
-    let ada = node.sign_in("ada").await;
-    assert!(node.name(&ada).await.is_some());
+    let (node, _) = knows_ada(&server).await;
     server.pause(true);
     let now = node.clock.now();
     let unavailable = StoreError::Unavailable;
@@ -215,8 +214,7 @@ async fn gen_03_a_store_that_does_not_answer_is_not_an_empty_list() {
 #[tokio::test]
 async fn a_list_shows_what_redis_knows_and_keeps_nothing_of_it() {
     let server = Server::start();
-    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, single).await;
     let ada = here.sign_in("ada").await;
     assert!(here.name(&ada).await.is_some());
     let before = there.sessions.count();
@@ -272,7 +270,7 @@ async fn everybody_is_listed(node: &Node, limit: usize) -> BTreeMap<String, usiz
             node.sign_in(&format!("comes-{number}")).await;
         }
         for id in going.split_off(going.len().saturating_sub(20)) {
-            node.sessions.end(&id, now).await.unwrap();
+            fully(node.sessions.end(&id, now).await);
         }
         cursor = page.next;
         if cursor.is_none() {

@@ -1,5 +1,5 @@
-//! What is open in a member's name: it ends with its session, whenever it began, and while the store
-//! does not answer it goes on for no longer than a request would (SESS-10).
+//! What is open in a member's name: it ends with its session_with, whenever it began, and while
+//! the store does not answer it goes on for no longer than a request would (SESS-10).
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -10,17 +10,22 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use anteport::config::{RedisMode, Store};
-use anteport::gate::{Secret, SessionId, cookies};
+use anteport::gate::{Lifetimes, Secret, SessionId, cookies};
 use anteport::sessions::{
     Hearing, Here, Revocation, SignedIn, StoreCall, StoreError, StoreState, Turn, Wanted, Watch,
 };
 use http::HeaderValue;
+use redis::cmd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::redis::Server;
+use crate::relay::{Fault, Relay};
 use crate::revocation::all;
-use crate::suite::{GRACE, LIFETIMES, Node, endings_in, eventually, redis, single};
+use crate::suite::{
+    GRACE, LIFETIMES, Node, endings_in, eventually, fully, redis, session_with, single, single_at,
+    two_nodes,
+};
 use crate::world::{Plan, World};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,7 +72,7 @@ async fn sess_10_what_begins_after_the_word_of_an_ending_ends_at_the_first_look(
                 here.sessions.revoke(everybody, now, |_| {}).await.unwrap();
             } else {
                 found(&here, &ada).await;
-                here.sessions.sign_out(&ada, now).await.unwrap();
+                fully(here.sessions.sign_out(&ada, now).await);
             }
             has_heard(&there, &ada).await;
             // The portal answers only now.
@@ -82,8 +87,7 @@ async fn sess_10_what_begins_after_the_word_of_an_ending_ends_at_the_first_look(
 async fn sess_10_a_look_at_what_is_open_asks_nobody_while_what_is_known_is_certain() {
     const MANY: usize = 500;
     let server = Server::start();
-    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, single).await;
     let (calls, seconds) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (all, of_everybody) = (Arc::clone(&calls), Arc::clone(&seconds));
     there.sessions.observe(Box::new(move |call, _, _| {
@@ -114,6 +118,44 @@ async fn sess_10_a_look_at_what_is_open_asks_nobody_while_what_is_known_is_certa
     assert!(more <= 4, "{more} calls for {MANY}");
     assert_eq!(seconds.load(Ordering::SeqCst), asked + 1);
     assert!(open.iter_mut().all(|(one, other, _)| !has_ended(one) && !has_ended(other)));
+}
+
+/// Many of whom a node knows, and in whose names something is open there; their store answers late.
+async fn many(server: &Server) -> (Relay, Node, Vec<(SessionId, Watch)>) {
+    let relay = Relay::start(server.address);
+    let node = Node::start(single_at(relay.address)).ready().await;
+    let mut open = Vec::new();
+    for number in 0..300 {
+        let id = node.sign_in(&number.to_string()).await;
+        let member = found(&node, &id).await;
+        open.push((id.clone(), node.sessions.watch(&id, &member)));
+    }
+    assert_eq!(node.sessions.end_expired(node.clock.now()).await, 0);
+    relay.set(Fault::Slow(Duration::from_millis(50)));
+    (relay, node, open)
+}
+
+#[tokio::test]
+async fn sess_10_what_is_open_is_asked_for_together_and_never_too_many_at_once() {
+    let server = Server::start();
+    let (relay, node, mut open) = many(&server).await;
+    let _: String = server.ask(cmd("FLUSHALL").arg("SYNC"));
+    has_heard(&node, &open[0].0).await;
+    node.sessions.end_expired(node.clock.now()).await;
+    assert!(open.iter_mut().all(|(_, watch)| has_ended(watch)));
+    assert!((32..=80).contains(&relay.together()), "{} at once", relay.together());
+}
+
+#[tokio::test]
+async fn sess_08_after_a_loss_who_is_known_is_read_together_and_never_too_many_at_once() {
+    let server = Server::start();
+    let (relay, node, open) = many(&server).await;
+    server.cut();
+    has_heard(&node, &open[0].0).await;
+    let is_known =
+        |id: &SessionId| matches!(node.sessions.here(id, node.clock.now()), Here::Member(_));
+    eventually(async || open.iter().all(|(id, _)| is_known(id))).await;
+    assert!((32..=80).contains(&relay.together()), "{} at once", relay.together());
 }
 
 #[tokio::test]
@@ -150,7 +192,7 @@ async fn sess_10_while_redis_is_away_what_is_open_goes_on_for_the_grace_and_nobo
         let mut watch = node.sessions.watch(&ada, &member);
         node.sessions.end_expired(node.clock.now()).await;
         assert!(!has_ended(&mut watch), "and what is opened anew stays open");
-        node.sessions.sign_out(&ada, node.clock.now()).await.unwrap();
+        fully(node.sessions.sign_out(&ada, node.clock.now()).await);
         assert!(has_ended(&mut watch));
     }
 }
@@ -198,6 +240,28 @@ async fn sess_03_a_lifetime_ends_what_is_open_though_redis_is_away_and_the_grace
     assert!(has_ended(&mut graces));
 }
 
+#[tokio::test]
+async fn sess_10_what_is_open_ends_with_a_session_that_began_when_they_lasted_longer() {
+    let server = Server::start();
+    for store in [single, endings_in] {
+        let node = Node::start(store(&server)).ready().await;
+        // By a node that was configured otherwise.
+        let now = node.clock.now();
+        let lifetimes = Lifetimes { idle: DAY, absolute: DAY };
+        let long = session_with("members.example", lifetimes, "ada", now);
+        let (id, member) = node.sessions.start(long, now).await.unwrap();
+        node.keep(&id, &member);
+        let member = found(&node, &id).await;
+        let mut watch = node.sessions.watch(&id, &member);
+        node.clock.advance(LIFETIMES.absolute - SECOND);
+        assert_eq!(node.sessions.end_expired(node.clock.now()).await, 0);
+        assert!(!has_ended(&mut watch));
+        node.clock.advance(SECOND);
+        assert_eq!(node.sessions.end_expired(node.clock.now()).await, 1, "it has expired");
+        assert!(has_ended(&mut watch));
+    }
+}
+
 /// What a browser shows of a session.
 fn cookie(node: &Node, id: &SessionId, member: &SignedIn) -> [HeaderValue; 1] {
     let parts = node.sessions.tickets(id, member).unwrap();
@@ -228,7 +292,7 @@ async fn sess_10_two_first_requests_with_one_cookie_end_together() {
         });
         assert!(Arc::ptr_eq(&one, &other), "{number}");
         let mut watches = [&one, &other].map(|member| there.sessions.watch(&id, member));
-        there.sessions.sign_out(&id, now).await.unwrap();
+        fully(there.sessions.sign_out(&id, now).await);
         assert!(watches.iter_mut().all(has_ended), "{number}");
     }
     assert_eq!(there.sessions.count(), 0);
@@ -267,7 +331,7 @@ async fn sess_10_a_later_state_that_a_browser_shows_ends_with_the_earlier_one() 
         // The earlier one again takes nothing back.
         here.keep(&id, &member);
         assert!(Arc::ptr_eq(&later, &there.find(&id).await.unwrap().unwrap()));
-        there.sessions.sign_out(&id, now).await.unwrap();
+        fully(there.sessions.sign_out(&id, now).await);
         assert!(has_ended(&mut watch) && earlier.is_over() && later.is_over());
     }
 }
@@ -285,7 +349,7 @@ async fn sess_08_a_list_makes_nothing_certain_of_sessions_that_are_in_their_brow
     }
     let other = Node::start(endings_in(&server)).ready().await;
     found(&other, &ada).await;
-    other.sessions.sign_out(&ada, other.clock.now()).await.unwrap();
+    fully(other.sessions.sign_out(&ada, other.clock.now()).await);
     let listed = all(&node, Wanted::default(), 10).await;
     assert_eq!(
         listed.iter().map(|known| known.handle.as_str()).collect::<Vec<_>>(),

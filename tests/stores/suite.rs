@@ -11,7 +11,7 @@ use anteport::gate::{
     AtProvider, Lifetimes, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims, cookies,
 };
 use anteport::sessions::{
-    Earlier, Here, Logins, Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn, Word,
+    Earlier, EndedHere, Here, Logins, Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn, Word,
 };
 use http::HeaderValue;
 use serde_json::{Map, json};
@@ -151,6 +151,11 @@ impl Node {
 }
 
 pub fn session(name: &str, now: Timestamp) -> Session {
+    session_with("members.example", LIFETIMES, name, now)
+}
+
+/// The same for another portal, or for longer.
+pub fn session_with(portal: &str, lifetimes: Lifetimes, name: &str, now: Timestamp) -> Session {
     let claims = json!({ "iss": "https://i.example", "sub": format!("sub-{name}"), "name": name,
         "sid": format!("sid-{name}") });
     let claims: Map<_, _> = claims.as_object().unwrap().clone();
@@ -159,9 +164,28 @@ pub fn session(name: &str, now: Timestamp) -> Session {
     let subject =
         Subject::Issuer { issuer: "https://i.example".to_owned(), subject: format!("sub-{name}") };
     let claims = VerifiedClaims::assertion(subject, claims);
-    let (provider, portal) = ("corporate".into(), "members.example".into());
-    Session::start(claims, provider, portal, format!("handle-{name}"), LIFETIMES, now)
-        .known_as(at_provider)
+    let (handle, provider) = (format!("handle-{name}"), "corporate".into());
+    Session::start(claims, provider, portal.into(), handle, lifetimes, now).known_as(at_provider)
+}
+
+/// Two nodes that share a store.
+pub async fn two_nodes(server: &Server, store: impl Fn(&Server) -> Store) -> (Node, Node) {
+    let (here, there) = (Node::start(store(server)), Node::start(store(server)));
+    (here.ready().await, there.ready().await)
+}
+
+/// A node, and somebody whom it knows.
+pub async fn knows_ada(server: &Server) -> (Node, SessionId) {
+    let node = Node::start(single(server)).ready().await;
+    let ada = node.sign_in("ada").await;
+    assert!(node.name(&ada).await.is_some());
+    (node, ada)
+}
+
+/// What has ended, where the store was told of it.
+pub fn fully<T>((ended, told): EndedHere<T>) -> T {
+    told.unwrap();
+    ended
 }
 
 /// Waits for something that is about to be so.
@@ -182,12 +206,12 @@ pub async fn a_session_is_on_every_node(here: &Node, there: &Node) {
         assert_eq!(node.name(&id).await.as_deref(), Some("ada"));
         assert_eq!(node.name(&other).await.as_deref(), Some("grace"));
     }
-    assert!(there.sessions.sign_out(&id, there.clock.now()).await.unwrap().is_some());
+    assert!(fully(there.sessions.sign_out(&id, there.clock.now()).await).is_some());
     assert!(there.name(&id).await.is_none(), "SESS-04: at once where it was ended");
     let took = eventually(async || here.name(&id).await.is_none()).await;
     assert!(took < Duration::from_secs(1), "a sign-out is everywhere within a second: {took:?}");
     assert_eq!(here.name(&other).await.as_deref(), Some("grace"), "and ends nobody else's");
-    assert!(here.sessions.sign_out(&id, MORNING).await.unwrap().is_none());
+    assert!(fully(here.sessions.sign_out(&id, MORNING).await).is_none());
 }
 
 /// SESS-03: lifetimes are ours.
@@ -243,7 +267,7 @@ pub async fn one_asks_the_provider_and_a_sign_out_wins(here: &Node, there: &Node
     let Ok(Turn::Ours(lease, member)) = here.sessions.turn(&id, never, now).await else {
         panic!("it was given back");
     };
-    there.sessions.sign_out(&id, now).await.unwrap();
+    fully(there.sessions.sign_out(&id, now).await);
     let next = renewed(&member);
     let late = here.sessions.renew(&id, &lease, &member, next, now).await.unwrap();
     assert!(late.is_none(), "a logout wins over a refresh under way");
@@ -276,15 +300,15 @@ pub async fn names_end_whom_they_mean(here: &Node, there: &Node, knows_all: bool
     let mary = here.sign_in("mary").await;
     let later = MORNING.after(Duration::from_secs(1));
     let (of, meant) = ("corporate", Meant::Sub("sub-ada"));
-    let elsewhere = there.sessions.end_meant("other", meant, None, later).await.unwrap();
+    let elsewhere = fully(there.sessions.end_meant("other", meant, None, later).await);
     let other_issuer = Some("https://other.example");
-    let disbelieved = there.sessions.end_meant(of, meant, other_issuer, later).await.unwrap();
+    let disbelieved = fully(there.sessions.end_meant(of, meant, other_issuer, later).await);
     assert!(elsewhere.is_empty() && disbelieved.is_empty());
     let ended = there
         .sessions
         .sign_out_meant(of, meant, Some("https://i.example"), Word::Proven, later)
         .await;
-    assert_eq!(ended.unwrap().len(), if knows_all { 2 } else { 1 });
+    assert_eq!(fully(ended).len(), if knows_all { 2 } else { 1 });
     for id in [&ada, &also_ada] {
         eventually(async || here.name(id).await.is_none() && there.name(id).await.is_none()).await;
     }
@@ -293,8 +317,8 @@ pub async fn names_end_whom_they_mean(here: &Node, there: &Node, knows_all: bool
     assert!(here.sessions.signed_out_since(MORNING, &since).await.unwrap(), "OIDC-14");
     assert!(!here.sessions.signed_out_since(later, &since).await.unwrap());
     let member = Meant::Member("https://i.example#sub-mary");
-    let ended = there.sessions.sign_out_meant("", member, None, Word::Proven, later).await.unwrap();
-    assert_eq!(ended.len(), 1);
+    let ended = there.sessions.sign_out_meant("", member, None, Word::Proven, later).await;
+    assert_eq!(fully(ended).len(), 1);
     eventually(async || here.name(&mary).await.is_none()).await;
 }
 
@@ -352,11 +376,10 @@ async fn cookies_keep_what_a_store_promises() {
 #[tokio::test]
 async fn cookies_with_endings_in_redis_keep_it_on_every_node() {
     let server = Server::start();
-    let (here, there) = (Node::start(endings_in(&server)), Node::start(endings_in(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, endings_in).await;
     // LIM-07: strangers may say names in a provider's name, and what they say is not kept.
     let meant = Meant::Sid("invented");
-    assert!(here.sessions.end_meant("corporate", meant, None, MORNING).await.unwrap().is_empty());
+    assert!(fully(here.sessions.end_meant("corporate", meant, None, MORNING).await).is_empty());
     let kept: Vec<String> = server.ask(::redis::cmd("KEYS").arg("anteport:r:*"));
     assert!(kept.is_empty(), "{kept:?}");
     carried(&here, &there).await;
@@ -379,7 +402,7 @@ async fn cookies_need_nothing_but_the_keys_to_be_known_everywhere() {
     // A restart forgets what was read, and nobody is signed out.
     let restarted = Node::start(Store::Cookie { revocations: None });
     assert_eq!(restarted.name(&id).await.as_deref(), Some("ada"));
-    assert!(here.sessions.sign_out(&id, MORNING).await.unwrap().is_some());
+    assert!(fully(here.sessions.sign_out(&id, MORNING).await).is_some());
     assert!(here.name(&id).await.is_none(), "SESS-04: a copied cookie is worthless");
 }
 
@@ -415,7 +438,6 @@ async fn sess_03_a_carried_session_that_nobody_uses_is_over_wherever_it_comes() 
 #[tokio::test]
 async fn redis_keeps_what_a_store_promises() {
     let server = Server::start();
-    let (here, there) = (Node::start(single(&server)), Node::start(single(&server)));
-    let (here, there) = (here.ready().await, there.ready().await);
+    let (here, there) = two_nodes(&server, single).await;
     whole(&here, &there).await;
 }

@@ -1,5 +1,5 @@
-//! Faults of the store while members go on: nobody is signed out, nobody is taken for somebody else,
-//! whoever is known goes on, and everybody else is told to come again (REL-04).
+//! Faults of the store while members go on: nobody is signed out, nobody is taken for somebody
+//! else, whoever is known goes on, and everybody else is told to come again (REL-04).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,14 +40,14 @@ impl Scene {
         Self { fleet, known, unknown }
     }
 
-    /// Lets every node get to know every member again, as whoever goes on does by itself: while the store
-    /// was away nothing was heard, so what was known before is asked for once.
+    /// Lets every node get to know every member again, as whoever goes on does by itself: while the
+    /// store was away nothing was heard, so what was known before is asked for once.
     async fn know_again(&self, server: &Server) {
         self.fleet.get_to_know(&self.known, || server.count("get")).await;
     }
 
-    /// Asks every node as a stranger once the store is lost, which is as soon as one was refused: how
-    /// long each refusal took, from the connection to its last byte.
+    /// Asks every node as a stranger once the store is lost, which is as soon as one was refused:
+    /// how long each refusal took, from the connection to its last byte.
     async fn refusals(&self) -> Vec<Duration> {
         let mut refusals = Vec::new();
         for node in &self.fleet.nodes {
@@ -207,8 +207,8 @@ async fn rel_04_a_primary_that_dies_under_load_signs_nobody_out() {
     assert_eq!(tally.refused, 0, "whoever is known goes on");
 }
 
-/// Changes nothing of any session but how long it lasts, over and over, behind the relay: so that all
-/// nodes keep asking.
+/// Changes nothing of any session but how long it lasts, over and over, behind the relay: so that
+/// all nodes keep asking.
 struct Unrest {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,

@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 /// The cookie by which the proxy knows a session.
 pub const COOKIE: &str = "__Host-anteport";
 
-/// Somebody who is signed in: whose name the portal has to hear, and the cookies that they are known by.
+/// Somebody who is signed in: whose name the portal has to hear, and the cookies that they are
+/// known by.
 #[derive(Clone, Debug)]
 pub struct Member {
     pub name: String,

@@ -1,5 +1,5 @@
-//! What the keys of `members` mean for each other. A choice that would do nothing, or something else
-//! than it seems, is an error with what to write instead (CFG-01).
+//! What the keys of `members` mean for each other. A choice that would do nothing, or something
+//! else than it seems, is an error with what to write instead (CFG-01).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use crate::config::wording::{did_you_mean, nearest};
 use crate::config::{secrets, tls};
 use crate::gate::Secret;
 
-/// Of a member who is created, where nobody says otherwise. An attribute that is there twice is from
-/// the first claim that there is.
+/// Of a member who is created, where nobody says otherwise. An attribute that is there twice is
+/// from the first claim that there is.
 const OF_SCIM: [(&str, &str); 6] = [
     ("userName", "preferred_username"),
     ("displayName", "name"),
@@ -39,8 +39,8 @@ const OF_WEBHOOK: [(&str, &str); 5] = [
 const MAKE_ONE: &str = "`(umask 077; printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\" > \
                         webhook_secret)` makes one";
 
-/// Resolves the section; `None` if something was reported. `providers` are the names of the portal's
-/// own.
+/// Resolves the section; `None` if something was reported. `providers` are the names of the
+/// portal's own.
 pub(in crate::config) fn resolve(
     context: &Context<'_>,
     file: &MembersFile,

@@ -8,7 +8,7 @@ use super::written::{SessionsFile, Where};
 use super::{SealingKeyError, SealingKeys, Store};
 use crate::config::context::{Context, Spot};
 use crate::config::file::SecretFile;
-use crate::config::secrets::{self, reason};
+use crate::config::secrets::{self, KeyFileError, reason};
 use crate::config::{Sessions, tls};
 use crate::gate::{Lifetimes, Secret};
 
@@ -180,14 +180,14 @@ fn key(
             }
             "this key is in the list already; remove it, or make another".to_owned()
         }
-        Err(SealingKeyError::Unreadable { cause, .. }) => {
+        Err(SealingKeyError::File(KeyFileError::Unreadable { cause, .. })) => {
             let advice = match cause.kind() {
                 ErrorKind::NotFound => "; `(umask 077; openssl rand -base64 32 > FILE)` makes one",
                 _ => "",
             };
             format!("cannot read the key from {source}: {}{advice}", reason(&cause))
         }
-        Err(error @ SealingKeyError::Open { .. }) => error.to_string(),
+        Err(SealingKeyError::File(error @ KeyFileError::Open { .. })) => error.to_string(),
         Err(SealingKeyError::Form(_) | SealingKeyError::Twice) => {
             format!("{source} is not 32 bytes in base64, as `openssl rand -base64 32` writes them")
         }

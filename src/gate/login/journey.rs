@@ -68,6 +68,9 @@ pub struct Demands {
     pub same_member: bool,
     /// Whether an answer of the provider began it, and not the visitor: no second one does.
     pub is_detour: bool,
+    /// Whether it is only to be shown what would come of it: no session does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_test: bool,
     /// Further parameters by name, each of which the operator lets a visitor set (OIDC-19). Asked
     /// for once.
     #[serde(skip)]
@@ -83,6 +86,7 @@ impl fmt::Debug for Demands {
             .field("context", &self.context)
             .field("same_member", &self.same_member)
             .field("is_detour", &self.is_detour)
+            .field("is_test", &self.is_test)
             .finish_non_exhaustive()
     }
 }

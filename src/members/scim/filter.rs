@@ -1,5 +1,5 @@
-//! Filters (RFC 7644, section 3.4.2.2): a value is a JSON text, so it is written as one, and there is
-//! nothing that it could end.
+//! Filters (RFC 7644, section 3.4.2.2): a value is a JSON text, so it is written as one, and there
+//! is nothing that it could end.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;

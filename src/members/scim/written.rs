@@ -1,5 +1,5 @@
-//! What is written into a SCIM server: a new account, a key into one that waits, and what has changed
-//! about one (RFC 7643, sections 4.1 and 4.3; RFC 7644, sections 3.3 and 3.5.2).
+//! What is written into a SCIM server: a new account, a key into one that waits, and what has
+//! changed about one (RFC 7643, sections 4.1 and 4.3; RFC 7644, sections 3.3 and 3.5.2).
 
 use serde_json::{Map, Value, json};
 

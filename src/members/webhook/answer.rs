@@ -1,5 +1,5 @@
-//! What a webhook answers: a decision, a text for the member, and claims; each within bounds. What is
-//! not one of these, or more than there may be, is no answer, and nobody comes in by it.
+//! What a webhook answers: a decision, a text for the member, and claims; each within bounds. What
+//! is not one of these, or more than there may be, is no answer, and nobody comes in by it.
 
 use serde_json::{Map, Value};
 

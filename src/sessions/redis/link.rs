@@ -1,13 +1,14 @@
-//! The connections to Redis: made, watched, and made again. One connection to each node carries the
-//! requests of all workers and, by RESP3, what the server says of keys that were read over it (client
-//! tracking). So an answer and the word that it is out of date come in the order in which they were
-//! true, and when a connection is lost it is certain from when on nothing is heard any more.
+//! The connections to Redis: made, watched, and made again. One connection to each node carries
+//! the requests of all workers and, by RESP3, what the server says of keys that were read over it
+//! (client tracking). So an answer and the word that it is out of date come in the order in which
+//! they were true, and when a connection is lost it is certain from when on nothing is heard any
+//! more.
 //!
-//! A request that is given up leaves its answer to be read and dropped in its turn: the driver's task
-//! pairs answers with requests, not whoever waits (SESS-07). What is read is opened under the key that
-//! it was asked by, so that another's answer would open for nobody; and what says that nothing is there
-//! is asked again with its name. A connection that has got out of step is found out and made anew.
-//! Deliberately not here: what is asked.
+//! A request that is given up leaves its answer to be read and dropped in its turn: the driver's
+//! task pairs answers with requests, not whoever waits (SESS-07). What is read is opened under
+//! the key that it was asked by, so that another's answer would open for nobody; and what says
+//! that nothing is there is asked again with its name. A connection that has got out of step is
+//! found out and made anew. Deliberately not here: what is asked.
 
 mod connect;
 
@@ -33,8 +34,8 @@ use crate::telemetry::causes;
 const PING_EVERY: Duration = Duration::from_millis(250);
 /// For its answer. With the pause before it this is how long a silent loss stays unknown.
 const PING_TIME: Duration = Duration::from_millis(500);
-/// For all connections to be made. With the longest pause before it this is how long an attempt that
-/// hangs can keep us from a store that is back.
+/// For all connections to be made. With the longest pause before it this is how long an attempt
+/// that hangs can keep us from a store that is back.
 const CONNECT_TIME: Duration = Duration::from_secs(1);
 /// Between two attempts, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(500));
@@ -251,7 +252,8 @@ impl Link {
         Ok(nodes.get(number).map(|node| (*node).clone()))
     }
 
-    /// A process that has just started is asked before it is connected: that is not a store that is down.
+    /// A process that has just started is asked before it is connected: that is not a store that is
+    /// down.
     async fn begins(&self) {
         // First, so that what is told between the two is heard.
         let begun = self.begun.notified();

@@ -1,20 +1,22 @@
-//! Sessions in Redis or Valkey. What is written there is sealed under its own name, so that whoever
-//! reads the store learns nobody's identity, and whoever writes to it makes nobody a member: the worst
-//! that can be done there is to delete, or to put back what was there.
+//! Sessions in Redis or Valkey. What is written there is sealed under its own name, so that
+//! whoever reads the store learns nobody's identity, and whoever writes to it makes nobody a
+//! member: the worst that can be done there is to delete, or to put back what was there.
 //!
 //! | name | what |
 //! | --- | --- |
-//! | `s:{…}` | a session: `r` is its record, sealed, and `t` when it was last used; the lifetimes are ours, and Redis forgets it a while after them |
+//! | `s:{…}` | a session: `r` is its record, sealed, and `t` when it was last used |
 //! | `n:{…}` | the sessions of one name (`sid`, `sub`, member), by when each ends at the latest |
 //! | `l:{…}` | who asks the provider about a session just now |
 //! | `u:{…}` | what is used once |
 //! | `o:{…}` | who signed out lately, and when |
-//! | `m:{…}` | when a member signed in first (`f`) and last (`l`), by a digest of portal and member |
-//! | `r:{…}` | a session, or the sessions of a name until then, ended before its time: where sessions are in their browsers |
+//! | `m:{…}` | when a member signed in first and last, by a digest of portal and member |
+//! | `r:{…}` | a session, or those of a name until then, ended before its time |
 //! | `e` | since when everybody has to sign in anew |
 //!
-//! The braces keep what belongs to a session on one node of a Cluster. Deliberately not here: which
-//! copies are certain (`copies`), and what a lost store means for a visitor (`remote`).
+//! Lifetimes are ours, and Redis forgets a session a while after them. Where sessions are in their
+//! browsers there is no `s`, `n` or `l`, and elsewhere no `r`. The braces keep what belongs to a
+//! session on one node of a Cluster. Deliberately not here: which copies are certain (`copies`),
+//! and what a lost store means for a visitor (`remote`).
 
 mod link;
 mod scripts;
@@ -143,8 +145,8 @@ impl Redis {
         let mut found: (Option<Vec<u8>>, Option<i64>) =
             self.link.ask(StoreCall::Find, &name, &get).await?;
         if found.0.is_none() {
-            // A sealed record proves by itself whose it is, but an answer that was meant for another
-            // question must sign nobody out.
+            // A sealed record proves by itself whose it is, but an answer that was meant for
+            // another question must sign nobody out.
             found = self.answer(StoreCall::Find, &name, &script(scripts::FIND, &[&name])).await?;
         }
         let (Some(sealed), used) = found else {
@@ -369,8 +371,8 @@ impl Redis {
         format!("{}e", self.prefix)
     }
 
-    /// Some of the sessions of one node, and where to go on, which is zero at the end; `None` if there
-    /// is no such node.
+    /// Some of the sessions of one node, and where to go on, which is zero at the end; `None` if
+    /// there is no such node.
     pub(super) async fn scan(
         &self,
         node: usize,

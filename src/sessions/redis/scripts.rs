@@ -1,5 +1,5 @@
-//! What Redis does in one step. Each answer begins with the name that the question was about: one that was
-//! meant for another question is found out, and decides nothing (SESS-07).
+//! What Redis does in one step. Each answer begins with the name that the question was about: one
+//! that was meant for another question is found out, and decides nothing (SESS-07).
 
 /// A script that does this to `KEYS[1]`.
 macro_rules! named {
@@ -36,8 +36,8 @@ pub(super) const TOUCH: &str = named!(
 /// Takes something away.
 pub(super) const DELETE: &str = named!("return redis.call('del', KEYS[1])");
 
-/// Adds a session to those of a name, from which those go that are over. The name lasts as long as the
-/// session that ends last.
+/// Adds a session to those of a name, from which those go that are over. The name lasts as long
+/// as the session that ends last.
 pub(super) const ADD: &str = named!(
     "redis.call('zremrangebyscore', KEYS[1], '-inf', ARGV[1])"
     "redis.call('zadd', KEYS[1], ARGV[2], ARGV[3])"

@@ -1,5 +1,5 @@
-//! Which node of a Cluster has a key (Redis Cluster specification, "Key distribution model" and "Hash
-//! tags"). Deliberately not here: connections.
+//! Which node of a Cluster has a key (Redis Cluster specification, "Key distribution model" and
+//! "Hash tags"). Deliberately not here: connections.
 
 use redis::Value;
 
@@ -23,8 +23,8 @@ fn crc16(bytes: &[u8]) -> u16 {
     })
 }
 
-/// Slots from the first to the last, and the host and port of the node that has them; an empty host is
-/// the one that was asked.
+/// Slots from the first to the last, and the host and port of the node that has them; an empty
+/// host is the one that was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Range {
     pub(super) first: u16,

@@ -1,13 +1,16 @@
-//! What somebody has used a moment ago and is not certain any more is read again, beside the requests:
-//! so the next request finds it certain, and a store that is lost just then finds who is there known.
+//! What somebody has used a moment ago and is not certain any more is read again, beside the
+//! requests: so the next request finds it certain, and a store that is lost just then finds who
+//! is there known.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::Remote;
 use crate::sessions::Digest;
+use crate::sessions::together::together;
 
 /// How many sessions wait to be read again; who is beyond is read when they come.
 const MOST: usize = 10_000;
@@ -36,15 +39,19 @@ impl Again {
 }
 
 impl Remote {
-    /// Reads them, one after the other.
+    /// Reads them, several at once.
     pub(super) async fn read_again(&self) {
         loop {
-            for key in self.heard.again.next().await {
+            let keys = self.heard.again.next().await;
+            let has_failed = &AtomicBool::new(self.learn_everybody().await.is_err());
+            // When it is back, all are told again.
+            let keys = keys.into_iter().take_while(|_| !has_failed.load(Ordering::Relaxed));
+            let read = |key| async move {
                 if self.look(&key, self.clock.now()).await.is_err() {
-                    // When it is back, all are told again.
-                    break;
+                    has_failed.store(true, Ordering::Relaxed);
                 }
-            }
+            };
+            together(keys, read).await;
         }
     }
 }

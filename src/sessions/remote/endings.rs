@@ -1,5 +1,5 @@
-//! Where sessions are in their browsers and the store has what was ended: a session that is shown is one
-//! as long as no ending is found for it.
+//! Where sessions are in their browsers and the store has what was ended: a session that is shown
+//! is one as long as no ending is found for it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -54,17 +54,5 @@ impl Remote {
             is_ended |= until?.is_some_and(|until| name == *key || session.started() <= until);
         }
         Ok(is_ended)
-    }
-
-    /// A browser has shown a session, or a later state of `earlier`; `false` if that is not what is
-    /// known here any more.
-    pub(in crate::sessions) fn admit(
-        &self,
-        key: &Digest,
-        earlier: Option<&Arc<SignedIn>>,
-        next: &Arc<SignedIn>,
-        record: &[u8],
-    ) -> bool {
-        self.known.admit(key, earlier, next, record)
     }
 }

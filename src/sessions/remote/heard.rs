@@ -25,11 +25,10 @@ pub(in crate::sessions) struct Known {
 }
 
 impl Known {
-    /// Takes a session out that is over.
-    pub(super) fn forget(&self, key: &Digest) {
-        if let Some(gone) = self.table.remove(key) {
-            self.forgotten(gone);
-        }
+    /// Takes a session out that is over; whether it was there.
+    pub(super) fn forget(&self, key: &Digest) -> bool {
+        let gone = self.table.remove(key).map(|gone| self.forgotten(gone));
+        gone.is_some()
     }
 
     /// What has been taken out of the table goes from the index too.
@@ -55,9 +54,10 @@ impl Known {
         self.leave_names(key, earlier.as_ref(), member);
     }
 
-    /// Puts a session there in the place of `earlier`; `false` if that is not what is there. Its names
-    /// stay then: they are those of what is there, but for what a refresh may have changed.
-    pub(super) fn admit(
+    /// A browser has shown a session, or a later state of `earlier`: puts it there; `false` if that
+    /// is not what is there. Its names stay then: they are those of what is there, but for what a
+    /// refresh may have changed.
+    pub(in crate::sessions) fn admit(
         &self,
         key: &Digest,
         earlier: Option<&Arc<SignedIn>>,
@@ -82,9 +82,7 @@ impl Known {
     /// What an earlier state of a session was called and the next one is not.
     fn leave_names(&self, key: &Digest, earlier: Option<&Arc<SignedIn>>, next: &SignedIn) {
         if let (Some(index), Some(earlier)) = (&self.endings, earlier) {
-            let kept = index::endings(next.session());
-            let left = index::endings(earlier.session()).into_iter();
-            index.remove(left.filter(|name| !kept.contains(name)), key);
+            index.leave(index::endings(earlier.session()), index::endings(next.session()), key);
         }
     }
 

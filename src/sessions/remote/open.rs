@@ -10,22 +10,23 @@ use crate::sessions::open::Standing;
 use crate::sessions::{Digest, SignedIn};
 
 impl Remote {
-    /// How it stands with a session in whose name something is open. The store is asked if what is known
-    /// here is not certain, and it can be: ten thousand are not told one after the other that it cannot.
+    /// How it stands with a session in whose name something is open. The store is asked if what is
+    /// known here is not certain, and it can be: ten thousand are not told one after the other that
+    /// it cannot.
     pub(in crate::sessions) async fn standing(&self, key: &Digest, now: Timestamp) -> Standing {
         if let Some(member) = self.certain(key, now) {
-            return Standing::Lasts(member.session().lasts_until());
+            return Standing::Lasts(self.lasts_until(member.session()));
         }
         let is_asked = self.is_up();
         if is_asked {
             match self.look(key, now).await {
-                Ok(Some(member)) => return Standing::Lasts(member.session().lasts_until()),
+                Ok(Some(member)) => return Standing::Lasts(self.lasts_until(member.session())),
                 Ok(None) => return Standing::Over,
                 Err(_) => {}
             }
         }
         match self.for_want_of_better(key, now) {
-            Some(_) => Standing::ForNow,
+            Some(_) => Standing::InGrace,
             None if is_asked => Standing::Unanswered,
             None => Standing::Unknown,
         }
@@ -43,7 +44,8 @@ impl Remote {
         found.map(|found| found.signed_in)
     }
 
-    /// A live session by what is known here, while the store does not answer and the grace is not over.
+    /// A live session by what is known here, while the store does not answer and the grace is not
+    /// over.
     pub(super) fn for_want_of_better(&self, key: &Digest, now: Timestamp) -> Option<Arc<SignedIn>> {
         let kept = self.known.table.find(key).filter(|found| {
             self.heard.copies.may_do(found.epoch, self.grace, now)

@@ -1,4 +1,5 @@
-//! Sessions that are over here of which the store could not be told yet: it is told when it is back.
+//! Sessions that are over here of which the store could not be told yet: it is told when it is
+//! back.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;

@@ -1,4 +1,5 @@
-//! A look at the sessions of others, for whoever lists them: it keeps nothing, and makes nothing certain.
+//! A look at the sessions of others, for whoever lists them: it keeps nothing, and makes nothing
+//! certain.
 
 use std::sync::Arc;
 
@@ -17,8 +18,8 @@ impl Remote {
         self.redis.link().node(number)
     }
 
-    /// About `count` names of one node, for whoever lists sessions, and where to go on, which is zero
-    /// at the end; `None` if there is no such node.
+    /// About `count` names of one node, for whoever lists sessions, and where to go on, which is
+    /// zero at the end; `None` if there is no such node.
     pub(in crate::sessions) async fn scan(
         &self,
         node: usize,
@@ -28,8 +29,8 @@ impl Remote {
         self.redis.scan(node, cursor, count).await
     }
 
-    /// What the store says of some sessions, for whoever only looks: no copy is kept, which would push
-    /// out those in use. Without those that are over.
+    /// What the store says of some sessions, for whoever only looks: no copy is kept, which would
+    /// push out those in use. Without those that are over.
     pub(in crate::sessions) async fn peek(
         &self,
         keys: &[Digest],

@@ -1,5 +1,5 @@
-//! Whose turn it is, of all nodes, to ask the provider about a member (OIDC-13). Deliberately not here:
-//! asking, which `server` does.
+//! Whose turn it is, of all nodes, to ask the provider about a member (OIDC-13). Deliberately not
+//! here: asking, which `server` does.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// For how long they wait.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// The turn of one node to ask the provider about a member. It ends by itself soon after whoever has it.
+/// The turn of one node to ask the provider about a member. It ends by itself soon after whoever
+/// has it.
 #[derive(Clone)]
 pub struct Lease {
     pub(super) token: String,

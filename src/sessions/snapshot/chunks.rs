@@ -1,6 +1,6 @@
-//! What a snapshot is made of: sealed pieces of bounded size, so that a million sessions take no more
-//! memory than a hundred. Each is sealed for its snapshot, its place in it, and whether it is the last,
-//! so that nothing can be left out, exchanged, doubled or cut off (SESS-02).
+//! What a snapshot is made of: sealed pieces of bounded size, so that a million sessions take no
+//! more memory than a hundred. Each is sealed for its snapshot, its place in it, and whether it
+//! is the last, so that nothing can be left out, exchanged, doubled or cut off (SESS-02).
 //!
 //! ```text
 //! magic, version, id, then for each piece: 0 or 1 for the last, its length in four bytes, and it

@@ -1,12 +1,13 @@
 //! What bridges a planned restart of a process that keeps sessions in memory: at its end they are
 //! written to a file, sealed, and the next one takes that file away and reads it, once (SESS-09).
 //!
-//! A snapshot is believed as a whole or not at all: it is read to its end before the first session of
-//! it counts. Whoever starts notes before anything else that nothing may be read any more, so that what
-//! it refuses or does not find is not believed by a later process either, and no crash makes it be read
-//! again: what is left counts for the very next process, and only if the one that had started last has
-//! left it. What is refused costs a sign-in and is said in one line; the process starts either way.
-//! Deliberately not here: the form of the file (`chunks`), and its names (`place`).
+//! A snapshot is believed as a whole or not at all: it is read to its end before the first
+//! session of it counts. Whoever starts notes before anything else that nothing may be read any
+//! more, so that what it refuses or does not find is not believed by a later process either, and
+//! no crash makes it be read again: what is left counts for the very next process, and only if
+//! the one that had started last has left it. What is refused costs a sign-in and is said in one
+//! line; the process starts either way. Deliberately not here: the form of the file (`chunks`),
+//! and its names (`place`).
 
 mod chunks;
 mod note;
@@ -25,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use self::chunks::{Reader, Writer, items};
 use self::note::{Note, Sealed};
 use self::place::{Place, Taken};
-use super::marks::Mark;
+use super::marks::{Mark, SignOut};
 use super::{Arriving, Digest, Seal, Sessions, Store, index};
 use crate::gate::{Session, Timestamp};
 use crate::telemetry::causes;
@@ -153,8 +154,8 @@ impl Snapshot {
         Ok(Some(Believed { file: taken.file.try_clone()?, id, head }))
     }
 
-    /// Begins: from here on nothing may be read that lies there, whether it can be taken away or not.
-    /// What could be comes with the note of before.
+    /// Begins: from here on nothing may be read that lies there, whether it can be taken away or
+    /// not. What could be comes with the note of before.
     fn begin(&self) -> Result<(Option<Taken>, Result<Note, Unfit>), Unfit> {
         let Self { place, seal, begun, .. } = self;
         // Of two that begin at once, one gets the snapshot together with the note that names it.
@@ -163,8 +164,8 @@ impl Snapshot {
             Err(cause) => (None, Some(cause)),
         };
         let note = Note::read(place, seal);
-        // First, so that no crash brings it back. One that could not be read goes, too: somebody with
-        // other keys may be able to.
+        // First, so that no crash brings it back. One that could not be read goes, too: somebody
+        // with other keys may be able to.
         let fault = fault.or_else(|| Note::default().write(place, seal).err());
         if let Ok(there) = Sealed::read(place) {
             begun.get_or_init(|| there);
@@ -183,8 +184,8 @@ impl Snapshot {
         Ok(self.begun.get() == Some(&Sealed::read(&self.place)?))
     }
 
-    /// Sees to it that nothing is believed that another process has left while this one went on, for
-    /// it knows nothing of what has ended here since. One that has left nothing yet still can.
+    /// Sees to it that nothing is believed that another process has left while this one went on,
+    /// for it knows nothing of what has ended here since. One that has left nothing yet still can.
     fn outlive(&self) -> io::Result<()> {
         match Note::read(&self.place, &self.seal) {
             Ok(Note { left: None }) => Ok(()),
@@ -194,8 +195,9 @@ impl Snapshot {
 }
 
 impl Sessions {
-    /// Reads what an earlier process has left, if that is how sessions outlive one; says how many of
-    /// its sessions go on. It takes its time: to be called beside the requests, which wait for it.
+    /// Reads what an earlier process has left, if that is how sessions outlive one; says how many
+    /// of its sessions go on. It takes its time: to be called beside the requests, which wait for
+    /// it.
     pub fn read_snapshot(&self, now: Timestamp) -> u64 {
         let Some(snapshot) = &self.snapshot else {
             return 0;
@@ -243,8 +245,8 @@ impl Sessions {
         sessions
     }
 
-    /// Writes what there is for the next process, if that is how sessions outlive one: once nothing can
-    /// change any more.
+    /// Writes what there is for the next process, if that is how sessions outlive one: once nothing
+    /// can change any more.
     pub fn write_snapshot(&self, now: Timestamp) {
         let Some(snapshot) = &self.snapshot else {
             return;
@@ -299,9 +301,9 @@ impl Sessions {
         Ok((sessions, left_out))
     }
 
-    /// Restores what is believed; an error says that this was not all of it. A disk can fail after the
-    /// snapshot was believed, or its key be dropped: who is here by then stays, since nothing was wrong
-    /// with it.
+    /// Restores what is believed; an error says that this was not all of it. A disk can fail after
+    /// the snapshot was believed, or its key be dropped: who is here by then stays, since nothing
+    /// was wrong with it.
     pub(super) fn restore(
         &self,
         snapshot: &Snapshot,
@@ -329,7 +331,13 @@ impl Sessions {
         };
         match item {
             Item::Head(_) => {}
-            Item::Mark(mark) => marks.restore(mark, now),
+            Item::Mark(mark) => {
+                if let Mark::SignedOut(SignOut::There, name, at) = mark {
+                    // It may have been a stranger's word, and takes of their room then.
+                    self.claimed.admit_sign_out(&name, at);
+                }
+                marks.restore(mark, now);
+            }
             Item::Session { key, last_used, record } => {
                 let Some(session) = Session::from_record(record) else {
                     restored.unreadable += 1;

@@ -1,7 +1,7 @@
-//! The note beside a snapshot: which one may be read, the one that was left last, until somebody starts.
-//! Without it, or with one that is not ours, no snapshot is believed, and no other than the one that it
-//! names (SESS-09). No clock is asked, so one that is set back changes nothing. Whoever can put back an
-//! earlier note together with its snapshot is not seen.
+//! The note beside a snapshot: which one may be read, the one that was left last, until somebody
+//! starts. Without it, or with one that is not ours, no snapshot is believed, and no other than
+//! the one that it names (SESS-09). No clock is asked, so one that is set back changes nothing.
+//! Whoever can put back an earlier note together with its snapshot is not seen.
 
 use std::io::{self, ErrorKind, Write as _};
 

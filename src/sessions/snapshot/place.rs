@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 
 use super::Unfit;
 
-/// What a process that was killed has left behind goes after so many seconds: nobody writes or reads
-/// for so long.
+/// What a process that was killed has left behind goes after so many seconds: nobody writes or
+/// reads for so long.
 const FORGOTTEN: i64 = 600;
 
 /// Where a snapshot is.
@@ -66,8 +66,8 @@ impl Place {
         self.beside("last")
     }
 
-    /// Keeps other processes out until this file is dropped, however the process ends. It waits for one
-    /// that is at it, which may be writing what is to be read here.
+    /// Keeps other processes out until this file is dropped, however the process ends. It waits for
+    /// one that is at it, which may be writing what is to be read here.
     pub(super) fn lock(&self) -> io::Result<File> {
         let path = self.beside("lock");
         // To read and write, so that opening it waits for nobody, whatever lies there.

@@ -7,11 +7,14 @@ use std::sync::atomic::AtomicUsize;
 
 use serde_json::{Map, json};
 
+use super::super::claims;
+use super::super::error::fully;
 use super::super::marks::{Once, SignOut};
 use super::super::{Here, Logins, Ours, Revocation};
 use super::*;
 use crate::clock::Clock;
 use crate::config;
+use crate::gate::login::PendingLogin;
 use crate::gate::{AtProvider, Lifetimes, Secret, SessionId, Subject, VerifiedClaims};
 use crate::sessions::{Meant, Word};
 
@@ -102,13 +105,24 @@ fn name(sessions: &Sessions, id: &SessionId, now: Timestamp) -> Option<String> {
     }
 }
 
+/// Signs in so many, each somebody else.
+async fn sign_in_many(sessions: &Sessions, count: usize) -> Vec<SessionId> {
+    let mut ids = Vec::new();
+    for number in 0..count {
+        ids.push(sign_in(sessions, &format!("member-{number}")).await);
+    }
+    ids
+}
+
+/// How many sessions end by a provider's word.
+async fn signed_out(sessions: &Sessions, meant: Meant<'_>, now: Timestamp) -> usize {
+    fully(sessions.sign_out_meant("corporate", meant, None, Word::Proven, now).await).len()
+}
+
 /// Some sessions and what was ended, in a snapshot; and who is signed in.
 async fn left(folder: &Folder) -> Vec<SessionId> {
     let sessions = started(folder, NOON);
-    let mut ids = Vec::new();
-    for number in 0..20 {
-        ids.push(sign_in(&sessions, &format!("member-{number}")).await);
-    }
+    let ids = sign_in_many(&sessions, 20).await;
     sessions.write_snapshot(NOON);
     ids
 }
@@ -132,12 +146,9 @@ async fn sess_09_sessions_go_on_and_what_was_ended_stays_ended() {
     let form = [7; 16];
     assert!(before.spend_login(&state).await.unwrap() && before.spend_form(&form).await.unwrap());
     assert!(before.spend_logout_token("a", "1").await.unwrap());
-    before.sign_out(&grace, NOON).await.unwrap().unwrap();
+    fully(before.sign_out(&grace, NOON).await).unwrap();
     let mary = sign_in(&before, "mary").await;
-    before
-        .sign_out_meant("corporate", Meant::Sid("sid-mary"), None, Word::Proven, NOON)
-        .await
-        .unwrap();
+    assert_eq!(signed_out(&before, Meant::Sid("sid-mary"), NOON).await, 1);
     let later = NOON.after(HOUR / 2);
     let Here::Member(member) = before.here(&ada, later) else { panic!("she is signed in") };
     member.session().touch(later);
@@ -161,11 +172,8 @@ async fn sess_09_sessions_go_on_and_what_was_ended_stays_ended() {
     assert!(!after.spend_logout_token("a", "1").await.unwrap());
     let soon = after.is_forgotten(&Secret::new("other".to_owned()), Some(&grace)).await;
     assert!(!soon.unwrap(), "no login is as old as that");
-    let ended = after
-        .sign_out_meant("corporate", Meant::Sub("ada"), None, Word::Proven, now)
-        .await
-        .unwrap();
-    assert_eq!(ended.len(), 1, "and is found by name");
+    let count = signed_out(&after, Meant::Sub("ada"), now).await;
+    assert_eq!(count, 1, "and is found by name");
 }
 
 #[tokio::test]
@@ -174,11 +182,8 @@ async fn oidc_14_a_sign_out_before_a_restart_wins_over_a_login_after_it() {
     let before = started(&folder, NOON);
     let ada = sign_in(&before, "ada").await;
     let later = NOON.after(Duration::from_secs(1));
-    before.sign_out(&ada, later).await.unwrap().unwrap();
-    before
-        .sign_out_meant("corporate", Meant::Sub("grace"), None, Word::Proven, later)
-        .await
-        .unwrap();
+    fully(before.sign_out(&ada, later).await).unwrap();
+    assert_eq!(signed_out(&before, Meant::Sub("grace"), later).await, 0);
     before.write_snapshot(later);
     let after = started(&folder, later);
     let state = Secret::new("state".to_owned());
@@ -220,7 +225,7 @@ async fn sess_09_a_copy_is_not_read_a_second_time() {
     };
     let second = started(&folder, NOON);
     assert_eq!(second.count(), 20);
-    second.sign_out(&ids[0], NOON).await.unwrap().unwrap();
+    fully(second.sign_out(&ids[0], NOON).await).unwrap();
     // Nobody has advanced the clock: an order there is all the same.
     second.write_snapshot(NOON);
     let newer = fs::read(folder.snapshot()).unwrap();
@@ -399,9 +404,7 @@ async fn sess_09_what_cannot_be_read_again_is_said_and_the_rest_is_counted() {
     let folder = Folder::new();
     let before = started(&folder, NOON);
     // More than one piece.
-    for number in 0..1000 {
-        sign_in(&before, &format!("member-{number}")).await;
-    }
+    sign_in_many(&before, 1000).await;
     before.write_snapshot(NOON);
     let (note, whole) = (folder.0.join("sessions.last"), fs::read(folder.snapshot()).unwrap());
     let noted = fs::read(&note).unwrap();
@@ -463,20 +466,14 @@ async fn gen_03_who_comes_while_it_is_read_waits() {
     };
     let ending = {
         let sessions = Arc::clone(&sessions);
-        let sub = Meant::Sub("member-1");
-        tokio::spawn(async move {
-            sessions
-                .sign_out_meant("corporate", sub, None, Word::Proven, NOON)
-                .await
-                .map(|ended| ended.len())
-        })
+        tokio::spawn(async move { signed_out(&sessions, Meant::Sub("member-1"), NOON).await })
     };
     tokio::task::yield_now().await;
     assert!(!asking.is_finished() && !ending.is_finished());
     let reading = Arc::clone(&sessions);
     tokio::task::spawn_blocking(move || reading.read_snapshot(NOON)).await.unwrap();
     assert!(asking.await.unwrap().unwrap().is_some());
-    assert_eq!(ending.await.unwrap(), Ok(1), "what was ended meanwhile is over");
+    assert_eq!(ending.await.unwrap(), 1, "what was ended meanwhile is over");
     assert!(name(&sessions, &ids[1], NOON).is_none());
     assert!(name(&sessions, &ids[2], NOON).is_some());
 }
@@ -489,8 +486,8 @@ async fn gen_03_who_has_waited_long_enough_is_told_that_nobody_knows() {
     sessions.arriving = Arc::new(Arriving::new(false).impatient());
     let unavailable = Some(crate::sessions::StoreError::Unavailable);
     assert_eq!(sessions.find(&ids[0], NOON).await.err(), unavailable);
-    assert_eq!(sessions.sign_out(&ids[0], NOON).await.err(), unavailable);
-    assert_eq!(sessions.end(&ids[0], NOON).await.err(), unavailable);
+    assert_eq!(sessions.sign_out(&ids[0], NOON).await.1.err(), unavailable);
+    assert_eq!(sessions.end(&ids[0], NOON).await.1.err(), unavailable);
     let state = Secret::new("state".to_owned());
     assert_eq!(sessions.spend_login(&state).await.err(), unavailable);
     assert_eq!(sessions.is_forgotten(&state, None).await.err(), unavailable);
@@ -526,6 +523,27 @@ async fn marks_of_every_sort_come_back() {
     assert_eq!(expected, found);
     let everybody = after.everybody.load(std::sync::atomic::Ordering::Acquire);
     assert_eq!(everybody, NOON.before(HOUR).unix_millis(), "who had to sign in anew still has to");
+}
+
+#[tokio::test]
+async fn lim_07_what_strangers_said_before_a_restart_takes_of_their_room_after_it() {
+    let folder = Folder::new();
+    let before = started(&folder, NOON);
+    let claim = async |sessions: &Sessions, name: &str, now| {
+        let meant = Meant::Sid(name);
+        fully(sessions.sign_out_meant("corporate", meant, None, Word::Claimed, now).await);
+    };
+    for number in 0..claims::MOST {
+        claim(&before, &number.to_string(), NOON).await;
+    }
+    before.write_snapshot(NOON);
+    let after = started(&folder, NOON);
+    let Store::Memory { marks, .. } = &after.store else { panic!("it is in memory") };
+    assert_eq!(marks.all().count(), claims::MOST);
+    claim(&after, "one more", NOON).await;
+    assert_eq!(marks.all().count(), claims::MOST);
+    claim(&after, "one more", NOON.after(PendingLogin::LIMIT)).await;
+    assert_eq!(marks.all().count(), claims::MOST + 1);
 }
 
 #[test]

@@ -9,24 +9,25 @@ use crate::gate::{Session, Timestamp};
 /// For how long a session that nobody uses is kept read.
 const WARM: Duration = Duration::from_secs(60);
 
-/// A session's place: one line of memory, which says whose it is and, while it is warm, where it is read.
-/// Among a million sessions each line that has to be fetched costs as much as all the rest of a look.
+/// A session's place: one line of memory, which says whose it is and, while it is warm, where it
+/// is read. Among a million sessions each line that has to be fetched costs as much as all the
+/// rest of a look.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: Digest,
     pub(super) warm: Option<Arc<SignedIn>>,
     /// Which time of the store it was read at.
     pub(super) epoch: u32,
-    /// When it is over, if it is cold. In Unix seconds, and up to one late, which costs nothing: who
-    /// reads it sees when it really is.
+    /// When it is over, if it is cold. In Unix seconds, and up to one late, which costs nothing:
+    /// who reads it sees when it really is.
     over: u32,
     pub(super) kept: Kept,
 }
 
 const _: () = assert!(size_of::<Entry>() == 64, "an entry is one line of memory");
 
-/// A session as it was written when it was put into the table, behind what of it has changed since while
-/// it is cold: when it was used last, in Unix milliseconds.
+/// A session as it was written when it was put into the table, behind what of it has changed
+/// since while it is cold: when it was used last, in Unix milliseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Kept(Box<[u8]>);
 

@@ -1,25 +1,28 @@
-//! The sessions that this process knows, by the digests of their ids: the one table that every request
-//! touches.
+//! The sessions that this process knows, by the digests of their ids: the one table that every
+//! request touches.
 //!
 //! Many small tables, each behind a lock of its own that is held for a look or a change and never
-//! while something is read, decoded or dropped. A session that somebody uses is *warm*: read, with its
-//! headers rendered, and finding it is a look and a count of references. One that nobody has used for a
-//! while is *cold*: its record alone, some hundred bytes beside its claims (`entry`). Housekeeping goes
-//! round beside the requests: it looks for what is old while others look, and changes a few at a time.
+//! while something is read, decoded or dropped. A session that somebody uses is *warm*: read,
+//! with its headers rendered, and finding it is a look and a count of references. One that nobody
+//! has used for a while is *cold*: its record alone, some hundred bytes beside its claims
+//! (`entry`). Housekeeping goes round beside the requests: it looks for what is old while others
+//! look, and changes a few at a time.
 //!
-//! Measured (`cargo bench --bench sessions`) against `moka`, which does its housekeeping in whoever calls
-//! it: among a million a look takes a third of the time, and nobody is held up by what expires.
-//! Deliberately not here: names of sessions other than their id (`index`).
+//! Measured (`cargo bench --bench sessions`) against `moka`, which does its housekeeping in
+//! whoever calls it: among a million a look takes a third of the time, and nobody is held up by
+//! what expires. Deliberately not here: names of sessions other than their id (`index`).
 
 mod entry;
+mod shard;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Place;
 
 pub(super) use self::entry::Gone;
 use self::entry::{Entry, Kept};
+use self::shard::Shard;
 use super::copies::CHANGED;
 use super::{Digest, SignedIn};
 use crate::gate::{Session, Timestamp};
@@ -32,7 +35,7 @@ const FEW: usize = 32;
 /// The table.
 #[derive(Debug)]
 pub(super) struct Table {
-    shards: Vec<RwLock<HashTable<Entry>>>,
+    shards: Vec<RwLock<Shard>>,
     count: AtomicU64,
     /// What is in use stays: another store says whether it is over.
     has_copies: bool,
@@ -86,7 +89,7 @@ impl Table {
 
     fn look(&self, key: &Digest) -> Option<Look> {
         let shard = self.read(key);
-        let entry = shard.find(key.first_eight(), |entry| entry.key == *key)?;
+        let entry = shard.find(key)?;
         Some(match &entry.warm {
             Some(warm) => Look::Warm(Found { signed_in: Arc::clone(warm), epoch: entry.epoch }),
             None => Look::Cold(entry.kept.clone(), entry.epoch),
@@ -97,7 +100,7 @@ impl Table {
     fn warm_up(&self, key: &Digest, kept: &Kept) -> Option<()> {
         let signed_in = Arc::new(SignedIn::new(kept.read()?));
         let mut shard = self.write(key);
-        let entry = shard.find_mut(key.first_eight(), |entry| entry.key == *key)?;
+        let entry = shard.find_mut(key)?;
         if entry.warm.is_none() && entry.kept == *kept {
             entry.warm = Some(signed_in);
         }
@@ -106,7 +109,7 @@ impl Table {
 
     /// Whether there is a session of this key, over or not.
     pub(super) fn contains(&self, key: &Digest) -> bool {
-        self.read(key).find(key.first_eight(), |entry| entry.key == *key).is_some()
+        self.read(key).find(key).is_some()
     }
 
     /// Puts a session there, in the place of any other.
@@ -116,21 +119,11 @@ impl Table {
 
     fn insert(&self, entry: Entry) {
         let key = entry.key;
-        let earlier = {
-            let mut shard = self.write(&key);
-            let place = shard.entry(
-                key.first_eight(),
-                |known| known.key == key,
-                |known| known.key.first_eight(),
-            );
-            match place {
-                hashbrown::hash_table::Entry::Occupied(mut known) => {
-                    Some(std::mem::replace(known.get_mut(), entry))
-                }
-                hashbrown::hash_table::Entry::Vacant(free) => {
-                    free.insert(entry);
-                    None
-                }
+        let earlier = match self.write(&key).place(&key) {
+            Place::Occupied(mut known) => Some(std::mem::replace(known.get_mut(), entry)),
+            Place::Vacant(free) => {
+                free.insert(entry);
+                None
             }
         };
         if earlier.is_none() {
@@ -143,7 +136,8 @@ impl Table {
         self.insert(Entry::cold(key, session, record));
     }
 
-    /// What a store says of a session, as of an epoch: what is known here already stays as it is read.
+    /// What a store says of a session, as of an epoch: what is known here already stays as it is
+    /// read.
     pub(super) fn confirm(
         &self,
         key: &Digest,
@@ -154,8 +148,7 @@ impl Table {
         let known = self.find(key);
         {
             let mut shard = self.write(key);
-            let entry = shard.find_mut(key.first_eight(), |entry| entry.key == *key);
-            if let Some(entry) = entry.filter(|entry| entry.kept.record() == record)
+            if let Some(entry) = shard.find_mut(key).filter(|entry| entry.kept.record() == record)
                 && let Some(warm) = &entry.warm
             {
                 entry.epoch = epoch;
@@ -178,8 +171,7 @@ impl Table {
     /// Whether somebody has used a session lately.
     pub(super) fn is_warm(&self, key: &Digest) -> bool {
         let shard = self.read(key);
-        let entry = shard.find(key.first_eight(), |entry| entry.key == *key);
-        entry.is_some_and(|entry| entry.warm.is_some())
+        shard.find(key).is_some_and(|entry| entry.warm.is_some())
     }
 
     /// Those that somebody has used lately.
@@ -193,8 +185,7 @@ impl Table {
 
     /// What is known here of a session is certain in this epoch.
     pub(super) fn trust(&self, key: &Digest, epoch: u32) {
-        let mut shard = self.write(key);
-        if let Some(entry) = shard.find_mut(key.first_eight(), |entry| entry.key == *key) {
+        if let Some(entry) = self.write(key).find_mut(key) {
             entry.epoch = epoch;
         }
     }
@@ -215,8 +206,9 @@ impl Table {
         self.put_if(key, Some(earlier), next, record, None)
     }
 
-    /// Puts `next` there, certain in no epoch, if what is there is still `earlier`, or nothing as before.
-    /// Of two who bring the same session at one moment, the other looks again and finds the first one's.
+    /// Puts `next` there, certain in no epoch, if what is there is still `earlier`, or nothing as
+    /// before. Of two who bring the same session at one moment, the other looks again and finds the
+    /// first one's.
     pub(super) fn admit(
         &self,
         key: &Digest,
@@ -238,13 +230,8 @@ impl Table {
     ) -> bool {
         let mut entry = Entry::warm(*key, Arc::clone(next), record, epoch.unwrap_or(CHANGED));
         let mut shard = self.write(key);
-        let place = shard.entry(
-            key.first_eight(),
-            |known| known.key == *key,
-            |known| known.key.first_eight(),
-        );
-        let replaced = match place {
-            hashbrown::hash_table::Entry::Occupied(mut known) => {
+        let replaced = match shard.place(key) {
+            Place::Occupied(mut known) => {
                 let known = known.get_mut();
                 let is_earlier = match (&known.warm, earlier) {
                     (Some(warm), Some(earlier)) => Arc::ptr_eq(warm, earlier),
@@ -258,11 +245,11 @@ impl Table {
                 entry.epoch = epoch.unwrap_or(known.epoch);
                 Some(std::mem::replace(known, entry))
             }
-            hashbrown::hash_table::Entry::Vacant(free) if earlier.is_none() => {
+            Place::Vacant(free) if earlier.is_none() => {
                 free.insert(entry);
                 None
             }
-            hashbrown::hash_table::Entry::Vacant(_) => return false,
+            Place::Vacant(_) => return false,
         };
         drop(shard);
         // It is dropped now that nobody is kept out.
@@ -274,11 +261,7 @@ impl Table {
 
     /// Takes a session out.
     pub(super) fn remove(&self, key: &Digest) -> Option<Gone> {
-        let taken = {
-            let mut shard = self.write(key);
-            let found = shard.find_entry(key.first_eight(), |entry| entry.key == *key);
-            found.ok().map(|entry| entry.remove().0)
-        }?;
+        let taken = self.write(key).taken(key).map(|entry| entry.remove().0)?;
         self.count.fetch_sub(1, Ordering::Relaxed);
         Some(taken.gone())
     }
@@ -286,8 +269,7 @@ impl Table {
     /// The keys that begin like this; mostly one.
     pub(super) fn beginning_with(&self, first_eight: u64) -> Vec<Digest> {
         let shard = self.shard(first_eight).read().unwrap_or_else(PoisonError::into_inner);
-        let alike = shard.iter_hash(first_eight);
-        alike.map(|entry| entry.key).filter(|key| key.first_eight() == first_eight).collect()
+        shard.beginning_with(first_eight).map(|entry| entry.key).collect()
     }
 
     /// How many sessions there are, over or not.
@@ -295,8 +277,8 @@ impl Table {
         self.count.load(Ordering::Relaxed)
     }
 
-    /// Takes out what is over, and cools what nobody uses, in one of the [`Table::parts`]. It looks while
-    /// others look, and changes a few at a time.
+    /// Takes out what is over, and cools what nobody uses, in one of the [`Table::parts`]. It looks
+    /// while others look, and changes a few at a time.
     pub(super) fn tidy(&self, part: usize, now: Timestamp) -> Vec<Gone> {
         let old: Vec<Digest> = {
             let shard = self.read_part(part);
@@ -310,8 +292,7 @@ impl Table {
         for few in old.chunks(FEW) {
             let mut shard = self.write_part(part);
             for key in few {
-                let found = shard.find_entry(key.first_eight(), |entry| entry.key == *key);
-                let Ok(mut found) = found else {
+                let Some(mut found) = shard.taken(key) else {
                     continue;
                 };
                 let entry = found.get_mut();
@@ -371,29 +352,29 @@ impl Table {
         shard.iter().map(record).collect()
     }
 
-    fn shard(&self, first_eight: u64) -> &RwLock<HashTable<Entry>> {
+    fn shard(&self, first_eight: u64) -> &RwLock<Shard> {
         // The table inside looks at both ends of the number, so this one looks at its middle.
         let index = (first_eight >> 24) as usize & (SHARDS - 1);
         self.part(index)
     }
 
-    fn part(&self, index: usize) -> &RwLock<HashTable<Entry>> {
+    fn part(&self, index: usize) -> &RwLock<Shard> {
         self.shards.get(index).expect("there are as many as an index can name")
     }
 
-    fn read_part(&self, part: usize) -> RwLockReadGuard<'_, HashTable<Entry>> {
+    fn read_part(&self, part: usize) -> RwLockReadGuard<'_, Shard> {
         self.part(part).read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_part(&self, part: usize) -> RwLockWriteGuard<'_, HashTable<Entry>> {
+    fn write_part(&self, part: usize) -> RwLockWriteGuard<'_, Shard> {
         self.part(part).write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, key: &Digest) -> RwLockReadGuard<'_, HashTable<Entry>> {
+    fn read(&self, key: &Digest) -> RwLockReadGuard<'_, Shard> {
         self.shard(key.first_eight()).read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, key: &Digest) -> RwLockWriteGuard<'_, HashTable<Entry>> {
+    fn write(&self, key: &Digest) -> RwLockWriteGuard<'_, Shard> {
         self.shard(key.first_eight()).write().unwrap_or_else(PoisonError::into_inner)
     }
 }

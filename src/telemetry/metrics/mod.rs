@@ -19,7 +19,7 @@ pub use labels::{
     MemberResult, ProviderCall, RefreshOutcome, SessionCall, SessionEnd, Stream, UpstreamFailure,
 };
 pub use portal::PortalMetrics;
-pub use series::{Count, Level};
+pub use series::{Count, KeyMetrics, Level};
 pub use shard::SHARDS;
 
 use series::{Histogram, MS, US, counts};
@@ -47,9 +47,9 @@ pub struct Metrics {
     /// How the store of sessions is.
     pub session_store: SessionStoreMetrics,
     /// Keys that seal or open.
-    pub sealing_keys: Level,
-    /// When they were read last without a fault, in Unix seconds.
-    pub sealing_keys_read: Level,
+    pub sealing_keys: KeyMetrics,
+    /// Keys that sign, or are published.
+    pub signing_keys: KeyMetrics,
     /// Sessions that go on from an earlier process.
     pub sessions_restored: Count,
     sessions_ended: [Count; SessionEnd::ALL.len()],
@@ -74,8 +74,8 @@ impl Metrics {
             sessions: Level::default(),
             sessions_created: Count::default(),
             session_store: SessionStoreMetrics::default(),
-            sealing_keys: Level::default(),
-            sealing_keys_read: Level::default(),
+            sealing_keys: KeyMetrics::default(),
+            signing_keys: KeyMetrics::default(),
             sessions_restored: Count::default(),
             sessions_ended: Default::default(),
             connections: Level::default(),

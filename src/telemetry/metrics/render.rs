@@ -331,14 +331,25 @@ impl Metrics {
             ),
             single(
                 gauges("anteport_sealing_keys", "Sealing keys that are in force."),
-                gauge(Vec::new(), self.sealing_keys.value()),
+                gauge(Vec::new(), self.sealing_keys.count.value()),
             ),
             single(
                 gauges(
                     "anteport_sealing_keys_read_timestamp_seconds",
                     "When the sealing keys were read last without a fault.",
                 ),
-                gauge(Vec::new(), self.sealing_keys_read.value()),
+                gauge(Vec::new(), self.sealing_keys.read.value()),
+            ),
+            single(
+                gauges("anteport_signing_keys", "Keys that sign for portals, or are published."),
+                gauge(Vec::new(), self.signing_keys.count.value()),
+            ),
+            single(
+                gauges(
+                    "anteport_signing_keys_read_timestamp_seconds",
+                    "When the signing keys were read last without a fault.",
+                ),
+                gauge(Vec::new(), self.signing_keys.read.value()),
             ),
             single(
                 counters(

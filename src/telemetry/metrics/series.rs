@@ -9,6 +9,8 @@ use prometheus::proto::{
     MetricType,
 };
 
+use crate::kept::KeyState;
+
 /// Nanoseconds of a microsecond, and of a millisecond.
 pub(super) const US: u64 = 1_000;
 pub(super) const MS: u64 = 1_000_000;
@@ -51,6 +53,22 @@ pub(super) fn counts(length: usize) -> Vec<Count> {
 /// Something that goes up and down.
 #[derive(Debug, Default)]
 pub struct Level(AtomicI64);
+
+/// Keys of one purpose.
+#[derive(Debug, Default)]
+pub struct KeyMetrics {
+    pub(super) count: Level,
+    /// When they were read last without a fault, in Unix seconds.
+    pub(super) read: Level,
+}
+
+impl KeyMetrics {
+    /// They are like this now.
+    pub fn set(&self, state: &KeyState) {
+        self.count.set(i64::try_from(state.count).unwrap_or(i64::MAX));
+        self.read.set(state.read.unix_seconds());
+    }
+}
 
 impl Level {
     /// One more.

@@ -1,5 +1,5 @@
-//! What every request writes, once for each thread that serves visitors. Deliberately not here: what is
-//! counted seldom (`portal`).
+//! What every request writes, once for each thread that serves visitors. Deliberately not here:
+//! what is counted seldom (`portal`).
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};

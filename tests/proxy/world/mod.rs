@@ -2,6 +2,7 @@
 //! the proxy between, and browsers with cookies. Nothing is faked between the sockets.
 
 pub mod browser;
+pub mod folder;
 pub mod portal;
 pub mod provider;
 
@@ -79,6 +80,8 @@ pub struct Plan {
     pub sessions: &'static str,
     /// In its place, where files of the test are named.
     pub kept_sessions: Option<String>,
+    /// What stands at `signing`.
+    pub signing: String,
     /// What stands at `upstream` instead of this world's own portal.
     pub upstream: Option<String>,
     pub listen_tls: Option<String>,
@@ -90,7 +93,8 @@ pub struct Plan {
     /// More portals, as items of the list; `UPSTREAM` is their address and `PORT` ours.
     pub more_portals: &'static str,
     pub microsoft_is_up: bool,
-    /// What kind of provider `corporate` is, indented by four; `AUTHORITY` is the emulator's address.
+    /// What kind of provider `corporate` is, indented by four; `AUTHORITY` is the emulator's
+    /// address.
     pub provider: &'static str,
     pub b2c: B2c,
     /// Its `credentials`; `AUTHORITY` is the emulator's address.
@@ -133,6 +137,7 @@ impl Default for Plan {
             portal: AZURE_ONLY,
             sessions: "{}",
             kept_sessions: None,
+            signing: "{}".to_owned(),
             upstream: None,
             listen_tls: None,
             listen: "",
@@ -197,6 +202,7 @@ providers:
     client_id: {client}
     credentials: {credentials}
 sessions: {sessions}
+signing: {signing}
 portals:
   - public_url: "{scheme}://{proxy}"
     upstream: {upstream}
@@ -207,6 +213,7 @@ portals:
             client = anteport::demo::CLIENT_ID,
             credentials = plan.credentials.replace("AUTHORITY", &authority.to_string()),
             sessions = stored(plan.kept_sessions.as_deref().unwrap_or(plan.sessions)),
+            signing = plan.signing,
             upstream = plan.upstream.unwrap_or_else(|| format!(
                 "{{ url: \"http://{}\", response_timeout: 1s }}",
                 portal.address
@@ -274,6 +281,12 @@ portals:
     }
 
     /// What the metrics say now.
+    pub async fn readyz(&self) -> (u16, String) {
+        let answer = Browser::new(format!("http://{}", self.admin));
+        let answer = answer.send("GET", "/readyz?verbose", &[], b"").await;
+        (answer.status, answer.text())
+    }
+
     pub async fn metrics(&self) -> String {
         let admin = Browser::new(format!("http://{}", self.admin));
         admin.send("GET", "/metrics", &[], b"").await.text()
@@ -324,8 +337,9 @@ portals:
     }
 }
 
-/// How sessions are kept: in memory, unless a test says otherwise or `ANTEPORT_TEST_STORE` does, by
-/// which the same tests are tried with every store: `cookie`, or `redis` at 127.0.0.1 with its port.
+/// How sessions are kept: in memory, unless a test says otherwise or `ANTEPORT_TEST_STORE` does,
+/// by which the same tests are tried with every store: `cookie`, or `redis` at 127.0.0.1 with its
+/// port.
 fn stored(sessions: &str) -> String {
     static WORLDS: AtomicU32 = AtomicU32::new(0);
     let store = std::env::var("ANTEPORT_TEST_STORE").unwrap_or_default();
@@ -349,9 +363,9 @@ fn stored(sessions: &str) -> String {
     format!("{{ {more}{comma} {rest}")
 }
 
-/// An address that nobody has, and that the system gives to nobody, whoever connects meanwhile: so it
-/// is ours whenever somebody begins to listen there, and again after a restart. The same is true of
-/// the port 10,000 above it, which a node of a Redis Cluster takes besides.
+/// An address that nobody has, and that the system gives to nobody, whoever connects meanwhile:
+/// so it is ours whenever somebody begins to listen there, and again after a restart. The same is
+/// true of the port 10,000 above it, which a node of a Redis Cluster takes besides.
 pub fn free_port() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 12_000 + u16::try_from(std::process::id() % 10).unwrap() * 1000;

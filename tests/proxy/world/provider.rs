@@ -1,5 +1,5 @@
-//! An OpenID provider that is told as any other, played by a user flow, and the logout tokens that it
-//! signs.
+//! An OpenID provider that is told as any other, played by a user flow, and the logout tokens
+//! that it signs.
 
 use anteport::demo::CLIENT_ID;
 use anteport::demo::microsoft::Microsoft;

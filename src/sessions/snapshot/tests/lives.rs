@@ -1,5 +1,5 @@
-//! Processes one after the other, at once, and between others: what each of them has left counts for the
-//! very next one, or for none.
+//! Processes one after the other, at once, and between others: what each of them has left counts
+//! for the very next one, or for none.
 
 use super::*;
 
@@ -95,9 +95,7 @@ async fn sess_09_who_begins_while_another_leaves_waits_for_it_or_is_the_last() {
     for _ in 0..50 {
         let folder = Folder::new();
         let first = started(&folder, NOON);
-        for number in 0..20 {
-            sign_in(&first, &format!("member-{number}")).await;
-        }
+        sign_in_many(&first, 20).await;
         let barrier = std::sync::Barrier::new(2);
         let second = std::thread::scope(|scope| {
             let second = scope.spawn(|| {

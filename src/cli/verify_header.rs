@@ -1,0 +1,368 @@
+//! `verify-header`: what a captured assertion says, and whether the portal of a configuration would
+//! have to believe it, question by question in the order in which a verifier asks. It connects to
+//! nobody. The assertion comes in a file or on standard input, never as an argument: while it is
+//! valid it is a credential (CFG-04).
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde_json::{Map, Value};
+
+use super::{FAILED, FOUND_ERRORS, complain, report, say};
+use crate::clock::Clock;
+use crate::config::{self, Assertion, Config, Portal, SignedBy, read_at_most};
+use crate::gate::Timestamp;
+use crate::gate::identity::ASSERTION;
+use crate::telemetry::causes;
+
+/// More bytes than a request's head has, or a set of keys.
+const LARGEST: u64 = 64 * 1024;
+/// What a verifier allows for clocks that differ.
+const SKEW: Duration = Duration::from_secs(30);
+
+/// What is to be verified.
+#[derive(Debug, clap::Args)]
+pub(super) struct Captured {
+    /// The assertion, or the lines of a request's head that has it [default: standard input]
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// The published keys, as `/.auth/jwks.json` has them [default: the files of `signing.keys`]
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// The portal it is for, by its public URL, where there are several
+    #[arg(long, value_name = "URL")]
+    portal: Option<String>,
+    /// The moment of which it is asked, such as 2027-01-15T08:00:00Z [default: now]
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+}
+
+/// Why nothing can be said of it.
+#[derive(Debug, thiserror::Error)]
+enum VerifyError {
+    #[error("cannot read {name}")]
+    Read {
+        name: String,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("there is no assertion in it: write it alone, or as `X-Anteport-Assertion: …`")]
+    Nothing,
+    #[error("the header is there twice, and a verifier has to refuse both")]
+    Twice,
+    #[error("`--at` is a moment such as 2027-01-15T08:00:00Z")]
+    At,
+    #[error("no portal of the configuration is {0}")]
+    Portal(String),
+    #[error("name the portal by `--portal`, because there are several: {0}")]
+    Portals(String),
+    #[error("{0} sends no assertion: it has `assertion: none`")]
+    Off(String),
+    #[error("{0} is not a set of keys as `/.auth/jwks.json` has it")]
+    Jwks(String),
+}
+
+/// One question, and how it was answered.
+struct Answer {
+    held: bool,
+    question: &'static str,
+    finding: String,
+}
+
+/// Explains an assertion by the configuration at `path`.
+#[must_use]
+pub(super) fn run(path: &Path, captured: &Captured) -> ExitCode {
+    let now = Clock::system().now();
+    let config = match config::load(path, now) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => {
+            report(&problems);
+            return ExitCode::from(FOUND_ERRORS);
+        }
+    };
+    match explained(&config, captured, now) {
+        Ok((text, true)) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+        Ok((text, false)) => {
+            say(&text);
+            ExitCode::from(FAILED)
+        }
+        Err(error) => {
+            complain(&format!("error: {}", causes(&error)));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// What it says and whether it holds, and whether all of that holds.
+fn explained(
+    config: &Config,
+    captured: &Captured,
+    now: Timestamp,
+) -> Result<(String, bool), VerifyError> {
+    let now = match &captured.at {
+        Some(text) => Timestamp::from_utc_date_time(text).ok_or(VerifyError::At)?,
+        None => now,
+    };
+    let (portal, assertion) = portal(config, captured.portal.as_deref())?;
+    let keys = keys(config, captured.jwks.as_deref())?;
+    let jwt = captured_in(&read(captured.file.as_deref())?)?;
+    let mut lines = Vec::new();
+    let mut answers = Vec::new();
+    match parts(&jwt) {
+        Some((header, claims)) => {
+            lines.push("header".to_owned());
+            lines.extend(members(&header));
+            lines.push("claims".to_owned());
+            lines.extend(members(&claims));
+            answers.extend(judged(&jwt, &header, &claims, portal, assertion, &keys, now));
+        }
+        None => answers.push(Answer {
+            held: false,
+            question: "form",
+            finding:
+                "it is not three parts of base64url with `.` between them, of which the first \
+                      two are JSON objects: it was cut off, or is something else"
+                    .to_owned(),
+        }),
+    }
+    let all_hold = answers.iter().all(|answer| answer.held);
+    lines.extend(answers.iter().map(|Answer { held, question, finding }| {
+        let mark = if *held { '✓' } else { '✗' };
+        format!("{mark} {question}: {finding}")
+    }));
+    let lines: Vec<String> = lines.iter().map(|line| visible(line)).collect();
+    Ok((lines.join("\n"), all_hold))
+}
+
+/// What is in an assertion may be anybody's: nothing of it moves a terminal, or writes backwards.
+fn visible(line: &str) -> String {
+    let mut visible = String::with_capacity(line.len());
+    for character in line.chars() {
+        match character {
+            '"' | '\'' | '\\' => visible.push(character),
+            _ => visible.extend(character.escape_debug()),
+        }
+    }
+    visible
+}
+
+/// The portal it is asked for, and how that is signed for.
+fn portal<'a>(
+    config: &'a Config,
+    named: Option<&str>,
+) -> Result<(&'a Portal, &'a Assertion), VerifyError> {
+    let url = |portal: &Portal| issuer(portal).to_owned();
+    let portal = match (named, config.portals.as_slice()) {
+        (Some(named), portals) => {
+            let named = named.trim_end_matches('/');
+            let found = portals.iter().find(|portal| issuer(portal) == named);
+            found.ok_or_else(|| VerifyError::Portal(named.to_owned()))?
+        }
+        (None, [portal]) => portal,
+        (None, portals) => {
+            let all: Vec<String> = portals.iter().map(url).collect();
+            return Err(VerifyError::Portals(all.join(", ")));
+        }
+    };
+    let assertion = portal.identity.assertion.as_ref();
+    Ok((portal, assertion.ok_or_else(|| VerifyError::Off(url(portal)))?))
+}
+
+fn issuer(portal: &Portal) -> &str {
+    portal.public_url.as_str().trim_end_matches('/')
+}
+
+/// The public halves that a portal would know.
+fn keys(config: &Config, jwks: Option<&Path>) -> Result<Vec<Jwk>, VerifyError> {
+    let Some(path) = jwks else {
+        // Loading the configuration has read them; whoever takes them away now is told of no key.
+        let keys = config.signing.read().unwrap_or_default();
+        let public = keys.iter().map(|key| serde_json::from_value(key.public().clone()));
+        return Ok(public.filter_map(Result::ok).collect());
+    };
+    let name = path.display().to_string();
+    let failed = |cause| VerifyError::Read { name: name.clone(), cause };
+    let text = File::open(path).and_then(|file| read_at_most(file, LARGEST)).map_err(failed)?;
+    let set: Result<JwkSet, _> = serde_json::from_slice(&text);
+    Ok(set.map_err(|_| VerifyError::Jwks(name))?.keys)
+}
+
+fn read(path: Option<&Path>) -> Result<String, VerifyError> {
+    let name = path.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+    let bytes = match path {
+        Some(path) => File::open(path).and_then(|file| read_at_most(file, LARGEST)),
+        None => read_at_most(io::stdin().lock(), LARGEST),
+    };
+    let bytes = bytes.map_err(|cause| VerifyError::Read { name, cause })?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The assertion in what was captured: alone, or as a line of a request's head, which tools write
+/// with `> ` before it.
+fn captured_in(text: &str) -> Result<String, VerifyError> {
+    let lines = || text.lines().map(|line| line.trim_start_matches(['>', ' ', '\t']).trim_end());
+    let fields = lines().filter_map(|line| line.split_once(':'));
+    let mut named = fields
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case(ASSERTION))
+        .map(|(_, value)| value.trim());
+    match (named.next(), named.next()) {
+        (Some(value), None) => Ok(value.to_owned()),
+        (Some(_), Some(_)) => Err(VerifyError::Twice),
+        (None, _) => {
+            let mut lines = lines().filter(|line| !line.is_empty());
+            match (lines.next(), lines.next()) {
+                (Some(one), None) if !one.contains([':', ' ']) => Ok(one.to_owned()),
+                _ => Err(VerifyError::Nothing),
+            }
+        }
+    }
+}
+
+/// Header and claims, of which nothing is verified.
+fn parts(jwt: &str) -> Option<(Map<String, Value>, Map<String, Value>)> {
+    let mut parts = jwt.split('.');
+    let mut object = || {
+        let bytes = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    };
+    let (header, claims) = (object()?, object()?);
+    URL_SAFE_NO_PAD.decode(parts.next()?).ok()?;
+    parts.next().is_none().then_some((header, claims))
+}
+
+/// A line each.
+fn members(object: &Map<String, Value>) -> impl Iterator<Item = String> {
+    object.iter().map(|(name, value)| {
+        let time = match name.as_str() {
+            "iat" | "nbf" | "exp" => value.as_i64().map(Timestamp::from_unix_seconds),
+            _ => None,
+        };
+        let time = time.map_or_else(String::new, |time| format!("  {}", time.to_utc_date_time()));
+        format!("  {name} {value}{time}")
+    })
+}
+
+/// The answers to a verifier's questions, up to the first after which the next make no sense.
+fn judged(
+    jwt: &str,
+    header: &Map<String, Value>,
+    claims: &Map<String, Value>,
+    portal: &Portal,
+    assertion: &Assertion,
+    keys: &[Jwk],
+    now: Timestamp,
+) -> Vec<Answer> {
+    let mut answers = Vec::new();
+    let mut answer = |question, found: Result<String, String>| {
+        let held = found.is_ok();
+        let finding = found.unwrap_or_else(|why| why);
+        answers.push(Answer { held, question, finding });
+        held
+    };
+    let (wanted, name) = algorithm(&assertion.signed_by);
+    if answer("algorithm", same(header.get("alg"), name, "its header names"))
+        && let Some(key) = {
+            let key = key(header, assertion, keys);
+            let found = key.as_ref().map(|(_, finding)| finding.clone()).map_err(Clone::clone);
+            answer("key", found).then_some(key).and_then(Result::ok)
+        }
+    {
+        let mut rules = Validation::new(wanted);
+        rules.required_spec_claims.clear();
+        rules.validate_exp = false;
+        rules.validate_aud = false;
+        let verified = jsonwebtoken::decode::<Map<String, Value>>(jwt, &key.0, &rules);
+        let finding = verified.map(|_| "it fits".to_owned()).map_err(|_| {
+            "it does not fit: something was changed after it was signed, or it was made by \
+             somebody else with this key's name"
+                .to_owned()
+        });
+        answer("signature", finding);
+    }
+    answer("issuer", same(claims.get("iss"), issuer(portal), "it is from"));
+    answer("audience", same(claims.get("aud"), &assertion.audience, "it is for"));
+    let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
+    let nobody = || "there is no `sub`: it names nobody".to_owned();
+    answer("subject", subject.map(str::to_owned).ok_or_else(nobody));
+    answer("time", time(claims, now));
+    answers
+}
+
+const fn algorithm(signed_by: &SignedBy) -> (Algorithm, &'static str) {
+    use crate::signing_key::SigningAlgorithm as Signing;
+    match signed_by {
+        SignedBy::Key(algorithm @ Signing::Es256) => (Algorithm::ES256, algorithm.name()),
+        SignedBy::Key(algorithm @ Signing::EdDsa) => (Algorithm::EdDSA, algorithm.name()),
+        SignedBy::Key(algorithm @ Signing::Rs256) => (Algorithm::RS256, algorithm.name()),
+        SignedBy::Secret(_) => (Algorithm::HS256, "HS256"),
+    }
+}
+
+/// A member has to be this text, and no other and no list.
+fn same(found: Option<&Value>, wanted: &str, says: &str) -> Result<String, String> {
+    match found {
+        Some(Value::String(found)) if found == wanted => Ok(wanted.to_owned()),
+        Some(found) => Err(format!("{says} {found}, and for this portal it has to be `{wanted}`")),
+        None => Err(format!("it names none, and for this portal it has to be `{wanted}`")),
+    }
+}
+
+/// The key that it names, if a portal knows it.
+fn key(
+    header: &Map<String, Value>,
+    assertion: &Assertion,
+    keys: &[Jwk],
+) -> Result<(DecodingKey, String), String> {
+    if let SignedBy::Secret(secret) = &assertion.signed_by {
+        let finding = "the secret that the portal has too".to_owned();
+        return Ok((DecodingKey::from_secret(secret.expose()), finding));
+    }
+    let Some(id) = header.get("kid").and_then(Value::as_str) else {
+        return Err("its header names none by `kid`".to_owned());
+    };
+    if keys.is_empty() {
+        return Err("without `signing.keys` one is made at each start: save what the running \
+                    Anteport publishes at /.auth/jwks.json, and name that file by `--jwks`"
+            .to_owned());
+    }
+    let found = keys.iter().find(|key| key.common.key_id.as_deref() == Some(id));
+    let key = found.and_then(|key| DecodingKey::from_jwk(key).ok()).ok_or_else(|| {
+        format!(
+            "none of the {} that are published is {id:?}: it was taken away since, or is another \
+             Anteport's",
+            keys.len()
+        )
+    })?;
+    Ok((key, id.to_owned()))
+}
+
+fn time(claims: &Map<String, Value>, now: Timestamp) -> Result<String, String> {
+    let moment = |name: &str| {
+        let seconds = claims.get(name).and_then(Value::as_i64);
+        let missing = || format!("there is no `{name}` in whole seconds since 1970");
+        seconds.map(Timestamp::from_unix_seconds).ok_or_else(missing)
+    };
+    let (issued, expires) = (moment("iat")?, moment("exp")?);
+    if issued > now.after(SKEW) {
+        let ahead = issued.since(now).as_secs();
+        return Err(format!("it is from {ahead} s ahead: one of the two clocks is wrong"));
+    }
+    if now >= expires {
+        let ago = now.since(expires).as_secs();
+        return Err(format!(
+            "it expired {ago} s ago; ask with `--at {}` whether it held when it was made",
+            issued.to_utc_date_time()
+        ));
+    }
+    Ok(format!("it is valid for {} s more", expires.since(now).as_secs()))
+}

@@ -1,0 +1,84 @@
+//! The signing keys, kept as their files say. What that means for any keys is in `kept`.
+
+use std::sync::Arc;
+
+use super::Signers;
+use crate::config::{SigningKeys, SigningKeysError};
+use crate::gate::Timestamp;
+use crate::kept::{Kept, Keys};
+use crate::signing_key::{SigningAlgorithm, SigningKey};
+use crate::telemetry::causes;
+
+/// The signing keys and what they were read from.
+pub type KeptSigners = Kept<Signing>;
+
+/// What signs, and where its keys stand.
+pub struct Signing {
+    sources: SigningKeys,
+    signers: Arc<Signers>,
+    /// What portals are signed for with.
+    needed: Vec<SigningAlgorithm>,
+}
+
+impl Kept<Signing> {
+    /// The keys as they are now; without any that stand somewhere, one is made of each algorithm
+    /// that is needed.
+    ///
+    /// # Errors
+    /// When one cannot be used or made.
+    pub fn read(
+        sources: &SigningKeys,
+        needed: Vec<SigningAlgorithm>,
+        now: Timestamp,
+    ) -> Result<Self, SigningKeysError> {
+        let made = || needed.iter().map(|algorithm| made(*algorithm)).collect::<Result<_, _>>();
+        let keys = if sources.is_empty() { made()? } else { sources.read()? };
+        let signers = Arc::new(Signers::new(keys.clone()));
+        let signing = Signing { sources: sources.clone(), signers, needed };
+        signing.check(&keys)?;
+        Ok(Self::new(signing, keys, now))
+    }
+
+    /// What signs with them.
+    #[must_use]
+    pub const fn signers(&self) -> &Arc<Signers> {
+        &self.keys().signers
+    }
+}
+
+fn made(algorithm: SigningAlgorithm) -> Result<Arc<SigningKey>, SigningKeysError> {
+    let made = SigningKey::generate(algorithm).map(|(key, _)| Arc::new(key));
+    made.map_err(|cause| SigningKeysError::Keys { name: "one that was made".to_owned(), cause })
+}
+
+impl Signing {
+    fn check(&self, keys: &[Arc<SigningKey>]) -> Result<(), SigningKeysError> {
+        let has = |algorithm| keys.iter().any(|key| key.algorithm() == algorithm);
+        match self.needed.iter().find(|algorithm| !has(**algorithm)) {
+            Some(missing) => Err(SigningKeysError::Missing(missing.name())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Keys for Signing {
+    type Key = Arc<SigningKey>;
+
+    fn read(&self) -> Result<Vec<Self::Key>, String> {
+        let keys = self.sources.read().and_then(|keys| self.check(&keys).map(|()| keys));
+        keys.map_err(|error| causes(&error))
+    }
+
+    fn is_fixed(&self) -> bool {
+        self.sources.is_empty()
+    }
+
+    fn is_same(one: &Self::Key, other: &Self::Key) -> bool {
+        one.id() == other.id()
+    }
+
+    fn put(&self, keys: &[Self::Key]) -> Result<(), String> {
+        self.signers.replace(keys.to_vec());
+        Ok(())
+    }
+}

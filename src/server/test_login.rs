@@ -1,0 +1,157 @@
+//! A login of which no session comes: all the way to the provider and back, and then a page with
+//! what would have been told to the portal, and where its member could go. It is for who sets a
+//! portal up, and there only where the configuration says so; whoever signs in sees what is said of
+//! themselves. The assertion is shown by its claims, never as a token.
+
+use std::borrow::Cow;
+
+use http::{Method, Response, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::account::Body;
+use super::request::Visit;
+use super::respond;
+use crate::gate::identity::ASSERTION;
+use crate::gate::{Access, Refusal, Session, Verdict};
+use crate::identity::assertion_claims;
+use crate::pages::{self, Fact, Link, Tone};
+use crate::telemetry::audit::{self, Audit, Event};
+
+impl Visit<'_> {
+    /// What there is to try, with whom.
+    pub(super) fn test_page(self) -> Response<Body> {
+        if !self.reads_only() {
+            return self.only("GET, HEAD");
+        }
+        let parties = self.portal.providers.iter();
+        let parties = parties.filter_map(|index| self.proxy.relying_parties.get(*index));
+        let buttons: Vec<(String, String)> = parties
+            .map(|party| {
+                let label = party.label().unwrap_or_else(|| party.name());
+                let href = format!("{}/test/{}", self.policy.own, party.name());
+                (format!("Try a sign-in with {label}"), href)
+            })
+            .collect();
+        let buttons: Vec<Link<'_>> =
+            buttons.iter().map(|(label, href)| Link { label, href }).collect();
+        let html = pages::test(&pages::Test {
+            portal: &self.policy.host,
+            buttons: &buttons,
+            request_id: self.asker.request_id(),
+        });
+        respond::page(StatusCode::OK, html, &[], self.asker, self.account)
+    }
+
+    /// Off to the provider, for nothing but the page that [`Visit::tested`] makes.
+    pub(super) async fn test_login(self, provider: &str) -> Response<Body> {
+        let Some(provider) = self.provider(provider) else {
+            return self.unknown();
+        };
+        if self.head.method != Method::GET {
+            return self.only("GET");
+        }
+        if self.is_in_the_background() {
+            return respond::refuse(Refusal::SignInRequired, self.asker, self.account);
+        }
+        let Some(mut challenge) = self.asked_journey(provider) else {
+            return self.unknown();
+        };
+        challenge.demands.is_test = true;
+        self.begin_login_by_hand(provider, challenge).await
+    }
+
+    /// What would have come of a login: this session, which nobody has.
+    pub(super) fn tested(self, session: &Session) -> Response<Body> {
+        let claims = session.claims();
+        let member = claims.subject().member_key();
+        audit::write(
+            Event::LoginTested,
+            &Audit { provider: Some(session.provider()), member: Some(&member), ..self.audit() },
+        );
+        let account = claims.account().map_or("", |kind| kind.name());
+        let who =
+            [("member", member.as_str()), ("provider", session.provider()), ("account", account)];
+        let who: Vec<Fact> = who
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| Fact::new(name, value))
+            .collect();
+        let said: Vec<Fact> =
+            claims.iter().map(|(name, value)| Fact::new(name, &written(value))).collect();
+        let (headers, assertion) = self.told(session);
+        let html = pages::tested(&pages::Tested {
+            portal: &self.policy.host,
+            who: &who,
+            claims: &said,
+            headers: &headers,
+            assertion: &assertion,
+            routes: &self.judged(session),
+            again: Link { label: "Try again", href: &format!("{}/test", self.policy.own) },
+            request_id: self.asker.request_id(),
+        });
+        respond::page(StatusCode::OK, html, &[], self.asker, self.account)
+    }
+
+    /// The plain headers and the assertion's claims, as the portal would get them.
+    fn told(&self, session: &Session) -> (Vec<Fact>, Vec<Fact>) {
+        let envelope = match self.portal.identity.render(session, self.now) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                let fault = Fact::new(error.code(), &error.to_string()).toned(Tone::Bad);
+                return (vec![fault], Vec::new());
+            }
+        };
+        let (mut headers, mut assertion) = (Vec::new(), Vec::new());
+        for (name, value) in &envelope.headers {
+            let value = value.to_str().unwrap_or_default();
+            if name.as_str() == ASSERTION {
+                let claims = assertion_claims(value).unwrap_or_default();
+                assertion =
+                    claims.iter().map(|(name, value)| Fact::new(name, &written(value))).collect();
+            } else {
+                let fact = Fact::new(name.as_str(), value);
+                headers.push(match percent_decode_str(value).decode_utf8_lossy() {
+                    Cow::Owned(read) if read != value => fact.reading(&read),
+                    Cow::Owned(_) | Cow::Borrowed(_) => fact,
+                });
+            }
+        }
+        (headers, assertion)
+    }
+
+    /// Each line of `routes` by itself, in its order.
+    fn judged(&self, session: &Session) -> Vec<Fact> {
+        let judged = self.policy.routes.iter().map(|route| {
+            let (words, tone) = match &route.access {
+                Access::Public => ("public: everybody passes".to_owned(), Tone::Plain),
+                Access::SignedIn(requires) if requires.is_nothing() => {
+                    ("signed in: this member passes".to_owned(), Tone::Good)
+                }
+                Access::SignedIn(requires) => {
+                    let words = requires.in_words();
+                    match requires.verdict(session, self.now) {
+                        Verdict::Passes => (format!("{words}: this member passes"), Tone::Good),
+                        Verdict::Lacks(lack) => (
+                            format!("{words}: this member {} ({})", lack.says(), lack.code()),
+                            Tone::Bad,
+                        ),
+                        Verdict::SignsInAgain => {
+                            (format!("{words}: this member signs in once more first"), Tone::Bad)
+                        }
+                    }
+                }
+            };
+            Fact::new(&route.path.to_string(), &words).toned(tone)
+        });
+        judged.collect()
+    }
+}
+
+/// A text as it is, and anything else as JSON has it.
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

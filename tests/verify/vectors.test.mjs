@@ -1,0 +1,62 @@
+// ENV-06: every verifier that is published says of every vector what the file says, and the file is what its generator
+// writes.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { freePorts } from '../browser/ports.mjs';
+import { run, stopAll } from '../portals/processes.mjs';
+import { build, README, VECTORS, VERIFIERS, vectors } from './languages.mjs';
+
+const local = (name) => fileURLToPath(new URL(name, import.meta.url));
+const port = await freePorts(1);
+
+before(build);
+after(stopAll);
+
+test('the vectors are what their generator writes', async () => {
+  await run(local('../.partners/verify/bin/python'), [local('generate.py'), '--check', VECTORS]);
+});
+
+test('the vectors have every kind of case that is promised', () => {
+  const kinds = new Set(vectors.cases.map(({ why }) => why));
+  for (const kind of ['good', 'expired', 'early', 'wrong audience', 'wrong key', 'none', 'swapped', 'doubled', 'truncated', 'plain headers']) {
+    assert.ok(kinds.has(kind), kind);
+  }
+});
+
+/** Whether a verifier said of a case what the file says. */
+const isRight = (expected, claims) => (expected === 'refused' ? claims === null
+  : claims !== null && Object.entries(expected).every(([name, value]) => assert.deepEqual(claims[name], value) === undefined));
+
+for (const language of VERIFIERS) {
+  test(`env_06: ${language.file} against every vector`, async () => {
+    const judgement = await language.judge(port);
+    const cases = vectors.cases.filter(({ algorithm }) => language.algorithms.includes(algorithm));
+    assert.ok(cases.length >= 160, `${cases.length} cases`);
+    for (const { name, why, expect } of cases) {
+      assert.ok(name in judgement.results, `${name} was not judged`);
+      assert.ok(isRight(expect, judgement.results[name]), `${name} (${why}): ${JSON.stringify(judgement.results[name])}`);
+    }
+    assert.deepEqual(judgement.plain, vectors.plain.map(({ list }) => list), 'plain headers');
+  });
+
+  test(`the README says of ${language.file} what is so`, () => {
+    const row = README.split('\n').find((line) => line.startsWith('|') && line.includes(`(${language.file})`));
+    const [, , , lines, algorithms] = row.split('|').map((cell) => cell.trim());
+    assert.equal(Number(lines), linesOfCode(language.file));
+    assert.equal(algorithms, language.algorithms.join(', '));
+    // Its decoder of plain headers is the one that has just been tried.
+    const [word] = language.name.split(',');
+    const decoder = new RegExp(`^- ${word}: \`(.*)\`$`, 'm').exec(README)?.[1];
+    assert.ok(readFileSync(local(path.join('portals', language.portal)), 'utf8').includes(decoder), decoder);
+  });
+}
+
+/** Lines that are neither empty nor comment. */
+function linesOfCode(file) {
+  const text = readFileSync(path.join(path.dirname(VECTORS), file), 'utf8').replace(/^\s*"""[\s\S]*?"""$/gm, '');
+  return text.split('\n').filter((line) => line.trim() && !/^\s*(\/\/|\/?\*|#|<\?php$)/.test(line)).length;
+}
