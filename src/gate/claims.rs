@@ -77,6 +77,8 @@ const OF_TOKEN: [&str; 22] = [
 /// What the names of claims begin with that the portal's directory of members has said, and no
 /// provider.
 pub const EXTENSION: &str = "ext.";
+/// The one claim that holds all of that.
+const EXTENSIONS: &str = "ext";
 
 impl VerifiedClaims {
     /// Asserts that `claims` were verified and are about `subject`. It has one caller,
@@ -84,7 +86,7 @@ impl VerifiedClaims {
     #[must_use]
     pub fn assertion(subject: Subject, mut claims: Map<String, Value>) -> Self {
         // What a directory says of somebody is nothing that a provider can say.
-        claims.retain(|name, _| !name.starts_with(EXTENSION));
+        claims.retain(|name, _| name != EXTENSIONS && !name.starts_with(EXTENSION));
         Self { subject, claims, account: None, groups_unresolved: false }
     }
 
@@ -166,17 +168,20 @@ impl VerifiedClaims {
     /// asked.
     #[must_use]
     pub fn with_extensions(mut self, said: Map<String, Value>) -> Self {
-        self.claims.retain(|name, _| !name.starts_with(EXTENSION));
-        let said = said.into_iter().map(|(name, value)| (format!("{EXTENSION}{name}"), value));
-        self.claims.extend(said);
+        self.claims.remove(EXTENSIONS);
+        if !said.is_empty() {
+            self.claims.insert(EXTENSIONS.to_owned(), said.into());
+        }
         self
     }
 
     /// The same with what the directory said in earlier ones about the same member.
     #[must_use]
     pub(super) fn with_extensions_of(mut self, earlier: &Self) -> Self {
-        let said = earlier.claims.iter().filter(|(name, _)| name.starts_with(EXTENSION));
-        self.claims.extend(said.map(|(name, value)| (name.clone(), value.clone())));
+        self.claims.remove(EXTENSIONS);
+        if let Some(said) = earlier.claims.get(EXTENSIONS) {
+            self.claims.insert(EXTENSIONS.to_owned(), said.clone());
+        }
         self
     }
 
@@ -259,10 +264,14 @@ impl VerifiedClaims {
         &self.subject
     }
 
-    /// One claim by its name, at the top level.
+    /// One claim by its name, at the top level, or one that a directory has said, by `ext.` and its
+    /// name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.claims.get(name)
+        match name.strip_prefix(EXTENSION) {
+            Some(own) => self.claims.get(EXTENSIONS)?.as_object()?.get(own),
+            None => self.claims.get(name),
+        }
     }
 
     /// What a mapping names: a claim, or an element of one that is a list, such as `emails[0]`. A
