@@ -13,6 +13,7 @@
 //! | [`relying_party`] | what we are to the identity provider |
 //! | [`sessions`] | who is signed in |
 //! | [`identity`] | what the portal is told |
+//! | [`members`] | whom the portal knows: found, created or linked by webhook or SCIM |
 //! | [`upstream`] | where allowed requests go |
 //! | `http1` | HTTP/1.1 on both sides, from bytes to values |
 //! | [`pages`] | what a visitor sees of us |
@@ -20,16 +21,18 @@
 //! | [`telemetry`] | metrics, logs, and the admin listener |
 //! | [`cli`] | one file a verb |
 //! | [`demo`] | an emulated Microsoft and a small legacy portal |
+//! | `outgoing` | the HTTP client of our own calls |
+//! | `strict_json` | JSON that can be read in one way only |
 //! | `trust` | whom we believe over TLS when we are the one who calls |
 //! | `certificate` | what a certificate says of itself |
 //! | [`clock`] | the one place that reads the wall clock |
 //!
 //! Dependencies point one way. Everybody may use `gate` and `catalogue`, which use none of ours;
-//! `relying_party`, `sessions`, `identity` and `upstream` do not know each other, and `server`
-//! brings them together. `http1` is for those two that speak it, `server` and `upstream`. A crate
-//! that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka` in
-//! `sessions/marks.rs`, `hashbrown` in `sessions/table`, `redis` in `sessions/redis`, `postcard` in
-//! `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in
+//! `relying_party`, `sessions`, `identity`, `members` and `upstream` do not know each other, and
+//! `server` brings them together. `http1` is for those two that speak it, `server` and `upstream`.
+//! A crate that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka`
+//! in `sessions/marks.rs`, `hashbrown` in `sessions/table`, `redis` in `sessions/redis`, `postcard`
+//! in `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in
 //! `config/yaml.rs`, `prometheus` in `telemetry/metrics`.
 //!
 //! # What holds
@@ -60,11 +63,14 @@ pub mod gate;
 mod http1;
 pub mod identity;
 pub mod kept;
+pub mod members;
+mod outgoing;
 pub mod pages;
 pub mod relying_party;
 pub mod server;
 pub mod sessions;
 pub mod signing_key;
+mod strict_json;
 pub mod telemetry;
 mod trust;
 pub mod upstream;

@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use anteport::config;
+use anteport::config::{self, SCIM_ATTRIBUTES};
 use anteport::gate::Timestamp;
+use anteport::members::Refused;
 use anteport::pages::explain;
 use anteport::relying_party::CredentialFault;
 use anteport::telemetry::admin::Objection;
@@ -96,6 +97,45 @@ fn every_objection_of_the_admin_listener_is_explained() {
     let rows = rows.take_while(|line| line.starts_with("| `"));
     let explained: Vec<&str> = rows.map(|line| line.split('`').nth(1).unwrap()).collect();
     assert_eq!(explained, Objection::ALL.map(Objection::name));
+}
+
+#[test]
+fn every_reason_of_members_is_explained() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/members.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let table = page.split("## What can be seen").nth(1).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let explained: BTreeSet<&str> = rows
+        .flat_map(|line| line.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+        .collect();
+    let all = codes();
+    let is_of_members =
+        |code: &&String| code.starts_with("member-") || code.starts_with("directory-");
+    let known: BTreeSet<&str> = all.iter().filter(is_of_members).map(String::as_str).collect();
+    assert_eq!(explained, known);
+    for why in Refused::ALL {
+        assert!(known.contains(why.code()), "{}", why.code());
+    }
+    let told = page.split("Attributes that can be told:").nth(1).unwrap();
+    for attribute in SCIM_ATTRIBUTES {
+        let name = attribute.strip_prefix("enterprise.").unwrap_or(attribute);
+        assert!(told.contains(&format!("{name}`")), "{attribute}");
+    }
+}
+
+/// What the page begins with can be written as it stands there.
+#[test]
+fn the_example_of_members_can_be_written() {
+    let page = include_str!("../docs/members.md");
+    let block = page.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let minimal = include_str!("fixtures/config/minimal.yaml");
+    let text = format!("{}{block}", minimal.split("portals:").next().unwrap());
+    let noon = Timestamp::from_unix_seconds(1_795_262_400);
+    let secret = |_: &str| Some("secret".to_owned());
+    let said = config::parse("docs.yaml", &text, &secret, noon).unwrap_err().to_string();
+    for problem in said.lines().filter(|line| line.starts_with("error")) {
+        assert!(problem.contains("cannot read the secret"), "{problem}");
+    }
 }
 
 /// The examples hold no key that is not known.

@@ -64,6 +64,8 @@ fn every_family_is_there_from_the_start() {
         "anteport_request_duration_seconds",
         "anteport_request_overhead_seconds",
         "anteport_forms_resent_total",
+        "anteport_members_total",
+        "anteport_directory_call_duration_seconds",
         "anteport_upstream_requests_total",
         "anteport_upstream_connections",
         "anteport_logins_total",
@@ -99,7 +101,8 @@ fn every_family_is_there_from_the_start() {
 #[test]
 fn what_the_documentation_names_is_there() {
     let text = metrics().render(NOON);
-    let documented = include_str!("../docs/sessions.md").split('`');
+    let members = include_str!("../docs/members.md").split('`');
+    let documented = include_str!("../docs/sessions.md").split('`').chain(members);
     let documented: Vec<&str> = documented
         .filter(|name| name.starts_with("anteport_"))
         .map(|name| name.split('{').next().unwrap())

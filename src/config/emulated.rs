@@ -16,7 +16,8 @@ const NOWHERE: Place = Place { line: 1, column: 1 };
 
 /// The text of the configuration at `path` with `authority` in place of each of Microsoft's login
 /// hosts, `ca` in place of the certificates that those are trusted by, and no keys or store of
-/// sessions: whom an emulator signs in must be nobody to the real configuration (CFG-05).
+/// sessions and no `members`: whom an emulator signs in must be nobody to the real configuration,
+/// nor to its directory (CFG-05).
 ///
 /// # Errors
 /// All problems, if it cannot be read.
@@ -30,6 +31,14 @@ pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String
     let sessions = keys.find(|entry| entry.key == "sessions");
     if let Some(keys) = sessions.and_then(|entry| entries(&mut entry.node)) {
         keys.retain(|entry| !KEPT.contains(&&*entry.key));
+    }
+    let mut keys = entries(&mut root).into_iter().flatten();
+    if let Some(Value::List(portals)) =
+        keys.find(|entry| entry.key == "portals").map(|entry| &mut entry.node.value)
+    {
+        for keys in portals.iter_mut().filter_map(entries) {
+            keys.retain(|entry| entry.key != "members");
+        }
     }
     let mut keys = entries(&mut root).into_iter().flatten();
     let providers = keys.find(|entry| entry.key == "providers");

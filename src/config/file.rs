@@ -15,6 +15,7 @@ use super::doors::DoorFile;
 use super::keys;
 use super::kind::Unfit;
 use super::mapping::{self, Mapping};
+use super::members::{self, MembersFile};
 use super::networks;
 use super::presets::{self, PresetsFile};
 use super::providers::{self, ProviderFile};
@@ -82,6 +83,8 @@ pub(super) struct PortalFile {
     pub(super) names_local_login: bool,
     /// `None` if the key is not there.
     pub(super) routes: Option<Vec<RouteFile>>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) members: Option<Option<MembersFile>>,
     pub(super) identity: Option<IdentityFile>,
     pub(super) federated: Option<bool>,
 }
@@ -281,6 +284,8 @@ fn portal(context: &Context<'_>, section: &Section<'_>) -> PortalFile {
         routes: section
             .has("routes")
             .then(|| section.sections("routes").iter().map(route).collect()),
+        members: section
+            .if_there("members", |key| section.section(key).map(|section| members::read(&section))),
         identity: section.section("identity").map(|section| identity(context, &section)),
         federated: section
             .section("logout")

@@ -2,6 +2,7 @@
 //! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
 
 mod mapping;
+mod members;
 pub(super) mod presets;
 mod providers;
 mod requires;
@@ -11,6 +12,7 @@ mod upstream;
 
 use self::mapping::MAPPING;
 pub(super) use self::mapping::TRANSFORM;
+use self::members::MEMBERS;
 use self::providers::PROVIDER;
 use self::requires::REQUIRES;
 use self::sessions::SESSIONS;
@@ -176,6 +178,11 @@ const PORTAL: &[Key] = &[
         "routes",
         Kind::List(&Kind::Section(ROUTE)),
         "who may go where; the first that covers a path decides, and what none covers is refused",
+    ),
+    optional(
+        "members",
+        Kind::Section(MEMBERS),
+        "whom the portal knows, and what becomes of others; without it nobody is asked",
     ),
     defaults("identity", IDENTITY, "what the portal is told about a member"),
     defaults("logout", LOGOUT, "what signing out does"),

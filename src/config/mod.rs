@@ -16,6 +16,7 @@ mod interpolate;
 mod keys;
 mod kind;
 mod mapping;
+mod members;
 mod networks;
 mod patterns;
 mod policy;
@@ -62,6 +63,9 @@ pub use self::emulated::emulated;
 pub use self::mapping::{
     ClaimMapping, Join, Mapping, Otherwise, Piece, Template, TemplateError, Transform, Unmapped,
     Words,
+};
+pub use self::members::{
+    Attribute, Directory, DirectoryKind, Members, Open, Registration, SCIM_ATTRIBUTES, Unknown,
 };
 pub use self::networks::Networks;
 pub use self::presets::{Preset, PresetClaims, Presets};
@@ -223,6 +227,8 @@ pub struct Portal {
     pub upstream: Upstream,
     /// The sign-in.
     pub sign_in: SignIn,
+    /// Whom it knows, and what becomes of others; `None` asks nobody.
+    pub members: Option<Members>,
     /// What the portal is told.
     pub identity: Identity,
     /// What signing out does.

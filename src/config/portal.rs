@@ -13,10 +13,10 @@ use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
 use super::{
-    Assertion, Identity, Logout, Mapping, Portal, Preset, SignIn, headers, presets, signature,
-    signing, told, upstream,
+    Assertion, Identity, Logout, Mapping, Members, Portal, Preset, SignIn, headers, members,
+    presets, signature, signing, told, upstream,
 };
-use crate::gate::{CanonicalPath, Mode};
+use crate::gate::{CanonicalPath, EXTENSION, EXTENSIONS, Mode};
 
 /// The names of the providers, in their order.
 pub(super) type Names<'a> = Vec<&'a str>;
@@ -78,6 +78,15 @@ fn resolve(
     if sign_in.is_some() {
         check_journeys(context, file, &parties);
     }
+    let names: Vec<&str> = parties.iter().map(|(name, _)| *name).collect();
+    let members = match &file.members {
+        Some(Some(members)) => members::resolve(context, members, &names, folder).map(Some),
+        Some(None) => Some(None),
+        None => None,
+    };
+    if let Some(None | Some(Members { directory: None, .. })) = &members {
+        warn_of_extensions(context, file);
+    }
     let identity = file
         .identity
         .as_ref()
@@ -97,9 +106,26 @@ fn resolve(
         policy: policy?,
         upstream: upstream?,
         sign_in: sign_in?,
+        members: members?,
         identity: Identity { parts: told?.parts, ..identity? },
         logout: Logout { federated: file.federated? },
     })
+}
+
+/// What begins like this a directory says, and nobody else.
+fn warn_of_extensions(context: &Context<'_>, file: &PortalFile) {
+    let told = file.identity.iter().flat_map(|identity| &identity.headers);
+    let told = told.filter(|(_, mapping)| {
+        mapping.iter().flat_map(Mapping::paths).any(|path| path.name() == EXTENSIONS)
+    });
+    let required = file.routes.iter().flatten().filter_map(|route| route.requires.as_ref());
+    let required = required.flat_map(|requires| &requires.claims);
+    let required = required.filter(|claim| claim.value.starts_with(EXTENSION));
+    for written in told.map(|(name, _)| name).chain(required) {
+        let message = "only `members.directory` says a claim whose name begins with `ext.`, and \
+                       this portal has none, so nobody has it";
+        context.warn(&written.spot, message);
+    }
 }
 
 /// Who is sent on a journey has to have somewhere to go.

@@ -280,7 +280,8 @@ pub(super) fn read(section: &Section<'_>) -> PresetsFile {
 }
 
 fn claims(section: &Section<'_>) -> Option<PresetClaims> {
-    let claim = |name: &str| section.value(name, value::claim_path).map(|claim| claim.value);
+    let claim =
+        |name: &str| section.value(name, value::claim_path).map(|claim| claim.value.to_string());
     let user = section.if_there("user", claim);
     let (email, name, groups) = (claim("email"), claim("name"), claim("groups"));
     Some(PresetClaims { user: user?, email: email?, name: name?, groups: groups? })

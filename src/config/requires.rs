@@ -30,7 +30,7 @@ pub(super) struct RequiresFile {
     tenants: Vec<Located<String>>,
     accounts: Vec<Located<AccountKind>>,
     context: Option<Located<String>>,
-    claims: Vec<Located<String>>,
+    pub(super) claims: Vec<Located<String>>,
 }
 
 /// Reads the section.

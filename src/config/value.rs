@@ -10,7 +10,9 @@ use url::{Host, Url};
 
 use super::Tenant;
 use super::kind::Unfit;
-use crate::gate::{CanonicalPath, ClaimPath, Oddity, PathPattern, Timestamp};
+use crate::gate::{
+    CanonicalPath, ClaimPath, ClaimPathError, EXTENSION, Oddity, PathPattern, Timestamp,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -387,10 +389,9 @@ pub(super) fn audience(text: &str) -> Result<String, Unfit> {
     is_audience.then(|| text.to_owned()).ok_or(Unfit::Kind)
 }
 
-/// Where in the claims a value stands, as it is written.
-pub(super) fn claim_path(text: &str) -> Result<String, Unfit> {
-    let path: Result<ClaimPath, _> = text.parse();
-    path.map(|_| text.to_owned()).map_err(|error| Unfit::Because(error.to_string()))
+/// Where in the claims a value stands.
+pub(super) fn claim_path(text: &str) -> Result<ClaimPath, Unfit> {
+    text.parse().map_err(|error: ClaimPathError| Unfit::Because(error.to_string()))
 }
 
 /// A claim at the top level, as a whole.
@@ -402,7 +403,12 @@ pub(super) fn claim(text: &str) -> Result<String, Unfit> {
     }
     // A claim whose name is a URL has dots of its own.
     let is_url = text.contains("://");
-    if text.contains(['[', ']', '*', '$', '{']) || (text.contains('.') && !is_url) {
+    // What a directory of members says has a dot in front of its own name.
+    let own = text.strip_prefix(EXTENSION).unwrap_or(text);
+    if own.is_empty() {
+        return Err(Unfit::Kind);
+    }
+    if own.contains(['[', ']', '*', '$', '{']) || (own.contains('.') && !is_url) {
         return Err("here a claim is named as a whole: what is inside of one cannot be".into());
     }
     Ok(text.to_owned())

@@ -74,11 +74,19 @@ const OF_TOKEN: [&str; 22] = [
     "newUser",
 ];
 
+/// What the names of claims begin with that the portal's directory of members has said, and no
+/// provider.
+pub const EXTENSION: &str = "ext.";
+/// The one claim that holds all of that.
+pub const EXTENSIONS: &str = "ext";
+
 impl VerifiedClaims {
     /// Asserts that `claims` were verified and are about `subject`. It has one caller,
     /// `relying_party::id_token`: search for this name to see where trust begins.
     #[must_use]
-    pub fn assertion(subject: Subject, claims: Map<String, Value>) -> Self {
+    pub fn assertion(subject: Subject, mut claims: Map<String, Value>) -> Self {
+        // What a directory says of somebody is nothing that a provider can say.
+        claims.retain(|name, _| name != EXTENSIONS && !name.starts_with(EXTENSION));
         Self { subject, claims, account: None, groups_unresolved: false }
     }
 
@@ -153,6 +161,28 @@ impl VerifiedClaims {
             }
         }
         Some(self)
+    }
+
+    /// The same with what the portal's directory of members says of them, under names that begin
+    /// with [`EXTENSION`], instead of what it said before. Its one caller is the server, which has
+    /// asked.
+    #[must_use]
+    pub fn with_extensions(mut self, said: Map<String, Value>) -> Self {
+        self.claims.remove(EXTENSIONS);
+        if !said.is_empty() {
+            self.claims.insert(EXTENSIONS.to_owned(), said.into());
+        }
+        self
+    }
+
+    /// The same with what the directory said in earlier ones about the same member.
+    #[must_use]
+    pub(super) fn with_extensions_of(mut self, earlier: &Self) -> Self {
+        self.claims.remove(EXTENSIONS);
+        if let Some(said) = earlier.claims.get(EXTENSIONS) {
+            self.claims.insert(EXTENSIONS.to_owned(), said.clone());
+        }
+        self
     }
 
     fn forget_groups(&mut self) {
@@ -234,10 +264,14 @@ impl VerifiedClaims {
         &self.subject
     }
 
-    /// One claim by its name, at the top level.
+    /// One claim by its name, at the top level, or one that a directory has said, by `ext.` and its
+    /// name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.claims.get(name)
+        match name.strip_prefix(EXTENSION) {
+            Some(own) => self.claims.get(EXTENSIONS)?.as_object()?.get(own),
+            None => self.claims.get(name),
+        }
     }
 
     /// A claim that is text.

@@ -35,7 +35,9 @@ use std::time::Duration;
 
 pub use asked::{Asked, Purpose, is_fetched_early, purpose};
 pub use claim_path::{ClaimPath, ClaimPathError, OtherForm};
-pub use claims::{AccountKind, Group, GroupsUnknown, Subject, VerifiedClaims};
+pub use claims::{
+    AccountKind, EXTENSION, EXTENSIONS, Group, GroupsUnknown, Subject, VerifiedClaims,
+};
 pub use clues::Clue;
 pub use form::Form;
 pub use kept_form::{KeptForm, MemberMark, may_be_from_own_page};

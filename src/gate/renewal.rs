@@ -69,7 +69,10 @@ impl Session {
     ) -> Result<Self, OtherMember> {
         let claims = match claims {
             Some(claims) if claims.subject() != self.claims().subject() => return Err(OtherMember),
-            Some(claims) => claims.completed_from(self.claims(), &OF_SIGN_IN),
+            // The directory of members is asked at a sign-in, and what it said there holds.
+            Some(claims) => {
+                claims.completed_from(self.claims(), &OF_SIGN_IN).with_extensions_of(self.claims())
+            }
             None => self.claims().clone(),
         };
         let renewal = self.renewal().map(|renewal| Renewal {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::claims::{AccountKind, GroupsUnknown, VerifiedClaims};
+use super::claims::{AccountKind, EXTENSION, GroupsUnknown, VerifiedClaims};
 use super::session::Session;
 use super::time::Timestamp;
 
@@ -175,6 +175,15 @@ impl Requirement {
             .then_some(Unmet::SignIn { max_age: too_old, authentication_context: context })
     }
 
+    /// Whether somebody who is nobody's member yet could have all rights that it asks for. What a
+    /// directory of members says later is not asked for here, and groups that are not known may be
+    /// there (GEN-03).
+    pub(super) fn could_be_met(&self, claims: &VerifiedClaims) -> bool {
+        self.rights.iter().all(|right| {
+            right.is_the_directorys() || matches!(right.lack(claims), None | Some(Lack::Groups(_)))
+        })
+    }
+
     /// What comes of it for a session, as a whole.
     #[must_use]
     pub fn verdict(&self, session: &Session, now: Timestamp) -> Verdict {
@@ -212,6 +221,10 @@ pub fn has_context(claims: &VerifiedClaims, context: &str) -> bool {
 }
 
 impl Right {
+    fn is_the_directorys(&self) -> bool {
+        matches!(self, Self::Claim { name, .. } if name.starts_with(EXTENSION))
+    }
+
     fn in_words(&self) -> String {
         let (what, values) = match self {
             Self::Roles(roles) => ("roles", roles.join(" or ")),

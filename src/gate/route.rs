@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::asked::Asked;
+use super::claims::VerifiedClaims;
 use super::identity::Told;
 use super::oddities::Oddities;
 use super::path::CanonicalPath;
@@ -342,6 +343,18 @@ impl Policy {
             }
         }
         false
+    }
+
+    /// Whether somebody with these claims could get anywhere where a sign-in is asked for, before
+    /// the portal's directory of members has said anything; also where it is asked for nowhere.
+    #[must_use]
+    pub fn could_let_in(&self, claims: &VerifiedClaims) -> bool {
+        let mut asked_for = self.routes.iter().filter_map(|route| match &route.access {
+            Access::SignedIn(requirement) => Some(requirement),
+            Access::Public => None,
+        });
+        let asks_nowhere = asked_for.clone().next().is_none();
+        asks_nowhere || asked_for.any(|requirement| requirement.could_be_met(claims))
     }
 
     /// What the operator has to say to whoever is refused so.

@@ -199,12 +199,21 @@ pub struct Tested<'a> {
     pub headers: &'a [Fact],
     /// What it would be told in the assertion.
     pub assertion: &'a [Fact],
+    /// What the portal's members would do, where anybody is asked.
+    pub members: &'a [Fact],
     /// Where the member could go.
     pub routes: &'a [Fact],
     /// Once more.
     pub again: Link<'a>,
     /// The request, for the operator's log.
     pub request_id: &'a str,
+}
+
+impl Tested<'_> {
+    /// Whether no session would have come of it.
+    fn is_refused(&self) -> bool {
+        self.headers.iter().chain(self.members).any(|fact| fact.tone == Tone::Bad)
+    }
 }
 
 /// A line of a table: what it is, and what is said of it.
@@ -409,6 +418,7 @@ mod tests {
                     claims: &facts,
                     headers: &facts,
                     assertion: &facts,
+                    members: &facts,
                     routes: &facts,
                     again: link,
                     request_id: text,

@@ -281,6 +281,44 @@ pub fn explain(code: &str) -> Words {
             "Several sign-ins began within a minute, and after each of them nobody was signed in. So \
              it stops here. Mostly it is one of these:",
         ),
+        "member-unknown" | "member-registration-closed" => (
+            "You are not a member here yet",
+            "Your sign-in succeeded, and this portal does not know your account. If you should have \
+             access, ask whoever runs it.",
+        ),
+        "member-not-invited" => (
+            "An invitation is needed here",
+            "Your sign-in succeeded, and this portal has no invitation for your account. If you have \
+             been invited, sign in with the account whose address the invitation went to.",
+        ),
+        "member-vetoed" => (
+            "You cannot come in",
+            "Your sign-in succeeded, and this portal does not let your account in. If you think that \
+             it should, ask whoever runs it.",
+        ),
+        "member-inactive" => (
+            "Your membership is not active",
+            "Your sign-in succeeded, and your account in this portal is switched off or not switched \
+             on yet. If it should be, ask whoever runs it.",
+        ),
+        "member-conflict" => (
+            "There is another account in the way",
+            "This portal has an account with your name or address already that is not connected to \
+             the way you sign in. Whoever runs it can connect them.",
+        ),
+        "member-without-rights" => (
+            "There is nothing here for your account",
+            "Your sign-in succeeded, and your account has none of the rights that this portal asks \
+             for, so none was made for you. If you should have one, ask whoever runs it.",
+        ),
+        "directory-unavailable"
+        | "directory-refused"
+        | "directory-answer"
+        | "directory-ambiguous" => (
+            "Your membership cannot be looked up right now",
+            "Your sign-in succeeded, and this portal’s list of members could not be asked for you. \
+             Wait a minute and try again; members who are signed in can go on.",
+        ),
         "login-interaction-required" => (Class::Interaction.title(), Class::Interaction.sentence()),
         "login-misconfigured" => (Class::Operator.title(), Class::Operator.sentence()),
         "login-broken-off" => (Class::Again.title(), Class::Again.sentence()),

@@ -26,13 +26,13 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
-use super::http::{Http, HttpError};
 use super::issuers::{self, Issuers};
 use super::keys::{KeySetError, Keys, SigningKey};
 use super::{Call, Limits, Observe, Outcome};
 use crate::clock::Clock;
 use crate::config::ProviderKind;
 use crate::gate::Timestamp;
+use crate::outgoing::{Http, HttpError};
 
 /// The provider's metadata and keys, as last read.
 #[derive(Debug)]

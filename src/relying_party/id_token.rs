@@ -29,10 +29,10 @@ use serde_json::{Map, Value};
 
 pub use self::error::IdTokenError;
 use super::issuers::{Issuers, People, TrustedIssuer, is_guid};
-use super::json::{self, JsonError};
 use super::keys::SigningKey;
 use crate::config::PERSONAL_ACCOUNTS;
 use crate::gate::{AccountKind, Secret, Subject, Timestamp, VerifiedClaims};
+use crate::strict_json::{self, JsonError};
 
 /// The longest ID token that is read. One with 200 groups has around 12 KiB.
 const LONGEST: usize = 64 * 1024;
@@ -449,7 +449,7 @@ impl std::fmt::Debug for UnverifiedToken<'_> {
 
 fn decode(part: &str) -> Result<Map<String, Value>, IdTokenError> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| IdTokenError::Malformed)?;
-    json::object(&bytes).map_err(|error| match error {
+    strict_json::object(&bytes).map_err(|error| match error {
         JsonError::Malformed => IdTokenError::Malformed,
         JsonError::Repeated => IdTokenError::Repeated,
     })

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::outgoing::Bounds;
+
 /// Every bound on what we ask of the provider, and how often (LIM-06).
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -40,6 +42,18 @@ pub struct Limits {
     pub graph_cache: Duration,
     /// Of how many people that is kept.
     pub graph_members: usize,
+}
+
+impl Limits {
+    /// Those of a single call.
+    pub(super) const fn of_calls(&self) -> Bounds {
+        Bounds {
+            connect: self.connect,
+            total: self.total,
+            answer_bytes: self.answer_bytes,
+            posts: self.posts,
+        }
+    }
 }
 
 impl Default for Limits {

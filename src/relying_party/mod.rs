@@ -3,13 +3,15 @@
 //!
 //! `authorization` writes the request that visitors are sent with; [`issuers`] says whose tokens
 //! are believed, [`id_token`] judges them and [`keys`] reads key sets, all without a network;
-//! `discovery` knows the provider and `upkeep` keeps that fresh; `http` makes the calls, within
-//! [`Limits`]; `token_request` asks the token endpoint with our `credentials`, `redeem` for a login
-//! and `refresh` later on; `graph` and `groups` say which groups somebody is in, and `registration`
-//! when our credentials end; `sign_out` and `logout_token` are about the end of a session there.
-//! Deliberately not here: cookies and callbacks, which the gate and the server have, and any
-//! address that comes from a visitor (OIDC-11).
+//! `discovery` knows the provider and `upkeep` keeps that fresh, with calls within [`Limits`];
+//! `token_request` asks the token endpoint with our `credentials`, `redeem` for a login and
+//! `refresh` later on; `graph` and `groups` say which groups somebody is in, and `registration`
+//! when our credentials end; `address` says which address is verified; `sign_out` and
+//! `logout_token` are about the end of a session there. Deliberately not here: cookies and
+//! callbacks, which the gate and the server have, and any address that comes from a visitor
+//! (OIDC-11).
 
+mod address;
 mod authorization;
 mod calls;
 mod credentials;
@@ -17,10 +19,8 @@ mod discovery;
 mod error;
 mod graph;
 mod groups;
-mod http;
 pub mod id_token;
 pub mod issuers;
-mod json;
 pub mod keys;
 mod languages;
 mod limits;
@@ -39,20 +39,19 @@ use std::time::Duration;
 
 use self::credentials::Credentials;
 use self::discovery::{Discovery, Known};
-use self::http::Http;
 use self::id_token::{Expected, UnverifiedToken};
 use self::request_id::{guid, request_id};
 use crate::clock::Clock;
 use crate::config::{AnswerBy, Provider, ProviderKind};
 use crate::gate::login::{AuthorizationRequest, Demands, Grant, Journey, Prompt, Redemption};
 use crate::gate::{CanonicalPath, Challenge, Secret, Timestamp, VerifiedClaims};
+use crate::outgoing::Http;
 
 pub use self::calls::{Call, Observe, Outcome};
 pub use self::credentials::{CredentialError, CredentialFault, CredentialState};
 pub use self::discovery::{DiscoveryError, MetadataError};
 pub use self::error::RelyingPartyError;
 pub use self::graph::GraphError;
-pub use self::http::HttpError;
 pub use self::id_token::IdTokenError;
 pub use self::limits::Limits;
 pub use self::logout_token::{LogoutToken, LogoutTokenError};
@@ -60,6 +59,7 @@ pub use self::redeem::{TokenRefusal, Tokens};
 pub use self::refresh::{RefreshError, Refreshed};
 pub use self::registration::RegistrationError;
 pub use self::sign_out::is_sid;
+pub use crate::outgoing::HttpError;
 
 /// A set of endpoints and whom they are for; B2C has one for each policy.
 struct Flow {
@@ -108,7 +108,7 @@ impl RelyingParty {
         observe: Observe,
         limits: Limits,
     ) -> Arc<Self> {
-        let http = Arc::new(Http::new(limits, provider.trusted.clone()));
+        let http = Arc::new(Http::new(limits.of_calls(), provider.trusted.clone()));
         let flow = |(journey, kind): (Journey, ProviderKind)| Flow {
             journey,
             policy: match &kind {

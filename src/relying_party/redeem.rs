@@ -7,10 +7,10 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::http::is_busy;
 use crate::catalogue::{self, Class};
 use crate::gate::login::{error_word, microsoft_code};
 use crate::gate::{Secret, Trail};
+use crate::outgoing::is_busy;
 
 /// What a code was exchanged for. None of it is believed yet, and none of it is shown.
 pub struct Tokens {

@@ -10,12 +10,12 @@ use serde::Deserialize;
 use tokio::time::sleep;
 use url::Url;
 
-use super::http::{HttpError, is_busy};
 use super::upkeep::Tries;
 use super::{RelyingParty, RelyingPartyError};
 use crate::config::GraphApi;
 use crate::gate::login::Journey;
 use crate::gate::{Secret, Timestamp};
+use crate::outgoing::{HttpError, is_busy};
 
 /// How often Graph is asked.
 const EVERY: Duration = Duration::from_secs(12 * 60 * 60);

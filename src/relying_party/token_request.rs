@@ -6,9 +6,9 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::credentials::{CredentialFault, Signed};
-use super::http::is_busy;
 use super::{Call, Outcome, RelyingParty, RelyingPartyError, TokenRefusal, request_id};
 use crate::config::ProviderKind;
+use crate::outgoing::is_busy;
 
 impl RelyingParty {
     /// Asks with this form, to which the credential is added; `read` takes a successful answer.

@@ -22,7 +22,7 @@ use super::request::Head;
 use crate::gate::{Asked, Note, Refusal};
 use crate::sessions::Watch;
 use crate::telemetry::access_log::{self, Access};
-use crate::telemetry::metrics::{Stream, UpstreamFailure};
+use crate::telemetry::metrics::{MemberResult, Stream, UpstreamFailure};
 use crate::telemetry::{Verdict, causes};
 use crate::upstream::{AnswerBody, UpstreamError};
 
@@ -163,6 +163,13 @@ impl Account {
     pub(super) fn is_of(&mut self, method: &Method) {
         if let Some(line) = &mut self.line {
             line.method = Some(method.clone());
+        }
+    }
+
+    /// A sign-in met the portal's members.
+    pub(super) fn member(&self, result: MemberResult) {
+        if let Some(portal) = self.portal {
+            self.proxy.metrics.portal(portal).member(result);
         }
     }
 

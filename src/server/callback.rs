@@ -5,12 +5,15 @@
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Response, header};
+use serde_json::Map;
 
 use super::account::Body;
 use super::circles::{self, Page};
 use super::login::LoginFailure;
+use super::members::Welcome;
 use super::request::Visit;
 use super::respond;
+use super::test_login::Tested;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
 use crate::gate::login::{Accepted, Callback, Completed, Journey, LoginError};
 use crate::gate::{
@@ -18,7 +21,7 @@ use crate::gate::{
     is_fetched_early,
 };
 use crate::relying_party::RelyingParty;
-use crate::sessions::{SignedIn, StoreError, cookie, member_mark, new_handle, new_proof};
+use crate::sessions::{Earlier, SignedIn, StoreError, cookie, member_mark, new_handle, new_proof};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
@@ -33,7 +36,7 @@ enum Outcome {
     /// Nothing has changed, and the visitor goes back.
     Return(ReturnTo),
     /// Nobody is signed in: it was a test.
-    Tested(Box<Session>),
+    Tested(Box<Tested>),
 }
 
 /// A login that is over.
@@ -88,9 +91,9 @@ impl Visit<'_> {
             Ok(Outcome::GoOn(challenge, before)) => {
                 self.go_on_with_login(provider, challenge, before).await
             }
-            Ok(Outcome::Tested(session)) => {
+            Ok(Outcome::Tested(tested)) => {
                 self.proxy.metrics.login_succeeded(provider);
-                self.tested(&session)
+                self.tested(&tested)
             }
             Ok(Outcome::Return(place)) => {
                 respond::redirect(place.as_str(), self.asker, self.account)
@@ -146,9 +149,10 @@ impl Visit<'_> {
             return Err(LoginFailure::SignedOut);
         }
         if redemption.is_test() {
+            let journey = redemption.journey();
             return match redemption.complete(claims, None)? {
                 Completed::Session(claims, _) => {
-                    Ok(Outcome::Tested(Box::new(self.begin(party, claims, None)?)))
+                    Ok(Outcome::Tested(Box::new(self.try_on(party, claims, journey).await?)))
                 }
                 Completed::GoOn(challenge) => Ok(Outcome::GoOn(challenge, before)),
             };
@@ -174,15 +178,28 @@ impl Visit<'_> {
         match completed {
             Completed::Session(claims, return_to) => {
                 // A change of the profile does not make a session last longer.
-                let session = match known.filter(|_| journey == Journey::ProfileEdit) {
-                    Some(known) => known.continued(claims, new_handle()?, self.now),
+                let known = known.filter(|_| journey == Journey::ProfileEdit);
+                let (session, arrived) = match known {
+                    Some(known) => (known.continued(claims, new_handle()?, self.now), None),
                     None => {
-                        let earlier = current.as_ref().map(|(_, member)| member.session());
-                        let session = self.begin(party, claims, earlier)?;
-                        session.renewable(renewal).known_as(at_provider)
+                        let before = current.as_ref().map(|(_, member)| member.session());
+                        let member = claims.subject().clone();
+                        let welcome = self.welcome(party, claims, journey).await;
+                        let is_same = before.is_some_and(|it| *it.claims().subject() == member);
+                        if let (Err(failure), true) = (&welcome, is_same)
+                            && failure.is_about_account()
+                        {
+                            // Whom the portal's members refuse does not stay either.
+                            self.end_session(ended, SessionEnd::Revoked).await?;
+                        }
+                        let Welcome { claims, how, earlier } = welcome?;
+                        let session = self.begin(party, claims, before)?;
+                        let session = session.renewable(renewal).known_as(at_provider);
+                        (session, Some((how, earlier)))
                     }
                 };
-                let (id, member) = self.start(party, session).await?;
+                let earlier = arrived.map(|(_, earlier)| earlier);
+                let (id, member) = self.start(party, session, earlier).await?;
                 if sessions.is_forgotten(&state, before.as_ref()).await?
                     || sessions.signed_out_since(begun, member.session()).await?
                 {
@@ -190,6 +207,9 @@ impl Visit<'_> {
                     return Err(LoginFailure::SignedOut);
                 }
                 self.end_session(ended, SessionEnd::Replaced).await?;
+                if let Some((how, earlier)) = arrived {
+                    self.note_login(member.session(), how, earlier).await;
+                }
                 let parts = sessions.tickets(&id, &member)?;
                 let earlier = cookies::parts(self.head.headers.get_all(header::COOKIE));
                 Ok(Outcome::SignedIn(
@@ -203,6 +223,22 @@ impl Visit<'_> {
                 Ok(Outcome::GoOn(challenge, before))
             }
         }
+    }
+
+    /// The session that somebody would have, whom the portal's members would let in or not.
+    async fn try_on(
+        &self,
+        party: &RelyingParty,
+        claims: VerifiedClaims,
+        journey: Journey,
+    ) -> Result<Tested, LoginFailure> {
+        let members = self.foresee(party, &claims, journey).await;
+        let said = match &members {
+            Some(Ok(foreseen)) => foreseen.said.clone(),
+            Some(Err(_)) | None => Map::new(),
+        };
+        let session = self.begin(party, claims.with_extensions(said), None)?;
+        Ok(Tested { session, members })
     }
 
     /// The session of somebody who signs in now.
@@ -232,6 +268,7 @@ impl Visit<'_> {
         &self,
         party: &RelyingParty,
         session: Session,
+        earlier: Option<Earlier>,
     ) -> Result<(SessionId, Arc<SignedIn>), LoginFailure> {
         // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
         self.portal.identity.render(&session, self.now)?;
@@ -244,6 +281,10 @@ impl Visit<'_> {
                 provider: Some(party.name()),
                 member: Some(&session.claims().subject().member_key()),
                 session: Some(session.handle()),
+                earlier: match earlier {
+                    Some(Earlier::Some(logins)) => Some((logins.first, logins.last)),
+                    Some(Earlier::NotKept | Earlier::None) | None => None,
+                },
                 ..self.audit()
             },
         );

@@ -4,6 +4,7 @@
 use super::login::LoginFailure;
 use crate::catalogue::{self, Class, Entry};
 use crate::gate::login::ProviderError;
+use crate::members::MembersError;
 use crate::pages::Words;
 use crate::relying_party::{IdTokenError, RelyingPartyError};
 
@@ -69,7 +70,7 @@ impl LoginFailure {
     /// Whether this account is the matter, so that another one may be let in.
     pub(super) fn is_about_account(&self) -> bool {
         match self {
-            Self::Identity(_) => true,
+            Self::Identity(_) | Self::Members { error: MembersError::Refused { .. }, .. } => true,
             Self::RelyingParty(RelyingPartyError::IdToken(error)) => matches!(
                 error,
                 IdTokenError::Guest
@@ -80,7 +81,42 @@ impl LoginFailure {
             Self::RelyingParty(_) | Self::Provider(_) => {
                 self.provider_said().is_some_and(|said| said.class() == Class::Account)
             }
-            Self::Login(_) | Self::Circle | Self::SignedOut | Self::Store(_) | Self::Seal => false,
+            Self::Login(_)
+            | Self::Members { error: MembersError::Directory(_), .. }
+            | Self::Circle
+            | Self::SignedOut
+            | Self::Store(_)
+            | Self::Seal => false,
+        }
+    }
+
+    /// The key of whoever it is about, if a provider has vouched for them.
+    pub(super) fn member(&self) -> Option<&str> {
+        match self {
+            Self::Members { member, .. } => Some(member),
+            Self::Login(_)
+            | Self::Provider(_)
+            | Self::RelyingParty(_)
+            | Self::Identity(_)
+            | Self::Circle
+            | Self::SignedOut
+            | Self::Store(_)
+            | Self::Seal => None,
+        }
+    }
+
+    /// What the portal's members have to say to whoever is refused.
+    pub(super) fn message(&self) -> Option<&str> {
+        match self {
+            Self::Members { error, .. } => error.message(),
+            Self::Login(_)
+            | Self::Provider(_)
+            | Self::RelyingParty(_)
+            | Self::Identity(_)
+            | Self::Circle
+            | Self::SignedOut
+            | Self::Store(_)
+            | Self::Seal => None,
         }
     }
 
@@ -106,6 +142,7 @@ impl LoginFailure {
             }
             Self::Login(_)
             | Self::Identity(_)
+            | Self::Members { .. }
             | Self::Circle
             | Self::SignedOut
             | Self::Store(_)

@@ -14,6 +14,7 @@ use crate::gate::cookies;
 use crate::gate::login::{Journey, LoginError, LoginSeed, PendingLogin, ProviderError};
 use crate::gate::{Challenge, GroupsUnknown, Lack, Refusal, ReturnTo, SessionId};
 use crate::identity::IdentityError;
+use crate::members::MembersError;
 use crate::pages::{self, Link};
 use crate::relying_party::{RelyingParty, RelyingPartyError};
 use crate::sessions::{Purpose, StoreError, cookie};
@@ -36,6 +37,15 @@ pub(super) enum LoginFailure {
     /// The portal could not be told about this member.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The portal's members do not have them.
+    #[error("the portal's members do not let this visitor in")]
+    Members {
+        /// Why.
+        #[source]
+        error: MembersError,
+        /// Whom.
+        member: String,
+    },
     /// Somebody signed out while it was under way.
     #[error("the visitor signed out while the login was under way")]
     SignedOut,
@@ -66,6 +76,7 @@ impl LoginFailure {
             Self::Provider(error) => failure::code(error),
             Self::RelyingParty(error) => error.code(),
             Self::Identity(error) => error.code(),
+            Self::Members { error, .. } => error.code(),
             Self::Store(error) => error.code(),
             Self::SignedOut => "login-signed-out",
             Self::Circle => "login-loop",
@@ -313,6 +324,7 @@ impl Visit<'_> {
             &Audit {
                 provider: Some(name),
                 code: Some(failure.code()),
+                member: failure.member(),
                 cause: Some(&causes(failure)),
                 provider_code: said.and_then(|said| said.code),
                 correlation_id: said.and_then(|said| said.correlation_id),
@@ -331,6 +343,9 @@ impl Visit<'_> {
                 if offers(Journey::PasswordReset) =>
             {
                 ("Choose a new password", begins(Journey::PasswordReset))
+            }
+            LoginFailure::Members { error: MembersError::Directory(_), .. } => {
+                ("Try again", begins(Journey::SignIn))
             }
             failure if failure.is_about_account() => {
                 ("Use another account", self.another_account_link(name, place))

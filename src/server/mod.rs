@@ -19,6 +19,7 @@ mod kept_keys;
 mod limits;
 mod listener;
 mod login;
+mod members;
 mod own;
 mod pace;
 mod parameters;
@@ -53,6 +54,7 @@ use crate::config::{Config, Preset, Signature, SignedBy, SigningKeysError};
 use crate::gate::identity::OwnedNames;
 use crate::gate::{Policy, PortalCookies, Timestamp};
 use crate::identity::{Identity, KeptSigners};
+use crate::members::Members;
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
 use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Seal, Sessions};
 use crate::signing_key::SigningAlgorithm;
@@ -104,6 +106,7 @@ struct Portal {
     gate_cookies: PortalCookies,
     servers: Arc<Servers>,
     shares: admission::Shares,
+    members: Option<Members>,
     /// Indexes into [`Proxy::relying_parties`]; at least one.
     providers: Vec<usize>,
     button_label: String,
@@ -159,7 +162,7 @@ impl Proxy {
         let relying_parties: Vec<Arc<RelyingParty>> = relying_parties.collect();
         let mut policies = Vec::with_capacity(config.portals.len());
         let mut portals = Vec::with_capacity(config.portals.len());
-        for portal in config.portals {
+        for (index, portal) in config.portals.into_iter().enumerate() {
             let public_url = portal.public_url.as_str().trim_end_matches('/').to_owned();
             let mapped = portal.identity.headers.iter().map(|(name, _)| name);
             let of_signature = Signature::sets(portal.identity.signature.as_ref());
@@ -175,6 +178,9 @@ impl Proxy {
                 identity: Identity::new(&portal.identity, &public_url, signing.signers()),
                 shares: admission::Shares::new(portal.upstream.max_requests),
                 servers: Arc::new(Servers::new(portal.upstream)),
+                members: portal.members.map(|settings| {
+                    Members::new(settings, &public_url, members::observe(&metrics, index))
+                }),
                 providers: portal.sign_in.providers,
                 button_label: portal.sign_in.button_label,
                 tests_logins: portal.sign_in.test,

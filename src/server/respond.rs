@@ -18,6 +18,7 @@ use crate::catalogue::Class;
 use crate::gate::{GroupsUnknown, Lack, PathError, Refusal};
 use crate::http1::request::HeadError;
 use crate::identity::IdentityError;
+use crate::members::MembersError;
 use crate::pages::{self, Link, Words};
 use crate::relying_party::LogoutTokenError;
 use crate::sessions::StoreError;
@@ -297,6 +298,12 @@ pub(super) fn login(
             LoginFailure::Provider(_) | LoginFailure::RelyingParty(_) | LoginFailure::Identity(_),
             _,
         ) => StatusCode::FORBIDDEN,
+        (LoginFailure::Members { error: MembersError::Refused { .. }, .. }, _) => {
+            StatusCode::FORBIDDEN
+        }
+        (LoginFailure::Members { error: MembersError::Directory(_), .. }, _) => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         (LoginFailure::Login(_) | LoginFailure::SignedOut, _) => StatusCode::BAD_REQUEST,
         (LoginFailure::Circle, _) => StatusCode::TOO_MANY_REQUESTS,
         (LoginFailure::Store(error), _) => store_status(*error),
@@ -312,6 +319,7 @@ pub(super) fn login(
         words: provider.map(|said| said.words()),
         provider_code: provider.and_then(|said| said.code),
         correlation: provider.and_then(|said| said.correlation_id),
+        hint: failure.message(),
         ..Said::new(status, failure.code())
     };
     say(&said, asker, account)

@@ -87,6 +87,7 @@ const fn measured_call(call: StoreCall) -> SessionCall {
         StoreCall::Spend => SessionCall::Spend,
         StoreCall::SignOut => SessionCall::SignOut,
         StoreCall::Everybody => SessionCall::Everybody,
+        StoreCall::Logins => SessionCall::Logins,
         StoreCall::List => SessionCall::List,
     }
 }

@@ -15,8 +15,19 @@ use super::respond;
 use crate::gate::identity::ASSERTION;
 use crate::gate::{Access, Refusal, Session, Verdict};
 use crate::identity::token_claims;
+use crate::members::decision::Step;
+use crate::members::{Foreseen, MembersError};
 use crate::pages::{self, Fact, Link, Tone};
 use crate::telemetry::audit::{self, Audit, Event};
+use crate::telemetry::causes;
+
+/// What has come of a login of which no session comes.
+pub(super) struct Tested {
+    /// The session that would have begun.
+    pub(super) session: Session,
+    /// What the portal's members would do; `None` where nobody is asked.
+    pub(super) members: Option<Result<Foreseen, MembersError>>,
+}
 
 impl Visit<'_> {
     /// What there is to try, with whom.
@@ -62,7 +73,8 @@ impl Visit<'_> {
     }
 
     /// What would have come of a login: this session, which nobody has.
-    pub(super) fn tested(self, session: &Session) -> Response<Body> {
+    pub(super) fn tested(self, tested: &Tested) -> Response<Body> {
+        let session = &tested.session;
         let claims = session.claims();
         let member = claims.subject().member_key();
         audit::write(
@@ -87,6 +99,7 @@ impl Visit<'_> {
             headers: &headers,
             assertion: &assertion,
             routes: &self.judged(session),
+            members: tested.members.as_ref().map(foreseen).as_slice(),
             again: Link { label: "Try again", href: &format!("{}/test", self.policy.own) },
             request_id: self.asker.request_id(),
         });
@@ -149,6 +162,30 @@ impl Visit<'_> {
         });
         judged.collect()
     }
+}
+
+/// What the portal's members would do.
+fn foreseen(members: &Result<Foreseen, MembersError>) -> Fact {
+    let (words, tone) = match members {
+        Ok(foreseen) => {
+            let said = foreseen.message.as_deref().map(|message| format!(": {message}"));
+            let said = said.unwrap_or_default();
+            match foreseen.step {
+                Step::Admit => ("known: this member comes in".to_owned(), Tone::Good),
+                Step::AdmitUnknown => {
+                    ("not known: this member comes in all the same".to_owned(), Tone::Good)
+                }
+                Step::Create => ("not known: an account would be made".to_owned(), Tone::Good),
+                Step::Link => (
+                    "not known: the account of this address would be linked".to_owned(),
+                    Tone::Good,
+                ),
+                Step::Refuse(why) => (format!("refused ({}){said}", why.code()), Tone::Bad),
+            }
+        }
+        Err(error) => (format!("{} ({})", causes(error), error.code()), Tone::Bad),
+    };
+    Fact::new("directory", &words).toned(tone)
 }
 
 /// A text as it is, and anything else as JSON has it.

@@ -31,6 +31,8 @@ pub enum StoreCall {
     SignOut,
     /// Since when everybody has to sign in anew.
     Everybody,
+    /// When a member signed in.
+    Logins,
     /// Some sessions, for whoever lists them.
     List,
 }

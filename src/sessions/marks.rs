@@ -9,7 +9,7 @@ use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use super::digest::Hashing;
-use super::{Digest, claims};
+use super::{Digest, Logins, claims};
 use crate::gate::login::PendingLogin;
 use crate::gate::{KeptForm, Timestamp};
 
@@ -26,6 +26,8 @@ pub(super) struct Marks {
     /// The same of names that providers and the operator said, and strangers in providers' names:
     /// what they may fill is room of its own (OIDC-14, LIM-07).
     signed_out_there: Cache<Digest, Timestamp, Hashing>,
+    /// When members signed in first and last. Only they come by one.
+    logins: Cache<Digest, Logins, Hashing>,
 }
 
 /// What can be used once.
@@ -68,6 +70,8 @@ pub(super) enum Mark {
     Spent(Once, Digest),
     /// Somebody signed out then.
     SignedOut(SignOut, Digest, Timestamp),
+    /// Somebody signed in then, first and last.
+    Logins(Digest, Logins),
 }
 
 /// The most that is remembered of what can be used once. Whoever pushes others out gains nothing
@@ -79,6 +83,12 @@ const SPENT: u64 = 100_000;
 /// logins under way.
 const SIGN_OUTS: u64 = 20_000;
 
+/// Of how many members first and last sign-in are remembered: 16 MiB or so.
+pub(super) const LOGINS: u64 = 100_000;
+
+/// For how long at most; how long it counts is configured.
+const LONGEST: Duration = Duration::from_secs(3650 * 24 * 3600);
+
 impl Default for Marks {
     fn default() -> Self {
         Self {
@@ -87,6 +97,7 @@ impl Default for Marks {
             spent_forms: remembered(SPENT, Once::Form.kept()),
             signed_out: remembered(SIGN_OUTS, PendingLogin::LIMIT),
             signed_out_there: remembered(SIGN_OUTS + claims::MOST as u64, PendingLogin::LIMIT),
+            logins: remembered(LOGINS, LONGEST),
         }
     }
 }
@@ -117,6 +128,16 @@ impl Marks {
         self.sign_outs(who).get(key)
     }
 
+    /// When a member signed in first and last.
+    pub(super) fn logins(&self, key: &Digest) -> Option<Logins> {
+        self.logins.get(key)
+    }
+
+    /// A member has signed in.
+    pub(super) fn note_logins(&self, key: Digest, logins: Logins) {
+        self.logins.insert(key, logins);
+    }
+
     /// All that is remembered.
     pub(super) fn all(&self) -> impl Iterator<Item = Mark> {
         let spent = [Once::Login, Once::LogoutToken, Once::Form].into_iter();
@@ -126,7 +147,8 @@ impl Marks {
         let ended = ended.flat_map(|who| {
             self.sign_outs(who).iter().map(move |(key, at)| Mark::SignedOut(who, *key, at))
         });
-        spent.chain(ended)
+        let logins = self.logins.iter().map(|(key, logins)| Mark::Logins(*key, logins));
+        spent.chain(ended).chain(logins)
     }
 
     /// What another process remembered. It is remembered as long as if it had happened now, since
@@ -139,6 +161,12 @@ impl Marks {
                 self.sign_outs(who).entry(key).or_insert_with(|| at);
             }
             Mark::SignedOut(..) => {}
+            // What happened here meanwhile is later.
+            Mark::Logins(key, logins) => {
+                let known = self.logins.get(&key);
+                let both = known.map_or(logins, |known| logins.and(known.last));
+                self.logins.insert(key, both);
+            }
         }
     }
 
@@ -149,6 +177,7 @@ impl Marks {
         self.spent_forms.run_pending_tasks();
         self.signed_out.run_pending_tasks();
         self.signed_out_there.run_pending_tasks();
+        self.logins.run_pending_tasks();
     }
 
     fn spent(&self, what: Once) -> &Cache<Digest, (), Hashing> {

@@ -34,7 +34,9 @@ use super::copies::CHANGED;
 use super::index;
 use super::marks::{Once, SignOut};
 use super::redis::{Link, Redis};
-use super::{Digest, EndedHere, Here, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState};
+use super::{
+    Digest, EndedHere, Here, Logins, ObserveStore, Ours, Seal, SignedIn, StoreError, StoreState,
+};
 use crate::clock::Clock;
 use crate::config;
 use crate::gate::login::PendingLogin;
@@ -379,6 +381,20 @@ impl Remote {
     pub(super) async fn give_back_spent(&self, key: &Digest) {
         // Else it stays spent, which sends nothing twice.
         let _ = self.redis.give_back(key).await;
+    }
+
+    /// When a member signed in first and last.
+    pub(super) async fn logins(&self, key: &Digest) -> Result<Option<Logins>, StoreError> {
+        self.redis.logins(key).await
+    }
+
+    pub(super) async fn note_login(
+        &self,
+        key: &Digest,
+        kept: Duration,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.redis.note_login(key, now, kept).await
     }
 
     /// Until when whoever signed in has to do it anew, as the store says.

@@ -2,6 +2,7 @@
 //! key, `tid.oid`, and never by a claim.
 
 use super::log::Shown;
+use crate::gate::Timestamp;
 
 /// The target of audit events. They are always written.
 pub const TARGET: &str = "anteport::audit";
@@ -28,6 +29,12 @@ pub enum Event {
     EverybodyRevoked,
     /// One of the portal's password entrances was asked for.
     PasswordRouteRefused,
+    /// Somebody who signed in was created in the portal's directory of members.
+    MemberCreated,
+    /// Somebody who signed in was linked to an account there that had waited for them.
+    MemberLinked,
+    /// A member signed in for the first time.
+    FirstLogin,
     /// A member asked for what they have no right to.
     MemberRefused,
     /// A form that had met an expired session was sent again by its member.
@@ -56,6 +63,9 @@ impl Event {
             Self::SessionRevoked => "session-revoked",
             Self::EverybodyRevoked => "everybody-revoked",
             Self::PasswordRouteRefused => "password-route-refused",
+            Self::MemberCreated => "member-created",
+            Self::MemberLinked => "member-linked",
+            Self::FirstLogin => "first-login",
             Self::MemberRefused => "member-refused",
             Self::FormResent => "form-resent",
             Self::SealingKeysChanged => "sealing-keys-changed",
@@ -79,6 +89,8 @@ pub struct Audit<'a> {
     pub member: Option<&'a str>,
     /// The session's handle, which opens nothing.
     pub session: Option<&'a str>,
+    /// When the member signed in first and last, before this.
+    pub earlier: Option<(Timestamp, Timestamp)>,
     /// The address that the visitor is at.
     pub peer: Option<std::net::IpAddr>,
     /// The reason code.
@@ -109,6 +121,8 @@ pub fn write(event: Event, audit: &Audit<'_>) {
             provider = audit.provider,
             member = audit.member.map(shown),
             session = audit.session,
+            member.first_login = audit.earlier.map(|(first, _)| first.to_utc_date_time()),
+            member.last_login = audit.earlier.map(|(_, last)| last.to_utc_date_time()),
             client.address = audit.peer.map(tracing::field::display),
             code = audit.code,
             cause = audit.cause.map(|cause| tracing::field::display(Shown::new(cause, 512))),

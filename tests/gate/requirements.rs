@@ -416,3 +416,47 @@ fn az_05_groups_that_were_not_known_before_are_not_known_from_before() {
     assert!(too_many().with_groups_of(&too_many()).is_none());
     assert!(too_many().with_groups_of(&known.with_groups_unresolved()).is_none());
 }
+
+/// What a directory of members says is nothing that a token can say.
+#[test]
+fn a_token_says_nothing_in_the_name_of_the_directory() {
+    let said = person(json!({ "ext.paid": true, "ext": { "paid": true }, "external": 1 }));
+    assert_eq!(said.get("ext.paid"), None);
+    assert_eq!((said.get("external"), said.get("ext")), (Some(&json!(1)), None));
+    let paid = || Right::Claim { name: "ext.paid".into(), values: texts(&["true"]) };
+    assert_eq!(lack(paid(), said.clone()), Some(Lack::Claim));
+    let Value::Object(words) = json!({ "paid": true, "old": 1 }) else { panic!() };
+    let welcome = said.with_extensions(words);
+    assert_eq!(lack(paid(), welcome.clone()), None);
+    // What it says now takes the place of what it said.
+    let later = welcome.clone().with_extensions(Map::new());
+    assert_eq!((later.get("ext.old"), later.get("external")), (None, Some(&json!(1))));
+    // It lasts while the provider is asked again, which says nothing of it.
+    let renewed = signed_in(welcome).renewed(Some(person(json!({ "ext.old": 2 }))), None, NOON);
+    let renewed = renewed.unwrap();
+    assert_eq!(renewed.claims().get("ext.old"), Some(&json!(1)));
+    assert_eq!(lack(paid(), renewed.claims().clone()), None);
+}
+
+#[test]
+fn whom_no_line_could_let_in_is_told_apart() {
+    let roles = || Some(requires(vec![Right::Roles(texts(&["Board"]))]));
+    let board = person(json!({ "roles": ["Board"] }));
+    let anybody = person(json!({}));
+    let closed = with_routes(&[("/a/**", roles()), ("/**", roles())]);
+    assert!(closed.could_let_in(&board) && !closed.could_let_in(&anybody));
+    let open = with_routes(&[("/a/**", roles()), ("/**", Some(Requirement::default()))]);
+    assert!(open.could_let_in(&anybody));
+    let half = with_routes(&[("/a/**", roles()), ("/**", None)]);
+    assert!(!half.could_let_in(&anybody), "what is public is no way in");
+    // GEN-03: what could not be found out is not a no.
+    let group = with_routes(&[("/**", Some(requires(vec![Right::Groups(texts(&["g"]))])))]);
+    assert!(!group.could_let_in(&anybody));
+    assert!(group.could_let_in(&anybody.clone().with_groups_unresolved()));
+    // What the directory will say is not asked for yet.
+    let paid = Right::Claim { name: "ext.paid".into(), values: texts(&["true"]) };
+    let by_directory = with_routes(&[("/**", Some(requires(vec![paid])))]);
+    assert!(by_directory.could_let_in(&anybody));
+    let public = with_routes(&[("/**", None)]);
+    assert!(public.could_let_in(&anybody), "nothing is asked of anybody");
+}

@@ -11,7 +11,7 @@ use anteport::gate::{
     AtProvider, Lifetimes, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims, cookies,
 };
 use anteport::sessions::{
-    EndedHere, Here, Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn, Word,
+    Earlier, EndedHere, Here, Logins, Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn, Word,
 };
 use http::HeaderValue;
 use serde_json::{Map, json};
@@ -322,6 +322,22 @@ pub async fn names_end_whom_they_mean(here: &Node, there: &Node, knows_all: bool
     eventually(async || here.name(&mary).await.is_none()).await;
 }
 
+/// When a member signed in first and last is known on all nodes, by portal, and for a time.
+pub async fn first_and_last_sign_in_are_known(here: &Node, there: &Node) {
+    let subject = Subject::Directory { tenant: "t".into(), object: "grace".into() };
+    let kept = Duration::from_secs(24 * 3600);
+    let earlier =
+        async |portal: &str, now| there.sessions.logins(portal, &subject, kept, now).await.unwrap();
+    assert_eq!(earlier("a", MORNING).await, Earlier::None);
+    let later = MORNING.after(Duration::from_secs(3600));
+    here.sessions.note_login("a", &subject, kept, MORNING).await.unwrap();
+    there.sessions.note_login("a", &subject, kept, later).await.unwrap();
+    let both = Earlier::Some(Logins { first: MORNING, last: later });
+    assert_eq!(earlier("a", later).await, both);
+    assert_eq!(earlier("b", later).await, Earlier::None);
+    assert_eq!(earlier("a", later.after(kept)).await, Earlier::None);
+}
+
 /// Everything that a store promises.
 pub async fn whole(here: &Node, there: &Node) {
     a_session_is_on_every_node(here, there).await;
@@ -329,6 +345,7 @@ pub async fn whole(here: &Node, there: &Node) {
     what_is_used_once_is_used_once(here, there).await;
     names_end_whom_they_mean(here, there, true).await;
     every_kind_reaches_every_node(here, there).await;
+    first_and_last_sign_in_are_known(here, there).await;
     an_absolute_end_is_one(here).await;
     // Both go on at the same time of day.
     let (ahead, behind) = (here.clock.now().unix_millis(), there.clock.now().unix_millis());
@@ -366,6 +383,7 @@ async fn cookies_with_endings_in_redis_keep_it_on_every_node() {
     let kept: Vec<String> = server.ask(::redis::cmd("KEYS").arg("anteport:r:*"));
     assert!(kept.is_empty(), "{kept:?}");
     carried(&here, &there).await;
+    first_and_last_sign_in_are_known(&here, &there).await;
     let keys: Vec<String> = server.ask(::redis::cmd("KEYS").arg("anteport:s:*"));
     assert!(keys.is_empty(), "no session is in the store");
 }

@@ -14,10 +14,10 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use super::super::Limits;
-use super::super::http::{Http, HttpError};
 use super::CredentialError;
 use crate::config::{IdentitySource, ManagedIdentity};
 use crate::gate::{Secret, Timestamp};
+use crate::outgoing::{Http, HttpError};
 
 /// How long before a token's end another is asked for.
 const EARLY: Duration = Duration::from_secs(5 * 60);
@@ -59,7 +59,7 @@ struct Held {
 impl IdentityTokens {
     /// `trusted` is in place of the system's certificates, where the endpoint has TLS.
     pub(super) fn new(limits: Limits, trusted: Option<Vec<CertificateDer<'static>>>) -> Self {
-        Self { http: Http::new(limits, trusted), latest: Mutex::default() }
+        Self { http: Http::new(limits.of_calls(), trusted), latest: Mutex::default() }
     }
 
     /// A token that is good for a while.

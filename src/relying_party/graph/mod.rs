@@ -12,9 +12,9 @@ use tokio::time::{Instant, sleep};
 use url::Url;
 
 use self::page::Page;
-use super::http::{Answer, Http, HttpError, is_busy};
 use super::{Call, Limits, Observe, Outcome};
 use crate::gate::{Group, Secret};
+use crate::outgoing::{Answer, Http, HttpError, is_busy};
 
 /// The pause before a call is tried again, where Graph does not say how long; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);

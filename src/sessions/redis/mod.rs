@@ -9,6 +9,7 @@
 //! | `l:{…}` | who asks the provider about a session just now |
 //! | `u:{…}` | what is used once |
 //! | `o:{…}` | who signed out lately, and when |
+//! | `m:{…}` | when a member signed in first and last, by a digest of portal and member |
 //! | `r:{…}` | a session, or those of a name until then, ended before its time |
 //! | `e` | since when everybody has to sign in anew |
 //!
@@ -27,7 +28,7 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue, cmd};
 
 pub(super) use self::link::{Link, Told};
-use super::{Digest, Purpose, Seal, SealError, StoreCall, StoreError};
+use super::{Digest, Logins, Purpose, Seal, SealError, StoreCall, StoreError};
 use crate::gate::Timestamp;
 
 /// The commands.
@@ -50,6 +51,7 @@ pub(super) enum Named {
     Used,
     SignedOut,
     Ended,
+    Member,
 }
 
 /// What the store has said something of.
@@ -69,6 +71,7 @@ impl Named {
             Self::Used => "u",
             Self::SignedOut => "o",
             Self::Ended => "r",
+            Self::Member => "m",
         }
     }
 }
@@ -312,6 +315,32 @@ impl Redis {
         let name = self.name(Named::SignedOut, key);
         let at = self.number(StoreCall::SignOut, &name).await?;
         Ok(at.map(Timestamp::from_unix_millis))
+    }
+
+    /// Notes that a member has signed in.
+    pub(super) async fn note_login(
+        &self,
+        key: &Digest,
+        now: Timestamp,
+        kept: Duration,
+    ) -> Result<(), StoreError> {
+        let name = self.name(Named::Member, key);
+        let mut note = script(scripts::SIGN_IN, &[&name]);
+        note.arg(now.unix_millis()).arg(millis(kept));
+        self.does(StoreCall::Logins, &name, &note).await.map(drop)
+    }
+
+    /// When a member signed in first and last.
+    pub(super) async fn logins(&self, key: &Digest) -> Result<Option<Logins>, StoreError> {
+        let name = self.name(Named::Member, key);
+        let read = script(scripts::SIGNED_IN, &[&name]);
+        let found: (Option<i64>, Option<i64>) =
+            self.answer(StoreCall::Logins, &name, &read).await?;
+        let (Some(first), Some(last)) = found else {
+            return Ok(None);
+        };
+        let at = Timestamp::from_unix_millis;
+        Ok(Some(Logins { first: at(first), last: at(last) }))
     }
 
     /// Whose sessions all have to have begun later.

@@ -59,6 +59,17 @@ pub(super) const RAISE: &str = named!(
     "redis.call('set', KEYS[1], ARGV[1], 'px', ARGV[2]) return 1"
 );
 
+/// Notes that somebody signed in: first, if nothing is known of them, and last.
+pub(super) const SIGN_IN: &str = named!(
+    "if not redis.call('hmget', KEYS[1], 'f')[1] then"
+    "redis.call('hset', KEYS[1], 'f', ARGV[1]) end"
+    "redis.call('hset', KEYS[1], 'l', ARGV[1])"
+    "return redis.call('pexpire', KEYS[1], ARGV[2])"
+);
+
+/// Reads when somebody signed in.
+pub(super) const SIGNED_IN: &str = named!("return redis.call('hmget', KEYS[1], 'f', 'l')");
+
 /// Writes something unless something is there.
 pub(super) const ONCE: &str = named!(
     "if redis.call('set', KEYS[1], ARGV[1], 'nx', 'px', ARGV[2]) then return 1 end return 0"

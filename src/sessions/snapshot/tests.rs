@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 use super::super::claims;
 use super::super::error::fully;
 use super::super::marks::{Once, SignOut};
-use super::super::{Here, Ours, Revocation};
+use super::super::{Here, Logins, Ours, Revocation};
 use super::*;
 use crate::clock::Clock;
 use crate::config;
@@ -502,11 +502,12 @@ async fn marks_of_every_sort_come_back() {
     let Store::Memory { marks, .. } = &before.store else { panic!("it is in memory") };
     let digest = |number: usize| Digest::of(&number.to_be_bytes());
     let expected: std::collections::BTreeSet<String> = (0..1000)
-        .map(|number| match number % 5 {
+        .map(|number| match number % 6 {
             0 => Mark::Spent(Once::Login, digest(number)),
             1 => Mark::Spent(Once::Form, digest(number)),
             2 => Mark::Spent(Once::LogoutToken, digest(number)),
             3 => Mark::SignedOut(SignOut::Here, digest(number), NOON),
+            4 => Mark::Logins(digest(number), Logins { first: NOON.before(HOUR), last: NOON }),
             _ => Mark::SignedOut(SignOut::There, digest(number), NOON),
         })
         .map(|mark| {

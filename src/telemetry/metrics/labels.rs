@@ -32,6 +32,38 @@ label!(
     }
 );
 label!(
+    /// What a portal's directory of members was called for.
+    DirectoryCall {
+        /// Somebody who has signed in.
+        Lookup = "lookup",
+        /// Somebody to be created.
+        Create = "create",
+        /// Somebody to be linked to an account.
+        Link = "link",
+        /// An account to be brought up to date.
+        Update = "update",
+    }
+);
+label!(
+    /// What became of a sign-in at the portal's members.
+    MemberResult {
+        /// There is no directory to ask.
+        Unasked = "unasked",
+        /// The directory knows them.
+        Known = "known",
+        /// The directory does not, and they are let in.
+        Unknown = "unknown",
+        /// They were created.
+        Created = "created",
+        /// They were linked to an account.
+        Linked = "linked",
+        /// They were refused.
+        Refused = "refused",
+        /// The directory did not say.
+        Failed = "failed",
+    }
+);
+label!(
     /// How a call to a provider ended.
     CallOutcome {
         /// With the answer that was wanted.
@@ -65,6 +97,8 @@ label!(
         SignOut = "sign_out",
         /// Since when everybody has to sign in anew.
         Everybody = "everybody",
+        /// When a member signed in.
+        Logins = "logins",
         /// A list of sessions.
         List = "list",
     }

@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 pub use labels::{
-    CallOutcome, ConnectionRefusal, CredentialFailure, Handshake, Lookup, ProviderCall,
-    RefreshOutcome, SessionCall, SessionEnd, Stream, UpstreamFailure,
+    CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, Handshake, Lookup,
+    MemberResult, ProviderCall, RefreshOutcome, SessionCall, SessionEnd, Stream, UpstreamFailure,
 };
 pub use portal::PortalMetrics;
 pub use series::{Count, KeyMetrics, Level};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::Verdict;
-use super::labels::{Lookup, Stream, UpstreamFailure};
-use super::series::{Count, Level, counts};
+use super::labels::{CallOutcome, DirectoryCall, Lookup, MemberResult, Stream, UpstreamFailure};
+use super::series::{Count, Histogram, Level, counts};
 use super::shard::{OVERHEAD_BOUNDS, SHARDS, Shard, shard_of_this_thread};
+use super::{CALL_BOUNDS, Verdict};
 use crate::telemetry::reasons::{LOGIN_FAILURES, REASONS};
 
 /// What is counted for one portal.
@@ -18,6 +18,8 @@ pub struct PortalMetrics {
     pub(super) decisions: [Vec<Count>; Verdict::ALL.len()],
     pub(super) upstream_failures: [Count; UpstreamFailure::ALL.len()],
     pub(super) streams_ended: [Count; Stream::ALL.len()],
+    pub(super) members: [Count; MemberResult::ALL.len()],
+    pub(super) directory_calls: [[Histogram<8>; CallOutcome::ALL.len()]; DirectoryCall::ALL.len()],
     /// Requests that `report_only` let pass and `azure_only` would refuse.
     pub would_be_refused: Count,
     /// Forms that had met an expired session, and were sent again.
@@ -36,6 +38,8 @@ impl PortalMetrics {
             decisions: std::array::from_fn(|_| counts(reasons().count() + 2)),
             upstream_failures: Default::default(),
             streams_ended: Default::default(),
+            members: Default::default(),
+            directory_calls: Default::default(),
             would_be_refused: Count::default(),
             forms_resent: Count::default(),
             upstream_idle: Level::default(),
@@ -77,6 +81,21 @@ impl PortalMetrics {
     pub fn upstream_failed(&self, how: UpstreamFailure) {
         if let Some(count) = self.upstream_failures.get(how as usize) {
             count.add();
+        }
+    }
+
+    /// A sign-in met the portal's members.
+    pub fn member(&self, result: MemberResult) {
+        if let Some(count) = self.members.get(result as usize) {
+            count.add();
+        }
+    }
+
+    /// The portal's directory of members was called.
+    pub fn directory_called(&self, call: DirectoryCall, how: CallOutcome, took: Duration) {
+        let outcomes = self.directory_calls.get(call as usize);
+        if let Some(histogram) = outcomes.and_then(|outcomes| outcomes.get(how as usize)) {
+            histogram.observe(&CALL_BOUNDS, took);
         }
     }
 

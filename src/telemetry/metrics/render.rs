@@ -10,9 +10,10 @@ use super::portal::reason_labels;
 use super::series::{Family, counter, counters, gauge, gauges, histograms, labels};
 use super::shard::{DURATION_BOUNDS, OVERHEAD_BOUNDS, STATUS_CLASSES, Shard};
 use super::{
-    CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, Handshake, LOGIN_FAILURES,
-    Lookup, Metrics, NEVER, PortalMetrics, ProviderCall, REASONS, RefreshOutcome, STORE_BOUNDS,
-    SessionCall, SessionEnd, Stream, Timestamp, UpstreamFailure, Verdict,
+    CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, Handshake,
+    LOGIN_FAILURES, Lookup, MemberResult, Metrics, NEVER, PortalMetrics, ProviderCall, REASONS,
+    RefreshOutcome, STORE_BOUNDS, SessionCall, SessionEnd, Stream, Timestamp, UpstreamFailure,
+    Verdict,
 };
 
 const EPOCH: Timestamp = Timestamp::from_unix_millis(0);
@@ -24,6 +25,7 @@ impl Metrics {
         let mut families = Vec::new();
         self.collect_requests(&mut families);
         self.collect_upstreams(&mut families);
+        self.collect_members(&mut families);
         self.collect_logins(&mut families, now);
         self.collect_credentials(&mut families);
         self.collect_session_store(&mut families);
@@ -106,6 +108,31 @@ impl Metrics {
             duration.done(),
             overhead.done(),
         ]);
+    }
+
+    fn collect_members(&self, families: &mut Vec<MetricFamily>) {
+        let mut members = counters(
+            "anteport_members_total",
+            "Sign-ins at portals with `members`, by what became of them there.",
+        );
+        let mut calls = histograms(
+            "anteport_directory_call_duration_seconds",
+            "Calls to portals' directories of members.",
+        );
+        for portal in &self.portals {
+            let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
+            for (result, count) in MemberResult::ALL.iter().zip(&portal.members) {
+                members.push(counter(of_portal(&[("result", result.as_str())]), count.value()));
+            }
+            for (call, outcomes) in DirectoryCall::ALL.iter().zip(&portal.directory_calls) {
+                for (outcome, histogram) in CallOutcome::ALL.iter().zip(outcomes) {
+                    let labels =
+                        of_portal(&[("call", call.as_str()), ("outcome", outcome.as_str())]);
+                    calls.push(histogram.metric(&CALL_BOUNDS, labels));
+                }
+            }
+        }
+        families.extend([members.done(), calls.done()]);
     }
 
     fn collect_upstreams(&self, families: &mut Vec<MetricFamily>) {

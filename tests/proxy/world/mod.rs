@@ -88,6 +88,8 @@ pub struct Plan {
     /// More keys of `listen`, each behind a comma.
     pub listen: &'static str,
     pub limits: Limits,
+    /// When it is, to begin with.
+    pub begins: Timestamp,
     /// More portals, as items of the list; `UPSTREAM` is their address and `PORT` ours.
     pub more_portals: &'static str,
     pub microsoft_is_up: bool,
@@ -140,6 +142,7 @@ impl Default for Plan {
             listen_tls: None,
             listen: "",
             limits: Limits::default(),
+            begins: MORNING,
             more_portals: "",
             microsoft_is_up: true,
             provider: ONE_TENANT,
@@ -157,7 +160,7 @@ impl World {
     }
 
     pub async fn start_with(plan: Plan) -> Self {
-        let clock = Clock::at(MORNING);
+        let clock = Clock::at(plan.begins);
         let portal = Portal::start().await;
         let second = Portal::start().await;
         // Held until the proxy has it: its sockets may share an address with each other.

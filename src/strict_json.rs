@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value};
 
 /// Why bytes are not an object that can be read in exactly one way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JsonError {
+pub(crate) enum JsonError {
     /// Not JSON, or not an object.
     Malformed,
     /// A member is there twice.
@@ -18,7 +18,7 @@ pub(super) enum JsonError {
 }
 
 /// Reads one object and nothing behind it.
-pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, JsonError> {
+pub(crate) fn object(bytes: &[u8]) -> Result<Map<String, Value>, JsonError> {
     let repeated = Cell::new(false);
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = Strict(&repeated).deserialize(&mut reader);

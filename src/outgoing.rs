@@ -1,6 +1,7 @@
-//! Our own small HTTP client for calls to the provider: one connection a call, since calls are
-//! rare, and every bound explicit (LIM-06). Deliberately not here: redirects, cookies, proxies,
-//! compression and retries. Cancel-safe: dropping a call closes its connection.
+//! Our own small HTTP client, for calls to identity providers and to members' directories: one
+//! connection a call, since calls are rare, and every bound explicit (LIM-06). Deliberately not
+//! here: redirects, cookies, proxies, compression and retries. Cancel-safe: dropping a call closes
+//! its connection.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +27,6 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
-use super::Limits;
 use crate::trust::{self, TrustError};
 
 /// The most addresses of one host that are tried.
@@ -37,9 +37,22 @@ const STAGGER: Duration = Duration::from_millis(250);
 /// For the head of an answer: Microsoft's are around 3 KiB.
 const HEAD_BYTES: usize = 64 * 1024;
 
-/// The client of one provider.
-pub(super) struct Http {
-    limits: Limits,
+/// The bounds of the calls to one server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// For a connection to be made, the name resolved.
+    pub(crate) connect: Duration,
+    /// For a call from beginning to end.
+    pub(crate) total: Duration,
+    /// The largest answer that is read.
+    pub(crate) answer_bytes: usize,
+    /// Forms that are posted at a time, or requests of any kind.
+    pub(crate) posts: usize,
+}
+
+/// The client of one server.
+pub(crate) struct Http {
+    bounds: Bounds,
     trusted: Option<Vec<CertificateDer<'static>>>,
     tls: OnceCell<Arc<ClientConfig>>,
     /// Forms that are on their way.
@@ -47,29 +60,29 @@ pub(super) struct Http {
 }
 
 /// An answer, read to its end. Never a redirect.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     /// Whether it says that it is JSON.
-    pub(super) is_json: bool,
-    pub(super) body: Bytes,
+    pub(crate) is_json: bool,
+    pub(crate) body: Bytes,
     /// How long the server asks us to wait, if it says so in seconds.
-    pub(super) retry_after: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl Http {
     /// Reads nothing yet: certificates of the system are loaded by the first call.
-    pub(super) fn new(limits: Limits, trusted: Option<Vec<CertificateDer<'static>>>) -> Self {
-        Self { limits, trusted, tls: OnceCell::new(), posts: Semaphore::new(limits.posts) }
+    pub(crate) fn new(bounds: Bounds, trusted: Option<Vec<CertificateDer<'static>>>) -> Self {
+        Self { bounds, trusted, tls: OnceCell::new(), posts: Semaphore::new(bounds.posts) }
     }
 
     /// When a call that begins now has to be over.
-    pub(super) fn deadline(&self) -> Instant {
+    pub(crate) fn deadline(&self) -> Instant {
         let now = Instant::now();
-        now.checked_add(self.limits.total).unwrap_or(now)
+        now.checked_add(self.bounds.total).unwrap_or(now)
     }
 
     /// Fetches a document; any status but 200 is an error.
-    pub(super) async fn get(&self, url: &Url, deadline: Instant) -> Result<Bytes, HttpError> {
+    pub(crate) async fn get(&self, url: &Url, deadline: Instant) -> Result<Bytes, HttpError> {
         let answer = self.call(request(Method::GET, url, None, &[])?, url, deadline);
         let answer = answer.await?;
         match answer.status {
@@ -79,7 +92,7 @@ impl Http {
     }
 
     /// Asks with header fields of the caller's; the status is the caller's to judge.
-    pub(super) async fn get_with(
+    pub(crate) async fn get_with(
         &self,
         url: &Url,
         headers: &HeaderMap,
@@ -94,14 +107,34 @@ impl Http {
 
     /// Posts a form; the status is the caller's to judge. Strangers can make us do that, so there
     /// are only so many at a time, and the others wait their turn (LIM-06).
-    pub(super) async fn post_form(
+    pub(crate) async fn post_form(
         &self,
         url: &Url,
         form: String,
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<Answer, HttpError> {
         let request = request(Method::POST, url, Some(form), headers)?;
-        let (deadline, limit) = (self.deadline(), self.limits.total);
+        let (deadline, limit) = (self.deadline(), self.bounds.total);
+        let turn = timeout_at(deadline, self.posts.acquire()).await;
+        let _turn = turn.map_err(|_| HttpError::Slow { limit })?;
+        self.call(request, url, deadline).await
+    }
+
+    /// Sends any request with header fields of the caller's; the status is the caller's to judge.
+    /// There are only so many at a time, as of forms.
+    pub(crate) async fn send(
+        &self,
+        (method, url): (Method, &Url),
+        headers: &HeaderMap,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Answer, HttpError> {
+        let mut request = request(method, url, None, &[])?;
+        for (name, value) in headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        *request.body_mut() = Full::new(body);
+        let limit = self.bounds.total;
         let turn = timeout_at(deadline, self.posts.acquire()).await;
         let _turn = turn.map_err(|_| HttpError::Slow { limit })?;
         self.call(request, url, deadline).await
@@ -113,7 +146,7 @@ impl Http {
         url: &Url,
         deadline: Instant,
     ) -> Result<Answer, HttpError> {
-        let limit = self.limits.total;
+        let limit = self.bounds.total;
         timeout_at(deadline, self.exchange(url, request))
             .await
             .map_err(|_| HttpError::Slow { limit })?
@@ -124,7 +157,7 @@ impl Http {
         url: &Url,
         request: Request<Full<Bytes>>,
     ) -> Result<Answer, HttpError> {
-        let limit = self.limits.connect;
+        let limit = self.bounds.connect;
         let stream =
             timeout(limit, connect(url)).await.map_err(|_| HttpError::Slow { limit })??;
         if url.scheme() != "https" {
@@ -170,7 +203,7 @@ impl Http {
 
     /// Reads a body up to the limit, announced or not.
     async fn read(&self, mut body: Incoming) -> Result<Bytes, HttpError> {
-        let limit = self.limits.answer_bytes;
+        let limit = self.bounds.answer_bytes;
         let too_large = || HttpError::TooLarge { limit };
         if body.size_hint().lower() > limit as u64 {
             return Err(too_large());
@@ -373,6 +406,6 @@ fn is_json(kind: &HeaderValue) -> bool {
 }
 
 /// A status that says «not now».
-pub(super) fn is_busy(status: StatusCode) -> bool {
+pub(crate) fn is_busy(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }

@@ -1,0 +1,40 @@
+//! What is written under `members`; what is wrong with it is in the fixtures.
+
+use super::*;
+use anteport::config::{DirectoryKind, Open, Unknown};
+
+#[test]
+fn members_are_what_is_written_and_by_provider_what_is_written_there() {
+    let text = include_str!("../fixtures/config/members.yaml");
+    let loaded = config::parse("members.yaml", text, &environment, NOON).unwrap();
+    let members: Vec<_> =
+        loaded.config.portals.iter().map(|portal| portal.members.as_ref().unwrap()).collect();
+    let first = members[0];
+    assert_eq!((first.unknown, first.registration.is), (Unknown::Provision, Open::ToInvited));
+    let own = first.registration_by("corporate");
+    assert_eq!(own.is, Open::ToAll);
+    assert_eq!(own.message.as_deref(), Some("Ask the secretary for an invitation."));
+    assert_eq!(first.registration_by("other").is, Open::ToInvited);
+    assert_eq!(first.first_login[1].name, "enterprise.employeeNumber");
+    let directory = first.directory.as_ref().unwrap();
+    assert!(matches!(directory.kind, DirectoryKind::Scim(_)));
+    assert!(!format!("{first:?}").contains(CANARY));
+    // With nothing written, everybody comes in and nobody is asked.
+    assert_eq!((members[1].unknown, members[1].links_by_address), (Unknown::Allow, false));
+    assert!(members[1].directory.is_none() && members[1].first_login.is_empty());
+    // A webhook is told the usual claims of somebody new.
+    let told: Vec<&str> = members[2].first_login.iter().map(|attribute| &*attribute.name).collect();
+    assert_eq!(told, ["name", "given_name", "family_name", "email", "email"]);
+    let minimal = config::parse("minimal.yaml", MINIMAL, &environment, NOON).unwrap();
+    assert!(minimal.config.portals[0].members.is_none());
+}
+
+/// CFG-05: whom the emulator signs in is nobody to a real directory.
+#[test]
+fn cfg_05_an_emulated_configuration_asks_no_directory() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/config/members.yaml");
+    let emulated = config::emulated(Path::new(folder), "http://127.0.0.1:8081", None).unwrap();
+    assert!(!emulated.contains("directory.example.org") && !emulated.contains("127.0.0.1:4000"));
+    let loaded = config::parse("emulated.yaml", &emulated, &environment, NOON).unwrap();
+    assert!(loaded.config.portals.iter().all(|portal| portal.members.is_none()));
+}
