@@ -32,7 +32,7 @@ async function judged(command, args, options) {
 
 const node = {
   name: 'Node, Express',
-  file: 'node/anteport.js',
+  files: ['node/anteport.js'],
   algorithms: ['ES256', 'EdDSA', 'RS256', 'HS256'],
   portal: 'portal.cjs',
   judge: () => judged('node', [here('portals/portal.cjs'), 'vectors', VECTORS, KEYS]),
@@ -42,7 +42,7 @@ const node = {
 
 const php = {
   name: 'PHP',
-  file: 'php/anteport.php',
+  files: ['php/anteport.php', 'php/anteport-keys.php'],
   algorithms: ['ES256', 'EdDSA', 'HS256'],
   portal: 'portal.php',
   judge: () => judged('php', [here('portals/portal.php'), 'vectors', VECTORS, KEYS]),
@@ -52,10 +52,10 @@ const php = {
   }),
 };
 
-/** Two portals that differ in their framework have one file. */
+/** Two portals that differ in their framework have one verifier. */
 const pythons = [['Python, WSGI', 'wsgi'], ['Python, Django', 'django']].map(([name, application]) => ({
   name,
-  file: 'python/anteport.py',
+  files: ['python/anteport.py', 'python/anteport_django.py'],
   algorithms: ['ES256', 'EdDSA', 'RS256', 'HS256'],
   portal: 'portal.py',
   judge: () => judged(python('python'), [here('portals/portal.py'), 'vectors', VECTORS, KEYS], { env: quiet }),
@@ -66,7 +66,7 @@ const pythons = [['Python, WSGI', 'wsgi'], ['Python, Django', 'django']].map(([n
 
 const ruby = {
   name: 'Ruby, Rack',
-  file: 'ruby/anteport.rb',
+  files: ['ruby/anteport.rb'],
   algorithms: ['ES256'],
   portal: 'portal.rb',
   judge: () => judged('ruby', [here('portals/portal.rb'), 'vectors', VECTORS, KEYS]),
@@ -76,13 +76,13 @@ const ruby = {
 
 const go = {
   name: 'Go',
-  file: 'go/anteport.go',
+  files: ['go/anteport.go', 'go/keys.go', 'go/handler.go'],
   algorithms: ['ES256'],
   portal: 'portal.go',
   async build() {
     const folder = path.join(place, 'go');
     mkdirSync(path.join(folder, 'anteport'), { recursive: true });
-    await run('cp', [kit('go/anteport.go'), path.join(folder, 'anteport')]);
+    await run('cp', [...this.files.map(kit), path.join(folder, 'anteport')]);
     await run('cp', [here('portals/portal.go'), folder]);
     writeFileSync(path.join(folder, 'go.mod'), 'module portal\n\ngo 1.19\n');
     await run('go', ['build', '-o', 'portal', '.'], { cwd: folder });
@@ -100,19 +100,19 @@ function classPath(folder) {
 
 const java = {
   name: 'Java, servlet filter',
-  file: 'java/AnteportFilter.java',
+  files: ['java/AnteportFilter.java', 'java/AnteportVerifier.java', 'java/AnteportKeys.java'],
   algorithms: ['ES256'],
   portal: 'Portal.java',
   async build() {
     const folder = path.join(place, 'java');
     const old = path.join(folder, 'javax');
     mkdirSync(old, { recursive: true });
-    const filter = kit('java/AnteportFilter.java');
-    await run('javac', ['-d', folder, '-cp', classPath(folder), filter, here('portals/Portal.java')]);
+    const [filter, ...others] = this.files.map(kit);
+    await run('javac', ['-d', folder, '-cp', classPath(folder), filter, ...others, here('portals/Portal.java')]);
     // As its first lines say it for a Tomcat before 10.
     writeFileSync(path.join(old, 'AnteportFilter.java'), readFileSync(filter, 'utf8').replaceAll('import jakarta.', 'import javax.'));
     const jars = `${JARS}/servlet-api.jar:${classPath(folder).replace(/[^:]*tomcat10[^:]*:?/g, '')}`;
-    await run('javac', ['-d', old, '-cp', jars, path.join(old, 'AnteportFilter.java')]);
+    await run('javac', ['-d', old, '-cp', jars, path.join(old, 'AnteportFilter.java'), ...others]);
   },
   judge: () => judged('java', [...thisMachine(), 'Portal', 'vectors', VECTORS, `file://${KEYS}`]),
   serve: (port, { issuer, audience, keys }) =>
@@ -126,7 +126,7 @@ function thisMachine() {
 
 const nginx = {
   name: 'nginx, njs',
-  file: 'nginx/anteport.js',
+  files: ['nginx/anteport.js', 'nginx/anteport.conf'],
   algorithms: ['ES256'],
   portal: 'nginx_vectors.js',
   async judge(port) {
@@ -185,7 +185,7 @@ http {
 };
 
 export const LANGUAGES = [php, node, ...pythons, ruby, go, java, nginx];
-/** Each file once, whatever number of portals it has. */
-export const VERIFIERS = LANGUAGES.filter(({ file }, at) => LANGUAGES.findIndex((other) => other.file === file) === at);
+/** Each verifier once, whatever number of portals it has. */
+export const VERIFIERS = LANGUAGES.filter(({ files: [file] }, at) => LANGUAGES.findIndex((other) => other.files[0] === file) === at);
 
 export const build = () => Promise.all(LANGUAGES.map((language) => language.build?.()));

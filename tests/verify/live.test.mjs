@@ -210,7 +210,7 @@ test('env_06: after a restart with new keys, the new one is found and the old on
     ({ browser: portal.browser } = await signIn(portal));
     await until(async () => (await portal.browser.ask(`${portal.origin}/`)).status === 200);
     // nginx has a copy of the old key for some minutes, as its page says.
-    if (portal.file.startsWith('nginx')) return;
+    if (portal.files[0].startsWith('nginx')) return;
     assert.equal((await direct(portal, [[HEADER, old]])).status, 401, portal.name);
   });
 });

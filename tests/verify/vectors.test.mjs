@@ -1,7 +1,7 @@
 // ENV-06: every verifier that is published says of every vector what the file says, and the file is what its generator
 // writes.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -32,7 +32,8 @@ const isRight = (expected, claims) => (expected === 'refused' ? claims === null
   : claims !== null && Object.entries(expected).every(([name, value]) => assert.deepEqual(claims[name], value) === undefined));
 
 for (const language of VERIFIERS) {
-  test(`env_06: ${language.file} against every vector`, async () => {
+  const [file] = language.files;
+  test(`env_06: ${file} against every vector`, async () => {
     const judgement = await language.judge(port);
     const cases = vectors.cases.filter(({ algorithm }) => language.algorithms.includes(algorithm));
     assert.ok(cases.length >= 160, `${cases.length} cases`);
@@ -43,10 +44,10 @@ for (const language of VERIFIERS) {
     assert.deepEqual(judgement.plain, vectors.plain.map(({ list }) => list), 'plain headers');
   });
 
-  test(`the README says of ${language.file} what is so`, () => {
-    const row = README.split('\n').find((line) => line.startsWith('|') && line.includes(`(${language.file})`));
-    const [, , , lines, algorithms] = row.split('|').map((cell) => cell.trim());
-    assert.equal(Number(lines), linesOfCode(language.file));
+  test(`the README says of ${file} what is so`, () => {
+    const row = README.split('\n').find((line) => line.startsWith('|') && line.includes(`(${file})`));
+    const [, , , , algorithms] = cells(row);
+    for (const one of language.files) assert.ok(row.includes(`(${one})`), one);
     assert.equal(algorithms, language.algorithms.join(', '));
     // Its decoder of plain headers is the one that has just been tried.
     const [word] = language.name.split(',');
@@ -54,6 +55,28 @@ for (const language of VERIFIERS) {
     assert.ok(readFileSync(local(path.join('portals', language.portal)), 'utf8').includes(decoder), decoder);
   });
 }
+
+test('every file is in the README, with as many lines of code as it says, and 60 at most', () => {
+  const folder = path.dirname(VECTORS);
+  const rows = README.split('\n').filter((line) => line.startsWith('|') && line.includes(']('));
+  const named = rows.flatMap((row) => {
+    const [, , files, lines] = cells(row);
+    const names = [...files.matchAll(/\]\((.*?)\)/g)].map(([, name]) => name);
+    assert.equal(lines, names.map(linesOfCode).join(' + '), row);
+    return names;
+  });
+  const published = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && !/\.(md|json|pyc)$/.test(entry.name))
+    .map((entry) => path.relative(folder, path.join(entry.parentPath ?? entry.path, entry.name)));
+  assert.deepEqual(named.sort(), published.sort());
+  for (const file of published) {
+    assert.ok(linesOfCode(file) <= 60, file);
+    const text = readFileSync(path.join(folder, file), 'utf8').replaceAll('\t', '    ');
+    assert.ok(text.split('\n').every((line) => line.length <= 120), `${file} has a line that is too long to be read`);
+  }
+});
+
+const cells = (row) => row.split('|').map((cell) => cell.trim());
 
 /** Lines that are neither empty nor comment. */
 function linesOfCode(file) {

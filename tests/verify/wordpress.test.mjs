@@ -70,7 +70,9 @@ function configure() {
 /** As the plugin says it. */
 async function install() {
   mkdirSync(path.join(plugins, 'anteport'), { recursive: true });
-  copyFileSync(kit('php/anteport.php'), path.join(plugins, 'anteport/anteport.php'));
+  for (const name of ['anteport.php', 'anteport-keys.php']) {
+    copyFileSync(kit(`php/${name}`), path.join(plugins, 'anteport', name));
+  }
   copyFileSync(kit('wordpress/anteport-members.php'), path.join(plugins, 'anteport-members.php'));
   // What WordPress was told, for whoever tests.
   writeFileSync(path.join(plugins, 'told.php'), "<?php header('X-Told: ' . ($_SERVER['HTTP_X_ANTEPORT_ASSERTION'] ?? 'nothing'));");

@@ -5,11 +5,10 @@ const LONGEST = 300; // an assertion lives for a minute: one that claims more is
 const LARGEST = 8192;
 // What precedes x and y in a public key on P-256 (RFC 5480).
 const P256 = '3059301306072a8648ce3d020106082a8648ce3d03010703420004';
+const ES256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 
 function must(truth, why) {
-    if (!truth) {
-        throw new Error(why);
-    }
+    if (!truth) throw new Error(why);
 }
 
 // Strict base64url: no padding, no white space, no bits left over.
@@ -19,57 +18,40 @@ function bytes(part) {
     return decoded;
 }
 
-function object(part) {
-    const value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes(part)));
-    must(typeof value === 'object' && value !== null && !Array.isArray(value), 'a part is no JSON object');
-    return value;
+function json(part) {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes(part)));
 }
 
-function numbers(claims, names) {
-    return names.every((name) => typeof claims[name] === 'number');
-}
-
-// From the values of the header to the member's claims, or an error. `find` gives the key set.
+// From the values of the header to the member's claims, or an error. `find` gives the first key that fits.
 async function verify(values, issuer, audience, find, now) {
     must(values.length === 1 && values[0].length <= LARGEST, 'one assertion is needed');
     const parts = values[0].split('.');
     must(parts.length === 3, 'an assertion has three parts');
-    const header = object(parts[0]);
-    const claims = object(parts[1]);
+    const header = json(parts[0]);
+    const claims = json(parts[1]);
     const signature = bytes(parts[2]);
     // The algorithm is ES256, whatever the token says.
     must(header.alg === 'ES256' && header.crit === undefined, 'another algorithm');
     must(typeof header.kid === 'string' && signature.length === 64, 'no key id, or a signature of another size');
-    const isPoint = (key) => key.alg === 'ES256' && key.kty === 'EC' && key.crv === 'P-256';
-    const jwk = await find((key) => key.kid === header.kid && isPoint(key));
-    must(jwk, 'no such key');
+    const isPoint = (one) => one.alg === 'ES256' && one.kty === 'EC' && one.crv === 'P-256';
+    const jwk = await find((one) => one.kid === header.kid && isPoint(one));
     const spki = Buffer.concat([Buffer.from(P256, 'hex'), bytes(jwk.x), bytes(jwk.y)]);
-    const key = await crypto.subtle.importKey('spki', spki, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['verify']);
-    const rule = { name: 'ECDSA', hash: 'SHA-256' };
-    const signed = await crypto.subtle.verify(rule, key, signature, Buffer.from(`${parts[0]}.${parts[1]}`));
-    must(signed, 'no key of Anteport signed it');
+    const key = await crypto.subtle.importKey('spki', spki, ES256, false, ['verify']);
+    const isSigned = await crypto.subtle.verify(ES256, key, signature, Buffer.from(`${parts[0]}.${parts[1]}`));
+    must(isSigned, 'no key of Anteport signed it');
     must(claims.iss === issuer && claims.aud === audience, 'for another portal');
     must(typeof claims.sub === 'string' && claims.sub !== '', 'about nobody');
-    must(numbers(claims, claims.nbf === undefined ? ['exp', 'iat'] : ['exp', 'iat', 'nbf']), 'a time is no number');
+    const begins = claims.nbf === undefined ? 0 : claims.nbf;
+    must([claims.exp, claims.iat, begins].every((time) => typeof time === 'number'), 'a time is no number');
     must(now - LEEWAY < claims.exp && claims.exp <= now + LONGEST, 'expired');
-    must(claims.iat <= now + LEEWAY && !(claims.nbf > now + LEEWAY), 'from the future');
+    must(claims.iat <= now + LEEWAY && begins <= now + LEEWAY, 'from the future');
     return claims;
 }
 
-// The key set, kept by nginx; an unknown key id looks into a copy that is kept for ten seconds only.
-function keySet(r) {
-    return async (fits) => {
-        return await look(r, '/_anteport/keys', fits) || await look(r, '/_anteport/new_keys', fits);
-    };
-}
-
+// The key set, kept by nginx. What cannot be read has no keys.
 async function look(r, place, fits) {
-    try {
-        const answer = await r.subrequest(place);
-        return answer.status === 200 && JSON.parse(answer.responseText).keys.find((key) => key && fits(key));
-    } catch (error) {
-        return null; // What cannot be read has no keys.
-    }
+    const answer = await r.subrequest(place);
+    return answer.status === 200 && JSON.parse(answer.responseText).keys.find((key) => key && fits(key));
 }
 
 function values(r) {
@@ -78,9 +60,12 @@ function values(r) {
 
 // For `auth_request`: 204 with the member's key in a header of the answer, or 401.
 async function check(r) {
+    // An unknown key id looks into a copy that is kept for ten seconds only.
+    const kept = (fits) => look(r, '/_anteport/keys', fits).catch(() => null);
+    const find = async (fits) => await kept(fits) || look(r, '/_anteport/new_keys', fits);
     try {
         const set = r.variables;
-        const claims = await verify(values(r), set.anteport_issuer, set.anteport_audience, keySet(r), Date.now() / 1000);
+        const claims = await verify(values(r), set.anteport_issuer, set.anteport_audience, find, Date.now() / 1000);
         r.headersOut['X-Member'] = encodeURIComponent(claims.sub);
         r.return(204);
     } catch (error) {

@@ -3,8 +3,9 @@
  * Plugin Name: Anteport members
  * Description: Whoever Anteport has let in is signed in here: by the assertion of each request, and in no other way.
  */
-// A must-use plugin for WordPress 5.6 or later: this file goes to wp-content/mu-plugins/, ../php/anteport.php to
-// wp-content/mu-plugins/anteport/, and the settings that anteport.php explains to wp-config.php:
+// A must-use plugin for WordPress 5.6 or later: this file goes to wp-content/mu-plugins/, ../php/anteport.php and
+// ../php/anteport-keys.php to wp-content/mu-plugins/anteport/, and the settings that anteport.php explains to
+// wp-config.php:
 //
 //   define('ANTEPORT', ['issuer' => …, 'audience' => …, 'keys' => …, 'cache' => …]);
 declare(strict_types=1);

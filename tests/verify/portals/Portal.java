@@ -39,8 +39,8 @@ public class Portal extends HttpServlet {
 
     static void vectors(String file, String keys) throws IOException {
         JsonNode given = JSON.readTree(new File(file));
-        AnteportFilter filter = new AnteportFilter()
-            .set(given.get("issuer").asText(), given.get("audience").asText(), keys);
+        AnteportVerifier verifier =
+            new AnteportVerifier(given.get("issuer").asText(), given.get("audience").asText(), keys);
         ObjectNode all = JSON.createObjectNode();
         ObjectNode results = all.putObject("results");
         for (JsonNode one : given.get("cases")) {
@@ -51,7 +51,7 @@ public class Portal extends HttpServlet {
             }
             JsonNode claims = null;
             try {
-                claims = filter.verify(values, given.get("now").asLong());
+                claims = verifier.verify(values, given.get("now").asLong());
             } catch (Exception refused) {
                 // It is what most of them are there for.
             }

@@ -1,0 +1,33 @@
+// The place of the verifier before a portal on net/http, for anteport.go beside it.
+
+package anteport
+
+import (
+	"context"
+	"log"
+	"net/http"
+	"time"
+)
+
+// place is where the claims are in a request's context.
+type place struct{}
+
+// Claims of the member who asks, in a request that has passed Handler.
+func Claims(request *http.Request) map[string]any {
+	claims, _ := request.Context().Value(place{}).(map[string]any)
+	return claims
+}
+
+// Handler lets nobody further who cannot be verified.
+func (v *Verifier) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+		claims, err := v.Verify(request.Header.Values("X-Anteport-Assertion"), time.Now())
+		if err != nil {
+			log.Printf("anteport: refused: %v", err)
+			answer.Header().Set("Cache-Control", "no-store")
+			http.Error(answer, "Please sign in: this request does not say who you are.", http.StatusUnauthorized)
+			return
+		}
+		next.ServeHTTP(answer, request.WithContext(context.WithValue(request.Context(), place{}, claims)))
+	})
+}
