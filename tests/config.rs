@@ -14,6 +14,8 @@ mod mapping;
 mod members;
 #[path = "config/sessions.rs"]
 mod sessions;
+#[path = "config/signing.rs"]
+mod signing;
 
 use std::fs;
 use std::path::{Path, PathBuf};

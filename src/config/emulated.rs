@@ -4,6 +4,9 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::yaml::{Entry, Node, Place, Value};
 use super::{Context, Problems, read, written};
 
@@ -16,8 +19,9 @@ const NOWHERE: Place = Place { line: 1, column: 1 };
 
 /// The text of the configuration at `path` with `authority` in place of each of Microsoft's login
 /// hosts, `ca` in place of the certificates that those are trusted by, and no keys or store of
-/// sessions and no `members`: whom an emulator signs in must be nobody to the real configuration,
-/// nor to its directory (CFG-05).
+/// sessions, no `signing`, no `members`, and new secrets in place of those that portals share: whom
+/// an emulator signs in must be nobody to the real configuration, nor to its portals and their
+/// directory (CFG-05).
 ///
 /// # Errors
 /// All problems, if it cannot be read.
@@ -32,12 +36,17 @@ pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String
     if let Some(keys) = sessions.and_then(|entry| entries(&mut entry.node)) {
         keys.retain(|entry| !KEPT.contains(&&*entry.key));
     }
+    if let Some(keys) = entries(&mut root) {
+        keys.retain(|entry| entry.key != "signing");
+    }
     let mut keys = entries(&mut root).into_iter().flatten();
     if let Some(Value::List(portals)) =
         keys.find(|entry| entry.key == "portals").map(|entry| &mut entry.node.value)
     {
         for keys in portals.iter_mut().filter_map(entries) {
             keys.retain(|entry| entry.key != "members");
+            let identity = keys.iter_mut().find(|entry| entry.key == "identity");
+            identity.into_iter().for_each(renew_secrets);
         }
     }
     let mut keys = entries(&mut root).into_iter().flatten();
@@ -69,6 +78,22 @@ pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String
     write(&mut text, &root, 0);
     text.push('\n');
     Ok(text)
+}
+
+/// Gives the assertion and the signature another secret each, where they have one.
+fn renew_secrets(identity: &mut Entry) {
+    let made = entries(&mut identity.node).into_iter().flatten();
+    let made = made.filter(|entry| matches!(&*entry.key, "assertion" | "signature"));
+    let secrets = made.filter_map(|entry| entries(&mut entry.node)).flatten();
+    for secret in secrets.filter(|entry| entry.key == "secret") {
+        // If there is no randomness the key has no value, and nothing starts with that.
+        let mut bytes = [0; 32];
+        let value = match aws_lc_rs::rand::fill(&mut bytes) {
+            Ok(()) => scalar(&STANDARD.encode(bytes)),
+            Err(_) => Value::Null,
+        };
+        secret.node = node(Value::Map(vec![entry("value", value)]));
+    }
 }
 
 /// Has managed identities ask the emulator as well: the machine's own service would give a token
