@@ -21,6 +21,8 @@
 //! | [`telemetry`] | metrics, logs, and the admin listener |
 //! | [`cli`] | one file a verb |
 //! | [`demo`] | an emulated Microsoft and a small legacy portal |
+//! | `kept` | keys that stand in files, in force as these say |
+//! | `signing_key` | what signs, read from PEM or made, and its public half |
 //! | `outgoing` | the HTTP client of our own calls |
 //! | `strict_json` | JSON that can be read in one way only |
 //! | `trust` | whom we believe over TLS when we are the one who calls |

@@ -165,6 +165,25 @@ impl Mapping {
         one.into_iter().chain(several.into_iter().flat_map(Template::claims))
     }
 
+    /// What it is made of, in words.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let (of, transforms, has_words) = match self {
+            Self::Constant(_) => ("the same for everybody".to_owned(), &[][..], false),
+            Self::Claim(claim) => {
+                (format!("claim {}", claim.path), &*claim.transforms, claim.words.is_some())
+            }
+            Self::Template { transforms, .. } => {
+                let claims: Vec<String> = self.paths().map(ToString::to_string).collect();
+                (format!("claims {} in a text", claims.join(", ")), &**transforms, false)
+            }
+        };
+        let mut words = vec![of];
+        words.extend(transforms.iter().map(ToString::to_string));
+        words.extend(has_words.then(|| "in the portal's words".to_owned()));
+        words.join(", ")
+    }
+
     /// The groups that it has words for: they have to be known to be told.
     pub(super) fn groups(&self) -> impl Iterator<Item = &str> {
         let words = match self {

@@ -185,6 +185,11 @@ impl Identity {
         &self.presets
     }
 
+    /// The plain headers, each with how it is made.
+    pub fn mapped(&self) -> impl Iterator<Item = (&HeaderName, &Mapping)> {
+        self.headers.iter().map(|(name, mapping)| (name, mapping))
+    }
+
     /// How often the signing keys have been exchanged (ENV-02).
     #[must_use]
     pub fn exchanges(&self) -> u64 {

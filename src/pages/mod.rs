@@ -222,6 +222,7 @@ pub struct Fact {
     name: String,
     value: String,
     reading: Option<String>,
+    source: Option<String>,
     tone: Tone,
 }
 
@@ -241,7 +242,7 @@ impl Fact {
     #[must_use]
     pub fn new(name: &str, value: &str) -> Self {
         let (name, value) = (name.to_owned(), value.to_owned());
-        Self { name, value, reading: None, tone: Tone::Plain }
+        Self { name, value, reading: None, source: None, tone: Tone::Plain }
     }
 
     /// The same, of that meaning.
@@ -254,6 +255,12 @@ impl Fact {
     #[must_use]
     pub fn reading(self, reading: &str) -> Self {
         Self { reading: Some(reading.to_owned()), ..self }
+    }
+
+    /// The same, with what it was made of.
+    #[must_use]
+    pub fn made_of(self, source: &str) -> Self {
+        Self { source: Some(source.to_owned()), ..self }
     }
 
     fn mark(&self) -> &'static str {
@@ -409,7 +416,7 @@ mod tests {
             ("tested", {
                 let facts = [
                     Fact::new(text, text),
-                    Fact::new(text, text).reading(text).toned(Tone::Good),
+                    Fact::new(text, text).reading(text).made_of(text).toned(Tone::Good),
                     Fact::new(text, text).toned(Tone::Bad),
                 ];
                 tested(&Tested {

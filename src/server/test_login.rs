@@ -3,8 +3,6 @@
 //! portal up, and there only where the configuration says so; whoever signs in sees what is said of
 //! themselves. The assertion and the tokens of presets are shown by their claims, never as they are.
 
-use std::borrow::Cow;
-
 use http::{Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
@@ -118,21 +116,36 @@ impl Visit<'_> {
         let (mut headers, mut assertion) = (Vec::new(), Vec::new());
         for (name, value) in &envelope.headers {
             let value = value.to_str().unwrap_or_default();
-            if name.as_str() == ASSERTION {
-                let claims = token_claims(value).unwrap_or_default();
-                assertion =
-                    claims.iter().map(|(name, value)| Fact::new(name, &written(value))).collect();
-            } else if let Some(claims) = token_claims(value) {
-                let claims = Value::Object(claims).to_string();
-                headers.push(Fact::new(name.as_str(), &format!("a token that says {claims}")));
-            } else {
-                let fact = Fact::new(name.as_str(), value);
-                headers.push(match percent_decode_str(value).decode_utf8_lossy() {
-                    Cow::Owned(read) if read != value => fact.reading(&read),
-                    Cow::Owned(_) | Cow::Borrowed(_) => fact,
-                });
+            let mut mapped = self.portal.identity.mapped();
+            let mapping = mapped.find(|(known, _)| *known == name).map(|(_, mapping)| mapping);
+            match token_claims(value) {
+                Some(claims) if name.as_str() == ASSERTION => {
+                    let said = claims.iter().map(|(name, value)| Fact::new(name, &written(value)));
+                    assertion = said.collect();
+                }
+                Some(claims) if mapping.is_none() => {
+                    let claims = Value::Object(claims).to_string();
+                    headers.push(Fact::new(name.as_str(), &format!("a token that says {claims}")));
+                }
+                Some(_) | None => {
+                    let fact = Fact::new(name.as_str(), value);
+                    let fact = match percent_decode_str(value).decode_utf8_lossy() {
+                        read if read != value => fact.reading(&format!("reads {read}")),
+                        _ => fact,
+                    };
+                    headers.push(match mapping {
+                        Some(mapping) => fact.made_of(&format!("of {}", mapping.in_words())),
+                        None => fact,
+                    });
+                }
             }
         }
+        let is_sent = |name| envelope.headers.iter().any(|(sent, _)| sent == name);
+        let absent = self.portal.identity.mapped().filter(|(name, _)| !is_sent(*name));
+        headers.extend(absent.map(|(name, mapping)| {
+            let fact = Fact::new(name.as_str(), "is not sent: there is nothing to say");
+            fact.made_of(&format!("of {}", mapping.in_words()))
+        }));
         (headers, assertion)
     }
 
