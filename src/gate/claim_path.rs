@@ -207,7 +207,9 @@ impl ClaimPath {
 /// As it can be read again: two paths are shown alike only if they are the same.
 impl fmt::Display for ClaimPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |f: &mut fmt::Formatter<'_>, name: &str| match name.bytes().all(is_bare) {
+        // In a name without quotes `://` makes a URL of all that follows.
+        let is_plain = |name: &str| name.bytes().all(is_bare) && !name.contains("://");
+        let name = |f: &mut fmt::Formatter<'_>, name: &str| match is_plain(name) {
             true => f.write_str(name),
             false => write!(f, "\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")),
         };
@@ -267,6 +269,7 @@ mod tests {
             "address.locality": "trap",
             "https://example.org/claims/id": "10442",
             "https://example.org/lists": ["p"],
+            "https://intranet/claims": { "groups": ["g"] },
             "urn:oid:2.5.4.42": "Ines",
             "cognito:groups": ["g"],
             "a\"b\\c": 1,
@@ -285,6 +288,7 @@ mod tests {
             ("https://example.org/claims/id", json!("10442")),
             ("\"https://example.org/claims/id\"", json!("10442")),
             ("https://example.org/lists[0]", json!("p")),
+            ("\"https://intranet/claims\".groups", json!(["g"])),
             ("\"urn:oid:2.5.4.42\"", json!("Ines")),
             ("cognito:groups[0]", json!("g")),
             ("\"a\\\"b\\\\c\"", json!(1)),

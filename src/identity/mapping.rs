@@ -163,8 +163,9 @@ fn text_after(value: &Value, steps: &[Transform]) -> Result<String, FaultKind> {
     }
 }
 
-/// A number or truth value as JSON writes it.
-fn scalar(value: &Value) -> Option<String> {
+/// A number or truth value as JSON writes it; `None` if it is none, or one whose digits could be
+/// others.
+pub(super) fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::Number(number) if number.is_f64() => exact(&number.to_string()),
         Value::Number(number) => Some(number.to_string()),

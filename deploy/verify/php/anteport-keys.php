@@ -14,7 +14,7 @@ function anteport_key(array $settings, string $kid, string $algorithm): array
     $cache = fopen($settings['cache'], 'c+');
     flock($cache, LOCK_EX); // Others wait, so that one asks for all.
     $kept = json_decode(stream_get_contents($cache), true) ?? ['asked' => 0, 'keys' => []];
-    if (time() - $kept['asked'] > (anteport_find_key($kept['keys'], $wanted) ? 300 : 10)) {
+    if (abs(time() - $kept['asked']) > (anteport_find_key($kept['keys'], $wanted) ? 300 : 10)) {
         $kept = ['asked' => time(), 'keys' => anteport_read_keys($settings['keys'])];
         ftruncate($cache, 0);
         rewind($cache);

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::facts::{Fact, Facts, Headers};
-use crate::gate::{Session, Subject, VerifiedClaims};
+use crate::gate::{EXTENSIONS, Session, Subject, VerifiedClaims};
 use crate::identity::{IdentityError, groups_are_known};
 
 const PRINCIPAL: &str = "x-ms-client-principal";
@@ -84,10 +84,11 @@ fn name(claims: &VerifiedClaims) -> Option<(&'static str, &str)> {
         .find_map(|claim| Some((claim, claims.text(claim).filter(|text| !text.is_empty())?)))
 }
 
-/// All claims: one that is a list has an entry for each element, and every value is text.
+/// All claims of the provider's: one that is a list has an entry for each element, and every value is
+/// text. What the portal's directory said is the portal's, and not for the browser.
 fn claims(claims: &VerifiedClaims) -> Vec<Value> {
     let mut all = Vec::new();
-    for (name, value) in claims.iter() {
+    for (name, value) in claims.iter().filter(|(name, _)| *name != EXTENSIONS) {
         let called = TYPES.iter().find(|(short, _)| *short == name);
         let called = called.map_or(name, |(_, long)| long);
         let values = match value {

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::config::PresetClaims;
 use crate::gate::{ClaimPath, Session, Subject};
-use crate::identity::{IdentityError, Marks, encode, groups_are_known};
+use crate::identity::{IdentityError, Marks, encode, groups_are_known, mapping};
 
 /// What is known of a member.
 #[derive(Clone, Copy)]
@@ -128,9 +128,7 @@ impl<'a> Facts<'a> {
 fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(truth) => Some(truth.to_string()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        other => mapping::scalar(other),
     }
 }
 

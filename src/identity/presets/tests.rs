@@ -1,3 +1,4 @@
+use base64::Engine as _;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -314,6 +315,40 @@ fn env_04_all_keys_are_published_and_the_first_signs() {
     let pem = keys[1].certificate().unwrap().to_owned();
     assert_eq!(certs["public_cert"]["cert"], pem.as_str());
     assert_eq!(keys[0].certificate(), None);
+}
+
+#[test]
+fn hdr_09_a_number_whose_digits_could_be_others_is_told_by_no_preset() {
+    for preset in [Preset::Authelia, both_families()] {
+        let presets = presets(vec![preset]);
+        let of = |number: &str| {
+            let number: Value = serde_json::from_str(number).unwrap();
+            told(&presets, &ines(json!({ "preferred_username": number, "sub": number })))
+        };
+        assert!(of("10442").is_ok());
+        assert!(of("12345678901234567890123").is_err(), "it is also the one after it");
+    }
+}
+
+#[test]
+fn what_the_portals_directory_says_is_not_for_the_browser() {
+    let mut said = Map::new();
+    said.insert("risk".to_owned(), 9.into());
+    let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
+    let claims = Map::from_iter([("name".to_owned(), "Ines".into())]);
+    let claims = VerifiedClaims::assertion(subject, claims).with_extensions(said);
+    let lifetimes =
+        Lifetimes { idle: Duration::from_secs(1800), absolute: Duration::from_secs(43_200) };
+    let session =
+        Session::start(claims, "corporate".into(), "h".into(), "s".into(), lifetimes, NOON);
+    let described = describe(&session, "aad").to_string();
+    assert!(described.contains("Ines") && !described.contains("risk"), "{described}");
+    let presets = presets(vec![Preset::EasyAuth { names: Vec::new() }]);
+    let told = told(&presets, &session).unwrap();
+    let principal = base64::engine::general_purpose::STANDARD;
+    let principal = principal.decode(value(&told, "x-ms-client-principal").unwrap()).unwrap();
+    let principal = String::from_utf8(principal).unwrap();
+    assert!(principal.contains("Ines") && !principal.contains("risk"), "{principal}");
 }
 
 proptest! {
