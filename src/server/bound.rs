@@ -105,7 +105,8 @@ impl<T> Used<T> {
                 }
             }
             Here::Nobody => return,
-            Here::Ask => {}
+            // However long the store takes, this is when it was used.
+            Here::Ask => self.proxy.sessions.use_meanwhile(&self.id, now),
         }
         // It goes on meanwhile: what it carries was asked for before.
         let (proxy, id) = (Arc::clone(&self.proxy), self.id.clone());

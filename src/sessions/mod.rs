@@ -276,6 +276,14 @@ impl Sessions {
         }
     }
 
+    /// A session is used of which the store is still to be asked: what is known of it here does not
+    /// become too old meanwhile. Whether it is one is the store's to say.
+    pub fn use_meanwhile(&self, id: &SessionId, now: Timestamp) {
+        if let Store::Remote(remote, _) = &self.store {
+            remote.use_meanwhile(&Digest::of_id(id), now);
+        }
+    }
+
     /// The session of this id, if it is live.
     ///
     /// # Errors

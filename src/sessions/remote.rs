@@ -150,6 +150,14 @@ impl Remote {
         }
     }
 
+    /// A session is used that the store is being asked for.
+    pub(super) fn use_meanwhile(&self, key: &Digest, now: Timestamp) {
+        let known = self.known.table.find(key).map(|found| found.signed_in);
+        if let Some(known) = known.filter(|known| self.is_valid(known.session(), now)) {
+            known.session().touch(now);
+        }
+    }
+
     /// Asks the store for a session.
     pub(super) async fn ask(
         &self,
