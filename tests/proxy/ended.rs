@@ -9,9 +9,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 
+use crate::revocation::list;
 use crate::sign_out::{logout_token, send_token, signed_in_there};
 use crate::websockets::{agreed, ask, head, talks};
 use crate::world::browser::Browser;
+use crate::world::folder::eventually;
 use crate::world::provider::OIDC;
 use crate::world::{Plan, World};
 
@@ -322,6 +324,9 @@ async fn sess_10_a_session_that_nobody_uses_takes_what_is_open_with_it() {
     for _ in 0..25 {
         world.clock.advance(27 * MINUTE);
         talks(&mut writes, "here").await;
+        // Nothing on its way to a store takes as long as the next step of this clock.
+        let used = format!("\"last_used\":\"{}\"", world.clock.now().to_utc_date_time());
+        eventually(async || list(&world, "").await.to_string().contains(&used)).await;
     }
     assert!(portal.has("/writes/ws") && portal.has("/reads/events"));
     world.clock.advance(15 * MINUTE);

@@ -18,7 +18,7 @@ fn admin(world: &World) -> Browser {
     Browser::new(format!("http://{}", world.admin))
 }
 
-async fn list(world: &World, query: &str) -> Value {
+pub async fn list(world: &World, query: &str) -> Value {
     let answer = admin(world).send("GET", &format!("/-/sessions{query}"), &[], b"").await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
