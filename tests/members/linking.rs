@@ -18,6 +18,12 @@ const B2C: &str = r#"
     authority: "http://AUTHORITY"
     tenant: harbormembers
     policy: B2C_1_SignUpSignIn"#;
+const LOCAL_B2C: &str = r#"
+    kind: azure_ad_b2c
+    authority: "http://AUTHORITY"
+    tenant: harbormembers
+    policy: B2C_1_SignUpSignIn
+    local_accounts_only: true"#;
 const INES: &str = "ines@mail.example";
 
 async fn deny_and_link() -> (ScimServer, World) {
@@ -195,13 +201,18 @@ async fn who_is_invited_by_address_is_linked_and_nobody_else_is_created() {
 }
 
 #[tokio::test]
-async fn az_02_of_b2c_a_local_account_is_linked_and_one_from_elsewhere_is_not() {
-    let server = ScimServer::start().await;
-    let directory = by_scim(server.address);
-    let members = format!("unknown: deny, {LINKS}, directory: {directory}");
-    let world = world_of(&members, B2C, "{}").await;
-    server.add(&waiting(INES));
-    comes_in(&world, INES).await;
-    assert!(server.users()[0]["externalId"].is_string());
-    world.stop().await;
+async fn az_02_of_b2c_an_account_is_linked_only_where_all_are_said_to_be_local() {
+    for (provider, is_linked) in [(B2C, false), (LOCAL_B2C, true)] {
+        let server = ScimServer::start().await;
+        let directory = by_scim(server.address);
+        let members = format!("unknown: deny, {LINKS}, directory: {directory}");
+        let world = world_of(&members, provider, "{}").await;
+        server.add(&waiting(INES));
+        match is_linked {
+            true => comes_in(&world, INES).await,
+            false => assert_refusal(&lands(&world, INES).await, 403, "member-unknown"),
+        }
+        assert_eq!(server.users()[0].contains_key("externalId"), is_linked);
+        world.stop().await;
+    }
 }
