@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub(super) use self::account::Account;
-use self::account::{Accounts, error_kind};
+use self::account::{Accounts, Counted, error_kind};
 use super::calls::{Again, Asked, Call, Calls, Failed};
 use super::decision::Found;
 use super::error::{DirectoryError, Refused};
@@ -197,11 +197,10 @@ impl Scim {
         if !found.accounts.iter().all(|account| account.is_of(key)) {
             return Err(DirectoryError::Answer("has accounts of others than were asked for"));
         }
-        match (found.total, found.accounts.into_iter().next()) {
-            (0, None) => Ok(None),
-            (1, Some(account)) => Ok(Some(account)),
-            (0 | 1, _) => Err(DirectoryError::Answer("counts other accounts than it has")),
-            (_, _) => Err(DirectoryError::Ambiguous),
+        match found.counted().map_err(DirectoryError::Answer)? {
+            Counted::Nobody => Ok(None),
+            Counted::One(account) => Ok(Some(account)),
+            Counted::Several => Err(DirectoryError::Ambiguous),
         }
     }
 
@@ -217,15 +216,11 @@ impl Scim {
             if !found.accounts.iter().all(|account| account.has_address(address)) {
                 return Err(DirectoryError::Answer("has accounts of others than were asked for"));
             }
-            match (found.total, found.accounts.into_iter().next(), &only) {
-                (0, None, _) => {}
-                (1, Some(account), None) => only = Some(account),
-                (1, Some(account), Some(known)) if account.id == known.id => {}
-                (1, Some(_), Some(_)) => return Ok(None),
-                (0 | 1, _, _) => {
-                    return Err(DirectoryError::Answer("counts other accounts than it has"));
-                }
-                (_, _, _) => return Ok(None),
+            match (found.counted().map_err(DirectoryError::Answer)?, &only) {
+                (Counted::Nobody, _) => {}
+                (Counted::One(account), None) => only = Some(account),
+                (Counted::One(account), Some(known)) if account.id == known.id => {}
+                (Counted::One(_), Some(_)) | (Counted::Several, _) => return Ok(None),
             }
         }
         Ok(only)

@@ -183,6 +183,23 @@ async fn an_answer_that_is_lost_links_nobody_twice() {
     }
 }
 
+/// A total of one is not believed beside two accounts.
+#[tokio::test]
+async fn az_02_a_server_that_counts_one_account_and_has_two_links_nobody() {
+    let (server, world) = deny_and_link().await;
+    let id = server.add(&waiting(VERIFIED));
+    let users: Vec<Value> = [&*id, "other"]
+        .iter()
+        .map(|id| json!({ "id": id, "userName": "x", "emails": [{ "value": VERIFIED }] }))
+        .collect();
+    let nobody = Fault::Instead(Reply::Json(200, json!({ "totalResults": 0 })));
+    let list = json!({ "totalResults": 1, "Resources": users });
+    server.with(|state| state.faults = [nobody, Fault::Instead(Reply::Json(200, list))].into());
+    assert_refusal(&lands(&world, VERIFIED).await, 503, "directory-answer");
+    assert_eq!(server.methods(), ["GET", "GET"]);
+    world.stop().await;
+}
+
 /// An invitation of SCIM is an account that waits.
 #[tokio::test]
 async fn who_is_invited_by_address_is_linked_and_nobody_else_is_created() {

@@ -214,6 +214,7 @@ async fn gen_02_a_server_that_does_not_say_who_it_is_lets_nobody_in() {
         (list(1, vec![ours(&key_in_capitals)]), "directory-answer"),
         (list(0, vec![ours(&key)]), "directory-answer"),
         (list(1, vec![]), "directory-answer"),
+        (list(1, vec![ours(&key), ours(&key)]), "directory-answer"),
         (list(2, vec![ours(&key), ours(&key)]), "directory-ambiguous"),
         (list(2, vec![ours(&key)]), "directory-ambiguous"),
         (list(1, vec![json!({ "id": "..", "externalId": key })]), "directory-answer"),
