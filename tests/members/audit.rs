@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::log::Log;
 use crate::scim_server::{ScimServer, error};
+use crate::server::Reply;
 use crate::webhook_receiver::{Fault, Receiver};
 use crate::world::World;
 use crate::{TOKEN, TREASURER, VERIFIED, by_scim, by_webhook, comes_in, lands, world, world_of};
@@ -64,6 +65,27 @@ async fn log_03_a_link_and_a_refusal_are_audited_with_whom_and_why() {
     assert_eq!(names(&events), ["member-linked", "login-succeeded", "first-login", "login-failed"]);
     assert_eq!(events[3]["code"], "member-unknown");
     assert!(events[3]["member"].as_str().unwrap().starts_with("3f1c2a64"));
+    world.stop().await;
+}
+
+/// The directory has had them for long, or since a sign-in that failed.
+#[tokio::test]
+async fn log_03_the_first_sign_in_of_somebody_whom_the_directory_knows_is_one() {
+    let log = Log::hold().await;
+    let receiver = Receiver::start().await;
+    let directory = by_webhook(receiver.address);
+    let world = world(&format!("unknown: provision, directory: {directory}")).await;
+    // Done, and the answer is lost for good.
+    receiver.fail_to_write([Fault::After(Reply::Json(400, json!({})))]);
+    assert_eq!(lands(&world, TREASURER).await.status, 503);
+    for _ in 0..2 {
+        comes_in(&world, TREASURER).await;
+    }
+    let events = events(&log, &world);
+    assert_eq!(
+        names(&events),
+        ["login-failed", "login-succeeded", "first-login", "login-succeeded"]
+    );
     world.stop().await;
 }
 
