@@ -89,8 +89,8 @@ impl Scim {
         patience: &mut Patience,
     ) -> Result<Written, DirectoryError> {
         let key = arrival.claims.subject().member_key();
-        let mut told = profile(&settings.first_login, arrival.claims);
-        told.extend(profile(&settings.every_login, arrival.claims));
+        let mut told = profile(&settings.first_login, arrival);
+        told.extend(profile(&settings.every_login, arrival));
         let asked = match (ask, account) {
             (Ask::Create, _) => {
                 let body = written::created(&key, &told);
@@ -164,7 +164,7 @@ impl Scim {
         arrival: Arrival<'_>,
         patience: &mut Patience,
     ) {
-        let told = profile(&settings.every_login, arrival.claims);
+        let told = profile(&settings.every_login, arrival);
         let Some(body) = written::changed(account, &told) else {
             return;
         };

@@ -88,7 +88,8 @@ impl Webhook {
         let found = match answered.decision {
             Decision::Admit => Found::Known,
             Decision::Refuse => Found::Vetoed,
-            // It was told of a verified address, or it has compared something else.
+            // It was told of a verified address, or it has compared something else; and linking is
+            // the operator's to allow.
             Decision::Unknown { is_unlinked: true, .. } if links => Found::Unlinked,
             Decision::Unknown { is_invited, .. } => Found::Nobody { is_invited },
         };
@@ -153,14 +154,13 @@ impl Webhook {
         arrival: Arrival<'_>,
         member: &str,
     ) -> Value {
-        let claims = arrival.claims;
         let told: Map<String, Value> = match question {
             // What is told at every sign-in may be kept; this is none.
             Question::Lookup { is_dry: true } => Map::new(),
-            Question::Lookup { is_dry: false } => profile(&settings.every_login, claims),
+            Question::Lookup { is_dry: false } => profile(&settings.every_login, arrival),
             Question::Write(_) => {
-                let mut told = profile(&settings.first_login, claims);
-                told.extend(profile(&settings.every_login, claims));
+                let mut told = profile(&settings.first_login, arrival);
+                told.extend(profile(&settings.every_login, arrival));
                 told
             }
         };
@@ -169,7 +169,6 @@ impl Webhook {
             LastLogin::Never => (Some(true), None),
             LastLogin::At(last) => (Some(false), Some(last)),
         };
-        let address = arrival.address.filter(|_| settings.links_by_address);
         json!({
             "type": "member.login",
             "timestamp": arrival.now.to_utc_date_time(),
@@ -182,7 +181,7 @@ impl Webhook {
                 "registration": settings.registration_by(arrival.provider).is.name(),
                 "first_login": is_first,
                 "last_login": last.map(Timestamp::to_utc_date_time),
-                "verified_email": address,
+                "verified_email": arrival.address,
                 "profile": told,
             },
         })

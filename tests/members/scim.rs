@@ -7,7 +7,7 @@ use crate::scim_server::{ScimServer, error};
 use crate::server::Reply;
 use crate::webhook_receiver::Fault;
 use crate::world::{World, assert_refusal};
-use crate::{MEMBER, TREASURER, by_scim, comes_in, count, lands, world};
+use crate::{FOREIGN, MEMBER, TREASURER, VERIFIED, by_scim, comes_in, count, lands, world};
 
 async fn provisioned() -> (ScimServer, World) {
     provisioned_with("").await
@@ -29,7 +29,8 @@ async fn somebody_new_is_created_as_a_user_of_the_standard_and_then_known() {
     let key = user["externalId"].as_str().unwrap();
     assert!(key.starts_with("3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11."), "{key}");
     assert_eq!((&user["userName"], &user["active"]), (&json!(TREASURER), &json!(true)));
-    assert_eq!(user["emails"][0]["value"], TREASURER);
+    // Nobody has verified her address (AZ-02).
+    assert_eq!(user.get("emails"), None);
     // Its own id is told to the portal, in the encoding of headers.
     assert_eq!(world.portal.last().header("x-auth-id"), Some("id/1 %C3%A4?"));
     comes_in(&world, TREASURER).await;
@@ -38,8 +39,12 @@ async fn somebody_new_is_created_as_a_user_of_the_standard_and_then_known() {
     assert_eq!(server.methods(), ["GET", "POST", "GET", "GET", "POST"]);
     let filter = server.with(|state| state.asked[0].1.clone());
     assert_eq!(filter, format!("/scim/v2/Users?filter=externalId eq \"{key}\"&count=10"));
+    comes_in(&world, VERIFIED).await;
+    assert_eq!(server.users()[2]["emails"][0]["value"], VERIFIED);
+    comes_in(&world, FOREIGN).await;
+    assert!(server.users()[3].get("emails").is_none(), "a stranger with the treasurer's address");
     server.assert_standard();
-    assert_eq!(count(&world, "created").await, 2.0);
+    assert_eq!(count(&world, "created").await, 4.0);
     assert_eq!(count(&world, "known").await, 1.0);
     world.stop().await;
 }

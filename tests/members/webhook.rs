@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::server::Reply;
+use crate::server::{Asked, Reply};
 use crate::webhook_receiver::{Fault, Receiver};
 use crate::world::browser::Browser;
 use crate::world::{World, assert_refusal};
-use crate::{MEMBER, TREASURER, by_webhook, comes_in, count, lands, world};
+use crate::{FOREIGN, MEMBER, TREASURER, VERIFIED, by_webhook, comes_in, count, lands, world};
 
 async fn provisioned() -> (Receiver, World) {
     let receiver = Receiver::start().await;
@@ -30,7 +30,8 @@ async fn somebody_new_is_looked_up_and_then_created_and_then_known() {
     assert_eq!(data["registration"], "open");
     assert_eq!((&data["first_login"], &data["last_login"]), (&json!(true), &Value::Null));
     assert_eq!((&data["dry_run"], &data["verified_email"]), (&json!(false), &Value::Null));
-    assert_eq!(data["profile"]["email"], TREASURER);
+    // Her address is in the token, and nobody has verified it (AZ-02).
+    assert_eq!(data["profile"].get("email"), None);
     let member = data["member"].as_str().unwrap();
     assert!(member.starts_with("3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11."), "{member}");
     // What the webhook says is told to the portal, and opens its doors.
@@ -47,6 +48,22 @@ async fn somebody_new_is_looked_up_and_then_created_and_then_known() {
     assert_eq!(data["profile"], json!({}));
     assert_eq!(count(&world, "created").await, 1.0);
     assert_eq!(count(&world, "known").await, 1.0);
+    world.stop().await;
+}
+
+/// Whether a webhook links by it or not: without a word of the operator's, no other address is told.
+#[tokio::test]
+async fn az_02_the_address_that_is_told_is_the_verified_one() {
+    let (receiver, world) = provisioned().await;
+    comes_in(&world, VERIFIED).await;
+    let told = |asked: &Asked| asked.json()["data"]["verified_email"].clone();
+    let addresses: Vec<Value> = receiver.with(|state| state.asked.iter().map(told).collect());
+    assert_eq!(addresses, [VERIFIED, VERIFIED]);
+    assert_eq!(receiver.last().json()["data"]["profile"]["email"], VERIFIED);
+    comes_in(&world, FOREIGN).await;
+    let data = receiver.last().json()["data"].clone();
+    assert_eq!(data["ask"], "provision");
+    assert!(!data.to_string().contains(TREASURER), "{data}");
     world.stop().await;
 }
 
