@@ -4,8 +4,8 @@
 //!
 //! A sign-in is first a *lookup*, which changes nothing that cannot be changed twice; only who is
 //! unknown and to be created or linked makes a second request, whose id depends on portal, member
-//! and kind alone: whoever has seen it already, before a crash of ours or a broken connection,
-//! answers what they answered then.
+//! and kind alone: it comes again after a crash of ours or a broken connection, and whoever has
+//! created the member by it, or is about to, does not create another.
 
 mod answer;
 mod signature;

@@ -1,5 +1,6 @@
-//! The other side of the webhook, as an operator would write it: it believes a signature, knows a
-//! request by its id, and remembers what it answered.
+//! The other side of the webhook, as an operator would write it: it believes a signature, looks for
+//! a member before it creates one, and repeats by a request's id only how it let somebody in, for as
+//! long as they are a member.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -100,9 +101,14 @@ impl State {
         let answer = match self.answered.get(&id) {
             // Delivered once more.
             Some(answer) => answer.clone(),
+        let event = asked.json();
+        // It is forgotten with the account.
+        if !self.members.contains_key(event["data"]["member"].as_str().unwrap()) {
+            self.answered.remove(&id);
+        }
             None => {
-                let answer = self.judge(&asked.json());
-                if is_write {
+                let answer = self.judge(&event);
+                if is_write && answer["decision"] == "admit" {
                     self.answered.insert(id, answer.clone());
                 }
                 answer
