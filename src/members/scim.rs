@@ -171,8 +171,8 @@ impl Scim {
         let (url, version) = (self.user(account), account.version.as_deref());
         let asked = self.asked((Call::Update, Method::PATCH), url, Some(&body), version);
         let done = match asked {
-            // To write the same twice is to write it once.
-            Ok(asked) => self.calls.answer(&asked, patience).await,
+            // Once, and no longer than one try takes: somebody waits for it.
+            Ok(asked) => self.calls.once(&asked, patience).await.map_err(|failed| failed.error),
             Err(error) => Err(error),
         };
         let error = match done {
@@ -191,7 +191,7 @@ impl Scim {
     async fn of_key(
         &self,
         key: &str,
-        patience: &mut Patience,
+        patience: &Patience,
     ) -> Result<Option<Account>, DirectoryError> {
         let found = self.filtered(&filter::equals("externalId", key), patience).await?;
         if !found.accounts.iter().all(|account| account.is_of(key)) {
@@ -280,7 +280,7 @@ impl Scim {
             headers.insert(header::IF_MATCH, version);
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        Ok(Asked { call, method, url, headers, body: Bytes::from(body) })
+        Ok(Asked { call, method, url, headers, body: Bytes::from(body), busy: &[] })
     }
 }
 

@@ -32,6 +32,9 @@ const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
+/// What a webhook answers while another request of the same id is at it.
+const NOT_YET: [StatusCode; 2] = [StatusCode::CONFLICT, StatusCode::TOO_EARLY];
+
 /// The operator's address.
 pub(super) struct Webhook {
     calls: Calls,
@@ -139,6 +142,7 @@ impl Webhook {
             url: self.calls.url().clone(),
             headers: self.headers(&id, body.as_bytes(), arrival.now)?,
             body: Bytes::from(body),
+            busy: &NOT_YET,
         };
         let answer = self.calls.answer(&asked, patience).await?;
         match answer.status {

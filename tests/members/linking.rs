@@ -172,7 +172,7 @@ async fn an_account_that_changes_meanwhile_is_not_taken_over() {
 
 #[tokio::test]
 async fn an_answer_that_is_lost_links_nobody_twice() {
-    for fault in [Reply::Cut, Reply::Hang, Reply::Json(500, json!({}))] {
+    for fault in [Reply::Cut, Reply::Json(500, json!({}))] {
         let (server, world) = deny_and_link().await;
         server.add(&waiting(VERIFIED));
         server.with(|state| state.write_faults = [Fault::After(fault)].into());

@@ -126,6 +126,7 @@ impl State {
         };
         match fault {
             Some(Fault::After(instead)) => instead,
+            Some(Fault::Late(time)) => Reply::Late(time, Box::new(reply)),
             Some(Fault::Instead(_)) | None => reply,
         }
     }

@@ -106,7 +106,9 @@ async fn one_try_that_hangs_leaves_time_for_another() {
 /// The answer is lost after it was done: the same id brings the same answer.
 #[tokio::test]
 async fn an_answer_that_is_lost_creates_nobody_twice() {
-    for fault in [Reply::Cut, Reply::Short, Reply::Hang, Reply::Json(500, json!({}))] {
+    for fault in
+        [Reply::Cut, Reply::Short, Reply::Json(500, json!({})), Reply::Json(409, json!({}))]
+    {
         let (receiver, world) = provisioned().await;
         receiver.fail_to_write([Fault::After(fault.clone()), Fault::After(fault.clone())]);
         comes_in(&world, TREASURER).await;
@@ -115,6 +117,54 @@ async fn an_answer_that_is_lost_creates_nobody_twice() {
         assert_eq!(count(&world, "created").await, 1.0, "{fault:?}");
         world.stop().await;
     }
+}
+
+/// Whoever takes longer than a look-up may is waited for, and not asked to do it once more.
+#[tokio::test]
+async fn a_slow_creation_is_waited_for_and_sent_once() {
+    let (receiver, world) = provisioned().await;
+    receiver.fail_to_write([Fault::Late(Duration::from_millis(1500))]);
+    comes_in(&world, TREASURER).await;
+    assert_eq!(receiver.asks(), ["lookup", "provision"]);
+    assert_eq!(receiver.with(|state| state.created), 1);
+    // One that takes too long has been made by the next sign-in.
+    receiver.fail_to_write([Fault::After(Reply::Hang)]);
+    assert_refusal(&lands(&world, MEMBER).await, 503, "directory-unavailable");
+    comes_in(&world, MEMBER).await;
+    assert_eq!(receiver.with(|state| state.created), 2);
+    assert_eq!(receiver.asks()[2..], ["lookup", "provision", "lookup"]);
+    world.stop().await;
+}
+
+/// Another request of the same id is still at it.
+#[tokio::test]
+async fn a_webhook_that_is_still_at_it_is_asked_again() {
+    for status in [409, 425] {
+        let (receiver, world) = provisioned().await;
+        receiver.fail_to_write([Fault::Instead(Reply::Json(status, json!({})))]);
+        comes_in(&world, TREASURER).await;
+        assert_eq!(receiver.asks(), ["lookup", "provision", "provision"], "{status}");
+        world.stop().await;
+    }
+}
+
+/// An answer of yesterday lets nobody in who is gone, and keeps nobody out who may come.
+#[tokio::test]
+async fn an_id_that_comes_again_is_judged_by_who_is_a_member_now() {
+    let (receiver, world) = provisioned().await;
+    comes_in(&world, TREASURER).await;
+    let first = receiver.last().header("webhook-id").unwrap().to_owned();
+    receiver.with(|state| {
+        state.members.clear();
+        state.on_create = Some(json!({ "decision": "refuse", "message": "Not paid." }));
+    });
+    assert_refusal(&lands(&world, TREASURER).await, 403, "member-vetoed");
+    assert_eq!(receiver.last().header("webhook-id"), Some(&*first));
+    receiver.with(|state| state.on_create = None);
+    comes_in(&world, TREASURER).await;
+    assert_eq!(receiver.last().header("webhook-id"), Some(&*first));
+    assert_eq!(receiver.with(|state| state.created), 2);
+    world.stop().await;
 }
 
 /// We are gone between the webhook and the session, and come back as another process.
@@ -157,6 +207,8 @@ async fn gen_02_a_webhook_that_does_not_say_lets_nobody_in_whatever_is_configure
         (Reply::Json(400, json!({ "decision": "admit" })), "directory-refused"),
         (Reply::Json(401, json!({})), "directory-refused"),
         (Reply::Json(404, json!({})), "directory-refused"),
+        (Reply::Json(501, json!({})), "directory-refused"),
+        (Reply::Json(505, json!({ "decision": "admit" })), "directory-refused"),
         (Reply::Json(202, json!({ "decision": "admit" })), "directory-refused"),
         (Reply::Raw(204, vec![]), "directory-refused"),
         (Reply::With(302, "Location", "http://127.0.0.1:1/".into()), "directory-answer"),

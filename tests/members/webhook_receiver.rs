@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -21,6 +22,8 @@ pub enum Fault {
     Instead(Reply),
     /// It is done, and this comes back.
     After(Reply),
+    /// It is done, and answered only after that long.
+    Late(Duration),
 }
 
 #[derive(Default)]
@@ -98,14 +101,14 @@ impl State {
         if let Some(Fault::Instead(reply)) = fault {
             return reply;
         }
-        let answer = match self.answered.get(&id) {
-            // Delivered once more.
-            Some(answer) => answer.clone(),
         let event = asked.json();
         // It is forgotten with the account.
         if !self.members.contains_key(event["data"]["member"].as_str().unwrap()) {
             self.answered.remove(&id);
         }
+        let answer = match self.answered.get(&id) {
+            // Delivered once more.
+            Some(answer) => answer.clone(),
             None => {
                 let answer = self.judge(&event);
                 if is_write && answer["decision"] == "admit" {
@@ -116,6 +119,7 @@ impl State {
         };
         match fault {
             Some(Fault::After(reply)) => reply,
+            Some(Fault::Late(time)) => Reply::Late(time, Box::new(Reply::Json(200, answer))),
             Some(Fault::Instead(_)) | None => Reply::Json(200, answer),
         }
     }
