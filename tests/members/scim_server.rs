@@ -240,9 +240,13 @@ impl State {
                     let inner = user.entry(outer).or_insert_with(|| json!({}));
                     inner[name] = value;
                 }
-                None => {
-                    user.insert(path.to_owned(), value);
-                }
+                // RFC 7644, section 3.5.2.1: what is added to a list joins what is there.
+                None => match (op, value, user.get_mut(path)) {
+                    ("add", Value::Array(more), Some(Value::Array(all))) => all.extend(more),
+                    (_, value, _) => {
+                        user.insert(path.to_owned(), value);
+                    }
+                },
             }
         }
         let user = user.clone();
