@@ -91,14 +91,14 @@ impl Scim {
         let key = arrival.claims.subject().member_key();
         let mut told = profile(&settings.first_login, arrival);
         told.extend(profile(&settings.every_login, arrival));
-        let asked = match (ask, account) {
+        let asked = match (ask, &account) {
             (Ask::Create, _) => {
                 let body = written::created(&key, &told);
                 self.asked((Call::Create, Method::POST), self.users(), Some(&body), None)?
             }
             (Ask::Link, Some(account)) => {
-                let body = written::linked(&key, &account, &told);
-                let url = self.user(&account);
+                let body = written::linked(&key, account, &told);
+                let url = self.user(account);
                 let version = account.version.as_deref();
                 self.asked((Call::Link, Method::PATCH), url, Some(&body), version)?
             }
@@ -150,8 +150,34 @@ impl Scim {
                     if let Some(account) = self.of_key(&key, patience).await? {
                         return Ok(member(account, is_unanswered));
                     }
+                    if let (Ask::Link, Some(account)) = (ask, &account)
+                        && !self.is_nobodys(account, patience).await?
+                    {
+                        return Ok(Written::Refused { why: Refused::Conflict, message: None });
+                    }
                 }
             }
+        }
+    }
+
+    /// Whether an account that was nobody's still is: not every server has versions, so that a link
+    /// that is sent again could take it from whoever has it now (AZ-02).
+    async fn is_nobodys(
+        &self,
+        account: &Account,
+        patience: &mut Patience,
+    ) -> Result<bool, DirectoryError> {
+        let asked = self.asked((Call::Look, Method::GET), self.user(account), None, None)?;
+        let answer = self.calls.answer(&asked, patience).await?;
+        match answer.status {
+            StatusCode::OK => match Account::read(&answer.body) {
+                Some(now) if now.id == account.id => Ok(now.external_id.is_none() && now.is_active),
+                Some(_) | None => {
+                    Err(DirectoryError::Answer("has another account than was asked for"))
+                }
+            },
+            StatusCode::NOT_FOUND => Ok(false),
+            status => Err(refused(status, &answer.body)),
         }
     }
 
@@ -162,7 +188,7 @@ impl Scim {
         account: &Account,
         settings: &config::Members,
         arrival: Arrival<'_>,
-        patience: &mut Patience,
+        patience: &Patience,
     ) {
         let told = profile(&settings.every_login, arrival);
         let Some(body) = written::changed(account, &told) else {
@@ -191,7 +217,7 @@ impl Scim {
     async fn of_key(
         &self,
         key: &str,
-        patience: &Patience,
+        patience: &mut Patience,
     ) -> Result<Option<Account>, DirectoryError> {
         let found = self.filtered(&filter::equals("externalId", key), patience).await?;
         if !found.accounts.iter().all(|account| account.is_of(key)) {

@@ -1,7 +1,7 @@
 //! An account that waits for its member is theirs by a verified address, if it is the only one and
 //! nobody's (AZ-02).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::scim_server::ScimServer;
 use crate::server::Reply;
@@ -168,6 +168,38 @@ async fn an_account_that_changes_meanwhile_is_not_taken_over() {
     server.with(|state| state.meanwhile = Some(Vec::clear));
     assert_refusal(&lands(&world, VERIFIED).await, 503, "directory-unavailable");
     world.stop().await;
+}
+
+/// No version says so there, and the link is sent a second time.
+#[tokio::test]
+async fn az_02_a_link_that_is_tried_again_takes_no_account_over() {
+    let taken: fn(&mut Vec<Map<String, Value>>) = |users| {
+        users[0].insert("externalId".into(), "some.body".into());
+    };
+    for (meanwhile, is_linked) in [(None, true), (Some(taken), false)] {
+        let (server, world) = deny_and_link().await;
+        server.add(&waiting(VERIFIED));
+        server.with(|state| {
+            state.has_versions = false;
+            state.users[0].remove("meta");
+            state.meanwhile = meanwhile;
+            state.write_faults = [Fault::Instead(Reply::Json(500, json!({})))].into();
+        });
+        let looked = ["GET", "GET", "GET", "PATCH", "GET", "GET"];
+        match is_linked {
+            true => {
+                comes_in(&world, VERIFIED).await;
+                assert_eq!(server.methods()[..6], looked);
+                assert_eq!(server.methods()[6..], ["PATCH"]);
+            }
+            false => {
+                assert_refusal(&lands(&world, VERIFIED).await, 403, "member-conflict");
+                assert_eq!(server.methods(), looked);
+                assert_eq!(server.users()[0]["externalId"], "some.body");
+            }
+        }
+        world.stop().await;
+    }
 }
 
 #[tokio::test]
