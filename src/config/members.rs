@@ -87,13 +87,22 @@ impl Open {
     }
 }
 
-/// An attribute of the directory's, and where in the claims it is from.
+/// An attribute of the directory's, and where it is from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribute {
     /// Its name.
     pub name: String,
-    /// The claim, or what is inside of one.
-    pub claim: ClaimPath,
+    /// Where it is from.
+    pub from: Source,
+}
+
+/// Where an attribute is from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A claim, or what is inside of one.
+    Claim(ClaimPath),
+    /// The address, if it is verified. No claim says that: it depends on the provider.
+    VerifiedAddress,
 }
 
 /// Who is asked whom the portal knows.

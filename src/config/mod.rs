@@ -65,7 +65,8 @@ pub use self::mapping::{
     Words,
 };
 pub use self::members::{
-    Attribute, Directory, DirectoryKind, Members, Open, Registration, SCIM_ATTRIBUTES, Unknown,
+    Attribute, Directory, DirectoryKind, Members, Open, Registration, SCIM_ATTRIBUTES, Source,
+    Unknown,
 };
 pub use self::networks::Networks;
 pub use self::presets::{Preset, PresetClaims, Presets};

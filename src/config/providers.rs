@@ -130,6 +130,9 @@ pub struct AzureAdB2c {
     pub policy_in_query: bool,
     /// Whether the issuer names the policy (`/tfp/…`).
     pub names_policy: bool,
+    /// Whether every account of its user flows is a local one, whose address is verified by e-mail:
+    /// no token says so by itself.
+    pub local_accounts_only: bool,
     /// What tokens may have as their issuer besides.
     pub valid_issuers: Vec<String>,
 }

@@ -30,7 +30,7 @@ use mapping::{Fault, FaultKind};
 
 use crate::config::{Mapping, SignedBy};
 use crate::gate::identity::{ASSERTION, Envelope};
-use crate::gate::{GroupsUnknown, Session, Timestamp, VerifiedClaims};
+use crate::gate::{EXTENSIONS, GroupsUnknown, Session, Timestamp, VerifiedClaims};
 
 /// What one portal is told.
 #[derive(Debug)]
@@ -201,19 +201,43 @@ impl Identity {
     /// # Errors
     /// What cannot be told. It is asked at login, so that no request meets it later.
     pub fn render(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
+        self.render_of(&self.headers, true, session, now)
+    }
+
+    /// Whether everything can be told that the provider's claims alone decide: what can be known
+    /// before the directory of members has been asked.
+    ///
+    /// # Errors
+    /// What cannot be told, whatever the directory says.
+    pub fn foresee(&self, session: &Session, now: Timestamp) -> Result<(), IdentityError> {
+        let is_known = |mapping: &Mapping| mapping.paths().all(|path| path.name() != EXTENSIONS);
+        let headers = self.headers.iter().filter(|(_, mapping)| is_known(mapping));
+        let headers: Vec<_> = headers.cloned().collect();
+        let with_presets = !self.presets.read_extensions();
+        self.render_of(&headers, with_presets, session, now).map(drop)
+    }
+
+    /// Renders some of the headers, with those of presets or without.
+    fn render_of(
+        &self,
+        mapped: &[(HeaderName, Mapping)],
+        with_presets: bool,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<Envelope, IdentityError> {
         // Before anything is signed: a key that goes while this does is one more exchange.
         let exchanges = self.signers.exchanges();
-        let mut headers = Vec::with_capacity(self.headers.len() + 1);
-        headers.extend(told(&self.headers, session.claims())?);
+        let mut headers = Vec::with_capacity(mapped.len() + 1);
+        headers.extend(told(mapped, session.claims())?);
         let mut renew = session.ends();
         if let Some(assertion) = &self.assertion {
-            let token = assertion.sign(read(&self.headers, session.claims()), session, now)?;
+            let token = assertion.sign(read(mapped, session.claims()), session, now)?;
             let value = HeaderValue::try_from(token).map_err(|_| SigningError::Random)?;
             headers.push((HeaderName::from_static(ASSERTION), value));
             // Half of its life is left on arrival, however late in its turn a request comes.
             renew = now.after(assertion.lifetime / 2);
         }
-        if let Some(earlier) = self.presets.render(session, now, &mut headers)? {
+        if with_presets && let Some(earlier) = self.presets.render(session, now, &mut headers)? {
             renew = renew.min(earlier);
         }
         let covered = self.signer.as_ref().map(|signer| signer.written_down(&headers));

@@ -63,6 +63,28 @@ pub(super) struct Asked {
     pub(super) url: Url,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Which statuses say «not now» besides the usual ones.
+    pub(super) busy: &'static [StatusCode],
+}
+
+impl Asked {
+    /// When a try that begins now has to be over. What makes a member is not given up while there is
+    /// time: it may be under way, and would be made twice by a directory that takes long.
+    fn end_of_try(&self, patience: &Patience) -> Instant {
+        match self.call {
+            Call::Look | Call::Update => patience.end_of_try(),
+            Call::Create | Call::Link => patience.deadline(),
+        }
+    }
+
+    /// Whether a status says «not now».
+    fn is_not_now(&self, status: StatusCode) -> bool {
+        match status {
+            // What a directory does not do, it does not do later either.
+            StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => false,
+            status => is_busy(status) || self.busy.contains(&status),
+        }
+    }
 }
 
 /// Why a call has no answer, and whether it may be made again.
@@ -105,10 +127,10 @@ impl Calls {
             (asked.method.clone(), &asked.url),
             &asked.headers,
             asked.body.clone(),
-            patience.end_of_try(),
+            asked.end_of_try(patience),
         );
         let result = match answer.await {
-            Ok(answer) if is_busy(answer.status) => Err(Failed {
+            Ok(answer) if asked.is_not_now(answer.status) => Err(Failed {
                 error: DirectoryError::Busy(answer.status),
                 again: Some(Again(answer.retry_after)),
             }),

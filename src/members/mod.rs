@@ -9,7 +9,8 @@
 //!   refused this one (GEN-02, GEN-03). Without a directory nobody is asked.
 //! - *Nobody is created twice.* Whoever is created is looked for first, by their member key; what
 //!   was sent and not answered is looked for again before it is sent again (SCIM), or is sent with
-//!   the same idempotency key, which depends on portal and member alone (webhook). So a crash
+//!   the same idempotency key, which depends on portal and member alone (webhook); the other side
+//!   looks for the member before it creates one. So a crash
 //!   between any two steps, two sign-ins at once and two nodes come to one account. In this process
 //!   only one sign-in of a member is in here at a time.
 //! - *An address links only if it is verified*, and the account is the only one with it and is

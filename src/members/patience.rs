@@ -39,7 +39,7 @@ impl Patience {
         self.deadline
     }
 
-    /// When a try that begins now has to be over.
+    /// When a try that begins now has to be over, if it may be made again.
     pub(super) fn end_of_try(&self) -> Instant {
         let share = Instant::now().checked_add(self.total / SHARE);
         share.map_or(self.deadline, |share| share.min(self.deadline))

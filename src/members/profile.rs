@@ -1,23 +1,23 @@
-//! What a directory is told of a member: attributes, each from a claim.
+//! What a directory is told of a member: attributes, each from a claim, or the verified address.
 
 use serde_json::{Map, Value};
 
-use crate::config::Attribute;
-use crate::gate::VerifiedClaims;
+use super::Arrival;
+use crate::config::{Attribute, Source};
 
 /// The longest text that is told.
 const LONGEST: usize = 1024;
 
-/// The attributes whose claims there are; of one that is there twice, the first.
-pub(super) fn profile(attributes: &[Attribute], claims: &VerifiedClaims) -> Map<String, Value> {
-    let mut told = Map::new();
-    for Attribute { name, claim } in attributes {
-        let value = claims.at(claim).ok().flatten().filter(|value| is_told(value));
-        if let (Some(value), false) = (value, told.contains_key(name)) {
-            told.insert(name.clone(), value.clone());
-        }
-    }
-    told
+/// The attributes that there is something to tell of.
+pub(super) fn profile(attributes: &[Attribute], arrival: Arrival<'_>) -> Map<String, Value> {
+    let told = attributes.iter().filter_map(|Attribute { name, from }| {
+        let value = match from {
+            Source::Claim(claim) => arrival.claims.at(claim).ok().flatten().cloned(),
+            Source::VerifiedAddress => arrival.address.map(Value::from),
+        };
+        Some((name.clone(), value.filter(is_told)?))
+    });
+    told.collect()
 }
 
 /// Texts, numbers, truth values and lists of these.

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 pub(super) use self::account::Account;
-use self::account::{Accounts, error_kind};
+use self::account::{Accounts, Counted, error_kind};
 use super::calls::{Again, Asked, Call, Calls, Failed};
 use super::decision::Found;
 use super::error::{DirectoryError, Refused};
@@ -89,16 +89,16 @@ impl Scim {
         patience: &mut Patience,
     ) -> Result<Written, DirectoryError> {
         let key = arrival.claims.subject().member_key();
-        let mut told = profile(&settings.first_login, arrival.claims);
-        told.extend(profile(&settings.every_login, arrival.claims));
-        let asked = match (ask, account) {
+        let mut told = profile(&settings.first_login, arrival);
+        told.extend(profile(&settings.every_login, arrival));
+        let asked = match (ask, &account) {
             (Ask::Create, _) => {
                 let body = written::created(&key, &told);
                 self.asked((Call::Create, Method::POST), self.users(), Some(&body), None)?
             }
             (Ask::Link, Some(account)) => {
-                let body = written::linked(&key, &account, &told);
-                let url = self.user(&account);
+                let body = written::linked(&key, account, &told);
+                let url = self.user(account);
                 let version = account.version.as_deref();
                 self.asked((Call::Link, Method::PATCH), url, Some(&body), version)?
             }
@@ -150,8 +150,34 @@ impl Scim {
                     if let Some(account) = self.of_key(&key, patience).await? {
                         return Ok(member(account, is_unanswered));
                     }
+                    if let (Ask::Link, Some(account)) = (ask, &account)
+                        && !self.is_nobodys(account, patience).await?
+                    {
+                        return Ok(Written::Refused { why: Refused::Conflict, message: None });
+                    }
                 }
             }
+        }
+    }
+
+    /// Whether an account that was nobody's still is: not every server has versions, so that a link
+    /// that is sent again could take it from whoever has it now (AZ-02).
+    async fn is_nobodys(
+        &self,
+        account: &Account,
+        patience: &mut Patience,
+    ) -> Result<bool, DirectoryError> {
+        let asked = self.asked((Call::Look, Method::GET), self.user(account), None, None)?;
+        let answer = self.calls.answer(&asked, patience).await?;
+        match answer.status {
+            StatusCode::OK => match Account::read(&answer.body) {
+                Some(now) if now.id == account.id => Ok(now.external_id.is_none() && now.is_active),
+                Some(_) | None => {
+                    Err(DirectoryError::Answer("has another account than was asked for"))
+                }
+            },
+            StatusCode::NOT_FOUND => Ok(false),
+            status => Err(refused(status, &answer.body)),
         }
     }
 
@@ -162,17 +188,17 @@ impl Scim {
         account: &Account,
         settings: &config::Members,
         arrival: Arrival<'_>,
-        patience: &mut Patience,
+        patience: &Patience,
     ) {
-        let told = profile(&settings.every_login, arrival.claims);
+        let told = profile(&settings.every_login, arrival);
         let Some(body) = written::changed(account, &told) else {
             return;
         };
         let (url, version) = (self.user(account), account.version.as_deref());
         let asked = self.asked((Call::Update, Method::PATCH), url, Some(&body), version);
         let done = match asked {
-            // To write the same twice is to write it once.
-            Ok(asked) => self.calls.answer(&asked, patience).await,
+            // Once, and no longer than one try takes: somebody waits for it.
+            Ok(asked) => self.calls.once(&asked, patience).await.map_err(|failed| failed.error),
             Err(error) => Err(error),
         };
         let error = match done {
@@ -197,11 +223,10 @@ impl Scim {
         if !found.accounts.iter().all(|account| account.is_of(key)) {
             return Err(DirectoryError::Answer("has accounts of others than were asked for"));
         }
-        match (found.total, found.accounts.into_iter().next()) {
-            (0, None) => Ok(None),
-            (1, Some(account)) => Ok(Some(account)),
-            (0 | 1, _) => Err(DirectoryError::Answer("counts other accounts than it has")),
-            (_, _) => Err(DirectoryError::Ambiguous),
+        match found.counted().map_err(DirectoryError::Answer)? {
+            Counted::Nobody => Ok(None),
+            Counted::One(account) => Ok(Some(account)),
+            Counted::Several => Err(DirectoryError::Ambiguous),
         }
     }
 
@@ -217,15 +242,11 @@ impl Scim {
             if !found.accounts.iter().all(|account| account.has_address(address)) {
                 return Err(DirectoryError::Answer("has accounts of others than were asked for"));
             }
-            match (found.total, found.accounts.into_iter().next(), &only) {
-                (0, None, _) => {}
-                (1, Some(account), None) => only = Some(account),
-                (1, Some(account), Some(known)) if account.id == known.id => {}
-                (1, Some(_), Some(_)) => return Ok(None),
-                (0 | 1, _, _) => {
-                    return Err(DirectoryError::Answer("counts other accounts than it has"));
-                }
-                (_, _, _) => return Ok(None),
+            match (found.counted().map_err(DirectoryError::Answer)?, &only) {
+                (Counted::Nobody, _) => {}
+                (Counted::One(account), None) => only = Some(account),
+                (Counted::One(account), Some(known)) if account.id == known.id => {}
+                (Counted::One(_), Some(_)) | (Counted::Several, _) => return Ok(None),
             }
         }
         Ok(only)
@@ -285,7 +306,7 @@ impl Scim {
             headers.insert(header::IF_MATCH, version);
         }
         let body = body.map(Value::to_string).unwrap_or_default();
-        Ok(Asked { call, method, url, headers, body: Bytes::from(body) })
+        Ok(Asked { call, method, url, headers, body: Bytes::from(body), busy: &[] })
     }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! A sign-in is first a *lookup*, which changes nothing that cannot be changed twice; only who is
 //! unknown and to be created or linked makes a second request, whose id depends on portal, member
-//! and kind alone: whoever has seen it already, before a crash of ours or a broken connection,
-//! answers what they answered then.
+//! and kind alone: it comes again after a crash of ours or a broken connection, and whoever has
+//! created the member by it, or is about to, does not create another.
 
 mod answer;
 mod signature;
@@ -31,6 +31,9 @@ const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What a webhook answers while another request of the same id is at it.
+const NOT_YET: [StatusCode; 2] = [StatusCode::CONFLICT, StatusCode::TOO_EARLY];
 
 /// The operator's address.
 pub(super) struct Webhook {
@@ -88,7 +91,8 @@ impl Webhook {
         let found = match answered.decision {
             Decision::Admit => Found::Known,
             Decision::Refuse => Found::Vetoed,
-            // It was told of a verified address, or it has compared something else.
+            // It was told of a verified address, or it has compared something else; and linking is
+            // the operator's to allow.
             Decision::Unknown { is_unlinked: true, .. } if links => Found::Unlinked,
             Decision::Unknown { is_invited, .. } => Found::Nobody { is_invited },
         };
@@ -138,6 +142,7 @@ impl Webhook {
             url: self.calls.url().clone(),
             headers: self.headers(&id, body.as_bytes(), arrival.now)?,
             body: Bytes::from(body),
+            busy: &NOT_YET,
         };
         let answer = self.calls.answer(&asked, patience).await?;
         match answer.status {
@@ -153,14 +158,13 @@ impl Webhook {
         arrival: Arrival<'_>,
         member: &str,
     ) -> Value {
-        let claims = arrival.claims;
         let told: Map<String, Value> = match question {
             // What is told at every sign-in may be kept; this is none.
             Question::Lookup { is_dry: true } => Map::new(),
-            Question::Lookup { is_dry: false } => profile(&settings.every_login, claims),
+            Question::Lookup { is_dry: false } => profile(&settings.every_login, arrival),
             Question::Write(_) => {
-                let mut told = profile(&settings.first_login, claims);
-                told.extend(profile(&settings.every_login, claims));
+                let mut told = profile(&settings.first_login, arrival);
+                told.extend(profile(&settings.every_login, arrival));
                 told
             }
         };
@@ -169,7 +173,6 @@ impl Webhook {
             LastLogin::Never => (Some(true), None),
             LastLogin::At(last) => (Some(false), Some(last)),
         };
-        let address = arrival.address.filter(|_| settings.links_by_address);
         json!({
             "type": "member.login",
             "timestamp": arrival.now.to_utc_date_time(),
@@ -182,7 +185,7 @@ impl Webhook {
                 "registration": settings.registration_by(arrival.provider).is.name(),
                 "first_login": is_first,
                 "last_login": last.map(Timestamp::to_utc_date_time),
-                "verified_email": address,
+                "verified_email": arrival.address,
                 "profile": told,
             },
         })

@@ -4,11 +4,14 @@
 //! | provider | the address | is verified if |
 //! | --- | --- | --- |
 //! | Entra ID, External ID | `email` | `xms_edov` says so: the domain's owner has it |
-//! | Azure AD B2C, user flows | the only one of `emails` | the account is local (no `idp`) |
+//! | Azure AD B2C, user flows | the only one of `emails` | `local_accounts_only` is configured |
 //! | Azure AD B2C, custom policies | `email` | `email_verified` says so |
 //! | any other | `email` | `email_verified` says so |
 //!
-//! A user flow verifies addresses; a custom policy does what it is made to.
+//! A user flow verifies the addresses of local accounts, and passes on those of others as they came.
+//! Which one it is, a token does not say for sure: `idp` is an optional claim, so that without it an
+//! account may be from anywhere. Only the operator knows who can have an account there. One with an
+//! `idp` is from elsewhere, whatever is configured.
 
 use serde_json::Value;
 
@@ -41,6 +44,7 @@ fn verified_address<'c>(kind: &ProviderKind, claims: &'c VerifiedClaims) -> Opti
             said(claims, "xms_edov").then(|| claims.text("email"))?
         }
         ProviderKind::AzureAdB2c(b2c) if is_user_flow(&b2c.policy) => {
+            b2c.local_accounts_only.then_some(())?;
             let [only] = claims.get("emails")?.as_array()?.as_slice() else {
                 return None;
             };
@@ -104,7 +108,7 @@ mod tests {
         ProviderKind::EntraId(EntraId { login: login(), tenants, guests: true })
     }
 
-    fn b2c(policy: &str) -> ProviderKind {
+    fn b2c(policy: &str, local_accounts_only: bool) -> ProviderKind {
         ProviderKind::AzureAdB2c(AzureAdB2c {
             login: login(),
             tenant: Tenant::Id("t".into()),
@@ -112,6 +116,7 @@ mod tests {
             journeys: vec![],
             policy_in_query: false,
             names_policy: false,
+            local_accounts_only,
             valid_issuers: vec![],
         })
     }
@@ -151,9 +156,11 @@ mod tests {
     }
 
     #[test]
-    fn az_02_of_b2c_the_one_address_of_a_local_account_is_verified() {
-        let flow = b2c("B2C_1_SignUpSignIn");
+    fn az_02_of_b2c_an_address_is_verified_where_all_accounts_are_local() {
+        let flow = b2c("B2C_1_SignUpSignIn", true);
         let one = json!({ "emails": ["a@b.example"] });
+        // Without `idp` an account may be from elsewhere all the same.
+        assert_eq!(address(&b2c("B2C_1_SignUpSignIn", false), one.clone()), None);
         assert_eq!(address(&flow, one.clone()).as_deref(), Some("a@b.example"));
         for claims in [
             json!({ "emails": ["a@b.example"], "idp": "google.com" }),
@@ -165,9 +172,9 @@ mod tests {
             assert_eq!(address(&flow, claims.clone()), None, "{claims}");
         }
         for policy in ["B2C_1A_signup", "b2c_1a_SIGNUP"] {
-            assert_eq!(address(&b2c(policy), one.clone()), None);
+            assert_eq!(address(&b2c(policy, true), one.clone()), None);
             let said = json!({ "email": "a@b.example", "email_verified": true });
-            assert_eq!(address(&b2c(policy), said).as_deref(), Some("a@b.example"));
+            assert_eq!(address(&b2c(policy, false), said).as_deref(), Some("a@b.example"));
         }
     }
 

@@ -235,6 +235,7 @@ mod tests {
             journeys: Vec::new(),
             policy_in_query: false,
             names_policy,
+            local_accounts_only: false,
             valid_issuers: more.iter().map(|&issuer| issuer.to_owned()).collect(),
         })
     }

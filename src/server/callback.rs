@@ -20,6 +20,7 @@ use crate::gate::{
     Challenge, MemberMark, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims,
     is_fetched_early,
 };
+use crate::identity::IdentityError;
 use crate::relying_party::RelyingParty;
 use crate::sessions::{Earlier, SignedIn, StoreError, cookie, member_mark, new_handle, new_proof};
 use crate::telemetry::Verdict;
@@ -184,6 +185,12 @@ impl Visit<'_> {
                     None => {
                         let before = current.as_ref().map(|(_, member)| member.session());
                         let member = claims.subject().clone();
+                        // Nobody is made a member whom the portal could then not be told about.
+                        if self.portal.members.is_some() {
+                            let foreseen = self.begin(party, claims.clone(), before)?;
+                            let told = self.portal.identity.foresee(&foreseen, self.now);
+                            told.map_err(|error| untold(error, &foreseen))?;
+                        }
                         let welcome = self.welcome(party, claims, journey).await;
                         let is_same = before.is_some_and(|it| *it.claims().subject() == member);
                         if let (Err(failure), true) = (&welcome, is_same)
@@ -271,7 +278,8 @@ impl Visit<'_> {
         earlier: Option<Earlier>,
     ) -> Result<(SessionId, Arc<SignedIn>), LoginFailure> {
         // What cannot be told refuses the login, and is not found out on a later request (HDR-09).
-        self.portal.identity.render(&session, self.now)?;
+        let told = self.portal.identity.render(&session, self.now);
+        told.map_err(|error| untold(error, &session))?;
         let (id, member) = self.proxy.sessions.start(session, self.now).await?;
         let session = member.session();
         // Only now is it true.
@@ -318,4 +326,9 @@ impl Visit<'_> {
         };
         audit::write(event, &Audit { provider: Some(party.name()), ..self.audit() });
     }
+}
+
+/// About whom the portal cannot be told.
+fn untold(error: IdentityError, session: &Session) -> LoginFailure {
+    LoginFailure::Identity { error, member: session.claims().subject().member_key() }
 }

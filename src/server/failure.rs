@@ -70,7 +70,9 @@ impl LoginFailure {
     /// Whether this account is the matter, so that another one may be let in.
     pub(super) fn is_about_account(&self) -> bool {
         match self {
-            Self::Identity(_) | Self::Members { error: MembersError::Refused { .. }, .. } => true,
+            Self::Identity { .. } | Self::Members { error: MembersError::Refused { .. }, .. } => {
+                true
+            }
             Self::RelyingParty(RelyingPartyError::IdToken(error)) => matches!(
                 error,
                 IdTokenError::Guest
@@ -93,11 +95,10 @@ impl LoginFailure {
     /// The key of whoever it is about, if a provider has vouched for them.
     pub(super) fn member(&self) -> Option<&str> {
         match self {
-            Self::Members { member, .. } => Some(member),
+            Self::Members { member, .. } | Self::Identity { member, .. } => Some(member),
             Self::Login(_)
             | Self::Provider(_)
             | Self::RelyingParty(_)
-            | Self::Identity(_)
             | Self::Circle
             | Self::SignedOut
             | Self::Store(_)
@@ -112,7 +113,7 @@ impl LoginFailure {
             Self::Login(_)
             | Self::Provider(_)
             | Self::RelyingParty(_)
-            | Self::Identity(_)
+            | Self::Identity { .. }
             | Self::Circle
             | Self::SignedOut
             | Self::Store(_)
@@ -141,7 +142,7 @@ impl LoginFailure {
                 })
             }
             Self::Login(_)
-            | Self::Identity(_)
+            | Self::Identity { .. }
             | Self::Members { .. }
             | Self::Circle
             | Self::SignedOut

@@ -35,8 +35,14 @@ pub(super) enum LoginFailure {
     #[error(transparent)]
     RelyingParty(#[from] RelyingPartyError),
     /// The portal could not be told about this member.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
+    #[error("the portal cannot be told about this visitor")]
+    Identity {
+        /// Why.
+        #[source]
+        error: IdentityError,
+        /// Whom.
+        member: String,
+    },
     /// The portal's members do not have them.
     #[error("the portal's members do not let this visitor in")]
     Members {
@@ -75,7 +81,7 @@ impl LoginFailure {
             Self::Login(error) => error.code(),
             Self::Provider(error) => failure::code(error),
             Self::RelyingParty(error) => error.code(),
-            Self::Identity(error) => error.code(),
+            Self::Identity { error, .. } => error.code(),
             Self::Members { error, .. } => error.code(),
             Self::Store(error) => error.code(),
             Self::SignedOut => "login-signed-out",

@@ -122,11 +122,12 @@ impl Visit<'_> {
             return;
         };
         let subject = session.claims().subject();
-        // The directory knows better than what is remembered here whether somebody is new.
+        // Whoever is created or linked is new, whatever is remembered here. Whom the directory knows
+        // may never have come in by us: it has had them for long, or made them in a sign-in that
+        // failed.
         let is_first = match how {
             How::Created | How::Linked => true,
-            How::Known => false,
-            How::Unasked | How::Unknown => earlier == Earlier::None,
+            How::Known | How::Unasked | How::Unknown => earlier == Earlier::None,
         };
         if is_first {
             audit::write(

@@ -291,11 +291,13 @@ pub(super) fn login(
         (LoginFailure::Provider(_) | LoginFailure::RelyingParty(_), Some(said)) => {
             blamed(said.class())
         }
-        (LoginFailure::Identity(IdentityError::GroupsUnresolved), _) => {
+        (LoginFailure::Identity { error: IdentityError::GroupsUnresolved, .. }, _) => {
             StatusCode::SERVICE_UNAVAILABLE
         }
         (
-            LoginFailure::Provider(_) | LoginFailure::RelyingParty(_) | LoginFailure::Identity(_),
+            LoginFailure::Provider(_)
+            | LoginFailure::RelyingParty(_)
+            | LoginFailure::Identity { .. },
             _,
         ) => StatusCode::FORBIDDEN,
         (LoginFailure::Members { error: MembersError::Refused { .. }, .. }, _) => {

@@ -1,7 +1,7 @@
 //! What is written under `members`; what is wrong with it is in the fixtures.
 
 use super::*;
-use anteport::config::{DirectoryKind, Open, Unknown};
+use anteport::config::{DirectoryKind, Open, Source, Unknown};
 
 #[test]
 fn members_are_what_is_written_and_by_provider_what_is_written_there() {
@@ -24,7 +24,8 @@ fn members_are_what_is_written_and_by_provider_what_is_written_there() {
     assert!(members[1].directory.is_none() && members[1].first_login.is_empty());
     // A webhook is told the usual claims of somebody new.
     let told: Vec<&str> = members[2].first_login.iter().map(|attribute| &*attribute.name).collect();
-    assert_eq!(told, ["name", "given_name", "family_name", "email", "email"]);
+    assert_eq!(told, ["name", "given_name", "family_name", "email"]);
+    assert_eq!(members[2].first_login[3].from, Source::VerifiedAddress);
     let minimal = config::parse("minimal.yaml", MINIMAL, &environment, NOON).unwrap();
     assert!(minimal.config.portals[0].members.is_none());
 }

@@ -6,9 +6,13 @@ use serde_json::{Value, json};
 
 use crate::log::Log;
 use crate::scim_server::{ScimServer, error};
+use crate::server::Reply;
 use crate::webhook_receiver::{Fault, Receiver};
-use crate::world::World;
-use crate::{TOKEN, TREASURER, VERIFIED, by_scim, by_webhook, comes_in, lands, world, world_of};
+use crate::world::{Plan, World, assert_refusal};
+use crate::{
+    PORTAL, TOKEN, TREASURER, VERIFIED, by_scim, by_webhook, comes_in, lands, start_at, world,
+    world_of,
+};
 
 /// The audit events of a world, each with its fields.
 fn events(log: &Log, world: &World) -> Vec<Value> {
@@ -64,6 +68,51 @@ async fn log_03_a_link_and_a_refusal_are_audited_with_whom_and_why() {
     assert_eq!(names(&events), ["member-linked", "login-succeeded", "first-login", "login-failed"]);
     assert_eq!(events[3]["code"], "member-unknown");
     assert!(events[3]["member"].as_str().unwrap().starts_with("3f1c2a64"));
+    world.stop().await;
+}
+
+/// The directory has had them for long, or since a sign-in that failed.
+#[tokio::test]
+async fn log_03_the_first_sign_in_of_somebody_whom_the_directory_knows_is_one() {
+    let log = Log::hold().await;
+    let receiver = Receiver::start().await;
+    let directory = by_webhook(receiver.address);
+    let world = world(&format!("unknown: provision, directory: {directory}")).await;
+    // Done, and the answer is lost for good.
+    receiver.fail_to_write([Fault::After(Reply::Json(400, json!({})))]);
+    assert_eq!(lands(&world, TREASURER).await.status, 503);
+    for _ in 0..2 {
+        comes_in(&world, TREASURER).await;
+    }
+    let events = events(&log, &world);
+    assert_eq!(
+        names(&events),
+        ["login-failed", "login-succeeded", "first-login", "login-succeeded"]
+    );
+    world.stop().await;
+}
+
+/// What the provider's claims alone decide is known before anybody is created.
+#[tokio::test]
+async fn hdr_09_who_cannot_be_told_of_is_not_created_and_is_named() {
+    let log = Log::hold().await;
+    let receiver = Receiver::start().await;
+    let directory = by_webhook(receiver.address);
+    let members = format!("unknown: provision, directory: {directory}");
+    let portal = |header: &str| PORTAL.replace("X-Auth-User: oid", header);
+    let missing = portal("X-Auth-User: { claim: nothing, required: true }");
+    let world = start_at(Plan::default(), &missing, &members).await;
+    assert_refusal(&lands(&world, TREASURER).await, 403, "identity-claim-missing");
+    assert_eq!(receiver.asks(), [""; 0]);
+    let of_it = events(&log, &world);
+    assert_eq!(names(&of_it), ["login-failed"]);
+    assert!(of_it[0]["member"].as_str().unwrap().starts_with("3f1c2a64"), "{of_it:?}");
+    world.stop().await;
+    // What the directory says itself is known only afterwards.
+    let said = portal("X-Auth-User: { claim: ext.member_number, required: true }");
+    let world = start_at(Plan::default(), &said, &members).await;
+    comes_in(&world, TREASURER).await;
+    assert_eq!(world.portal.last().header("x-auth-user"), Some("10442"));
     world.stop().await;
 }
 

@@ -1,7 +1,7 @@
 //! An account that waits for its member is theirs by a verified address, if it is the only one and
 //! nobody's (AZ-02).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::scim_server::ScimServer;
 use crate::server::Reply;
@@ -18,6 +18,12 @@ const B2C: &str = r#"
     authority: "http://AUTHORITY"
     tenant: harbormembers
     policy: B2C_1_SignUpSignIn"#;
+const LOCAL_B2C: &str = r#"
+    kind: azure_ad_b2c
+    authority: "http://AUTHORITY"
+    tenant: harbormembers
+    policy: B2C_1_SignUpSignIn
+    local_accounts_only: true"#;
 const INES: &str = "ines@mail.example";
 
 async fn deny_and_link() -> (ScimServer, World) {
@@ -164,9 +170,41 @@ async fn an_account_that_changes_meanwhile_is_not_taken_over() {
     world.stop().await;
 }
 
+/// No version says so there, and the link is sent a second time.
+#[tokio::test]
+async fn az_02_a_link_that_is_tried_again_takes_no_account_over() {
+    let taken: fn(&mut Vec<Map<String, Value>>) = |users| {
+        users[0].insert("externalId".into(), "some.body".into());
+    };
+    for (meanwhile, is_linked) in [(None, true), (Some(taken), false)] {
+        let (server, world) = deny_and_link().await;
+        server.add(&waiting(VERIFIED));
+        server.with(|state| {
+            state.has_versions = false;
+            state.users[0].remove("meta");
+            state.meanwhile = meanwhile;
+            state.write_faults = [Fault::Instead(Reply::Json(500, json!({})))].into();
+        });
+        let looked = ["GET", "GET", "GET", "PATCH", "GET", "GET"];
+        match is_linked {
+            true => {
+                comes_in(&world, VERIFIED).await;
+                assert_eq!(server.methods()[..6], looked);
+                assert_eq!(server.methods()[6..], ["PATCH"]);
+            }
+            false => {
+                assert_refusal(&lands(&world, VERIFIED).await, 403, "member-conflict");
+                assert_eq!(server.methods(), looked);
+                assert_eq!(server.users()[0]["externalId"], "some.body");
+            }
+        }
+        world.stop().await;
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_is_lost_links_nobody_twice() {
-    for fault in [Reply::Cut, Reply::Hang, Reply::Json(500, json!({}))] {
+    for fault in [Reply::Cut, Reply::Json(500, json!({}))] {
         let (server, world) = deny_and_link().await;
         server.add(&waiting(VERIFIED));
         server.with(|state| state.write_faults = [Fault::After(fault)].into());
@@ -175,6 +213,23 @@ async fn an_answer_that_is_lost_links_nobody_twice() {
         assert_eq!(count(&world, "linked").await, 1.0);
         world.stop().await;
     }
+}
+
+/// A total of one is not believed beside two accounts.
+#[tokio::test]
+async fn az_02_a_server_that_counts_one_account_and_has_two_links_nobody() {
+    let (server, world) = deny_and_link().await;
+    let id = server.add(&waiting(VERIFIED));
+    let users: Vec<Value> = [&*id, "other"]
+        .iter()
+        .map(|id| json!({ "id": id, "userName": "x", "emails": [{ "value": VERIFIED }] }))
+        .collect();
+    let nobody = Fault::Instead(Reply::Json(200, json!({ "totalResults": 0 })));
+    let list = json!({ "totalResults": 1, "Resources": users });
+    server.with(|state| state.faults = [nobody, Fault::Instead(Reply::Json(200, list))].into());
+    assert_refusal(&lands(&world, VERIFIED).await, 503, "directory-answer");
+    assert_eq!(server.methods(), ["GET", "GET"]);
+    world.stop().await;
 }
 
 /// An invitation of SCIM is an account that waits.
@@ -195,13 +250,18 @@ async fn who_is_invited_by_address_is_linked_and_nobody_else_is_created() {
 }
 
 #[tokio::test]
-async fn az_02_of_b2c_a_local_account_is_linked_and_one_from_elsewhere_is_not() {
-    let server = ScimServer::start().await;
-    let directory = by_scim(server.address);
-    let members = format!("unknown: deny, {LINKS}, directory: {directory}");
-    let world = world_of(&members, B2C, "{}").await;
-    server.add(&waiting(INES));
-    comes_in(&world, INES).await;
-    assert!(server.users()[0]["externalId"].is_string());
-    world.stop().await;
+async fn az_02_of_b2c_an_account_is_linked_only_where_all_are_said_to_be_local() {
+    for (provider, is_linked) in [(B2C, false), (LOCAL_B2C, true)] {
+        let server = ScimServer::start().await;
+        let directory = by_scim(server.address);
+        let members = format!("unknown: deny, {LINKS}, directory: {directory}");
+        let world = world_of(&members, provider, "{}").await;
+        server.add(&waiting(INES));
+        match is_linked {
+            true => comes_in(&world, INES).await,
+            false => assert_refusal(&lands(&world, INES).await, 403, "member-unknown"),
+        }
+        assert_eq!(server.users()[0].contains_key("externalId"), is_linked);
+        world.stop().await;
+    }
 }

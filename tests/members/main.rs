@@ -84,7 +84,12 @@ pub async fn world_of(members: &str, provider: &'static str, sessions: &'static 
 
 /// The same, planned otherwise.
 pub async fn start(plan: Plan, members: &str) -> World {
-    let portal = format!("{PORTAL}\n    members: {{ {members} }}\n").leak();
+    start_at(plan, PORTAL, members).await
+}
+
+/// The same, at a portal that has this besides `members`.
+pub async fn start_at(plan: Plan, portal: &str, members: &str) -> World {
+    let portal = format!("{portal}\n    members: {{ {members} }}\n").leak();
     // One account of every persona.
     let registration: Registration =
         Box::new(|options, _| options.directory = Directory::default().with_personas());

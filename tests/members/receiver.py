@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 SECRET = os.environ["WEBHOOK_SECRET"]
-answered = {}
-members = set()
+# Each with what was answered, which is gone with the account.
+members = {}
 
 
 class Receiver(BaseHTTPRequestHandler):
@@ -20,14 +20,14 @@ class Receiver(BaseHTTPRequestHandler):
         except WebhookVerificationError as error:
             return self.answer(401, {"error": str(error)})
         data = event["data"]
-        identifier = self.headers["webhook-id"]
+        member = data["member"]
         if data["ask"] == "lookup":
-            decision = "admit" if data["member"] in members else "unknown"
+            decision = "admit" if member in members else "unknown"
             return self.answer(200, {"decision": decision})
-        if identifier not in answered:
-            answered[identifier] = {"decision": "admit", "created": True, "claims": {"member_number": len(members) + 1}}
-            members.add(data["member"])
-        self.answer(200, answered[identifier])
+        # The same request can come again: whoever is there is not created once more.
+        if member not in members:
+            members[member] = {"decision": "admit", "created": True, "claims": {"member_number": len(members) + 1}}
+        self.answer(200, members[member])
 
     def answer(self, status, answer):
         body = json.dumps(answer).encode()

@@ -1,13 +1,15 @@
 //! Members in a directory that speaks SCIM: found, created, brought up to date, and what comes of
 //! each fault of the server's.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::scim_server::{ScimServer, error};
 use crate::server::Reply;
 use crate::webhook_receiver::Fault;
 use crate::world::{World, assert_refusal};
-use crate::{MEMBER, TREASURER, by_scim, comes_in, count, lands, world};
+use crate::{FOREIGN, MEMBER, TREASURER, VERIFIED, by_scim, comes_in, count, lands, world};
 
 async fn provisioned() -> (ScimServer, World) {
     provisioned_with("").await
@@ -29,7 +31,8 @@ async fn somebody_new_is_created_as_a_user_of_the_standard_and_then_known() {
     let key = user["externalId"].as_str().unwrap();
     assert!(key.starts_with("3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11."), "{key}");
     assert_eq!((&user["userName"], &user["active"]), (&json!(TREASURER), &json!(true)));
-    assert_eq!(user["emails"][0]["value"], TREASURER);
+    // Nobody has verified her address (AZ-02).
+    assert_eq!(user.get("emails"), None);
     // Its own id is told to the portal, in the encoding of headers.
     assert_eq!(world.portal.last().header("x-auth-id"), Some("id/1 %C3%A4?"));
     comes_in(&world, TREASURER).await;
@@ -38,8 +41,12 @@ async fn somebody_new_is_created_as_a_user_of_the_standard_and_then_known() {
     assert_eq!(server.methods(), ["GET", "POST", "GET", "GET", "POST"]);
     let filter = server.with(|state| state.asked[0].1.clone());
     assert_eq!(filter, format!("/scim/v2/Users?filter=externalId eq \"{key}\"&count=10"));
+    comes_in(&world, VERIFIED).await;
+    assert_eq!(server.users()[2]["emails"][0]["value"], VERIFIED);
+    comes_in(&world, FOREIGN).await;
+    assert!(server.users()[3].get("emails").is_none(), "a stranger with the treasurer's address");
     server.assert_standard();
-    assert_eq!(count(&world, "created").await, 2.0);
+    assert_eq!(count(&world, "created").await, 4.0);
     assert_eq!(count(&world, "known").await, 1.0);
     world.stop().await;
 }
@@ -78,12 +85,9 @@ async fn what_is_told_at_every_sign_in_is_written_where_it_has_changed() {
 /// What was done and not answered is found again, and not done again.
 #[tokio::test]
 async fn an_answer_that_is_lost_creates_nobody_twice() {
-    for fault in [
-        Reply::Cut,
-        Reply::Hang,
-        Reply::Json(500, json!({})),
-        Reply::With(503, "Retry-After", "0".into()),
-    ] {
+    for fault in
+        [Reply::Cut, Reply::Json(500, json!({})), Reply::With(503, "Retry-After", "0".into())]
+    {
         let (server, world) = provisioned().await;
         server.with(|state| state.write_faults = [Fault::After(fault.clone())].into());
         comes_in(&world, TREASURER).await;
@@ -92,6 +96,72 @@ async fn an_answer_that_is_lost_creates_nobody_twice() {
         assert_eq!(count(&world, "created").await, 1.0);
         world.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_slow_creation_is_waited_for_and_sent_once() {
+    let (server, world) = provisioned().await;
+    server.with(|state| {
+        state.write_faults = [Fault::Late(Duration::from_millis(1500))].into();
+    });
+    comes_in(&world, TREASURER).await;
+    assert_eq!(server.methods(), ["GET", "POST"]);
+    // One that takes too long has been made by the next sign-in.
+    server.with(|state| state.write_faults = [Fault::After(Reply::Hang)].into());
+    assert_refusal(&lands(&world, MEMBER).await, 503, "directory-unavailable");
+    comes_in(&world, MEMBER).await;
+    assert_eq!(server.methods()[2..], ["GET", "POST", "GET"]);
+    world.stop().await;
+}
+
+/// What cannot be brought up to date is tried once, and costs nobody a sign-in.
+#[tokio::test]
+async fn a_server_that_changes_nothing_is_told_once_and_everybody_comes_in() {
+    let more = ", every_login: { displayName: name }";
+    let (server, world) = provisioned_with(more).await;
+    comes_in(&world, TREASURER).await;
+    for fault in [
+        Reply::Json(501, json!({})),
+        Reply::Json(505, json!({})),
+        Reply::Json(500, json!({})),
+        Reply::With(503, "Retry-After", "0".into()),
+        Reply::Cut,
+        Reply::Hang,
+    ] {
+        server.with(|state| {
+            state.asked.clear();
+            state.users[0].insert("displayName".into(), "Earlier".into());
+            state.write_faults = (0..9).map(|_| Fault::Instead(fault.clone())).collect();
+        });
+        comes_in(&world, TREASURER).await;
+        assert_eq!(server.methods(), ["GET", "PATCH"], "{fault:?}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_told_joins_those_that_are_there() {
+    let more = ", first_login: { title: name }, every_login: { emails: email }";
+    let (server, world) = provisioned_with(more).await;
+    comes_in(&world, TREASURER).await;
+    let others = json!([
+        { "value": "ines@home.example", "type": "home", "primary": true },
+        { "value": "ines@boats.example", "type": "other" },
+    ]);
+    server.with(|state| state.users[0].insert("emails".into(), others.clone()));
+    for _ in 0..2 {
+        comes_in(&world, TREASURER).await;
+    }
+    let emails = server.users()[0]["emails"].clone();
+    assert_eq!((&emails[0], &emails[1]), (&others[0], &others[1]));
+    assert_eq!(emails[2], json!({ "value": TREASURER, "type": "work" }));
+    assert_eq!(server.methods()[2..], ["GET", "PATCH", "GET"]);
+    server.assert_standard();
+    // In another case it is the same (GEN-08).
+    server.with(|state| state.users[0]["emails"][2]["value"] = TREASURER.to_uppercase().into());
+    comes_in(&world, TREASURER).await;
+    assert_eq!(server.methods()[5..], ["GET"]);
+    world.stop().await;
 }
 
 #[tokio::test]
@@ -214,6 +284,7 @@ async fn gen_02_a_server_that_does_not_say_who_it_is_lets_nobody_in() {
         (list(1, vec![ours(&key_in_capitals)]), "directory-answer"),
         (list(0, vec![ours(&key)]), "directory-answer"),
         (list(1, vec![]), "directory-answer"),
+        (list(1, vec![ours(&key), ours(&key)]), "directory-answer"),
         (list(2, vec![ours(&key), ours(&key)]), "directory-ambiguous"),
         (list(2, vec![ours(&key)]), "directory-ambiguous"),
         (list(1, vec![json!({ "id": "..", "externalId": key })]), "directory-answer"),
@@ -228,6 +299,7 @@ async fn gen_02_a_server_that_does_not_say_who_it_is_lets_nobody_in() {
         (error(400, Some("invalidFilter"), "x"), "directory-refused"),
         (error(401, None, "x"), "directory-refused"),
         (error(404, None, "x"), "directory-refused"),
+        (error(501, None, "x"), "directory-refused"),
         (Reply::With(307, "Location", "/".into()), "directory-answer"),
         (Reply::Json(500, json!({})), "directory-unavailable"),
         (Reply::Cut, "directory-unavailable"),

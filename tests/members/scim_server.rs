@@ -111,11 +111,11 @@ impl State {
             true => self.write_faults.pop_front().or_else(|| self.faults.pop_front()),
             false => self.faults.pop_front(),
         };
-        if let Some(Fault::Instead(reply)) = fault {
-            return reply;
-        }
         if is_write && let Some(meanwhile) = self.meanwhile.take() {
             meanwhile(&mut self.users);
+        }
+        if let Some(Fault::Instead(reply)) = fault {
+            return reply;
         }
         let reply = match self.done(&asked) {
             Ok(reply) => reply,
@@ -126,6 +126,7 @@ impl State {
         };
         match fault {
             Some(Fault::After(instead)) => instead,
+            Some(Fault::Late(time)) => Reply::Late(time, Box::new(reply)),
             Some(Fault::Instead(_)) | None => reply,
         }
     }
@@ -136,6 +137,13 @@ impl State {
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match (&*asked.method, &*segments) {
             ("GET", ["", "scim", "v2", "Users"]) => self.list(query),
+            ("GET", ["", "scim", "v2", "Users", id]) => {
+                let found = self.users.iter().find(|user| user["id"] == *id);
+                Ok(match found {
+                    Some(user) => Reply::Json(200, user.clone().into()),
+                    None => error(404, None, "nobody"),
+                })
+            }
             ("POST", ["", "scim", "v2", "Users"]) => self.create(&asked.json()),
             ("PATCH", ["", "scim", "v2", "Users", id]) => {
                 self.patch(id, asked.header("if-match"), &asked.json())
@@ -239,9 +247,13 @@ impl State {
                     let inner = user.entry(outer).or_insert_with(|| json!({}));
                     inner[name] = value;
                 }
-                None => {
-                    user.insert(path.to_owned(), value);
-                }
+                // RFC 7644, section 3.5.2.1: what is added to a list joins what is there.
+                None => match (op, value, user.get_mut(path)) {
+                    ("add", Value::Array(more), Some(Value::Array(all))) => all.extend(more),
+                    (_, value, _) => {
+                        user.insert(path.to_owned(), value);
+                    }
+                },
             }
         }
         let user = user.clone();

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -47,6 +48,8 @@ pub enum Reply {
     Cut,
     /// Nothing, for ever.
     Hang,
+    /// That, after so long.
+    Late(Duration, Box<Reply>),
 }
 
 /// Serves for as long as the test lasts.
@@ -101,7 +104,12 @@ async fn exchange(
         headers,
         body,
     };
-    let (status, header, body) = match handler(asked) {
+    let mut reply = handler(asked);
+    if let Reply::Late(time, late) = reply {
+        tokio::time::sleep(time).await;
+        reply = *late;
+    }
+    let (status, header, body) = match reply {
         Reply::Json(status, value) => (status, String::new(), value.to_string().into_bytes()),
         Reply::With(status, name, value) => (status, format!("{name}: {value}\r\n"), Vec::new()),
         Reply::Raw(status, body) => (status, String::new(), body),
@@ -110,7 +118,7 @@ async fn exchange(
             return stream.write_all(head.as_bytes()).await;
         }
         Reply::Cut => return Ok(()),
-        Reply::Hang => std::future::pending().await,
+        Reply::Hang | Reply::Late(..) => std::future::pending().await,
     };
     // A 204 has no body and no length of one.
     let length = match status {

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::server::Reply;
+use crate::server::{Asked, Reply};
 use crate::webhook_receiver::{Fault, Receiver};
 use crate::world::browser::Browser;
 use crate::world::{World, assert_refusal};
-use crate::{MEMBER, TREASURER, by_webhook, comes_in, count, lands, world};
+use crate::{FOREIGN, MEMBER, TREASURER, VERIFIED, by_webhook, comes_in, count, lands, world};
 
 async fn provisioned() -> (Receiver, World) {
     let receiver = Receiver::start().await;
@@ -30,7 +30,8 @@ async fn somebody_new_is_looked_up_and_then_created_and_then_known() {
     assert_eq!(data["registration"], "open");
     assert_eq!((&data["first_login"], &data["last_login"]), (&json!(true), &Value::Null));
     assert_eq!((&data["dry_run"], &data["verified_email"]), (&json!(false), &Value::Null));
-    assert_eq!(data["profile"]["email"], TREASURER);
+    // Her address is in the token, and nobody has verified it (AZ-02).
+    assert_eq!(data["profile"].get("email"), None);
     let member = data["member"].as_str().unwrap();
     assert!(member.starts_with("3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11."), "{member}");
     // What the webhook says is told to the portal, and opens its doors.
@@ -47,6 +48,22 @@ async fn somebody_new_is_looked_up_and_then_created_and_then_known() {
     assert_eq!(data["profile"], json!({}));
     assert_eq!(count(&world, "created").await, 1.0);
     assert_eq!(count(&world, "known").await, 1.0);
+    world.stop().await;
+}
+
+/// Whether a webhook links by it or not: without a word of the operator's, no other address is told.
+#[tokio::test]
+async fn az_02_the_address_that_is_told_is_the_verified_one() {
+    let (receiver, world) = provisioned().await;
+    comes_in(&world, VERIFIED).await;
+    let told = |asked: &Asked| asked.json()["data"]["verified_email"].clone();
+    let addresses: Vec<Value> = receiver.with(|state| state.asked.iter().map(told).collect());
+    assert_eq!(addresses, [VERIFIED, VERIFIED]);
+    assert_eq!(receiver.last().json()["data"]["profile"]["email"], VERIFIED);
+    comes_in(&world, FOREIGN).await;
+    let data = receiver.last().json()["data"].clone();
+    assert_eq!(data["ask"], "provision");
+    assert!(!data.to_string().contains(TREASURER), "{data}");
     world.stop().await;
 }
 
@@ -89,7 +106,9 @@ async fn one_try_that_hangs_leaves_time_for_another() {
 /// The answer is lost after it was done: the same id brings the same answer.
 #[tokio::test]
 async fn an_answer_that_is_lost_creates_nobody_twice() {
-    for fault in [Reply::Cut, Reply::Short, Reply::Hang, Reply::Json(500, json!({}))] {
+    for fault in
+        [Reply::Cut, Reply::Short, Reply::Json(500, json!({})), Reply::Json(409, json!({}))]
+    {
         let (receiver, world) = provisioned().await;
         receiver.fail_to_write([Fault::After(fault.clone()), Fault::After(fault.clone())]);
         comes_in(&world, TREASURER).await;
@@ -98,6 +117,54 @@ async fn an_answer_that_is_lost_creates_nobody_twice() {
         assert_eq!(count(&world, "created").await, 1.0, "{fault:?}");
         world.stop().await;
     }
+}
+
+/// Whoever takes longer than a look-up may is waited for, and not asked to do it once more.
+#[tokio::test]
+async fn a_slow_creation_is_waited_for_and_sent_once() {
+    let (receiver, world) = provisioned().await;
+    receiver.fail_to_write([Fault::Late(Duration::from_millis(1500))]);
+    comes_in(&world, TREASURER).await;
+    assert_eq!(receiver.asks(), ["lookup", "provision"]);
+    assert_eq!(receiver.with(|state| state.created), 1);
+    // One that takes too long has been made by the next sign-in.
+    receiver.fail_to_write([Fault::After(Reply::Hang)]);
+    assert_refusal(&lands(&world, MEMBER).await, 503, "directory-unavailable");
+    comes_in(&world, MEMBER).await;
+    assert_eq!(receiver.with(|state| state.created), 2);
+    assert_eq!(receiver.asks()[2..], ["lookup", "provision", "lookup"]);
+    world.stop().await;
+}
+
+/// Another request of the same id is still at it.
+#[tokio::test]
+async fn a_webhook_that_is_still_at_it_is_asked_again() {
+    for status in [409, 425] {
+        let (receiver, world) = provisioned().await;
+        receiver.fail_to_write([Fault::Instead(Reply::Json(status, json!({})))]);
+        comes_in(&world, TREASURER).await;
+        assert_eq!(receiver.asks(), ["lookup", "provision", "provision"], "{status}");
+        world.stop().await;
+    }
+}
+
+/// An answer of yesterday lets nobody in who is gone, and keeps nobody out who may come.
+#[tokio::test]
+async fn an_id_that_comes_again_is_judged_by_who_is_a_member_now() {
+    let (receiver, world) = provisioned().await;
+    comes_in(&world, TREASURER).await;
+    let first = receiver.last().header("webhook-id").unwrap().to_owned();
+    receiver.with(|state| {
+        state.members.clear();
+        state.on_create = Some(json!({ "decision": "refuse", "message": "Not paid." }));
+    });
+    assert_refusal(&lands(&world, TREASURER).await, 403, "member-vetoed");
+    assert_eq!(receiver.last().header("webhook-id"), Some(&*first));
+    receiver.with(|state| state.on_create = None);
+    comes_in(&world, TREASURER).await;
+    assert_eq!(receiver.last().header("webhook-id"), Some(&*first));
+    assert_eq!(receiver.with(|state| state.created), 2);
+    world.stop().await;
 }
 
 /// We are gone between the webhook and the session, and come back as another process.
@@ -115,10 +182,11 @@ async fn a_crash_between_webhook_and_session_creates_nobody_twice() {
     waiting.abort();
     let first = receiver.last().header("webhook-id").unwrap().to_owned();
     world.restart().await;
-    // The directory has forgotten whom it has just made, but not the id.
+    // Its look-up is behind, and does not know yet whom it has just made.
+    let nobody = Reply::Json(200, json!({ "decision": "unknown" }));
     receiver.with(|state| {
         state.write_faults.clear();
-        state.members.clear();
+        state.faults = [Fault::Instead(nobody)].into();
     });
     comes_in(&world, TREASURER).await;
     assert_eq!(receiver.last().header("webhook-id"), Some(&*first));
@@ -139,6 +207,8 @@ async fn gen_02_a_webhook_that_does_not_say_lets_nobody_in_whatever_is_configure
         (Reply::Json(400, json!({ "decision": "admit" })), "directory-refused"),
         (Reply::Json(401, json!({})), "directory-refused"),
         (Reply::Json(404, json!({})), "directory-refused"),
+        (Reply::Json(501, json!({})), "directory-refused"),
+        (Reply::Json(505, json!({ "decision": "admit" })), "directory-refused"),
         (Reply::Json(202, json!({ "decision": "admit" })), "directory-refused"),
         (Reply::Raw(204, vec![]), "directory-refused"),
         (Reply::With(302, "Location", "http://127.0.0.1:1/".into()), "directory-answer"),

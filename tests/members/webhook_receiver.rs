@@ -1,9 +1,11 @@
-//! The other side of the webhook, as an operator would write it: it believes a signature, knows a
-//! request by its id, and remembers what it answered.
+//! The other side of the webhook, as an operator would write it: it believes a signature, looks for
+//! a member before it creates one, and repeats by a request's id only how it let somebody in, for as
+//! long as they are a member.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -20,6 +22,8 @@ pub enum Fault {
     Instead(Reply),
     /// It is done, and this comes back.
     After(Reply),
+    /// It is done, and answered only after that long.
+    Late(Duration),
 }
 
 #[derive(Default)]
@@ -97,12 +101,17 @@ impl State {
         if let Some(Fault::Instead(reply)) = fault {
             return reply;
         }
+        let event = asked.json();
+        // It is forgotten with the account.
+        if !self.members.contains_key(event["data"]["member"].as_str().unwrap()) {
+            self.answered.remove(&id);
+        }
         let answer = match self.answered.get(&id) {
             // Delivered once more.
             Some(answer) => answer.clone(),
             None => {
-                let answer = self.judge(&asked.json());
-                if is_write {
+                let answer = self.judge(&event);
+                if is_write && answer["decision"] == "admit" {
                     self.answered.insert(id, answer.clone());
                 }
                 answer
@@ -110,6 +119,7 @@ impl State {
         };
         match fault {
             Some(Fault::After(reply)) => reply,
+            Some(Fault::Late(time)) => Reply::Late(time, Box::new(Reply::Json(200, answer))),
             Some(Fault::Instead(_)) | None => Reply::Json(200, answer),
         }
     }

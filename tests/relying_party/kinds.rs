@@ -153,6 +153,7 @@ fn az_04_a_token_of_b2c_names_the_user_flow_of_the_login() {
         policy: POLICY.to_owned(),
         policy_in_query: false,
         names_policy: false,
+        local_accounts_only: false,
         journeys: Vec::new(),
         valid_issuers: vec![format!("https://login.harbor.example/{TENANT}/v2.0/")],
     });

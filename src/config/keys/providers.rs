@@ -259,6 +259,13 @@ const AZURE_AD_B2C: &[Key] = &[
         word(&["default", "tfp"]),
         "what \"Token compatibility\" says of the issuer: without the policy, or `tfp` with it",
     ),
+    default(
+        "local_accounts_only",
+        "false",
+        YES_OR_NO,
+        "every account of this user flow is a local one, and its address is verified by e-mail: \
+         `members.link_by_email` may link by it",
+    ),
     VALID_ISSUERS,
     CLIENT_ID,
     LABEL,

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::written::{AttributesFile, DirectoryFile, MembersFile, RegistrationFile};
 use super::{
-    Attribute, Directory, DirectoryKind, Members, Open, Registration, SCIM_ATTRIBUTES, Unknown,
+    Attribute, Directory, DirectoryKind, Members, Open, Registration, SCIM_ATTRIBUTES, Source,
+    Unknown,
 };
 use crate::config::context::{Context, Located, Spot};
 use crate::config::value::is_loopback;
@@ -17,23 +18,19 @@ use crate::config::wording::{did_you_mean, nearest};
 use crate::config::{secrets, tls};
 use crate::gate::Secret;
 
-/// Of a member who is created, where nobody says otherwise. An attribute that is there twice is
-/// from the first claim that there is.
-const OF_SCIM: [(&str, &str); 6] = [
+/// Of a member who is created, where nobody says otherwise.
+const OF_SCIM: [(&str, &str); 4] = [
     ("userName", "preferred_username"),
     ("displayName", "name"),
     ("name.givenName", "given_name"),
     ("name.familyName", "family_name"),
-    ("emails", "email"),
-    ("emails", "emails[0]"),
 ];
-const OF_WEBHOOK: [(&str, &str); 5] = [
-    ("name", "name"),
-    ("given_name", "given_name"),
-    ("family_name", "family_name"),
-    ("email", "email"),
-    ("email", "emails[0]"),
-];
+const OF_WEBHOOK: [(&str, &str); 3] =
+    [("name", "name"), ("given_name", "given_name"), ("family_name", "family_name")];
+/// What their address is called. It is told only if it is verified: with one of somebody else's, a
+/// stranger could pass for them in the directory, or take their place (AZ-02).
+const ADDRESS_OF_SCIM: &str = "emails";
+const ADDRESS_OF_WEBHOOK: &str = "email";
 
 /// What makes a secret.
 const MAKE_ONE: &str = "`(umask 077; printf 'whsec_%s\\n' \"$(openssl rand -base64 32)\" > \
@@ -57,22 +54,11 @@ pub(in crate::config) fn resolve(
     let of_all = registration(&file.registration);
     let by_provider = by_provider(context, file, of_all.as_ref(), providers);
     let is_sound = !asks && check_unasked(context, file) || asks && check(context, file, has_scim);
-    let defaults: &[(&str, &str)] = match (asks, has_scim) {
-        (true, true) => &OF_SCIM,
-        (true, false) => &OF_WEBHOOK,
-        (false, _) => &[],
-    };
     let first_login = match &file.first_login {
         Some(written) => attributes(context, written, has_scim),
-        None => Some(
-            defaults
-                .iter()
-                .filter_map(|(name, claim)| {
-                    // All of them are paths.
-                    Some(Attribute { name: (*name).to_owned(), claim: claim.parse().ok()? })
-                })
-                .collect(),
-        ),
+        None if !asks => Some(Vec::new()),
+        None if has_scim => Some(usual(&OF_SCIM, ADDRESS_OF_SCIM)),
+        None => Some(usual(&OF_WEBHOOK, ADDRESS_OF_WEBHOOK)),
     };
     let every_login = match &file.every_login {
         Some(written) => attributes(context, written, has_scim),
@@ -89,6 +75,15 @@ pub(in crate::config) fn resolve(
         remembered: file.remembered?,
     };
     is_sound.then_some(members)
+}
+
+fn usual(claims: &[(&str, &str)], address: &str) -> Vec<Attribute> {
+    // All of them are paths.
+    let claims = claims.iter().filter_map(|(name, claim)| {
+        Some(Attribute { name: (*name).to_owned(), from: Source::Claim(claim.parse().ok()?) })
+    });
+    let address = Attribute { name: address.to_owned(), from: Source::VerifiedAddress };
+    claims.chain([address]).collect()
 }
 
 fn registration(file: &RegistrationFile) -> Option<Registration> {
@@ -316,7 +311,8 @@ fn attributes(
             context.error(&name.spot, message);
         }
         all = all.filter(|_| fits).map(|mut all| {
-            all.push(Attribute { name: name.value.clone(), claim: claim.value.clone() });
+            let from = Source::Claim(claim.value.clone());
+            all.push(Attribute { name: name.value.clone(), from });
             all
         });
     }

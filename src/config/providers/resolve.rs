@@ -70,6 +70,11 @@ pub(in crate::config) fn resolve(
     })
 }
 
+/// Whether it is a custom policy, and no user flow: these do what they are made to.
+fn is_custom(policy: &str) -> bool {
+    policy.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("B2C_1A_"))
+}
+
 fn resolve_kind(context: &Context<'_>, file: &ProviderFile) -> Option<ProviderKind> {
     Some(match &file.kind {
         KindFile::EntraId { host, tenants, guests } => {
@@ -84,9 +89,20 @@ fn resolve_kind(context: &Context<'_>, file: &ProviderFile) -> Option<ProviderKi
             journeys,
             policy_in_query,
             names_policy,
+            local_accounts_only,
             valid_issuers,
         } => {
             let login = customers_login(context, file, host, tenant.as_ref(), Cloud::b2c);
+            let local_accounts = local_accounts_only.as_ref().and_then(|local| {
+                // CFG-01: what would do nothing seems to do something.
+                if local.value && policy.as_ref().is_some_and(|policy| is_custom(policy)) {
+                    let message = "this is about user flows: of a custom policy an address counts \
+                                   as verified if `email_verified` says so";
+                    context.error(&local.spot, message);
+                    return None;
+                }
+                Some(local.value)
+            });
             ProviderKind::AzureAdB2c(AzureAdB2c {
                 login: login?,
                 tenant: in_cloud(&tenant.as_ref()?.value, host.cloud?),
@@ -94,6 +110,7 @@ fn resolve_kind(context: &Context<'_>, file: &ProviderFile) -> Option<ProviderKi
                 journeys: journeys.clone()?,
                 policy_in_query: (*policy_in_query)?,
                 names_policy: (*names_policy)?,
+                local_accounts_only: local_accounts?,
                 valid_issuers: valid_issuers.clone()?,
             })
         }

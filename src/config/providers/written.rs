@@ -94,6 +94,7 @@ pub(super) enum KindFile {
         journeys: Option<Vec<(Journey, String)>>,
         policy_in_query: Option<bool>,
         names_policy: Option<bool>,
+        local_accounts_only: Option<Located<bool>>,
         valid_issuers: Option<Vec<String>>,
     },
     ExternalId {
@@ -207,6 +208,7 @@ pub(in crate::config) fn read(section: &Section<'_>) -> ProviderFile {
             journeys: journeys(section),
             policy_in_query: bare(section.value("policy_in", |word| Ok(word == "query"))),
             names_policy: bare(section.value("issuer", |word| Ok(word == "tfp"))),
+            local_accounts_only: section.value("local_accounts_only", value::yes_or_no),
             valid_issuers: valid_issuers(section),
         },
         "external_id" => KindFile::ExternalId {

@@ -23,7 +23,7 @@ pub use easy_auth::describe;
 use super::assertion::Signing;
 use super::{IdentityError, Signers, SigningError};
 use crate::config::{self, Preset, PresetClaims};
-use crate::gate::{PresetEndpoint, Session, Timestamp};
+use crate::gate::{EXTENSION, PresetEndpoint, Session, Timestamp};
 use crate::signing_key::SigningAlgorithm;
 use facts::{Facts, Headers};
 
@@ -59,6 +59,13 @@ impl Presets {
             claims: settings.claims.clone(),
             signers: Arc::clone(signers),
         }
+    }
+
+    /// Whether what they say of a member is from a directory of members.
+    pub(super) fn read_extensions(&self) -> bool {
+        let PresetClaims { user, email, name, groups } = &self.claims;
+        let mut read = [email, name, groups].into_iter().chain(user);
+        read.any(|claim| claim.starts_with(EXTENSION))
     }
 
     /// Adds the headers of all presets, and says when they are to be made anew, if before the

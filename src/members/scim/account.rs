@@ -37,8 +37,15 @@ pub(in crate::members) struct Account {
 /// A list of them.
 pub(super) struct Accounts {
     /// How many there are, perhaps more than are here.
-    pub(super) total: u64,
+    total: u64,
     pub(super) accounts: Vec<Account>,
+}
+
+/// How many there are, as far as that matters.
+pub(super) enum Counted {
+    Nobody,
+    One(Account),
+    Several,
 }
 
 impl Account {
@@ -145,6 +152,17 @@ impl Accounts {
             Some(_) => return Err("has `Resources` that are no list"),
         };
         Ok(Self { total, accounts })
+    }
+
+    /// How many there are: a total of none or one is believed only if there are as many.
+    pub(super) fn counted(self) -> Result<Counted, &'static str> {
+        let mut accounts = self.accounts.into_iter();
+        match (self.total, accounts.next(), accounts.next()) {
+            (0, None, _) => Ok(Counted::Nobody),
+            (1, Some(account), None) => Ok(Counted::One(account)),
+            (0 | 1, _, _) => Err("counts other accounts than it has"),
+            (_, _, _) => Ok(Counted::Several),
+        }
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) fn created(key: &str, told: &Map<String, Value>) -> Value {
                 user.insert(name.to_owned(), value.into());
             }
             Place::Listed(name) => {
-                user.insert(name.to_owned(), listed(&value));
+                user.insert(name.to_owned(), listed(&value, true));
             }
             Place::Within(outer, name) => insert_within(&mut user, outer, name, value),
             Place::Enterprise(name) => {
@@ -58,10 +58,11 @@ fn patch(operations: Vec<Value>) -> Value {
     json!({ "schemas": [PATCH], "Operations": operations })
 }
 
-/// An operation that has an attribute say this; `None` if it does already.
+/// An operation that has an attribute say this, or a list have it among others; `None` if it does already.
 fn replaced(account: &Account, name: &str, value: &Value) -> Option<Value> {
     let value = text(value)?;
     let is = |known: Option<&Value>| known.and_then(Value::as_str) == Some(&*value);
+    let mut op = "replace";
     let (is_so, path, value) = match Place::of(name) {
         Place::Plain(name) => (is(account.attribute(name)), name.to_owned(), Value::from(value)),
         Place::Within(..) => (is(account.attribute(name)), name.to_owned(), Value::from(value)),
@@ -71,12 +72,17 @@ fn replaced(account: &Account, name: &str, value: &Value) -> Option<Value> {
         }
         Place::Listed(name) => {
             let known = account.attribute(name).and_then(Value::as_array);
-            let mut known = known.into_iter().flatten().filter_map(|one| one.get("value"));
-            // One more among others is left to whoever keeps them.
-            (known.any(|one| is(Some(one))), name.to_owned(), listed(&value))
+            let known = known.into_iter().flatten().filter_map(|one| one.get("value")?.as_str());
+            // The others that are there stay, and the first among them stays that.
+            let mut known = known.peekable();
+            let is_first = known.peek().is_none();
+            op = "add";
+            // GEN-08
+            let is_so = known.any(|one| one.eq_ignore_ascii_case(&value));
+            (is_so, name.to_owned(), listed(&value, is_first))
         }
     };
-    (!is_so).then(|| json!({ "op": "replace", "path": path, "value": value }))
+    (!is_so).then(|| json!({ "op": op, "path": path, "value": value }))
 }
 
 /// Where an attribute of the configuration is.
@@ -106,8 +112,12 @@ fn insert_within(user: &mut Map<String, Value>, outer: &str, name: &str, value: 
     }
 }
 
-fn listed(value: &str) -> Value {
-    json!([{ "value": value, "type": "work", "primary": true }])
+/// A list of one, which is the first choice if there is no other.
+fn listed(value: &str, is_primary: bool) -> Value {
+    match is_primary {
+        true => json!([{ "value": value, "type": "work", "primary": true }]),
+        false => json!([{ "value": value, "type": "work" }]),
+    }
 }
 
 /// All of these attributes are texts; of a list, its first.
@@ -200,6 +210,23 @@ mod tests {
             ])
         );
         assert_eq!(body["schemas"], json!([PATCH]));
+    }
+
+    #[test]
+    fn an_address_joins_those_that_are_there_in_whatever_case() {
+        let there = account(&json!({
+            "id": "7",
+            "emails": [{ "value": "a@b.example", "primary": true }, { "value": "C@d.example" }],
+        }));
+        for known in ["A@B.example", "c@d.EXAMPLE"] {
+            assert_eq!(changed(&there, &told(&[("emails", json!(known))])), None, "{known}");
+        }
+        let body = changed(&there, &told(&[("emails", json!("e@f.example"))])).unwrap();
+        let added = json!([{ "value": "e@f.example", "type": "work" }]);
+        assert_eq!(body["Operations"], json!([{ "op": "add", "path": "emails", "value": added }]));
+        let without = account(&json!({ "id": "7" }));
+        let body = changed(&without, &told(&[("phoneNumbers", json!("1"))])).unwrap();
+        assert_eq!(body["Operations"][0]["value"][0]["primary"], json!(true));
     }
 
     #[test]
