@@ -276,6 +276,14 @@ def main(work, processes):
     for line in emulator.stdout:
         if "Ctrl-C stops it" in line:
             break
+    # An emulated configuration has keys of its own; here they are to be those that a portal knows.
+    written = emulated.read_text()
+    settings = json.loads(written[written.index("{") :])
+    settings["signing"] = {"keys": [{"file": "keys.pem"}]}
+    for signature in (portal["identity"]["signature"] for portal in settings["portals"]):
+        if "secret" in signature:
+            signature["secret"] = {"file": "secret"}
+    emulated.write_text(json.dumps(settings))
     proxy = start(processes, "run", "--config", str(emulated))
     until(lambda: is_ready(port) or proxy.poll() is not None)
     assert proxy.poll() is None, proxy.stdout.read()
