@@ -1,7 +1,8 @@
 //! A login of which no session comes: all the way to the provider and back, and then a page with
 //! what would have been told to the portal, and where its member could go. It is for who sets a
 //! portal up, and there only where the configuration says so; whoever signs in sees what is said of
-//! themselves. The assertion and the tokens of presets are shown by their claims, never as they are.
+//! themselves. The assertion and the tokens of presets are shown by their claims, never as they are;
+//! of the provider's tokens it is shown only whether there are any.
 
 use std::borrow::Cow;
 
@@ -117,6 +118,10 @@ impl Visit<'_> {
         };
         let (mut headers, mut assertion) = (Vec::new(), Vec::new());
         for (name, value) in &envelope.headers {
+            if value.is_sensitive() {
+                headers.push(Fact::new(name.as_str(), "a token of the provider's, not shown"));
+                continue;
+            }
             let value = value.to_str().unwrap_or_default();
             if name.as_str() == ASSERTION {
                 let claims = token_claims(value).unwrap_or_default();
@@ -131,6 +136,12 @@ impl Visit<'_> {
                     Cow::Owned(read) if read != value => fact.reading(&read),
                     Cow::Owned(_) | Cow::Borrowed(_) => fact,
                 });
+            }
+        }
+        for name in self.portal.identity.token_headers() {
+            if !envelope.headers.iter().any(|(known, _)| known == name) {
+                let none = "no token: the provider gave none, or did not say how long it lasts";
+                headers.push(Fact::new(name.as_str(), none).toned(Tone::Bad));
             }
         }
         (headers, assertion)
