@@ -171,8 +171,8 @@ impl IdentityError {
 /// the browser's own need room too (HDR-10).
 pub const LARGEST: usize = 5 * 1024;
 
-/// The most bytes of one token of the provider's, which come on top of that: whoever asks for tokens
-/// has a server that takes them.
+/// The most bytes of one token of the provider's, which come on top of that: whoever asks for
+/// tokens has a server that takes them.
 pub const LARGEST_TOKEN: usize = 8 * 1024;
 
 impl Identity {

@@ -1,6 +1,6 @@
-//! The provider's tokens on their way to a portal that asked for them: handed on as they are, each in
-//! a header of its own, and only while they are good. Deliberately not here: what a session keeps of
-//! them (`gate::tokens`).
+//! The provider's tokens on their way to a portal that asked for them: handed on as they are, each
+//! in a header of its own, and only while they are good. Deliberately not here: what a session
+//! keeps of them (`gate::tokens`).
 
 use http::{HeaderName, HeaderValue};
 

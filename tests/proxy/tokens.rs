@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::kinds::B2C;
 use crate::world::browser::{Answer, Browser, PAGE};
 use crate::world::{MORNING, Plan, World, assert_refusal};
 
@@ -144,6 +145,28 @@ async fn hdr_02_03_no_spelling_of_their_names_comes_from_a_visitor() {
 }
 
 #[tokio::test]
+async fn hdr_11_a_portal_that_reflects_them_shows_them_to_no_script() {
+    let world = World::start_with(plan()).await;
+    let mut ada = world.treasurer().await;
+    let lines = "X-Auth-Access-Token: reflected\r\nx-auth-id-token: reflected\r\nX-Kept: yes\r\n";
+    let hex: String = lines.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let answer = ada.open(&format!("/say?{hex}")).await;
+    assert_eq!((answer.status, answer.header("x-kept")), (200, Some("yes")));
+    assert_eq!((answer.header(ACCESS), answer.header(ID)), (None, None));
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn b2c_gives_no_access_token_without_a_resource() {
+    let world = World::start_with(Plan { provider: B2C, ..plan() }).await;
+    let mut ines = world.browser();
+    assert_eq!(ines.sign_in("/", "ines@mail.example").await.status, 200);
+    let (access, id) = told(&world, &mut ines, "/x").await;
+    assert!(access.is_none() && id.is_some());
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_route_can_leave_them_out() {
     let world = World::start_with(plan()).await;
     let mut ada = world.treasurer().await;
@@ -251,7 +274,11 @@ async fn hdr_10_a_token_that_is_too_large_refuses_the_login_and_ends_a_session()
     let landed = world.browser().sign_in("/x", TREASURER).await;
     assert_refusal(&landed, 403, "identity-token-too-large");
     assert!(world.portal.received().is_empty());
+    let less = json!({ "hobby": "n".repeat(4 * 1024) }).as_object().unwrap().clone();
+    world.microsoft.next_claims(less);
     let mut ada = world.treasurer().await;
+    let id = told(&world, &mut ada, "/x").await.1.unwrap();
+    assert!(id.len() > 5 * 1024, "on top of what the other headers have: {}", id.len());
     world.clock.advance(Duration::from_secs(15 * 60));
     world.microsoft.next_claims(large.clone());
     let requests = world.portal.received().len();
