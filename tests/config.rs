@@ -166,6 +166,7 @@ fn what_the_example_comments_out_is_known() {
             "ca:",
             "audience:",
             "X-Auth-",
+            "tokens:",
             "  ca:",
             "  server_name:",
             "resend_forms:",

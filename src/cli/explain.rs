@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::supposed::{self, SupposedError};
 use super::{FAILED, FOUND_ERRORS, complain, report, say};
 use crate::clock::Clock;
-use crate::config::{self, Config, Portal, Preset, Signature};
+use crate::config::{self, Config, Portal, Preset};
 use crate::gate::identity::{self, ASSERTION, LocalCredentials, OwnedNames, Told};
 use crate::gate::{
     Access, Asked, Decision, Endpoint, Form, Mode, Passes, Policy, RawTarget, Refusal, Rule,
@@ -314,10 +314,8 @@ fn sent(
     member: Option<&Session>,
 ) -> Vec<Line> {
     let mut headers = headers.clone();
-    let mapped = portal.identity.headers.iter().map(|(name, _)| name);
     let credentials = LocalCredentials::of(portal.policy.mode, passes);
-    let of_signature = Signature::sets(portal.identity.signature.as_ref());
-    OwnedNames::with(mapped.chain(of_signature)).cleanse(&mut headers, true, credentials);
+    OwnedNames::with(portal.identity.sets()).cleanse(&mut headers, true, credentials);
     let mut told = vec![("sent", format!("{method} {target} HTTP/1.1"))];
     for (name, value) in &headers {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -350,6 +348,8 @@ fn of_member(portal: &Portal, told: Told, member: Option<&Session>) -> Vec<Line>
     let mut names: Vec<&str> = is_asserted.then_some(ASSERTION).into_iter().collect();
     let mapped = identity.headers.iter().filter(|(name, _)| goes_along(name.as_str()));
     names.extend(mapped.map(|(name, _)| name.as_str()));
+    let of_tokens = identity.tokens.iter().map(|(_, name)| name.as_str());
+    names.extend(of_tokens.filter(|name| goes_along(name)));
     let of_presets = identity.presets.presets.iter().flat_map(Preset::header_names);
     names.extend(of_presets.filter(|name| goes_along(name)));
     let mut lines = vec![match names.is_empty() {

@@ -24,6 +24,7 @@ use super::section::Section;
 use super::sessions::{self, SessionsFile};
 use super::signature::{self, SignatureFile};
 use super::signing::{self, SigningFile};
+use super::tokens::{self, TokensFile};
 use super::value;
 use super::yaml::Node;
 use super::{LogFormat, Logging, Protocol};
@@ -190,6 +191,8 @@ pub(super) struct IdentityFile {
     pub(super) assertion: AssertionFile,
     pub(super) signature: SignatureFile,
     pub(super) presets: PresetsFile,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) tokens: Option<Option<TokensFile>>,
 }
 
 pub(super) enum AssertionFile {
@@ -415,6 +418,8 @@ fn identity(context: &Context<'_>, section: &Section<'_>) -> IdentityFile {
         assertion,
         signature: signature::read(section),
         presets: presets::read(section),
+        tokens: section
+            .if_there("tokens", |key| section.section(key).map(|section| tokens::read(&section))),
     }
 }
 

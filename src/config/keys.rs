@@ -8,6 +8,7 @@ mod providers;
 mod requires;
 mod sessions;
 mod signature;
+mod tokens;
 mod upstream;
 
 use self::mapping::MAPPING;
@@ -17,6 +18,7 @@ use self::providers::PROVIDER;
 use self::requires::REQUIRES;
 use self::sessions::SESSIONS;
 use self::signature::SIGNATURE;
+use self::tokens::TOKENS;
 use self::upstream::UPSTREAM;
 use super::kind::{Key, Kind, Need};
 use super::profiles;
@@ -404,6 +406,11 @@ const IDENTITY: &[Key] = &[
         "signature",
         Kind::Section(SIGNATURE),
         "a signature over each request and its identity headers (RFC 9421); `none`, as without it",
+    ),
+    optional(
+        "tokens",
+        Kind::Section(TOKENS),
+        "the provider's tokens that the portal gets; none unless they are named",
     ),
     presets::PRESET,
     presets::ONLY_WAY_IN,

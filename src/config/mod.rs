@@ -33,6 +33,7 @@ mod sessions;
 mod signature;
 mod signing;
 mod tls;
+mod tokens;
 mod told;
 mod upstream;
 mod value;
@@ -52,7 +53,7 @@ use url::Url;
 
 use self::context::{Context, Spot};
 use self::resolve::Setting;
-use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp};
+use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp, TokenKind};
 
 pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
@@ -368,6 +369,17 @@ pub struct Identity {
     pub parts: Vec<Vec<HeaderName>>,
     /// The headers of other gates.
     pub presets: Presets,
+    /// Which of the provider's tokens go along, each with its header; mostly none.
+    pub tokens: Vec<(TokenKind, HeaderName)>,
+}
+
+impl Identity {
+    /// The headers that are this portal's own to say, and so nobody else's.
+    pub(crate) fn sets(&self) -> impl Iterator<Item = &HeaderName> {
+        let mapped = self.headers.iter().map(|(name, _)| name);
+        let of_tokens = self.tokens.iter().map(|(_, name)| name);
+        mapped.chain(of_tokens).chain(Signature::sets(self.signature.as_ref()))
+    }
 }
 
 /// The signed assertion.

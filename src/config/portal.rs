@@ -14,7 +14,7 @@ use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
 use super::{
     Assertion, Identity, Logout, Mapping, Members, Portal, Preset, SignIn, headers, members,
-    presets, signature, signing, told, upstream,
+    presets, signature, signing, tokens, told, upstream,
 };
 use crate::gate::{CanonicalPath, EXTENSION, EXTENSIONS, Mode};
 
@@ -92,11 +92,12 @@ fn resolve(
         .as_ref()
         .and_then(|identity| self::identity(context, identity, file, &parties, folder));
     let presets = identity.as_ref().map(|identity| &identity.presets);
-    let of_presets: Vec<&str> = presets
+    let of_presets = presets
         .into_iter()
-        .flat_map(|presets| presets.presets.iter().flat_map(Preset::header_names))
-        .collect();
-    let told = told::resolve(context, file, &of_presets);
+        .flat_map(|presets| presets.presets.iter().flat_map(Preset::header_names));
+    let of_tokens = identity.iter().flat_map(|identity| &identity.tokens);
+    let others: Vec<&str> = of_presets.chain(of_tokens.map(|(_, name)| name.as_str())).collect();
+    let told = told::resolve(context, file, &others);
     let routes = told.as_ref().map(|told| told.routes.as_slice()).unwrap_or_default();
     let callbacks = callbacks(context, file, &parties);
     let elsewhere = presets::elsewhere(context, file, &callbacks);
@@ -325,12 +326,20 @@ fn identity(
         }
     };
     let presets = presets::resolve(context, &file.presets, file, public_url, parties);
+    let of_presets = presets.iter().flat_map(|presets| &presets.presets);
+    let of_presets: Vec<&str> = of_presets.flat_map(Preset::header_names).collect();
+    let tokens = match &file.tokens {
+        Some(Some(tokens)) => tokens::resolve(context, tokens, file, &of_presets),
+        Some(None) => Some(Vec::new()),
+        None => None,
+    };
     Some(Identity {
         headers: headers?,
         assertion,
         signature: signature?,
         parts: Vec::new(),
         presets: presets?,
+        tokens: tokens?,
     })
 }
 

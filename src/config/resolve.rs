@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
-use super::{Config, Listen, presets, providers, requires, sessions, signing, tls};
+use super::{Config, Listen, presets, providers, requires, sessions, signing, tls, tokens};
 use crate::gate::Timestamp;
 
 /// Where and when the file is read.
@@ -63,6 +63,12 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     let signing = signing.and_then(|file| signing::resolve(context, file, setting.folder));
     if let (Some(signing), Some(sessions)) = (&signing, &sessions) {
         signing::meet_portals(context, signing, &file.portals, sessions);
+    }
+    if let (Some(providers), Some(portals)) = (&all, &portals) {
+        tokens::meet_providers(context, &file.portals, portals, providers);
+    }
+    if let Some(sessions) = &sessions {
+        tokens::meet_store(context, &file.portals, &sessions.store);
     }
     Some(Config {
         listen: listen?,

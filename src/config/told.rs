@@ -17,18 +17,14 @@ pub(super) struct ToldBy {
     pub(super) routes: Vec<Told>,
 }
 
-/// Resolves `identity` of each route; `None` if something was reported. Presets set headers besides
-/// those that are mapped.
-pub(super) fn resolve(
-    context: &Context<'_>,
-    file: &PortalFile,
-    of_presets: &[&str],
-) -> Option<ToldBy> {
+/// Resolves `identity` of each route; `None` if something was reported. `others` are headers besides
+/// those that are mapped: of presets and of tokens.
+pub(super) fn resolve(context: &Context<'_>, file: &PortalFile, others: &[&str]) -> Option<ToldBy> {
     let mut parts: Vec<Vec<HeaderName>> = Vec::new();
     let mut routes = Some(Vec::new());
     for route in file.routes.iter().flatten() {
         let names =
-            route.identity.as_ref().and_then(|written| part(context, file, of_presets, written));
+            route.identity.as_ref().and_then(|written| part(context, file, others, written));
         let told = names.map(|names| match names {
             None => Told::All,
             Some(names) => {
@@ -53,7 +49,7 @@ pub(super) fn resolve(
 fn part(
     context: &Context<'_>,
     file: &PortalFile,
-    of_presets: &[&str],
+    others: &[&str],
     written: &[Located<String>],
 ) -> Option<Option<Vec<HeaderName>>> {
     let mut names = Vec::new();
@@ -70,7 +66,7 @@ fn part(
             "all" => return Some(None),
             "none" => {}
             "assertion" => names.push(assertion(context, file, one)?),
-            _ => names.push(header(context, file, of_presets, one)?),
+            _ => names.push(header(context, file, others, one)?),
         }
     }
     names.sort_by(|one, other| one.as_str().cmp(other.as_str()));
@@ -97,11 +93,11 @@ fn assertion(
 fn header(
     context: &Context<'_>,
     file: &PortalFile,
-    of_presets: &[&str],
+    others: &[&str],
     written: &Located<String>,
 ) -> Option<HeaderName> {
     let headers = &file.identity.as_ref()?.headers;
-    let mapped = || headers.iter().map(|(name, _)| &*name.value).chain(of_presets.iter().copied());
+    let mapped = || headers.iter().map(|(name, _)| &*name.value).chain(others.iter().copied());
     if mapped().any(|name| name.eq_ignore_ascii_case(&written.value)) {
         // What is no header's name was reported where it is mapped.
         return written.value.parse().ok();

@@ -226,6 +226,12 @@ impl VerifiedClaims {
         Some(Timestamp::from_unix_seconds(time.as_i64().unwrap_or_default()))
     }
 
+    /// When the token ends that said it, if it says so.
+    #[must_use]
+    pub fn ends(&self) -> Option<Timestamp> {
+        self.claims.get("exp").and_then(Value::as_i64).map(Timestamp::from_unix_seconds)
+    }
+
     /// What kind of account it is, where the provider has several kinds.
     #[must_use]
     pub const fn account(&self) -> Option<AccountKind> {

@@ -5,6 +5,7 @@
 //! every mode; only a permit sets. Deliberately not here: what the headers say (`crate::identity`).
 
 use std::collections::HashSet;
+use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use http::header::{
@@ -37,12 +38,19 @@ pub struct Envelope {
 
 /// Headers as a message signature covers them (RFC 9421, section 2.1), written once and signed many
 /// times.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Covered {
     /// A line for each: its name in quotes, and its value.
     pub lines: Box<[u8]>,
     /// Their names in quotes, with a space between.
     pub names: Box<[u8]>,
+}
+
+/// What it says of a member stays out of logs, and so do tokens (LOG-01).
+impl fmt::Debug for Covered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Covered(…)")
+    }
 }
 
 /// Which part of a portal's identity headers goes along on a route: an index that is known with the

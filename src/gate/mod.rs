@@ -28,6 +28,7 @@ mod secret;
 mod session;
 mod target;
 mod time;
+mod tokens;
 mod trace;
 mod trail;
 
@@ -59,6 +60,7 @@ pub use secret::Secret;
 pub use session::{AtProvider, Lifetimes, Session, SessionId, Ticket};
 pub use target::RawTarget;
 pub use time::Timestamp;
+pub use tokens::{PortalToken, PortalTokens, TokenKind};
 pub use trace::Trace;
 pub use trail::Trail;
 

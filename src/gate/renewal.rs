@@ -38,14 +38,15 @@ pub struct OtherMember;
 
 impl Session {
     /// Whether the provider can be asked again about its member and that is due: after `interval`,
-    /// and shortly before the ID token ends.
+    /// and shortly before the ID token ends, or one that the portal gets.
     #[must_use]
     pub fn is_renewal_due(&self, interval: Duration, now: Timestamp) -> bool {
         let ends = self.token_ends().map(|ends| ends.before(BEFORE_END));
         // A word without a token may be younger than the last token.
         let ends = ends.filter(|ends| *ends > self.said());
-        let due = self.said().after(interval);
-        self.renewal().is_some() && now >= ends.map_or(due, |ends| ends.min(due))
+        let of_portal = self.tokens().and_then(|tokens| tokens.asked_before(self.said()));
+        let due = ends.into_iter().chain(of_portal).fold(self.said().after(interval), Ord::min);
+        self.renewal().is_some() && now >= due
     }
 
     /// The session with the refresh token for the next time, about which nothing else is new.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::{Renewal, Secret, Timestamp, VerifiedClaims};
+use super::{PortalTokens, Renewal, Secret, Timestamp, VerifiedClaims};
 
 /// What the session cookie holds: 256 bits from the system's generator (SESS-01).
 #[derive(Clone)]
@@ -120,6 +120,8 @@ pub struct Session {
     claims: VerifiedClaims,
     handle: String,
     at_provider: AtProvider,
+    /// What its portal gets of the provider's tokens; few do.
+    tokens: Option<Arc<PortalTokens>>,
     /// How often it has become another state of itself.
     revision: u32,
     /// What only we can prove with that something was set during it.
@@ -140,12 +142,13 @@ impl Session {
     ) -> Self {
         let last_used = AtomicI64::new(now.unix_millis());
         Self {
-            token_ends: token_ends(&claims),
+            token_ends: claims.ends(),
             claims,
             provider,
             portal,
             handle,
             at_provider: AtProvider::default(),
+            tokens: None,
             started: now,
             said: now,
             renewal: None,
@@ -164,7 +167,8 @@ impl Session {
         let session = Self::start(claims, provider, portal, handle, self.lifetimes, now);
         let renewal = self.renewal.clone();
         let (at_provider, proof) = (self.at_provider.clone(), self.proof.clone());
-        Self { started: self.started, said: self.said, renewal, at_provider, proof, ..session }
+        let (started, said, tokens) = (self.started, self.said, self.tokens.clone());
+        Self { started, said, renewal, at_provider, proof, tokens, ..session }
     }
 
     /// The same, with what proves that something was set during it: random, or an earlier session's
@@ -226,6 +230,16 @@ impl Session {
     #[must_use]
     pub const fn renewal(&self) -> Option<&Renewal> {
         self.renewal.as_ref()
+    }
+
+    pub(super) fn with_tokens(self, tokens: Option<Arc<PortalTokens>>) -> Self {
+        Self { tokens, ..self }
+    }
+
+    /// What its portal gets of the provider's tokens.
+    #[must_use]
+    pub fn tokens(&self) -> Option<&PortalTokens> {
+        self.tokens.as_deref()
     }
 
     /// With what it is at its provider.
@@ -318,9 +332,4 @@ impl Session {
     pub const fn lifetimes(&self) -> Lifetimes {
         self.lifetimes
     }
-}
-
-fn token_ends(claims: &VerifiedClaims) -> Option<Timestamp> {
-    let ends = claims.get("exp").and_then(serde_json::Value::as_i64);
-    ends.map(Timestamp::from_unix_seconds)
 }

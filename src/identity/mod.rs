@@ -11,6 +11,7 @@ mod plain;
 mod presets;
 mod signature;
 mod signers;
+mod tokens;
 mod transform;
 
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use mapping::{Fault, FaultKind};
 
 use crate::config::{Mapping, SignedBy};
 use crate::gate::identity::{ASSERTION, Envelope};
-use crate::gate::{EXTENSIONS, GroupsUnknown, Session, Timestamp, VerifiedClaims};
+use crate::gate::{EXTENSIONS, GroupsUnknown, Session, Timestamp, TokenKind, VerifiedClaims};
 
 /// What one portal is told.
 #[derive(Debug)]
@@ -41,6 +42,7 @@ pub struct Identity {
     /// What routes send that do not send all of it.
     parts: Vec<Vec<HeaderName>>,
     presets: Presets,
+    tokens: Vec<(TokenKind, HeaderName)>,
     signers: Arc<Signers>,
 }
 
@@ -118,6 +120,24 @@ pub enum IdentityError {
         /// Bytes of all names and values.
         size: usize,
     },
+    /// A token of the provider's of more than [`LARGEST_TOKEN`] bytes.
+    #[error("the provider's {kind} has {size} bytes; header `{header}` takes {LARGEST_TOKEN}")]
+    TokenTooLarge {
+        /// Which token.
+        kind: &'static str,
+        /// The header's name.
+        header: HeaderName,
+        /// Its bytes.
+        size: usize,
+    },
+    /// A token of the provider's that no header carries as it is.
+    #[error("the provider's {kind} has characters that header `{header}` cannot carry")]
+    TokenForm {
+        /// Which token.
+        kind: &'static str,
+        /// The header's name.
+        header: HeaderName,
+    },
     /// No assertion could be made.
     #[error("the assertion could not be made")]
     Assertion(#[from] SigningError),
@@ -139,6 +159,8 @@ impl IdentityError {
             Self::GroupOverage => "identity-group-overage",
             Self::GroupsUnresolved => "identity-groups-unresolved",
             Self::TooLarge { .. } => "identity-too-large",
+            Self::TokenTooLarge { .. } => "identity-token-too-large",
+            Self::TokenForm { .. } => "identity-token-form",
             Self::Assertion(_) => "identity-assertion",
             Self::Signature(_) => "identity-signature",
         }
@@ -148,6 +170,10 @@ impl IdentityError {
 /// The most bytes that identity headers have together: old servers take 8 KiB of headers, and
 /// the browser's own need room too (HDR-10).
 pub const LARGEST: usize = 5 * 1024;
+
+/// The most bytes of one token of the provider's, which come on top of that: whoever asks for
+/// tokens has a server that takes them.
+pub const LARGEST_TOKEN: usize = 8 * 1024;
 
 impl Identity {
     /// For a portal as configured; `issuer` is its public URL without a trailing slash.
@@ -169,6 +195,7 @@ impl Identity {
             signer: signer.map(|signature| RequestSigner::new(signature, signers)),
             parts: settings.parts.clone(),
             presets: Presets::new(&settings.presets, signers),
+            tokens: settings.tokens.clone(),
             signers: Arc::clone(signers),
         }
     }
@@ -240,10 +267,15 @@ impl Identity {
         if with_presets && let Some(earlier) = self.presets.render(session, now, &mut headers)? {
             renew = renew.min(earlier);
         }
+        let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+        let size = size.sum::<usize>();
+        // They have a bound of their own.
+        if let Some(earlier) = self.add_tokens(session, now, &mut headers)? {
+            renew = renew.min(earlier);
+        }
         let covered = self.signer.as_ref().map(|signer| signer.written_down(&headers));
         let (covered, added) = covered.transpose()?.unzip();
-        let size = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
-        let size = size.sum::<usize>() + added.unwrap_or(0);
+        let size = size + added.unwrap_or(0);
         if size > LARGEST {
             return Err(IdentityError::TooLarge { size });
         }
@@ -373,6 +405,7 @@ mod tests {
             signer: None,
             parts: vec![vec![], vec![other.clone()]],
             presets: Presets::new(&crate::config::Presets::default(), &signers),
+            tokens: Vec::new(),
             signers,
         };
         let envelope = identity.render(&session("note", Value::from("n")), NOON).unwrap();
@@ -414,6 +447,7 @@ mod tests {
             signer: None,
             parts: Vec::new(),
             presets: Presets::new(&crate::config::Presets::default(), &signers),
+            tokens: Vec::new(),
             signers,
         };
         let render = |length: usize| {

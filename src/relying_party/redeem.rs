@@ -2,6 +2,7 @@
 //! itself is made in `token_request`.
 
 use std::fmt;
+use std::time::Duration;
 
 use http::StatusCode;
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use crate::catalogue::{self, Class};
 use crate::gate::login::{error_word, microsoft_code};
-use crate::gate::{Secret, Trail};
+use crate::gate::{PortalToken, PortalTokens, Secret, Timestamp, Trail, VerifiedClaims};
 use crate::outgoing::is_busy;
 
 /// What a code was exchanged for. None of it is believed yet, and none of it is shown.
@@ -17,6 +18,7 @@ pub struct Tokens {
     pub(super) id_token: Secret<String>,
     pub(super) access_token: Option<Secret<String>>,
     pub(super) refresh_token: Option<Secret<String>>,
+    expires_in: Option<Duration>,
 }
 
 /// What a refresh token was exchanged for: an ID token need not be among it.
@@ -24,6 +26,8 @@ pub(super) struct RefreshedTokens {
     pub(super) id_token: Option<Secret<String>>,
     pub(super) access_token: Option<Secret<String>>,
     pub(super) refresh_token: Option<Secret<String>>,
+    /// How long the access token lasts, if that was said.
+    pub(super) expires_in: Option<Duration>,
 }
 
 impl fmt::Debug for Tokens {
@@ -49,15 +53,25 @@ pub(super) fn form<'a>(
 impl Tokens {
     /// The ID token of a callback, with which nothing else came.
     pub(super) fn of_callback(id_token: Secret<String>) -> Self {
-        Self { id_token, access_token: None, refresh_token: None }
+        Self { id_token, access_token: None, refresh_token: None, expires_in: None }
     }
 
     /// Reads a successful answer (OpenID Connect Core 1.0, section 3.1.3.3). `None` when it is not
     /// such an answer.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
-        let RefreshedTokens { id_token, access_token, refresh_token } =
+        let RefreshedTokens { id_token, access_token, refresh_token, expires_in } =
             RefreshedTokens::read(body)?;
-        Some(Self { id_token: id_token?, access_token, refresh_token })
+        Some(Self { id_token: id_token?, access_token, refresh_token, expires_in })
+    }
+
+    /// What a portal may get of it, once the ID token is believed to say these claims. It was asked
+    /// for at `asked`, so that no token is taken to last longer than it does.
+    #[must_use]
+    pub fn for_portal(&self, claims: &VerifiedClaims, asked: Timestamp) -> PortalTokens {
+        PortalTokens {
+            access_token: access_token(self.access_token.as_ref(), self.expires_in, asked),
+            id_token: PortalToken::of_claims(&self.id_token, claims),
+        }
     }
 
     /// The refresh token, if one came along.
@@ -68,8 +82,8 @@ impl Tokens {
 }
 
 impl RefreshedTokens {
-    /// Reads a successful answer to a refresh (section 12.2). Its other members, `expires_in` as
-    /// number or text among them, are of no interest; these are strict.
+    /// Reads a successful answer to a refresh (section 12.2). Its other members are of no interest;
+    /// these are strict, but for `expires_in`: unreadable it is none.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Answer {
@@ -77,6 +91,7 @@ impl RefreshedTokens {
             id_token: Option<String>,
             access_token: Option<String>,
             refresh_token: Option<String>,
+            expires_in: Option<Value>,
         }
 
         let answer: Answer = serde_json::from_slice(body).ok()?;
@@ -85,8 +100,28 @@ impl RefreshedTokens {
             id_token: answer.id_token.map(Secret::new),
             access_token: answer.access_token.map(Secret::new),
             refresh_token: answer.refresh_token.map(Secret::new),
+            expires_in: answer.expires_in.as_ref().and_then(seconds),
         })
     }
+}
+
+/// A number, or the same as text, as B2C likes to have it (azure.md, section 3.5).
+fn seconds(written: &Value) -> Option<Duration> {
+    let seconds = match written {
+        Value::String(text) => text.parse().ok(),
+        number => number.as_u64(),
+    };
+    seconds.map(Duration::from_secs)
+}
+
+/// An access token of which it is known when it ends. It is never read, so that only its answer can
+/// say so; of one that could have ended nobody gets anything.
+pub(super) fn access_token(
+    token: Option<&Secret<String>>,
+    expires_in: Option<Duration>,
+    asked: Timestamp,
+) -> Option<PortalToken> {
+    PortalToken::until(token?, asked.after(expires_in?))
 }
 
 /// Why the token endpoint refused, reduced to what may be logged: the description can quote the
@@ -179,4 +214,32 @@ impl fmt::Display for TokenRefusal {
 
 fn is_plain(text: &str) -> bool {
     Trail::id(text).is_some_and(|id| id == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    #[test]
+    fn an_access_token_ends_when_its_answer_says_so_or_goes_nowhere() {
+        let ends = |expires_in: &str| {
+            let expires_in = match expires_in {
+                "" => String::new(),
+                some => format!(r#","expires_in":{some}"#),
+            };
+            let body = format!(r#"{{"token_type":"Bearer","access_token":"a"{expires_in}}}"#);
+            let read = RefreshedTokens::read(body.as_bytes()).unwrap();
+            let token = access_token(read.access_token.as_ref(), read.expires_in, NOON);
+            token.map(|token| token.ends().unix_seconds() - NOON.unix_seconds())
+        };
+        for (written, lasts) in [("3600", 3600), ("\"3600\"", 3600), ("0", 0), ("4211", 4211)] {
+            assert_eq!(ends(written), Some(lasts), "{written}");
+        }
+        for written in ["", "null", "-1", "\"\"", "\"soon\"", "[3600]", "true"] {
+            assert_eq!(ends(written), None, "{written}");
+        }
+        assert!(ends("18446744073709551615").is_some_and(|lasts| lasts > 0), "it saturates");
+    }
 }

@@ -3,9 +3,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::redeem::RefreshedTokens;
+use super::redeem::{RefreshedTokens, access_token as for_portal};
 use super::{Asked, RelyingParty, RelyingPartyError};
-use crate::gate::{Renewal, Secret, Timestamp, VerifiedClaims};
+use crate::gate::{PortalToken, PortalTokens, Renewal, Secret, Timestamp, VerifiedClaims};
 
 /// What the provider says of a member now.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub struct Refreshed {
     pub claims: Option<VerifiedClaims>,
     /// The refresh token for the next time, if it is another one.
     pub refresh_token: Option<Secret<String>>,
+    /// What a portal may get of the other tokens.
+    pub tokens: PortalTokens,
 }
 
 /// Why nothing new is known of a member.
@@ -45,15 +47,20 @@ impl RelyingParty {
         renewal: &Renewal,
         earlier: &VerifiedClaims,
     ) -> Result<Refreshed, RefreshError> {
+        let asked_at = self.clock.now();
         let asked = self.exchange(renewal).await;
         let now = self.clock.now();
         if asked.as_ref().is_err_and(RelyingPartyError::is_out_of_order) {
             let until = now.after(self.limits.refresh_pause);
             self.no_refresh_before.store(until.unix_millis(), Ordering::Relaxed);
         }
-        let RefreshedTokens { id_token, access_token, refresh_token } = asked?;
+        let RefreshedTokens { id_token, access_token, refresh_token, expires_in } = asked?;
+        let mut tokens = PortalTokens {
+            access_token: for_portal(access_token.as_ref(), expires_in, asked_at),
+            id_token: None,
+        };
         let Some(id_token) = id_token else {
-            return Ok(Refreshed { claims: None, refresh_token });
+            return Ok(Refreshed { claims: None, refresh_token, tokens });
         };
         let access_token = access_token.as_ref();
         // How long ago the member signed in was the login's to ask.
@@ -67,7 +74,8 @@ impl RelyingParty {
         match self.judge(&id_token, access_token, &asked, now).await {
             Ok(claims) => {
                 let claims = self.groups(claims, access_token, Some(earlier), now).await;
-                Ok(Refreshed { claims: Some(claims), refresh_token })
+                tokens.id_token = PortalToken::of_claims(&id_token, &claims);
+                Ok(Refreshed { claims: Some(claims), refresh_token, tokens })
             }
             Err(error) => Err(RefreshError { error, refresh_token }),
         }

@@ -17,8 +17,8 @@ use super::test_login::Tested;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
 use crate::gate::login::{Accepted, Callback, Completed, Journey, LoginError};
 use crate::gate::{
-    Challenge, MemberMark, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims,
-    is_fetched_early,
+    Challenge, MemberMark, PortalTokens, Refusal, Renewal, ReturnTo, Session, SessionId,
+    VerifiedClaims, is_fetched_early,
 };
 use crate::identity::IdentityError;
 use crate::relying_party::RelyingParty;
@@ -144,6 +144,7 @@ impl Visit<'_> {
         let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;
         let claims = party.with_groups(claims, &tokens, self.now).await;
         let at_provider = party.at_provider(&tokens, &claims, &redemption);
+        let for_portal = self.portal.identity.wanted(tokens.for_portal(&claims, self.now));
         let (begun, before) = (redemption.begun(), redemption.session().cloned());
         let sessions = &self.proxy.sessions;
         if sessions.is_forgotten(&state, before.as_ref()).await? {
@@ -153,7 +154,8 @@ impl Visit<'_> {
             let journey = redemption.journey();
             return match redemption.complete(claims, None)? {
                 Completed::Session(claims, _) => {
-                    Ok(Outcome::Tested(Box::new(self.try_on(party, claims, journey).await?)))
+                    let tested = self.try_on(party, claims, journey, for_portal).await?;
+                    Ok(Outcome::Tested(Box::new(tested)))
                 }
                 Completed::GoOn(challenge) => Ok(Outcome::GoOn(challenge, before)),
             };
@@ -202,7 +204,7 @@ impl Visit<'_> {
                         let Welcome { claims, how, earlier } = welcome?;
                         let session = self.begin(party, claims, before)?;
                         let session = session.renewable(renewal).known_as(at_provider);
-                        (session, Some((how, earlier)))
+                        (session.passing(for_portal), Some((how, earlier)))
                     }
                 };
                 let earlier = arrived.map(|(_, earlier)| earlier);
@@ -238,6 +240,7 @@ impl Visit<'_> {
         party: &RelyingParty,
         claims: VerifiedClaims,
         journey: Journey,
+        for_portal: PortalTokens,
     ) -> Result<Tested, LoginFailure> {
         let members = self.foresee(party, &claims, journey).await;
         let said = match &members {
@@ -245,7 +248,7 @@ impl Visit<'_> {
             Some(Err(_)) | None => Map::new(),
         };
         let session = self.begin(party, claims.with_extensions(said), None)?;
-        Ok(Tested { session, members })
+        Ok(Tested { session: session.passing(for_portal), members })
     }
 
     /// The session of somebody who signs in now.

@@ -50,7 +50,7 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::{Config, Preset, Signature, SignedBy, SigningKeysError};
+use crate::config::{Config, Preset, SignedBy, SigningKeysError};
 use crate::gate::identity::OwnedNames;
 use crate::gate::{Policy, PortalCookies, Timestamp};
 use crate::identity::{Identity, KeptSigners};
@@ -164,8 +164,6 @@ impl Proxy {
         let mut portals = Vec::with_capacity(config.portals.len());
         for (index, portal) in config.portals.into_iter().enumerate() {
             let public_url = portal.public_url.as_str().trim_end_matches('/').to_owned();
-            let mapped = portal.identity.headers.iter().map(|(name, _)| name);
-            let of_signature = Signature::sets(portal.identity.signature.as_ref());
             portals.push(Portal {
                 host: HeaderValue::try_from(&*portal.policy.host).map_err(|_| SetUpError::Host)?,
                 scheme: HeaderValue::from_static(if portal.policy.secure {
@@ -173,7 +171,7 @@ impl Proxy {
                 } else {
                     "http"
                 }),
-                owned: OwnedNames::with(mapped.chain(of_signature)),
+                owned: OwnedNames::with(portal.identity.sets()),
                 gate_cookies: portal.identity.presets.cookies(),
                 identity: Identity::new(&portal.identity, &public_url, signing.signers()),
                 shares: admission::Shares::new(portal.upstream.max_requests),

@@ -88,7 +88,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Who am I, in the shape of Easy Auth; never a token.
+    /// Who am I, in the shape of Easy Auth; never a token, and of those that the portal gets their
+    /// kind alone.
     fn me(self) -> Response<Body> {
         if !self.reads_only() {
             return self.only("GET, HEAD");
@@ -104,7 +105,12 @@ impl Visit<'_> {
     pub(super) fn described(&self, member: &SignedIn) -> Value {
         let provider = member.session().provider();
         let called = self.portal.identity.presets().called(provider).unwrap_or(provider);
-        identity::describe(member.session(), called)
+        let mut described = identity::describe(member.session(), called);
+        let passed = self.portal.identity.passed(member.session(), self.now);
+        if let (Value::Object(described), false) = (&mut described, passed.is_empty()) {
+            described.insert("passed_to_portal".to_owned(), json!(passed));
+        }
+        described
     }
 
     /// The keys by which a portal verifies the assertion. They are public and may be kept a while.

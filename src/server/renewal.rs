@@ -13,7 +13,7 @@ use super::account::Body;
 use super::request::Visit;
 use super::respond::{self, Said};
 use crate::gate::{Session, SessionId, Timestamp};
-use crate::relying_party::{RefreshError, RelyingParty};
+use crate::relying_party::{RefreshError, Refreshed, RelyingParty};
 use crate::sessions::{Lease, SignedIn, StoreError, Turn};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
@@ -189,7 +189,8 @@ impl Proxy {
                 };
             }
         };
-        let next = match session.renewed(refreshed.claims, refreshed.refresh_token, now) {
+        let Refreshed { claims, refresh_token, tokens } = refreshed;
+        let next = match session.renewed(claims, refresh_token, now) {
             Ok(next) => next,
             Err(error) => {
                 self.metrics.refreshed(index, RefreshOutcome::Ended);
@@ -198,9 +199,12 @@ impl Proxy {
                     .await;
             }
         };
-        // What cannot be told ends the session, and is not found out on each request (HDR-09).
         let portal = self.policies.iter().position(|policy| next.is_for(&policy.host));
         let portal = portal.and_then(|index| self.portals.get(index));
+        let tokens = tokens.or_earlier(session.tokens(), now);
+        let tokens = portal.map(|portal| portal.identity.wanted(tokens));
+        let next = next.passing(tokens.unwrap_or_default());
+        // What cannot be told ends the session, and is not found out on each request (HDR-09).
         if let Some(Err(error)) = portal.map(|portal| portal.identity.render(&next, now)) {
             self.metrics.refreshed(index, RefreshOutcome::Ended);
             return self.end_for(id, session, party, error.code(), &causes(&error)).await;

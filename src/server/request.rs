@@ -327,7 +327,8 @@ impl Visit<'_> {
         match answer {
             Ok(Upgrade::Switched(upgraded)) => {
                 let id = shown.map(|shown| shown.id);
-                switch(upgraded, id.zip(member), (proxy, now), credentials, account)
+                let switched = switch(upgraded, id.zip(member), (proxy, now), credentials, account);
+                without_tokens(portal, switched)
             }
             Ok(Upgrade::Answered(answer)) => {
                 let mut set = match &member {
@@ -341,7 +342,8 @@ impl Visit<'_> {
                     set.extend(proxy.shown_anew(shown, member, now));
                 }
                 let id = shown.map(|shown| shown.id);
-                let mut response = pass_on(answer, id.zip(member), proxy, credentials, account);
+                let response = pass_on(answer, id.zip(member), proxy, credentials, account);
+                let mut response = without_tokens(portal, response);
                 for cookie in set {
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
@@ -420,6 +422,15 @@ fn pass_on(
     let member = member.filter(|_| body.size_hint().exact().is_none());
     let bound = member.map(|(id, member)| Bound::new(proxy, Stream::Answer, id, member));
     Response::from_parts(head, Body::portal(body, bound, account))
+}
+
+/// A portal that sends back what it was sent would show the provider's tokens to the scripts of its
+/// pages (HDR-11).
+fn without_tokens(portal: &Portal, mut response: Response<Body>) -> Response<Body> {
+    for name in portal.identity.token_headers() {
+        response.headers_mut().remove(name);
+    }
+    response
 }
 
 /// The member's identity headers, rendered anew when they have grown old.

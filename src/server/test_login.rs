@@ -1,7 +1,8 @@
 //! A login of which no session comes: all the way to the provider and back, and then a page with
 //! what would have been told to the portal, and where its member could go. It is for who sets a
 //! portal up, and there only where the configuration says so; whoever signs in sees what is said of
-//! themselves. The assertion and the tokens of presets are shown by their claims, never as they are.
+//! themselves. The assertion and the tokens of presets are shown by their claims, never as they are;
+//! of the provider's tokens it is shown only whether there are any.
 
 use http::{Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -115,6 +116,10 @@ impl Visit<'_> {
         };
         let (mut headers, mut assertion) = (Vec::new(), Vec::new());
         for (name, value) in &envelope.headers {
+            if value.is_sensitive() {
+                headers.push(Fact::new(name.as_str(), "a token of the provider's, not shown"));
+                continue;
+            }
             let value = value.to_str().unwrap_or_default();
             let mut mapped = self.portal.identity.mapped();
             let mapping = mapped.find(|(known, _)| *known == name).map(|(_, mapping)| mapping);
@@ -146,6 +151,12 @@ impl Visit<'_> {
             let fact = Fact::new(name.as_str(), "is not sent: there is nothing to say");
             fact.made_of(&format!("of {}", mapping.in_words()))
         }));
+        for name in self.portal.identity.token_headers() {
+            if !envelope.headers.iter().any(|(known, _)| known == name) {
+                let none = "no token: the provider gave none, or did not say how long it lasts";
+                headers.push(Fact::new(name.as_str(), none).toned(Tone::Bad));
+            }
+        }
         (headers, assertion)
     }
 

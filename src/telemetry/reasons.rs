@@ -117,6 +117,8 @@ pub const LOGIN_FAILURES: &[&str] = &[
     "identity-claim-unmapped",
     "identity-group-overage",
     "identity-groups-unresolved",
+    "identity-token-form",
+    "identity-token-too-large",
     "identity-too-large",
     "identity-preset-value",
     "identity-assertion",

@@ -56,8 +56,11 @@ fn the_paths_of_the_page_are_paths() {
 fn what_the_page_shows_can_be_pasted() {
     let blocks: Vec<&str> =
         PAGE.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 2);
-    let loaded = parse(&format!("{MINIMAL}    local_login: {{}}\n{}", blocks.join(""))).unwrap();
+    let [headers, routes, tokens] = blocks[..] else { panic!("{blocks:?}") };
+    let portal = format!("{MINIMAL}    local_login: {{}}\n");
+    let loaded = parse(&format!("{portal}{tokens}")).unwrap();
+    assert_eq!(loaded.config.portals[0].identity.tokens.len(), 2);
+    let loaded = parse(&format!("{portal}{headers}{routes}")).unwrap();
     assert_eq!(loaded.warnings, []);
     assert_eq!(loaded.config.portals[0].identity.headers.len(), 7);
     assert_eq!(loaded.config.portals[0].identity.parts.len(), 3);

@@ -18,5 +18,6 @@ mod load;
 mod log;
 mod material;
 mod refresh;
+mod tokens;
 #[path = "../proxy/world/mod.rs"]
 mod world;

@@ -45,6 +45,7 @@ mod streams;
 mod ten_thousand;
 mod test_login;
 mod tls;
+mod tokens;
 mod upstreams;
 mod websocket_portals;
 mod websockets;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use anteport::clock::Clock;
 use anteport::config::{Redis, RedisMode, SealingKeys, ServerAddress, Sessions as Settings, Store};
 use anteport::gate::{
-    AtProvider, Lifetimes, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims, cookies,
+    AtProvider, Lifetimes, PortalToken, PortalTokens, Secret, Session, SessionId, Subject,
+    Timestamp, TokenKind, VerifiedClaims, cookies,
 };
 use anteport::sessions::{
     Earlier, EndedHere, Here, Logins, Meant, Ours, Seal, Sessions, SignedIn, StoreError, Turn, Word,
@@ -214,6 +215,33 @@ pub async fn a_session_is_on_every_node(here: &Node, there: &Node) {
     assert!(fully(here.sessions.sign_out(&id, MORNING).await).is_none());
 }
 
+/// What a portal gets of the provider's tokens is there on every node, also after a refresh that
+/// brought no other.
+pub async fn tokens_are_on_every_node(here: &Node, there: &Node) -> SessionId {
+    let now = here.clock.now();
+    let token = Secret::new("canary-of-a-token".to_owned());
+    let access_token = PortalToken::until(&token, now.after(Duration::from_secs(3600)));
+    let session = session("tess", now).passing(PortalTokens { access_token, id_token: None });
+    let (id, _) = here.sessions.start(session, now).await.unwrap();
+    let is_there = async |node: &Node| {
+        let member = node.find(&id).await.unwrap().unwrap();
+        let tokens = member.session().tokens().unwrap();
+        assert!(tokens.id_token.is_none());
+        let kept = tokens.good(TokenKind::AccessToken, now).unwrap();
+        kept.token().matches("canary-of-a-token")
+    };
+    assert!(is_there(here).await && is_there(there).await);
+    let never = |_: &SignedIn| false;
+    let Ok(Turn::Ours(lease, member)) = there.sessions.turn(&id, never, now).await else {
+        panic!("it is nobody else's turn");
+    };
+    let next = member.session().renewed(None, None, now).unwrap();
+    assert!(there.sessions.renew(&id, &lease, &member, next, now).await.unwrap().is_some());
+    there.sessions.give_back(&id, &lease).await;
+    assert!(is_there(here).await && is_there(there).await);
+    id
+}
+
 /// SESS-03: lifetimes are ours.
 pub async fn an_absolute_end_is_one(here: &Node) {
     let id = here.sign_in("eve").await;
@@ -341,6 +369,9 @@ pub async fn first_and_last_sign_in_are_known(here: &Node, there: &Node) {
 /// Everything that a store promises.
 pub async fn whole(here: &Node, there: &Node) {
     a_session_is_on_every_node(here, there).await;
+    let id = tokens_are_on_every_node(here, there).await;
+    assert!(fully(there.sessions.sign_out(&id, there.clock.now()).await).is_some());
+    eventually(async || here.name(&id).await.is_none()).await;
     one_asks_the_provider_and_a_sign_out_wins(here, there).await;
     what_is_used_once_is_used_once(here, there).await;
     names_end_whom_they_mean(here, there, true).await;
@@ -433,6 +464,19 @@ async fn sess_03_a_carried_session_that_nobody_uses_is_over_wherever_it_comes() 
     assert!(other.name(&id).await.is_none());
     other.clock.advance(LIFETIMES.absolute);
     assert!(other.name(&id).await.is_none());
+}
+
+#[tokio::test]
+async fn sess_02_no_token_of_a_portal_can_be_read_in_redis() {
+    let server = Server::start();
+    let (here, there) = two_nodes(&server, single).await;
+    tokens_are_on_every_node(&here, &there).await;
+    let keys: Vec<String> = server.ask(::redis::cmd("KEYS").arg("*"));
+    assert!(keys.iter().any(|key| key.starts_with("anteport:s:")), "{keys:?}");
+    for key in keys {
+        let kept: Vec<u8> = server.ask(::redis::cmd("DUMP").arg(&key));
+        assert!(!kept.windows(6).any(|part| part == b"canary"), "{key}");
+    }
 }
 
 #[tokio::test]

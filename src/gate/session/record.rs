@@ -3,7 +3,8 @@
 //! or never let it leave the process.
 //!
 //! The form is ours alone and has a version: another version is nobody's session, and its member
-//! signs in again.
+//! signs in again. Tokens for the portal stand behind the rest, and only where there are some: every
+//! other session is written as it was before there could be any.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -14,10 +15,12 @@ use serde::{Deserialize, Serialize};
 use super::{AtProvider, Lifetimes, Session};
 use crate::gate::claims::{AccountKind, Subject};
 use crate::gate::login::Journey;
-use crate::gate::{Renewal, Secret, Timestamp, VerifiedClaims};
+use crate::gate::{PortalToken, PortalTokens, Renewal, Secret, Timestamp, VerifiedClaims};
 
 /// Of the form below.
 const VERSION: u8 = 1;
+/// Of the same with [`Passed`] behind it.
+const WITH_TOKENS: u8 = 2;
 
 /// Claims that often say what else has to be written down, so that it is written once.
 const SAID_TWICE: [&str; 5] = ["sub", "oid", "tid", "iss", "sid"];
@@ -67,6 +70,42 @@ struct Asking<'a> {
     refresh_token: &'a str,
     journey: Journey,
     nonce: &'a str,
+}
+
+/// What the portal gets of the provider's tokens.
+#[derive(Serialize, Deserialize)]
+struct Passed<'a> {
+    #[serde(borrow)]
+    access_token: Option<PassedToken<'a>>,
+    #[serde(borrow)]
+    id_token: Option<PassedToken<'a>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PassedToken<'a> {
+    token: &'a str,
+    ends: Timestamp,
+}
+
+impl<'a> Passed<'a> {
+    fn of(tokens: &'a PortalTokens) -> Self {
+        let one = |token: &'a PortalToken| PassedToken {
+            token: token.token().expose(),
+            ends: token.ends(),
+        };
+        let PortalTokens { access_token, id_token } = tokens;
+        Self { access_token: access_token.as_ref().map(one), id_token: id_token.as_ref().map(one) }
+    }
+
+    fn tokens(&self) -> PortalTokens {
+        let one = |one: &PassedToken<'_>| {
+            PortalToken::until(&Secret::new(one.token.to_owned()), one.ends)
+        };
+        PortalTokens {
+            access_token: self.access_token.as_ref().and_then(one),
+            id_token: self.id_token.as_ref().and_then(one),
+        }
+    }
 }
 
 impl<'a> Told<'a> {
@@ -128,18 +167,27 @@ impl Session {
             revision: self.revision,
             proof: *self.proof.expose(),
         };
+        let written = match self.tokens() {
+            None => postcard::to_extend(&record, vec![VERSION]),
+            Some(tokens) => postcard::to_extend(&record, vec![WITH_TOKENS])
+                .and_then(|written| postcard::to_extend(&Passed::of(tokens), written)),
+        };
         // Plain data into memory: there is nothing that could fail.
-        Secret::new(postcard::to_extend(&record, vec![VERSION]).unwrap_or_default())
+        Secret::new(written.unwrap_or_default())
     }
 
     /// What [`Session::to_record`] wrote; `None` for anything else.
     #[must_use]
     pub fn from_record(record: &[u8]) -> Option<Self> {
         let (version, record) = record.split_first()?;
-        if *version != VERSION {
+        if !matches!(*version, VERSION | WITH_TOKENS) {
             return None;
         }
-        let record: Record<'_> = postcard::from_bytes(record).ok()?;
+        let (record, behind): (Record<'_>, &[u8]) = postcard::take_from_bytes(record).ok()?;
+        let tokens = match *version {
+            WITH_TOKENS => postcard::from_bytes::<Passed<'_>>(behind).ok()?.tokens(),
+            _ => PortalTokens::default(),
+        };
         let claims: serde_json::Map<_, _> = serde_json::from_str(record.claims).ok()?;
         let subject = match &record.subject {
             Who::Directory(tenant, object) => {
@@ -161,8 +209,8 @@ impl Session {
         });
         let claims =
             VerifiedClaims::restored(subject, claims, record.account, record.groups_unresolved);
-        Some(Self {
-            token_ends: super::token_ends(&claims),
+        let session = Self {
+            token_ends: claims.ends(),
             claims,
             provider: Arc::from(record.provider),
             portal: Arc::from(record.portal),
@@ -175,7 +223,9 @@ impl Session {
             last_used: AtomicI64::new(record.last_used.unix_millis()),
             revision: record.revision,
             proof: Secret::new(record.proof),
-        })
+            tokens: None,
+        };
+        Some(session.passing(tokens))
     }
 }
 
@@ -259,11 +309,34 @@ mod tests {
     }
 
     #[test]
+    fn tokens_come_back_and_a_session_without_any_is_written_as_before() {
+        let subject = || Subject::Issuer { issuer: "i".into(), subject: "s".into() };
+        let bare = session(json!({}), subject());
+        let token = |text: &str| PortalToken::until(&Secret::new(text.to_owned()), NOON);
+        let tokens = PortalTokens { access_token: token("access"), id_token: None };
+        let passing = session(json!({}), subject()).passing(tokens);
+        let (without, with) = (bare.to_record(), passing.to_record());
+        assert_eq!((without.expose()[0], with.expose()[0]), (VERSION, WITH_TOKENS));
+        let length = without.expose().len();
+        assert_eq!(without.expose()[1..], with.expose()[1..length], "the tokens are behind it all");
+        let back = Session::from_record(with.expose()).unwrap();
+        let kept = back.tokens().unwrap();
+        let access_token = kept.access_token.as_ref().unwrap();
+        assert_eq!((access_token.token().expose().as_str(), access_token.ends()), ("access", NOON));
+        assert!(kept.id_token.is_none());
+        assert!(same(&passing, &back));
+        assert!(Session::from_record(without.expose()).unwrap().tokens().is_none());
+        for cut in length..with.expose().len() {
+            assert!(Session::from_record(&with.expose()[..cut]).is_none(), "{cut}");
+        }
+    }
+
+    #[test]
     fn another_version_is_nobodys_session() {
         let subject = Subject::Issuer { issuer: "i".into(), subject: "s".into() };
         let record = session(json!({}), subject).to_record();
         let mut record = record.expose().clone();
-        record[0] += 1;
+        record[0] = WITH_TOKENS + 1;
         assert!(Session::from_record(&record).is_none());
         assert!(Session::from_record(&[]).is_none());
     }
@@ -301,6 +374,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = Session::from_record(&[&[VERSION], &bytes[..]].concat());
+            let _ = Session::from_record(&[&[WITH_TOKENS], &bytes[..]].concat());
         }
     }
 }

@@ -15,7 +15,10 @@ use super::*;
 use crate::clock::Clock;
 use crate::config;
 use crate::gate::login::PendingLogin;
-use crate::gate::{AtProvider, Lifetimes, Secret, SessionId, Subject, VerifiedClaims};
+use crate::gate::{
+    AtProvider, Lifetimes, PortalToken, PortalTokens, Secret, SessionId, Subject, TokenKind,
+    VerifiedClaims,
+};
 use crate::sessions::{Meant, Word};
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
@@ -91,6 +94,13 @@ fn session(name: &str, portal: &str, now: Timestamp) -> Session {
         AtProvider { sid: Some(format!("sid-{name}")), sub: Some(name.to_owned()), id_token: None };
     Session::start(claims, "corporate".into(), portal.into(), "h".into(), LIFETIMES, now)
         .known_as(at_provider)
+}
+
+/// The same, whose portal gets an access token.
+fn with_token(session: Session) -> Session {
+    let token = Secret::new("canary-of-a-token".to_owned());
+    let access_token = PortalToken::until(&token, NOON.after(HOUR * 4));
+    session.passing(PortalTokens { access_token, id_token: None })
 }
 
 async fn sign_in(sessions: &Sessions, name: &str) -> SessionId {
@@ -174,6 +184,31 @@ async fn sess_09_sessions_go_on_and_what_was_ended_stays_ended() {
     assert!(!soon.unwrap(), "no login is as old as that");
     let count = signed_out(&after, Meant::Sub("ada"), now).await;
     assert_eq!(count, 1, "and is found by name");
+}
+
+#[tokio::test]
+async fn sess_09_tokens_of_a_portal_go_on_sealed() {
+    let folder = Folder::new();
+    let before = started(&folder, NOON);
+    let ada = with_token(session("ada", "members.example", NOON));
+    let (ada, _) = before.start(ada, NOON).await.unwrap();
+    let grace = sign_in(&before, "grace").await;
+    before.write_snapshot(NOON);
+    for file in folder.names() {
+        let bytes = fs::read(folder.0.join(file)).unwrap();
+        assert!(!bytes.windows(6).any(|part| part == b"canary"), "sealed");
+    }
+    let after = started(&folder, NOON);
+    let token = |id: &SessionId| match after.here(id, NOON) {
+        Here::Member(member) => {
+            let tokens = member.session().tokens();
+            let token = tokens.and_then(|tokens| tokens.good(TokenKind::AccessToken, NOON));
+            token.map(|token| token.token().expose().clone())
+        }
+        Here::Nobody | Here::Ask => panic!("it was in the snapshot"),
+    };
+    assert_eq!(token(&ada).as_deref(), Some("canary-of-a-token"));
+    assert_eq!(token(&grace), None);
 }
 
 #[tokio::test]
