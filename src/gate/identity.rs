@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
+use aws_lc_rs::hmac;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName,
     HeaderValue, TRANSFER_ENCODING,
@@ -38,12 +39,20 @@ pub struct Envelope {
 
 /// Headers as a message signature covers them (RFC 9421, section 2.1), written once and signed many
 /// times.
-#[derive(PartialEq, Eq)]
 pub struct Covered {
-    /// A line for each: its name in quotes, and its value.
-    pub lines: Box<[u8]>,
     /// Their names in quotes, with a space between.
     pub names: Box<[u8]>,
+    /// What is signed of them, which every signature base begins with.
+    pub lines: Lines,
+}
+
+/// A line for each header: its name in quotes, and its value.
+pub enum Lines {
+    /// As they are.
+    Written(Box<[u8]>),
+    /// A code that a shared secret makes, begun with them: their bytes are hashed once, however many
+    /// requests follow.
+    Begun(Box<hmac::Context>),
 }
 
 /// What it says of a member stays out of logs, and so do tokens (LOG-01).

@@ -5,7 +5,7 @@
 
 use memchr::memchr2;
 
-use crate::gate::identity::Covered;
+use crate::gate::identity::{Covered, Lines};
 
 /// Something that a signature base cannot carry; there is none then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +52,17 @@ impl Base {
         Ok(())
     }
 
-    /// Covers what was written down before.
+    /// Covers what was written down before. Where a code was begun with its lines, the base has
+    /// only what follows them; so it is asked for first.
     pub(super) fn cover_all(&mut self, covered: &Covered) {
         if covered.names.is_empty() {
             return;
         }
         self.separate();
         self.input.extend_from_slice(&covered.names);
-        self.lines.extend_from_slice(&covered.lines);
+        if let Lines::Written(lines) = &covered.lines {
+            self.lines.extend_from_slice(lines);
+        }
     }
 
     fn separate(&mut self) {
@@ -141,11 +144,11 @@ fn decimal(value: i64, digits: &mut [u8; 20]) -> &[u8] {
     digits.get(begin..).unwrap_or_default()
 }
 
-/// Writes down headers that many requests will have, each of them once: a doubled name could be
-/// read as one header by one reader and as the other by another.
+/// Headers that many requests will have, written down: a line for each, and their names. Each is
+/// there once: a doubled name could be read as one header by one reader and as the other by another.
 pub(super) fn written_down<'h>(
     headers: impl Iterator<Item = (&'h str, &'h [u8])>,
-) -> Result<Covered, Unfit> {
+) -> Result<(Vec<u8>, Box<[u8]>), Unfit> {
     let mut base = Base::new("", 0);
     let mut seen: Vec<&str> = Vec::new();
     for (name, value) in headers {
@@ -156,7 +159,7 @@ pub(super) fn written_down<'h>(
         base.cover(&format!("\"{name}\""), value.trim_ascii())?;
     }
     let names = base.input.get(base.list + 1..).unwrap_or_default().to_vec();
-    Ok(Covered { lines: base.lines.into(), names: names.into() })
+    Ok((base.lines, names.into()))
 }
 
 #[cfg(test)]

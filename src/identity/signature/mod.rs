@@ -23,7 +23,7 @@ use super::assertion::{Signing, SigningError};
 use super::{IdentityError, Signers};
 use crate::config::{SIGNATURE_HEADERS, SignedBy};
 use crate::gate::Timestamp;
-use crate::gate::identity::{Covered, Envelope};
+use crate::gate::identity::{Covered, Envelope, Lines};
 use crate::signing_key::SigningAlgorithm;
 
 /// What our signature is called among others (RFC 9421, section 4.1).
@@ -74,15 +74,21 @@ impl RequestSigner {
         headers: &[(HeaderName, HeaderValue)],
     ) -> Result<(Covered, usize), IdentityError> {
         let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-        let covered = base::written_down(headers).map_err(unfit)?;
-        let signature = match &self.signing {
-            Signing::Key(_, SigningAlgorithm::EdDsa | SigningAlgorithm::Es256) => 64,
+        let (lines, names) = base::written_down(headers).map_err(unfit)?;
+        let (signature, lines) = match &self.signing {
+            Signing::Key(_, SigningAlgorithm::EdDsa | SigningAlgorithm::Es256) => {
+                (64, Lines::Written(lines.into()))
+            }
             // Of the longest key that is taken.
-            Signing::Key(_, SigningAlgorithm::Rs256) => 8192 / 8,
-            Signing::Secret(..) => 32,
+            Signing::Key(_, SigningAlgorithm::Rs256) => (8192 / 8, Lines::Written(lines.into())),
+            Signing::Secret(key, _) => {
+                let mut begun = hmac::Context::with_key(key);
+                begun.update(&lines);
+                (32, Lines::Begun(Box::new(begun)))
+            }
         };
-        let size = OVERHEAD + covered.names.len() + signature * 4 / 3;
-        Ok((covered, size))
+        let size = OVERHEAD + names.len() + signature * 4 / 3;
+        Ok((Covered { names, lines }, size))
     }
 
     /// The headers that go with a request besides what it has: it is signed as of now.
@@ -96,11 +102,15 @@ impl RequestSigner {
     ) -> Result<Vec<(HeaderName, HeaderValue)>, IdentityError> {
         let digest = request.body.and_then(content_digest::of);
         let [content_digest, input_name, signature_name] = SIGNATURE_HEADERS.clone();
-        let base = covering(request, digest.as_ref()).map_err(unfit)?.close();
+        let covered = request.envelope.and_then(|envelope| envelope.covered.as_ref());
+        let base = covering(request, covered, digest.as_ref()).map_err(unfit)?.close();
         let (input, signature) = match &self.signing {
             Signing::Key(signers, algorithm) => {
                 let key = signers.of(*algorithm).ok_or(SigningError::NoKey(algorithm.name()));
                 let key = key.map_err(IdentityError::Signature)?;
+                if covered.is_some_and(|covered| matches!(covered.lines, Lines::Begun(_))) {
+                    return Err(unfit(Unfit));
+                }
                 let base = self.parameters(base, request, (key.id(), name(*algorithm)), now);
                 let (base, input) = base.map_err(unfit)?.finish();
                 let signature = key.sign(&base).ok_or(SigningError::Random);
@@ -108,8 +118,13 @@ impl RequestSigner {
             }
             Signing::Secret(key, id) => {
                 let base = self.parameters(base, request, (id, "hmac-sha256"), now);
-                let (base, input) = base.map_err(unfit)?.finish();
-                (input, encoded(hmac::sign(key, &base).as_ref()))
+                let (rest, input) = base.map_err(unfit)?.finish();
+                let mut code = match covered.map(|covered| &covered.lines) {
+                    Some(Lines::Begun(begun)) => hmac::Context::clone(begun),
+                    Some(Lines::Written(_)) | None => hmac::Context::with_key(key),
+                };
+                code.update(&rest);
+                (input, encoded(code.sign().as_ref()))
             }
         };
         let value = |text: Vec<u8>| HeaderValue::from_maybe_shared(Bytes::from(text));
@@ -139,14 +154,23 @@ impl RequestSigner {
     }
 }
 
-/// Covers a request.
-fn covering(request: &Outbound<'_>, digest: Option<&HeaderValue>) -> Result<Base, Unfit> {
-    let covered = request.envelope.and_then(|envelope| envelope.covered.as_ref());
+/// Covers a request: what its member's requests have alike comes first.
+fn covering(
+    request: &Outbound<'_>,
+    covered: Option<&Covered>,
+    digest: Option<&HeaderValue>,
+) -> Result<Base, Unfit> {
     if request.envelope.is_some_and(|envelope| covered.is_none() && !envelope.headers.is_empty()) {
         return Err(Unfit);
     }
-    let known = covered.map_or(0, |covered| covered.lines.len());
+    let known = match covered.map(|covered| &covered.lines) {
+        Some(Lines::Written(lines)) => lines.len(),
+        Some(Lines::Begun(_)) | None => 0,
+    };
     let mut base = Base::new(LABEL, known + request.target.len());
+    if let Some(covered) = covered {
+        base.cover_all(covered);
+    }
     let (path, query) = match request.target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (request.target, None),
@@ -160,9 +184,6 @@ fn covering(request: &Outbound<'_>, digest: Option<&HeaderValue>) -> Result<Base
     if query == Some("") {
         // Which is also how a question mark without a query looks: this tells them apart.
         base.cover("\"@request-target\"", request.target.as_bytes())?;
-    }
-    if let Some(covered) = covered {
-        base.cover_all(covered);
     }
     if let Some(digest) = digest {
         base.cover("\"content-digest\"", digest.as_bytes())?;

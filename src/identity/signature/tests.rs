@@ -37,8 +37,7 @@ fn by_secret(secret: &str) -> RequestSigner {
     RequestSigner::new(&settings, &Arc::new(Signers::new(Vec::new())))
 }
 
-fn envelope(headers: &[(&str, &str)]) -> Envelope {
-    let signer = by_secret(SECRET);
+fn envelope(signer: &RequestSigner, headers: &[(&str, &str)]) -> Envelope {
     let header = |(name, value): &(&str, &str)| {
         (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
     };
@@ -62,7 +61,7 @@ struct Arrived {
 }
 
 fn sent(signer: &RequestSigner, target: &str, member: &[(&str, &str)], body: &[u8]) -> Arrived {
-    let envelope = envelope(member);
+    let envelope = envelope(signer, member);
     let outbound = Outbound {
         method: &Method::POST,
         authority: &HeaderValue::from_static("members.example.org"),
@@ -226,12 +225,13 @@ fn env_03_rsa_is_pkcs1_over_the_same_base() {
     let (signer, key) = by_key(SigningAlgorithm::Rs256);
     let arrived = sent(&signer, "/a?b", &MEMBER, b"");
     let input = arrived.all("signature-input").remove(0);
-    let mut base = String::from(
-        "\"@method\": POST\n\"@authority\": members.example.org\n\"@path\": /a\n\"@query\": ?b\n",
-    );
+    let mut base = String::new();
     for (name, value) in MEMBER {
         writeln!(base, "\"{name}\": {value}").unwrap();
     }
+    base.push_str(
+        "\"@method\": POST\n\"@authority\": members.example.org\n\"@path\": /a\n\"@query\": ?b\n",
+    );
     write!(base, "\"@signature-params\": {}", input.strip_prefix("anteport=").unwrap()).unwrap();
     assert!(input.contains(";alg=\"rsa-v1_5-sha256\";"), "{input}");
     let signature = arrived.all("signature").remove(0);
@@ -327,7 +327,7 @@ fn env_03_what_is_changed_on_the_way_is_found() {
 fn env_03_what_cannot_be_signed_goes_nowhere() {
     let (signer, _) = by_key(SigningAlgorithm::EdDsa);
     // Of a portal whose headers were not written down, none could be covered.
-    let mut envelope = envelope(&MEMBER);
+    let mut envelope = envelope(&signer, &MEMBER);
     envelope.covered = None;
     let outbound = Outbound {
         method: &Method::GET,
@@ -338,6 +338,10 @@ fn env_03_what_cannot_be_signed_goes_nowhere() {
         nonce: &NONCE,
     };
     assert_eq!(signer.sign(&outbound, NOON).unwrap_err().code(), "identity-signature");
+    // Of a portal with a secret, they were written down for nobody else.
+    let foreign = self::envelope(&by_secret(SECRET), &MEMBER);
+    let for_another = Outbound { envelope: Some(&foreign), ..outbound };
+    assert_eq!(signer.sign(&for_another, NOON).unwrap_err().code(), "identity-signature");
     let nobody = Outbound { envelope: None, ..outbound };
     assert!(signer.sign(&nobody, NOON).is_ok());
     // No key of the algorithm; more than one reading.
@@ -355,7 +359,7 @@ fn hdr_10_a_signature_is_no_longer_than_it_was_counted() {
     let all = [SigningAlgorithm::EdDsa, SigningAlgorithm::Es256, SigningAlgorithm::Rs256];
     let by_keys = all.into_iter().map(|algorithm| by_key(algorithm).0);
     for signer in by_keys.chain([by_secret(SECRET)]) {
-        let (_, counted) = signer.written_down(&envelope(&MEMBER).headers).unwrap();
+        let (_, counted) = signer.written_down(&envelope(&signer, &MEMBER).headers).unwrap();
         let arrived = sent(&signer, "/?", &MEMBER, b"a=1");
         let added = arrived.headers.iter().skip(MEMBER.len());
         let added: usize = added.map(|(name, value)| name.len() + value.len() + 4).sum();
@@ -382,17 +386,19 @@ type Meant = (String, String, String, Vec<(String, String)>, Option<String>);
 
 fn base_of((method, host, target, headers, digest): &Meant) -> Vec<u8> {
     let headers: Vec<_> = headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-    let envelope = envelope(&headers);
+    let headers = headers.iter().map(|(name, value)| (*name, value.as_bytes()));
+    let (lines, names) = base::written_down(headers).unwrap();
+    let covered = Covered { names, lines: Lines::Written(lines.into()) };
     let digest = digest.as_ref().map(|digest| HeaderValue::from_str(digest).unwrap());
     let outbound = Outbound {
         method: &Method::from_bytes(method.as_bytes()).unwrap(),
         authority: &HeaderValue::from_str(host).unwrap(),
         target,
-        envelope: Some(&envelope),
+        envelope: None,
         body: None,
         nonce: &NONCE,
     };
-    covering(&outbound, digest.as_ref()).unwrap().close().finish().0
+    covering(&outbound, Some(&covered), digest.as_ref()).unwrap().close().finish().0
 }
 
 /// Reads a base back into what it was made of. That this can be done for all is what makes no two
@@ -408,6 +414,10 @@ fn read_back(base: &[u8]) -> Meant {
     let names: Vec<String> = lines.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     assert_eq!(list, format!("({})", names.join(" ")));
     let mut lines = lines.into_iter().map(|(n, v)| (n.to_owned(), v.to_owned())).peekable();
+    let mut headers = Vec::new();
+    while let Some(header) = lines.next_if(|(name, _)| !name.starts_with('@')) {
+        headers.push(header);
+    }
     let mut next = |wanted: &str| lines.next_if(|(name, _)| name == wanted).map(|(_, value)| value);
     let (method, host) = (next("@method").unwrap(), next("@authority").unwrap());
     let (path, query) = (next("@path").unwrap(), next("@query").unwrap());
@@ -416,9 +426,8 @@ fn read_back(base: &[u8]) -> Meant {
         (None, "?") => path,
         (None, query) => path + query,
     };
-    let mut headers: Vec<_> = lines.collect();
-    let is_digest = headers.last().is_some_and(|(name, _)| name == "content-digest");
-    let digest = is_digest.then(|| headers.pop().unwrap().1);
+    let digest = next("content-digest");
+    assert_eq!(lines.next(), None);
     (method, host, target, headers, digest)
 }
 
