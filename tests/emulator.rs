@@ -300,6 +300,22 @@ fn what_is_in_its_way_is_left_alone() {
 }
 
 #[test]
+fn cfg_05_what_would_listen_for_everybody_is_not_written() {
+    let bench = Bench::new("everybody");
+    let (path, portal) = config(&bench);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let address = format!("127.0.0.1:{portal}");
+    let listen = format!("listen: {{ address: \"{address}\" }}");
+    assert!(text.contains(&listen));
+    let text = text.replace(&listen, "listen: { address: \"0.0.0.0:${PORT_OF_NOBODY:-8443}\" }");
+    std::fs::write(&path, text).unwrap();
+    let words = "emulator --config config.yaml --port 0 --write emulated.yaml";
+    let (code, said) = refused(&bench, &words.split(' ').collect::<Vec<_>>());
+    assert!(code == Some(1) && said.contains("0.0.0.0:8443 is not this machine alone"), "{said}");
+    assert!(!bench.path("emulated.yaml").exists());
+}
+
+#[test]
 fn a_managed_identity_asks_the_emulator_and_not_azure() {
     let mut bench = Bench::new("identity");
     let (path, portal) = config(&bench);

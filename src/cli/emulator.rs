@@ -99,6 +99,11 @@ enum EmulatorError {
         #[source]
         cause: io::Error,
     },
+    #[error(
+        "listen.address is a variable's, and {0} is not this machine alone: give the variable an \
+         address of 127.0.0.1, since everybody knows the emulator's password"
+    )]
+    Everywhere(SocketAddr),
     #[error("the configuration could not be pointed at the emulator: {0}")]
     Configuration(Problems),
     #[error("the system did not give what a process needs")]
@@ -175,7 +180,8 @@ fn pointed(
     let name = file.display().to_string();
     let environment = |name: &str| std::env::var(name).ok();
     match config::parse(&name, &text, &environment, Clock::system().now()) {
-        Ok(_) => Ok(text),
+        Ok(loaded) if loaded.config.listen.address.ip().is_loopback() => Ok(text),
+        Ok(loaded) => Err(EmulatorError::Everywhere(loaded.config.listen.address)),
         Err(problems) => Err(EmulatorError::Configuration(problems)),
     }
 }

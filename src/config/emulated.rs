@@ -2,6 +2,7 @@
 //! sessions kept in memory. It is written out anew from the tree, so comments go; all else stays as
 //! it is, variables of the environment included.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -21,7 +22,8 @@ const NOWHERE: Place = Place { line: 1, column: 1 };
 /// hosts, `ca` in place of the certificates that those are trusted by, and no keys or store of
 /// sessions, no `signing`, no `members`, and new secrets in place of those that portals share: whom
 /// an emulator signs in must be nobody to the real configuration, nor to its portals and their
-/// directory (CFG-05).
+/// directory (CFG-05). It listens on this machine alone, for its passwords are known to all, and
+/// behind it is the portal that was configured.
 ///
 /// # Errors
 /// All problems, if it cannot be read.
@@ -38,6 +40,8 @@ pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String
     }
     if let Some(keys) = entries(&mut root) {
         keys.retain(|entry| entry.key != "signing");
+        let listen = keys.iter_mut().find(|entry| entry.key == "listen");
+        listen.into_iter().for_each(listen_here);
     }
     let mut keys = entries(&mut root).into_iter().flatten();
     if let Some(Value::List(portals)) =
@@ -78,6 +82,20 @@ pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String
     write(&mut text, &root, 0);
     text.push('\n');
     Ok(text)
+}
+
+/// Keeps the port, and takes others the way to it. What a variable says is its reader's to look at.
+fn listen_here(listen: &mut Entry) {
+    let keys = entries(&mut listen.node).into_iter().flatten();
+    for address in keys.filter(|entry| entry.key == "address") {
+        if let Value::Scalar(address) = &mut address.node.value
+            && !address.contains('$')
+            && !address.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback())
+            && let Some((_, port)) = address.rsplit_once(':')
+        {
+            *address = format!("127.0.0.1:{port}");
+        }
+    }
 }
 
 /// Gives the assertion and the signature another secret each, where they have one.

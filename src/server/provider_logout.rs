@@ -134,6 +134,10 @@ impl Visit<'_> {
         let (name, word) = (party.name(), Word::Proven);
         let (ended, told) = sessions.sign_out_meant(name, meant, issuer, word, self.now).await;
         self.signed_out_there(&ended, "back-channel");
+        if told.is_err() {
+            // The provider is told to send it again, and then it has to be believed.
+            sessions.give_back_logout_token(party.name(), &token.id).await;
+        }
         Ok(told?)
     }
 

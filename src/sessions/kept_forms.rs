@@ -2,7 +2,7 @@
 //! here: the forms, which their members' browsers keep (`gate::KeptForm`).
 
 use super::marks::Once;
-use super::{Digest, Sessions, Store, StoreError};
+use super::{Digest, Sessions, StoreError};
 use crate::gate::{MemberMark, Subject};
 
 impl Sessions {
@@ -16,11 +16,7 @@ impl Sessions {
 
     /// Gives a form back to whoever has just spent it, and could not send anything of it.
     pub async fn give_back_form(&self, id: &[u8; 16]) {
-        let key = Digest::of(id);
-        match &self.store {
-            Store::Memory { marks, .. } => marks.give_back(Once::Form, &key),
-            Store::Remote(remote, _) => remote.give_back_spent(&key).await,
-        }
+        self.give_back_spent(Once::Form, &Digest::of(id)).await;
     }
 }
 

@@ -387,7 +387,7 @@ impl Remote {
     }
 
     pub(super) async fn give_back_spent(&self, key: &Digest) {
-        // Else it stays spent, which sends nothing twice.
+        // Else it stays spent, and nothing is done twice.
         let _ = self.redis.give_back(key).await;
     }
 

@@ -178,8 +178,17 @@ impl Sessions {
     /// # Errors
     /// When the store does not say.
     pub async fn spend_logout_token(&self, provider: &str, id: &str) -> Result<bool, StoreError> {
-        let key = Digest::of(format!("{}\n{provider}\n{id}", provider.len()).as_bytes());
-        self.spend(Once::LogoutToken, key).await
+        self.spend(Once::LogoutToken, Self::logout_token(provider, id)).await
+    }
+
+    /// Takes the word of a logout token again that has just been spent and was not obeyed
+    /// everywhere: its provider may send it once more.
+    pub async fn give_back_logout_token(&self, provider: &str, id: &str) {
+        self.give_back_spent(Once::LogoutToken, &Self::logout_token(provider, id)).await;
+    }
+
+    fn logout_token(provider: &str, id: &str) -> Digest {
+        Digest::of(format!("{}\n{provider}\n{id}", provider.len()).as_bytes())
     }
 
     pub(super) async fn spend(&self, what: Once, key: Digest) -> Result<bool, StoreError> {
@@ -187,6 +196,13 @@ impl Sessions {
         match &self.store {
             Store::Memory { marks, .. } => Ok(marks.spend(what, key)),
             Store::Remote(remote, _) => remote.spend(what, &key).await,
+        }
+    }
+
+    pub(super) async fn give_back_spent(&self, what: Once, key: &Digest) {
+        match &self.store {
+            Store::Memory { marks, .. } => marks.give_back(what, key),
+            Store::Remote(remote, _) => remote.give_back_spent(key).await,
         }
     }
 

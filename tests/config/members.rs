@@ -30,6 +30,29 @@ fn members_are_what_is_written_and_by_provider_what_is_written_there() {
     assert!(minimal.config.portals[0].members.is_none());
 }
 
+#[test]
+fn cfg_05_an_emulated_configuration_listens_on_this_machine_alone() {
+    let folder = std::env::temp_dir().join(format!("anteport-listens-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("config.yaml");
+    let minimal = include_str!("../fixtures/config/minimal.yaml");
+    for (address, becomes) in [
+        ("0.0.0.0:8443", "127.0.0.1:8443"),
+        ("[::]:8443", "127.0.0.1:8443"),
+        ("192.0.2.7:80", "127.0.0.1:80"),
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ("[::1]:8080", "[::1]:8080"),
+    ] {
+        let text = minimal.replace("0.0.0.0:8443", address);
+        assert!(text.contains(address));
+        std::fs::write(&path, text).unwrap();
+        let emulated = config::emulated(&path, "http://127.0.0.1:8081", None).unwrap();
+        let loaded = config::parse("emulated.yaml", &emulated, &environment, NOON).unwrap();
+        assert_eq!(loaded.config.listen.address.to_string(), becomes);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 /// CFG-05: whom the emulator signs in is nobody to a real directory.
 #[test]
 fn cfg_05_an_emulated_configuration_asks_no_directory() {

@@ -319,6 +319,11 @@ pub async fn what_is_used_once_is_used_once(here: &Node, there: &Node) {
     assert!(here.sessions.spend_logout_token("a", "1").await.unwrap());
     assert!(!there.sessions.spend_logout_token("a", "1").await.unwrap());
     assert!(there.sessions.spend_logout_token("b", "1").await.unwrap(), "another provider's");
+    // What was not obeyed everywhere is believed once more.
+    there.sessions.give_back_logout_token("a", "1").await;
+    assert!(here.sessions.spend_logout_token("a", "1").await.unwrap());
+    assert!(!there.sessions.spend_logout_token("a", "1").await.unwrap());
+    assert!(!there.sessions.spend_logout_token("b", "1").await.unwrap());
 }
 
 /// OIDC-20: who is meant is ended, on every node. A node that has not seen a session that is in its
