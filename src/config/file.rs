@@ -26,6 +26,7 @@ use super::signature::{self, SignatureFile};
 use super::signing::{self, SigningFile};
 use super::tokens::{self, TokensFile};
 use super::value;
+use super::verify::{self, VerifyFile};
 use super::yaml::Node;
 use super::{LogFormat, Logging, Protocol};
 use crate::gate::{
@@ -43,6 +44,8 @@ pub(super) struct File {
     pub(super) portals: Vec<PortalFile>,
     pub(super) sessions: Option<SessionsFile>,
     pub(super) signing: Option<SigningFile>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) verify: Option<Option<VerifyFile>>,
     pub(super) logging: Option<Logging>,
 }
 
@@ -227,6 +230,8 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
         portals: top.sections("portals").iter().map(|section| portal(context, section)).collect(),
         sessions: top.section("sessions").map(|section| sessions::read_section(&section)),
         signing: top.section("signing").map(|section| signing::read(&section)),
+        verify: top
+            .if_there("verify", |key| top.section(key).map(|section| verify::read(&section))),
         logging: top.section("logging").and_then(|section| logging(&section)),
     })
 }

@@ -22,6 +22,7 @@ use self::tokens::TOKENS;
 use self::upstream::UPSTREAM;
 use super::kind::{Key, Kind, Need};
 use super::profiles;
+use super::verify::Description;
 
 const fn required(name: &'static str, kind: Kind, says: &'static str) -> Key {
     let need = Need::Required;
@@ -96,6 +97,12 @@ pub(super) const FILE: &[Key] = &[
     ),
     defaults("sessions", SESSIONS, "how sessions are kept"),
     defaults("signing", SIGNING, "the keys that sign what portals are told"),
+    optional(
+        "verify",
+        Kind::Section(VERIFY),
+        "forward-auth: another server has the visitors' connections, and asks here about each \
+         request",
+    ),
     defaults("logging", LOGGING, "what is logged, and how"),
 ];
 
@@ -124,6 +131,20 @@ const LISTEN: &[Key] = &[
         "256",
         CONNECTIONS,
         "how many of them one address may have, `trusted_proxies` excepted",
+    ),
+];
+
+const VERIFY: &[Key] = &[
+    required(
+        "peers",
+        Kind::List(&NETWORK),
+        "the servers that may ask; they are believed whatever they say of a request",
+    ),
+    required(
+        "description",
+        word(Description::WORDS),
+        "how they describe it: `x_forwarded` (Traefik, Caddy), `x_original` (nginx, Apache, \
+         HAProxy) or `path` (Envoy)",
     ),
 ];
 

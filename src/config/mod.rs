@@ -37,6 +37,7 @@ mod tokens;
 mod told;
 mod upstream;
 mod value;
+mod verify;
 mod wording;
 mod yaml;
 
@@ -81,6 +82,7 @@ pub use self::providers::{
 };
 pub(crate) use self::secrets::{key_file, read_at_most, read_bounded};
 pub(crate) use self::value::{any_duration, is_guid, is_loopback};
+pub use self::verify::{Description, Verify};
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -196,6 +198,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// What signs the assertions. Empty: a key that is made at start and ends with the process.
     pub signing: SigningKeys,
+    /// Which other servers ask about requests that do not come here, and how; `None` if none does.
+    pub verify: Option<Verify>,
     /// What is logged, and how.
     pub logging: Logging,
 }

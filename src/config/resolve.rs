@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
-use super::{Config, Listen, presets, providers, requires, sessions, signing, tls, tokens};
+use super::{Config, Listen, presets, providers, requires, sessions, signing, tls, tokens, verify};
 use crate::gate::Timestamp;
 
 /// Where and when the file is read.
@@ -61,6 +61,14 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     let sessions = sessions.and_then(|file| sessions::resolve(context, file, setting.folder));
     let signing = file.signing.as_ref();
     let signing = signing.and_then(|file| signing::resolve(context, file, setting.folder));
+    let verify = match file.verify.as_ref() {
+        Some(Some(file)) => verify::resolve(file).map(Some),
+        Some(None) => Some(None),
+        None => None,
+    };
+    if let (Some(Some(file)), Some(portals)) = (&file.verify, &portals) {
+        verify::meet_portals(context, file, portals);
+    }
     if let (Some(signing), Some(sessions)) = (&signing, &sessions) {
         signing::meet_portals(context, signing, &file.portals, sessions);
     }
@@ -77,6 +85,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         portals: portals?,
         sessions: sessions?,
         signing: signing?,
+        verify: verify?,
         logging: file.logging.clone()?,
     })
 }

@@ -181,6 +181,20 @@ impl OwnedNames {
         Self { folded, lengths }
     }
 
+    /// These alone.
+    #[must_use]
+    pub fn only<'a>(names: impl IntoIterator<Item = &'a HeaderName>) -> Self {
+        let names = names.into_iter().filter_map(|name| Folded::of(name.as_str()));
+        Self { folded: names.collect(), lengths: [0; 256] }
+    }
+
+    /// Whether a header of this name could be taken for one of them: once case and separators are
+    /// folded away it is one (HDR-03), or it has odd characters (HDR-04).
+    #[must_use]
+    pub fn name(&self, name: &str) -> bool {
+        Folded::of(name).is_none_or(|folded| self.folded.contains(&folded))
+    }
+
     /// Whether a header of this name is taken from visitors: it is ours or another gate's once
     /// case and separators are folded away (HDR-03), it is of one connection only (HDR-01), or it
     /// has odd characters (HDR-04).

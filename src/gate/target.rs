@@ -31,6 +31,15 @@ impl RawTarget {
     /// The longest target that is read, in bytes (LIM-01).
     pub const LONGEST: usize = 8192;
 
+    /// Its path, as it stands there; `None` where there is none.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::Line(line) => Some(taken_apart(std::str::from_utf8(line).ok()?)?.path),
+            Self::Pseudo(uri) => Some(uri.path()),
+        }
+    }
+
     /// What follows the first `?`, whatever stands before it.
     #[must_use]
     pub fn query(&self) -> Option<&str> {

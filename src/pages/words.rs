@@ -26,6 +26,21 @@ pub fn explain(code: &str) -> Words {
             "Nothing is offered at this address. Check it for a typing error, or start from the \
              portal’s first page.",
         ),
+        "verify-peer" | "verify-description" | "verify-own" => (
+            "The site is not set up completely",
+            "The server in front of the portal asked for this page in a way that cannot be answered. \
+             Tell whoever runs the portal.",
+        ),
+        "verify-header" => (
+            "This request cannot be passed on",
+            "It has something with it that only the portal’s own servers may say. Open the page \
+             anew, without programs that change what the browser sends.",
+        ),
+        "verify-form" => (
+            "This form cannot be passed on",
+            "What it says would have to be looked at, and cannot be here. Tell whoever runs the \
+             portal.",
+        ),
         "sign-in-required" => (
             "Please sign in",
             "Your session has ended or has not begun. Open the portal’s first page, sign in, and \

@@ -36,12 +36,13 @@ mod session_store;
 mod sign_out;
 mod test_login;
 mod tls;
+mod verify;
 mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use rustls::sign::CertifiedKey;
 
 pub use limits::Limits;
@@ -50,8 +51,8 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::{Config, Preset, SignedBy, SigningKeysError};
-use crate::gate::identity::OwnedNames;
+use crate::config::{Config, Preset, SignedBy, SigningKeysError, Verify};
+use crate::gate::identity::{ASSERTION, OwnedNames};
 use crate::gate::{Policy, PortalCookies, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::members::Members;
@@ -90,6 +91,8 @@ pub struct Proxy {
     /// Sign-outs in the name of a provider.
     sign_outs: pace::Pace,
     discoveries: discoveries::Discoveries,
+    /// Which other servers ask about requests that do not come here.
+    verify: Option<Verify>,
     logs_access: bool,
 }
 
@@ -101,6 +104,8 @@ struct Portal {
     host: HeaderValue,
     scheme: HeaderValue,
     owned: OwnedNames,
+    /// The headers that say who is asking, and nothing else.
+    told: OwnedNames,
     identity: Identity,
     /// Cookies by which other gates tell who is asking; none reaches the portal.
     gate_cookies: PortalCookies,
@@ -172,6 +177,9 @@ impl Proxy {
                     "http"
                 }),
                 owned: OwnedNames::with(portal.identity.sets()),
+                told: OwnedNames::only(
+                    portal.identity.sets().chain([&HeaderName::from_static(ASSERTION)]),
+                ),
                 gate_cookies: portal.identity.presets.cookies(),
                 identity: Identity::new(&portal.identity, &public_url, signing.signers()),
                 shares: admission::Shares::new(portal.upstream.max_requests),
@@ -216,6 +224,7 @@ impl Proxy {
             form_room: Arc::default(),
             sign_outs: pace::Pace::default(),
             discoveries: discoveries::Discoveries::default(),
+            verify: config.verify,
             logs_access: config.logging.access,
             began: clock.now(),
             clock,

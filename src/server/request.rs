@@ -16,6 +16,7 @@ use super::inspect::{self, Wants};
 use super::peer::Peer;
 use super::resend::{self, FormId, Unsent};
 use super::respond::{self, Asker, HOME};
+use super::verify::{self, Undescribed};
 use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::{self, Envelope, LocalCredentials};
@@ -72,13 +73,24 @@ impl Worker {
         let now = self.proxy.clock.now();
         let mut account = Account::open(&self.proxy, &head);
         let asker = Asker::of(&head, account.request_id());
+        let verifying = match &self.proxy.verify {
+            Some(verify) if verify::is_asked(&head) => {
+                match verify::read(verify, peer, &mut head) {
+                    Ok(verifying) => Some(verifying),
+                    Err(error) => return respond::undescribed(error, &asker, account),
+                }
+            }
+            Some(_) | None => None,
+        };
         let mut form = None;
         // Once; or twice, where it brings a form that was kept, which is judged as if it came now.
         loop {
             let read = Asked::read(&self.proxy.policies, &head.method, &head.target, &head.headers);
             let asked = match read {
                 Ok(asked) => asked,
-                Err(refusal) => return respond::refuse(refusal, &asker, account),
+                Err(refusal) => {
+                    return verify::no(verifying, respond::refuse(refusal, &asker, account));
+                }
             };
             let index = asked.portal();
             let (Some(policy), Some(portal)) =
@@ -87,7 +99,8 @@ impl Worker {
                 return respond::refuse(Refusal::UnknownHost, &asker, account);
             };
             account.read(&asked);
-            let asked = if body.is_end_stream() { asked.with_form(Form::Absent) } else { asked };
+            let is_whole = body.is_end_stream() && verifying.is_none();
+            let asked = if is_whole { asked.with_form(Form::Absent) } else { asked };
             let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
             let has_own_cookies = asked.has_own_cookies();
             let sessions = &self.proxy.sessions;
@@ -120,6 +133,9 @@ impl Worker {
             let mut _share = None;
             let decision = match decide(policy, asked, session, now).settled() {
                 Ok(decision) => decision,
+                Err(_) if verifying.is_some() => {
+                    return respond::undescribed(Undescribed::Form, &asker, account);
+                }
                 Err(asked) => {
                     let room = &self.proxy.form_room;
                     let stranger = self.proxy.stranger(visitor);
@@ -152,6 +168,9 @@ impl Worker {
                 account,
                 form,
             };
+            if let Some(verifying) = verifying {
+                return Box::pin(visit.verify(decision, verifying, has_own_cookies)).await;
+            }
             // Boxed where it is rare: a future is as large as its largest branch, and moved for
             // each request.
             return match decision {
@@ -356,7 +375,12 @@ impl Visit<'_> {
 
 impl Proxy {
     /// What the browser is to keep instead of what it has shown, if that has grown old.
-    fn shown_anew(&self, shown: &Shown, member: &SignedIn, now: Timestamp) -> Vec<HeaderValue> {
+    pub(super) fn shown_anew(
+        &self,
+        shown: &Shown,
+        member: &SignedIn,
+        now: Timestamp,
+    ) -> Vec<HeaderValue> {
         if !self.sessions.has_grown_old(shown, member, now) {
             return Vec::new();
         }
@@ -434,7 +458,7 @@ fn without_tokens(portal: &Portal, mut response: Response<Body>) -> Response<Bod
 }
 
 /// The member's identity headers, rendered anew when they have grown old.
-fn envelope(
+pub(super) fn envelope(
     portal: &Portal,
     member: &SignedIn,
     now: Timestamp,

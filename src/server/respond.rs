@@ -14,6 +14,7 @@ use super::inspect::InspectError;
 use super::login::LoginFailure;
 use super::request::Head;
 use super::resend::Unsent;
+use super::verify::Undescribed;
 use crate::catalogue::Class;
 use crate::gate::{GroupsUnknown, Lack, PathError, Refusal};
 use crate::http1::request::HeadError;
@@ -255,6 +256,22 @@ const fn unsent_status(why: Unsent) -> StatusCode {
         Unsent::Unreadable | Unsent::Expired => StatusCode::BAD_REQUEST,
         Unsent::Used => StatusCode::CONFLICT,
     }
+}
+
+/// What another server says of a request is not enough, or not to be believed (VER-01).
+pub(super) fn undescribed(
+    error: Undescribed,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
+    tracing::warn!(
+        request_id = asker.request_id(),
+        code = error.code(),
+        cause = %error,
+        "a server that asked about a request was told no"
+    );
+    account.decided(Verdict::Refuse, Some(error.code()));
+    say(&Said::new(StatusCode::FORBIDDEN, error.code()), asker, account)
 }
 
 /// On to the canonical spelling of what was asked for, by the same method (PATH-07).

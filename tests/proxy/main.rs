@@ -47,6 +47,7 @@ mod test_login;
 mod tls;
 mod tokens;
 mod upstreams;
+mod verify;
 mod websocket_portals;
 mod websockets;
 mod world;

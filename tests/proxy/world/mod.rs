@@ -82,6 +82,8 @@ pub struct Plan {
     pub kept_sessions: Option<String>,
     /// What stands at `signing`.
     pub signing: String,
+    /// More lines of the file's own.
+    pub top: &'static str,
     /// What stands at `upstream` instead of this world's own portal.
     pub upstream: Option<String>,
     pub listen_tls: Option<String>,
@@ -138,6 +140,7 @@ impl Default for Plan {
             sessions: "{}",
             kept_sessions: None,
             signing: "{}".to_owned(),
+            top: "",
             upstream: None,
             listen_tls: None,
             listen: "",
@@ -203,6 +206,7 @@ providers:
     credentials: {credentials}
 sessions: {sessions}
 signing: {signing}
+{top}
 portals:
   - public_url: "{scheme}://{proxy}"
     upstream: {upstream}
@@ -214,6 +218,7 @@ portals:
             credentials = plan.credentials.replace("AUTHORITY", &authority.to_string()),
             sessions = stored(plan.kept_sessions.as_deref().unwrap_or(plan.sessions)),
             signing = plan.signing,
+            top = plan.top,
             upstream = plan.upstream.unwrap_or_else(|| format!(
                 "{{ url: \"http://{}\", response_timeout: 1s }}",
                 portal.address

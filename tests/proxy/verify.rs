@@ -1,0 +1,358 @@
+//! Forward-auth: another server asks about each request, and nobody gets by it who would not get by
+//! us (VER-01, VER-02).
+
+use serde_json::Value;
+
+use crate::kinds::{TWO, TWO_FOR_A_PORTAL};
+use crate::world::browser::{Answer, Browser, PAGE};
+use crate::world::{Plan, World, assert_refusal};
+
+const FORWARDED: &str = "verify: { peers: [127.0.0.1], description: x_forwarded }";
+const ORIGINAL: &str = "verify: { peers: [127.0.0.1], description: x_original }";
+const BY_PATH: &str = "verify: { peers: [127.0.0.1], description: path }";
+const ELSEWHERE: &str = "verify: { peers: [192.0.2.0/24], description: x_forwarded }";
+const VERIFY: &str = "/.auth/verify";
+
+async fn world(top: &'static str) -> World {
+    World::start_with(Plan { top, ..Plan::default() }).await
+}
+
+/// What a visitor's request is, as the server in front says it.
+#[derive(Clone)]
+struct Described<'a> {
+    method: &'a str,
+    scheme: &'a str,
+    uri: &'a str,
+    more: Vec<(&'a str, &'a str)>,
+}
+
+fn get(uri: &str) -> Described<'_> {
+    Described { method: "GET", scheme: "http", uri, more: PAGE.to_vec() }
+}
+
+impl<'a> Described<'a> {
+    fn with(mut self, name: &'a str, value: &'a str) -> Self {
+        self.more.push((name, value));
+        self
+    }
+
+    fn method(self, method: &'a str) -> Self {
+        Self { method, ..self }
+    }
+
+    /// As Traefik and Caddy ask.
+    async fn forwarded(&self, browser: &Browser, world: &World) -> Answer {
+        let host = world.proxy.to_string();
+        let mut headers = vec![
+            ("x-forwarded-method", self.method),
+            ("x-forwarded-proto", self.scheme),
+            ("x-forwarded-host", &*host),
+            ("x-forwarded-uri", self.uri),
+        ];
+        headers.extend(&self.more);
+        browser.send("GET", VERIFY, &headers, b"").await
+    }
+
+    /// As nginx asks.
+    async fn original(&self, browser: &Browser, world: &World) -> Answer {
+        let url = format!("{}://{}{}", self.scheme, world.proxy, self.uri);
+        let mut headers = vec![("x-original-method", self.method), ("x-original-url", &*url)];
+        headers.extend(&self.more);
+        browser.send("GET", VERIFY, &headers, b"").await
+    }
+
+    /// As Envoy asks.
+    async fn by_path(&self, browser: &Browser) -> Answer {
+        browser.send(self.method, &format!("{VERIFY}{}", self.uri), &self.more, b"").await
+    }
+}
+
+fn assertion(answer: &Answer) -> Value {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let token = answer.header("x-anteport-assertion").expect("an assertion");
+    let claims = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn ver_01_a_member_passes_with_the_headers_that_the_portal_would_get() {
+    for top in [FORWARDED, ORIGINAL, BY_PATH] {
+        let world = world(top).await;
+        let browser = world.treasurer().await;
+        let asks = async |described: Described<'_>| match top {
+            FORWARDED => described.forwarded(&browser, &world).await,
+            ORIGINAL => described.original(&browser, &world).await,
+            _ => described.by_path(&browser).await,
+        };
+        let passes = asks(get("/reports?year=2026&q=a%20b")).await;
+        assert_eq!(passes.status, 200, "{top}: {}", passes.text());
+        let through = browser.send("GET", "/reports", PAGE, b"").await;
+        assert_eq!(through.status, 200);
+        let told = world.portal.last();
+        for name in ["x-auth-user", "x-auth-email", "x-auth-name", "x-auth-roles"] {
+            assert!(told.header(name).is_some());
+            assert_eq!(passes.header(name), told.header(name), "{top}: {name}");
+        }
+        assert_eq!(assertion(&passes)["aud"], format!("http://{}", world.proxy));
+        assert_eq!(passes.header("cache-control"), Some("no-store"), "VER-02");
+        assert!(passes.body.is_empty());
+        // COOK-01: for who can send these on instead.
+        assert_eq!(passes.header("cookie"), None);
+        let with_cookie = asks(get("/reports").with("cookie", "theme=dark")).await;
+        assert_eq!(with_cookie.header("cookie"), Some("theme=dark"), "{top}");
+        for method in ["HEAD", "POST", "DELETE", "OPTIONS"] {
+            assert_eq!(asks(get("/reports").method(method)).await.status, 200, "{top} {method}");
+        }
+        // Public pages are nobody's business.
+        let nobody = world.browser();
+        let public = match top {
+            FORWARDED => get("/public/x").forwarded(&nobody, &world).await,
+            ORIGINAL => get("/public/x").original(&nobody, &world).await,
+            _ => get("/public/x").by_path(&nobody).await,
+        };
+        assert_eq!(public.status, 200, "{top}");
+        assert!(public.header("x-auth-user").is_none() && public.header("cookie").is_none());
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn ver_01_strangers_are_sent_to_the_sign_in_and_come_back() {
+    let world = world(FORWARDED).await;
+    let mut browser = world.browser();
+    let answer = get("/reports?year=2026").forwarded(&browser, &world).await;
+    assert_eq!(answer.status, 303, "{}", answer.text());
+    assert!(answer.location().path().ends_with("/authorize"), "{}", answer.location());
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    // The browser gets that answer as if it had come from the page, and goes on.
+    let landed = browser.sign_in("/reports?year=2026", "treasurer@harborclub.example").await;
+    assert_eq!(landed.status, 200);
+    assert_eq!(get("/reports").forwarded(&browser, &world).await.status, 200);
+    // What is no page is told so.
+    let nobody = world.browser();
+    let call = get("/api").with("x-requested-with", "XMLHttpRequest");
+    assert_refusal(&call.forwarded(&nobody, &world).await, 401, "sign-in-required");
+    let post = get("/reports").method("POST").forwarded(&nobody, &world).await;
+    assert_refusal(&post, 401, "sign-in-required");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn ver_01_who_takes_a_status_for_an_answer_gets_one() {
+    let world = world(ORIGINAL).await;
+    let nobody = world.browser();
+    for (described, status) in [
+        (get("/reports"), 401),
+        (get("/reports").with("x-requested-with", "XMLHttpRequest"), 401),
+        (get("/reports").method("POST"), 401),
+        (get("/login").method("POST"), 403),
+        (get("/login"), 401),
+        // It is sent here, and answered.
+        (get("/.auth/me"), 403),
+        (get("/.auth/login/corporate"), 403),
+        (get("/a/../b"), 403),
+        (get("/a%2fb"), 403),
+        (get("/reports").method("TRACE"), 403),
+        (get("/reports").method("BREW"), 403),
+    ] {
+        let answer = described.original(&nobody, &world).await;
+        assert_eq!(answer.status, status, "{} {}", described.method, described.uri);
+        assert!(answer.header("location").is_none() && answer.header("set-cookie").is_none());
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn path_15_the_local_login_stays_closed_in_every_spelling() {
+    let world = world(FORWARDED).await;
+    let browser = world.treasurer().await;
+    for uri in ["/login", "/LOGIN", "/login/", "/log%69n", "/login?x=1", "/./login", "//login"] {
+        let answer = get(uri).method("POST").forwarded(&browser, &world).await;
+        assert!(matches!(answer.status, 400 | 403), "{uri}: {}", answer.status);
+    }
+    // Credentials of the portal's own, which nobody takes out here.
+    let basic = get("/reports").with("authorization", "Basic dTpw");
+    assert_refusal(&basic.forwarded(&browser, &world).await, 403, "verify-header");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn ver_01_a_description_is_there_once_and_whole() {
+    let world = world(FORWARDED).await;
+    let browser = world.treasurer().await;
+    let host = world.proxy.to_string();
+    let whole = [
+        ("x-forwarded-method", "GET"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-host", &*host),
+        ("x-forwarded-uri", "/reports"),
+    ];
+    assert_eq!(browser.send("GET", VERIFY, &whole, b"").await.status, 200);
+    for left_out in 0..whole.len() {
+        let mut headers = whole.to_vec();
+        let (name, value) = headers.remove(left_out);
+        let answer = browser.send("GET", VERIFY, &headers, b"").await;
+        assert_refusal(&answer, 403, "verify-description");
+        // Twice, be it the same.
+        headers.extend([(name, value), (name, value)]);
+        let answer = browser.send("GET", VERIFY, &headers, b"").await;
+        assert_refusal(&answer, 403, "verify-description");
+        // Not what it should be.
+        for odd in ["", "a b", "http://x/", "\t", "é", "/x, /y", "a@b", "x/y"] {
+            let mut headers = whole.to_vec();
+            headers[left_out] = (name, odd);
+            let answer = browser.send("GET", VERIFY, &headers, b"").await;
+            assert!(answer.status >= 400, "{name}: {odd:?}: {}", answer.status);
+            assert!(answer.header("x-auth-user").is_none());
+        }
+        // Named by `Connection`, it is of that connection only, and gone.
+        let mut headers = whole.to_vec();
+        headers.push(("connection", name));
+        let answer = browser.send("GET", VERIFY, &headers, b"").await;
+        assert_refusal(&answer, 403, "verify-description");
+    }
+    // The other way to describe a request is a visitor's.
+    let url = format!("http://{host}/public/x");
+    let other = [("x-original-method", "GET"), ("x-original-url", &*url)];
+    assert_refusal(&browser.send("GET", VERIFY, &other, b"").await, 403, "verify-description");
+    // Another portal, another scheme.
+    for (at, value, status) in [(2, "elsewhere.example", 421), (1, "https", 400)] {
+        let mut headers = whole.to_vec();
+        headers[at].1 = value;
+        assert_eq!(browser.send("GET", VERIFY, &headers, b"").await.status, status);
+    }
+    assert_refusal(&get("").forwarded(&browser, &world).await, 403, "verify-description");
+    let below = browser.send("GET", "/.auth/verify/public/x", &whole, b"").await;
+    assert_eq!(below.status, 200, "what is described is judged, and not where it was asked");
+    assert!(below.header("x-auth-user").is_some());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn ver_01_a_path_is_described_by_the_request_itself() {
+    let world = world(BY_PATH).await;
+    let browser = world.treasurer().await;
+    for (target, status) in [
+        ("/.auth/verify", 403),
+        ("/.auth/verify?x", 403),
+        ("/.auth/verify/", 200),
+        ("/.auth/verify/.auth/verify/reports", 403),
+        ("/.auth/verify/.auth/me", 403),
+        ("/.auth/verify//reports", 400),
+        ("/.auth/verify/../reports", 400),
+        ("/.auth/verify/%2e%2e/reports", 400),
+        ("/.auth/verify/a%00", 400),
+        ("/.auth/verifyreports", 404),
+        ("/.auth/verify;x/reports", 400),
+    ] {
+        let answer = browser.send("GET", target, PAGE, b"").await;
+        assert_eq!(answer.status, status, "{target}: {}", answer.text());
+    }
+    // What another way would say is nothing here; and no visitor may send it to a portal.
+    let lie =
+        get("/reports").with("x-forwarded-uri", "/public/x").with("x-forwarded-method", "GET");
+    assert_eq!(lie.by_path(&world.browser()).await.status, 303);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn ver_01_only_those_who_are_listed_are_believed() {
+    let world = world(ELSEWHERE).await;
+    let browser = world.treasurer().await;
+    let answer = get("/reports").forwarded(&browser, &world).await;
+    assert_refusal(&answer, 403, "verify-peer");
+    // Nor because it says that it is somebody else.
+    let says = get("/reports").with("x-forwarded-for", "192.0.2.1");
+    assert_refusal(&says.forwarded(&browser, &world).await, 403, "verify-peer");
+    world.stop().await;
+    // Without the key there is no such place.
+    let world = World::start().await;
+    let browser = world.treasurer().await;
+    let answer = get("/reports").forwarded(&browser, &world).await;
+    assert_refusal(&answer, 404, "endpoint-unknown");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn hdr_02_03_what_cannot_be_taken_out_is_refused() {
+    let world = world(FORWARDED).await;
+    let (browser, nobody) = (world.treasurer().await, world.browser());
+    for name in ["X-Auth-User", "x-authuser", "X--Auth-User", "X-Anteport-Assertion", "X_Auth_User"]
+    {
+        for (browser, uri) in [(&browser, "/reports"), (&nobody, "/public/x")] {
+            let forged = get(uri).with(name, "forged");
+            let answer = forged.forwarded(browser, &world).await;
+            assert_eq!(answer.status, 403, "{name} {uri}");
+            assert_refusal(&answer, 403, "verify-header");
+        }
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_is_over_passes_no_more() {
+    let world = world(FORWARDED).await;
+    let mut browser = world.treasurer().await;
+    let copy = browser.clone();
+    assert_eq!(get("/reports").forwarded(&browser, &world).await.status, 200);
+    let out = [("sec-fetch-site", "same-origin")];
+    assert_eq!(browser.send("POST", "/.auth/logout", &out, b"").await.status, 303);
+    assert_eq!(get("/reports").forwarded(&copy, &world).await.status, 303);
+    // And use of it here is use: an idle session ends, one that is used does not.
+    browser = world.treasurer().await;
+    for _ in 0..5 {
+        world.clock.advance(std::time::Duration::from_secs(20 * 60));
+        assert_eq!(get("/reports").forwarded(&browser, &world).await.status, 200);
+    }
+    world.clock.advance(std::time::Duration::from_secs(31 * 60));
+    assert_eq!(get("/reports").forwarded(&browser, &world).await.status, 303);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn env_03_what_passes_is_signed_for_the_portal() {
+    const SIGNED: &str = r#"
+    mode: optional
+    routes: [ { path: "/**", access: signed_in } ]
+    local_login: {}
+    identity:
+      headers: { X-Auth-User: oid }
+      signature: { algorithm: ed25519 }
+"#;
+    let world = World::start_with(Plan { top: FORWARDED, portal: SIGNED, ..Plan::default() }).await;
+    // In `optional` everybody passes, and the request is signed for the portal as nobody's.
+    let answer = get("/reports").forwarded(&world.browser(), &world).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let input = answer.header("signature-input").unwrap();
+    assert!(input.starts_with(r#"anteport=("@method" "@authority" "@path" "@query");"#), "{input}");
+    assert!(answer.header("signature").is_some() && answer.header("x-auth-user").is_none());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn gen_02_a_page_of_ours_is_never_taken_for_a_yes() {
+    let plan = Plan { top: FORWARDED, provider: TWO, portal: TWO_FOR_A_PORTAL, ..Plan::default() };
+    let world = World::start_with(plan).await;
+    let page = get("/reports").forwarded(&world.browser(), &world).await;
+    assert_eq!(page.status, 401);
+    assert!(page.text().contains("Sign in with corporate"), "and yet it is the page");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn path_15_what_a_rule_would_have_to_read_does_not_pass() {
+    const FORMS: &str = r#"
+    local_login:
+      password_routes: [ { path: /entry, methods: [POST], form: { task: sign_in } } ]
+    routes: [ { path: "/**", access: signed_in } ]
+    identity: { headers: { X-Auth-User: oid } }"#;
+    let world = World::start_with(Plan { top: FORWARDED, portal: FORMS, ..Plan::default() }).await;
+    let browser = world.treasurer().await;
+    let form =
+        get("/entry").method("POST").with("content-type", "application/x-www-form-urlencoded");
+    assert_refusal(&form.forwarded(&browser, &world).await, 403, "verify-form");
+    assert_eq!(get("/entry").forwarded(&browser, &world).await.status, 200, "a page has none");
+    world.stop().await;
+}
