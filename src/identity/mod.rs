@@ -310,8 +310,8 @@ pub fn told(
 ) -> Result<Vec<(HeaderName, HeaderValue)>, IdentityError> {
     let mut told = Vec::with_capacity(headers.len());
     for (header, mapping) in headers {
-        if mapping.paths().any(|path| matches!(path.name(), "groups" | "group_names")) {
-            groups_are_known(claims)?;
+        for path in mapping.paths() {
+            is_known(claims, path.name())?;
         }
         let value = mapping::value(mapping, claims).map_err(|fault| of_header(fault, header))?;
         let Some(value) = value else {
@@ -345,9 +345,9 @@ fn read(headers: &[(HeaderName, Mapping)], claims: &VerifiedClaims) -> Map<Strin
     read.map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
-/// "Not known" is not "in none" (AZ-05).
-fn groups_are_known(claims: &VerifiedClaims) -> Result<(), IdentityError> {
-    match claims.groups_unknown() {
+/// "Not known" is not "in none" (AZ-05): whether all can be said of a claim, by its name.
+fn is_known(claims: &VerifiedClaims, name: &str) -> Result<(), IdentityError> {
+    match claims.unknown(name) {
         None => Ok(()),
         Some(GroupsUnknown::LeftOut) => Err(IdentityError::GroupOverage),
         Some(GroupsUnknown::Unresolved) => Err(IdentityError::GroupsUnresolved),

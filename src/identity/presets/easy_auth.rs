@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::facts::{Fact, Facts, Headers};
 use crate::gate::{EXTENSIONS, Session, Subject, VerifiedClaims};
-use crate::identity::{IdentityError, groups_are_known};
+use crate::identity::{IdentityError, is_known};
 
 const PRINCIPAL: &str = "x-ms-client-principal";
 const ID: &str = "x-ms-client-principal-id";
@@ -39,7 +39,9 @@ pub(super) fn render(
     headers: &mut Headers<'_>,
 ) -> Result<(), IdentityError> {
     let session = facts.session;
-    groups_are_known(session.claims())?;
+    for name in ["groups", "group_names"] {
+        is_known(session.claims(), name)?;
+    }
     let provider = session.provider();
     let called = names.iter().find(|(known, _)| known == provider);
     let called = called.map_or(provider, |(_, called)| called.as_str());

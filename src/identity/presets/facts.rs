@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::config::PresetClaims;
 use crate::gate::{ClaimPath, Session, Subject};
-use crate::identity::{IdentityError, Marks, encode, groups_are_known, mapping};
+use crate::identity::{IdentityError, Marks, encode, is_known, mapping};
 
 /// What is known of a member.
 #[derive(Clone, Copy)]
@@ -81,9 +81,11 @@ impl<'a> Facts<'a> {
         self.list(&self.claims.groups, header)
     }
 
-    /// What stands at a path, which was read with the configuration, too; null is nothing.
+    /// What stands at a path, which was read with the configuration, too; null is nothing, and it
+    /// is an error if groups are asked for that are not known (AZ-05).
     fn value(&self, claim: &str, header: &'static str) -> Result<Option<&'a Value>, IdentityError> {
         let path: ClaimPath = claim.parse().map_err(|_| form(header, claim))?;
+        self.check_known(path.name())?;
         self.session.claims().at(&path).map_err(|_| form(header, claim))
     }
 
@@ -100,12 +102,9 @@ impl<'a> Facts<'a> {
         Ok(Some(Fact { claim, text }).filter(|fact| !fact.text.is_empty()))
     }
 
-    /// What cannot be asked of groups that are not known (AZ-05).
+    /// Whether all can be said of a claim, by its name (AZ-05).
     pub(super) fn check_known(&self, claim: &str) -> Result<(), IdentityError> {
-        match claim.split(['[', '.']).next() {
-            Some("groups" | "group_names") => groups_are_known(self.session.claims()),
-            Some(_) | None => Ok(()),
-        }
+        is_known(self.session.claims(), claim)
     }
 
     /// A claim that is a list of them, or one alone.
@@ -114,7 +113,6 @@ impl<'a> Facts<'a> {
         claim: &'a str,
         header: &'static str,
     ) -> Result<List<'a>, IdentityError> {
-        self.check_known(claim)?;
         let values = match self.value(claim, header)? {
             None => &[][..],
             Some(Value::Array(values)) => values.as_slice(),
