@@ -211,7 +211,7 @@ pub(super) struct PresetsFile {
 /// The sections of single presets, as far as they could be read; `None` also where there is none.
 #[derive(Default)]
 struct Sections {
-    provider_name: Option<String>,
+    provider_name: Option<Located<String>>,
     oauth2_proxy: Option<(bool, bool)>,
     cloudflare_access: Option<(String, Option<Url>, bool)>,
     google_iap: Option<(String, bool)>,
@@ -246,8 +246,7 @@ pub(super) fn read(section: &Section<'_>) -> PresetsFile {
         sections: Sections {
             provider_name: section
                 .section("easy_auth")
-                .and_then(|section| section.value("provider_name", provider_name))
-                .map(|name| name.value),
+                .and_then(|section| section.value("provider_name", provider_name)),
             oauth2_proxy: section.section("oauth2_proxy").and_then(|section| {
                 let families = section
                     .value("headers", |word| Ok((word != "auth_request", word != "forwarded")));
@@ -310,6 +309,13 @@ fn provider_name(text: &str) -> Result<String, Unfit> {
 impl PresetsFile {
     fn has(&self, name: &str) -> bool {
         self.names.iter().flatten().any(|preset| preset.value == name)
+    }
+
+    /// The place of a preset's section, or of its name where it has none.
+    fn spot_of(&self, name: &str) -> Option<&Spot> {
+        let section = self.written.iter().find(|(written, _)| *written == name);
+        let named = || self.names.iter().flatten().find(|preset| preset.value == name);
+        section.map(|(_, spot)| spot).or_else(|| Some(&named()?.spot))
     }
 
     /// What presets sign with, each with the place of its name.
@@ -422,9 +428,10 @@ fn preset(
     };
     match name.value {
         "easy_auth" => {
+            check_called(context, sections, &name.spot, parties);
             let names = parties.iter().map(|(provider, party)| {
                 let usual = if party.is_entra_id() { "aad" } else { provider };
-                let called = sections.provider_name.as_deref().unwrap_or(usual);
+                let called = sections.provider_name.as_ref().map_or(usual, |name| &name.value);
                 ((*provider).to_owned(), called.to_owned())
             });
             Some(Preset::EasyAuth { names: names.collect() })
@@ -467,6 +474,37 @@ fn preset(
         }
         POMERIUM => pomerium(context, sections, public_url),
         _ => Some(Preset::Authelia),
+    }
+}
+
+/// The portal has nothing but what they are called to tell providers apart, and so has a link to
+/// `/.auth/login/…`.
+fn check_called(
+    context: &Context<'_>,
+    sections: &Sections,
+    spot: &Spot,
+    parties: &[(&str, &ProviderFile)],
+) {
+    if let (Some(name), [_, _, ..]) = (&sections.provider_name, parties) {
+        let message = "the portal has several providers, which cannot all be called so; without \
+                       this, Entra ID is `aad` and others have their own names";
+        context.error(&name.spot, message);
+        return;
+    }
+    let mut known: Vec<(&str, &str)> = Vec::new();
+    for (provider, party) in parties {
+        let called = if party.is_entra_id() { "aad" } else { provider };
+        match known.iter().find(|(_, other)| *other == called) {
+            Some((twin, _)) => {
+                let message = format!(
+                    "`{twin}` and `{provider}` would both be called `{called}` towards the portal, \
+                     which could not tell by whom somebody was signed in: of providers of `kind: \
+                     entra_id` this preset takes one, with all its `tenants`"
+                );
+                context.error(spot, message);
+            }
+            None => known.push((provider, called)),
+        }
     }
 }
 
@@ -568,14 +606,14 @@ pub(super) fn tokens_are_of_one(context: &Context<'_>, files: &[PortalFile], por
                     audience
                 }
                 Preset::AwsAlb { signer, .. } => signer,
-                // Its audience is the host, which no two portals share.
-                Preset::Pomerium { .. } => continue,
+                // The host, which portals on several ports share.
+                Preset::Pomerium { audience, .. } => audience,
                 Preset::EasyAuth { .. } | Preset::Oauth2Proxy { .. } | Preset::Authelia => continue,
             };
             let twin = known.iter().find(|(name, known, _)| (*name, *known) == (preset.name(), of));
-            let written = file.identity.iter().flat_map(|identity| &identity.presets.written);
-            let mut written = written.filter(|(name, _)| *name == preset.name());
-            if let (Some((.., twin)), Some((_, spot))) = (twin, written.next()) {
+            let written = file.identity.as_ref().map(|identity| &identity.presets);
+            let spot = written.and_then(|written| written.spot_of(preset.name()));
+            if let (Some((.., twin)), Some(spot)) = (twin, spot) {
                 let message = format!(
                     "{twin} says this of itself, too: each of the two portals could hand on to the \
                      other what its members come with"

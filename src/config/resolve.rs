@@ -46,6 +46,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     let portals = portal::resolve_all(context, file, &names, setting.folder);
     if let Some(portals) = &portals {
         signing::secrets_are_of_one(context, &file.portals, portals);
+        portal::audiences_are_of_one(context, &file.portals, portals);
         presets::tokens_are_of_one(context, &file.portals, portals);
     }
     if let (Some(providers), Some(portals)) = (&mut all, &portals) {
