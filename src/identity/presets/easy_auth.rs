@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::facts::{Fact, Facts, Headers};
 use crate::gate::{EXTENSIONS, Session, Subject, VerifiedClaims};
-use crate::identity::{IdentityError, is_known};
+use crate::identity::{IdentityError, exactly, is_known};
 
 const PRINCIPAL: &str = "x-ms-client-principal";
 const ID: &str = "x-ms-client-principal-id";
@@ -41,6 +41,9 @@ pub(super) fn render(
     let session = facts.session;
     for name in ["groups", "group_names"] {
         is_known(session.claims(), name)?;
+    }
+    for (name, value) in session.claims().iter() {
+        exactly(name, value, PRINCIPAL)?;
     }
     let provider = session.provider();
     let called = names.iter().find(|(known, _)| known == provider);

@@ -331,6 +331,36 @@ fn hdr_09_a_number_whose_digits_could_be_others_is_told_by_no_preset() {
 }
 
 #[test]
+fn hdr_09_a_number_that_could_be_another_is_in_no_token_and_no_principal() {
+    let alb = Preset::AwsAlb {
+        signer: "arn".into(),
+        issuer: None,
+        client_id: None,
+        claims: vec!["member".into()],
+        plain: false,
+    };
+    for preset in [alb, Preset::EasyAuth { names: Vec::new() }] {
+        let presets = presets(vec![preset]);
+        for (name, number, is_told) in [
+            ("member", "18446744073709551615", true),
+            ("member", "18446744073709551616", false),
+            ("updated_at", "12345678901234567890123", false),
+            ("address", "{\"x\":[1,{\"y\":0.12345678901234567}]}", false),
+        ] {
+            let mut more = json!({});
+            more[name] = serde_json::from_str(number).unwrap();
+            match told(&presets, &ines(more)) {
+                Ok(_) => assert!(is_told, "{name} {number}"),
+                Err(error) => {
+                    assert!(!is_told, "{name} {number}");
+                    assert_eq!(error.code(), "identity-claim-form");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn what_the_portals_directory_says_is_not_for_the_browser() {
     let mut said = Map::new();
     said.insert("risk".to_owned(), 9.into());
