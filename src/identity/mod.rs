@@ -108,6 +108,19 @@ pub enum IdentityError {
         /// What is the matter with it.
         why: &'static str,
     },
+    /// An address that the portal would take for verified, and that nobody is known to have
+    /// verified (AZ-02).
+    #[error(
+        "header `{header}` of a preset means a verified address, and {why} verified claim `{claim}`"
+    )]
+    Unverified {
+        /// The claim's name.
+        claim: String,
+        /// The header's name.
+        header: HeaderName,
+        /// What is known of it.
+        why: &'static str,
+    },
     /// The provider left the groups out because there are too many (AZ-05).
     #[error("the provider did not send the groups, because there are too many of them")]
     GroupOverage,
@@ -156,6 +169,7 @@ impl IdentityError {
             Self::Transform { .. } => "identity-claim-transform",
             Self::Unmapped { .. } => "identity-claim-unmapped",
             Self::Preset { .. } => "identity-preset-value",
+            Self::Unverified { .. } => "identity-email-unverified",
             Self::GroupOverage => "identity-group-overage",
             Self::GroupsUnresolved => "identity-groups-unresolved",
             Self::TooLarge { .. } => "identity-too-large",

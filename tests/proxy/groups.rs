@@ -282,7 +282,7 @@ async fn names_stand_beside_ids_where_graph_tells_them() {
 #[tokio::test]
 async fn az_05_names_that_graph_does_not_tell_are_unknown_where_the_ids_are_known() {
     const NAMES: &str = "identity: { headers: { X-Auth-Group-Names: group_names } }";
-    const SAME_NAMES: &str = "identity: { preset: authelia, only_way_in: true, assertion: none, \
+    const SAME_NAMES: &str = "identity: { preset: authelia, only_way_in: true, addresses_are_theirs: true, assertion: none, \
                               preset_claims: { groups: group_names } }";
     const PRINCIPAL: &str = "identity: { preset: easy_auth, only_way_in: true, assertion: none }";
     const IDS: &str = "identity: { headers: { X-Auth-Groups: groups } }";

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::facts::{Fact, Facts, Headers};
+use crate::address;
 use crate::gate::{EXTENSIONS, Session, Subject, VerifiedClaims};
 use crate::identity::{IdentityError, exactly, is_known};
 
@@ -82,11 +83,13 @@ pub fn describe(session: &Session, called: &str) -> Value {
     })
 }
 
-/// What a member is called: the e-mail address, else the name that they sign in with.
+/// What a member is called: the e-mail address, unless the provider says that nobody has verified
+/// it, else the name that they sign in with.
 fn name(claims: &VerifiedClaims) -> Option<(&'static str, &str)> {
     ["email", "preferred_username", "upn"]
         .into_iter()
-        .find_map(|claim| Some((claim, claims.text(claim).filter(|text| !text.is_empty())?)))
+        .filter_map(|claim| Some((claim, claims.text(claim)?)))
+        .find(|(_, text)| !text.is_empty() && !address::is_denied(claims, text))
 }
 
 /// All claims of the provider's: one that is a list has an entry for each element, and every value is

@@ -7,8 +7,9 @@
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
-use crate::config::PresetClaims;
-use crate::gate::{ClaimPath, Session, Subject};
+use crate::address;
+use crate::config::{self, PresetClaims};
+use crate::gate::{ClaimPath, EXTENSIONS, Session, Subject};
 use crate::identity::{IdentityError, Marks, encode, is_known, mapping};
 
 /// What is known of a member.
@@ -16,6 +17,7 @@ use crate::identity::{IdentityError, Marks, encode, is_known, mapping};
 pub(super) struct Facts<'a> {
     pub(super) session: &'a Session,
     claims: &'a PresetClaims,
+    addresses: &'a config::Addresses,
 }
 
 /// A text, and the claim that it is from.
@@ -44,8 +46,8 @@ impl<'a> From<Option<Fact<'a>>> for List<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub(super) const fn new(session: &'a Session, claims: &'a PresetClaims) -> Self {
-        Self { session, claims }
+    pub(super) const fn new(session: &'a Session, settings: &'a config::Presets) -> Self {
+        Self { session, claims: &settings.claims, addresses: &settings.addresses }
     }
 
     /// What names the member, by the claim that the operator chose or by the usual one. It has to
@@ -68,8 +70,62 @@ impl<'a> Facts<'a> {
         Ok(fact)
     }
 
+    /// The same towards a portal that takes an address for verified: one may be what names a member.
+    pub(super) fn verified_user(
+        &self,
+        usual: &'static str,
+        header: &'static str,
+    ) -> Result<Fact<'a>, IdentityError> {
+        let fact = self.user(usual, header)?;
+        let path: ClaimPath = fact.claim.parse().map_err(|_| form(header, fact.claim))?;
+        let is_address =
+            fact.claim == self.claims.email || ["email", "emails"].contains(&path.name());
+        if is_address {
+            self.check_address(&fact, header)?;
+        }
+        Ok(fact)
+    }
+
+    /// The e-mail address, for a portal that takes it for verified (AZ-02).
+    pub(super) fn verified_email(
+        &self,
+        header: &'static str,
+    ) -> Result<Option<Fact<'a>>, IdentityError> {
+        let fact = self.text(&self.claims.email, header)?;
+        if let Some(fact) = &fact {
+            self.check_address(fact, header)?;
+        }
+        Ok(fact)
+    }
+
+    /// The e-mail address, unless the provider says that nobody has verified it.
     pub(super) fn email(&self, header: &'static str) -> Result<Option<Fact<'a>>, IdentityError> {
-        self.text(&self.claims.email, header)
+        let fact = self.text(&self.claims.email, header)?;
+        let is_denied = |fact: &Fact<'_>| address::is_denied(self.session.claims(), &fact.text);
+        Ok(fact.filter(|fact| !is_denied(fact)))
+    }
+
+    /// Whether an address is one that somebody has verified: the provider, the portal's own
+    /// directory of members, or the operator in their place where it is only not known.
+    fn check_address(&self, fact: &Fact<'_>, header: &'static str) -> Result<(), IdentityError> {
+        let claims = self.session.claims();
+        let path: ClaimPath = fact.claim.parse().map_err(|_| form(header, fact.claim))?;
+        let parties = &self.addresses.providers;
+        let kind = parties.iter().find(|(name, _)| **name == *self.session.provider());
+        let verified = kind.and_then(|(_, kind)| address::verified_by_any(kind, claims));
+        let is_denied = address::is_denied(claims, &fact.text);
+        let is_known = path.name() == EXTENSIONS || verified == Some(fact.text.as_str());
+        match () {
+            () if !is_denied && (is_known || self.addresses.are_theirs) => Ok(()),
+            () => Err(IdentityError::Unverified {
+                claim: fact.claim.to_owned(),
+                header: HeaderName::from_static(header),
+                why: match is_denied {
+                    true => "the provider says that nobody has",
+                    false => "the provider does not say that somebody has",
+                },
+            }),
+        }
     }
 
     pub(super) fn name(&self, header: &'static str) -> Result<Option<Fact<'a>>, IdentityError> {
