@@ -101,8 +101,15 @@ impl<'a> Facts<'a> {
     /// The e-mail address, unless the provider says that nobody has verified it.
     pub(super) fn email(&self, header: &'static str) -> Result<Option<Fact<'a>>, IdentityError> {
         let fact = self.text(&self.claims.email, header)?;
-        let is_denied = |fact: &Fact<'_>| address::is_denied(self.session.claims(), &fact.text);
-        Ok(fact.filter(|fact| !is_denied(fact)))
+        Ok(fact.filter(|fact| !self.is_denied(fact)))
+    }
+
+    /// Whether the provider says that nobody has verified an address. Of what the portal's own
+    /// directory of members says it knows nothing.
+    fn is_denied(&self, fact: &Fact<'_>) -> bool {
+        let path: Result<ClaimPath, _> = fact.claim.parse();
+        let is_the_directorys = path.is_ok_and(|path| path.name() == EXTENSIONS);
+        !is_the_directorys && address::is_denied(self.session.claims(), &fact.text)
     }
 
     /// Whether an address is one that somebody has verified: the provider, the portal's own
@@ -113,7 +120,7 @@ impl<'a> Facts<'a> {
         let parties = &self.addresses.providers;
         let kind = parties.iter().find(|(name, _)| **name == *self.session.provider());
         let verified = kind.and_then(|(_, kind)| address::verified_by_any(kind, claims));
-        let is_denied = address::is_denied(claims, &fact.text);
+        let is_denied = self.is_denied(fact);
         let is_known = path.name() == EXTENSIONS || verified == Some(fact.text.as_str());
         match () {
             () if !is_denied && (is_known || self.addresses.are_theirs) => Ok(()),
