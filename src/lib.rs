@@ -27,6 +27,7 @@
 //! | `strict_json` | JSON that can be read in one way only |
 //! | `trust` | whom we believe over TLS when we are the one who calls |
 //! | `certificate` | what a certificate says of itself |
+//! | `address` | which address of somebody is verified, by what kind of provider says it |
 //! | [`clock`] | the one place that reads the wall clock |
 //!
 //! Dependencies point one way. Everybody may use `gate` and `catalogue`, which use none of ours;
@@ -55,6 +56,7 @@
 //! connections to Redis and serving metrics, runs beside them on the main thread, and what takes
 //! its time, such as forgetting a million sessions, on one of its own.
 
+mod address;
 pub mod catalogue;
 mod certificate;
 pub mod cli;

@@ -208,7 +208,7 @@ pub(super) enum AssertionFile {
 }
 
 pub(super) struct AssertionOn {
-    pub(super) audience: Option<String>,
+    pub(super) audience: Option<Located<String>>,
     pub(super) lifetime: Option<Duration>,
     /// `None` inside is HS256.
     pub(super) algorithm: Option<Located<Option<SigningAlgorithm>>>,
@@ -408,7 +408,7 @@ fn identity(context: &Context<'_>, section: &Section<'_>) -> IdentityFile {
                 }),
                 secret: section
                     .if_there("secret", |key| section.section(key).map(|section| secret(&section))),
-                audience: bare(section.value("audience", value::audience)),
+                audience: section.value("audience", value::audience),
                 lifetime: bare(section.value("lifetime", value::duration("5s", "60s"))),
             })),
             None => AssertionFile::Unreadable,

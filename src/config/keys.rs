@@ -435,6 +435,7 @@ const IDENTITY: &[Key] = &[
     ),
     presets::PRESET,
     presets::ONLY_WAY_IN,
+    presets::ADDRESSES_ARE_THEIRS,
     presets::PRESET_CLAIMS,
     presets::EASY_AUTH,
     presets::OAUTH2_PROXY,

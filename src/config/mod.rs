@@ -71,7 +71,7 @@ pub use self::members::{
     Unknown,
 };
 pub use self::networks::Networks;
-pub use self::presets::{Preset, PresetClaims, Presets};
+pub use self::presets::{Addresses, Preset, PresetClaims, Presets};
 pub use self::problem::{Problem, Problems, Severity};
 pub(crate) use self::providers::LARGEST_TOKEN;
 pub use self::providers::{

@@ -6,7 +6,7 @@ use std::path::Path;
 use http::HeaderName;
 use url::Url;
 
-use super::context::{Context, Located};
+use super::context::{Context, Located, Spot};
 use super::file::{AssertionFile, AssertionOn, File, IdentityFile, PortalFile, SignInFile};
 use super::policy::policy;
 use super::providers::ProviderFile;
@@ -319,7 +319,7 @@ fn identity(
             let signed_by =
                 signing::signed_by(context, algorithm.as_ref(), secret.as_ref(), folder);
             Some(Assertion {
-                audience: audience.clone().or_else(of_url)?,
+                audience: audience.as_ref().map(|it| it.value.clone()).or_else(of_url)?,
                 lifetime: (*lifetime)?,
                 signed_by: signed_by?,
             })
@@ -341,6 +341,43 @@ fn identity(
         presets: presets?,
         tokens: tokens?,
     })
+}
+
+/// An assertion says for which portal it is, so no two have the same audience: each would believe
+/// what is about the members of the other. One that stands behind two addresses is one.
+pub(super) fn audiences_are_of_one(
+    context: &Context<'_>,
+    files: &[PortalFile],
+    portals: &[Portal],
+) {
+    let written = |file: &PortalFile| match &file.identity.as_ref()?.assertion {
+        AssertionFile::On(on) => on.audience.as_ref().map(|audience| audience.spot.clone()),
+        AssertionFile::Off | AssertionFile::Unreadable => None,
+    };
+    let mut known: Vec<(&Portal, &str, Option<Spot>)> = Vec::new();
+    for (file, portal) in files.iter().zip(portals) {
+        let Some(assertion) = &portal.identity.assertion else {
+            continue;
+        };
+        let (audience, spot) = (assertion.audience.as_str(), written(file));
+        let twin = known.iter().find(|(other, known, _)| {
+            *known == audience && other.upstream.servers != portal.upstream.servers
+        });
+        // One of the two is written: public URLs are not the same.
+        if let Some((other, _, earlier)) = twin
+            && let Some((at, of)) = spot
+                .as_ref()
+                .map(|spot| (spot, &other.public_url))
+                .or_else(|| Some((earlier.as_ref()?, &portal.public_url)))
+        {
+            let message = format!(
+                "{of} has this audience, too, and is another portal: each of the two would believe \
+                 assertions that are for the other. Name one of its own, or remove this key"
+            );
+            context.error(at, message);
+        }
+        known.push((portal, audience, spot));
+    }
 }
 
 /// HDR-08.

@@ -1,6 +1,8 @@
 //! Presets: a portal that trusts another gate gets the headers that it knows. Read here and
 //! resolved; what the headers say is `identity::presets`'s.
 
+use std::sync::Arc;
+
 use http::HeaderName;
 use url::Url;
 
@@ -9,19 +11,33 @@ use super::file::{IdentityFile, PortalFile};
 use super::headers;
 use super::keys::presets::PRESETS;
 use super::kind::Unfit;
-use super::providers::ProviderFile;
+use super::providers::{Provider, ProviderFile, ProviderKind, Tenants};
 use super::section::Section;
-use super::{Portal, value};
-use crate::gate::{CanonicalPath, Endpoint, PortalCookies, PresetEndpoint, ValuePattern};
+use super::{PERSONAL_ACCOUNTS, Portal, value};
+use crate::address;
+use crate::gate::{
+    CanonicalPath, EXTENSION, Endpoint, PortalCookies, PresetEndpoint, ValuePattern,
+};
 use crate::signing_key::SigningAlgorithm;
 
 /// What a portal is told in the way of other gates.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Presets {
     /// Each once.
     pub presets: Vec<Preset>,
     /// What they take it from.
     pub claims: PresetClaims,
+    /// What is known of addresses.
+    pub addresses: Addresses,
+}
+
+/// Whose e-mail addresses a portal may take for verified (AZ-02).
+#[derive(Clone, Debug, Default)]
+pub struct Addresses {
+    /// Whether the operator says that each is its member's own, where the provider says nothing.
+    pub are_theirs: bool,
+    /// What each provider of the portal is, by its name: how it says that an address is verified.
+    pub providers: Vec<(Arc<str>, ProviderKind)>,
 }
 
 impl Presets {
@@ -186,6 +202,20 @@ impl Preset {
         }
     }
 
+    /// Whether the real thing tells of verified addresses alone, or of none but its own directory's,
+    /// so that portals take what it tells for one.
+    fn promises_verified_addresses(&self) -> bool {
+        match self {
+            Self::Oauth2Proxy { .. }
+            | Self::CloudflareAccess { .. }
+            | Self::GoogleIap { .. }
+            | Self::Pomerium { .. }
+            | Self::Authelia => true,
+            // They hand on what the provider says, and with it what it says of the address.
+            Self::EasyAuth { .. } | Self::AwsAlb { .. } => false,
+        }
+    }
+
     /// Whether some of them are signed by nobody.
     fn has_plain_headers(&self) -> bool {
         self.algorithm().is_none() || self.header_names().len() > 1
@@ -202,6 +232,7 @@ pub(super) struct PresetsFile {
     /// `None` if one of them was reported.
     names: Option<Vec<Located<&'static str>>>,
     only_way_in: Option<Located<bool>>,
+    addresses_are_theirs: Option<Located<bool>>,
     claims: Option<PresetClaims>,
     sections: Sections,
     /// Which sections are there, readable or not, each with its place.
@@ -211,7 +242,7 @@ pub(super) struct PresetsFile {
 /// The sections of single presets, as far as they could be read; `None` also where there is none.
 #[derive(Default)]
 struct Sections {
-    provider_name: Option<String>,
+    provider_name: Option<Located<String>>,
     oauth2_proxy: Option<(bool, bool)>,
     cloudflare_access: Option<(String, Option<Url>, bool)>,
     google_iap: Option<(String, bool)>,
@@ -242,12 +273,12 @@ pub(super) fn read(section: &Section<'_>) -> PresetsFile {
     PresetsFile {
         names,
         only_way_in: section.value("only_way_in", value::yes_or_no),
+        addresses_are_theirs: section.value("addresses_are_theirs", value::yes_or_no),
         claims: section.section("preset_claims").and_then(|section| claims(&section)),
         sections: Sections {
             provider_name: section
                 .section("easy_auth")
-                .and_then(|section| section.value("provider_name", provider_name))
-                .map(|name| name.value),
+                .and_then(|section| section.value("provider_name", provider_name)),
             oauth2_proxy: section.section("oauth2_proxy").and_then(|section| {
                 let families = section
                     .value("headers", |word| Ok((word != "auth_request", word != "forwarded")));
@@ -310,6 +341,13 @@ fn provider_name(text: &str) -> Result<String, Unfit> {
 impl PresetsFile {
     fn has(&self, name: &str) -> bool {
         self.names.iter().flatten().any(|preset| preset.value == name)
+    }
+
+    /// The place of a preset's section, or of its name where it has none.
+    fn spot_of(&self, name: &str) -> Option<&Spot> {
+        let section = self.written.iter().find(|(written, _)| *written == name);
+        let named = || self.names.iter().flatten().find(|preset| preset.value == name);
+        section.map(|(_, spot)| spot).or_else(|| Some(&named()?.spot))
     }
 
     /// What presets sign with, each with the place of its name.
@@ -393,14 +431,15 @@ pub(super) fn resolve(
         if let Some(preset) = &preset {
             check_names(context, preset, &name.spot, identity);
             check_only_way_in(context, file, preset, &name.spot);
-            warn_of_several(context, preset, &name.spot, parties);
         }
         presets = presets.zip(preset).map(|(mut presets, preset)| {
             presets.push(preset);
             presets
         });
     }
-    Some(Presets { presets: presets?, claims: file.claims.clone()? })
+    let are_theirs = file.addresses_are_theirs.as_ref()?.value;
+    let addresses = Addresses { are_theirs, providers: Vec::new() };
+    Some(Presets { presets: presets?, claims: file.claims.clone()?, addresses })
 }
 
 fn preset(
@@ -422,9 +461,10 @@ fn preset(
     };
     match name.value {
         "easy_auth" => {
+            check_called(context, sections, &name.spot, parties);
             let names = parties.iter().map(|(provider, party)| {
                 let usual = if party.is_entra_id() { "aad" } else { provider };
-                let called = sections.provider_name.as_deref().unwrap_or(usual);
+                let called = sections.provider_name.as_ref().map_or(usual, |name| &name.value);
                 ((*provider).to_owned(), called.to_owned())
             });
             Some(Preset::EasyAuth { names: names.collect() })
@@ -467,6 +507,37 @@ fn preset(
         }
         POMERIUM => pomerium(context, sections, public_url),
         _ => Some(Preset::Authelia),
+    }
+}
+
+/// The portal has nothing but what they are called to tell providers apart, and so has a link to
+/// `/.auth/login/…`.
+fn check_called(
+    context: &Context<'_>,
+    sections: &Sections,
+    spot: &Spot,
+    parties: &[(&str, &ProviderFile)],
+) {
+    if let (Some(name), [_, _, ..]) = (&sections.provider_name, parties) {
+        let message = "the portal has several providers, which cannot all be called so; without \
+                       this, Entra ID is `aad` and others have their own names";
+        context.error(&name.spot, message);
+        return;
+    }
+    let mut known: Vec<(&str, &str)> = Vec::new();
+    for (provider, party) in parties {
+        let called = if party.is_entra_id() { "aad" } else { provider };
+        match known.iter().find(|(_, other)| *other == called) {
+            Some((twin, _)) => {
+                let message = format!(
+                    "`{twin}` and `{provider}` would both be called `{called}` towards the portal, \
+                     which could not tell by whom somebody was signed in: of providers of `kind: \
+                     entra_id` this preset takes one, with all its `tenants`"
+                );
+                context.error(spot, message);
+            }
+            None => known.push((provider, called)),
+        }
     }
 }
 
@@ -540,20 +611,101 @@ fn check_only_way_in(context: &Context<'_>, file: &PresetsFile, preset: &Preset,
     context.error(spot, message);
 }
 
-/// AZ-02: names are unique within one provider.
-fn warn_of_several(
+/// What the providers of each portal mean for its presets.
+pub(super) fn meet_providers(
     context: &Context<'_>,
-    preset: &Preset,
-    spot: &Spot,
-    parties: &[(&str, &ProviderFile)],
+    files: &[PortalFile],
+    portals: &mut [Portal],
+    providers: &[Provider],
 ) {
+    for (file, portal) in files.iter().zip(portals) {
+        let parties = portal.sign_in.providers.iter().filter_map(|index| providers.get(*index));
+        let parties: Vec<&Provider> = parties.collect();
+        let presets = &mut portal.identity.presets;
+        let kinds = parties.iter().map(|party| (Arc::clone(&party.name), party.kind.clone()));
+        presets.addresses.providers = kinds.collect();
+        let Some(written) = file.identity.as_ref().map(|identity| &identity.presets) else {
+            continue;
+        };
+        for name in written.names.iter().flatten() {
+            if let Some(preset) = presets.presets.iter().find(|known| known.name() == name.value) {
+                warn_of_several(context, preset, &name.spot, &parties);
+            }
+        }
+        let is_from_directory = presets.claims.email.starts_with(EXTENSION);
+        let first = written.names.iter().flatten().find(|name| {
+            let mut known = presets.presets.iter().filter(|known| known.name() == name.value);
+            known.any(Preset::promises_verified_addresses)
+        });
+        if let (Some(first), false, false) =
+            (first, presets.addresses.are_theirs, is_from_directory)
+        {
+            for party in &parties {
+                check_addresses(context, first, party);
+            }
+        }
+    }
+}
+
+/// AZ-02: names are unique within one tenant.
+fn warn_of_several(context: &Context<'_>, preset: &Preset, spot: &Spot, parties: &[&Provider]) {
+    let name = preset.name();
     if parties.len() > 1 {
         let message = format!(
-            "the portal has several providers, and `{}` does not say by which of them somebody \
-             signed in: two people could have one name or address there",
-            preset.name()
+            "the portal has several providers, and `{name}` does not say by which of them somebody \
+             signed in: two people could have one name or address there"
         );
         context.warn(spot, message);
+        return;
+    }
+    for party in parties {
+        let whose = match &party.kind {
+            ProviderKind::EntraId(entra) => match &entra.tenants {
+                Tenants::Several(ids) if ids.iter().any(|id| id == PERSONAL_ACCOUNTS) => {
+                    "people with personal accounts"
+                }
+                Tenants::Several(ids) if ids.len() > 1 => "people of several tenants",
+                Tenants::Several(_) | Tenants::One(_) => continue,
+            },
+            ProviderKind::AzureAdB2c(_) | ProviderKind::ExternalId(_) | ProviderKind::Oidc(_) => {
+                continue;
+            }
+        };
+        let message = format!(
+            "`{}` signs in {whose}, and `{name}` does not say of which tenant somebody is: two \
+             people could have one name or address there",
+            party.name
+        );
+        context.warn(spot, message);
+    }
+}
+
+/// AZ-02: who could never sign in, and who might not.
+fn check_addresses(context: &Context<'_>, preset: &Located<&'static str>, party: &Provider) {
+    let (name, provider) = (preset.value, &party.name);
+    let or_else = "or, if every address there is its member's own, write \
+                   `addresses_are_theirs: true` beside this";
+    match &party.kind {
+        ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) => {
+            let message = format!(
+                "portals take the address that `{name}` tells for verified, and `{provider}` says \
+                 that one is by the optional claim `xms_edov` alone: add it to the ID token of the \
+                 app registration, without which nobody with an address signs in, {or_else}"
+            );
+            context.warn(&preset.spot, message);
+        }
+        ProviderKind::AzureAdB2c(b2c) => {
+            if address::is_user_flow(&b2c.policy) && !b2c.local_accounts_only {
+                let message = format!(
+                    "portals take the address that `{name}` tells for verified, and no token of \
+                     `{provider}` says that one is, so that nobody with an address signs in: write \
+                     `local_accounts_only: true` there if that is so, {or_else}"
+                );
+                context.error(&preset.spot, message);
+            }
+        }
+        // By `email_verified`, as far as they say it.
+        ProviderKind::Oidc(_) => {}
     }
 }
 
@@ -568,14 +720,14 @@ pub(super) fn tokens_are_of_one(context: &Context<'_>, files: &[PortalFile], por
                     audience
                 }
                 Preset::AwsAlb { signer, .. } => signer,
-                // Its audience is the host, which no two portals share.
-                Preset::Pomerium { .. } => continue,
+                // The host, which portals on several ports share.
+                Preset::Pomerium { audience, .. } => audience,
                 Preset::EasyAuth { .. } | Preset::Oauth2Proxy { .. } | Preset::Authelia => continue,
             };
             let twin = known.iter().find(|(name, known, _)| (*name, *known) == (preset.name(), of));
-            let written = file.identity.iter().flat_map(|identity| &identity.presets.written);
-            let mut written = written.filter(|(name, _)| *name == preset.name());
-            if let (Some((.., twin)), Some((_, spot))) = (twin, written.next()) {
+            let written = file.identity.as_ref().map(|identity| &identity.presets);
+            let spot = written.and_then(|written| written.spot_of(preset.name()));
+            if let (Some((.., twin)), Some(spot)) = (twin, spot) {
                 let message = format!(
                     "{twin} says this of itself, too: each of the two portals could hand on to the \
                      other what its members come with"

@@ -43,9 +43,10 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         });
     }
 
-    let portals = portal::resolve_all(context, file, &names, setting.folder);
+    let mut portals = portal::resolve_all(context, file, &names, setting.folder);
     if let Some(portals) = &portals {
         signing::secrets_are_of_one(context, &file.portals, portals);
+        portal::audiences_are_of_one(context, &file.portals, portals);
         presets::tokens_are_of_one(context, &file.portals, portals);
     }
     if let (Some(providers), Some(portals)) = (&mut all, &portals) {
@@ -72,7 +73,8 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     if let (Some(signing), Some(sessions)) = (&signing, &sessions) {
         signing::meet_portals(context, signing, &file.portals, sessions);
     }
-    if let (Some(providers), Some(portals)) = (&all, &portals) {
+    if let (Some(providers), Some(portals)) = (&all, &mut portals) {
+        presets::meet_providers(context, &file.portals, portals, providers);
         tokens::meet_providers(context, &file.portals, portals, providers);
     }
     if let Some(sessions) = &sessions {

@@ -23,7 +23,7 @@ pub(super) struct TokensFile {
 
 /// Reads the section.
 pub(super) fn read(section: &Section<'_>) -> TokensFile {
-    let name = |text: &str| headers::name(text).map_err(Unfit::Because);
+    let name = |text: &str| headers::name_for_token(text).map_err(Unfit::Because);
     let written = TokenKind::ALL.into_iter().filter(|kind| section.has(kind.name()));
     TokensFile {
         spot: section.spot().clone(),

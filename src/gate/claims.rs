@@ -13,7 +13,7 @@ pub struct VerifiedClaims {
     subject: Subject,
     claims: Map<String, Value>,
     account: Option<AccountKind>,
-    groups_unresolved: bool,
+    groups: GroupsKnown,
 }
 
 /// What an account is to the tenant that it signed in at (AZ-03).
@@ -37,6 +37,18 @@ impl AccountKind {
             Self::Personal => "personal",
         }
     }
+}
+
+/// How much is known of the groups that somebody is in. How it is written down began as a truth
+/// value, and the first two are written as that was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum GroupsKnown {
+    /// What the claims say.
+    AsSaid,
+    /// Nothing: they were to be asked for, and could not be.
+    Unresolved,
+    /// Which they are, and not what they are called.
+    WithoutNames,
 }
 
 /// Why it is not known which groups somebody is in. It is never "in none" (AZ-05).
@@ -79,6 +91,9 @@ const OF_TOKEN: [&str; 22] = [
 pub const EXTENSION: &str = "ext.";
 /// The one claim that holds all of that.
 pub const EXTENSIONS: &str = "ext";
+/// The claim with what groups are called, one beside each of `groups`. No token has it: Microsoft
+/// Graph is asked for it.
+const GROUP_NAMES: &str = "group_names";
 
 impl VerifiedClaims {
     /// Asserts that `claims` were verified and are about `subject`. It has one caller,
@@ -87,14 +102,14 @@ impl VerifiedClaims {
     pub fn assertion(subject: Subject, mut claims: Map<String, Value>) -> Self {
         // What a directory says of somebody is nothing that a provider can say.
         claims.retain(|name, _| name != EXTENSIONS && !name.starts_with(EXTENSION));
-        Self { subject, claims, account: None, groups_unresolved: false }
+        Self { subject, claims, account: None, groups: GroupsKnown::AsSaid }
     }
 
     /// Claims that nobody verified, of somebody who may not be there: for `explain` alone, which
     /// says what would be. No session that anybody has is made of these.
     #[must_use]
     pub fn supposed(subject: Subject, claims: Map<String, Value>) -> Self {
-        Self { subject, claims, account: None, groups_unresolved: false }
+        Self { subject, claims, account: None, groups: GroupsKnown::AsSaid }
     }
 
     /// Claims that were verified when their session began, as its record has them.
@@ -102,9 +117,9 @@ impl VerifiedClaims {
         subject: Subject,
         claims: Map<String, Value>,
         account: Option<AccountKind>,
-        groups_unresolved: bool,
+        groups: GroupsKnown,
     ) -> Self {
-        Self { subject, claims, account, groups_unresolved }
+        Self { subject, claims, account, groups }
     }
 
     /// All claims as JSON.
@@ -112,8 +127,8 @@ impl VerifiedClaims {
         serde_json::to_string(&self.claims).unwrap_or_default()
     }
 
-    pub(super) const fn has_groups_unresolved(&self) -> bool {
-        self.groups_unresolved
+    pub(super) const fn groups_known(&self) -> GroupsKnown {
+        self.groups
     }
 
     /// The same with what kind of account it is. Without it, no kind is let in where one is asked
@@ -135,7 +150,7 @@ impl VerifiedClaims {
             // One beside each id; a group without a name is called by its id.
             let name = |group: &Group| group.name.clone().unwrap_or_else(|| group.id.clone());
             let names: Vec<Value> = groups.iter().map(|group| name(group).into()).collect();
-            self.claims.insert("group_names".to_owned(), names.into());
+            self.claims.insert(GROUP_NAMES.to_owned(), names.into());
         }
         self
     }
@@ -144,7 +159,18 @@ impl VerifiedClaims {
     #[must_use]
     pub fn with_groups_unresolved(mut self) -> Self {
         self.forget_groups();
-        self.groups_unresolved = true;
+        self.groups = GroupsKnown::Unresolved;
+        self
+    }
+
+    /// The same, whose groups are known and not what they are called: the names were to be asked
+    /// for, and could not be.
+    #[must_use]
+    pub fn with_group_names_unresolved(mut self) -> Self {
+        self.claims.remove(GROUP_NAMES);
+        if self.groups == GroupsKnown::AsSaid {
+            self.groups = GroupsKnown::WithoutNames;
+        }
         self
     }
 
@@ -155,11 +181,12 @@ impl VerifiedClaims {
             return None;
         }
         self.forget_groups();
-        for name in ["groups", "group_names"] {
+        for name in ["groups", GROUP_NAMES] {
             if let Some(value) = earlier.claims.get(name) {
                 self.claims.insert(name.to_owned(), value.clone());
             }
         }
+        self.groups = earlier.groups;
         Some(self)
     }
 
@@ -186,8 +213,8 @@ impl VerifiedClaims {
     }
 
     fn forget_groups(&mut self) {
-        self.groups_unresolved = false;
-        for name in ["groups", "group_names", "hasgroups"] {
+        self.groups = GroupsKnown::AsSaid;
+        for name in ["groups", GROUP_NAMES, "hasgroups"] {
             self.claims.remove(name);
         }
         match self.claims.get_mut("_claim_names") {
@@ -206,7 +233,7 @@ impl VerifiedClaims {
     /// what cannot be read as that or its absence is taken for it.
     #[must_use]
     pub fn groups_unknown(&self) -> Option<GroupsUnknown> {
-        if self.groups_unresolved {
+        if self.groups == GroupsKnown::Unresolved {
             return Some(GroupsUnknown::Unresolved);
         }
         let elsewhere = match self.claims.get("_claim_names") {
@@ -216,6 +243,26 @@ impl VerifiedClaims {
         };
         let has_more = self.claims.get("hasgroups").is_some_and(|has| *has != Value::Bool(false));
         (elsewhere || has_more).then_some(GroupsUnknown::LeftOut)
+    }
+
+    /// Why it is not known what their groups are called; `None` if it is. Whoever is in groups that
+    /// are not known has no names of theirs either.
+    #[must_use]
+    pub fn group_names_unknown(&self) -> Option<GroupsUnknown> {
+        let unnamed =
+            (self.groups == GroupsKnown::WithoutNames).then_some(GroupsUnknown::Unresolved);
+        self.groups_unknown().or(unnamed)
+    }
+
+    /// Why nothing can be said of the claim of this name; `None` if it is about no groups, or these
+    /// are known.
+    #[must_use]
+    pub fn unknown(&self, name: &str) -> Option<GroupsUnknown> {
+        match name {
+            "groups" => self.groups_unknown(),
+            GROUP_NAMES => self.group_names_unknown(),
+            _ => None,
+        }
     }
 
     /// When the person proved who they are, if the provider says so (`auth_time`). What it says in
@@ -246,7 +293,7 @@ impl VerifiedClaims {
         let of_person = later.claims.iter().filter(|(name, _)| !OF_TOKEN.contains(&name.as_str()));
         claims.extend(of_person.map(|(name, value)| (name.clone(), value.clone())));
         let subject = self.subject.clone();
-        Self { subject, claims, account: self.account, groups_unresolved: self.groups_unresolved }
+        Self { subject, claims, account: self.account, groups: self.groups }
     }
 
     /// These claims, and of earlier ones about the same member those of `names` that are missing.

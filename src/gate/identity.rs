@@ -123,8 +123,64 @@ impl LocalCredentials {
 /// How many folded characters of a name are compared.
 const LONGEST: usize = 64;
 
-/// See the head of the file.
-const BUILT_IN: &str = include_str!("foreign_names.txt");
+/// What no visitor may send, by what it means to whoever reads it: see the heads of the files.
+const BUILT_IN: [(Meaning, &str); 3] = [
+    (Meaning::Identity, include_str!("identity_names.txt")),
+    (Meaning::Token, include_str!("token_names.txt")),
+    (Meaning::Foreign, include_str!("foreign_names.txt")),
+];
+
+/// What a header's name means to web servers, frameworks and other gates' portals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// Nothing that we know of.
+    None,
+    /// Who is asking.
+    Identity,
+    /// A token of the provider's.
+    Token,
+    /// Where a request comes from, what it asks for, or something of another gate's own.
+    Foreign,
+}
+
+impl Meaning {
+    /// By case and separators folded away, as [`OwnedNames::takes`] compares.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let Some(folded) = Folded::of(name) else {
+            return Self::Foreign;
+        };
+        let listed = BUILT_IN
+            .iter()
+            .find(|(_, list)| names(list).filter_map(Folded::of).any(|known| known == folded));
+        let is_of =
+            |families: &[&[u8]]| families.iter().any(|family| folded.text().starts_with(family));
+        match listed {
+            Some((meaning, _)) => *meaning,
+            None if is_of(&FOREIGN_FAMILIES) => Self::Foreign,
+            None if is_of(&[b"xmstoken"]) => Self::Token,
+            None if folded.is_of_a_family() => Self::Identity,
+            None => Self::None,
+        }
+    }
+}
+
+/// Families of names that say where a request comes from or what it asks for; of their other names
+/// a few are of identity all the same, which `identity_names.txt` has.
+const FOREIGN_FAMILIES: [&[u8]; 12] = [
+    b"xanteport",
+    b"xaccel",
+    b"xarr",
+    b"xwaws",
+    b"xmiddleware",
+    b"xhttpmethod",
+    b"xforwarded",
+    b"xoriginal",
+    b"xenvoy",
+    b"xvercel",
+    b"xappengine",
+    b"xakamai",
+];
 
 /// Headers of which a second copy would let two readers see two requests (HDR-06).
 static SINGLE: [HeaderName; 17] = [
@@ -462,5 +518,55 @@ fn join_cookies_without_ours(headers: &mut HeaderMap) {
 }
 
 fn built_in() -> impl Iterator<Item = &'static str> {
-    BUILT_IN.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+    BUILT_IN.into_iter().flat_map(|(_, list)| names(list))
+}
+
+/// The built-in names, each with what it means.
+#[cfg(test)]
+pub(crate) fn known_names() -> impl Iterator<Item = (Meaning, &'static str)> {
+    BUILT_IN.into_iter().flat_map(|(meaning, list)| names(list).map(move |name| (meaning, name)))
+}
+
+fn names(list: &'static str) -> impl Iterator<Item = &'static str> {
+    list.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn hdr_05_a_built_in_name_has_one_meaning_and_no_visitor_sends_it() {
+        let owned = OwnedNames::with([]);
+        let mut known = BTreeMap::new();
+        for (meaning, list) in BUILT_IN {
+            assert!(names(list).count() > 10, "{meaning:?}");
+            for name in names(list) {
+                let spellings = [
+                    name.to_owned(),
+                    name.to_uppercase(),
+                    name.replace('-', ""),
+                    format!("{name}-"),
+                ];
+                for spelling in spellings {
+                    assert!(owned.takes(&spelling), "{spelling}");
+                    assert_eq!(Meaning::of(&spelling), meaning, "{spelling}");
+                }
+                let folded = name.replace('-', "");
+                let earlier = known.insert(folded, meaning);
+                assert!(earlier.is_none_or(|earlier| earlier == meaning), "{name} is in two lists");
+            }
+        }
+        assert_eq!(Meaning::of("x-forwarded-of-tomorrow"), Meaning::Foreign);
+        assert_eq!(Meaning::of("x-ms-token-github-access-token"), Meaning::Token);
+        assert_eq!(Meaning::of("x-pomerium-claim-anything"), Meaning::Identity);
+        assert_eq!(Meaning::of("x-portal-member"), Meaning::None);
+        assert_eq!(Meaning::of("x_portal"), Meaning::Foreign);
+        // What makes a family foreign is taken from visitors, too.
+        for family in FOREIGN_FAMILIES {
+            let name = format!("{}-anything", std::str::from_utf8(family).unwrap());
+            assert!(owned.takes(&name), "{name}");
+        }
+    }
 }

@@ -250,7 +250,10 @@ impl Right {
                 Some(unknown) => (false, Lack::Groups(unknown)),
                 None => (any("groups", groups), Lack::Group),
             },
-            Self::Claim { name, values } => (any(name, values), Lack::Claim),
+            Self::Claim { name, values } => match claims.unknown(name) {
+                Some(unknown) => (false, Lack::Groups(unknown)),
+                None => (any(name, values), Lack::Claim),
+            },
             Self::Tenants(tenants) => {
                 let tenant = claims.subject().tenant();
                 let is_one = tenant.is_some_and(|tenant| tenants.iter().any(|one| one == tenant));

@@ -174,6 +174,18 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
     }
 }
 
+/// Whether all numbers in a value, however deep, are the ones that the provider wrote: what is sent
+/// as JSON has them as they were read, and two member numbers must not become one. Fractions that
+/// differ where no reader of JSON sees it (RFC 8259, section 6) are one.
+pub(super) fn is_exact(value: &Value) -> bool {
+    match value {
+        Value::Number(_) => scalar(value).is_some(),
+        Value::Array(values) => values.iter().all(is_exact),
+        Value::Object(members) => members.values().all(is_exact),
+        Value::String(_) | Value::Bool(_) | Value::Null => true,
+    }
+}
+
 /// A number that is not whole, or is too large to be kept as a whole one, has fifteen digits that
 /// are certain (IEEE 754): beyond, two member numbers would be one.
 fn exact(number: &str) -> Option<String> {

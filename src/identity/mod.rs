@@ -108,6 +108,19 @@ pub enum IdentityError {
         /// What is the matter with it.
         why: &'static str,
     },
+    /// An address that the portal would take for verified, and that nobody is known to have
+    /// verified (AZ-02).
+    #[error(
+        "header `{header}` of a preset means a verified address, and {why} verified claim `{claim}`"
+    )]
+    Unverified {
+        /// The claim's name.
+        claim: String,
+        /// The header's name.
+        header: HeaderName,
+        /// What is known of it.
+        why: &'static str,
+    },
     /// The provider left the groups out because there are too many (AZ-05).
     #[error("the provider did not send the groups, because there are too many of them")]
     GroupOverage,
@@ -156,6 +169,7 @@ impl IdentityError {
             Self::Transform { .. } => "identity-claim-transform",
             Self::Unmapped { .. } => "identity-claim-unmapped",
             Self::Preset { .. } => "identity-preset-value",
+            Self::Unverified { .. } => "identity-email-unverified",
             Self::GroupOverage => "identity-group-overage",
             Self::GroupsUnresolved => "identity-groups-unresolved",
             Self::TooLarge { .. } => "identity-too-large",
@@ -258,7 +272,7 @@ impl Identity {
         headers.extend(told(mapped, session.claims())?);
         let mut renew = session.ends();
         if let Some(assertion) = &self.assertion {
-            let token = assertion.sign(read(mapped, session.claims()), session, now)?;
+            let token = assertion.sign(read(mapped, session.claims())?, session, now)?;
             let value = HeaderValue::try_from(token).map_err(|_| SigningError::Random)?;
             headers.push((HeaderName::from_static(ASSERTION), value));
             // Half of its life is left on arrival, however late in its turn a request comes.
@@ -310,8 +324,8 @@ pub fn told(
 ) -> Result<Vec<(HeaderName, HeaderValue)>, IdentityError> {
     let mut told = Vec::with_capacity(headers.len());
     for (header, mapping) in headers {
-        if mapping.paths().any(|path| matches!(path.name(), "groups" | "group_names")) {
-            groups_are_known(claims)?;
+        for path in mapping.paths() {
+            is_known(claims, path.name())?;
         }
         let value = mapping::value(mapping, claims).map_err(|fault| of_header(fault, header))?;
         let Some(value) = value else {
@@ -338,16 +352,31 @@ fn of_header(fault: Fault, header: &HeaderName) -> IdentityError {
 }
 
 /// The claims that the headers are made of, whole and as they are: what the assertion says.
-fn read(headers: &[(HeaderName, Mapping)], claims: &VerifiedClaims) -> Map<String, Value> {
+fn read(
+    headers: &[(HeaderName, Mapping)],
+    claims: &VerifiedClaims,
+) -> Result<Map<String, Value>, IdentityError> {
     let paths = headers.iter().flat_map(|(_, mapping)| mapping.paths());
     let read = paths.filter_map(|path| Some((path.name(), claims.get(path.name())?)));
     let read = read.filter(|(_, value)| !value.is_null());
-    read.map(|(name, value)| (name.to_owned(), value.clone())).collect()
+    read.map(|(name, value)| Ok((name.to_owned(), exactly(name, value, ASSERTION)?))).collect()
 }
 
-/// "Not known" is not "in none" (AZ-05).
-fn groups_are_known(claims: &VerifiedClaims) -> Result<(), IdentityError> {
-    match claims.groups_unknown() {
+/// A claim as it goes into a header of JSON, if it can arrive there as the provider wrote it
+/// (HDR-09).
+fn exactly(name: &str, value: &Value, header: &'static str) -> Result<Value, IdentityError> {
+    match mapping::is_exact(value) {
+        true => Ok(value.clone()),
+        false => Err(IdentityError::Form {
+            claim: name.to_owned(),
+            header: HeaderName::from_static(header),
+        }),
+    }
+}
+
+/// "Not known" is not "in none" (AZ-05): whether all can be said of a claim, by its name.
+fn is_known(claims: &VerifiedClaims, name: &str) -> Result<(), IdentityError> {
+    match claims.unknown(name) {
         None => Ok(()),
         Some(GroupsUnknown::LeftOut) => Err(IdentityError::GroupOverage),
         Some(GroupsUnknown::Unresolved) => Err(IdentityError::GroupsUnresolved),
@@ -432,8 +461,55 @@ mod tests {
         let claims = serde_json::json!({ "a": { "b": "x", "d": 1 }, "c": null, "e": 2 });
         let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
         let claims = VerifiedClaims::assertion(subject, claims.as_object().unwrap().clone());
-        let said = Value::Object(read(&headers, &claims));
+        let said = Value::Object(read(&headers, &claims).unwrap());
         assert_eq!(said, serde_json::json!({ "a": { "b": "x", "d": 1 } }));
+    }
+
+    #[test]
+    fn hdr_09_a_number_arrives_in_the_assertion_as_it_was_written_or_refuses_the_login() {
+        // A template reads one part, and the assertion has the whole claim.
+        let mapping = Mapping::Template {
+            template: "{member.name}".parse().unwrap(),
+            transforms: vec![],
+            otherwise: crate::config::Otherwise::Nothing,
+        };
+        let headers = [(HeaderName::from_static("x-auth-note"), mapping)];
+        let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
+        let said = |number: &str| {
+            let text = format!("{{\"member\":{{\"name\":\"n\",\"numbers\":[{number}]}}}}");
+            let claims: Map<String, Value> = serde_json::from_str(&text).unwrap();
+            let claims = VerifiedClaims::assertion(subject.clone(), claims);
+            let read = read(&headers, &claims).map(|read| serde_json::to_string(&read).unwrap());
+            (text, read)
+        };
+        for number in [
+            "0",
+            "-7",
+            // Beyond what a number of JavaScript's holds, and as it was all the same.
+            "9007199254740993",
+            "18446744073709551615",
+            "-9223372036854775808",
+            "0.1",
+            "1.5",
+            "123456.789012345",
+        ] {
+            let (text, read) = said(number);
+            assert_eq!(read.unwrap(), text);
+        }
+        for number in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "12345678901234567890123",
+            "9007199254740993.0",
+            "0.12345678901234567",
+            "1e22",
+        ] {
+            let (text, read) = said(number);
+            match read {
+                Ok(read) => panic!("{text} became {read}"),
+                Err(error) => assert_eq!(error.code(), "identity-claim-form"),
+            }
+        }
     }
 
     #[test]

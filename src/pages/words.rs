@@ -280,6 +280,12 @@ pub fn explain(code: &str) -> Words {
             "The portal has to be told which groups your account is in, and that could not be found \
              out. Wait a moment and try again.",
         ),
+        "identity-email-unverified" => (
+            "Your e-mail address is not verified",
+            "The portal takes only addresses that somebody has verified, and the sign-in service does \
+             not say that yours is. Verify it there and try again; if it stays like this, send the \
+             details below to whoever runs the portal.",
+        ),
         code if code.starts_with("identity-") => (
             "You cannot be let in as you are",
             "The portal could not be told who you are. Send the details below to whoever runs it.",

@@ -1,6 +1,6 @@
 //! Which groups a member is in, once they have signed in: from the token or from Graph, as the
 //! configuration says, and of them those that are kept. Not to know is a result of its own, which
-//! closes whatever asks for a group and nothing else (AZ-05).
+//! closes whatever asks for a group and nothing else (AZ-05), and so is not to know their names.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,10 +51,19 @@ impl RelyingParty {
             Some(listed) if !names => return claims.with_groups(listed),
             Some(_) | None => {}
         }
+        let told = |groups: &[Group]| {
+            let lacks_a_name = groups.iter().any(|group| group.name.is_none());
+            let told = claims.clone().with_groups(groups);
+            // Graph leaves names out for an application that may not read them.
+            match names && lacks_a_name {
+                true => told.with_group_names_unresolved(),
+                false => told,
+            }
+        };
         let member = claims.subject().member_key();
         // Who is asked about again is asked about: a lost group counts by then (SESS-06).
         if let (None, Some(groups)) = (earlier, self.memberships.find(&member, now)) {
-            return claims.with_groups(&groups);
+            return told(&groups);
         }
         let graph = Graph { http: &self.http, base, observe: &self.observe, limits: self.limits };
         let asked = match access_token {
@@ -63,7 +72,7 @@ impl RelyingParty {
         };
         match asked {
             Ok(groups) => {
-                let claims = claims.with_groups(&groups);
+                let claims = told(&groups);
                 let until = now.after(self.limits.graph_cache);
                 self.memberships.keep(member, groups, now, until, self.limits.graph_members);
                 claims
@@ -76,11 +85,15 @@ impl RelyingParty {
                     "the groups of a member could not be asked for"
                 );
                 let held = earlier.filter(|_| error.is_temporary());
-                match (listed, held.and_then(|earlier| claims.clone().with_groups_of(earlier))) {
-                    (_, Some(held)) => held,
-                    // Without their names they are known all the same.
-                    (Some(listed), None) => claims.with_groups(&listed),
+                let held = held.and_then(|earlier| claims.clone().with_groups_of(earlier));
+                match (listed, held) {
                     (None, None) => claims.with_groups_unresolved(),
+                    // Which they are is known all the same, by the younger word of the two.
+                    (Some(listed), None) => told(&listed),
+                    (Some(listed), Some(held)) if held.group_names_unknown().is_some() => {
+                        told(&listed)
+                    }
+                    (_, Some(held)) => held,
                 }
             }
         }

@@ -11,7 +11,6 @@
 //! callbacks, which the gate and the server have, and any address that comes from a visitor
 //! (OIDC-11).
 
-mod address;
 mod authorization;
 mod calls;
 mod credentials;
@@ -41,6 +40,7 @@ use self::credentials::Credentials;
 use self::discovery::{Discovery, Known};
 use self::id_token::{Expected, UnverifiedToken};
 use self::request_id::{guid, request_id};
+use crate::address;
 use crate::clock::Clock;
 use crate::config::{AnswerBy, Provider, ProviderKind};
 use crate::gate::login::{AuthorizationRequest, Demands, Grant, Journey, Prompt, Redemption};
@@ -149,6 +149,18 @@ impl RelyingParty {
     #[must_use]
     pub fn label(&self) -> Option<&str> {
         self.provider.label.as_deref()
+    }
+
+    /// The verified address of somebody who signed in, if there is one.
+    #[must_use]
+    pub fn verified_address<'c>(
+        &self,
+        claims: &'c VerifiedClaims,
+        journey: Journey,
+    ) -> Option<&'c str> {
+        let flows = self.provider.kind.flows();
+        let flow = flows.iter().find(|(known, _)| *known == journey).or_else(|| flows.first());
+        address::verified(flow.map(|(_, kind)| kind)?, claims)
     }
 
     /// Whether visitors can be sent there for this.

@@ -120,6 +120,7 @@ pub const LOGIN_FAILURES: &[&str] = &[
     "identity-claim-missing",
     "identity-claim-transform",
     "identity-claim-unmapped",
+    "identity-email-unverified",
     "identity-group-overage",
     "identity-groups-unresolved",
     "identity-token-form",

@@ -130,6 +130,23 @@ fn az_05_groups_that_the_provider_left_out_are_unknown_and_not_none() {
     for claims in [json!({ "hasgroups": false }), json!({ "_claim_names": { "x": "src1" } })] {
         assert_eq!(lack(group(), person(claims)), Some(Lack::Group));
     }
+    // Their names may be unknown where they are known, and not the other way round.
+    let named = || Right::Claim { name: "group_names".into(), values: texts(&["Members"]) };
+    let g1 = |name: Option<&str>| Group { id: "g1".into(), name: name.map(str::to_owned) };
+    let unresolved = Some(Lack::Groups(GroupsUnknown::Unresolved));
+    let nobody = person(json!({}));
+    assert_eq!(lack(named(), nobody.clone().with_groups(&[g1(Some("Members"))])), None);
+    assert_eq!(lack(named(), nobody.clone().with_groups(&[])), Some(Lack::Claim));
+    let unnamed = nobody.clone().with_groups(&[g1(None)]).with_group_names_unresolved();
+    assert_eq!(lack(named(), unnamed.clone()), unresolved);
+    assert_eq!(lack(group(), unnamed.clone()), None);
+    assert_eq!(lack(named(), nobody.clone().with_groups_of(&unnamed).unwrap()), unresolved);
+    assert_eq!(lack(named(), unnamed.with_groups(&[g1(Some("Members"))])), None);
+    let neither = nobody.with_groups_unresolved().with_group_names_unresolved();
+    assert_eq!(lack(named(), neither.clone()), unresolved);
+    assert_eq!(lack(group(), neither), unresolved);
+    let left_out_too = person(json!({ "hasgroups": true }));
+    assert_eq!(lack(named(), left_out_too), left_out);
     // What is certainly missing comes first: nobody is told to try again for nothing.
     let both = requires(vec![group(), Right::Roles(texts(&["Board"]))]);
     let policy = with_routes(&[("/**", Some(both))]);

@@ -47,6 +47,7 @@ before(async () => {
     local_login: {}
     identity:
       only_way_in: true
+      addresses_are_theirs: true
       assertion: none
 ${identity}`;
   writeFileSync(config, `

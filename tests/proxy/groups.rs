@@ -276,14 +276,36 @@ async fn names_stand_beside_ids_where_graph_tells_them() {
         assert_eq!(seen.header("x-auth-groups"), Some(&*group_id(199)));
         assert_eq!(seen.header("x-auth-group-names"), Some(&*group_name(199)));
     }
-    // Without Graph the ids of the token are known all the same.
-    world.microsoft.set_graph(Some(GraphAnswer::Denied));
-    world.clock.advance(Duration::from_secs(301));
-    signed_in(&world, MANY).await;
-    let seen = world.portal.last();
-    assert_eq!(seen.header("x-auth-groups"), Some(&*group_id(199)));
-    assert_eq!(seen.header("x-auth-group-names"), None);
     world.stop().await;
+}
+
+#[tokio::test]
+async fn az_05_names_that_graph_does_not_tell_are_unknown_where_the_ids_are_known() {
+    const NAMES: &str = "identity: { headers: { X-Auth-Group-Names: group_names } }";
+    const SAME_NAMES: &str = "identity: { preset: authelia, only_way_in: true, addresses_are_theirs: true, assertion: none, \
+                              preset_claims: { groups: group_names } }";
+    const PRINCIPAL: &str = "identity: { preset: easy_auth, only_way_in: true, assertion: none }";
+    const IDS: &str = "identity: { headers: { X-Auth-Groups: groups } }";
+    for identity in [NAMES, SAME_NAMES, PRINCIPAL, IDS] {
+        let portal = format!(
+            "\n    local_login: {{}}\n    routes:\n      - path: \"/last/**\"\n        \
+             access: signed_in\n        requires: {{ groups: [{}] }}\n      \
+             - {{ path: \"/**\", access: signed_in }}\n    {identity}\n",
+            group_id(199)
+        );
+        let world = world(WITH_NAMES, Box::leak(portal.into_boxed_str())).await;
+        world.microsoft.set_graph(Some(GraphAnswer::Denied));
+        let landed = world.browser().sign_in("/", MANY).await;
+        if identity == IDS {
+            assert_eq!(landed.status, 200, "{}", landed.text());
+            assert!(world.portal.last().header("x-auth-groups").unwrap().contains(&group_id(199)));
+        } else {
+            // The portal would take no name for no group.
+            assert_refusal(&landed, 503, "identity-groups-unresolved");
+            assert!(world.portal.received().is_empty(), "{identity}");
+        }
+        world.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -51,7 +51,7 @@ fn portal(mode: &str, identity: &str) -> &'static str {
 fn of(preset: &str) -> String {
     let (_, besides) = PRESETS.iter().find(|(name, _)| *name == preset).unwrap();
     format!(
-        "preset: {preset}, only_way_in: true, assertion: none, preset_claims: {{ groups: roles }}, \
+        "preset: {preset}, only_way_in: true, addresses_are_theirs: true, assertion: none, preset_claims: {{ groups: roles }}, \
          {besides}"
     )
 }
@@ -288,8 +288,10 @@ async fn other_gates_addresses_are_ours_with_their_preset_and_the_portals_withou
     }
     without.stop().await;
 
-    let both =
-        format!("preset: [cloudflare_access, pomerium], only_way_in: true, {}", PRESETS[2].1);
+    let both = format!(
+        "preset: [cloudflare_access, pomerium], only_way_in: true, addresses_are_theirs: true, {}",
+        PRESETS[2].1
+    );
     let with = world("azure_only", &both).await;
     let nobody = with.browser();
     for path in PATHS {
@@ -345,7 +347,11 @@ async fn hdr_10_several_presets_together_are_as_small_as_one() {
     let all: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
     let besides: Vec<&str> = PRESETS.iter().map(|(_, besides)| *besides).collect();
     let besides: Vec<&str> = besides.into_iter().filter(|text| !text.is_empty()).collect();
-    let all = format!("preset: [{}], only_way_in: true, {}", all.join(", "), besides.join(", "));
+    let all = format!(
+        "preset: [{}], only_way_in: true, addresses_are_theirs: true, {}",
+        all.join(", "),
+        besides.join(", ")
+    );
     let world = world("azure_only", &all).await;
     let mut browser = world.browser();
     let landed = browser.sign_in("/", "treasurer@harborclub.example").await;
@@ -441,7 +447,7 @@ fn saying(claims: Value) -> serde_json::Map<String, Value> {
 
 #[tokio::test]
 async fn hdr_09_a_group_that_could_be_taken_for_two_refuses_the_sign_in() {
-    let identity = "preset: authelia, only_way_in: true";
+    let identity = "preset: authelia, only_way_in: true, addresses_are_theirs: true";
     let world = world("azure_only", identity).await;
     world.microsoft.next_claims(saying(json!({ "groups": ["crew,admin"] })));
     let mut browser = world.browser();
@@ -457,6 +463,48 @@ async fn hdr_09_a_group_that_could_be_taken_for_two_refuses_the_sign_in() {
     assert_eq!(world.portal.last().header("remote-groups"), Some("crew,Vorstand & Co."));
     // Nor does such a group come later.
     world.microsoft.next_claims(saying(json!({ "groups": ["crew\r\nRemote-User: admin"] })));
+    world.clock.advance(std::time::Duration::from_secs(5));
+    let origin = format!("http://{}", world.proxy);
+    let own: &[(&str, &str)] = &[("origin", &origin), ("sec-fetch-site", "same-origin")];
+    browser.send("POST", "/.auth/refresh", own, b"").await;
+    assert_eq!(get(&browser, "/.auth/me").await.status, 401, "the session is over");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn az_02_a_member_whose_address_is_not_verified_is_told_so_and_not_the_portal() {
+    for preset in ["google_iap", "cloudflare_access", "pomerium", "oauth2_proxy", "authelia"] {
+        let unacknowledged = of(preset).replace("addresses_are_theirs: true, ", "");
+        for (identity, edov, is_let_in) in [
+            (&unacknowledged, Value::Null, false),
+            (&unacknowledged, json!(false), false),
+            (&unacknowledged, json!(true), true),
+            (&of(preset), json!(false), false),
+        ] {
+            let world = world("azure_only", identity).await;
+            world.microsoft.next_claims(saying(json!({ "xms_edov": edov })));
+            let mut browser = world.browser();
+            let landed = browser.sign_in("/", "treasurer@harborclub.example").await;
+            if is_let_in {
+                assert_eq!(landed.status, 200, "{preset} {edov} {}", landed.text());
+            } else {
+                assert_refusal(&landed, 403, "identity-email-unverified");
+                assert!(landed.text().contains("not verified"), "{}", landed.text());
+                assert!(!landed.text().contains("treasurer@"), "{}", landed.text());
+                assert_eq!(get(&browser, "/.auth/me").await.status, 401, "no session has begun");
+                assert!(world.portal.received().is_empty(), "{preset}");
+            }
+            world.stop().await;
+        }
+    }
+    // Nor is it told later: what was verified may be so no more.
+    let identity = of("authelia").replace("addresses_are_theirs: true, ", "");
+    let world = world("azure_only", &identity).await;
+    world.microsoft.next_claims(saying(json!({ "xms_edov": true })));
+    let mut browser = world.browser();
+    let landed = browser.sign_in("/", "treasurer@harborclub.example").await;
+    assert_eq!(landed.status, 200, "{}", landed.text());
+    world.microsoft.next_claims(saying(json!({ "xms_edov": false })));
     world.clock.advance(std::time::Duration::from_secs(5));
     let origin = format!("http://{}", world.proxy);
     let own: &[(&str, &str)] = &[("origin", &origin), ("sec-fetch-site", "same-origin")];

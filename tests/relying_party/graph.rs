@@ -24,6 +24,16 @@ async fn world(limits: Limits) -> World {
     World::of(provider, configured, limits)
 }
 
+/// One that asks for names, too.
+async fn world_with_names() -> World {
+    let provider = Provider::start().await;
+    let mut configured = from_graph(&provider.base());
+    if let GroupSource::Graph { names, .. } = &mut configured.groups.source {
+        *names = true;
+    }
+    World::of(provider, configured, quick())
+}
+
 /// Signs in with a token that says this besides, and asks for groups.
 async fn signs_in(world: &World, more: Value) -> VerifiedClaims {
     let now = world.clock.now();
@@ -97,6 +107,33 @@ async fn az_05_an_answer_that_is_none_leaves_the_groups_unknown() {
         assert_eq!(claims.get("groups"), None);
         assert_eq!(world.provider.count("/graph/"), 1);
         assert!(world.observed.lock().unwrap().contains(&(Call::Graph, Outcome::Refused)));
+    }
+}
+
+#[tokio::test]
+async fn az_05_a_name_that_graph_leaves_out_leaves_all_names_unknown() {
+    let (named, unnamed) = (
+        json!({ "id": "g1", "displayName": "Crew" }),
+        // So says Graph to an application that may not read names.
+        json!({ "id": "g7", "displayName": null }),
+    );
+    for (listed, are_known) in [
+        (vec![&named], true),
+        (vec![], true),
+        (vec![&unnamed], false),
+        (vec![&named, &unnamed], false),
+    ] {
+        let world = world_with_names().await;
+        world.provider.set_graph(Reply::Json(200, json!({ "value": listed })));
+        // From Graph, and by what it said lately.
+        for _ in 0..2 {
+            let claims = signs_in(&world, too_many()).await;
+            assert_eq!(claims.groups_unknown(), None);
+            let unknown = (!are_known).then_some(GroupsUnknown::Unresolved);
+            assert_eq!(claims.group_names_unknown(), unknown, "{listed:?}");
+            assert_eq!(claims.get("group_names").is_some(), are_known && !listed.is_empty());
+        }
+        assert_eq!(world.provider.count("/graph/"), 1);
     }
 }
 

@@ -31,6 +31,13 @@ pub(super) const ONLY_WAY_IN: Key = default(
     "whether the portal can be reached through Anteport alone, which headers that nobody signs need",
 );
 
+pub(super) const ADDRESSES_ARE_THEIRS: Key = default(
+    "addresses_are_theirs",
+    "false",
+    YES_OR_NO,
+    "whether presets tell of addresses of which the provider does not say that they are verified",
+);
+
 pub(super) const PRESET_CLAIMS: Key = Key {
     name: "preset_claims",
     need: Need::Defaults,

@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{AtProvider, Lifetimes, Session};
-use crate::gate::claims::{AccountKind, Subject};
+use crate::gate::claims::{AccountKind, GroupsKnown, Subject};
 use crate::gate::login::Journey;
 use crate::gate::{PortalToken, PortalTokens, Renewal, Secret, Timestamp, VerifiedClaims};
 
@@ -32,7 +32,7 @@ struct Record<'a> {
     #[serde(borrow)]
     subject: Who<'a>,
     account: Option<AccountKind>,
-    groups_unresolved: bool,
+    groups: GroupsKnown,
     provider: &'a str,
     portal: &'a str,
     handle: &'a str,
@@ -147,7 +147,7 @@ impl Session {
             claims: &text,
             subject,
             account: claims.account(),
-            groups_unresolved: claims.has_groups_unresolved(),
+            groups: claims.groups_known(),
             provider: &self.provider,
             portal: &self.portal,
             handle: &self.handle,
@@ -207,8 +207,7 @@ impl Session {
             journey: asking.journey,
             nonce: Secret::new(asking.nonce.to_owned()),
         });
-        let claims =
-            VerifiedClaims::restored(subject, claims, record.account, record.groups_unresolved);
+        let claims = VerifiedClaims::restored(subject, claims, record.account, record.groups);
         let session = Self {
             token_ends: claims.ends(),
             claims,
@@ -285,6 +284,30 @@ mod tests {
         assert_eq!(back.claims().subject(), session.claims().subject());
         assert_eq!(back.at_provider().sub.as_deref(), Some("t"));
         assert_eq!(back.renewal().unwrap().journey, Journey::SignUp);
+    }
+
+    #[test]
+    fn az_05_what_is_not_known_of_groups_is_not_known_later() {
+        let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
+        let known = session(json!({ "groups": ["g"] }), subject);
+        let with = |claims| known.continued(claims, "handle".into(), NOON);
+        let written = |session: &Session| session.to_record().expose().clone();
+        let claims = known.claims();
+        let none = with(claims.clone().with_groups_unresolved());
+        let unnamed = with(claims.clone().with_group_names_unresolved());
+        for session in [&known, &none, &unnamed] {
+            let back = Session::from_record(&written(session)).unwrap();
+            assert!(same(session, &back));
+            assert_eq!(back.claims().groups_unknown(), session.claims().groups_unknown());
+            let names = session.claims().group_names_unknown();
+            assert_eq!(back.claims().group_names_unknown(), names);
+        }
+        // Sessions from before names were told apart are read as they were written.
+        for (kind, byte) in
+            [(GroupsKnown::AsSaid, 0), (GroupsKnown::Unresolved, 1), (GroupsKnown::WithoutNames, 2)]
+        {
+            assert_eq!(postcard::to_stdvec(&kind).unwrap(), [byte]);
+        }
     }
 
     #[test]

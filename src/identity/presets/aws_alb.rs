@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::facts::{Facts, Headers};
 use super::{Pen, insert, uuid};
-use crate::identity::{IdentityError, SigningError};
+use crate::identity::{IdentityError, SigningError, exactly};
 use crate::signing_key::{SigningAlgorithm, SigningKey};
 
 const DATA: &str = "x-amzn-oidc-data";
@@ -59,14 +59,15 @@ pub(super) fn render(
     let said = facts.session.claims();
     let issuer = alb.issuer.or_else(|| said.text("iss")).unwrap_or_default();
     let client_id = alb.client_id.or_else(|| said.text("aud")).unwrap_or_default();
+    let exact = |name: &str| said.get(name).map(|value| exactly(name, value, DATA)).transpose();
     let mut claims = json!({});
     for name in USERINFO {
-        insert(&mut claims, name, said.get(name).cloned());
+        insert(&mut claims, name, exact(name)?);
     }
     for name in alb.claims {
         // Groups that are not known are not left out in silence.
         facts.check_known(name)?;
-        insert(&mut claims, name, said.get(name).cloned());
+        insert(&mut claims, name, exact(name)?);
     }
     insert(&mut claims, "sub", Some(user.text.as_str().into()));
     insert(&mut claims, "iss", Some(issuer.into()));

@@ -23,7 +23,7 @@ pub(super) fn render(
     pen: &Pen<'_>,
     headers: &mut Headers<'_>,
 ) -> Result<(), IdentityError> {
-    let email = facts.email(ASSERTION)?;
+    let email = facts.verified_email(ASSERTION)?;
     let mut claims = json!({
         "aud": [audience],
         "iss": team_domain,
@@ -79,7 +79,7 @@ pub(super) fn identity(facts: &Facts<'_>) -> String {
     });
     // What cannot be told is not there: nobody is let in by this.
     let text = |fact: Option<Fact<'_>>| fact.map(|fact| fact.text.into());
-    insert(&mut identity, "email", facts.email(ASSERTION).ok().and_then(text));
+    insert(&mut identity, "email", facts.verified_email(ASSERTION).ok().and_then(text));
     insert(&mut identity, "name", facts.name(ASSERTION).ok().and_then(text));
     if let Ok(groups) = facts.groups(ASSERTION) {
         let groups: Vec<Value> = groups.elements.iter().map(|id| json!({ "id": id })).collect();

@@ -6,8 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::facts::{Fact, Facts, Headers};
+use crate::address;
 use crate::gate::{EXTENSIONS, Session, Subject, VerifiedClaims};
-use crate::identity::{IdentityError, groups_are_known};
+use crate::identity::{IdentityError, exactly, is_known};
 
 const PRINCIPAL: &str = "x-ms-client-principal";
 const ID: &str = "x-ms-client-principal-id";
@@ -39,7 +40,12 @@ pub(super) fn render(
     headers: &mut Headers<'_>,
 ) -> Result<(), IdentityError> {
     let session = facts.session;
-    groups_are_known(session.claims())?;
+    for name in ["groups", "group_names"] {
+        is_known(session.claims(), name)?;
+    }
+    for (name, value) in session.claims().iter() {
+        exactly(name, value, PRINCIPAL)?;
+    }
     let provider = session.provider();
     let called = names.iter().find(|(known, _)| known == provider);
     let called = called.map_or(provider, |(_, called)| called.as_str());
@@ -77,11 +83,13 @@ pub fn describe(session: &Session, called: &str) -> Value {
     })
 }
 
-/// What a member is called: the e-mail address, else the name that they sign in with.
+/// What a member is called: the e-mail address, unless the provider says that nobody has verified
+/// it, else the name that they sign in with.
 fn name(claims: &VerifiedClaims) -> Option<(&'static str, &str)> {
     ["email", "preferred_username", "upn"]
         .into_iter()
-        .find_map(|claim| Some((claim, claims.text(claim).filter(|text| !text.is_empty())?)))
+        .filter_map(|claim| Some((claim, claims.text(claim)?)))
+        .find(|(_, text)| !text.is_empty() && !address::is_denied(claims, text))
 }
 
 /// All claims of the provider's: one that is a list has an entry for each element, and every value is

@@ -7,15 +7,17 @@
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
-use crate::config::PresetClaims;
-use crate::gate::{ClaimPath, Session, Subject};
-use crate::identity::{IdentityError, Marks, encode, groups_are_known, mapping};
+use crate::address;
+use crate::config::{self, PresetClaims};
+use crate::gate::{ClaimPath, EXTENSIONS, Session, Subject};
+use crate::identity::{IdentityError, Marks, encode, is_known, mapping};
 
 /// What is known of a member.
 #[derive(Clone, Copy)]
 pub(super) struct Facts<'a> {
     pub(super) session: &'a Session,
     claims: &'a PresetClaims,
+    addresses: &'a config::Addresses,
 }
 
 /// A text, and the claim that it is from.
@@ -44,8 +46,8 @@ impl<'a> From<Option<Fact<'a>>> for List<'a> {
 }
 
 impl<'a> Facts<'a> {
-    pub(super) const fn new(session: &'a Session, claims: &'a PresetClaims) -> Self {
-        Self { session, claims }
+    pub(super) const fn new(session: &'a Session, settings: &'a config::Presets) -> Self {
+        Self { session, claims: &settings.claims, addresses: &settings.addresses }
     }
 
     /// What names the member, by the claim that the operator chose or by the usual one. It has to
@@ -68,8 +70,69 @@ impl<'a> Facts<'a> {
         Ok(fact)
     }
 
+    /// The same towards a portal that takes an address for verified: one may be what names a member.
+    pub(super) fn verified_user(
+        &self,
+        usual: &'static str,
+        header: &'static str,
+    ) -> Result<Fact<'a>, IdentityError> {
+        let fact = self.user(usual, header)?;
+        let path: ClaimPath = fact.claim.parse().map_err(|_| form(header, fact.claim))?;
+        let is_address =
+            fact.claim == self.claims.email || ["email", "emails"].contains(&path.name());
+        if is_address {
+            self.check_address(&fact, header)?;
+        }
+        Ok(fact)
+    }
+
+    /// The e-mail address, for a portal that takes it for verified (AZ-02).
+    pub(super) fn verified_email(
+        &self,
+        header: &'static str,
+    ) -> Result<Option<Fact<'a>>, IdentityError> {
+        let fact = self.text(&self.claims.email, header)?;
+        if let Some(fact) = &fact {
+            self.check_address(fact, header)?;
+        }
+        Ok(fact)
+    }
+
+    /// The e-mail address, unless the provider says that nobody has verified it.
     pub(super) fn email(&self, header: &'static str) -> Result<Option<Fact<'a>>, IdentityError> {
-        self.text(&self.claims.email, header)
+        let fact = self.text(&self.claims.email, header)?;
+        Ok(fact.filter(|fact| !self.is_denied(fact)))
+    }
+
+    /// Whether the provider says that nobody has verified an address. Of what the portal's own
+    /// directory of members says it knows nothing.
+    fn is_denied(&self, fact: &Fact<'_>) -> bool {
+        let path: Result<ClaimPath, _> = fact.claim.parse();
+        let is_the_directorys = path.is_ok_and(|path| path.name() == EXTENSIONS);
+        !is_the_directorys && address::is_denied(self.session.claims(), &fact.text)
+    }
+
+    /// Whether an address is one that somebody has verified: the provider, the portal's own
+    /// directory of members, or the operator in their place where it is only not known.
+    fn check_address(&self, fact: &Fact<'_>, header: &'static str) -> Result<(), IdentityError> {
+        let claims = self.session.claims();
+        let path: ClaimPath = fact.claim.parse().map_err(|_| form(header, fact.claim))?;
+        let parties = &self.addresses.providers;
+        let kind = parties.iter().find(|(name, _)| **name == *self.session.provider());
+        let verified = kind.and_then(|(_, kind)| address::verified_by_any(kind, claims));
+        let is_denied = self.is_denied(fact);
+        let is_known = path.name() == EXTENSIONS || verified == Some(fact.text.as_str());
+        match () {
+            () if !is_denied && (is_known || self.addresses.are_theirs) => Ok(()),
+            () => Err(IdentityError::Unverified {
+                claim: fact.claim.to_owned(),
+                header: HeaderName::from_static(header),
+                why: match is_denied {
+                    true => "the provider says that nobody has",
+                    false => "the provider does not say that somebody has",
+                },
+            }),
+        }
     }
 
     pub(super) fn name(&self, header: &'static str) -> Result<Option<Fact<'a>>, IdentityError> {
@@ -81,9 +144,11 @@ impl<'a> Facts<'a> {
         self.list(&self.claims.groups, header)
     }
 
-    /// What stands at a path, which was read with the configuration, too; null is nothing.
+    /// What stands at a path, which was read with the configuration, too; null is nothing, and it
+    /// is an error if groups are asked for that are not known (AZ-05).
     fn value(&self, claim: &str, header: &'static str) -> Result<Option<&'a Value>, IdentityError> {
         let path: ClaimPath = claim.parse().map_err(|_| form(header, claim))?;
+        self.check_known(path.name())?;
         self.session.claims().at(&path).map_err(|_| form(header, claim))
     }
 
@@ -100,12 +165,9 @@ impl<'a> Facts<'a> {
         Ok(Some(Fact { claim, text }).filter(|fact| !fact.text.is_empty()))
     }
 
-    /// What cannot be asked of groups that are not known (AZ-05).
+    /// Whether all can be said of a claim, by its name (AZ-05).
     pub(super) fn check_known(&self, claim: &str) -> Result<(), IdentityError> {
-        match claim.split(['[', '.']).next() {
-            Some("groups" | "group_names") => groups_are_known(self.session.claims()),
-            Some(_) | None => Ok(()),
-        }
+        is_known(self.session.claims(), claim)
     }
 
     /// A claim that is a list of them, or one alone.
@@ -114,7 +176,6 @@ impl<'a> Facts<'a> {
         claim: &'a str,
         header: &'static str,
     ) -> Result<List<'a>, IdentityError> {
-        self.check_known(claim)?;
         let values = match self.value(claim, header)? {
             None => &[][..],
             Some(Value::Array(values)) => values.as_slice(),

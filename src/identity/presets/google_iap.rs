@@ -23,7 +23,7 @@ pub(super) fn render(
     pen: &Pen<'_>,
     headers: &mut Headers<'_>,
 ) -> Result<(), IdentityError> {
-    let (user, email) = (facts.user("sub", ASSERTION)?, facts.email(ASSERTION)?);
+    let (user, email) = (facts.verified_user("sub", ASSERTION)?, facts.verified_email(ASSERTION)?);
     let mut claims = json!({
         "iss": "https://cloud.google.com/iap",
         "aud": audience,

@@ -34,8 +34,7 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// The presets of one portal.
 #[derive(Debug)]
 pub struct Presets {
-    presets: Vec<Preset>,
-    claims: PresetClaims,
+    settings: config::Presets,
     signers: Arc<Signers>,
 }
 
@@ -54,16 +53,12 @@ pub enum Published {
 
 impl Presets {
     pub(super) fn new(settings: &config::Presets, signers: &Arc<Signers>) -> Self {
-        Self {
-            presets: settings.presets.clone(),
-            claims: settings.claims.clone(),
-            signers: Arc::clone(signers),
-        }
+        Self { settings: settings.clone(), signers: Arc::clone(signers) }
     }
 
     /// Whether what they say of a member is from a directory of members.
     pub(super) fn read_extensions(&self) -> bool {
-        let PresetClaims { user, email, name, groups } = &self.claims;
+        let PresetClaims { user, email, name, groups } = &self.settings.claims;
         let mut read = [email, name, groups].into_iter().chain(user);
         read.any(|claim| claim.starts_with(EXTENSION))
     }
@@ -76,9 +71,9 @@ impl Presets {
         now: Timestamp,
         headers: &mut Vec<(HeaderName, HeaderValue)>,
     ) -> Result<Option<Timestamp>, IdentityError> {
-        let facts = Facts::new(session, &self.claims);
+        let facts = Facts::new(session, &self.settings);
         let mut headers = Headers(headers);
-        for preset in &self.presets {
+        for preset in &self.settings.presets {
             match preset {
                 Preset::EasyAuth { names } => easy_auth::render(names, &facts, &mut headers),
                 Preset::Oauth2Proxy { forwarded, auth_request } => {
@@ -88,7 +83,7 @@ impl Presets {
                 signed => self.render_signed(signed, &facts, now, &mut headers),
             }?;
         }
-        let signs = self.presets.iter().any(|preset| preset.algorithm().is_some());
+        let signs = self.settings.presets.iter().any(|preset| preset.algorithm().is_some());
         Ok(signs.then(|| now.after(LIFETIME / 2)))
     }
 
@@ -139,7 +134,7 @@ impl Presets {
     }
 
     fn easy_auth(&self) -> Option<&[(String, String)]> {
-        self.presets.iter().find_map(|preset| match preset {
+        self.settings.presets.iter().find_map(|preset| match preset {
             Preset::EasyAuth { names } => Some(names.as_slice()),
             _ => None,
         })
@@ -162,7 +157,7 @@ impl Presets {
             PresetEndpoint::AlbKey(_) => ("aws_alb", SigningAlgorithm::Es256),
             PresetEndpoint::PomeriumJwks => ("pomerium", SigningAlgorithm::Es256),
         };
-        self.presets.iter().find(|preset| preset.name() == name)?;
+        self.settings.presets.iter().find(|preset| preset.name() == name)?;
         let keys = self.signers.all_of(algorithm);
         match endpoint {
             PresetEndpoint::CloudflareCerts => {
@@ -170,7 +165,7 @@ impl Presets {
             }
             PresetEndpoint::CloudflareIdentity => Some(match session {
                 Some(session) => {
-                    let facts = Facts::new(session, &self.claims);
+                    let facts = Facts::new(session, &self.settings);
                     Published::Own(cloudflare_access::identity(&facts))
                 }
                 None => Published::Nobody,

@@ -40,8 +40,8 @@ fn of(
     facts: &Facts<'_>,
     headers: &mut Headers<'_>,
 ) -> Result<(), IdentityError> {
-    headers.exactly(user, &facts.user("sub", user)?)?;
-    if let Some(fact) = facts.email(email)? {
+    headers.exactly(user, &facts.verified_user("sub", user)?)?;
+    if let Some(fact) = facts.verified_email(email)? {
         headers.exactly(email, &fact)?;
     }
     if let Some(fact) = facts.text("preferred_username", username)? {

@@ -20,11 +20,11 @@ pub(super) fn render(
     pen: &Pen<'_>,
     headers: &mut Headers<'_>,
 ) -> Result<(), IdentityError> {
-    let user = facts.user("sub", ASSERTION)?;
+    let user = facts.verified_user("sub", ASSERTION)?;
     let groups = facts.groups(ASSERTION)?;
     let text = |fact: Option<Fact<'_>>| fact.map(|fact| fact.text);
     // What is not known is an empty text there, so that these are always there.
-    let (email, name) = (text(facts.email(ASSERTION)?), text(facts.name(ASSERTION)?));
+    let (email, name) = (text(facts.verified_email(ASSERTION)?), text(facts.name(ASSERTION)?));
     let mut claims = json!({
         "iss": issuer,
         "aud": audience,
@@ -46,8 +46,8 @@ pub(super) fn render(
                 }
                 continue;
             }
-            "user" | "sub" => List::from(Some(facts.user("sub", FAMILY)?)),
-            "email" => List::from(facts.email(FAMILY)?),
+            "user" | "sub" => List::from(Some(facts.verified_user("sub", FAMILY)?)),
+            "email" => List::from(facts.verified_email(FAMILY)?),
             "groups" => facts.groups(FAMILY)?,
             claim => facts.list(claim, FAMILY)?,
         };

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::config::{EntraId, Oidc, ProviderKind, Tenant, Tenants};
 use crate::gate::{Lifetimes, Subject, VerifiedClaims};
 use crate::signing_key::SigningKey;
 
@@ -41,7 +42,8 @@ fn presets(presets: Vec<Preset>) -> Presets {
     let keys = [SigningAlgorithm::Es256, SigningAlgorithm::Rs256]
         .map(|algorithm| Arc::new(SigningKey::generate(algorithm).unwrap().0));
     let signers = Arc::new(Signers::new(keys.to_vec()));
-    Presets::new(&config::Presets { presets, claims }, &signers)
+    let addresses = config::Addresses { are_theirs: true, providers: Vec::new() };
+    Presets::new(&config::Presets { presets, claims, addresses }, &signers)
 }
 
 fn both_families() -> Preset {
@@ -175,7 +177,7 @@ fn az_02_a_subject_that_everybody_has_names_nobody() {
 #[test]
 fn an_operator_chooses_the_claims() {
     let mut presets = presets(vec![Preset::Authelia, both_families()]);
-    presets.claims = PresetClaims {
+    presets.settings.claims = PresetClaims {
         user: Some("employee".into()),
         email: "emails[0]".into(),
         name: "given_name".into(),
@@ -204,7 +206,7 @@ fn easy_auth_names_customers_of_b2c_too() {
     let customer = session(json!({ "sub": "o", "emails": ["ines@mail.example"] }));
     let all = told(&presets, &customer).unwrap();
     assert_eq!(value(&all, "x-ms-client-principal-name"), None);
-    presets.claims.email = "emails[0]".into();
+    presets.settings.claims.email = "emails[0]".into();
     let all = told(&presets, &customer).unwrap();
     assert_eq!(value(&all, "x-ms-client-principal-name"), Some("ines@mail.example"));
     assert_eq!(value(&all, "x-ms-client-principal-id"), Some("o"));
@@ -266,7 +268,7 @@ fn without_a_key_nothing_is_sent() {
     presets.signers.replace(Vec::new());
     let error = told(&presets, &ines(json!({}))).unwrap_err();
     assert_eq!(error.code(), "identity-assertion");
-    presets.presets = vec![Preset::AwsAlb {
+    presets.settings.presets = vec![Preset::AwsAlb {
         signer: "arn".into(),
         issuer: None,
         client_id: None,
@@ -328,6 +330,158 @@ fn hdr_09_a_number_whose_digits_could_be_others_is_told_by_no_preset() {
         assert!(of("10442").is_ok());
         assert!(of("12345678901234567890123").is_err(), "it is also the one after it");
     }
+}
+
+#[test]
+fn hdr_09_a_number_that_could_be_another_is_in_no_token_and_no_principal() {
+    let alb = Preset::AwsAlb {
+        signer: "arn".into(),
+        issuer: None,
+        client_id: None,
+        claims: vec!["member".into()],
+        plain: false,
+    };
+    for preset in [alb, Preset::EasyAuth { names: Vec::new() }] {
+        let presets = presets(vec![preset]);
+        for (name, number, is_told) in [
+            ("member", "18446744073709551615", true),
+            ("member", "18446744073709551616", false),
+            ("updated_at", "12345678901234567890123", false),
+            ("address", "{\"x\":[1,{\"y\":0.12345678901234567}]}", false),
+        ] {
+            let mut more = json!({});
+            more[name] = serde_json::from_str(number).unwrap();
+            match told(&presets, &ines(more)) {
+                Ok(_) => assert!(is_told, "{name} {number}"),
+                Err(error) => {
+                    assert!(!is_told, "{name} {number}");
+                    assert_eq!(error.code(), "identity-claim-form");
+                }
+            }
+        }
+    }
+}
+
+/// Every preset that tells of an address which portals take for verified.
+fn that_promise() -> [Preset; 5] {
+    [
+        Preset::CloudflareAccess {
+            team_domain: "https://t".into(),
+            audience: "a".into(),
+            plain: true,
+        },
+        Preset::GoogleIap { audience: "a".into(), plain: true },
+        Preset::Pomerium { issuer: "i".into(), audience: "a".into(), headers: Vec::new() },
+        both_families(),
+        Preset::Authelia,
+    ]
+}
+
+fn entra() -> ProviderKind {
+    let login = "https://login.example".parse().unwrap();
+    let tenants = Tenants::One(Tenant::Id("t".into()));
+    ProviderKind::EntraId(EntraId { login, tenants, guests: false })
+}
+
+#[test]
+fn az_02_an_address_that_nobody_is_known_to_have_verified_is_told_by_no_preset_that_means_one() {
+    let oidc = ProviderKind::Oidc(Oidc {
+        issuer: "https://i.example".into(),
+        metadata: "https://i.example".parse().unwrap(),
+    });
+    for preset in that_promise() {
+        for (kind, more, of_provider, of_operator) in [
+            (entra(), json!({}), false, true),
+            (entra(), json!({ "xms_edov": true }), true, true),
+            (entra(), json!({ "xms_edov": "1" }), true, true),
+            (entra(), json!({ "xms_edov": false }), false, false),
+            (entra(), json!({ "xms_edov": "0" }), false, false),
+            // What others say with is no word of Entra's, but a no is a no.
+            (entra(), json!({ "email_verified": true }), false, true),
+            (entra(), json!({ "xms_edov": true, "email_verified": false }), false, false),
+            (oidc.clone(), json!({}), false, true),
+            (oidc.clone(), json!({ "email_verified": true }), true, true),
+            (oidc.clone(), json!({ "email_verified": "true" }), true, true),
+            (oidc.clone(), json!({ "email_verified": false }), false, false),
+            (oidc.clone(), json!({ "email_verified": "false" }), false, false),
+            // Nobody's address is nobody's to verify.
+            (oidc.clone(), json!({ "email": null, "email_verified": false }), true, true),
+        ] {
+            let mut presets = presets(vec![preset.clone()]);
+            presets.settings.addresses.providers = vec![("corporate".into(), kind)];
+            for (are_theirs, is_told) in [(false, of_provider), (true, of_operator)] {
+                presets.settings.addresses.are_theirs = are_theirs;
+                let told = told(&presets, &ines(more.clone()));
+                let case = format!("{} {more} {are_theirs}", preset.name());
+                match told {
+                    Ok(_) => assert!(is_told, "{case}"),
+                    Err(error) => {
+                        assert!(!is_told, "{case}: {error}");
+                        assert_eq!(error.code(), "identity-email-unverified", "{case}");
+                        assert!(!causes_of(&error).contains("ines@"), "LOG-01: {error}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn az_02_another_claim_does_not_make_an_address_a_verified_one() {
+    for preset in that_promise() {
+        let mut presets = presets(vec![preset.clone()]);
+        presets.settings.addresses.are_theirs = false;
+        presets.settings.addresses.providers = vec![("corporate".into(), entra())];
+        let edov = |claims: Value| {
+            let mut claims = claims;
+            claims["xms_edov"] = true.into();
+            ines(claims)
+        };
+        // As a name that somebody signs in with, or as the name of a member.
+        presets.settings.claims.email = "upn".into();
+        let other = edov(json!({ "upn": "board@club.example" }));
+        let error = told(&presets, &other).unwrap_err();
+        assert_eq!(error.code(), "identity-email-unverified", "{}", preset.name());
+        assert!(told(&presets, &edov(json!({ "upn": "ines@club.example" }))).is_ok());
+        presets.settings.claims.email = "nothing".into();
+        presets.settings.claims.user = Some("email".into());
+        let is_told = told(&presets, &ines(json!({}))).is_ok();
+        // Cloudflare names nobody by a claim.
+        assert_eq!(is_told, preset.name() == "cloudflare_access", "{}", preset.name());
+        assert!(told(&presets, &edov(json!({}))).is_ok());
+        presets.settings.claims.user = None;
+        // A session of a provider that is gone from the configuration.
+        presets.settings.claims.email = "email".into();
+        presets.settings.addresses.providers = vec![("other".into(), entra())];
+        assert!(told(&presets, &edov(json!({}))).is_err());
+        // What the portal's own directory says is its own.
+        presets.settings.claims.email = "ext.mail".into();
+        let directory = Map::from_iter([("mail".to_owned(), "ines@club.example".into())]);
+        // Whatever the provider says of the same.
+        let ines = ines(json!({ "xms_edov": false }));
+        let claims = ines.claims().clone().with_extensions(directory);
+        let known = ines.continued(claims, "s".into(), NOON);
+        assert!(told(&presets, &known).is_ok(), "{}", preset.name());
+    }
+}
+
+#[test]
+fn az_02_easy_auth_calls_nobody_by_an_address_that_is_not_theirs() {
+    let presets = presets(vec![Preset::EasyAuth { names: Vec::new() }]);
+    let named = |more: Value| {
+        let mut all = json!({ "preferred_username": "ines" });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let session = ines(all);
+        let told = told(&presets, &session).unwrap();
+        let called = describe(&session, "aad")["user_id"].as_str().unwrap().to_owned();
+        let name = value(&told, "x-ms-client-principal-name").unwrap().to_owned();
+        assert_eq!(name, called);
+        name
+    };
+    assert_eq!(named(json!({})), "ines@club.example");
+    assert_eq!(named(json!({ "xms_edov": true })), "ines@club.example");
+    assert_eq!(named(json!({ "xms_edov": false })), "ines");
+    assert_eq!(named(json!({ "email_verified": "false" })), "ines");
 }
 
 #[test]

@@ -12,33 +12,21 @@
 //! Which one it is, a token does not say for sure: `idp` is an optional claim, so that without it an
 //! account may be from anywhere. Only the operator knows who can have an account there. One with an
 //! `idp` is from elsewhere, whatever is configured.
+//!
+//! Whoever links accounts by an address asks here, and so does whoever tells a portal of one that
+//! takes it for verified. Deliberately not here: what comes of an address that is not.
 
 use serde_json::Value;
 
-use super::RelyingParty;
 use crate::config::ProviderKind;
 use crate::gate::VerifiedClaims;
-use crate::gate::login::Journey;
 
 /// The longest address (RFC 5321, section 4.5.3.1).
 const LONGEST: usize = 254;
 
-impl RelyingParty {
-    /// The verified address of somebody who signed in, if there is one.
-    #[must_use]
-    pub fn verified_address<'c>(
-        &self,
-        claims: &'c VerifiedClaims,
-        journey: Journey,
-    ) -> Option<&'c str> {
-        let flows = self.provider.kind.flows();
-        let flow = flows.iter().find(|(known, _)| *known == journey).or_else(|| flows.first());
-        verified_address(flow.map(|(_, kind)| kind)?, claims)
-    }
-}
-
-/// The same by what the provider is.
-fn verified_address<'c>(kind: &ProviderKind, claims: &'c VerifiedClaims) -> Option<&'c str> {
+/// The verified address of somebody who signed in, if there is one, by what the provider is: of
+/// Azure AD B2C, the policy that they went through.
+pub(crate) fn verified<'c>(kind: &ProviderKind, claims: &'c VerifiedClaims) -> Option<&'c str> {
     let address = match kind {
         ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) => {
             said(claims, "xms_edov").then(|| claims.text("email"))?
@@ -57,8 +45,38 @@ fn verified_address<'c>(kind: &ProviderKind, claims: &'c VerifiedClaims) -> Opti
     address.filter(|address| is_plain(address))
 }
 
+/// The same where it is not known which policy somebody went through: the token names it, which was
+/// compared (AZ-04).
+pub(crate) fn verified_by_any<'c>(
+    kind: &ProviderKind,
+    claims: &'c VerifiedClaims,
+) -> Option<&'c str> {
+    let named = claims.text("tfp").or_else(|| claims.text("acr")).unwrap_or_default();
+    let flows = kind.flows();
+    let flow = flows.iter().find(|(_, flow)| match flow {
+        ProviderKind::AzureAdB2c(b2c) => b2c.policy.eq_ignore_ascii_case(named),
+        ProviderKind::EntraId(_) | ProviderKind::ExternalId(_) | ProviderKind::Oidc(_) => true,
+    });
+    verified(flow.map(|(_, kind)| kind)?, claims)
+}
+
+/// Whether the provider says of an address that nobody has verified it. What it says in a way that
+/// cannot be read is taken for that; that it says nothing is not.
+pub(crate) fn is_denied(claims: &VerifiedClaims, address: &str) -> bool {
+    let is_it = |text: &str| text.eq_ignore_ascii_case(address);
+    let is_in = |name: &str| match claims.get(name) {
+        Some(Value::String(text)) => is_it(text),
+        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).any(is_it),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_)) | None => false,
+    };
+    let denies =
+        |name: &str| claims.get(name).is_some_and(|value| !value.is_null()) && !said(claims, name);
+    ["email_verified", "xms_edov"].into_iter().any(denies)
+        && ["email", "emails"].into_iter().any(is_in)
+}
+
 /// Custom policies do what they are made to, and are called `B2C_1A_…`.
-fn is_user_flow(policy: &str) -> bool {
+pub(crate) fn is_user_flow(policy: &str) -> bool {
     !policy.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("B2C_1A_"))
 }
 
@@ -125,7 +143,7 @@ mod tests {
         let Value::Object(claims) = claims else { panic!("{claims}") };
         let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
         let claims = VerifiedClaims::assertion(subject, claims);
-        verified_address(kind, &claims).map(str::to_owned)
+        verified(kind, &claims).map(str::to_owned)
     }
 
     #[test]
@@ -176,6 +194,51 @@ mod tests {
             let said = json!({ "email": "a@b.example", "email_verified": true });
             assert_eq!(address(&b2c(policy, false), said).as_deref(), Some("a@b.example"));
         }
+    }
+
+    #[test]
+    fn az_02_of_b2c_the_policy_that_somebody_went_through_says_what_is_verified() {
+        let ProviderKind::AzureAdB2c(mut both) = b2c("B2C_1_SignUpSignIn", true) else { panic!() };
+        both.journeys = vec![(crate::gate::login::Journey::SignUp, "B2C_1A_Invited".into())];
+        let both = ProviderKind::AzureAdB2c(both);
+        for (claims, wanted) in [
+            (json!({ "tfp": "b2c_1_signupsignin", "emails": ["a@b.example"] }), true),
+            (json!({ "acr": "b2c_1_signupsignin", "emails": ["a@b.example"] }), true),
+            (json!({ "tfp": "b2c_1a_invited", "emails": ["a@b.example"] }), false),
+            (json!({ "tfp": "b2c_1a_other", "emails": ["a@b.example"] }), false),
+            (json!({ "emails": ["a@b.example"] }), false),
+            (
+                json!({ "tfp": "B2C_1A_Invited", "email": "a@b.example", "email_verified": true }),
+                true,
+            ),
+        ] {
+            let Value::Object(said) = claims.clone() else { panic!() };
+            let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
+            let said = VerifiedClaims::assertion(subject, said);
+            assert_eq!(verified_by_any(&both, &said).is_some(), wanted, "{claims}");
+        }
+    }
+
+    #[test]
+    fn az_02_an_address_is_denied_by_whatever_is_no_plain_yes() {
+        let denied = |claims: Value| {
+            let Value::Object(claims) = claims else { panic!() };
+            let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
+            is_denied(&VerifiedClaims::assertion(subject, claims), "a@b.example")
+        };
+        for name in ["email_verified", "xms_edov"] {
+            for no in [json!(false), json!(0), json!("0"), json!("False"), json!([]), json!(2)] {
+                assert!(denied(json!({ "email": "A@b.example", name: no })), "{name} {no}");
+                assert!(denied(json!({ "emails": ["x", "a@b.example"], name: no })), "{name} {no}");
+                // That is about another one.
+                assert!(!denied(json!({ "email": "c@b.example", "upn": "a@b.example", name: no })));
+            }
+            for yes in [json!(true), json!(1), json!("1"), json!("true"), Value::Null] {
+                assert!(!denied(json!({ "email": "a@b.example", name: yes })), "{name} {yes}");
+            }
+        }
+        assert!(denied(json!({ "email": "a@b.example", "email_verified": true, "xms_edov": 0 })));
+        assert!(!denied(json!({ "email": "a@b.example" })));
     }
 
     #[test]
