@@ -40,6 +40,7 @@ pub use claims::{
     AccountKind, EXTENSION, EXTENSIONS, Group, GroupsUnknown, Subject, VerifiedClaims,
 };
 pub use clues::Clue;
+pub use fold::is_one_word;
 pub use form::Form;
 pub use kept_form::{KeptForm, MemberMark, may_be_from_own_page};
 pub use login::Challenge;
