@@ -30,7 +30,7 @@ use assertion::Signing;
 use mapping::{Fault, FaultKind};
 
 use crate::config::{Mapping, SignedBy};
-use crate::gate::identity::{ASSERTION, Envelope};
+use crate::gate::identity::{ASSERTION, Envelope, Told};
 use crate::gate::{EXTENSIONS, GroupsUnknown, Session, Timestamp, TokenKind, VerifiedClaims};
 
 /// What one portal is told.
@@ -147,6 +147,12 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
+    /// Whether no sign-in mends it, whoever comes: nothing can be signed.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        matches!(self, Self::Assertion(_) | Self::Signature(_))
+    }
+
     /// The stable name of this reason.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -221,6 +227,18 @@ impl Identity {
     #[must_use]
     pub fn exchanges(&self) -> u64 {
         self.signers.exchanges()
+    }
+
+    /// Whether a route is told anything of a member.
+    #[must_use]
+    pub fn tells(&self, told: Told) -> bool {
+        match told {
+            Told::All => true,
+            Told::Part(index) => {
+                let part = self.parts.get(usize::from(index));
+                part.is_some_and(|names| !names.is_empty())
+            }
+        }
     }
 
     /// Renders a member's identity.
@@ -379,7 +397,6 @@ impl AssertionFor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::identity::Told;
     use crate::gate::{Lifetimes, Subject};
     use std::time::Duration;
 

@@ -34,6 +34,7 @@ mod revocation;
 mod service;
 mod session_store;
 mod sign_out;
+mod telling;
 mod test_login;
 mod tls;
 mod worker;
