@@ -38,7 +38,8 @@ use std::time::Duration;
 pub use asked::{Asked, Purpose, is_fetched_early, purpose};
 pub use claim_path::{ClaimPath, ClaimPathError, OtherForm};
 pub use claims::{
-    AccountKind, EXTENSION, EXTENSIONS, Group, GroupsUnknown, Subject, VerifiedClaims,
+    AccountKind, EXTENSION, EXTENSIONS, Group, GroupsUnknown, Subject, TOKENS_AS_CLAIMS,
+    VerifiedClaims,
 };
 pub use clues::Clue;
 pub use fold::is_one_word;
