@@ -254,12 +254,20 @@ impl Identity {
     ///
     /// # Errors
     /// What cannot be told, whatever the directory says.
-    pub fn foresee(&self, session: &Session, now: Timestamp) -> Result<(), IdentityError> {
-        let is_known = |mapping: &Mapping| mapping.paths().all(|path| path.name() != EXTENSIONS);
-        let headers = self.headers.iter().filter(|(_, mapping)| is_known(mapping));
+    pub fn foresee(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
+        let headers = self.headers.iter().filter(|(_, mapping)| !reads_extensions(mapping));
         let headers: Vec<_> = headers.cloned().collect();
         let with_presets = !self.presets.read_extensions();
-        self.render_of(&headers, with_presets, session, now).map(drop)
+        self.render_of(&headers, with_presets, session, now)
+    }
+
+    /// What [`Identity::foresee`] leaves out, by the names of its headers: the directory of members
+    /// has a say in it. Those of presets are `None`.
+    pub fn unforeseen(&self) -> impl Iterator<Item = Option<&HeaderName>> {
+        let mapped = self.headers.iter().filter(|(_, mapping)| reads_extensions(mapping));
+        let of_presets =
+            (!self.presets.is_empty() && self.presets.read_extensions()).then_some(None);
+        mapped.map(|(name, _)| Some(name)).chain(of_presets)
     }
 
     /// Renders some of the headers, with those of presets or without.
@@ -353,6 +361,11 @@ fn of_header(fault: Fault, header: &HeaderName) -> IdentityError {
             IdentityError::Transform { claim, header, transform: transform.to_string() }
         }
     }
+}
+
+/// Whether what a directory of members says is in it.
+fn reads_extensions(mapping: &Mapping) -> bool {
+    mapping.paths().any(|path| path.name() == EXTENSIONS)
 }
 
 /// The claims that the headers are made of, whole and as they are: what the assertion says.

@@ -61,6 +61,11 @@ impl Presets {
         }
     }
 
+    /// Whether there are none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.presets.is_empty()
+    }
+
     /// Whether what they say of a member is from a directory of members.
     pub(super) fn read_extensions(&self) -> bool {
         let PresetClaims { user, email, name, groups } = &self.claims;
