@@ -246,6 +246,18 @@ impl Identity {
     /// # Errors
     /// What cannot be told. It is asked at login, so that no request meets it later.
     pub fn render(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
+        self.measure(session, now).map(|(envelope, _)| envelope)
+    }
+
+    /// The same with how many bytes it has of the [`LARGEST`], what signs a request among them.
+    ///
+    /// # Errors
+    /// As [`Identity::render`].
+    pub fn measure(
+        &self,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<(Envelope, usize), IdentityError> {
         self.render_of(&self.headers, true, session, now)
     }
 
@@ -258,7 +270,7 @@ impl Identity {
         let headers = self.headers.iter().filter(|(_, mapping)| !reads_extensions(mapping));
         let headers: Vec<_> = headers.cloned().collect();
         let with_presets = !self.presets.read_extensions();
-        self.render_of(&headers, with_presets, session, now)
+        self.render_of(&headers, with_presets, session, now).map(|(envelope, _)| envelope)
     }
 
     /// What [`Identity::foresee`] leaves out, by the names of its headers: the directory of members
@@ -277,7 +289,7 @@ impl Identity {
         with_presets: bool,
         session: &Session,
         now: Timestamp,
-    ) -> Result<Envelope, IdentityError> {
+    ) -> Result<(Envelope, usize), IdentityError> {
         // Before anything is signed: a key that goes while this does is one more exchange.
         let exchanges = self.signers.exchanges();
         let mut headers = Vec::with_capacity(mapped.len() + 1);
@@ -310,7 +322,7 @@ impl Identity {
             self.enveloped(told, renew, exchanges)
         });
         let parts = parts.collect::<Result<_, _>>()?;
-        Ok(Envelope { headers, renew, exchanges, covered, parts })
+        Ok((Envelope { headers, renew, exchanges, covered, parts }, size))
     }
 
     /// Some of the headers, as they go along on routes that do not send all.
