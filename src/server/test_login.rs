@@ -1,8 +1,9 @@
 //! A login of which no session comes: all the way to the provider and back, and then a page with
 //! what would have been told to the portal, and where its member could go. It is for who sets a
 //! portal up, and there only where the configuration says so; whoever signs in sees what is said of
-//! themselves, and whom the portal would let in what its routes ask for. The assertion and the tokens of presets are shown by their claims, never as they are;
-//! of the provider's tokens it is shown only whether there are any.
+//! themselves, and whom the portal would let in what its routes ask for. The assertion and the
+//! tokens of presets are shown by their claims, never as they are; of the provider's tokens it is
+//! shown only whether there are any.
 
 use http::{HeaderName, Method, Response, StatusCode};
 use percent_encoding::percent_decode_str;
