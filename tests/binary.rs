@@ -430,14 +430,61 @@ fn explain_says_what_the_portal_is_told_of_a_member_and_what_refuses_them() {
     let said = explain(good, "/x");
     let told = "of a member     x-anteport-assertion, x-auth-login, x-auth-roles\n\
                 \x20               x-auth-login: ines\n\
-                \x20               x-auth-roles: a%3Bb;%C5%82\n";
+                \x20               x-auth-roles: a%3Bb;%C5%82\n\
+                \x20               x-anteport-assertion: a token that says {";
     assert!(said.contains(told), "{said}");
+    assert!(said.contains("\"sub\":\"t.o\"") && !said.contains("eyJ"), "{said}");
     let said = explain(good, "/api/x");
-    assert!(said.ends_with("of a member     x-auth-login\n                x-auth-login: ines\n"));
+    let told = "of a member     x-auth-login\n                x-auth-login: ines\nin all          ";
+    assert!(said.contains(told) && !said.contains("a token"), "{said}");
     let said = explain(r#"{ "tid": "t", "oid": "o", "upn": "canary" }"#, "/x");
     let why = "but cannot sign in: `before: \"@\"` of header `x-auth-login` does not apply to what \
                claim `upn` says (identity-claim-transform)\n";
     assert!(said.contains(why) && !said.contains("canary"), "{said}");
+}
+
+#[test]
+fn explain_says_what_presets_would_tell_and_how_large_all_of_it_is() {
+    let folder = Folder::new();
+    let text = config(free_ports(4));
+    let at = text.find("    local_login:").unwrap();
+    let explain = |identity: &str, claims: &str| {
+        let identity = format!("    identity:\n      {identity}\n");
+        let text = format!("{}{identity}{}", &text[..at], &text[at..]);
+        let (file, claims) = (folder.write("config.yaml", &text), folder.write("c.json", claims));
+        let (file, claims) = (file.to_str().unwrap(), claims.to_str().unwrap());
+        let cookie = ["--header", "Cookie: a=1; CF_Authorization=canary"];
+        let asked = ["explain", "--config", file, "--claims", claims, "GET", "/x"];
+        let (code, said, complained) = anteport(&[&asked[..], &cookie].concat());
+        assert_eq!((code, complained.as_str()), (Some(0), ""), "{said}");
+        said
+    };
+    let access = "preset: cloudflare_access\n      only_way_in: true\n      \
+                  cloudflare_access: { audience: a }\n      signature: {}";
+    let ines = r#"{ "tid": "t", "oid": "o", "email": "ines@x.example" }"#;
+    let said = explain(access, ines);
+    for wanted in [
+        "cf-access-jwt-assertion: a token that says {",
+        "\"aud\":[\"a\"]",
+        "cf-access-authenticated-user-email: ines@x.example\n",
+        "no cookie of a preset's gate",
+        " bytes of 5120, with what signs a request\n",
+        "cookie: a=1\n",
+    ] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    assert!(!said.contains("canary") && !said.contains("eyJ"), "{said}");
+    let many: Vec<String> = (0..200).map(|group| format!("\"group-{group:030}\"")).collect();
+    let many = format!("{{ \"tid\": \"t\", \"oid\": \"o\", \"groups\": [{}] }}", many.join(","));
+    let said = explain("headers: { X-Auth-Groups: groups }", &many);
+    assert!(
+        said.contains("but cannot sign in: ") && said.contains("(identity-too-large)"),
+        "{said}"
+    );
+    let comma =
+        r#"{ "tid": "t", "oid": "o", "sub": "s", "preferred_username": "i", "groups": ["a,b"] }"#;
+    let said = explain("preset: authelia\n      only_way_in: true", comma);
+    assert!(said.contains("(identity-preset-value)"), "{said}");
 }
 
 #[test]

@@ -7,16 +7,19 @@ use std::process::ExitCode;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use serde_json::Value;
 
 use super::supposed::{self, SupposedError};
 use super::{FAILED, FOUND_ERRORS, complain, report, say};
 use crate::clock::Clock;
-use crate::config::{self, Config, Portal, Preset};
-use crate::gate::identity::{self, ASSERTION, LocalCredentials, OwnedNames, Told};
+use crate::config::{self, Config, Portal, Preset, SigningKeysError};
+use crate::gate::identity::{self, ASSERTION, Envelope, LocalCredentials, OwnedNames, Told};
 use crate::gate::{
     Access, Asked, Decision, Endpoint, Form, Mode, Passes, Policy, RawTarget, Refusal, Rule,
     Session, Timestamp, Trace, decide,
 };
+use crate::identity::{Identity, IdentityError, KeptSigners, LARGEST, token_claims};
+use crate::telemetry::causes;
 
 /// A request to explain.
 #[derive(Debug, clap::Args)]
@@ -49,6 +52,8 @@ enum ExplainError {
     Host(String),
     #[error(transparent)]
     Claims(#[from] SupposedError),
+    #[error("nothing can be signed: {}", causes(.0))]
+    Keys(#[from] SigningKeysError),
 }
 
 /// Explains a request by the configuration at `path`.
@@ -100,6 +105,10 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
         Some(path) => Some(supposed::session(path, config, portal, now)?),
         None => None,
     };
+    let of_member = match &session {
+        Some(session) => Some(told_of(config, portal, session, now)?),
+        None => None,
+    };
     let member = match &session {
         Some(session) => match read() {
             Ok(asked) => judged(portal, asked, session, now),
@@ -128,7 +137,7 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
                 permit.target(),
                 &headers,
                 permit.passes(),
-                session.as_ref(),
+                of_member.as_ref(),
             ));
         }
         decision @ (Decision::Login(_)
@@ -154,7 +163,14 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
             told.push(("stranger", stranger));
             told.push(("member", member));
             let passes = trace.route.map(|(_, route)| route.passes).unwrap_or_default();
-            told.extend(sent(portal, &method, asked.target(), &headers, passes, session.as_ref()));
+            told.extend(sent(
+                portal,
+                &method,
+                asked.target(),
+                &headers,
+                passes,
+                of_member.as_ref(),
+            ));
         }
         Decision::Own(endpoint) => told.push(("everybody", own(&endpoint))),
         Decision::Redirect(target) => {
@@ -304,6 +320,22 @@ fn own(endpoint: &Endpoint) -> String {
     }
 }
 
+/// What the portal is told of a member, with how many bytes it has; or why it cannot be.
+type OfMember = Result<(Envelope, usize), IdentityError>;
+
+/// As it would be told if they signed in now: by the keys of the configuration, or by ones that are
+/// made for this alone, as at a start.
+fn told_of(
+    config: &Config,
+    portal: &Portal,
+    session: &Session,
+    now: Timestamp,
+) -> Result<OfMember, ExplainError> {
+    let keys = KeptSigners::read(&config.signing, portal.identity.algorithms(), now)?;
+    let identity = Identity::new(&portal.identity, portal.origin(), keys.signers());
+    Ok(identity.measure(session, now))
+}
+
 /// The request line and the visitor's headers as the portal gets them, and the names of ours.
 fn sent(
     portal: &Portal,
@@ -311,11 +343,13 @@ fn sent(
     target: &str,
     headers: &HeaderMap,
     passes: Passes,
-    member: Option<&Session>,
+    member: Option<&OfMember>,
 ) -> Vec<Line> {
     let mut headers = headers.clone();
     let credentials = LocalCredentials::of(portal.policy.mode, passes);
     OwnedNames::with(portal.identity.sets()).cleanse(&mut headers, true, credentials);
+    let gate_cookies = portal.identity.presets.cookies();
+    gate_cookies.take_out(&mut headers, |_, _| false);
     let mut told = vec![("sent", format!("{method} {target} HTTP/1.1"))];
     for (name, value) in &headers {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -334,8 +368,8 @@ fn sent(
 }
 
 /// The identity headers that go along here: their names, or what they say of a member whose claims
-/// were given. The assertion's value is for its portal alone.
-fn of_member(portal: &Portal, told: Told, member: Option<&Session>) -> Vec<Line> {
+/// were given. Of what is signed only its claims are shown: the rest is for the portal alone.
+fn of_member(portal: &Portal, told: Told, member: Option<&OfMember>) -> Vec<Line> {
     let identity = &portal.identity;
     let goes_along = |name: &str| match told {
         Told::All => true,
@@ -356,13 +390,29 @@ fn of_member(portal: &Portal, told: Told, member: Option<&Session>) -> Vec<Line>
         true => ("of a member", "nothing".to_owned()),
         false => ("of a member", names.join(", ")),
     }];
-    match member.map(|member| crate::identity::told(&identity.headers, member.claims())) {
-        Some(Ok(headers)) => {
-            let here = headers.iter().filter(|(name, _)| goes_along(name.as_str()));
-            lines.extend(here.map(|(name, value)| {
+    if !identity.presets.cookies().is_empty() {
+        let never = "and no cookie of a preset's gate: a visitor's is taken out, and none is sent";
+        lines.push(("", never.to_owned()));
+    }
+    match member {
+        Some(Ok((envelope, size))) => {
+            let here = &envelope.told(told).headers;
+            lines.extend(here.iter().map(|(name, value)| {
                 let value = String::from_utf8_lossy(value.as_bytes());
-                ("", format!("{name}: {value}"))
+                let is_mapped = identity.headers.iter().any(|(known, _)| known == name);
+                match token_claims(&value).filter(|_| !is_mapped) {
+                    Some(claims) => {
+                        let claims = Value::Object(claims);
+                        ("", format!("{name}: a token that says {claims}"))
+                    }
+                    None => ("", format!("{name}: {value}")),
+                }
             }));
+            let signed = match identity.signature {
+                Some(_) => ", with what signs a request",
+                None => "",
+            };
+            lines.push(("in all", format!("{size} bytes of {LARGEST}{signed}")));
         }
         Some(Err(error)) => {
             lines.push(("", format!("but cannot sign in: {error} ({})", error.code())));

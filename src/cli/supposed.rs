@@ -14,6 +14,9 @@ use crate::relying_party::id_token;
 /// The largest file that is read.
 const LARGEST: u64 = 1024 * 1024;
 
+/// As long as the handle of a session is.
+const HANDLE: &str = "the-handle-is-22-chars";
+
 /// Why there is no such member.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SupposedError {
@@ -47,7 +50,7 @@ pub(super) fn session(
     };
     let host = Arc::clone(&portal.policy.host);
     let lifetimes = config.sessions.lifetimes;
-    Ok(Session::start(claims, Arc::from("explained"), host, String::new(), lifetimes, now))
+    Ok(Session::start(claims, Arc::from("explained"), host, HANDLE.to_owned(), lifetimes, now))
 }
 
 fn subject(claims: &Map<String, Value>) -> Option<Subject> {

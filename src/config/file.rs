@@ -131,7 +131,7 @@ pub(super) struct SignInFile {
     pub(super) button_label: Option<String>,
     /// `None` if the key is not there.
     pub(super) resend_forms: Option<Located<usize>>,
-    pub(super) test: Option<bool>,
+    pub(super) test: Option<Located<bool>>,
 }
 
 pub(super) struct LocalLoginFile {
@@ -283,7 +283,7 @@ fn portal(context: &Context<'_>, section: &Section<'_>) -> PortalFile {
             names_providers: section.has("providers"),
             providers: section.values("providers", value::text),
             button_label: bare(section.value("button_label", value::label)),
-            test: bare(section.value("test", value::yes_or_no)),
+            test: section.value("test", value::yes_or_no),
             resend_forms: section.value("resend_forms", value::resend_forms),
         }),
         local_login: section.section("local_login").map(|section| local_login(&section)),

@@ -15,7 +15,7 @@ use super::kind::Unfit;
 use super::section::Section;
 use super::value::is_guid;
 use super::wording::nearest;
-use crate::gate::ClaimPath;
+use crate::gate::{ClaimPath, TOKENS_AS_CLAIMS};
 
 pub use template::{Piece, Template, TemplateError};
 pub use transform::Transform;
@@ -361,6 +361,11 @@ fn otherwise(section: &Section<'_>) -> Option<Otherwise> {
 /// A name that is nearly a known one may be meant all the same; then it stands in quotes.
 fn suggest<T>(context: &Context<'_>, written: &Located<T>, path: &ClaimPath) {
     let name = path.name();
+    if TOKENS_AS_CLAIMS.contains(&name) {
+        let message = "this claim is a live token of another provider's: it is dropped from what \
+                       is said of a member, and is never there";
+        context.warn(&written.spot, message);
+    }
     let is_meant = written.is_private || written.shown.contains('"');
     if is_meant || KNOWN.contains(&name) || ALSO_KNOWN.contains(&name) {
         return;

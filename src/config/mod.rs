@@ -55,6 +55,7 @@ use url::Url;
 use self::context::{Context, Spot};
 use self::resolve::Setting;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp, TokenKind};
+use crate::signing_key::SigningAlgorithm;
 
 pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
@@ -383,6 +384,17 @@ impl Identity {
         let mapped = self.headers.iter().map(|(name, _)| name);
         let of_tokens = self.tokens.iter().map(|(_, name)| name);
         mapped.chain(of_tokens).chain(Signature::sets(self.signature.as_ref()))
+    }
+
+    /// What the portal is signed for with, by keys.
+    pub(crate) fn algorithms(&self) -> Vec<SigningAlgorithm> {
+        let assertion = self.assertion.as_ref().map(|made| &made.signed_by);
+        let signature = self.signature.as_ref().map(|made| &made.signed_by);
+        let by_keys = assertion.into_iter().chain(signature).filter_map(|by| match by {
+            SignedBy::Key(algorithm) => Some(*algorithm),
+            SignedBy::Secret(_) => None,
+        });
+        by_keys.chain(self.presets.presets.iter().filter_map(Preset::algorithm)).collect()
     }
 }
 

@@ -262,7 +262,13 @@ fn sign_in(
             }
         }
     };
-    Some(SignIn { providers, button_label: file.button_label.clone()?, test: file.test? })
+    let test = file.test.as_ref()?;
+    if test.value {
+        let message = "whoever this portal lets in is shown what its `routes` ask for and how its \
+                       headers are made; it is for setting a portal up, and off afterwards";
+        context.warn(&test.spot, message);
+    }
+    Some(SignIn { providers, button_label: file.button_label.clone()?, test: test.value })
 }
 
 fn named_providers(

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::fmt;
 
 use http::header::{ACCEPT, COOKIE, HOST, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -20,7 +21,6 @@ use super::target::{Aim, RawTarget};
 use super::{Endpoint, PresetEndpoint, Refusal, Ticket};
 
 /// A request as the gate sees it.
-#[derive(Debug)]
 pub struct Asked<'h> {
     portal: usize,
     kind: Kind,
@@ -34,6 +34,16 @@ pub struct Asked<'h> {
     form: Option<Form>,
     headers: &'h HeaderMap,
     cookies: CookieReading,
+}
+
+/// Neither its query nor its headers are shown: there are codes and cookies in them (LOG-01).
+impl fmt::Debug for Asked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked")
+            .field("method", &self.method)
+            .field("path", &self.path())
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is asked for.

@@ -86,6 +86,11 @@ const OF_TOKEN: [&str; 22] = [
     "newUser",
 ];
 
+/// Claims in which Azure AD B2C hands on a live token of the provider behind it, where its operator
+/// wants that: it opens somebody's mailbox, and is nothing that is said of them.
+pub const TOKENS_AS_CLAIMS: [&str; 3] =
+    ["idp_access_token", "idp_refresh_token", "identityProviderAccessToken"];
+
 /// What the names of claims begin with that the portal's directory of members has said, and no
 /// provider.
 pub const EXTENSION: &str = "ext.";
@@ -102,23 +107,26 @@ impl VerifiedClaims {
     pub fn assertion(subject: Subject, mut claims: Map<String, Value>) -> Self {
         // What a directory says of somebody is nothing that a provider can say.
         claims.retain(|name, _| name != EXTENSIONS && !name.starts_with(EXTENSION));
-        Self { subject, claims, account: None, groups: GroupsKnown::AsSaid }
+        Self::supposed(subject, claims)
     }
 
     /// Claims that nobody verified, of somebody who may not be there: for `explain` alone, which
     /// says what would be. No session that anybody has is made of these.
     #[must_use]
     pub fn supposed(subject: Subject, claims: Map<String, Value>) -> Self {
-        Self { subject, claims, account: None, groups: GroupsKnown::AsSaid }
+        Self::restored(subject, claims, None, GroupsKnown::AsSaid)
     }
 
     /// Claims that were verified when their session began, as its record has them.
     pub(super) fn restored(
         subject: Subject,
-        claims: Map<String, Value>,
+        mut claims: Map<String, Value>,
         account: Option<AccountKind>,
         groups: GroupsKnown,
     ) -> Self {
+        for name in TOKENS_AS_CLAIMS {
+            claims.remove(name);
+        }
         Self { subject, claims, account, groups }
     }
 

@@ -143,6 +143,13 @@ pub(super) fn pattern_key(value: &str) -> String {
     key
 }
 
+/// Whether some system could take two texts for one word: by case, marks on letters, look-alikes or
+/// white space.
+#[must_use]
+pub fn is_one_word(one: &str, other: &str) -> bool {
+    one == other || value_key(one) == value_key(other)
+}
+
 /// The longest value that is compared: a longer one could be anything.
 const LONGEST_VALUE: usize = 1024;
 
@@ -241,6 +248,10 @@ mod tests {
         );
         assert_eq!(value_key(" / login / "), "login");
         assert_eq!(value_key("\u{1}/\u{1}login"), "login");
+        for word in ["Treasurer", " treasurer", "TREASURER\u{200b}", "tréasurer", "ｔreasurer"] {
+            assert!(is_one_word(word, "treasurer"), "{word}");
+        }
+        assert!(!is_one_word("treasurers", "treasurer") && !is_one_word("", "treasurer"));
         for number in ["+7x", "\u{1}7", " + 7", "\u{2}+07 "] {
             assert!(value_keys(number).unwrap().contains(&"7".to_owned()), "{number}");
         }

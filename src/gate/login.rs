@@ -164,6 +164,12 @@ impl PendingLogin {
         &self.challenge.return_to
     }
 
+    /// Whether no session is to come of it.
+    #[must_use]
+    pub const fn is_test(&self) -> bool {
+        self.challenge.demands.is_test
+    }
+
     /// What goes into the seal.
     #[must_use]
     pub fn to_bytes(&self) -> Secret<Vec<u8>> {

@@ -32,14 +32,17 @@ mod tokens;
 mod trace;
 mod trail;
 
+use std::fmt;
 use std::time::Duration;
 
 pub use asked::{Asked, Purpose, is_fetched_early, purpose};
 pub use claim_path::{ClaimPath, ClaimPathError, OtherForm};
 pub use claims::{
-    AccountKind, EXTENSION, EXTENSIONS, Group, GroupsUnknown, Subject, VerifiedClaims,
+    AccountKind, EXTENSION, EXTENSIONS, Group, GroupsUnknown, Subject, TOKENS_AS_CLAIMS,
+    VerifiedClaims,
 };
 pub use clues::Clue;
+pub use fold::is_one_word;
 pub use form::Form;
 pub use kept_form::{KeptForm, MemberMark, may_be_from_own_page};
 pub use login::Challenge;
@@ -65,7 +68,6 @@ pub use trace::Trace;
 pub use trail::Trail;
 
 /// What happens to a request.
-#[derive(Debug)]
 pub enum Decision<'h> {
     /// It goes to the portal.
     Forward(Permit),
@@ -84,6 +86,21 @@ pub enum Decision<'h> {
     /// A rule looks at the form: decide again once the body has been read and is with what was
     /// asked ([`Asked::with_form`]).
     Inspect(Box<Asked<'h>>),
+}
+
+/// No query is shown (LOG-01).
+impl fmt::Debug for Decision<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forward(permit) => f.debug_tuple("Forward").field(permit).finish(),
+            Self::Login(challenge) => f.debug_tuple("Login").field(challenge).finish(),
+            Self::Own(endpoint) => f.debug_tuple("Own").field(endpoint).finish(),
+            Self::Redirect(_) => f.write_str("Redirect(…)"),
+            Self::Refuse(refusal) => f.debug_tuple("Refuse").field(refusal).finish(),
+            Self::Keep(_) => f.write_str("Keep(…)"),
+            Self::Inspect(asked) => f.debug_tuple("Inspect").field(asked).finish(),
+        }
+    }
 }
 
 impl<'h> Decision<'h> {
@@ -288,13 +305,24 @@ fn sign_in_again<'h>(
 
 /// The only key to an upstream, and only [`decide`] makes one: that no request reaches a portal
 /// undecided is a fact that the compiler checks.
-#[derive(Debug)]
 pub struct Permit {
     target: String,
     bearer: Bearer,
     passes: Passes,
     route: Option<usize>,
     noted: Option<Box<Note>>,
+}
+
+/// The path alone (LOG-01).
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.target.split('?').next().unwrap_or_default();
+        f.debug_struct("Permit")
+            .field("path", &path)
+            .field("bearer", &self.bearer)
+            .field("route", &self.route)
+            .finish_non_exhaustive()
+    }
 }
 
 /// In whose name a permitted request goes.

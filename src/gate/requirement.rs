@@ -178,7 +178,8 @@ impl Requirement {
     /// Whether somebody who is nobody's member yet could have all rights that it asks for. What a
     /// directory of members says later is not asked for here, and groups that are not known may be
     /// there (GEN-03).
-    pub(super) fn could_be_met(&self, claims: &VerifiedClaims) -> bool {
+    #[must_use]
+    pub fn could_be_met(&self, claims: &VerifiedClaims) -> bool {
         self.rights.iter().all(|right| {
             right.is_the_directorys() || matches!(right.lack(claims), None | Some(Lack::Groups(_)))
         })

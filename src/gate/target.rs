@@ -2,19 +2,28 @@
 //! not by `http::Uri`, which forgives: a fragment disappears in it, and a user name before the
 //! host. Deliberately not here: the path's one spelling (`path`), and whose the host is (`asked`).
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::{Method, Uri};
 
 use super::{PathError, Refusal};
 
 /// A request's target as it was sent (RFC 9112, section 3.2; RFC 9113, section 8.3.1).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum RawTarget {
     /// The second word of an HTTP/1 request line.
     Line(Bytes),
     /// HTTP/2's `:scheme`, `:authority` and `:path`, as the library hands them over: what it has
     /// dropped is neither judged nor sent.
     Pseudo(Uri),
+}
+
+/// A code may be in it (LOG-01).
+impl fmt::Debug for RawTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RawTarget(…)")
+    }
 }
 
 /// A target taken apart.

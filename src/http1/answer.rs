@@ -94,7 +94,6 @@ pub(crate) fn write_head<'h>(
 }
 
 /// The head of an answer, and what follows it.
-#[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) parts: response::Parts,
     pub(crate) content: Content,

@@ -1,5 +1,6 @@
 //! Bodies of HTTP/1.1, of requests and of answers (RFC 9112, sections 6 and 7): how much is left of
 //! one, and its chunks taken apart and put together.
+use std::fmt;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::HeaderName;
@@ -49,7 +50,7 @@ pub(crate) enum Chunks {
 }
 
 /// What reading on brought.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) enum Piece {
     /// Some of the body.
     Data(Bytes),
@@ -59,6 +60,18 @@ pub(crate) enum Piece {
     NeedsMore,
     /// The end of the body.
     End,
+}
+
+/// What a body says is nobody's business (LOG-01).
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Data(data) => write!(f, "Data({} bytes)", data.len()),
+            Self::Trailer(line) => write!(f, "Trailer({} bytes)", line.len()),
+            Self::NeedsMore => f.write_str("NeedsMore"),
+            Self::End => f.write_str("End"),
+        }
+    }
 }
 
 impl Content {

@@ -2,6 +2,7 @@
 //!
 //! Nothing is forgiven: what two readers could read differently is no request at all (HTTP-02,
 //! HTTP-03). Deliberately not here: hosts, paths and what the fields mean, which the gate judges.
+use std::fmt;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
@@ -20,7 +21,6 @@ pub(crate) const LONGEST_HEAD: usize = LONGEST_LINE + crate::gate::Asked::LARGES
 const MOST_FIELDS: usize = crate::gate::Asked::MOST_FIELDS;
 
 /// A request without its body.
-#[derive(Debug)]
 pub(crate) struct RequestHead {
     pub(crate) method: Method,
     /// As it stood on the line.
@@ -33,6 +33,17 @@ pub(crate) struct RequestHead {
     pub(crate) keeps_open: bool,
     /// Whether the visitor waits to be asked for the body (RFC 9110, section 10.1.1).
     pub(crate) awaits_continue: bool,
+}
+
+/// Nothing of what a visitor sends is shown but how it is framed (LOG-01).
+impl fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method)
+            .field("version", &self.version)
+            .field("content", &self.content)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there is no request. The connection is closed after each of them: nobody can tell where

@@ -9,7 +9,7 @@ use super::transform;
 use crate::config::{
     ClaimMapping, Join, Mapping, Otherwise, Piece, Template, Transform, Unmapped, Words,
 };
-use crate::gate::{ClaimPath, VerifiedClaims};
+use crate::gate::{ClaimPath, VerifiedClaims, is_one_word};
 
 /// Why there is no value: the claim that is in the way, by its path, and what is wrong with it.
 #[derive(Debug, PartialEq, Eq)]
@@ -111,8 +111,9 @@ fn word(words: &Words, value: String) -> Result<Option<String>, FaultKind> {
     }
     match words.unmapped {
         Unmapped::Drop => Ok(None),
-        // A group that somebody called like a role of the portal's is not that role.
-        Unmapped::Keep if words.known.values().any(|word| *word == value) => {
+        // A group that somebody called like a role of the portal's is not that role, and portals
+        // fold what they compare.
+        Unmapped::Keep if words.known.values().any(|word| is_one_word(word, &value)) => {
             Err(FaultKind::Unmapped)
         }
         Unmapped::Keep => Ok(Some(value)),

@@ -30,7 +30,7 @@ use assertion::Signing;
 use mapping::{Fault, FaultKind};
 
 use crate::config::{Mapping, SignedBy};
-use crate::gate::identity::{ASSERTION, Envelope};
+use crate::gate::identity::{ASSERTION, Envelope, Told};
 use crate::gate::{EXTENSIONS, GroupsUnknown, Session, Timestamp, TokenKind, VerifiedClaims};
 
 /// What one portal is told.
@@ -160,6 +160,12 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
+    /// Whether no sign-in mends it, whoever comes: nothing can be signed.
+    #[must_use]
+    pub const fn is_ours(&self) -> bool {
+        matches!(self, Self::Assertion(_) | Self::Signature(_))
+    }
+
     /// The stable name of this reason.
     #[must_use]
     pub const fn code(&self) -> &'static str {
@@ -237,11 +243,35 @@ impl Identity {
         self.signers.exchanges()
     }
 
+    /// Whether a route is told anything of a member.
+    #[must_use]
+    pub fn tells(&self, told: Told) -> bool {
+        match told {
+            Told::All => true,
+            Told::Part(index) => {
+                let part = self.parts.get(usize::from(index));
+                part.is_some_and(|names| !names.is_empty())
+            }
+        }
+    }
+
     /// Renders a member's identity.
     ///
     /// # Errors
     /// What cannot be told. It is asked at login, so that no request meets it later.
     pub fn render(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
+        self.measure(session, now).map(|(envelope, _)| envelope)
+    }
+
+    /// The same with how many bytes it has of the [`LARGEST`], what signs a request among them.
+    ///
+    /// # Errors
+    /// As [`Identity::render`].
+    pub fn measure(
+        &self,
+        session: &Session,
+        now: Timestamp,
+    ) -> Result<(Envelope, usize), IdentityError> {
         self.render_of(&self.headers, true, session, now)
     }
 
@@ -250,12 +280,20 @@ impl Identity {
     ///
     /// # Errors
     /// What cannot be told, whatever the directory says.
-    pub fn foresee(&self, session: &Session, now: Timestamp) -> Result<(), IdentityError> {
-        let is_known = |mapping: &Mapping| mapping.paths().all(|path| path.name() != EXTENSIONS);
-        let headers = self.headers.iter().filter(|(_, mapping)| is_known(mapping));
+    pub fn foresee(&self, session: &Session, now: Timestamp) -> Result<Envelope, IdentityError> {
+        let headers = self.headers.iter().filter(|(_, mapping)| !reads_extensions(mapping));
         let headers: Vec<_> = headers.cloned().collect();
         let with_presets = !self.presets.read_extensions();
-        self.render_of(&headers, with_presets, session, now).map(drop)
+        self.render_of(&headers, with_presets, session, now).map(|(envelope, _)| envelope)
+    }
+
+    /// What [`Identity::foresee`] leaves out, by the names of its headers: the directory of members
+    /// has a say in it. Those of presets are `None`.
+    pub fn unforeseen(&self) -> impl Iterator<Item = Option<&HeaderName>> {
+        let mapped = self.headers.iter().filter(|(_, mapping)| reads_extensions(mapping));
+        let of_presets =
+            (!self.presets.is_empty() && self.presets.read_extensions()).then_some(None);
+        mapped.map(|(name, _)| Some(name)).chain(of_presets)
     }
 
     /// Renders some of the headers, with those of presets or without.
@@ -265,7 +303,7 @@ impl Identity {
         with_presets: bool,
         session: &Session,
         now: Timestamp,
-    ) -> Result<Envelope, IdentityError> {
+    ) -> Result<(Envelope, usize), IdentityError> {
         // Before anything is signed: a key that goes while this does is one more exchange.
         let exchanges = self.signers.exchanges();
         let mut headers = Vec::with_capacity(mapped.len() + 1);
@@ -298,7 +336,7 @@ impl Identity {
             self.enveloped(told, renew, exchanges)
         });
         let parts = parts.collect::<Result<_, _>>()?;
-        Ok(Envelope { headers, renew, exchanges, covered, parts })
+        Ok((Envelope { headers, renew, exchanges, covered, parts }, size))
     }
 
     /// Some of the headers, as they go along on routes that do not send all.
@@ -349,6 +387,11 @@ fn of_header(fault: Fault, header: &HeaderName) -> IdentityError {
             IdentityError::Transform { claim, header, transform: transform.to_string() }
         }
     }
+}
+
+/// Whether what a directory of members says is in it.
+fn reads_extensions(mapping: &Mapping) -> bool {
+    mapping.paths().any(|path| path.name() == EXTENSIONS)
 }
 
 /// The claims that the headers are made of, whole and as they are: what the assertion says.
@@ -408,7 +451,6 @@ impl AssertionFor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gate::identity::Told;
     use crate::gate::{Lifetimes, Subject};
     use std::time::Duration;
 

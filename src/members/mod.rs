@@ -178,6 +178,12 @@ impl Members {
         self.settings.remembered
     }
 
+    /// Whether anybody is asked.
+    #[must_use]
+    pub const fn ask(&self) -> bool {
+        self.directory.is_some()
+    }
+
     /// Lets somebody in, having created or linked them if that is to be.
     ///
     /// # Errors

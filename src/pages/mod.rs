@@ -182,6 +182,8 @@ pub struct Test<'a> {
     pub portal: &'a str,
     /// A button for each provider.
     pub buttons: &'a [Link<'a>],
+    /// Whether the portal's directory of members is asked.
+    pub asks_members: bool,
     /// The request, for the operator's log.
     pub request_id: &'a str,
 }
@@ -193,27 +195,24 @@ pub struct Tested<'a> {
     pub portal: &'a str,
     /// Who it was.
     pub who: &'a [Fact],
+    /// Whether no session would have come of it.
+    pub is_refused: bool,
     /// What the provider said.
     pub claims: &'a [Fact],
     /// What the portal would be told in plain headers, or why it cannot be.
     pub headers: &'a [Fact],
     /// What it would be told in the assertion.
     pub assertion: &'a [Fact],
-    /// What the portal's members would do, where anybody is asked.
-    pub members: &'a [Fact],
-    /// Where the member could go.
-    pub routes: &'a [Fact],
+    /// Whether the portal's directory of members was asked.
+    pub asked_members: bool,
+    /// What would become of the member besides: by the directory, and by what a browser keeps.
+    pub becomes: &'a [Fact],
+    /// Where the member could go; `None` for whom the portal does not let in.
+    pub routes: Option<&'a [Fact]>,
     /// Once more.
     pub again: Link<'a>,
     /// The request, for the operator's log.
     pub request_id: &'a str,
-}
-
-impl Tested<'_> {
-    /// Whether no session would have come of it.
-    fn is_refused(&self) -> bool {
-        self.headers.iter().chain(self.members).any(|fact| fact.tone == Tone::Bad)
-    }
 }
 
 /// A line of a table: what it is, and what is said of it.
@@ -412,7 +411,10 @@ mod tests {
                 "form_ready",
                 form_ready(&FormReady { portal: text, name: Some(text), request_id: text }),
             ),
-            ("test", test(&Test { portal: text, buttons: &[link, link], request_id: text })),
+            ("test", {
+                let buttons = &[link, link];
+                test(&Test { portal: text, buttons, asks_members: true, request_id: text })
+            }),
             ("tested", {
                 let facts = [
                     Fact::new(text, text),
@@ -425,8 +427,10 @@ mod tests {
                     claims: &facts,
                     headers: &facts,
                     assertion: &facts,
-                    members: &facts,
-                    routes: &facts,
+                    is_refused: true,
+                    asked_members: true,
+                    becomes: &facts,
+                    routes: Some(&facts),
                     again: link,
                     request_id: text,
                 })

@@ -1,6 +1,7 @@
 //! What one request came to: its id, its decision, its times. Written down once, when the answer's
 //! body has ended or was given up: one set of metrics and one access event a request.
 
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -285,11 +286,21 @@ pub(super) struct Body {
     watch: Option<Box<Watch>>,
 }
 
-#[derive(Debug)]
 enum Source {
     Portal(AnswerBody),
     Own(Option<Bytes>),
     Tunnel(Option<Box<dyn Tunnel>>),
+}
+
+/// A page of ours may say something of its member (LOG-01).
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Portal(_) => "Portal(…)",
+            Self::Own(_) => "Own(…)",
+            Self::Tunnel(_) => "Tunnel(…)",
+        })
+    }
 }
 
 impl Body {

@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use super::account::Body;
 use super::circles::{self, Page};
-use super::login::LoginFailure;
+use super::login::{BegunFor, LoginFailure};
 use super::members::Welcome;
 use super::request::Visit;
 use super::respond;
@@ -17,10 +17,11 @@ use super::test_login::Tested;
 use crate::gate::cookies::{self, LOGIN_PREFIX};
 use crate::gate::login::{Accepted, Callback, Completed, Journey, LoginError};
 use crate::gate::{
-    Challenge, MemberMark, PortalTokens, Refusal, Renewal, ReturnTo, Session, SessionId,
-    VerifiedClaims, is_fetched_early,
+    Challenge, MemberMark, Refusal, Renewal, ReturnTo, Session, SessionId, VerifiedClaims,
+    is_fetched_early,
 };
 use crate::identity::IdentityError;
+use crate::members::{Foreseen, MembersError};
 use crate::relying_party::RelyingParty;
 use crate::sessions::{Earlier, SignedIn, StoreError, cookie, member_mark, new_handle, new_proof};
 use crate::telemetry::Verdict;
@@ -45,9 +46,17 @@ struct Used {
     /// Its cookie's.
     name: String,
     return_to: ReturnTo,
+    is_test: bool,
 }
 
 impl Used {
+    fn begun_for(&self) -> BegunFor<'_> {
+        match self.is_test {
+            true => BegunFor::Test,
+            false => BegunFor::Place(&self.return_to),
+        }
+    }
+
     /// What it leaves in the browser when it became a session.
     fn mark(&self) -> Option<HeaderValue> {
         cookie::login_over(&self.name, Page::of(&self.return_to).mark(), circles::WINDOW)
@@ -93,14 +102,19 @@ impl Visit<'_> {
                 self.go_on_with_login(provider, challenge, before).await
             }
             Ok(Outcome::Tested(tested)) => {
-                self.proxy.metrics.login_succeeded(provider);
+                self.proxy.metrics.login_tested(provider, false);
                 self.tested(&tested)
+            }
+            Ok(Outcome::Return(_)) if used.as_ref().is_some_and(|used| used.is_test) => {
+                let tests = format!("{}/test", self.policy.own);
+                respond::redirect(&tests, self.asker, self.account)
             }
             Ok(Outcome::Return(place)) => {
                 respond::redirect(place.as_str(), self.asker, self.account)
             }
             Err(failure) => {
-                self.fail(provider, &failure, used.as_ref().map(|used| &used.return_to))
+                let begun_for = used.as_ref().map_or(BegunFor::Unknown, Used::begun_for);
+                self.fail(provider, &failure, begun_for)
             }
         };
         respond::add_cookie(&mut response, over);
@@ -123,10 +137,10 @@ impl Visit<'_> {
         let pending = self.open_login(sealed).ok_or(LoginError::NotPending)?;
         let state = callback.state().clone();
         party.check_issuer(callback.issuer())?;
-        let return_to = pending.return_to().clone();
+        let (return_to, is_test) = (pending.return_to().clone(), pending.is_test());
         let accepted = pending.accept(callback, party.name(), self.now);
         if !matches!(accepted, Err(LoginError::StateMismatch)) {
-            *used = Some(Used { name: name.to_owned(), return_to });
+            *used = Some(Used { name: name.to_owned(), return_to, is_test });
             if !self.proxy.sessions.spend_login(&state).await? {
                 return Err(LoginError::Replayed.into());
             }
@@ -150,22 +164,23 @@ impl Visit<'_> {
         if sessions.is_forgotten(&state, before.as_ref()).await? {
             return Err(LoginFailure::SignedOut);
         }
-        if redemption.is_test() {
-            let journey = redemption.journey();
-            return match redemption.complete(claims, None)? {
-                Completed::Session(claims, _) => {
-                    let tested = self.try_on(party, claims, journey, for_portal).await?;
-                    Ok(Outcome::Tested(Box::new(tested)))
-                }
-                Completed::GoOn(challenge) => Ok(Outcome::GoOn(challenge, before)),
-            };
-        }
         let journey = redemption.journey();
         let renewal = tokens.refresh_token().map(|refresh_token| Renewal {
             refresh_token: refresh_token.clone(),
             journey,
             nonce: redemption.nonce().clone(),
         });
+        if redemption.is_test() {
+            return match redemption.complete(claims, None)? {
+                Completed::Session(claims, _) => {
+                    let (session, members) = self.try_on(party, claims, journey).await?;
+                    let session = session.renewable(renewal).known_as(at_provider);
+                    let session = session.passing(for_portal);
+                    Ok(Outcome::Tested(Box::new(Tested { session, members })))
+                }
+                Completed::GoOn(challenge) => Ok(Outcome::GoOn(challenge, before)),
+            };
+        }
         let current = self.current(redemption.session()).await?;
         let ended = current.as_ref().map(|(id, _)| id);
         let known = current.as_ref().map(|(_, member)| member.session());
@@ -240,15 +255,13 @@ impl Visit<'_> {
         party: &RelyingParty,
         claims: VerifiedClaims,
         journey: Journey,
-        for_portal: PortalTokens,
-    ) -> Result<Tested, LoginFailure> {
+    ) -> Result<(Session, Option<Result<Foreseen, MembersError>>), LoginFailure> {
         let members = self.foresee(party, &claims, journey).await;
         let said = match &members {
             Some(Ok(foreseen)) => foreseen.said.clone(),
             Some(Err(_)) | None => Map::new(),
         };
-        let session = self.begin(party, claims.with_extensions(said), None)?;
-        Ok(Tested { session: session.passing(for_portal), members })
+        Ok((self.begin(party, claims.with_extensions(said), None)?, members))
     }
 
     /// The session of somebody who signs in now.

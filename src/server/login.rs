@@ -91,6 +91,26 @@ impl LoginFailure {
     }
 }
 
+/// What a login that fails was begun for.
+#[derive(Clone, Copy)]
+pub(super) enum BegunFor<'p> {
+    /// To go there.
+    Place(&'p ReturnTo),
+    /// To see what would come of it: no session does.
+    Test,
+    /// Nobody can tell any more.
+    Unknown,
+}
+
+impl<'p> BegunFor<'p> {
+    fn of(challenge: &'p Challenge) -> Self {
+        match challenge.demands.is_test {
+            true => Self::Test,
+            false => Self::Place(&challenge.return_to),
+        }
+    }
+}
+
 /// The parameter by which a button on a page of ours begins a login whatever was before.
 pub(super) const BY_HAND: &str = "again";
 /// The parameter by which such a button has the provider ask for [`ANOTHER`] account.
@@ -195,7 +215,7 @@ impl Visit<'_> {
     /// Off to the provider, unless that goes round in circles (OIDC-16).
     pub(super) async fn begin_login(self, provider: usize, challenge: Challenge) -> Response<Body> {
         match self.goes_round_in_circles(&challenge.return_to) {
-            true => self.fail(provider, &LoginFailure::Circle, Some(&challenge.return_to)),
+            true => self.fail(provider, &LoginFailure::Circle, BegunFor::of(&challenge)),
             false => self.begin_login_by_hand(provider, challenge).await,
         }
     }
@@ -221,17 +241,19 @@ impl Visit<'_> {
             return respond::refuse(Refusal::NoRoute, self.asker, self.account);
         };
         self.account.decided(Verdict::Login, None);
-        let return_to = challenge.return_to.clone();
+        let begun = challenge.clone();
         match self.authorization(party, challenge, before).await {
             Ok((location, cookies)) => {
-                self.proxy.metrics.login_started(provider);
+                if !begun.demands.is_test {
+                    self.proxy.metrics.login_started(provider);
+                }
                 let mut response = respond::redirect(&location, self.asker, self.account);
                 for cookie in cookies {
                     respond::add_cookie(&mut response, cookie);
                 }
                 response
             }
-            Err(failure) => self.fail(provider, &failure, Some(&return_to)),
+            Err(failure) => self.fail(provider, &failure, BegunFor::of(&begun)),
         }
     }
 
@@ -314,19 +336,28 @@ impl Visit<'_> {
     }
 
     /// A page with a code, one audit line, and no session; its button leads to where the login was
-    /// to lead.
+    /// to lead, and from a test to another one.
     pub(super) fn fail(
         self,
         provider: usize,
         failure: &LoginFailure,
-        return_to: Option<&ReturnTo>,
+        begun_for: BegunFor<'_>,
     ) -> Response<Body> {
-        self.proxy.metrics.login_failed(provider, failure.code());
+        let event = match begun_for {
+            BegunFor::Place(_) | BegunFor::Unknown => {
+                self.proxy.metrics.login_failed(provider, failure.code());
+                Event::LoginFailed
+            }
+            BegunFor::Test => {
+                self.proxy.metrics.login_tested(provider, true);
+                Event::LoginTested
+            }
+        };
         let party = self.proxy.relying_parties.get(provider);
         let name = party.map(|party| &**party.name()).unwrap_or_default();
         let said = failure.provider_said();
         audit::write(
-            Event::LoginFailed,
+            event,
             &Audit {
                 provider: Some(name),
                 code: Some(failure.code()),
@@ -342,7 +373,15 @@ impl Visit<'_> {
         );
         let offers = |journey| party.is_some_and(|party| party.offers(journey));
         let root = ReturnTo::root();
-        let place = return_to.unwrap_or(&root);
+        let place = match begun_for {
+            BegunFor::Place(place) => place,
+            BegunFor::Unknown => &root,
+            BegunFor::Test => {
+                let (label, href) = self.another_test(name, failure.is_about_account());
+                let again = Link { label, href: &href };
+                return respond::login(failure, again, self.asker, self.account);
+            }
+        };
         let begins = |journey| format!("{}&{BY_HAND}=1", self.journey_link(name, journey, place));
         let (label, href) = match failure {
             LoginFailure::Login(LoginError::PasswordForgotten)

@@ -79,7 +79,7 @@ impl Visit<'_> {
         claims: &VerifiedClaims,
         journey: Journey,
     ) -> Option<Result<Foreseen, MembersError>> {
-        let members = self.portal.members.as_ref()?;
+        let members = self.portal.members.as_ref().filter(|members| members.ask())?;
         let earlier = self.earlier(claims, members.remembered()).await;
         Some(members.foresee(self.arrival(party, claims, journey, earlier)).await)
     }

@@ -34,6 +34,7 @@ mod revocation;
 mod service;
 mod session_store;
 mod sign_out;
+mod telling;
 mod test_login;
 mod tls;
 mod verify;
@@ -51,7 +52,7 @@ pub use service::{Service, StartError};
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::{Config, Preset, SignedBy, SigningKeysError, Verify};
+use crate::config::{Config, SigningKeysError, Verify};
 use crate::gate::identity::{ASSERTION, OwnedNames};
 use crate::gate::{Policy, PortalCookies, Timestamp};
 use crate::identity::{Identity, KeptSigners};
@@ -342,19 +343,9 @@ impl Proxy {
 
 /// What portals are signed for with, by keys.
 fn needed(config: &Config) -> Vec<SigningAlgorithm> {
-    let signed_by = config.portals.iter().flat_map(|portal| {
-        let assertion = portal.identity.assertion.as_ref().map(|made| &made.signed_by);
-        let signature = portal.identity.signature.as_ref().map(|made| &made.signed_by);
-        assertion.into_iter().chain(signature)
-    });
-    let presets = config.portals.iter().flat_map(|portal| &portal.identity.presets.presets);
-    let by_presets: Vec<SigningAlgorithm> = presets.filter_map(Preset::algorithm).collect();
-    let by_keys = |algorithm: &SigningAlgorithm| {
-        let mut all = signed_by.clone();
-        by_presets.contains(algorithm)
-            || all.any(|one| matches!(one, SignedBy::Key(found) if found == algorithm))
-    };
-    SigningAlgorithm::ALL.into_iter().filter(by_keys).collect()
+    let portals = config.portals.iter();
+    let used: Vec<_> = portals.flat_map(|portal| portal.identity.algorithms()).collect();
+    SigningAlgorithm::ALL.into_iter().filter(|algorithm| used.contains(algorithm)).collect()
 }
 
 /// The sessions of portals that there are, with providers that they have.

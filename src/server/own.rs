@@ -14,12 +14,12 @@ use crate::gate::{
     Challenge, Endpoint, Mode, PresetEndpoint, Purpose, Refusal, ReturnTo, Session, SessionId,
     purpose,
 };
-use crate::identity::{self, Published};
+use crate::identity::{self, IdentityError, Published};
 use crate::pages::{self, Link};
 use crate::sessions::{SignedIn, StoreError};
-use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
+use crate::telemetry::{Verdict, causes};
 use crate::upstream::RequestBody;
 
 impl Visit<'_> {
@@ -225,22 +225,30 @@ impl Visit<'_> {
             Refusal::PasswordRoute { .. } => {
                 audit::write(Event::PasswordRouteRefused, &Audit { code, ..self.audit() });
             }
-            Refusal::Lacks { .. } => {
-                let session = self.signed_in.as_deref().map(SignedIn::session);
-                let member = session.map(|session| session.claims().subject().member_key());
-                audit::write(
-                    Event::MemberRefused,
-                    &Audit {
-                        code,
-                        provider: session.map(Session::provider),
-                        member: member.as_deref(),
-                        session: session.map(Session::handle),
-                        ..self.audit()
-                    },
-                );
-            }
+            Refusal::Lacks { .. } => self.audit_member(&Audit { code, ..self.audit() }),
             _ => {}
         }
+    }
+
+    /// A member of whom the portal cannot be told.
+    pub(super) fn audit_untold(&self, error: &IdentityError) {
+        let cause = causes(error);
+        let audit = Audit { code: Some(error.code()), cause: Some(&cause), ..self.audit() };
+        self.audit_member(&audit);
+    }
+
+    fn audit_member(&self, audit: &Audit<'_>) {
+        let session = self.signed_in.as_deref().map(SignedIn::session);
+        let member = session.map(|session| session.claims().subject().member_key());
+        audit::write(
+            Event::MemberRefused,
+            &Audit {
+                provider: session.map(Session::provider),
+                member: member.as_deref(),
+                session: session.map(Session::handle),
+                ..*audit
+            },
+        );
     }
 
     /// What every audit event of this request begins with.

@@ -1,6 +1,7 @@
 //! THE REQUEST PATH. Every request takes these steps, in this order; our own endpoints are
 //! decisions too, because a handler that runs before the gate is a hole in the gate.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -19,12 +20,12 @@ use super::respond::{self, Asker, HOME};
 use super::verify::{self, Undescribed};
 use super::worker::Worker;
 use super::{Portal, Proxy};
-use crate::gate::identity::{self, Envelope, LocalCredentials};
+use crate::gate::identity::{self, LocalCredentials};
 use crate::gate::{
-    Asked, Bearer, Decision, Endpoint, Form, Mode, Permit, Policy, RawTarget, Refusal, SessionId,
+    Asked, Decision, Endpoint, Form, Mode, Permit, Policy, RawTarget, Refusal, SessionId,
     Timestamp, decide,
 };
-use crate::identity::{IdentityError, Outbound};
+use crate::identity::Outbound;
 use crate::sessions::{Here, PortalProofs, Shown, SignedIn, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::Audit;
@@ -34,13 +35,19 @@ use crate::upstream::{
 };
 
 /// A request without its body, of any version of HTTP.
-#[derive(Debug)]
 pub(super) struct Head {
     pub(super) method: Method,
     pub(super) target: RawTarget,
     /// How it is read: a WebSocket over HTTP/2 comes as the upgrade that HTTP/1.1 has for it.
     pub(super) version: Version,
     pub(super) headers: HeaderMap,
+}
+
+/// Neither target nor headers: there are codes and cookies in them (LOG-01).
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head").field("method", &self.method).finish_non_exhaustive()
+    }
 }
 
 /// A request that has been read, on its way through the server.
@@ -220,20 +227,24 @@ impl Worker {
 impl Visit<'_> {
     /// On to the portal: validate → remove → set → send.
     async fn forward(
-        self,
+        mut self,
         permit: Permit,
         upstream: &Upstream,
         body: RequestBody,
         has_own_cookies: bool,
         peer: &Peer,
     ) -> Response<Body> {
+        let rendered = match self.tell(&permit) {
+            Ok(rendered) => rendered,
+            Err(error) => return Box::pin(self.untold(&error, &permit)).await,
+        };
         let Visit {
             proxy,
             policy,
             portal,
             head,
             shown,
-            signed_in,
+            signed_in: member,
             now,
             visitor,
             asker,
@@ -268,19 +279,11 @@ impl Visit<'_> {
         if !portal.gate_cookies.is_empty() {
             portal.gate_cookies.take_out(headers, |_, _| false);
         }
-        let member = match permit.bearer() {
-            Bearer::Member => signed_in,
-            Bearer::Nobody => None,
-        };
         if guards_cookies {
             policy.portal_cookies.take_out(headers, |name, value| {
                 member.as_ref().is_some_and(|member| proofs.show(member.session(), name, value))
             });
         }
-        let rendered = match member.as_deref().map(|m| envelope(portal, m, now)).transpose() {
-            Ok(rendered) => rendered,
-            Err(error) => return respond::identity(&error, asker, account),
-        };
         let envelope = rendered.as_deref().map(|rendered| rendered.told(passes.told));
         let request_id = account.request_id();
         let signature = match portal.identity.signer() {
@@ -455,19 +458,4 @@ fn without_tokens(portal: &Portal, mut response: Response<Body>) -> Response<Bod
         response.headers_mut().remove(name);
     }
     response
-}
-
-/// The member's identity headers, rendered anew when they have grown old.
-pub(super) fn envelope(
-    portal: &Portal,
-    member: &SignedIn,
-    now: Timestamp,
-) -> Result<Arc<Envelope>, IdentityError> {
-    member.session().touch(now);
-    if let Some(envelope) = member.envelope(now, portal.identity.exchanges()) {
-        return Ok(envelope);
-    }
-    let envelope = Arc::new(portal.identity.render(member.session(), now)?);
-    member.keep(&envelope);
-    Ok(envelope)
 }

@@ -308,15 +308,8 @@ pub(super) fn login(
         (LoginFailure::Provider(_) | LoginFailure::RelyingParty(_), Some(said)) => {
             blamed(said.class())
         }
-        (LoginFailure::Identity { error: IdentityError::GroupsUnresolved, .. }, _) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
-        (
-            LoginFailure::Provider(_)
-            | LoginFailure::RelyingParty(_)
-            | LoginFailure::Identity { .. },
-            _,
-        ) => StatusCode::FORBIDDEN,
+        (LoginFailure::Identity { error, .. }, _) => untold_status(error),
+        (LoginFailure::Provider(_) | LoginFailure::RelyingParty(_), _) => StatusCode::FORBIDDEN,
         (LoginFailure::Members { error: MembersError::Refused { .. }, .. }, _) => {
             StatusCode::FORBIDDEN
         }
@@ -397,20 +390,45 @@ pub(super) fn upstream(
     say(&Said::new(status, error.code()), asker, account)
 }
 
-/// A member whom the portal cannot be told about.
+/// A member of whom the portal cannot be told any more: the same as at a login.
+pub(super) fn untold(
+    error: &IdentityError,
+    again: Option<Link<'_>>,
+    asker: &Asker,
+    mut account: Account,
+) -> Response<Body> {
+    account.decided(Verdict::Refuse, Some(error.code()));
+    let said = Said { action: again, ..Said::new(untold_status(error), error.code()) };
+    say(&said, asker, account)
+}
+
+/// Whoever comes again later may be told of (AZ-05).
+const fn untold_status(error: &IdentityError) -> StatusCode {
+    match error {
+        IdentityError::GroupsUnresolved => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::FORBIDDEN,
+    }
+}
+
+/// What goes to the portal could not be signed.
 pub(super) fn identity(
     error: &IdentityError,
     asker: &Asker,
     mut account: Account,
 ) -> Response<Body> {
     account.decided(Verdict::Refuse, Some(error.code()));
+    unsigned(error, asker);
+    say(&Said::new(StatusCode::INTERNAL_SERVER_ERROR, error.code()), asker, account)
+}
+
+/// Says so in the log.
+pub(super) fn unsigned(error: &IdentityError, asker: &Asker) {
     tracing::error!(
         request_id = asker.request_id(),
         code = error.code(),
         cause = %causes(error),
         "a member's identity could not be rendered"
     );
-    say(&Said::new(StatusCode::INTERNAL_SERVER_ERROR, error.code()), asker, account)
 }
 
 /// Says it in the form that the asker reads.

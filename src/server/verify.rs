@@ -12,11 +12,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 
 use super::account::Body;
 use super::peer::Peer;
-use super::request::{Head, Visit, envelope};
+use super::request::{Head, Visit};
 use super::respond;
 use crate::config::{Description, Verify};
 use crate::gate::identity::LocalCredentials;
-use crate::gate::{Bearer, Decision, Permit, RawTarget, Refusal};
+use crate::gate::{Decision, Permit, RawTarget, Refusal};
 use crate::identity::Outbound;
 use crate::telemetry::Verdict;
 
@@ -186,7 +186,7 @@ impl Visit<'_> {
     ) -> Response<Body> {
         let may_not = |response| no(Some(answers), response);
         match decision {
-            Decision::Forward(permit) => self.pass(permit, has_own_cookies),
+            Decision::Forward(permit) => self.pass(permit, answers, has_own_cookies).await,
             Decision::Login(_) | Decision::Keep(_) if answers == Answers::Status => {
                 self.account.decided(Verdict::Login, None);
                 respond::empty(StatusCode::UNAUTHORIZED, self.asker, self.account)
@@ -213,7 +213,12 @@ impl Visit<'_> {
     }
 
     /// It may, with these headers.
-    fn pass(mut self, permit: Permit, has_own_cookies: bool) -> Response<Body> {
+    async fn pass(
+        mut self,
+        permit: Permit,
+        answers: Answers,
+        has_own_cookies: bool,
+    ) -> Response<Body> {
         let credentials = LocalCredentials::of(self.policy.mode, permit.passes());
         if self.would_bring(credentials) {
             return respond::undescribed(Undescribed::Header, self.asker, self.account);
@@ -221,14 +226,14 @@ impl Visit<'_> {
         if let Some(note) = permit.noted() {
             self.account.noted(&self.head.method, note);
         }
-        let member = match permit.bearer() {
-            Bearer::Member => self.signed_in.clone(),
-            Bearer::Nobody => None,
-        };
-        let rendered = member.as_deref().map(|member| envelope(self.portal, member, self.now));
-        let rendered = match rendered.transpose() {
+        let rendered = match self.tell(&permit) {
             Ok(rendered) => rendered,
-            Err(error) => return respond::identity(&error, self.asker, self.account),
+            Err(_) if answers == Answers::Status => {
+                // It is sent here, and told why.
+                self.account.decided(Verdict::Login, None);
+                return respond::empty(StatusCode::UNAUTHORIZED, self.asker, self.account);
+            }
+            Err(error) => return no(Some(answers), self.untold(&error, &permit).await),
         };
         let told = rendered.as_deref().map(|rendered| rendered.told(permit.passes().told));
         let nonce = self.account.request_id();
@@ -250,7 +255,7 @@ impl Visit<'_> {
         // What is left of the cookies without ours (COOK-01), for who can send them instead.
         self.portal.owned.cleanse(&mut self.head.headers, has_own_cookies, credentials);
         let cookies = self.head.headers.remove(header::COOKIE);
-        let shown = match (&self.shown, &member) {
+        let shown = match (&self.shown, &self.signed_in) {
             (Some(shown), Some(member)) => self.proxy.shown_anew(shown, member, self.now),
             _ => Vec::new(),
         };

@@ -226,6 +226,14 @@ impl Sessions {
         }
     }
 
+    /// Whether a session could begin: its size is known before (SESS-05). `None` where no browser has
+    /// to keep it.
+    #[must_use]
+    pub fn foresee(&self, session: &Session) -> Option<Result<(), StoreError>> {
+        let carrier = self.carrier.as_ref()?;
+        Some(carrier.seal(&SessionId::new([0; 32]), session).map(drop))
+    }
+
     /// Starts a session under a new id (SESS-01).
     ///
     /// # Errors

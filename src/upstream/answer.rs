@@ -1,5 +1,6 @@
 //! A portal's answer: its head, and the body as it comes.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -16,11 +17,18 @@ use super::wire::Head;
 use crate::gate::identity;
 
 /// A portal's answer: its head, and the body as it comes.
-#[derive(Debug)]
 pub struct Answer {
     head: Response<()>,
     announced: Option<HeaderValue>,
     body: AnswerBody,
+}
+
+/// Without the portal's headers: there are cookies in them (LOG-01).
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.head.status();
+        f.debug_struct("Answer").field("status", &status).finish_non_exhaustive()
+    }
 }
 
 impl Answer {

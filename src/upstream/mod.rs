@@ -18,6 +18,7 @@ mod stream;
 mod watch;
 mod websocket;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,7 +55,7 @@ pub struct Upstream {
 }
 
 /// What we tell the portal besides the member's identity, on every request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Forwarding<'a> {
     /// The portal's public host.
     pub host: &'a HeaderValue,
@@ -66,6 +67,13 @@ pub struct Forwarding<'a> {
     pub request_id: &'a HeaderValue,
     /// What signs it, for a portal that gets that.
     pub signature: &'a [(HeaderName, HeaderValue)],
+}
+
+/// Where a visitor is, and what signs a request, stay out of logs (LOG-01).
+impl fmt::Debug for Forwarding<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Forwarding").field("host", self.host).finish_non_exhaustive()
+    }
 }
 
 impl<'a> Forwarding<'a> {

@@ -2,6 +2,7 @@
 //! decision, on a connection of its own, and believed only with the right proof. Nothing of the
 //! visitor's goes to the portal before that, because there is no [`Tunnel`] before it.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -88,13 +89,19 @@ pub enum Upgrade {
 }
 
 /// A WebSocket with a portal.
-#[derive(Debug)]
 pub struct Upgraded {
     /// Status 101 and the portal's headers; those of the connection, `Connection` and `Upgrade`,
     /// are for its receiver to set.
     pub head: Response<()>,
     /// Both directions.
     pub tunnel: Tunnel,
+}
+
+/// Without the portal's headers: there are cookies in them (LOG-01).
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Upgraded(…)")
+    }
 }
 
 /// The bytes of a WebSocket, in both directions. It counts as a request of the portal's until it

@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
+use anteport::gate::identity::{Covered, Envelope};
 use anteport::gate::login::{
     Accepted, Callback, Challenge, Demands, Grant, Journey, LoginError, LoginSeed, PendingLogin,
     Prompt, microsoft_code,
 };
 use anteport::gate::{
-    Lifetimes, Mode, ReturnTo, Secret, Session, SessionId, Subject, Timestamp, VerifiedClaims,
+    Asked, Decision, Lifetimes, Mode, RawTarget, ReturnTo, Secret, Session, SessionId, Subject,
+    Timestamp, VerifiedClaims, cookies, decide,
 };
+use anteport::identity::Outbound;
+use anteport::upstream::Forwarding;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
 
-use super::{NOON, begin, refused, session};
+use super::{HOST, NOON, begin, page_headers, policy, refused, session};
 
 #[test]
 fn time_adds_and_saturates() {
@@ -237,4 +243,52 @@ fn log_01_what_is_private_says_its_name_and_nothing_else() {
     assert_eq!(format!("{claims:?}"), "VerifiedClaims { .. }");
     assert!(format!("{:?}", Secret::new("canary")).starts_with("Secret("));
     assert!(!format!("{:?}", Secret::new("canary")).contains("canary"));
+}
+
+#[test]
+fn log_01_a_request_shows_neither_its_query_nor_a_header_on_its_way() {
+    let mut headers = page_headers();
+    headers.insert("x-note", HeaderValue::from_static("canary"));
+    let cookie = format!("{}={}; a=canary", cookies::SESSION, "A".repeat(43));
+    headers.insert("cookie", HeaderValue::from_str(&cookie).unwrap());
+    let target = RawTarget::Line(Bytes::from_static(b"/reports/a?code=canary"));
+    let member = session(NOON);
+    let asked = || Asked::read(&[policy(Mode::AzureOnly)], &Method::GET, &target, &headers);
+    let mut shown = vec![format!("{target:?}"), format!("{:?}", asked().unwrap())];
+    for session in [None, Some(&member)] {
+        let decision = decide(&policy(Mode::AzureOnly), asked().unwrap(), session, NOON);
+        shown.push(format!("{decision:?}"));
+    }
+    for decision in [Decision::Keep("/?canary".into()), Decision::Redirect("/?canary".into())] {
+        shown.push(format!("{decision:?}"));
+    }
+    let canary = HeaderValue::from_static("canary");
+    let name = HeaderName::from_static("x-anteport-assertion");
+    let told = vec![(name.clone(), canary.clone())];
+    let covered = Covered { lines: b"canary".as_slice().into(), names: b"".as_slice().into() };
+    let envelope =
+        |parts| Envelope { headers: told.clone(), renew: NOON, exchanges: 0, covered: None, parts };
+    let envelope = Envelope { covered: Some(covered), ..envelope(vec![envelope(Vec::new())]) };
+    assert_eq!(format!("{envelope:?}"), "[\"x-anteport-assertion\"]", "names alone");
+    let outbound = Outbound {
+        method: &Method::GET,
+        authority: &HeaderValue::from_static(HOST),
+        target: "/reports/a?code=canary",
+        envelope: Some(&envelope),
+        body: Some(b"canary"),
+        nonce: &canary,
+    };
+    let forwarding = Forwarding {
+        host: &HeaderValue::from_static(HOST),
+        scheme: &HeaderValue::from_static("https"),
+        address: &canary,
+        request_id: &canary,
+        signature: &told,
+    };
+    shown.extend([format!("{outbound:?}"), format!("{forwarding:?}")]);
+    // A body's bytes would be shown as numbers.
+    for shown in shown {
+        assert!(!shown.contains("canary") && !shown.contains("99, 97, 110"), "{shown}");
+        assert!(!shown.contains(&"A".repeat(43)), "{shown}");
+    }
 }

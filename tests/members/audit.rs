@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The audit events of a world, each with its fields.
-fn events(log: &Log, world: &World) -> Vec<Value> {
+pub fn events(log: &Log, world: &World) -> Vec<Value> {
     let text = log.text();
     let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let of_audit = lines.filter(|line| line["target"] == "anteport::audit");
@@ -23,7 +23,7 @@ fn events(log: &Log, world: &World) -> Vec<Value> {
     fields.filter(|fields| fields["portal"] == world.proxy.to_string()).collect()
 }
 
-fn names(events: &[Value]) -> Vec<&str> {
+pub fn names(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["event.name"].as_str().unwrap()).collect()
 }
 

@@ -8,10 +8,13 @@ use anteport::members::decision::Step;
 use anteport::members::{Arrival, LastLogin, Members, MembersError, Refused};
 use serde_json::{Map, json};
 
+use crate::audit::{events, names};
+use crate::log::Log;
 use crate::scim_server::ScimServer;
 use crate::server::Reply;
 use crate::webhook_receiver::{Fault, Receiver};
-use crate::{MEMBER, TREASURER, by_scim, by_webhook, comes_in, world};
+use crate::world::Plan;
+use crate::{MEMBER, PORTAL, TREASURER, by_scim, by_webhook, comes_in, start_at, world};
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -122,5 +125,46 @@ async fn a_sign_in_that_is_tried_shows_a_refusal_and_a_directory_that_is_down() 
     let shown = world.browser().sign_in("/.auth/test/corporate", MEMBER).await;
     assert!(shown.text().contains("The sign-in would be refused"), "{}", shown.text());
     assert!(shown.text().contains("(directory-refused)"), "{}", shown.text());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_directory_will_say_of_somebody_new_is_not_known_and_no_refusal() {
+    let required = PORTAL.replace(
+        "X-Auth-Number: ext.member_number",
+        "X-Auth-Number: { claim: ext.member_number, required: true }",
+    );
+    let receiver = Receiver::start().await;
+    let members = format!("unknown: provision, directory: {}", by_webhook(receiver.address));
+    let world = start_at(Plan::default(), required.leak(), &members).await;
+    let page = world.browser().open("/.auth/test").await.text();
+    assert!(page.contains("its directory of members hears something"), "{page}");
+    let shown = world.browser().sign_in("/.auth/test/corporate", TREASURER).await.text();
+    assert!(shown.contains("The sign-in works"), "{shown}");
+    assert!(shown.contains("directory of members was asked about you"), "{shown}");
+    let of_new = "not known: it depends on what the directory says of a new member";
+    // Two headers, and a route that asks for what the directory says.
+    assert_eq!(shown.matches(of_new).count(), 3, "{shown}");
+    assert!(shown.contains("7b2e5c90-41d3-4a8f-8c6b-2f9e0d1a3c57"), "the rest is told: {shown}");
+    assert!(!shown.contains("identity-claim-missing"), "{shown}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn whom_the_directory_refuses_is_shown_neither_routes_nor_what_is_the_matter_with_it() {
+    let log = Log::hold().await;
+    let receiver = Receiver::start().await;
+    let world = world(&format!("unknown: deny, directory: {}", by_webhook(receiver.address))).await;
+    let refused = world.browser().sign_in("/.auth/test/corporate", MEMBER).await.text();
+    assert!(refused.contains("(member-unknown)") && !refused.contains("/paid/"), "{refused}");
+    receiver.fail((0..9).map(|_| Fault::Instead(Reply::Json(403, json!({})))));
+    let down = world.browser().sign_in("/.auth/test/corporate", MEMBER).await.text();
+    assert!(down.contains("(directory-refused)") && !down.contains("/paid/"), "{down}");
+    let tests: Vec<_> = events(&log, &world);
+    assert_eq!(names(&tests), ["login-tested", "login-tested"]);
+    assert_eq!(tests[0]["code"], "member-unknown");
+    assert_eq!(tests[1]["code"], "directory-refused");
+    let cause = tests[1]["cause"].as_str().unwrap();
+    assert!(cause.contains("403") && !down.contains(cause), "{cause}\n{down}");
     world.stop().await;
 }

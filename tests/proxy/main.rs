@@ -42,6 +42,7 @@ mod sign_out;
 mod signatures;
 mod signing;
 mod streams;
+mod telling;
 mod ten_thousand;
 mod test_login;
 mod tls;

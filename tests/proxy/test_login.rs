@@ -1,6 +1,11 @@
 //! `/.auth/test`: a login to the end, of which nothing is left.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
 use crate::world::browser::PAGE;
+use crate::world::folder::Folder;
 use crate::world::{Plan, World};
 
 const WITH_TEST: &str = r#"
@@ -19,6 +24,10 @@ const WITH_TEST: &str = r#"
 
 async fn world() -> World {
     World::start_with(Plan { portal: WITH_TEST, ..Plan::default() }).await
+}
+
+fn logins(result: &str) -> String {
+    format!("anteport_logins_total{{provider=\"corporate\",result=\"{result}\"}}")
 }
 
 const TREASURER: &str = "treasurer@harborclub.example";
@@ -54,8 +63,9 @@ async fn what_would_come_of_a_login_is_shown_and_nothing_does() {
     assert!(ada.own_cookies().is_empty(), "{:?}", ada.own_cookies());
     assert!(world.portal.received().is_empty());
     assert_eq!(world.metric("anteport_sessions_created_total").await, 0.0);
-    let logins = "anteport_logins_total{provider=\"corporate\",result=\"success\"}";
-    assert_eq!(world.metric(logins).await, 1.0, "at the provider it is one");
+    for (result, count) in [("tested", 1.0), ("started", 0.0), ("success", 0.0)] {
+        assert_eq!(world.metric(&logins(result)).await, count, "{result}");
+    }
     assert_eq!(ada.open("/reports").await.status, 303, "a stranger as before");
     world.stop().await;
 }
@@ -127,5 +137,74 @@ async fn a_picture_or_a_script_begins_no_test() {
     for path in ["/.auth/test/nobody", "/.auth/test/corporate?flow=profile_edit"] {
         assert_eq!(world.browser().open(path).await.status, 404, "{path}");
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_test_that_fails_leads_to_another_and_is_no_failed_login() {
+    let world = world().await;
+    for (error, code, link) in [
+        ("temporarily_unavailable", None, "/.auth/test/corporate"),
+        ("access_denied", Some("AADSTS50105"), "/.auth/test/corporate?account=another"),
+    ] {
+        let mut ada = world.browser();
+        world.microsoft.authorize_error(error, None, code);
+        let page = ada.follow("/.auth/test/corporate").await;
+        assert!([403, 503].contains(&page.status), "{}", page.text());
+        assert_eq!(crate::errors::button(&page), link);
+        assert!(!page.text().contains("/.auth/login/"), "{}", page.text());
+        let shown = ada.sign_in(link, TREASURER).await;
+        assert!(shown.text().contains("The sign-in works"), "{}", shown.text());
+    }
+    let failures = world.metrics().await;
+    for (result, count) in [("test-failed", 2.0), ("tested", 2.0), ("started", 0.0)] {
+        assert_eq!(world.metric(&logins(result)).await, count, "{result}");
+    }
+    for code in ["provider-busy", "login-refused-by-provider"] {
+        assert!(failures.contains(&format!("{} 0", logins(code))), "{code}");
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_no_browser_keeps_is_said_and_what_fits_too() {
+    let folder = Folder::new();
+    folder.write("key", &STANDARD.encode([1; 32]));
+    let at = folder.path("key").display().to_string();
+    let kept = format!("{{ store: cookie, keys: [{{ file: \"{at}\" }}] }}");
+    let plan = Plan { portal: WITH_TEST, kept_sessions: Some(kept), ..Plan::default() };
+    let world = World::start_with(plan).await;
+    let shown = world.browser().sign_in("/.auth/test/corporate", TREASURER).await.text();
+    assert!(shown.contains("fits into the cookies"), "{shown}");
+    assert!(shown.contains("The sign-in works"), "{shown}");
+    // What nothing is told of, and yet has to be kept.
+    let large = json!({ "hobby": "n".repeat(12 * 1024) }).as_object().unwrap().clone();
+    world.microsoft.next_claims(large.clone());
+    let shown = world.browser().sign_in("/.auth/test/corporate", TREASURER).await.text();
+    assert!(shown.contains("(session-too-large)"), "{shown}");
+    assert!(shown.contains("The sign-in would be refused"), "{shown}");
+    world.microsoft.next_claims(large);
+    let landed = world.browser().sign_in("/reports", TREASURER).await;
+    assert!(landed.text().contains("session-too-large"), "SESS-05: as it is: {}", landed.text());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn whom_no_route_lets_in_is_not_shown_what_they_ask_for() {
+    const BOARD: &str = r#"
+    mode: azure_only
+    sign_in: { test: true }
+    local_login: {}
+    routes:
+      - { path: "/secret-minutes/**", access: signed_in, requires: { roles: [Chair] } }
+      - { path: "/**", access: signed_in, requires: { roles: [Treasurer] } }
+"#;
+    let world = World::start_with(Plan { portal: BOARD, ..Plan::default() }).await;
+    let member = "member@harborclub.example";
+    let shown = world.browser().sign_in("/.auth/test/corporate", member).await.text();
+    assert!(!shown.contains("secret-minutes") && !shown.contains("Chair"), "{shown}");
+    assert!(shown.contains("this portal would not let you in"), "{shown}");
+    let shown = world.browser().sign_in("/.auth/test/corporate", TREASURER).await.text();
+    assert!(shown.contains("/secret-minutes/**"), "{shown}");
     world.stop().await;
 }

@@ -98,6 +98,16 @@ fn log_01_a_reason_says_what_was_expected_and_not_what_was_there() {
     }
 }
 
+#[test]
+fn log_01_a_token_among_the_claims_is_not_taken_over() {
+    for name in ["idp_access_token", "idp_refresh_token", "identityProviderAccessToken"] {
+        let claims = judge(&with(name, json!("canary"))).unwrap();
+        assert_eq!(claims.get(name), None);
+        assert!(claims.iter().all(|(_, value)| *value != "canary"), "{name}");
+        assert_eq!(claims.text("name"), Some("Ines Caldera"));
+    }
+}
+
 /// AZ-02
 #[test]
 fn a_good_token_is_believed_and_names_tenant_and_object() {

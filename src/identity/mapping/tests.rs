@@ -145,6 +145,11 @@ fn the_portals_words_are_said_once_and_by_nobody_else() {
         (Drop, json!(["treasurer"]), Ok(None)),
         (Keep, json!(["g9", "g1"]), sent("g9,treasurer")),
         (Keep, json!(["g9", "treasurer"]), Err(FaultKind::Unmapped)),
+        // Nor what a portal could take for it that folds what it compares.
+        (Keep, json!(["Treasurer"]), Err(FaultKind::Unmapped)),
+        (Keep, json!(["TREASURER "]), Err(FaultKind::Unmapped)),
+        (Keep, json!(["Trésurer", "tréasurer"]), Err(FaultKind::Unmapped)),
+        (Keep, json!(["treasurers", "Trésurer"]), sent("treasurers,Tr%C3%A9surer")),
         (Refuse, json!(["g1", "g9"]), Err(FaultKind::Unmapped)),
         (Refuse, json!(["g1"]), sent("treasurer")),
         (Refuse, json!([]), Ok(None)),

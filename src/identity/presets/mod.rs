@@ -56,6 +56,11 @@ impl Presets {
         Self { settings: settings.clone(), signers: Arc::clone(signers) }
     }
 
+    /// Whether there are none.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.settings.presets.is_empty()
+    }
+
     /// Whether what they say of a member is from a directory of members.
     pub(super) fn read_extensions(&self) -> bool {
         let PresetClaims { user, email, name, groups } = &self.settings.claims;

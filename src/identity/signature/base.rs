@@ -17,7 +17,6 @@ const LINES: usize = 512;
 const INPUT: usize = 512;
 
 /// A signature base that is being written.
-#[derive(Debug)]
 pub(super) struct Base {
     lines: Vec<u8>,
     /// `label=(…` as `Signature-Input` has it: the list that the last line of the base repeats.
@@ -79,7 +78,6 @@ impl Base {
 }
 
 /// A signature base of which all components are known.
-#[derive(Debug)]
 pub(super) struct Parameters(Base);
 
 impl Parameters {

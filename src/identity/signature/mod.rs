@@ -9,6 +9,7 @@
 mod base;
 mod content_digest;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub struct RequestSigner {
 }
 
 /// A request as it goes to the portal.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Outbound<'a> {
     /// Its method.
     pub method: &'a Method,
@@ -56,6 +57,16 @@ pub struct Outbound<'a> {
     pub body: Option<&'a [u8]>,
     /// What no other request has: its name in the logs. By it a verifier knows a replay.
     pub nonce: &'a HeaderValue,
+}
+
+/// Neither what it asks for nor what it says of a member is shown (LOG-01).
+impl fmt::Debug for Outbound<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbound")
+            .field("method", self.method)
+            .field("envelope", &self.envelope)
+            .finish_non_exhaustive()
+    }
 }
 
 impl RequestSigner {

@@ -1,5 +1,6 @@
 //! What is on its way to a visitor: the head of an answer, and its body as it comes.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -18,7 +19,7 @@ const SMALL: usize = 2 * 1024;
 const ENOUGH: usize = 16 * 1024;
 
 /// Bytes in the order in which they go out.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Outbox {
     /// Heads and small pieces; kept from answer to answer.
     text: Vec<u8>,
@@ -28,6 +29,13 @@ pub(super) struct Outbox {
     piece: Bytes,
     after: &'static [u8],
     has_moved: bool,
+}
+
+/// What is in it is its visitor's (LOG-01).
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Outbox(…)")
+    }
 }
 
 /// How the body of an answer is framed.

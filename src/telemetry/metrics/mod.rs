@@ -149,6 +149,16 @@ impl Metrics {
         }
     }
 
+    /// A login was only tried: it came to what would have come of it, or failed.
+    pub fn login_tested(&self, provider: usize, is_failure: bool) {
+        if let Some(provider) = self.providers.get(provider) {
+            match is_failure {
+                true => provider.test_failed.add(),
+                false => provider.tested.add(),
+            }
+        }
+    }
+
     /// A provider was asked again about a member.
     pub fn refreshed(&self, provider: usize, outcome: RefreshOutcome) {
         if let Some(provider) = self.providers.get(provider)
@@ -253,6 +263,9 @@ struct ProviderMetrics {
     name: String,
     started: Count,
     succeeded: Count,
+    /// Those of which no session was to come: they are neither begun, nor successes, nor failures.
+    tested: Count,
+    test_failed: Count,
     /// By failure code, `other` last.
     failed: Vec<Count>,
     calls: [[Histogram<8>; CallOutcome::ALL.len()]; ProviderCall::ALL.len()],
@@ -282,6 +295,8 @@ impl ProviderMetrics {
             name: name.to_owned(),
             started: Count::default(),
             succeeded: Count::default(),
+            tested: Count::default(),
+            test_failed: Count::default(),
             failed: counts(LOGIN_FAILURES.len() + 1),
             calls: Default::default(),
             refreshes: Default::default(),

@@ -178,7 +178,12 @@ impl Metrics {
         for provider in &self.providers {
             let of_provider =
                 |more: &[(&str, &str)]| labels(&[&[("provider", &provider.name)], more]);
-            let results = [("started", &provider.started), ("success", &provider.succeeded)];
+            let results = [
+                ("started", &provider.started),
+                ("success", &provider.succeeded),
+                ("tested", &provider.tested),
+                ("test-failed", &provider.test_failed),
+            ];
             let failures = LOGIN_FAILURES.iter().copied().chain(["other"]);
             for (result, count) in results.into_iter().chain(failures.zip(&provider.failed)) {
                 logins.push(counter(of_provider(&[("result", result)]), count.value()));

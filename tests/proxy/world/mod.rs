@@ -340,6 +340,12 @@ portals:
         (self.stop, self.service, self.look_again) = (Some(stop), Some(service), look_again);
     }
 
+    /// The next process reads another configuration: `written` in place of `known`.
+    pub fn is_configured_anew(&mut self, known: &str, written: &str) {
+        assert!(self.again.text.contains(known), "{known}");
+        self.again.text = self.again.text.replace(known, written);
+    }
+
     /// One process ends in order, and the next begins.
     pub async fn restart(&mut self) {
         self.proxy_goes_down().await;
