@@ -87,7 +87,20 @@ fn ids(file: &Path) -> Vec<String> {
     keys.iter().map(|key| format!("{} {}", key["alg"].as_str().unwrap(), key["kid"])).collect()
 }
 
+/// The moment so long ago, as a file of keys says it.
+fn before(seconds: u64) -> String {
+    Clock::system().now().before(Duration::from_secs(seconds)).to_utc_date_time()
+}
+
+/// The file says that it was written so long ago.
 fn written_before(file: &Path, seconds: u64) {
+    let text = fs::read_to_string(file).unwrap();
+    let keys = &text[text.find("-----BEGIN").unwrap_or(0)..];
+    fs::write(file, format!("Written: {}\n{keys}", before(seconds))).unwrap();
+}
+
+/// And its file system does.
+fn stamped_before(file: &Path, seconds: u64) {
     let then = Clock::system().now().before(Duration::from_secs(seconds)).unix_millis();
     let then = UNIX_EPOCH + Duration::from_millis(then.unsigned_abs());
     File::options().append(true).open(file).unwrap().set_modified(then).unwrap();
@@ -147,11 +160,11 @@ fn env_04_a_rotation_that_comes_too_early_is_none() {
     let folder = Folder::new();
     let file = folder.at("keys.pem");
     keys("generate", &file, &[]);
-    let before = fs::read(&file).unwrap();
     let said = keys("rotate", &file, &[]);
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("portals may not know its next key before 600 s"), "{}", said.err);
     written_before(&file, 3600);
+    let before = fs::read(&file).unwrap();
     let said = keys("rotate", &file, &["--older-than", "30d"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("nothing is to be done yet"), "{}", said.out);
@@ -169,6 +182,81 @@ fn env_04_a_rotation_that_comes_too_early_is_none() {
     });
     assert_eq!((at_once, ids(&file).len()), (1, 3));
     assert_eq!(folder.names(), ["keys.pem"], "and nothing is left over");
+}
+
+/// ENV-04: a copy, a restored one or one of a Kubernetes Secret is as old as what is in it.
+#[test]
+fn env_04_how_old_keys_are_goes_with_them() {
+    let folder = Folder::new();
+    let file = folder.at("keys.pem");
+    keys("generate", &file, &[]);
+    // The file system says that it is old, and the portals do not know the next key yet.
+    stamped_before(&file, 40 * 86_400);
+    assert_eq!(keys("rotate", &file, &[]).code, Some(1));
+    let said = keys("rotate", &file, &["--older-than", "30d"]);
+    assert!(said.out.contains("nothing is to be done yet"), "{}", said.out);
+    // A copy that was made just now, of keys that are old.
+    written_before(&file, 40 * 86_400);
+    let copy = folder.at("copy.pem");
+    fs::copy(&file, &copy).unwrap();
+    stamped_before(&copy, 0);
+    assert_eq!(keys("rotate", &copy, &["--older-than", "30d"]).code, Some(0));
+    let text = fs::read_to_string(&copy).unwrap();
+    assert!(text.starts_with("Written: 20") && text.matches("Written").count() == 1, "{text}");
+    // It is PEM still, for whoever else reads it.
+    let mut openssl = Command::new("openssl");
+    let openssl = openssl.args(["pkey", "-noout", "-text", "-in", copy.to_str().unwrap()]);
+    assert!(openssl.output().unwrap().status.success());
+    // Whoever made the file by other means did not say when: then its own time counts.
+    let bare = &text[text.find("-----BEGIN").unwrap()..];
+    fs::write(&copy, bare).unwrap();
+    assert_eq!(keys("rotate", &copy, &[]).code, Some(1));
+    stamped_before(&copy, 601);
+    assert_eq!(keys("rotate", &copy, &[]).code, Some(0));
+    // What nobody can have meant is said, and not waited for. The keys sign all the same.
+    for (line, says) in [
+        ("Written: yesterday".to_owned(), "is no moment such as 2027-01-15T08:00:00Z"),
+        ("Written:".to_owned() + " ", "is no moment such as"),
+        (format!("Written: {}\nWritten: {}", before(9), before(99)), "or is there twice"),
+        ("Written: 2999-01-01T00:00:00Z".to_owned(), "is yet to come"),
+    ] {
+        fs::write(&copy, format!("{line}\n{bare}")).unwrap();
+        for more in [&[][..], &["--older-than", "1h"]] {
+            let said = keys("rotate", &copy, more);
+            assert!(said.code == Some(1) && said.err.contains(says), "{line}: {}", said.err);
+        }
+        assert_eq!(ids(&copy).len(), 3);
+        assert_eq!(keys("rotate", &copy, &["--stolen"]).code, Some(0), "that is never too early");
+    }
+}
+
+#[test]
+fn a_secret_is_printed_for_its_portal_when_it_is_asked_for() {
+    let folder = Folder::new();
+    let file = folder.at("portal_secret");
+    let secret = |text: &str| {
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        anteport(&["keys", "jwks", "--secret", file.to_str().unwrap()], "")
+    };
+    let said = secret("c2VjcmV0LW9mLWEtcG9ydGFsLTAxMjM0NTY3ODkwMTI=\n");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let set: Value = serde_json::from_str(&said.out).unwrap();
+    let key = &set["keys"][0];
+    assert_eq!(set["keys"].as_array().unwrap().len(), 1);
+    assert_eq!((&key["kty"], &key["alg"]), (&json!("oct"), &json!("HS256")));
+    assert_eq!(key["k"], "c2VjcmV0LW9mLWEtcG9ydGFsLTAxMjM0NTY3ODkwMTI");
+    assert_eq!(key["kid"].as_str().unwrap().len(), 16);
+    for text in ["", "c2hvcnQ=", "not base64, whatever its length may be, is no secret"] {
+        let said = secret(text);
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{text}");
+        assert!(said.err.contains("is no secret of 32 bytes or more in base64"), "{}", said.err);
+        assert!(text.is_empty() || !said.err.contains(text));
+    }
+    // One or the other.
+    assert_eq!(anteport(&["keys", "jwks"], "").code, Some(2));
+    let both = ["keys", "jwks", "--file", "a", "--secret", "b"];
+    assert_eq!(anteport(&both, "").code, Some(2));
 }
 
 #[test]
@@ -225,7 +313,7 @@ fn what_is_no_file_of_keys_is_said_and_left_alone() {
     ] {
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-        written_before(&file, 601);
+        stamped_before(&file, 601);
         for verb in ["rotate", "jwks"] {
             let said = keys(verb, &file, &[]);
             assert_eq!(said.code, Some(1), "{text}");
