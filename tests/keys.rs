@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anteport::clock::Clock;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
@@ -87,7 +89,20 @@ fn ids(file: &Path) -> Vec<String> {
     keys.iter().map(|key| format!("{} {}", key["alg"].as_str().unwrap(), key["kid"])).collect()
 }
 
+/// The moment so long ago, as a file of keys says it.
+fn before(seconds: u64) -> String {
+    Clock::system().now().before(Duration::from_secs(seconds)).to_utc_date_time()
+}
+
+/// The file says that it was written so long ago.
 fn written_before(file: &Path, seconds: u64) {
+    let text = fs::read_to_string(file).unwrap();
+    let keys = &text[text.find("-----BEGIN").unwrap_or(0)..];
+    fs::write(file, format!("Written: {}\n{keys}", before(seconds))).unwrap();
+}
+
+/// And its file system does.
+fn stamped_before(file: &Path, seconds: u64) {
     let then = Clock::system().now().before(Duration::from_secs(seconds)).unix_millis();
     let then = UNIX_EPOCH + Duration::from_millis(then.unsigned_abs());
     File::options().append(true).open(file).unwrap().set_modified(then).unwrap();
@@ -147,11 +162,11 @@ fn env_04_a_rotation_that_comes_too_early_is_none() {
     let folder = Folder::new();
     let file = folder.at("keys.pem");
     keys("generate", &file, &[]);
-    let before = fs::read(&file).unwrap();
     let said = keys("rotate", &file, &[]);
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("portals may not know its next key before 600 s"), "{}", said.err);
     written_before(&file, 3600);
+    let before = fs::read(&file).unwrap();
     let said = keys("rotate", &file, &["--older-than", "30d"]);
     assert_eq!(said.code, Some(0), "{}", said.err);
     assert!(said.out.contains("nothing is to be done yet"), "{}", said.out);
@@ -169,6 +184,81 @@ fn env_04_a_rotation_that_comes_too_early_is_none() {
     });
     assert_eq!((at_once, ids(&file).len()), (1, 3));
     assert_eq!(folder.names(), ["keys.pem"], "and nothing is left over");
+}
+
+/// ENV-04: a copy, a restored one or one of a Kubernetes Secret is as old as what is in it.
+#[test]
+fn env_04_how_old_keys_are_goes_with_them() {
+    let folder = Folder::new();
+    let file = folder.at("keys.pem");
+    keys("generate", &file, &[]);
+    // The file system says that it is old, and the portals do not know the next key yet.
+    stamped_before(&file, 40 * 86_400);
+    assert_eq!(keys("rotate", &file, &[]).code, Some(1));
+    let said = keys("rotate", &file, &["--older-than", "30d"]);
+    assert!(said.out.contains("nothing is to be done yet"), "{}", said.out);
+    // A copy that was made just now, of keys that are old.
+    written_before(&file, 40 * 86_400);
+    let copy = folder.at("copy.pem");
+    fs::copy(&file, &copy).unwrap();
+    stamped_before(&copy, 0);
+    assert_eq!(keys("rotate", &copy, &["--older-than", "30d"]).code, Some(0));
+    let text = fs::read_to_string(&copy).unwrap();
+    assert!(text.starts_with("Written: 20") && text.matches("Written").count() == 1, "{text}");
+    // It is PEM still, for whoever else reads it.
+    let mut openssl = Command::new("openssl");
+    let openssl = openssl.args(["pkey", "-noout", "-text", "-in", copy.to_str().unwrap()]);
+    assert!(openssl.output().unwrap().status.success());
+    // Whoever made the file by other means did not say when: then its own time counts.
+    let bare = &text[text.find("-----BEGIN").unwrap()..];
+    fs::write(&copy, bare).unwrap();
+    assert_eq!(keys("rotate", &copy, &[]).code, Some(1));
+    stamped_before(&copy, 601);
+    assert_eq!(keys("rotate", &copy, &[]).code, Some(0));
+    // What nobody can have meant is said, and not waited for. The keys sign all the same.
+    for (line, says) in [
+        ("Written: yesterday".to_owned(), "is no moment such as 2027-01-15T08:00:00Z"),
+        ("Written:".to_owned() + " ", "is no moment such as"),
+        (format!("Written: {}\nWritten: {}", before(9), before(99)), "or is there twice"),
+        ("Written: 2999-01-01T00:00:00Z".to_owned(), "is yet to come"),
+    ] {
+        fs::write(&copy, format!("{line}\n{bare}")).unwrap();
+        for more in [&[][..], &["--older-than", "1h"]] {
+            let said = keys("rotate", &copy, more);
+            assert!(said.code == Some(1) && said.err.contains(says), "{line}: {}", said.err);
+        }
+        assert_eq!(ids(&copy).len(), 3);
+        assert_eq!(keys("rotate", &copy, &["--stolen"]).code, Some(0), "that is never too early");
+    }
+}
+
+#[test]
+fn a_secret_is_printed_for_its_portal_when_it_is_asked_for() {
+    let folder = Folder::new();
+    let file = folder.at("portal_secret");
+    let secret = |text: &str| {
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        anteport(&["keys", "jwks", "--secret", file.to_str().unwrap()], "")
+    };
+    let said = secret("c2VjcmV0LW9mLWEtcG9ydGFsLTAxMjM0NTY3ODkwMTI=\n");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let set: Value = serde_json::from_str(&said.out).unwrap();
+    let key = &set["keys"][0];
+    assert_eq!(set["keys"].as_array().unwrap().len(), 1);
+    assert_eq!((&key["kty"], &key["alg"]), (&json!("oct"), &json!("HS256")));
+    assert_eq!(key["k"], "c2VjcmV0LW9mLWEtcG9ydGFsLTAxMjM0NTY3ODkwMTI");
+    assert_eq!(key["kid"].as_str().unwrap().len(), 16);
+    for text in ["", "c2hvcnQ=", "not base64, whatever its length may be, is no secret"] {
+        let said = secret(text);
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{text}");
+        assert!(said.err.contains("is no secret of 32 bytes or more in base64"), "{}", said.err);
+        assert!(text.is_empty() || !said.err.contains(text));
+    }
+    // One or the other.
+    assert_eq!(anteport(&["keys", "jwks"], "").code, Some(2));
+    let both = ["keys", "jwks", "--file", "a", "--secret", "b"];
+    assert_eq!(anteport(&both, "").code, Some(2));
 }
 
 #[test]
@@ -225,7 +315,7 @@ fn what_is_no_file_of_keys_is_said_and_left_alone() {
     ] {
         fs::write(&file, text).unwrap();
         fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-        written_before(&file, 601);
+        stamped_before(&file, 601);
         for verb in ["rotate", "jwks"] {
             let said = keys(verb, &file, &[]);
             assert_eq!(said.code, Some(1), "{text}");
@@ -362,19 +452,50 @@ fn what_does_not_hold_is_said() {
         ),
         (
             captured.signed(&Captured::claims(), |head| head.kid = Some("other".to_owned())),
-            "✗ key: none of the 2 that are published is \"other\"",
+            "✗ key: none of the 2 that are known is \"other\"",
         ),
         (with("iss", json!("http://elsewhere")), "✗ issuer: it is from \"http://elsewhere\""),
         (with("aud", json!(["http://127.0.0.1:8443"])), "✗ audience: it is for ["),
         (without("aud"), "✗ audience: it names none"),
         (without("sub"), "✗ subject: there is no `sub`"),
-        (with("exp", json!("soon")), "✗ time: there is no `exp` in whole seconds"),
-        (with("exp", json!(MORNING + 15)), "✗ time: it expired 5 s ago"),
+        (with("exp", json!("soon")), "✗ time: there is no `exp` in seconds since 1970"),
+        (with("exp", json!(MORNING - 10)), "✗ time: it expired 30 s ago; ask with"),
+        (with("exp", json!(MORNING + 321)), "✗ time: it is valid for 301 s more, and no"),
+        (with("exp", json!(null)), "✗ time: there is no `exp`"),
         (with("iat", json!(MORNING + 90)), "✗ time: it is from 70 s ahead"),
+        (with("nbf", json!(MORNING + 51)), "✗ time: it is from 31 s ahead"),
+        (with("nbf", json!(null)), "✗ time: there is no `nbf`"),
+        (with("note", json!("n".repeat(9000))), "✗ size: it has "),
     ] {
         let said = captured.verify(&jwt, &AT);
         assert_eq!(said.code, Some(1), "{says}");
         assert!(said.out.contains(says), "{says}\n{}", said.out);
+    }
+    // A verifier allows for a clock that differs, and so does this.
+    for (jwt, says) in [
+        (with("exp", json!(MORNING - 9)), "✓ time: it expired 29 s ago, which is within the 30 s"),
+        (with("iat", json!(MORNING + 50)), "✓ time: it is valid for 40 s more"),
+        (with("exp", json!(MORNING + 320)), "✓ time: it is valid for 300 s more"),
+        (with("nbf", json!(MORNING + 50)), "✓ time: it is valid for 40 s more"),
+    ] {
+        let said = captured.verify(&jwt, &AT);
+        assert!(said.code == Some(0) && said.out.contains(says), "{says}\n{}", said.out);
+    }
+    // A key that is there and is not for this says so.
+    let id = ids(&captured.folder.at("keys.pem"))[0].clone();
+    let id = id.trim_start_matches("ES256 ").trim_matches('"');
+    let jwks = captured.folder.at("odd.json");
+    for (key, says) in [
+        (json!({ "kty": "RSA", "alg": "RS256", "kid": id }), "is a key for RS256, and for this"),
+        (json!({ "kty": "EC", "kid": id }), "is a key for no algorithm that it names"),
+        (json!({ "kty": "RSA", "alg": "ES256", "kid": id }), "is no such key: it is `RSA`"),
+        (json!(7), "none of the 2 that are known is"),
+    ] {
+        fs::write(&jwks, json!({ "keys": [key, { "kty": "LATTICE", "kid": 1 }] }).to_string())
+            .unwrap();
+        let more = [&AT[..], &["--jwks", jwks.to_str().unwrap()]].concat();
+        let said = captured.verify(&good, &more);
+        assert!(said.code == Some(1) && said.out.contains(says), "{says}\n{}", said.out);
     }
     for (input, more, says) in [
         (String::new(), &[][..], "there is no assertion in it"),
@@ -395,14 +516,69 @@ fn a_shared_secret_is_asked_for_and_never_said() {
     let secret = "c2VjcmV0LW9mLWEtcG9ydGFsLTAxMjM0NTY3ODkwMTI=";
     let captured = Captured::new(&format!("{{ algorithm: HS256, secret: {{ value: {secret} }} }}"));
     let key = EncodingKey::from_base64_secret(secret).unwrap();
-    let jwt = encode(&Header::new(Algorithm::HS256), &Captured::claims(), &key).unwrap();
-    let said = captured.verify(&jwt, &AT);
-    assert_eq!(said.code, Some(0), "{}", said.out);
-    assert!(said.out.contains("✓ key: the secret that the portal has too"), "{}", said.out);
-    assert!(!(said.out + &said.err).contains(secret));
+    let signed = |kid: Option<String>| {
+        let header = Header { kid, ..Header::new(Algorithm::HS256) };
+        encode(&header, &Captured::claims(), &key).unwrap()
+    };
+    // As its portal's verifier knows it.
+    let file = captured.folder.at("secret");
+    fs::write(&file, secret).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let set = anteport(&["keys", "jwks", "--secret", file.to_str().unwrap()], "").out;
+    let kid = serde_json::from_str::<Value>(&set).unwrap()["keys"][0]["kid"].clone();
+    let jwt = signed(Some(kid.as_str().unwrap().to_owned()));
+    let jwks = captured.folder.at("portal_keys.json");
+    fs::write(&jwks, set).unwrap();
+    for more in [&[][..], &["--jwks", jwks.to_str().unwrap()]] {
+        let said = captured.verify(&jwt, &[&AT[..], more].concat());
+        assert_eq!(said.code, Some(0), "{}", said.out);
+        assert!(said.out.contains("the secret that the portal has too"), "{}", said.out);
+        assert!(!(said.out + &said.err).contains(secret.trim_end_matches('=')));
+    }
+    assert!(captured.verify(&signed(None), &AT).out.contains("✗ key: its header names none"));
     // Somebody who took the published keys for the secret.
     let es256 = captured.signed(&Captured::claims(), |_| {});
     let said = captured.verify(&es256, &AT);
     assert_eq!(said.code, Some(1));
     assert!(said.out.contains("✗ algorithm: its header names \"ES256\""), "{}", said.out);
+}
+
+/// ENV-06: it says of each vector what the verifiers have to say.
+#[test]
+fn env_06_a_captured_assertion_is_judged_as_the_verifiers_judge_it() {
+    let vectors = fs::read_to_string("deploy/verify/vectors.json").unwrap();
+    let vectors: Value = serde_json::from_str(&vectors).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let secret = vectors["keys"].as_array().unwrap().iter().find(|key| key["kty"] == "oct");
+    let bytes = URL_SAFE_NO_PAD.decode(text(&secret.unwrap()["k"])).unwrap();
+    let secret = format!("secret: {{ value: {} }}", STANDARD.encode(bytes));
+    let cases = vectors["cases"].as_array().unwrap();
+    assert_eq!(vectors["now"], MORNING);
+    let mut judged = 0;
+    for algorithm in ["ES256", "EdDSA", "RS256", "HS256"] {
+        let secret = if algorithm == "HS256" { &secret } else { "" };
+        let audience = text(&vectors["audience"]);
+        let captured =
+            Captured::new(&format!("{{ algorithm: {algorithm}, audience: {audience}, {secret} }}"));
+        let config = captured.folder.at("config.yaml");
+        let own = fs::read_to_string(&config).unwrap();
+        let issuer = format!("public_url: {}", text(&vectors["issuer"]));
+        let every = ["ES256", "EdDSA", "RS256"].map(|one| ["--algorithm", one]).concat();
+        fs::remove_file(captured.folder.at("keys.pem")).unwrap();
+        keys("generate", &captured.folder.at("keys.pem"), &every);
+        fs::write(&config, own.replace("public_url: http://127.0.0.1:8443", &issuer)).unwrap();
+        let jwks = captured.folder.at("jwks.json");
+        fs::write(&jwks, json!({ "keys": vectors["keys"] }).to_string()).unwrap();
+        let more = ["--at", "2027-01-15T08:00:00Z", "--jwks", jwks.to_str().unwrap()];
+        for case in cases.iter().filter(|case| case["algorithm"] == algorithm) {
+            let lines = case["headers"].as_array().unwrap().iter();
+            let head: String =
+                lines.map(|line| format!("{}: {}\n", text(&line[0]), text(&line[1]))).collect();
+            let said = captured.verify(&head, &more);
+            let wanted = if case["expect"] == "refused" { 1 } else { 0 };
+            assert_eq!(said.code, Some(wanted), "{}: {}{}", case["name"], said.out, said.err);
+            judged += 1;
+        }
+    }
+    assert_eq!(judged, cases.len());
 }

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Subcommand, ValueEnum};
+use clap::{ArgGroup, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::{FAILED, complain, say};
 use crate::clock::Clock;
-use crate::config::{any_duration, key_file};
+use crate::config::{any_duration, key_file, secret_in};
 use crate::gate::{Secret, Timestamp};
+use crate::identity::secret_jwk;
 use crate::signing_key::{SigningAlgorithm, SigningKey, SigningKeyError};
 use crate::telemetry::causes;
 
@@ -23,6 +24,9 @@ use crate::telemetry::causes;
 const LONGEST: u64 = 64 * 1024;
 /// Portals may keep the published keys for five minutes. The next key has to be among them.
 const KNOWN_AFTER: Duration = Duration::from_secs(10 * 60);
+/// What begins the line before the first key that says when the file was written: the time that a
+/// file system keeps is another with every copy. PEM has room for it (RFC 7468, section 2).
+const WRITTEN: &str = "Written: ";
 
 /// What is done.
 #[derive(Debug, Subcommand)]
@@ -47,7 +51,7 @@ pub(super) enum Keys {
         /// The file
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
-        /// Only if the file was last written so long ago, such as `30d`
+        /// Only if the keys were last exchanged so long ago, such as `30d`
         #[arg(long, value_name = "TIME")]
         older_than: Option<String>,
         /// Somebody else has seen the keys: make all anew, at once. What was signed is refused
@@ -55,11 +59,19 @@ pub(super) enum Keys {
         stolen: bool,
     },
     /// Print the public halves, as they are at /.auth/jwks.json
-    #[command(after_help = "Example: anteport keys jwks --file /etc/anteport/signing_keys.pem")]
+    #[command(
+        group = ArgGroup::new("of").required(true),
+        after_help = "Examples:\n  anteport keys jwks --file /etc/anteport/signing_keys.pem\n  \
+                      (umask 077; anteport keys jwks --secret portal_secret > portal_keys.json)"
+    )]
     Jwks {
-        /// The file
-        #[arg(long, value_name = "FILE")]
-        file: PathBuf,
+        /// The file of keys
+        #[arg(long, value_name = "FILE", group = "of")]
+        file: Option<PathBuf>,
+        /// The file of a portal's secret (HS256): prints it as the key set that this portal's verifier
+        /// reads. It is as secret as the file
+        #[arg(long, value_name = "FILE", group = "of")]
+        secret: Option<PathBuf>,
     },
 }
 
@@ -108,6 +120,22 @@ enum KeysError {
     #[error("`--older-than` is a time with its unit, such as `30d` or `12h`")]
     OlderThan,
     #[error(
+        "the line `Written: …` before the keys of {} is no moment such as 2027-01-15T08:00:00Z, or is \
+         there twice: set it right, or remove it and the time of the file counts",
+        .0.display()
+    )]
+    Written(PathBuf),
+    #[error(
+        "the file was written at {0}, which this machine's clock says is yet to come: set the clock \
+         right, or the line `Written: …` before the keys"
+    )]
+    Ahead(String),
+    #[error(
+        "{} is no secret of 32 bytes or more in base64, as `openssl rand -base64 32` writes it",
+        .0.display()
+    )]
+    Secret(PathBuf),
+    #[error(
         "the file was written {} s ago, and portals may not know its next key before {} s: wait, \
          or say `--stolen` if its keys are in other hands",
         .0.as_secs(),
@@ -123,13 +151,12 @@ type Written = (SigningKey, Secret<String>);
 #[must_use]
 pub(super) fn run(keys: Keys) -> ExitCode {
     let done = match keys {
-        Keys::Generate { file, algorithm } => generate(&file, &algorithm),
+        Keys::Generate { file, algorithm } => generate(&file, &algorithm, Clock::system().now()),
         Keys::Rotate { file, older_than, stolen } => {
             rotate(&file, older_than.as_deref(), stolen, Clock::system().now())
         }
-        Keys::Jwks { file } => read(&file).map(|keys| {
-            let all: Vec<&Value> = keys.iter().map(|(key, _)| key.public()).collect();
-            say(&json!({ "keys": all }).to_string());
+        Keys::Jwks { file, secret } => published(file.as_deref(), secret.as_deref()).map(|keys| {
+            say(&json!({ "keys": keys }).to_string());
         }),
     };
     match done {
@@ -141,7 +168,7 @@ pub(super) fn run(keys: Keys) -> ExitCode {
     }
 }
 
-fn generate(path: &Path, algorithms: &[Algorithm]) -> Result<(), KeysError> {
+fn generate(path: &Path, algorithms: &[Algorithm], now: Timestamp) -> Result<(), KeysError> {
     let mut keys = Vec::new();
     for algorithm in algorithms {
         keys.push(make((*algorithm).into())?);
@@ -152,7 +179,7 @@ fn generate(path: &Path, algorithms: &[Algorithm]) -> Result<(), KeysError> {
         _ => KeysError::Write { path: path.to_owned(), cause },
     };
     let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    put(options.map_err(failed)?, &keys).map_err(failed)?;
+    put(options.map_err(failed)?, &keys, now).map_err(failed)?;
     say(&format!("{} has {} keys; name it in `signing.keys`", path.display(), keys.len()));
     for (key, _) in &keys {
         say(&format!("  {} {}", key.algorithm().name(), key.id()));
@@ -174,27 +201,49 @@ fn rotate(
     let one_at_a_time = File::open(&file).map_err(failed)?;
     one_at_a_time.lock().map_err(failed)?;
     let metadata = fs::metadata(&file).map_err(failed)?;
-    let age = now.since(Timestamp::from_unix_seconds(metadata.mtime()));
+    let (keys, written) = read(&file)?;
+    let age = match stolen {
+        true => Duration::MAX,
+        false => age(written?, &metadata, now)?,
+    };
     if let Some(least) = older_than.transpose()?
         && age < least
-        && !stolen
     {
         say(&format!("the keys are {} s old: nothing is to be done yet", age.as_secs()));
         return Ok(());
     }
-    if age < KNOWN_AFTER && !stolen {
+    if age < KNOWN_AFTER {
         return Err(KeysError::Early(age));
     }
-    let keys = rotated(read(&file)?, stolen)?;
-    replace(&file, &metadata, &keys).map_err(failed)?;
+    let keys = rotated(keys, stolen)?;
+    replace(&file, &metadata, &keys, now).map_err(failed)?;
     for (key, _) in &keys {
         say(&format!("{} {}", key.algorithm().name(), key.id()));
     }
     Ok(())
 }
 
+/// How long ago the file was written. Without a line of ours, its time says so: somebody else wrote it.
+fn age(
+    written: Option<Timestamp>,
+    metadata: &fs::Metadata,
+    now: Timestamp,
+) -> Result<Duration, KeysError> {
+    let at = written.unwrap_or_else(|| Timestamp::from_unix_seconds(metadata.mtime()));
+    // A schedule would wait for that moment, for years and in silence.
+    match at > now.after(KNOWN_AFTER) {
+        true => Err(KeysError::Ahead(at.to_utc_date_time())),
+        false => Ok(now.since(at)),
+    }
+}
+
 /// Whoever reads the file finds all of the old keys or all of the new ones, and may read it as before.
-fn replace(file: &Path, metadata: &fs::Metadata, keys: &[Written]) -> io::Result<()> {
+fn replace(
+    file: &Path,
+    metadata: &fs::Metadata,
+    keys: &[Written],
+    now: Timestamp,
+) -> io::Result<()> {
     let mut name = file.as_os_str().to_owned();
     name.push(".new");
     let new = PathBuf::from(name);
@@ -203,7 +252,7 @@ fn replace(file: &Path, metadata: &fs::Metadata, keys: &[Written]) -> io::Result
     let out = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     let done = fchown(&out, Some(metadata.uid()), Some(metadata.gid()))
         .and_then(|()| out.set_permissions(metadata.permissions()))
-        .and_then(|()| put(out, keys))
+        .and_then(|()| put(out, keys, now))
         .and_then(|()| fs::rename(&new, file));
     if done.is_err() {
         let _ = fs::remove_file(&new);
@@ -241,13 +290,49 @@ fn make(algorithm: SigningAlgorithm) -> Result<Written, KeysError> {
     SigningKey::generate(algorithm).map_err(KeysError::Made)
 }
 
-fn read(path: &Path) -> Result<Vec<Written>, KeysError> {
-    let pem = key_file(path, LONGEST)?;
-    let failed = |cause| KeysError::Keys { path: path.to_owned(), cause };
-    SigningKey::read_each(&pem).map_err(failed)
+/// What a verifier reads: the public halves of the keys of a file, or a secret.
+fn published(file: Option<&Path>, secret: Option<&Path>) -> Result<Vec<Value>, KeysError> {
+    let mut all = Vec::new();
+    if let Some(file) = file {
+        all.extend(read(file)?.0.iter().map(|(key, _)| key.public().clone()));
+    }
+    if let Some(path) = secret {
+        let no_secret = || KeysError::Secret(path.to_owned());
+        let text = String::from_utf8(key_file(path, LONGEST)?).map_err(|_| no_secret())?;
+        let secret = Secret::new(text);
+        let secret = secret_in(&secret).ok_or_else(no_secret)?;
+        all.push(secret_jwk(&secret).expose().clone());
+    }
+    Ok(all)
 }
 
-fn put(mut file: File, keys: &[Written]) -> io::Result<()> {
+/// When a file says that it was written, which only whoever asks for its age has to believe.
+type Said = Result<Option<Timestamp>, KeysError>;
+
+/// The keys of a file, and when it says that it was written.
+fn read(path: &Path) -> Result<(Vec<Written>, Said), KeysError> {
+    let pem = key_file(path, LONGEST)?;
+    let failed = |cause| KeysError::Keys { path: path.to_owned(), cause };
+    let keys = SigningKey::read_each(&pem).map_err(failed)?;
+    Ok((keys, written_at(&pem).ok_or_else(|| KeysError::Written(path.to_owned()))))
+}
+
+/// `None` if it is not said in a way that can be read.
+fn written_at(pem: &[u8]) -> Option<Option<Timestamp>> {
+    let lines = pem.split(|byte| *byte == b'\n').take_while(|line| !line.starts_with(b"-----"));
+    let mut said = lines.filter_map(|line| line.strip_prefix(WRITTEN.as_bytes()));
+    match (said.next(), said.next()) {
+        (None, _) => Some(None),
+        (Some(_), Some(_)) => None,
+        (Some(said), None) => {
+            let said = std::str::from_utf8(said).ok()?;
+            Timestamp::from_utc_date_time(said.trim_end()).map(Some)
+        }
+    }
+}
+
+fn put(mut file: File, keys: &[Written], now: Timestamp) -> io::Result<()> {
+    writeln!(file, "{WRITTEN}{}", now.to_utc_date_time())?;
     for (_, pem) in keys {
         file.write_all(pem.expose().as_bytes())?;
     }

@@ -7,11 +7,10 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Map, Value};
 
@@ -20,12 +19,18 @@ use crate::clock::Clock;
 use crate::config::{self, Assertion, Config, Portal, SignedBy, read_at_most};
 use crate::gate::Timestamp;
 use crate::gate::identity::ASSERTION;
+use crate::identity::secret_jwk;
 use crate::telemetry::causes;
 
 /// More bytes than a request's head has, or a set of keys.
 const LARGEST: u64 = 64 * 1024;
-/// What a verifier allows for clocks that differ.
-const SKEW: Duration = Duration::from_secs(30);
+/// What a verifier allows for clocks that differ, in seconds. This and the next two are those of
+/// every verifier in `deploy/verify`.
+const LEEWAY: f64 = 30.0;
+/// An assertion lives for a minute: one that claims more is not ours.
+const LONGEST_LIFE: f64 = 300.0;
+/// More bytes than an assertion has.
+const LONGEST: usize = 8192;
 
 /// What is to be verified.
 #[derive(Debug, clap::Args)]
@@ -114,7 +119,7 @@ fn explained(
         None => now,
     };
     let (portal, assertion) = portal(config, captured.portal.as_deref())?;
-    let keys = keys(config, captured.jwks.as_deref())?;
+    let keys = keys(config, &assertion.signed_by, captured.jwks.as_deref())?;
     let jwt = captured_in(&read(captured.file.as_deref())?)?;
     let mut lines = Vec::new();
     let mut answers = Vec::new();
@@ -134,6 +139,10 @@ fn explained(
                       two are JSON objects: it was cut off, or is something else"
                     .to_owned(),
         }),
+    }
+    if jwt.len() > LONGEST {
+        let finding = format!("it has {} bytes, and verifiers take {LONGEST}", jwt.len());
+        answers.push(Answer { held: false, question: "size", finding });
     }
     let all_hold = answers.iter().all(|answer| answer.held);
     lines.extend(answers.iter().map(|Answer { held, question, finding }| {
@@ -182,19 +191,26 @@ fn issuer(portal: &Portal) -> &str {
     portal.public_url.as_str().trim_end_matches('/')
 }
 
-/// The public halves that a portal would know.
-fn keys(config: &Config, jwks: Option<&Path>) -> Result<Vec<Jwk>, VerifyError> {
+/// The keys that a portal would know, each as it is published: whatever else a set has is passed over.
+fn keys(
+    config: &Config,
+    signed_by: &SignedBy,
+    jwks: Option<&Path>,
+) -> Result<Vec<Value>, VerifyError> {
     let Some(path) = jwks else {
+        if let SignedBy::Secret(secret) = signed_by {
+            return Ok(vec![secret_jwk(secret).expose().clone()]);
+        }
         // Loading the configuration has read them; whoever takes them away now is told of no key.
         let keys = config.signing.read().unwrap_or_default();
-        let public = keys.iter().map(|key| serde_json::from_value(key.public().clone()));
-        return Ok(public.filter_map(Result::ok).collect());
+        return Ok(keys.iter().map(|key| key.public().clone()).collect());
     };
     let name = path.display().to_string();
     let failed = |cause| VerifyError::Read { name: name.clone(), cause };
     let text = File::open(path).and_then(|file| read_at_most(file, LARGEST)).map_err(failed)?;
-    let set: Result<JwkSet, _> = serde_json::from_slice(&text);
-    Ok(set.map_err(|_| VerifyError::Jwks(name))?.keys)
+    let set: Option<Value> = serde_json::from_slice(&text).ok();
+    let keys = set.as_ref().and_then(|set| set.get("keys")?.as_array()).cloned();
+    keys.ok_or(VerifyError::Jwks(name))
 }
 
 fn read(path: Option<&Path>) -> Result<String, VerifyError> {
@@ -259,7 +275,7 @@ fn judged(
     claims: &Map<String, Value>,
     portal: &Portal,
     assertion: &Assertion,
-    keys: &[Jwk],
+    keys: &[Value],
     now: Timestamp,
 ) -> Vec<Answer> {
     let mut answers = Vec::new();
@@ -270,9 +286,13 @@ fn judged(
         held
     };
     let (wanted, name) = algorithm(&assertion.signed_by);
+    if header.contains_key("crit") {
+        let why = "its header has `crit`: rules that a verifier may not know, so it takes none";
+        answer("crit", Err(why.to_owned()));
+    }
     if answer("algorithm", same(header.get("alg"), name, "its header names"))
         && let Some(key) = {
-            let key = key(header, assertion, keys);
+            let key = key(header, wanted, name, keys);
             let found = key.as_ref().map(|(_, finding)| finding.clone()).map_err(Clone::clone);
             answer("key", found).then_some(key).and_then(Result::ok)
         }
@@ -317,16 +337,13 @@ fn same(found: Option<&Value>, wanted: &str, says: &str) -> Result<String, Strin
     }
 }
 
-/// The key that it names, if a portal knows it.
+/// The key that it names, if a portal knows it and it is one for this algorithm.
 fn key(
     header: &Map<String, Value>,
-    assertion: &Assertion,
-    keys: &[Jwk],
+    algorithm: Algorithm,
+    name: &str,
+    keys: &[Value],
 ) -> Result<(DecodingKey, String), String> {
-    if let SignedBy::Secret(secret) = &assertion.signed_by {
-        let finding = "the secret that the portal has too".to_owned();
-        return Ok((DecodingKey::from_secret(secret.expose()), finding));
-    }
     let Some(id) = header.get("kid").and_then(Value::as_str) else {
         return Err("its header names none by `kid`".to_owned());
     };
@@ -335,34 +352,78 @@ fn key(
                     Anteport publishes at /.auth/jwks.json, and name that file by `--jwks`"
             .to_owned());
     }
-    let found = keys.iter().find(|key| key.common.key_id.as_deref() == Some(id));
-    let key = found.and_then(|key| DecodingKey::from_jwk(key).ok()).ok_or_else(|| {
-        format!(
-            "none of the {} that are published is {id:?}: it was taken away since, or is another \
-             Anteport's",
-            keys.len()
-        )
+    let text =
+        |key: &Value, member: &str| key.get(member).and_then(Value::as_str).map(str::to_owned);
+    let named = || keys.iter().filter(|key| key.get("kid").and_then(Value::as_str) == Some(id));
+    let Some(key) = named().find(|key| text(key, "alg").as_deref() == Some(name)) else {
+        return Err(match named().next() {
+            Some(other) => format!(
+                "{id:?} is a key for {}, and for this portal it has to be one for {name}",
+                text(other, "alg").as_deref().unwrap_or("no algorithm that it names")
+            ),
+            None => format!(
+                "none of the {} that are known is {id:?}: it was taken away since, or is another \
+                 Anteport's",
+                keys.len()
+            ),
+        });
+    };
+    let kind = match algorithm {
+        Algorithm::ES256 => ("EC", Some("P-256")),
+        Algorithm::EdDSA => ("OKP", Some("Ed25519")),
+        Algorithm::RS256 => ("RSA", None),
+        _ => ("oct", None),
+    };
+    let (kty, crv) = (text(key, "kty"), text(key, "crv"));
+    let jwk = (kty.as_deref(), crv.as_deref()) == (Some(kind.0), kind.1);
+    let jwk = jwk.then(|| serde_json::from_value::<Jwk>(key.clone()).ok()).flatten();
+    let decoding = jwk.and_then(|jwk| DecodingKey::from_jwk(&jwk).ok()).ok_or_else(|| {
+        let found = [kty, crv].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        format!("{id:?} says that it is for {name}, and is no such key: it is `{found}`")
     })?;
-    Ok((key, id.to_owned()))
+    let finding = match algorithm {
+        Algorithm::HS256 => format!("{id}, the secret that the portal has too"),
+        _ => id.to_owned(),
+    };
+    Ok((decoding, finding))
 }
 
+/// As the verifiers judge it: a fraction of a second is a number, too.
 fn time(claims: &Map<String, Value>, now: Timestamp) -> Result<String, String> {
     let moment = |name: &str| {
-        let seconds = claims.get(name).and_then(Value::as_i64);
-        let missing = || format!("there is no `{name}` in whole seconds since 1970");
-        seconds.map(Timestamp::from_unix_seconds).ok_or_else(missing)
+        let missing = || format!("there is no `{name}` in seconds since 1970, as a number");
+        claims.get(name).and_then(Value::as_f64).ok_or_else(missing)
     };
     let (issued, expires) = (moment("iat")?, moment("exp")?);
-    if issued > now.after(SKEW) {
-        let ahead = issued.since(now).as_secs();
-        return Err(format!("it is from {ahead} s ahead: one of the two clocks is wrong"));
+    let begins = if claims.contains_key("nbf") { moment("nbf")? } else { issued };
+    #[expect(clippy::cast_precision_loss, reason = "exact for some hundred million years")]
+    let now = now.unix_seconds() as f64;
+    let (ahead, left) = (issued.max(begins) - now, expires - now);
+    if ahead > LEEWAY {
+        return Err(format!("it is from {ahead:.0} s ahead: one of the two clocks is wrong"));
     }
-    if now >= expires {
-        let ago = now.since(expires).as_secs();
+    if left > LONGEST_LIFE {
         return Err(format!(
-            "it expired {ago} s ago; ask with `--at {}` whether it held when it was made",
-            issued.to_utc_date_time()
+            "it is valid for {left:.0} s more, and no assertion of Anteport's for more than a \
+             minute: verifiers refuse more than {LONGEST_LIFE:.0} s"
         ));
     }
-    Ok(format!("it is valid for {} s more", expires.since(now).as_secs()))
+    if left <= -LEEWAY {
+        let made = claims.get("iat").and_then(Value::as_i64).map(Timestamp::from_unix_seconds);
+        let advice = made.map_or_else(String::new, |made| {
+            format!(
+                "; ask with `--at {}` whether it held when it was made",
+                made.to_utc_date_time()
+            )
+        });
+        return Err(format!("it expired {:.0} s ago{advice}", -left));
+    }
+    Ok(if left > 0.0 {
+        format!("it is valid for {left:.0} s more")
+    } else {
+        format!(
+            "it expired {:.0} s ago, which is within the {LEEWAY:.0} s that clocks may differ",
+            -left
+        )
+    })
 }

@@ -82,6 +82,7 @@ pub use self::providers::{
     SecretMethod, Tenant, Tenants,
 };
 pub(crate) use self::secrets::{key_file, read_at_most, read_bounded};
+pub(crate) use self::signing::secret_in;
 pub(crate) use self::value::{any_duration, is_guid, is_loopback};
 pub use self::verify::{Description, Verify};
 

@@ -207,13 +207,18 @@ pub(super) fn shared_secret(
     what: &str,
 ) -> Option<Secret<Vec<u8>>> {
     let text = secrets::password(context, folder, file)?;
-    let bytes = STANDARD.decode(text.expose().trim()).ok();
-    let secret = bytes.filter(|bytes| bytes.len() >= 32).map(Secret::new);
+    let secret = secret_in(&text);
     if secret.is_none() {
         let message = format!("{what}, in base64, as `openssl rand -base64 32` writes it");
         context.error(&file.spot, message);
     }
     secret
+}
+
+/// The secret that is written there: 32 bytes or more, in base64.
+pub(crate) fn secret_in(text: &Secret<String>) -> Option<Secret<Vec<u8>>> {
+    let bytes = STANDARD.decode(text.expose().trim()).ok();
+    bytes.filter(|bytes| bytes.len() >= 32).map(Secret::new)
 }
 
 /// Who has a portal's secret can say to it who is asking, so no two portals have the same. What one

@@ -40,10 +40,8 @@ impl Signing {
     /// By a secret that the portal has too.
     pub(super) fn by_secret(secret: &Secret<Vec<u8>>) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose());
-        // Names the secret, so that a portal with two tries the right one. Nothing follows from it.
-        let id = hmac::sign(&key, b"anteport assertion key");
-        let id = id.as_ref().get(..12).unwrap_or_default();
-        Self::Secret(Box::new(key), URL_SAFE_NO_PAD.encode(id))
+        let id = secret_id(&key);
+        Self::Secret(Box::new(key), id)
     }
 
     /// A compact JWS over these claims (RFC 7515, section 7.1).
@@ -63,6 +61,21 @@ impl Signing {
             }
         }
     }
+}
+
+/// Names a secret, so that a portal with two tries the right one. Nothing follows from it.
+fn secret_id(key: &hmac::Key) -> String {
+    let id = hmac::sign(key, b"anteport assertion key");
+    URL_SAFE_NO_PAD.encode(id.as_ref().get(..12).unwrap_or_default())
+}
+
+/// A secret that the portal has too, as a verifier reads it: a JWK (RFC 7518, section 6.4), and as
+/// secret as that. It is never published.
+#[must_use]
+pub fn secret_jwk(secret: &Secret<Vec<u8>>) -> Secret<Value> {
+    let id = secret_id(&hmac::Key::new(hmac::HMAC_SHA256, secret.expose()));
+    let k = URL_SAFE_NO_PAD.encode(secret.expose());
+    Secret::new(json!({ "kty": "oct", "alg": "HS256", "use": "sig", "kid": id, "k": k }))
 }
 
 fn input(algorithm: &str, id: &str, claims: &Map<String, Value>) -> String {

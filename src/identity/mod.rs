@@ -19,7 +19,7 @@ use std::sync::Arc;
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
-pub use assertion::{SigningError, token_claims};
+pub use assertion::{SigningError, secret_jwk, token_claims};
 pub use kept_signers::KeptSigners;
 pub use plain::{Marks, encode};
 pub use presets::{Presets, Published, describe};

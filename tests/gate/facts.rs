@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anteport::gate::identity::{Covered, Envelope};
+use anteport::gate::identity::{Covered, Envelope, Lines};
 use anteport::gate::login::{
     Accepted, Callback, Challenge, Demands, Grant, Journey, LoginError, LoginSeed, PendingLogin,
     Prompt, microsoft_code,
@@ -265,7 +265,8 @@ fn log_01_a_request_shows_neither_its_query_nor_a_header_on_its_way() {
     let canary = HeaderValue::from_static("canary");
     let name = HeaderName::from_static("x-anteport-assertion");
     let told = vec![(name.clone(), canary.clone())];
-    let covered = Covered { lines: b"canary".as_slice().into(), names: b"".as_slice().into() };
+    let lines = Lines::Written(b"canary".as_slice().into());
+    let covered = Covered { lines, names: b"".as_slice().into() };
     let envelope =
         |parts| Envelope { headers: told.clone(), renew: NOON, exchanges: 0, covered: None, parts };
     let envelope = Envelope { covered: Some(covered), ..envelope(vec![envelope(Vec::new())]) };

@@ -1,11 +1,10 @@
 //! What signs for the portal: four algorithms, as a library that is not ours verifies them, and keys
 //! that are exchanged while members are at work.
 
-use std::fs::File;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use anteport::clock::Clock;
 use jsonwebtoken::jwk::JwkSet;
@@ -151,10 +150,16 @@ impl Verifier {
     }
 }
 
+/// The file says that it was written so long ago, as it says it itself, and in one step.
 fn written_before(file: &std::path::Path, seconds: u64) {
-    let then = Clock::system().now().before(Duration::from_secs(seconds)).unix_millis();
-    let then = UNIX_EPOCH + Duration::from_millis(then.unsigned_abs());
-    File::options().append(true).open(file).unwrap().set_modified(then).unwrap();
+    let then = Clock::system().now().before(Duration::from_secs(seconds)).to_utc_date_time();
+    let text = std::fs::read_to_string(file).unwrap();
+    let keys = &text[text.find("-----BEGIN").unwrap()..];
+    let new = file.with_extension("older");
+    // A copy is its owner's alone, as the file is.
+    std::fs::copy(file, &new).unwrap();
+    std::fs::write(&new, format!("Written: {then}\n{keys}")).unwrap();
+    std::fs::rename(&new, file).unwrap();
 }
 
 #[tokio::test]

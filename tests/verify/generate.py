@@ -243,6 +243,8 @@ def times():
     refused_claims("early by nbf", "early", nbf=NOW + 31)
     refused_claims("nbf as text", "type", nbf=str(NOW - 10))
     refused_claims("nbf that is true", "type", nbf=True)
+    for name in ("nbf", "iat"):
+        case(f"{name} that is null", "type", token({**claims(), name: None}))
     refused_claims("without exp", "missing", exp=None)
     case("exp that is null", "type", token({**claims(), "exp": None}))
     refused_claims("exp as text", "type", exp=str(NOW + 50))

@@ -7,9 +7,12 @@ import { fileURLToPath } from 'node:url';
 import { place, run, start } from '../portals/processes.mjs';
 import { ask } from './ask.mjs';
 
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-const kit = (name) => here(`../../deploy/verify/${name}`);
-const python = (name) => here(`../.partners/verify/bin/${name}`);
+/** Another tree than this one, for whoever has copied the kit and changed something in it. */
+const root = process.env.VERIFY_TREE ?? fileURLToPath(new URL('../../', import.meta.url));
+const here = (name) => path.join(root, 'tests/verify', name);
+const kit = (name) => path.join(root, 'deploy/verify', name);
+const python = (name) => fileURLToPath(new URL(`../.partners/verify/bin/${name}`, import.meta.url));
+const AUTHORITIES = '/etc/ssl/certs/ca-certificates.crt';
 const JARS = '/usr/share/java';
 
 export const VECTORS = kit('vectors.json');
@@ -21,7 +24,7 @@ export const KEYS = path.join(place, 'keys.json');
 writeFileSync(KEYS, JSON.stringify({ keys: vectors.keys }));
 
 const env = (settings) => Object.fromEntries(Object.entries(settings).map(([name, value]) => [`ANTEPORT_${name.toUpperCase()}`, value]));
-const quiet = { ...process.env, PYTHONDONTWRITEBYTECODE: '1' };
+const quiet = { PYTHONDONTWRITEBYTECODE: '1' };
 const larger = { maxBuffer: 16 << 20 };
 
 /** A program that prints its judgement. */
@@ -32,7 +35,7 @@ async function judged(command, args, options) {
 
 const node = {
   name: 'Node, Express',
-  files: ['node/anteport.js'],
+  files: ['node/anteport.js', 'node/anteport-keys.js'],
   algorithms: ['ES256', 'EdDSA', 'RS256', 'HS256'],
   portal: 'portal.cjs',
   judge: () => judged('node', [here('portals/portal.cjs'), 'vectors', VECTORS, KEYS]),
@@ -42,7 +45,7 @@ const node = {
 
 const php = {
   name: 'PHP',
-  files: ['php/anteport.php', 'php/anteport-keys.php'],
+  files: ['php/anteport.php', 'php/anteport-keys.php', 'php/anteport-cache.php', 'php/anteport-signature.php'],
   algorithms: ['ES256', 'EdDSA', 'HS256'],
   portal: 'portal.php',
   judge: () => judged('php', [here('portals/portal.php'), 'vectors', VECTORS, KEYS]),
@@ -55,10 +58,10 @@ const php = {
 /** Two portals that differ in their framework have one verifier. */
 const pythons = [['Python, WSGI', 'wsgi'], ['Python, Django', 'django']].map(([name, application]) => ({
   name,
-  files: ['python/anteport.py', 'python/anteport_django.py'],
+  files: ['python/anteport.py', 'python/anteport_keys.py', 'python/anteport_django.py'],
   algorithms: ['ES256', 'EdDSA', 'RS256', 'HS256'],
   portal: 'portal.py',
-  judge: () => judged(python('python'), [here('portals/portal.py'), 'vectors', VECTORS, KEYS], { env: quiet }),
+  judge: () => judged(python('python'), [here('portals/portal.py'), 'vectors', VECTORS, KEYS], { env: { ...process.env, ...quiet } }),
   serve: (port, settings) => start(application, python('gunicorn'), [
     '--chdir', here('portals'), '--bind', `127.0.0.1:${port}`, '--worker-tmp-dir', place, `portal:${application}`,
   ], { port, env: { ...env(settings), ...quiet } }),
@@ -66,7 +69,7 @@ const pythons = [['Python, WSGI', 'wsgi'], ['Python, Django', 'django']].map(([n
 
 const ruby = {
   name: 'Ruby, Rack',
-  files: ['ruby/anteport.rb'],
+  files: ['ruby/anteport.rb', 'ruby/anteport_keys.rb'],
   algorithms: ['ES256'],
   portal: 'portal.rb',
   judge: () => judged('ruby', [here('portals/portal.rb'), 'vectors', VECTORS, KEYS]),
@@ -76,7 +79,7 @@ const ruby = {
 
 const go = {
   name: 'Go',
-  files: ['go/anteport.go', 'go/keys.go', 'go/handler.go'],
+  files: ['go/anteport.go', 'go/keys.go', 'go/read.go', 'go/handler.go'],
   algorithms: ['ES256'],
   portal: 'portal.go',
   async build() {
@@ -100,7 +103,7 @@ function classPath(folder) {
 
 const java = {
   name: 'Java, servlet filter',
-  files: ['java/AnteportFilter.java', 'java/AnteportVerifier.java', 'java/AnteportKeys.java'],
+  files: ['java/AnteportFilter.java', 'java/AnteportVerifier.java', 'java/AnteportKeys.java', 'java/AnteportKeyReader.java'],
   algorithms: ['ES256'],
   portal: 'Portal.java',
   async build() {
@@ -126,7 +129,7 @@ function thisMachine() {
 
 const nginx = {
   name: 'nginx, njs',
-  files: ['nginx/anteport.js', 'nginx/anteport.conf'],
+  files: ['nginx/anteport.js', 'nginx/anteport_verify.js', 'nginx/anteport.conf'],
   algorithms: ['ES256'],
   portal: 'nginx_vectors.js',
   async judge(port) {
@@ -144,7 +147,8 @@ const nginx = {
     for (const { header } of plain) judgement.plain.push(JSON.parse((await ask(`${origin}/plain`, [['X-Plain', header]])).text));
     return judgement;
   },
-  async serve(port, { issuer, audience, keys, portal = 'http://127.0.0.1:1' }, name = 'nginx') {
+  async serve(port, settings, name = `nginx-${port}`) {
+    const { issuer, audience, keys, portal = 'http://127.0.0.1:1', resolver, authorities = AUTHORITIES } = settings;
     const folder = path.join(place, name);
     mkdirSync(folder);
     const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((kind) => `${kind}_temp_path ${kind};`);
@@ -162,6 +166,8 @@ http {
   js_import anteport from anteport.js;
   js_import vectors from ${here('portals/nginx_vectors.js')};
   proxy_cache_path ${folder}/cache keys_zone=anteport:1m;
+  ${resolver ? `resolver ${resolver};` : ''}
+  proxy_ssl_trusted_certificate ${authorities};
   server {
     listen 127.0.0.1:${port};
     set $vectors_keys ${KEYS};

@@ -2,7 +2,7 @@
 // in by plain headers, by a forged assertion or by that of another portal; and the keys are found anew.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,15 +10,15 @@ import { fileURLToPath } from 'node:url';
 
 import { freePorts } from '../browser/ports.mjs';
 import { Browser } from '../oidc_provider/browser.mjs';
-import { place, start, stop, stopAll } from '../portals/processes.mjs';
+import { place, run, start, stop, stopAll } from '../portals/processes.mjs';
 import { ask } from './ask.mjs';
-import { build, LANGUAGES } from './languages.mjs';
+import { build, LANGUAGES, README } from './languages.mjs';
 
 const ANTEPORT = fileURLToPath(new URL('../../target/release/anteport', import.meta.url));
 const HEADER = 'X-Anteport-Assertion';
 const PLAIN = [['X-Auth-User', 'mallory'], ['X-Auth-Name', 'Mallory'], ['Remote-User', 'mallory'], ['X-Member', 'mallory']];
 
-const first = await freePorts(LANGUAGES.length + 5);
+const first = await freePorts(2 * LANGUAGES.length + 5);
 const [proxy, admin, microsoft, keyServer, behindNginx] = [0, 1, 2, 3, 4].map((more) => first + more);
 const portals = LANGUAGES.map((language, at) => ({
   ...language,
@@ -28,9 +28,10 @@ const portals = LANGUAGES.map((language, at) => ({
 }));
 
 /** The keys of the proxy once they can be had; before that, nonsense, which nobody may stumble over for good. */
-const keys = { areThere: false, asked: 0 };
+const keys = { areThere: false, asked: 0, fail: () => false };
 const keySet = http.createServer(async (request, answer) => {
   keys.asked += 1;
+  if (keys.fail(answer)) return;
   if (!keys.areThere) {
     answer.end('{"keys":[null,"none",7,[],{}]}');
     return;
@@ -122,17 +123,17 @@ async function until(isSo) {
 
 const each = (work) => Promise.all(portals.map(work));
 
-test('env_06: keys that cannot be had let nobody through', () => each(async (portal) => {
+test('env_06: keys that cannot be had let nobody through, and say so', () => each(async (portal) => {
   Object.assign(portal, await signIn(portal));
-  assert.equal(portal.page.status, 401, `${portal.name}: ${portal.page.html}`);
-  assert.match(portal.page.html, /does not say who you are/, portal.name);
+  assert.equal(portal.page.status, 503, `${portal.name}: ${portal.page.html}`);
+  assert.match(portal.page.html, /cannot be verified now/, portal.name);
 }));
 
 test('env_06: once they are there, a Microsoft sign-in is a member of the portal', async () => {
   keys.areThere = true;
   await each((portal) => until(async () => {
     const page = await portal.browser.ask(`${portal.origin}/`);
-    if (page.status === 401) return false;
+    if (page.status === 503) return false;
     assert.equal(page.status, 200, `${portal.name}: ${page.html}`);
     Object.assign(portal, json(page.html));
     assert.match(portal.sub, /^3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11\.[0-9a-f-]{36}$/, portal.name);
@@ -212,5 +213,72 @@ test('env_06: after a restart with new keys, the new one is found and the old on
     // nginx has a copy of the old key for some minutes, as its page says.
     if (portal.files[0].startsWith('nginx')) return;
     assert.equal((await direct(portal, [[HEADER, old]])).status, 401, portal.name);
+  });
+});
+
+const signingKeys = path.join(place, 'signing_keys.pem');
+const keysOf = (verb, ...more) => run(ANTEPORT, ['keys', verb, '--file', signingKeys, ...more]);
+
+test('env_04: while keys are exchanged under load, and can only now and then be had, nobody is refused', async () => {
+  await stop(gate);
+  await keysOf('generate');
+  writeFileSync(emulated, JSON.stringify({ ...json(readFileSync(emulated, 'utf8').replace(/^#.*$/gm, '')), signing: { keys: [{ file: signingKeys }] } }));
+  await startGate();
+  await each(async (portal) => {
+    ({ browser: portal.browser } = await signIn(portal));
+    await until(async () => {
+      const page = await portal.browser.ask(`${portal.origin}/`);
+      if (page.status === 200) portal.assertion = json(page.html).assertion;
+      return page.status === 200;
+    });
+  });
+  const kid = (assertion) => json(Buffer.from(assertion.split('.')[0], 'base64url')).kid;
+  const before = kid(portals[0].assertion);
+  // Two of three answers are none.
+  const begun = keys.asked;
+  keys.fail = (answer) => {
+    if (keys.asked % 3 === 0) return false;
+    if (keys.asked % 3 === 1) answer.writeHead(500).end();
+    else answer.destroy();
+    return true;
+  };
+  // As it is after ten minutes.
+  const then = new Date(Date.now() - 601_000).toISOString().replace(/\.\d+/, '');
+  writeFileSync(signingKeys, readFileSync(signingKeys, 'utf8').replace(/^Written: .*$/m, `Written: ${then}`));
+  await keysOf('rotate');
+  const answered = Object.fromEntries(portals.map(({ name }) => [name, 0]));
+  await each(async (portal) => {
+    const cookie = portal.browser.cookies(portal.origin);
+    const [header, ...rest] = portal.assertion.split('.');
+    const unknown = part({ ...json(Buffer.from(header, 'base64url')), kid: 'of nobody' });
+    let now;
+    // Until the new key signs here, and every verifier has met a bad answer: somebody asks it for an unknown key all the time.
+    await until(async () => {
+      const pages = await Promise.all([0, 1, 2].map(() => ask(`${portal.origin}/`, [], cookie)));
+      for (const { status, text } of pages) {
+        assert.equal(status, 200, `${portal.name}: ${text}`);
+        now = json(text).assertion;
+      }
+      answered[portal.name] += pages.length;
+      assert.notEqual((await direct(portal, [[HEADER, [unknown, ...rest].join('.')]])).status, 200, portal.name);
+      return kid(now) !== before && keys.asked - begun >= 3 * portals.length;
+    });
+    assert.equal((await direct(portal, [[HEADER, now]])).status, 200, portal.name);
+  });
+  for (const [name, count] of Object.entries(answered)) assert.ok(count >= 9, `${name}: ${count} answers`);
+});
+
+test('env_06: the keys are where the page says, at the public URL of a running proxy', async () => {
+  const keysUrl = `${portals[0].origin}/.auth/jwks.json`;
+  assert.ok(README.includes('`https://members.example.org/.auth/jwks.json`'), 'which is the public URL with that path');
+  // By an address that is no portal's they are not: it has no host (HOST-01).
+  assert.equal((await fetch(`http://localhost:${proxy}/.auth/jwks.json`)).status, 421);
+  await each(async (portal) => {
+    const port = String(portal.port + LANGUAGES.length);
+    const { origin: issuer, audience } = portal;
+    await portal.serve(port, { issuer, audience, keys: keysUrl, portal: `http://127.0.0.1:${behindNginx}` });
+    const page = await portal.browser.ask(`${portal.origin}/`);
+    const answer = await ask(`http://127.0.0.1:${port}/`, [[HEADER, json(page.html).assertion]]);
+    assert.equal(answer.status, 200, `${portal.name}: ${answer.text}`);
   });
 });

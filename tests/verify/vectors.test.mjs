@@ -76,6 +76,18 @@ test('every file is in the README, with as many lines of code as it says, and 60
   }
 });
 
+test('what is to be pasted into an XML file is XML', async () => {
+  const folder = path.dirname(VECTORS);
+  const java = readFileSync(path.join(folder, 'java/AnteportFilter.java'), 'utf8');
+  const filter = java.split('\n').filter((line) => /^\/\/ {3}/.test(line)).map((line) => line.slice(2)).join('\n');
+  const samples = { 'web.config': readFileSync(path.join(folder, 'dotnet/framework/web.config'), 'utf8'), 'web.xml': `<web-app>${filter}</web-app>` };
+  const read = 'import sys, xml.etree.ElementTree as tree; print(*[one.tag for one in tree.fromstring(sys.argv[1].encode()).iter()])';
+  for (const [name, text] of Object.entries(samples)) {
+    const { stdout } = await run(local('../.partners/verify/bin/python'), ['-c', read, text]);
+    assert.match(stdout, name === 'web.xml' ? /filter-mapping/ : /appSettings.*httpModules add.*modules add/, name);
+  }
+});
+
 const cells = (row) => row.split('|').map((cell) => cell.trim());
 
 /** Lines that are neither empty nor comment. */

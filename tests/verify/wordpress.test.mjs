@@ -2,7 +2,7 @@
 // or an address of e-mail does not.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -70,7 +70,7 @@ function configure() {
 /** As the plugin says it. */
 async function install() {
   mkdirSync(path.join(plugins, 'anteport'), { recursive: true });
-  for (const name of ['anteport.php', 'anteport-keys.php']) {
+  for (const name of readdirSync(kit('php'))) {
     copyFileSync(kit(`php/${name}`), path.join(plugins, 'anteport', name));
   }
   copyFileSync(kit('wordpress/anteport-members.php'), path.join(plugins, 'anteport-members.php'));
@@ -168,6 +168,27 @@ test('the interface for scripts wants its nonce, and then knows the member', asy
   assert.equal(me.status, 200, me.text);
   assert.notEqual(JSON.parse(me.text).id, 1);
   assert.equal((await get(treasurer, '/wp-json/wp/v2/posts')).status, 200);
+});
+
+test('a visitor without an assertion is anonymous, and hears of no 401 but where members are', async () => {
+  for (const target of ['/', '/wp-json/wp/v2/posts', '/feed/']) {
+    const page = await direct(target);
+    assert.equal(page.status, 200, `${target}: ${page.text}`);
+    assert.doesNotMatch(page.text, /does not say who you are/);
+  }
+  assert.equal((await direct('/wp-admin/profile.php')).status, 401);
+});
+
+test('env_06: while there are no keys, whoever has an assertion is asked to come again', async () => {
+  const kept = readFileSync(cache);
+  // As it is after twenty minutes in which the keys could not be had.
+  writeFileSync(cache, JSON.stringify({ keys: JSON.parse(kept).keys, asked: Math.floor(Date.now() / 1000), got: 0 }));
+  const page = await direct('/wp-admin/profile.php', { [HEADER]: assertion });
+  assert.equal(page.status, 503, page.text);
+  assert.match(page.text, /try again in a moment/);
+  assert.equal((await direct('/', { [HEADER]: assertion })).status, 200, 'what is for everybody is so still');
+  writeFileSync(cache, kept);
+  assert.equal((await direct('/wp-admin/profile.php', { [HEADER]: assertion })).status, 200);
 });
 
 test('what has no member goes on: the clock, XML-RPC, the feed', async () => {

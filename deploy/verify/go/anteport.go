@@ -1,8 +1,8 @@
 // Package anteport says who is asking: it verifies the assertion that Anteport sends with each request of a member.
-// Standard library only, Go 1.19 or later. Three files: this one, keys.go and handler.go.
+// Standard library only, Go 1.19 or later. Four files: this one, keys.go, read.go and handler.go.
 //
 //	verifier := &anteport.Verifier{Issuer: "https://members.example.org", Audience: "https://members.example.org",
-//		Keys: "http://127.0.0.1:8080/.auth/jwks.json"} // or file:///…
+//		Keys: "https://members.example.org/.auth/jwks.json"} // or file:///…
 //	http.ListenAndServe("127.0.0.1:3000", verifier.Handler(portal))
 //	anteport.Claims(request)["sub"] // says who it is
 package anteport

@@ -4,9 +4,15 @@ package anteport
 
 import (
 	"context"
+	"errors"
 	"log"
 	"net/http"
 	"time"
+)
+
+const (
+	sentence = "Please sign in: this request does not say who you are."
+	later    = "Please try again in a moment: who you are cannot be verified now."
 )
 
 // place is where the claims are in a request's context.
@@ -25,7 +31,12 @@ func (v *Verifier) Handler(next http.Handler) http.Handler {
 		if err != nil {
 			log.Printf("anteport: refused: %v", err)
 			answer.Header().Set("Cache-Control", "no-store")
-			http.Error(answer, "Please sign in: this request does not say who you are.", http.StatusUnauthorized)
+			if errors.Is(err, ErrUnavailable) {
+				answer.Header().Set("Retry-After", "10")
+				http.Error(answer, later, http.StatusServiceUnavailable)
+			} else {
+				http.Error(answer, sentence, http.StatusUnauthorized)
+			}
 			return
 		}
 		next.ServeHTTP(answer, request.WithContext(context.WithValue(request.Context(), place{}, claims)))

@@ -1,72 +1,73 @@
-// The keys of Anteport, for anteport.go beside it: fetched and kept.
+// The keys of Anteport, for anteport.go beside it: kept, and found by their ids.
 
 package anteport
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
-	"encoding/base64"
-	"encoding/json"
-	"math/big"
-	"net/http"
-	"strings"
+	"errors"
+	"log"
 	"sync"
 	"time"
 )
 
-// jwk is a key as it is published.
-type jwk struct{ Kid, Alg, Kty, Crv, X, Y string }
+const (
+	fresh = 5 * time.Minute  // for so long nobody asks again
+	pause = 10 * time.Second // between two questions, whatever is wanted
+	last  = 20 * time.Minute // after which what could not be renewed counts no more
+)
 
-// keySet has the keys of Anteport, fetched and kept.
+// ErrUnavailable says that there are no keys to verify with, and nothing about who asks, who may come again.
+var ErrUnavailable = errors.New("the keys cannot be had")
+
 type keySet struct {
-	lock  sync.Mutex
-	keys  map[string]*ecdsa.PublicKey
-	asked time.Time
+	asking     sync.Mutex // held while somebody asks
+	lock       sync.Mutex // for what is below
+	keys       map[string]*ecdsa.PublicKey
+	asked, got time.Time
 }
 
-// find keeps the key set for five minutes; an unknown key id asks again, at most every ten seconds.
+// find has those wait for the answer who ask, and who have no key without it.
 func (s *keySet) find(source, kid string) (*ecdsa.PublicKey, error) {
+	if key, isDue := s.look(kid); isDue || key == nil {
+		s.asking.Lock()
+		if _, isDue := s.look(kid); isDue {
+			s.ask(source)
+		}
+		s.asking.Unlock()
+	}
+	key, _ := s.look(kid)
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	var err error
-	if age := time.Since(s.asked); age > 5*time.Minute || s.keys[kid] == nil && age > 10*time.Second {
-		s.asked = time.Now()
-		s.keys, err = read(source) // What cannot be read is empty: without keys everybody is refused.
+	if key == nil && s.got.Before(s.asked) {
+		return nil, ErrUnavailable
 	}
-	if s.keys[kid] == nil && err == nil {
-		err = errRefused
+	if key == nil {
+		return nil, errRefused
 	}
-	return s.keys[kid], err
+	return key, nil
 }
 
-func read(source string) (map[string]*ecdsa.PublicKey, error) {
-	files := &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
-	files.RegisterProtocol("file", http.NewFileTransport(http.Dir("/")))
-	answer, err := (&http.Client{Timeout: 5 * time.Second, Transport: files}).Get(source)
+// look gives the key that is kept, and whether it is time to ask.
+func (s *keySet) look(kid string) (key *ecdsa.PublicKey, isDue bool) {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	if time.Since(s.got) < last {
+		key = s.keys[kid]
+	}
+	return key, time.Since(s.asked) > pause && (time.Since(s.got) > fresh || key == nil)
+}
+
+// ask changes nothing if the keys cannot be read: one bad answer turns nobody away.
+func (s *keySet) ask(source string) {
+	s.lock.Lock()
+	s.asked = time.Now()
+	s.lock.Unlock()
+	keys, err := read(source)
 	if err != nil {
-		return nil, err
+		log.Printf("anteport: no keys from %s: %v", source, err)
+		return
 	}
-	defer answer.Body.Close()
-	var set struct{ Keys []jwk }
-	if err := json.NewDecoder(answer.Body).Decode(&set); err != nil {
-		return nil, err
-	}
-	keys := map[string]*ecdsa.PublicKey{}
-	for _, key := range set.Keys {
-		if key == (jwk{key.Kid, "ES256", "EC", "P-256", key.X, key.Y}) {
-			keys[key.Kid] = &ecdsa.PublicKey{Curve: elliptic.P256(), X: number(bytes(key.X)), Y: number(bytes(key.Y))}
-		}
-	}
-	return keys, nil
+	s.lock.Lock()
+	s.keys, s.got = keys, time.Now()
+	s.lock.Unlock()
 }
-
-// Strict base64url, without padding, line ends or bits left over; else nothing.
-func bytes(part string) []byte {
-	data, err := base64.RawURLEncoding.Strict().DecodeString(part)
-	if err != nil || strings.ContainsAny(part, "\r\n") {
-		return nil
-	}
-	return data
-}
-
-func number(data []byte) *big.Int { return new(big.Int).SetBytes(data) }

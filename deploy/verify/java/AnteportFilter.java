@@ -1,13 +1,13 @@
 // Who is asking, for servlets: verifies the assertion that Anteport sends with each request of a member. Java 9 or
-// later and Jackson. Three files: this one, AnteportVerifier.java and AnteportKeys.java. Before Tomcat 10 the two
-// imports of `jakarta.servlet` are `javax.servlet`.
+// later and Jackson. Four files: this one, AnteportVerifier.java, AnteportKeys.java and AnteportKeyReader.java. Before
+// Tomcat 10 the two imports of `jakarta.servlet` are `javax.servlet`.
 //
 //   <filter>
 //     <filter-name>anteport</filter-name><filter-class>AnteportFilter</filter-class>
 //     <init-param><param-name>issuer</param-name><param-value>https://members.example.org</param-value></init-param>
 //     <init-param><param-name>audience</param-name><param-value>https://members.example.org</param-value></init-param>
 //     <init-param><param-name>keys</param-name>
-//       <param-value>http://127.0.0.1:8080/.auth/jwks.json</param-value></init-param>
+//       <param-value>https://members.example.org/.auth/jwks.json</param-value></init-param>
 //   </filter>
 //   <filter-mapping><filter-name>anteport</filter-name><url-pattern>/*</url-pattern></filter-mapping>
 //
@@ -38,10 +38,7 @@ public class AnteportFilter implements Filter {
         } catch (Exception refused) { // Whatever it was: who cannot be verified is not let through.
             String why = String.valueOf(refused.getMessage()).replaceAll("\\p{Cntrl}", " ");
             request.getServletContext().log("anteport: refused: " + why);
-            ((HttpServletResponse) response).setStatus(401);
-            ((HttpServletResponse) response).setHeader("Cache-Control", "no-store");
-            response.setContentType("text/plain;charset=utf-8");
-            response.getWriter().println("Please sign in: this request does not say who you are.");
+            refuse((HttpServletResponse) response, refused instanceof AnteportKeys.Unavailable);
             return;
         }
         request.setAttribute("anteport", claims);
@@ -49,5 +46,14 @@ public class AnteportFilter implements Filter {
             @Override public String getRemoteUser() { return claims.get("sub").textValue(); }
             @Override public Principal getUserPrincipal() { return () -> claims.get("sub").textValue(); }
         }, response);
+    }
+
+    private static void refuse(HttpServletResponse response, boolean isLater) throws IOException {
+        response.setStatus(isLater ? 503 : 401);
+        response.setHeader("Cache-Control", "no-store");
+        if (isLater) response.setHeader("Retry-After", "10");
+        response.setContentType("text/plain;charset=utf-8");
+        response.getWriter().println(isLater ? "Please try again in a moment: who you are cannot be verified now."
+            : "Please sign in: this request does not say who you are.");
     }
 }

@@ -1,58 +1,53 @@
 // The keys of Anteport, for AnteportVerifier.java beside it: fetched and kept.
 import com.fasterxml.jackson.databind.JsonNode;
-import java.io.*;
-import java.math.BigInteger;
-import java.net.*;
-import java.security.*;
+import java.io.IOException;
+import java.security.GeneralSecurityException;
 import java.security.interfaces.ECPublicKey;
-import java.security.spec.*;
-import java.util.*;
+import java.util.Map;
 
 class AnteportKeys {
+    private static final int FRESH = 300; // seconds for which nobody asks again
+    private static final int PAUSE = 10; // between two questions, whatever is wanted
+    private static final int LAST = 1200; // after these, what could not be renewed counts no more
     private final String source;
-    private Map<String, JsonNode> keys = Map.of();
-    private Long asked;
+    private final long start = System.nanoTime();
+    private volatile Map<String, JsonNode> keys = Map.of();
+    private volatile long asked = -LAST, got = -LAST;
 
-    AnteportKeys(String source) {
-        this.source = source;
+    /** There are no keys to verify with. It says nothing about who asks, who may come again. */
+    static class Unavailable extends GeneralSecurityException {
+        Unavailable() { super("the keys cannot be had"); }
     }
 
-    /** The key set is kept for five minutes; an unknown key id asks again, at most every ten seconds. */
-    synchronized ECPublicKey find(String kid) throws Exception {
-        long now = System.nanoTime() / 1_000_000_000;
-        if (asked == null || now - asked > (keys.containsKey(kid) ? 300 : 10)) {
-            asked = now;
-            keys = Map.of(); // What cannot be read is empty: without keys everybody is refused.
-            keys = read();
-        }
-        AnteportVerifier.must(keys.containsKey(kid), "no such key");
-        return point(keys.get(kid));
-    }
+    AnteportKeys(String source) { this.source = source; }
 
-    private Map<String, JsonNode> read() throws IOException {
-        URLConnection connection = new URL(source).openConnection();
-        connection.setConnectTimeout(5000);
-        connection.setReadTimeout(5000);
-        Map<String, JsonNode> found = new HashMap<>();
-        try (InputStream text = connection.getInputStream()) {
-            for (JsonNode key : AnteportVerifier.JSON.readTree(text).path("keys")) {
-                if (isPoint(key)) found.put(key.path("kid").textValue(), key);
+    /** The key of that id. Who has to wait for the answer is who asks, and who has no key without it. */
+    ECPublicKey find(String kid) throws GeneralSecurityException {
+        if (isDue(kid) || !isKept(kid)) {
+            synchronized (this) {
+                if (isDue(kid)) ask();
             }
         }
-        return found;
+        JsonNode key = isKept(kid) ? keys.get(kid) : null;
+        if (key == null && got < asked) throw new Unavailable();
+        AnteportVerifier.must(key != null, "no such key");
+        return AnteportKeyReader.point(key);
     }
 
-    private static boolean isPoint(JsonNode jwk) {
-        List<String> kind = List.of(jwk.path("alg").asText(), jwk.path("kty").asText(), jwk.path("crv").asText());
-        return kind.equals(List.of("ES256", "EC", "P-256"));
-    }
+    private long now() { return (System.nanoTime() - start) / 1_000_000_000; }
 
-    private static ECPublicKey point(JsonNode jwk) throws GeneralSecurityException {
-        AlgorithmParameters curve = AlgorithmParameters.getInstance("EC");
-        curve.init(new ECGenParameterSpec("secp256r1"));
-        BigInteger x = new BigInteger(1, AnteportVerifier.bytes(jwk.path("x").asText()));
-        BigInteger y = new BigInteger(1, AnteportVerifier.bytes(jwk.path("y").asText()));
-        KeySpec key = new ECPublicKeySpec(new ECPoint(x, y), curve.getParameterSpec(ECParameterSpec.class));
-        return (ECPublicKey) KeyFactory.getInstance("EC").generatePublic(key);
+    private boolean isKept(String kid) { return now() - got < LAST && keys.containsKey(kid); }
+
+    private boolean isDue(String kid) { return now() - asked > PAUSE && (now() - got > FRESH || !isKept(kid)); }
+
+    /** What cannot be read changes nothing yet: one bad answer turns nobody away. */
+    private void ask() {
+        asked = now();
+        try {
+            keys = AnteportKeyReader.read(source);
+            got = now();
+        } catch (IOException | RuntimeException failed) {
+            System.getLogger("anteport").log(System.Logger.Level.WARNING, "no keys from " + source + ": " + failed);
+        }
     }
 }

@@ -1,77 +1,60 @@
 // Who is asking, for nginx with its JavaScript module (njs 0.7.9 or later): verifies the assertion that Anteport sends
-// with each request of a member, before nginx passes the request on. anteport.conf beside it says how it is set up.
-const LEEWAY = 30; // seconds that two clocks may differ
-const LONGEST = 300; // an assertion lives for a minute: one that claims more is not ours
-const LARGEST = 8192;
-// What precedes x and y in a public key on P-256 (RFC 5480).
-const P256 = '3059301306072a8648ce3d020106082a8648ce3d03010703420004';
-const ES256 = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+// with each request of a member, before nginx passes the request on. Three files: this one, anteport_verify.js, and
+// anteport.conf, which says how they are set up.
+import verifier from 'anteport_verify.js';
 
-function must(truth, why) {
-    if (!truth) throw new Error(why);
+const LAST = 1200; // seconds after which keys that could not be renewed count no more
+const RENEWED = 20; // seconds after which a copy that is kept for ten could not be renewed
+
+// There are no keys to verify with. It says nothing about who asks, who may come again.
+function unavailable(why) {
+    const error = new Error(`no keys: ${why}`);
+    error.isLater = true;
+    return error;
 }
 
-// Strict base64url: no padding, no white space, no bits left over.
-function bytes(part) {
-    const decoded = Buffer.from(part, 'base64url');
-    must(decoded.toString('base64url') === part, 'a part is not base64url');
-    return decoded;
-}
-
-function json(part) {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes(part)));
-}
-
-// From the values of the header to the member's claims, or an error. `find` gives the first key that fits.
-async function verify(values, issuer, audience, find, now) {
-    must(values.length === 1 && values[0].length <= LARGEST, 'one assertion is needed');
-    const parts = values[0].split('.');
-    must(parts.length === 3, 'an assertion has three parts');
-    const header = json(parts[0]);
-    const claims = json(parts[1]);
-    const signature = bytes(parts[2]);
-    // The algorithm is ES256, whatever the token says.
-    must(header.alg === 'ES256' && header.crit === undefined, 'another algorithm');
-    must(typeof header.kid === 'string' && signature.length === 64, 'no key id, or a signature of another size');
-    const isPoint = (one) => one.alg === 'ES256' && one.kty === 'EC' && one.crv === 'P-256';
-    const jwk = await find((one) => one.kid === header.kid && isPoint(one));
-    const spki = Buffer.concat([Buffer.from(P256, 'hex'), bytes(jwk.x), bytes(jwk.y)]);
-    const key = await crypto.subtle.importKey('spki', spki, ES256, false, ['verify']);
-    const isSigned = await crypto.subtle.verify(ES256, key, signature, Buffer.from(`${parts[0]}.${parts[1]}`));
-    must(isSigned, 'no key of Anteport signed it');
-    must(claims.iss === issuer && claims.aud === audience, 'for another portal');
-    must(typeof claims.sub === 'string' && claims.sub !== '', 'about nobody');
-    const begins = claims.nbf === undefined ? 0 : claims.nbf;
-    must([claims.exp, claims.iat, begins].every((time) => typeof time === 'number'), 'a time is no number');
-    must(now - LEEWAY < claims.exp && claims.exp <= now + LONGEST, 'expired');
-    must(claims.iat <= now + LEEWAY && begins <= now + LEEWAY, 'from the future');
-    return claims;
-}
-
-// The key set, kept by nginx. What cannot be read has no keys.
+// A key of the set that nginx keeps in its cache, if it is there.
 async function look(r, place, fits) {
     const answer = await r.subrequest(place);
-    return answer.status === 200 && JSON.parse(answer.responseText).keys.find((key) => key && fits(key));
+    if (answer.status !== 200) throw unavailable(`status ${answer.status}`);
+    const age = (Date.now() - Date.parse(answer.headersOut['Date'])) / 1000;
+    if (!(Math.abs(age) < LAST)) throw unavailable(`those that are kept are ${age} s old`);
+    let found;
+    try {
+        found = JSON.parse(answer.responseText).keys.filter((key) => key && key.alg === 'ES256');
+    } catch (error) {
+        throw unavailable(error.message);
+    }
+    if (found.length === 0) throw unavailable('none of them is for ES256');
+    const key = found.find(fits);
+    if (!key && age > RENEWED) throw unavailable('none of them is the one, and they could not be renewed');
+    return key;
 }
 
+// Each line for itself, so that two of them are two in every nginx.
 function values(r) {
     return r.rawHeadersIn.filter((pair) => pair[0].toLowerCase() === 'x-anteport-assertion').map((pair) => pair[1]);
 }
 
 // For `auth_request`: 204 with the member's key in a header of the answer, or 401.
 async function check(r) {
+    const set = r.variables;
     // An unknown key id looks into a copy that is kept for ten seconds only.
-    const kept = (fits) => look(r, '/_anteport/keys', fits).catch(() => null);
+    const kept = (fits) => look(r, '/_anteport/keys', fits).catch(() => undefined);
     const find = async (fits) => await kept(fits) || look(r, '/_anteport/new_keys', fits);
     try {
-        const set = r.variables;
-        const claims = await verify(values(r), set.anteport_issuer, set.anteport_audience, find, Date.now() / 1000);
+        const issuer = set.anteport_issuer;
+        const audience = set.anteport_audience;
+        const claims = await verifier.verify(values(r), issuer, audience, find, Date.now() / 1000);
         r.headersOut['X-Member'] = encodeURIComponent(claims.sub);
         r.return(204);
     } catch (error) {
         r.warn(`anteport: refused: ${JSON.stringify(error.message)}`);
-        r.return(401);
+        set.anteport_is_later = error.isLater ? 'yes' : '';
+        r.status = 401; // Only the request that wants to pass shows a page for it.
+        r.sendHeader();
+        r.finish();
     }
 }
 
-export default { check, values, verify };
+export default { check, values, verify: verifier.verify };

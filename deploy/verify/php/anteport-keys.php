@@ -1,35 +1,56 @@
 <?php
-// The keys of Anteport, for anteport.php beside it: fetched and kept, and whether one of them has signed.
+// The keys of Anteport, for anteport.php beside it: fetched and kept.
 declare(strict_types=1);
 
-/** The key set of a URL is kept for five minutes; an unknown key id asks again, at most every ten seconds. */
+const ANTEPORT_FRESH = 300; // seconds for which nobody asks again
+const ANTEPORT_PAUSE = 10; // between two questions, whatever is wanted
+const ANTEPORT_LAST = 1200; // after these, what could not be renewed counts no more
+
+/** There are no keys to verify with. It says nothing about who asks, who may come again. */
+final class AnteportUnavailable extends RuntimeException
+{
+}
+
+/** The key of that id. Who has to wait for the answer is who asks, and who has no key without it. */
 function anteport_key(array $settings, string $kid, string $algorithm): array
 {
     $kinds = ['ES256' => ['EC', 'P-256'], 'EdDSA' => ['OKP', 'Ed25519'], 'HS256' => ['oct', null]];
     $wanted = [$kid, $algorithm, ...$kinds[$algorithm] ?? throw new DomainException("$algorithm is not known here")];
-    if (!preg_match('/^https?:/', $settings['keys'])) {
-        $found = anteport_find_key(anteport_read_keys($settings['keys']), $wanted);
-        return $found ?? throw new UnexpectedValueException('no such key');
+    if (preg_match('/^https?:/', $settings['keys'])) {
+        $kept = anteport_kept((string) @file_get_contents($settings['cache']));
+        if (anteport_is_due($kept, $wanted) || !anteport_find_key($kept['keys'], $wanted)) {
+            $kept = anteport_ask($settings, $wanted);
+        }
+    } else {
+        $keys = anteport_read_keys($settings['keys']) ?? throw new AnteportUnavailable('the keys cannot be had');
+        $kept = ['keys' => $keys, 'asked' => 0, 'got' => 0];
     }
-    $cache = fopen($settings['cache'], 'c+');
-    flock($cache, LOCK_EX); // Others wait, so that one asks for all.
-    $kept = json_decode(stream_get_contents($cache), true) ?? ['asked' => 0, 'keys' => []];
-    if (abs(time() - $kept['asked']) > (anteport_find_key($kept['keys'], $wanted) ? 300 : 10)) {
-        $kept = ['asked' => time(), 'keys' => anteport_read_keys($settings['keys'])];
-        ftruncate($cache, 0);
-        rewind($cache);
-        fwrite($cache, json_encode($kept));
-    }
-    fclose($cache);
-    return anteport_find_key($kept['keys'], $wanted) ?? throw new UnexpectedValueException('no such key');
+    $key = anteport_find_key($kept['keys'], $wanted);
+    if ($key === null && $kept['got'] < $kept['asked']) throw new AnteportUnavailable('the keys cannot be had');
+    return $key ?? throw new UnexpectedValueException('no such key');
 }
 
-/** What cannot be read is empty: without keys everybody is refused. */
-function anteport_read_keys(string $source): array
+function anteport_is_due(array $kept, array $wanted): bool
 {
-    $patience = stream_context_create(['http' => ['timeout' => 5, 'follow_location' => 0]]);
-    $keys = json_decode((string) @file_get_contents($source, false, $patience), true)['keys'] ?? null;
-    return is_array($keys) ? $keys : [];
+    $is_fresh = anteport_find_key($kept['keys'], $wanted) && abs(time() - $kept['got']) <= ANTEPORT_FRESH;
+    return !$is_fresh && abs(time() - $kept['asked']) > ANTEPORT_PAUSE;
+}
+
+function anteport_ask(array $settings, array $wanted): array
+{
+    $cache = @fopen($settings['cache'], 'c+') ?: throw new AnteportUnavailable('the cache cannot be written');
+    flock($cache, LOCK_EX); // Others wait, so that one asks for all.
+    $kept = anteport_kept(stream_get_contents($cache));
+    if (anteport_is_due($kept, $wanted)) {
+        $kept['asked'] = time();
+        anteport_keep($cache, $kept); // Who has a key goes on with it meanwhile.
+        // What cannot be read changes nothing yet: one bad answer turns nobody away.
+        $keys = anteport_read_keys($settings['keys']);
+        if ($keys) $kept = ['keys' => $keys, 'got' => time()] + $kept;
+        anteport_keep($cache, $kept);
+    }
+    fclose($cache);
+    return $kept;
 }
 
 function anteport_find_key(array $keys, array $wanted): ?array
@@ -39,26 +60,4 @@ function anteport_find_key(array $keys, array $wanted): ?array
         if ($is === $wanted) return $key;
     }
     return null;
-}
-
-function anteport_signed(array $key, string $text, string $signature): bool
-{
-    if ($key['alg'] === 'HS256') {
-        return hash_equals(hash_hmac('sha256', $text, anteport_bytes($key['k']), true), $signature);
-    }
-    if ($key['alg'] === 'EdDSA') {
-        return sodium_crypto_sign_verify_detached($signature, $text, anteport_bytes($key['x']));
-    }
-    // JWS has r and s side by side, openssl wants them in DER; and a public key as in RFC 5480.
-    $integer = function (string $half): string {
-        $half = ltrim($half, "\0");
-        if ($half === '' || ord($half[0]) > 127) $half = "\0$half";
-        return "\x02" . chr(strlen($half)) . $half;
-    };
-    $halves = implode(array_map($integer, str_split($signature, 32)));
-    $point = anteport_bytes($key['x']) . anteport_bytes($key['y']);
-    $der = hex2bin('3059301306072a8648ce3d020106082a8648ce3d03010703420004') . $point;
-    $pem = "-----BEGIN PUBLIC KEY-----\n" . chunk_split(base64_encode($der), 64) . "-----END PUBLIC KEY-----\n";
-    return strlen($signature) === 64 && strlen($point) === 64
-        && openssl_verify($text, "\x30" . chr(strlen($halves)) . $halves, $pem, OPENSSL_ALGO_SHA256) === 1;
 }

@@ -1,11 +1,12 @@
 <?php
 // Who is asking, for PHP 8: verifies the assertion that Anteport sends with each request of a member. Nothing but PHP
-// with openssl. (EdDSA: sodium, which PHP brings along.) anteport-keys.php has to be beside it.
+// with openssl. (EdDSA: sodium, which PHP brings along.) Four files: this one, anteport-keys.php, anteport-cache.php
+// and anteport-signature.php.
 //
 //   require 'anteport.php';
 //   $member = anteport_member([
 //       'issuer' => 'https://members.example.org', 'audience' => 'https://members.example.org',
-//       'keys' => 'http://127.0.0.1:8080/.auth/jwks.json',      // or the path of a file
+//       'keys' => 'https://members.example.org/.auth/jwks.json', // or the path of a file
 //       'cache' => '/var/lib/portal/anteport-keys.json',        // where nobody but the portal can write
 //   ]);
 //   echo 'You are ', htmlspecialchars($member['sub']);
@@ -13,6 +14,8 @@
 // For a portal that must not be changed: the same in a file that php.ini names as auto_prepend_file.
 declare(strict_types=1);
 require_once __DIR__ . '/anteport-keys.php';
+require_once __DIR__ . '/anteport-cache.php';
+require_once __DIR__ . '/anteport-signature.php';
 
 const ANTEPORT_LEEWAY = 30; // seconds that two clocks may differ
 const ANTEPORT_LONGEST = 300; // an assertion lives for a minute: one that claims more is not ours
@@ -25,10 +28,13 @@ function anteport_member(array $settings): array
         return anteport_verify($_SERVER['HTTP_X_ANTEPORT_ASSERTION'] ?? '', $settings);
     } catch (Throwable $refused) { // Whatever it was: who cannot be verified is not let through.
         error_log("anteport: refused: {$refused->getMessage()}");
-        http_response_code(401);
+        $is_later = $refused instanceof AnteportUnavailable;
+        http_response_code($is_later ? 503 : 401);
         header('Content-Type: text/plain; charset=utf-8');
         header('Cache-Control: no-store');
-        exit("Please sign in: this request does not say who you are.\n");
+        if ($is_later) header('Retry-After: 10');
+        exit($is_later ? "Please try again in a moment: who you are cannot be verified now.\n"
+            : "Please sign in: this request does not say who you are.\n");
     }
 }
 
@@ -51,7 +57,8 @@ function anteport_verify(string $value, array $settings, ?float $now = null): ar
     $is_for_us = ($claims->iss ?? null) === $settings['issuer'] && ($claims->aud ?? null) === $settings['audience'];
     $must($is_for_us, 'for another portal');
     $must(is_string($claims->sub ?? null) && $claims->sub !== '', 'about nobody');
-    [$expires, $issued, $from] = [$claims->exp ?? null, $claims->iat ?? null, $claims->nbf ?? 0];
+    $from = property_exists($claims, 'nbf') ? $claims->nbf : 0;
+    [$expires, $issued] = [$claims->exp ?? null, $claims->iat ?? null];
     foreach ([$expires, $issued, $from] as $time) {
         $must(is_int($time) || is_float($time), 'a time is no number');
     }

@@ -1,10 +1,11 @@
 """Who is asking, for WSGI: verifies the assertion that Anteport sends with each request of a member.
-Python 3.8 or later with PyJWT 2.3 and `cryptography` (Debian: python3-jwt, python3-cryptography).
+Python 3.8 or later with PyJWT 2.3 and `cryptography` (Debian: python3-jwt, python3-cryptography). Two files:
+this one and anteport_keys.py.
 
     application = anteport.Wsgi(application, anteport.Verifier(
         issuer="https://members.example.org", audience="https://members.example.org",
-        keys="http://127.0.0.1:8080/.auth/jwks.json"))       # or the path of a file
-    environ["anteport"]["sub"]                               # says who it is
+        keys="https://members.example.org/.auth/jwks.json"))  # or the path of a file
+    environ["anteport"]["sub"]                                # says who it is
 
 For Django there is anteport_django.py beside it.
 """
@@ -12,16 +13,17 @@ For Django there is anteport_django.py beside it.
 import base64
 import json
 import logging
-import threading
 import time
-from urllib.request import urlopen
 
 import jwt
+
+from anteport_keys import Keys, Unavailable
 
 LEEWAY = 30  # seconds that two clocks may differ
 LONGEST = 300  # an assertion lives for a minute: one that claims more is not ours
 LARGEST = 8192
 SENTENCE = b"Please sign in: this request does not say who you are.\n"
+LATER = b"Please try again in a moment: who you are cannot be verified now.\n"
 HEADERS = {"Content-Type": "text/plain; charset=utf-8", "Cache-Control": "no-store"}
 # What a key has to be. The token has no say in it, nor in how the key verifies.
 KINDS = {"ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519"), "RS256": ("RSA", None), "HS256": ("oct", None)}
@@ -41,9 +43,8 @@ def decoded(part):
 
 class Verifier:
     def __init__(self, issuer, audience, keys, algorithm="ES256"):
-        self.issuer, self.audience, self.source, self.algorithm = issuer, audience, keys, algorithm
-        self.kind = (algorithm, *KINDS[algorithm])
-        self.keys, self.asked, self.lock = {}, float("-inf"), threading.Lock()
+        self.issuer, self.audience, self.algorithm = issuer, audience, algorithm
+        self.keys = Keys(keys, (algorithm, *KINDS[algorithm]))
 
     def verify(self, value, now=None):
         """From the header (WSGI has joined what came doubled by a comma) to the member's claims, or an exception."""
@@ -52,7 +53,7 @@ class Verifier:
         head, body, last = value.split(".")
         header, claims = (json.loads(decoded(part).decode()) for part in (head, body))
         must(header["alg"] == self.algorithm and "crit" not in header, "another algorithm")
-        key = jwt.PyJWK(self.find(header["kid"]), self.algorithm)
+        key = jwt.PyJWK(self.keys.find(header["kid"]), self.algorithm)
         must(key.Algorithm.verify(f"{head}.{body}".encode(), key.key, decoded(last)), "no key of Anteport signed it")
         must(claims["iss"] == self.issuer and claims["aud"] == self.audience, "for another portal")
         must(isinstance(claims["sub"], str) and claims["sub"], "about nobody")
@@ -62,18 +63,13 @@ class Verifier:
         must(issued <= now + LEEWAY and begins <= now + LEEWAY, "from the future")
         return claims
 
-    def find(self, kid):
-        """The key set is kept for five minutes; an unknown key id asks again, at most every ten seconds."""
-        with self.lock:
-            if time.monotonic() - self.asked > (300 if kid in self.keys else 10):
-                # What cannot be read is empty: without keys everybody is refused.
-                self.keys, self.asked = {}, time.monotonic()
-                with urlopen(self.source, timeout=5) if "://" in self.source else open(self.source) as text:
-                    self.keys = {key["kid"]: key for key in json.load(text)["keys"] if self.fits(key)}
-            return self.keys[kid]
 
-    def fits(self, key):
-        return isinstance(key.get("kid"), str) and (key.get("alg"), key.get("kty"), key.get("crv")) == self.kind
+def answer(refused):
+    """What somebody hears who is not let through: status, header fields, a sentence."""
+    logging.getLogger("anteport").warning("refused: %r", refused)
+    if isinstance(refused, Unavailable):
+        return "503 Service Unavailable", {**HEADERS, "Retry-After": "10"}, LATER
+    return "401 Unauthorized", HEADERS, SENTENCE
 
 
 class Wsgi:
@@ -86,7 +82,7 @@ class Wsgi:
         try:
             environ["anteport"] = self.verifier.verify(environ.get("HTTP_X_ANTEPORT_ASSERTION"))
         except Exception as refused:  # Whatever it was: who cannot be verified is not let through.
-            logging.getLogger("anteport").warning("refused: %r", refused)
-            start_response("401 Unauthorized", list(HEADERS.items()))
-            return [SENTENCE]
+            status, headers, sentence = answer(refused)
+            start_response(status, list(headers.items()))
+            return [sentence]
         return self.application(environ, start_response)

@@ -1,15 +1,13 @@
-"""Who is asking, for Django: anteport.py beside it verifies.
+"""Who is asking, for Django: anteport.py and anteport_keys.py beside it verify.
 
 `MIDDLEWARE = ["anteport_django.Members", ...]` before all others, and in settings.py
 `ANTEPORT = {"issuer": ..., "audience": ..., "keys": ...}`; `request.anteport["sub"]` says who it is.
 """
 
-import logging
-
 from django.conf import settings
 from django.http import HttpResponse
 
-from anteport import HEADERS, SENTENCE, Verifier
+from anteport import Verifier, answer
 
 
 class Members:
@@ -22,6 +20,6 @@ class Members:
         try:
             request.anteport = self.verifier.verify(request.META.get("HTTP_X_ANTEPORT_ASSERTION"))
         except Exception as refused:  # Whatever it was: who cannot be verified is not let through.
-            logging.getLogger("anteport").warning("refused: %r", refused)
-            return HttpResponse(SENTENCE, status=401, headers=HEADERS)
+            status, headers, sentence = answer(refused)
+            return HttpResponse(sentence, status=int(status[:3]), headers=headers)
         return self.get_response(request)

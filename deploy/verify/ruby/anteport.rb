@@ -1,29 +1,31 @@
 # frozen_string_literal: true
 
 # Who is asking, for Rack (Rails, Sinatra, Redmine): verifies the assertion that Anteport sends with each request of a
-# member. Standard library only, Ruby 2.7 or later.
+# member. Standard library only, Ruby 2.7 or later. Two files: this one and anteport_keys.rb.
 #
 #   require_relative 'anteport'
 #   use Anteport, issuer: 'https://members.example.org', audience: 'https://members.example.org',
-#                 keys: 'http://127.0.0.1:8080/.auth/jwks.json'        # or the path of a file
+#                 keys: 'https://members.example.org/.auth/jwks.json'  # or the path of a file
 #   env['anteport']['sub']                                             # says who it is
 #
 # In Rails: config.middleware.insert_before 0, Anteport, issuer: …
 require 'json'
-require 'open-uri'
 require 'openssl'
+require_relative 'anteport_keys'
 
 class Anteport
   LEEWAY = 30 # seconds that two clocks may differ
   LONGEST = 300 # an assertion lives for a minute: one that claims more is not ours
   LARGEST = 8192
+  SENTENCE = "Please sign in: this request does not say who you are.\n"
+  LATER = "Please try again in a moment: who you are cannot be verified now.\n"
+  HEADERS = { 'content-type' => 'text/plain; charset=utf-8', 'cache-control' => 'no-store' }.freeze
   FORM = /\A[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\z/.freeze
   # What precedes x and y in a public key on P-256 (RFC 5480).
   P256 = ['3059301306072a8648ce3d020106082a8648ce3d03010703420004'].pack('H*').freeze
 
   def initialize(app, issuer:, audience:, keys:)
-    @app, @issuer, @audience, @source = app, issuer, audience, keys
-    @keys, @asked, @lock = {}, -Float::INFINITY, Mutex.new
+    @app, @issuer, @audience, @keys = app, issuer, audience, Keys.new(keys)
   end
 
   # The middleware: `env['anteport']` has the claims, and nobody comes further without.
@@ -31,8 +33,9 @@ class Anteport
     env['anteport'] = verify(env['HTTP_X_ANTEPORT_ASSERTION'])
   rescue StandardError => e # Whatever it was: who cannot be verified is not let through.
     env['rack.errors']&.puts("anteport: refused: #{e.message.inspect}")
-    headers = { 'content-type' => 'text/plain; charset=utf-8', 'cache-control' => 'no-store' }
-    [401, headers, ["Please sign in: this request does not say who you are.\n"]]
+    return [401, HEADERS.dup, [SENTENCE]] unless e.is_a?(Unavailable)
+
+    [503, { **HEADERS, 'retry-after' => '10' }, [LATER]]
   else
     @app.call(env)
   end
@@ -45,7 +48,7 @@ class Anteport
     header, claims = object(head), object(body)
     # The algorithm is ES256, whatever the token says.
     raise 'another algorithm' unless header['alg'] == 'ES256' && !header.key?('crit')
-    raise 'no key of Anteport signed it' unless signed?(find(header['kid']), "#{head}.#{body}", bytes(last))
+    raise 'no key of Anteport signed it' unless signed?(@keys.find(header['kid']), "#{head}.#{body}", bytes(last))
     raise 'for another portal' unless claims['iss'] == @issuer && claims['aud'] == @audience
     raise 'about nobody' unless claims['sub'].is_a?(String) && !claims['sub'].empty?
 
@@ -73,21 +76,5 @@ class Anteport
     key = OpenSSL::PKey.read(P256 + bytes(jwk['x']) + bytes(jwk['y']))
     halves = [signature[0, 32], signature[32..]].map { |half| OpenSSL::ASN1::Integer(OpenSSL::BN.new(half, 2)) }
     signature.bytesize == 64 && key.verify('SHA256', OpenSSL::ASN1::Sequence(halves).to_der, text)
-  end
-
-  # The key set is kept for five minutes; an unknown key id asks again, at most every ten seconds.
-  def find(kid)
-    wanted = [kid.to_str, 'ES256', 'EC', 'P-256']
-    @lock.synchronize do
-      now = Process.clock_gettime(Process::CLOCK_MONOTONIC)
-      if now - @asked > (@keys.key?(wanted) ? 300 : 10)
-        # What cannot be read is empty: without keys everybody is refused.
-        @keys, @asked = {}, now
-        patience = { open_timeout: 5, read_timeout: 5, redirect: false }
-        text = @source.match?(/\Ahttps?:/) ? URI(@source).open(patience).read : File.read(@source)
-        @keys = JSON.parse(text)['keys'].to_h { |key| [key.values_at('kid', 'alg', 'kty', 'crv'), key] }
-      end
-      @keys.fetch(wanted)
-    end
   end
 end

@@ -3,11 +3,13 @@
  * Plugin Name: Anteport members
  * Description: Whoever Anteport has let in is signed in here: by the assertion of each request, and in no other way.
  */
-// A must-use plugin for WordPress 5.6 or later: this file goes to wp-content/mu-plugins/, ../php/anteport.php and
-// ../php/anteport-keys.php to wp-content/mu-plugins/anteport/, and the settings that anteport.php explains to
-// wp-config.php:
+// A must-use plugin for WordPress 5.6 or later: this file goes to wp-content/mu-plugins/, the files of ../php/ to
+// wp-content/mu-plugins/anteport/, and the settings that anteport.php explains to wp-config.php:
 //
 //   define('ANTEPORT', ['issuer' => …, 'audience' => …, 'keys' => …, 'cache' => …]);
+//
+// A visitor without an assertion is anonymous: the site's public pages are for everybody, and there is no 401 for them.
+// Only /wp-admin/ answers 401, or 503 while there are no keys to verify with.
 declare(strict_types=1);
 
 defined('ABSPATH') || exit;
@@ -25,6 +27,7 @@ function anteport_user(): int
         $claims = anteport_verify($_SERVER['HTTP_X_ANTEPORT_ASSERTION'], ANTEPORT);
     } catch (Throwable $refused) {
         error_log("anteport: refused: {$refused->getMessage()}");
+        if ($refused instanceof AnteportUnavailable) define('ANTEPORT_LATER', true);
         return 0;
     }
     // The interface for scripts then wants its nonce, as it does beside WordPress's own cookie.
@@ -74,5 +77,7 @@ add_action('wp_logout', fn () => wp_redirect(home_url('/.auth/logout')) && exit)
 /** In place of WordPress's own, which looks for its cookie before it shows a page of /wp-admin/. */
 function auth_redirect(): void
 {
-    is_user_logged_in() || wp_die('Please sign in.', 'Please sign in', ['response' => 401]);
+    if (is_user_logged_in()) return;
+    if (defined('ANTEPORT_LATER')) wp_die('Please try again in a moment.', '', ['response' => 503]);
+    wp_die('Please sign in.', 'Please sign in', ['response' => 401]);
 }

@@ -1,8 +1,9 @@
 // Who is asking, for ASP.NET Core on .NET 6 or later: verifies the assertion that Anteport sends with each request of a
-// member. Nothing but the shared framework. Three files: this one, AnteportVerifier.cs and AnteportVerifier.Keys.cs.
+// member. Nothing but the shared framework. Four files: this one, AnteportVerifier.cs, AnteportVerifier.Parts.cs and
+// AnteportKeys.cs.
 //
 //   app.UseMiddleware<AnteportMiddleware>(new AnteportVerifier("https://members.example.org",
-//       "https://members.example.org", "http://127.0.0.1:8080/.auth/jwks.json"));      // or the path of a file
+//       "https://members.example.org", "https://members.example.org/.auth/jwks.json")); // or the path of a file
 //
 // before everything else. Then `HttpContext.User.Identity.Name` says who it is, and `Items["anteport"]` has all claims.
 #nullable enable
@@ -35,10 +36,14 @@ public sealed class AnteportMiddleware
         catch (Exception refused) // Whatever it was: who cannot be verified is not let through.
         {
             log.LogWarning("anteport: refused: {Why}", refused.Message.ReplaceLineEndings(" "));
-            context.Response.StatusCode = StatusCodes.Status401Unauthorized;
+            var isLater = refused is AnteportUnavailableException;
+            if (isLater) context.Response.Headers["Retry-After"] = "10";
+            context.Response.StatusCode = isLater ? 503 : 401;
             context.Response.Headers["Cache-Control"] = "no-store";
             context.Response.ContentType = "text/plain; charset=utf-8";
-            await context.Response.WriteAsync("Please sign in: this request does not say who you are.\n");
+            await context.Response.WriteAsync(isLater
+                ? "Please try again in a moment: who you are cannot be verified now.\n"
+                : "Please sign in: this request does not say who you are.\n");
             return;
         }
         await next(context);

@@ -11,10 +11,11 @@ public sealed partial class AnteportVerifier
     private const int Leeway = 30; // seconds that two clocks may differ
     private const int Longest = 300; // an assertion lives for a minute: one that claims more is not ours
     private const int Largest = 8192;
-    private readonly string issuer, audience, source;
+    private readonly string issuer, audience;
+    private readonly AnteportKeys keys;
 
     public AnteportVerifier(string issuer, string audience, string keys) =>
-        (this.issuer, this.audience, source) = (issuer, audience, keys);
+        (this.issuer, this.audience, this.keys) = (issuer, audience, new AnteportKeys(keys));
 
     /// <summary>From the values of the header to the member's claims, or an exception.</summary>
     public async Task<JsonElement> VerifyAsync(string?[] values, DateTimeOffset time)
@@ -26,7 +27,7 @@ public sealed partial class AnteportVerifier
         // The algorithm is ES256, whatever the token says.
         Must(Text(header, "alg") == "ES256" && !header.TryGetProperty("crit", out _), "another algorithm");
         Must(Text(header, "kid") is not null && signature.Length == 64, "no key id, or a signature of another size");
-        var key = await FindAsync(Text(header, "kid")!);
+        var key = await keys.FindAsync(it => IsPoint(it) && Text(it, "kid") == Text(header, "kid"));
         Must(IsSigned(key, $"{parts[0]}.{parts[1]}", signature), "no key of Anteport signed it");
         Must(Text(claims, "iss") == issuer && Text(claims, "aud") == audience, "for another portal");
         Must(!string.IsNullOrEmpty(Text(claims, "sub")), "about nobody");

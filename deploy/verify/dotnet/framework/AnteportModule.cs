@@ -1,15 +1,10 @@
 // Who is asking, for ASP.NET on .NET Framework 4.7 or later (Web Forms, MVC 5, SharePoint's neighbours): verifies the
-// assertion that Anteport sends with each request of a member. Nothing but the class library. Four files: this one,
-// AnteportVerifier.cs, AnteportVerifier.Parts.cs and AnteportVerifier.Keys.cs.
+// assertion that Anteport sends with each request of a member. Nothing but the class library. Five files: this one,
+// AnteportVerifier.cs, AnteportVerifier.Parts.cs, AnteportKeys.cs and AnteportKeyReader.cs, in App_Code or compiled
+// into the site. web.config beside it says what goes into yours.
 //
-// web.config, with these files in App_Code or compiled into the site:
-//
-//   <appSettings>
-//     <add key="anteport:issuer" value="https://members.example.org" />
-//     <add key="anteport:audience" value="https://members.example.org" />
-//     <add key="anteport:keys" value="http://127.0.0.1:8080/.auth/jwks.json" />      or the path of a file
-//   </appSettings>
-//   <system.webServer><modules><add name="Anteport" type="AnteportModule" /></modules></system.webServer>
+// The application pool has to have the Integrated pipeline. In the Classic one a module sees only what ASP.NET serves,
+// so that pages of others and files would be open: this one refuses to start there.
 //
 // Then `User.Identity.Name` says who it is, and `HttpContext.Current.Items["anteport"]` has all claims.
 using System;
@@ -34,6 +29,7 @@ public sealed class AnteportModule : IHttpModule
     /// <summary>Nobody comes further who cannot be verified.</summary>
     public void Init(HttpApplication application)
     {
+        if (!HttpRuntime.UsingIntegratedPipeline) throw new PlatformNotSupportedException("Integrated pipeline only");
         application.AuthenticateRequest += (sender, _) =>
         {
             var context = ((HttpApplication)sender).Context;
@@ -49,13 +45,17 @@ public sealed class AnteportModule : IHttpModule
             {
                 var why = refused.Message.Replace('\n', ' ').Replace('\r', ' ');
                 System.Diagnostics.Trace.TraceWarning("anteport: refused: " + why);
-                context.Response.StatusCode = 401;
+                var isLater = refused is AnteportUnavailableException;
+                if (isLater) context.Response.AppendHeader("Retry-After", "10");
+                context.Response.StatusCode = isLater ? 503 : 401;
                 context.Response.TrySkipIisCustomErrors = true;
                 context.Response.SuppressFormsAuthenticationRedirect = true;
                 context.Response.Cache.SetCacheability(HttpCacheability.NoCache);
                 context.Response.Cache.SetNoStore();
                 context.Response.ContentType = "text/plain";
-                context.Response.Write("Please sign in: this request does not say who you are.\n");
+                context.Response.Write(isLater
+                    ? "Please try again in a moment: who you are cannot be verified now.\n"
+                    : "Please sign in: this request does not say who you are.\n");
                 ((HttpApplication)sender).CompleteRequest();
             }
         };

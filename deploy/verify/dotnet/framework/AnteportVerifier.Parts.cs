@@ -1,12 +1,13 @@
-// How AnteportVerifier.cs reads the parts of an assertion, and what is in them.
+// How AnteportVerifier.cs reads the parts of an assertion, and whether a key has signed.
 using System;
 using System.Collections.Generic;
+using System.Security.Cryptography;
 using System.Text;
 using System.Web.Script.Serialization;
 
 public sealed partial class AnteportVerifier
 {
-    private static string Text(Dictionary<string, object> from, string name)
+    internal static string Text(Dictionary<string, object> from, string name)
     {
         object value;
         return from.TryGetValue(name, out value) ? value as string : null;
@@ -18,6 +19,16 @@ public sealed partial class AnteportVerifier
         from.TryGetValue(name, out value);
         Must(value is int || value is long || value is decimal || value is double, "a time is no number");
         return Convert.ToDouble(value);
+    }
+
+    private static bool IsSigned(Dictionary<string, object> key, string text, byte[] signature)
+    {
+        var point = new ECPoint { X = Bytes(Text(key, "x")), Y = Bytes(Text(key, "y")) };
+        var parameters = new ECParameters { Curve = ECCurve.NamedCurves.nistP256, Q = point };
+        using (var algorithm = ECDsa.Create(parameters))
+        {
+            return algorithm.VerifyData(Encoding.ASCII.GetBytes(text), signature, HashAlgorithmName.SHA256);
+        }
     }
 
     /// <summary>Strict base64url: no padding, no white space, no bits left over.</summary>
@@ -37,7 +48,7 @@ public sealed partial class AnteportVerifier
         return value;
     }
 
-    private static Dictionary<string, object> Json(string text)
+    internal static Dictionary<string, object> Json(string text)
     {
         return new JavaScriptSerializer().DeserializeObject(text) as Dictionary<string, object>;
     }

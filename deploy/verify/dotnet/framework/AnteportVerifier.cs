@@ -8,13 +8,14 @@ public sealed partial class AnteportVerifier
     private const int Leeway = 30; // seconds that two clocks may differ
     private const int Longest = 300; // an assertion lives for a minute: one that claims more is not ours
     private const int Largest = 8192;
-    private readonly string issuer, audience, source;
+    private readonly string issuer, audience;
+    private readonly AnteportKeys keys;
 
-    public AnteportVerifier(string issuer, string audience, string source)
+    public AnteportVerifier(string issuer, string audience, string keys)
     {
         this.issuer = issuer;
         this.audience = audience;
-        this.source = source;
+        this.keys = new AnteportKeys(keys);
     }
 
     /// <summary>From the values of the header to the member's claims, or an exception.</summary>
@@ -29,7 +30,8 @@ public sealed partial class AnteportVerifier
         // The algorithm is ES256, whatever the token says.
         Must(Text(header, "alg") == "ES256" && !header.ContainsKey("crit"), "another algorithm");
         Must(Text(header, "kid") != null && signature.Length == 64, "no key id, or a signature of another size");
-        Must(IsSigned(Find(Text(header, "kid")), parts[0] + "." + parts[1], signature), "no key of Anteport signed it");
+        var key = keys.Find(Text(header, "kid"));
+        Must(IsSigned(key, parts[0] + "." + parts[1], signature), "no key of Anteport signed it");
         Must(Text(claims, "iss") == issuer && Text(claims, "aud") == audience, "for another portal");
         Must(!string.IsNullOrEmpty(Text(claims, "sub")), "about nobody");
         double now = time.ToUnixTimeSeconds(), expires = Number(claims, "exp"), issued = Number(claims, "iat");

@@ -1,0 +1,37 @@
+// How the keys of Anteport are fetched and read, for AnteportKeys.cs.
+using System;
+using System.Collections.Generic;
+using System.IO;
+using System.Linq;
+using System.Net;
+using System.Text;
+
+internal static class AnteportKeyReader
+{
+    internal static Dictionary<string, object>[] Read(string source)
+    {
+        var all = ((object[])AnteportVerifier.Json(Text(source))["keys"]).OfType<Dictionary<string, object>>();
+        var kind = new[] { "ES256", "EC", "P-256" };
+        var keys = all.Where(key => new[] { "alg", "kty", "crv" }.Select(name => AnteportVerifier.Text(key, name))
+            .SequenceEqual(kind)).ToArray();
+        if (keys.Length == 0) throw new InvalidDataException("none of them is for ES256");
+        return keys;
+    }
+
+    /// <summary>From where it is said to be: no proxy of the system has a part in it, and no redirect.</summary>
+    private static string Text(string source)
+    {
+        var isUrl = new[] { "http:", "https:" }.Any(scheme => source.StartsWith(scheme, StringComparison.Ordinal));
+        if (!isUrl) return File.ReadAllText(source);
+        var request = (HttpWebRequest)WebRequest.Create(source);
+        request.Timeout = 5000;
+        request.AllowAutoRedirect = false;
+        request.Proxy = null;
+        using (var answer = (HttpWebResponse)request.GetResponse())
+        using (var reader = new StreamReader(answer.GetResponseStream(), Encoding.UTF8))
+        {
+            if (answer.StatusCode != HttpStatusCode.OK) throw new InvalidDataException("status " + answer.StatusCode);
+            return reader.ReadToEnd();
+        }
+    }
+}

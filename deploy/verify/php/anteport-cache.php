@@ -1,0 +1,30 @@
+<?php
+// Where the keys of Anteport are kept between two requests, and where they come from, for anteport-keys.php beside it.
+declare(strict_types=1);
+
+/** What the cache says. What is too old, and what somebody is writing, counts as nothing. */
+function anteport_kept(string $text): array
+{
+    $kept = json_decode($text, true);
+    $kept = ['keys' => $kept['keys'] ?? [], 'asked' => $kept['asked'] ?? 0, 'got' => $kept['got'] ?? 0];
+    return abs(time() - $kept['got']) < ANTEPORT_LAST ? $kept : ['keys' => []] + $kept;
+}
+
+function anteport_keep($cache, array $kept): void
+{
+    ftruncate($cache, 0);
+    rewind($cache);
+    fwrite($cache, json_encode($kept));
+    fflush($cache);
+}
+
+/** The keys of a URL or a file, or null. PHP's streams ask no proxy of the environment, and follow no redirect here. */
+function anteport_read_keys(string $source): ?array
+{
+    $patience = stream_context_create(['http' => ['timeout' => 5, 'follow_location' => 0]]);
+    $text = @file_get_contents($source, false, $patience);
+    $keys = json_decode((string) $text, true)['keys'] ?? null;
+    if (is_array($keys) && array_filter($keys, fn ($key) => isset($key['kid'], $key['alg']))) return $keys;
+    error_log("anteport: no keys from $source");
+    return null;
+}
