@@ -95,6 +95,7 @@ def main():
             redis.terminate()
             redis.wait()
         every_judge_refuses(judges, folder)
+        every_fact_counts(judges, folder, version)
     for example in OVERLAYS:
         judges.lint(example)
     for example, choices, why in REFUSED:
@@ -189,6 +190,41 @@ def every_judge_refuses(judges, folder):
     monitor = Path("deploy/kubernetes/components/monitoring/podmonitor.yaml").read_text()
     judges.judge(monitor)
     assert "portt" in refusal(lambda: judges.judge(monitor.replace("port:", "portt:")), "portt")
+
+
+def every_fact_counts(judges, folder, version):
+    """Each of these would be a hole or an outage, and Kubernetes takes them all."""
+    opened = folder / "kubernetes" / "sidecar-monitoring"
+    for rendered, wrong in [
+        (judges.kustomize("deploy/kubernetes/overlays/sidecar"), [
+            lambda pod, all: pod["containers"][0].update(ports=[{"containerPort": 3000}]),
+            lambda pod, all: pod["containers"][0].update(readinessProbe={"httpGet": {"port": 3000}}),
+            lambda pod, all: pod["containers"][0].update(volumeMounts=[{"name": "client", "mountPath": "/client"}]),
+            lambda pod, all: pod["containers"][0].pop("lifecycle"),
+            lambda pod, all: pod["initContainers"][0]["securityContext"].pop("readOnlyRootFilesystem"),
+            lambda pod, all: pod["initContainers"][0].update(env=[{"name": "ANTEPORT_ADMIN", "value": "0.0.0.0:9090"}]),
+            lambda pod, all: pod.update(automountServiceAccountToken=True),
+            lambda pod, all: pod.update(terminationGracePeriodSeconds=30),
+            lambda pod, all: facts.one(all, "Deployment")["spec"].update(replicas=2),
+            lambda pod, all: facts.one(all, "Service")["spec"]["selector"].update(gate="other"),
+            lambda pod, all: facts.one(all, "PodDisruptionBudget")["spec"].update(minAvailable=1),
+            lambda pod, all: all.remove(facts.one(all, "NetworkPolicy")),
+        ]),
+        (judges.kustomize(opened), [
+            lambda pod, all: [rule.pop("from", 0) and rule.update({"from": []}) for policy in all
+                              if policy["kind"] == "NetworkPolicy" for rule in policy["spec"]["ingress"]],
+            lambda pod, all: facts.one(all, "Service")["spec"]["ports"].append({"port": 9090, "targetPort": "admin"}),
+        ]),
+    ]:
+        for number, change in enumerate(wrong):
+            documents = list(yaml.safe_load_all(rendered))
+            config = yaml.safe_load(facts.one(documents, "ConfigMap")["data"]["config.yaml"])
+            change(facts.pod(documents)[0], documents)
+            try:
+                facts.check(documents, config, version)
+            except (AssertionError, KeyError):
+                continue
+            raise AssertionError(f"mistake {number} in a manifest is not noticed")
 
 
 def refusal(what, name):
