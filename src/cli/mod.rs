@@ -6,6 +6,7 @@
 
 mod admin_client;
 pub mod check;
+mod definition;
 pub mod demo;
 pub mod discover;
 pub mod emulator;
@@ -142,6 +143,12 @@ enum Verb {
     },
     /// Print the version
     Version,
+    /// Print completions for a shell
+    #[command(hide = true)]
+    Completions(definition::Completions),
+    /// Write the manual's pages
+    #[command(hide = true)]
+    Man(definition::Man),
 }
 
 #[derive(Debug, Args)]
@@ -182,6 +189,8 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
             say(concat!("anteport ", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
+        Verb::Completions(asked) => definition::completions(&asked),
+        Verb::Man(asked) => definition::man(&asked),
     }
 }
 
