@@ -460,7 +460,8 @@ fn explain_says_what_presets_would_tell_and_how_large_all_of_it_is() {
         said
     };
     let access = "preset: cloudflare_access\n      only_way_in: true\n      \
-                  cloudflare_access: { audience: a }\n      signature: {}";
+                  cloudflare_access: { audience: a }\n      signature: {}\n      \
+                  addresses_are_theirs: true";
     let ines = r#"{ "tid": "t", "oid": "o", "email": "ines@x.example" }"#;
     let said = explain(access, ines);
     for wanted in [

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -17,6 +19,7 @@ use anteport::telemetry::log::{self, DroppedLines};
 use anteport::telemetry::metrics::{
     CallOutcome, Handshake, Metrics, ProviderCall, SessionEnd, UpstreamFailure,
 };
+use anteport::telemetry::reasons::{LOGIN_FAILURES, REASONS};
 use anteport::telemetry::{Verdict, access_log, audit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -93,6 +96,9 @@ fn every_family_is_there_from_the_start() {
         "anteport_log_lines_dropped_total",
         "anteport_panics_total",
         "anteport_build_info",
+        "anteport_sealing_keys_faulty",
+        "anteport_signing_keys_faulty",
+        "process_start_time_seconds",
     ] {
         assert!(text.contains(&format!("# TYPE {family} ")), "{family}");
     }
@@ -120,6 +126,114 @@ fn what_the_documentation_names_is_there() {
         if let Some(name) = family.filter(is_of_store) {
             assert!(documented.contains(&name), "{name} is not in docs/sessions.md");
         }
+    }
+}
+
+/// What a page of ours is compared with: each family's type, and each label's values in their order.
+struct Catalogue {
+    types: BTreeMap<String, String>,
+    labels: BTreeMap<String, Vec<(String, Vec<String>)>>,
+}
+
+impl Catalogue {
+    /// Of a process to which everything has happened once that makes a series.
+    fn read() -> Self {
+        let mut metrics = metrics();
+        metrics.add_upstreams(0, std::iter::once("127.0.0.1:3000".to_owned()));
+        metrics.add_credentials(0, 1);
+        metrics.credential(0, 0, Some(NOON), std::iter::empty());
+        metrics.provider_keys_fetched(0, NOON);
+        for code in REASONS.iter().chain(LOGIN_FAILURES).copied().chain(["no such code"]) {
+            for verdict in [Verdict::Forward, Verdict::Login, Verdict::Own, Verdict::Refuse] {
+                metrics.portal(0).answered(verdict, Some(code), 200, Duration::ZERO);
+            }
+        }
+        let text = metrics.render(NOON);
+        let mut read = Self { types: BTreeMap::new(), labels: BTreeMap::new() };
+        let mut family = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').unwrap();
+                family = name;
+                read.types.insert(name.to_owned(), kind.to_owned());
+                read.labels.insert(name.to_owned(), Vec::new());
+                continue;
+            }
+            if line.starts_with('#') {
+                continue;
+            }
+            let Some((_, labels)) = line.rsplit_once(' ').unwrap().0.split_once('{') else {
+                continue;
+            };
+            let known = read.labels.get_mut(family).unwrap();
+            for pair in labels.trim_end_matches('}').split(',') {
+                let (label, value) = pair.split_once('=').unwrap();
+                let value = value.trim_matches('"').to_owned();
+                match known.iter_mut().find(|(name, _)| name == label) {
+                    Some((_, values)) if values.contains(&value) => {}
+                    Some((_, values)) => values.push(value),
+                    None => known.push((label.to_owned(), vec![value])),
+                }
+            }
+        }
+        read
+    }
+
+    /// As the page ends: what each label can be that does not come from the configuration.
+    fn values(&self) -> String {
+        const OPEN: [&str; 6] = ["portal", "provider", "upstream", "credential", "version", "le"];
+        let mut page = "| metric | label | values |\n|---|---|---|\n".to_owned();
+        for (family, labels) in &self.labels {
+            for (label, values) in labels {
+                if !OPEN.contains(&label.as_str()) {
+                    let values = values.join("`, `");
+                    writeln!(page, "| `{family}` | `{label}` | `{values}` |").unwrap();
+                }
+            }
+        }
+        page
+    }
+}
+
+#[test]
+fn the_page_of_metrics_is_current() {
+    const MARK: &str = "which a test makes:\n\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md");
+    let catalogue = Catalogue::read();
+    let page = std::fs::read_to_string(path).unwrap();
+    let (written, values) = page.split_once(MARK).unwrap();
+    let mut documented = BTreeMap::new();
+    for row in written.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = row.split('|').map(str::trim).skip(1);
+        let name = cells.next().unwrap().trim_matches('`');
+        let (name, labels) = name.trim_end_matches('}').split_once('{').unwrap_or((name, ""));
+        let (kind, unit) = cells.next().unwrap().split_once(", ").unwrap();
+        for (suffix, expected) in [("_timestamp_seconds", "Unix time"), ("_seconds", "seconds")] {
+            let is_told = !name.trim_end_matches("_total").ends_with(suffix);
+            assert!(is_told || unit.contains(expected), "{name} is in {unit}");
+        }
+        let labels: Vec<&str> = labels.split(", ").filter(|label| !label.is_empty()).collect();
+        assert!(documented.insert(name, (kind, labels)).is_none(), "{name} twice");
+    }
+    let exported: BTreeMap<&str, (&str, Vec<&str>)> = catalogue
+        .types
+        .iter()
+        .map(|(name, kind)| {
+            let labels = catalogue.labels[name].iter().map(|(label, _)| label.as_str());
+            (name.as_str(), (kind.as_str(), labels.filter(|label| *label != "le").collect()))
+        })
+        .collect();
+    for (name, described) in &exported {
+        assert_eq!(documented.get(name), Some(described), "{name} in docs/metrics.md");
+    }
+    for name in documented.keys() {
+        assert!(exported.contains_key(name), "{name} is in docs/metrics.md alone");
+    }
+    let made = catalogue.values();
+    if std::env::var_os("WRITE_REFERENCES").is_some() {
+        std::fs::write(path, format!("{written}{MARK}{made}")).unwrap();
+    } else {
+        assert!(values == made, "run: WRITE_REFERENCES=1 cargo test --test telemetry");
     }
 }
 

@@ -144,6 +144,7 @@ async fn cry_02_keys_change_under_load_and_nobody_notices() {
         let words = world.readyz().await;
         assert_eq!(words.0, 200, "those before stay in force");
         assert!(!words.1.contains("canary") && words.1.contains("second"), "{}", words.1);
+        assert_eq!(world.metric("anteport_sealing_keys_faulty").await, 1.0);
         for turn in 0..5 {
             let (one, other) = if turn % 2 == 0 { (2, 1) } else { (1, 2) };
             folder.write("second", "");
@@ -158,6 +159,7 @@ async fn cry_02_keys_change_under_load_and_nobody_notices() {
     assert_eq!(failed.load(Ordering::Relaxed), 0);
     assert_eq!(world.metric("anteport_sealing_keys").await, 2.0);
     assert_eq!(world.metric("anteport_sealing_keys_read_timestamp_seconds").await, 1.8e9);
+    assert_eq!(world.metric("anteport_sealing_keys_faulty").await, 0.0);
     let landed = late.open_url(&callback).await;
     assert_eq!(late.follow_from(landed).await.status, 200, "what the other one sealed opens");
     world.restart().await;

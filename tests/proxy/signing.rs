@@ -263,6 +263,7 @@ async fn env_04_keys_that_cannot_be_used_change_nothing() {
             .await;
         let (status, words) = world.readyz().await;
         assert!(status == 200 && !words.contains("canary"), "{words}");
+        assert_eq!(world.metric("anteport_signing_keys_faulty").await, 1.0);
         assert_eq!(published(&world).await, before);
         world.clock.advance(Duration::from_secs(61));
         assert_eq!(ada.open("/reports").await.status, 200);
@@ -270,6 +271,7 @@ async fn env_04_keys_that_cannot_be_used_change_nothing() {
         folder.write("keys.pem", &right);
         world.look_again.notify_one();
         eventually(async || world.readyz().await.1.contains("signing keys: 2 in force\n")).await;
+        assert_eq!(world.metric("anteport_signing_keys_faulty").await, 0.0);
     }
     world.stop().await;
 }

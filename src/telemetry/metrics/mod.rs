@@ -7,6 +7,7 @@
 
 mod labels;
 mod portal;
+mod process;
 mod render;
 mod series;
 mod shard;
@@ -22,6 +23,7 @@ pub use portal::PortalMetrics;
 pub use series::{Count, KeyMetrics, Level};
 pub use shard::SHARDS;
 
+use process::Start;
 use series::{Histogram, MS, US, counts};
 
 use super::Verdict;
@@ -59,6 +61,7 @@ pub struct Metrics {
     tls_handshakes: [Count; Handshake::ALL.len()],
     /// Requests that ended in a panic (REL-14).
     pub panics: Count,
+    start: Start,
 }
 
 impl Metrics {
@@ -82,6 +85,7 @@ impl Metrics {
             connections_refused: Default::default(),
             tls_handshakes: Default::default(),
             panics: Count::default(),
+            start: Start::now(),
         }
     }
 
@@ -288,6 +292,7 @@ impl Default for CredentialMetrics {
 }
 
 const NEVER: i64 = i64::MIN;
+const EPOCH: Timestamp = Timestamp::from_unix_millis(0);
 
 impl ProviderMetrics {
     fn new(name: &str) -> Self {
@@ -326,6 +331,7 @@ const CALL_BOUNDS: [u64; 7] =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kept::KeyState;
 
     const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -405,6 +411,22 @@ mod tests {
         assert_eq!(line(&metrics, series), None);
         metrics.provider_keys_fetched(0, NOON.before(Duration::from_secs(90)));
         assert_eq!(line(&metrics, series).as_deref(), Some("90"));
+    }
+
+    #[test]
+    fn keys_that_cannot_be_used_show_until_they_can() {
+        let metrics = metrics();
+        let series = "anteport_signing_keys_faulty";
+        let mut state = KeyState { count: 2, read: NOON, fault: None };
+        metrics.signing_keys.set(&state);
+        assert_eq!(line(&metrics, series).as_deref(), Some("0"));
+        state.fault = Some(("no key in it".to_owned(), NOON));
+        metrics.signing_keys.set(&state);
+        assert_eq!(line(&metrics, series).as_deref(), Some("1"));
+        assert_eq!(line(&metrics, "anteport_sealing_keys_faulty").as_deref(), Some("0"));
+        state.fault = None;
+        metrics.signing_keys.set(&state);
+        assert_eq!(line(&metrics, series).as_deref(), Some("0"));
     }
 
     #[test]

@@ -7,16 +7,15 @@ use prometheus::TextEncoder;
 use prometheus::proto::MetricFamily;
 
 use super::portal::reason_labels;
+use super::process;
 use super::series::{Family, counter, counters, gauge, gauges, histograms, labels};
 use super::shard::{DURATION_BOUNDS, OVERHEAD_BOUNDS, STATUS_CLASSES, Shard};
 use super::{
-    CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, Handshake,
-    LOGIN_FAILURES, Lookup, MemberResult, Metrics, NEVER, PortalMetrics, ProviderCall, REASONS,
-    RefreshOutcome, STORE_BOUNDS, SessionCall, SessionEnd, Stream, Timestamp, UpstreamFailure,
-    Verdict,
+    CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, EPOCH,
+    Handshake, LOGIN_FAILURES, Lookup, MemberResult, Metrics, NEVER, PortalMetrics, ProviderCall,
+    REASONS, RefreshOutcome, STORE_BOUNDS, SessionCall, SessionEnd, Stream, Timestamp,
+    UpstreamFailure, Verdict,
 };
-
-const EPOCH: Timestamp = Timestamp::from_unix_millis(0);
 
 impl Metrics {
     /// Everything in the text format 0.0.4.
@@ -30,6 +29,7 @@ impl Metrics {
         self.collect_credentials(&mut families);
         self.collect_session_store(&mut families);
         self.collect_process(&mut families);
+        process::collect(&mut families, &self.start, now);
         families.retain(|family| !family.get_metric().is_empty());
         // Fails only for a family without metrics, and there is none any more.
         TextEncoder::new().encode_to_string(&families).unwrap_or_default()
@@ -346,6 +346,13 @@ impl Metrics {
                 gauge(Vec::new(), self.sealing_keys.read.value()),
             ),
             single(
+                gauges(
+                    "anteport_sealing_keys_faulty",
+                    "Whether the sealing keys cannot be read as they stand; those before stay in force.",
+                ),
+                gauge(Vec::new(), self.sealing_keys.faulty.value()),
+            ),
+            single(
                 gauges("anteport_signing_keys", "Keys that sign for portals, or are published."),
                 gauge(Vec::new(), self.signing_keys.count.value()),
             ),
@@ -355,6 +362,13 @@ impl Metrics {
                     "When the signing keys were read last without a fault.",
                 ),
                 gauge(Vec::new(), self.signing_keys.read.value()),
+            ),
+            single(
+                gauges(
+                    "anteport_signing_keys_faulty",
+                    "Whether the signing keys cannot be read as they stand; those before stay in force.",
+                ),
+                gauge(Vec::new(), self.signing_keys.faulty.value()),
             ),
             single(
                 counters(

@@ -60,6 +60,8 @@ pub struct KeyMetrics {
     pub(super) count: Level,
     /// When they were read last without a fault, in Unix seconds.
     pub(super) read: Level,
+    /// 1 if their files hold something that cannot be used.
+    pub(super) faulty: Level,
 }
 
 impl KeyMetrics {
@@ -67,6 +69,7 @@ impl KeyMetrics {
     pub fn set(&self, state: &KeyState) {
         self.count.set(i64::try_from(state.count).unwrap_or(i64::MAX));
         self.read.set(state.read.unix_seconds());
+        self.faulty.set(i64::from(state.fault.is_some()));
     }
 }
 
@@ -187,8 +190,13 @@ pub(super) fn histograms(name: &str, help: &str) -> Family {
 
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
 pub(super) fn counter(labels: Vec<LabelPair>, value: u64) -> Metric {
+    decimal_counter(labels, value as f64)
+}
+
+/// For what is counted in parts of its unit.
+pub(super) fn decimal_counter(labels: Vec<LabelPair>, value: f64) -> Metric {
     let mut counter = Counter::default();
-    counter.set_value(value as f64);
+    counter.set_value(value);
     let mut metric = Metric::from_label(labels);
     metric.set_counter(counter);
     metric
