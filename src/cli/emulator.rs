@@ -99,11 +99,6 @@ enum EmulatorError {
         #[source]
         cause: io::Error,
     },
-    #[error(
-        "listen.address is a variable's, and {0} is not this machine alone: give the variable an \
-         address of 127.0.0.1, since everybody knows the emulator's password"
-    )]
-    Everywhere(SocketAddr),
     #[error("the configuration could not be pointed at the emulator: {0}")]
     Configuration(Problems),
     #[error("the system did not give what a process needs")]
@@ -162,7 +157,7 @@ async fn serve(path: &Path, config: &Config, emulator: &HowToRun) -> Result<(), 
     if let Some(file) = &emulator.write {
         let ca = emulator.tls.as_ref().map(std::path::absolute).transpose()?;
         let ca = ca.as_ref().map(|path| path.display().to_string());
-        put(file, &pointed(path, file, &base, ca.as_deref())?)?;
+        put(file, &pointed(path, file, (&base, ca.as_deref()), config.listen.address)?)?;
     }
     announce(config, emulator, &base, &microsoft);
     microsoft::serve_over(tls.as_ref(), listener, microsoft, stop_signal).await?;
@@ -173,15 +168,15 @@ async fn serve(path: &Path, config: &Config, emulator: &HowToRun) -> Result<(), 
 fn pointed(
     path: &Path,
     file: &Path,
-    base: &str,
-    ca: Option<&str>,
+    (base, ca): (&str, Option<&str>),
+    listen: SocketAddr,
 ) -> Result<String, EmulatorError> {
-    let text = config::emulated(path, base, ca).map_err(EmulatorError::Configuration)?;
+    let text =
+        config::emulated(path, base, ca, Some(listen)).map_err(EmulatorError::Configuration)?;
     let name = file.display().to_string();
     let environment = |name: &str| std::env::var(name).ok();
     match config::parse(&name, &text, &environment, Clock::system().now()) {
-        Ok(loaded) if loaded.config.listen.address.ip().is_loopback() => Ok(text),
-        Ok(loaded) => Err(EmulatorError::Everywhere(loaded.config.listen.address)),
+        Ok(_) => Ok(text),
         Err(problems) => Err(EmulatorError::Configuration(problems)),
     }
 }

@@ -2,7 +2,7 @@
 //! sessions kept in memory. It is written out anew from the tree, so comments go; all else stays as
 //! it is, variables of the environment included.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -23,11 +23,17 @@ const NOWHERE: Place = Place { line: 1, column: 1 };
 /// sessions, no `signing`, no `members`, and new secrets in place of those that portals share: whom
 /// an emulator signs in must be nobody to the real configuration, nor to its portals and their
 /// directory (CFG-05). It listens on this machine alone, for its passwords are known to all, and
-/// behind it is the portal that was configured.
+/// behind it is the portal that was configured; `listen` is where the configuration listens, with
+/// what variables say now, which others may not say where the file is used.
 ///
 /// # Errors
 /// All problems, if it cannot be read.
-pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String, Problems> {
+pub fn emulated(
+    path: &Path,
+    authority: &str,
+    ca: Option<&str>,
+    listen: Option<SocketAddr>,
+) -> Result<String, Problems> {
     let (name, text) = read(path)?;
     let context = Context::new(&name, &|_| None);
     let Some(mut root) = written(&context, &text) else {
@@ -40,8 +46,8 @@ pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String
     }
     if let Some(keys) = entries(&mut root) {
         keys.retain(|entry| entry.key != "signing");
-        let listen = keys.iter_mut().find(|entry| entry.key == "listen");
-        listen.into_iter().for_each(listen_here);
+        let listen_entry = keys.iter_mut().find(|entry| entry.key == "listen");
+        listen_entry.into_iter().for_each(|entry| listen_here(entry, listen));
     }
     let mut keys = entries(&mut root).into_iter().flatten();
     if let Some(Value::List(portals)) =
@@ -84,16 +90,17 @@ pub fn emulated(path: &Path, authority: &str, ca: Option<&str>) -> Result<String
     Ok(text)
 }
 
-/// Keeps the port, and takes others the way to it. What a variable says is its reader's to look at.
-fn listen_here(listen: &mut Entry) {
-    let keys = entries(&mut listen.node).into_iter().flatten();
+/// Keeps the port, and takes others the way to it.
+fn listen_here(section: &mut Entry, listen: Option<SocketAddr>) {
+    let keys = entries(&mut section.node).into_iter().flatten();
     for address in keys.filter(|entry| entry.key == "address") {
         if let Value::Scalar(address) = &mut address.node.value
-            && !address.contains('$')
-            && !address.parse().is_ok_and(|address: SocketAddr| address.ip().is_loopback())
-            && let Some((_, port)) = address.rsplit_once(':')
+            && let Some(listen) = listen.or_else(|| address.parse().ok())
         {
-            *address = format!("127.0.0.1:{port}");
+            *address = match listen.ip().is_loopback() {
+                true => listen.to_string(),
+                false => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()).to_string(),
+            };
         }
     }
 }

@@ -70,6 +70,10 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     if let (Some(Some(file)), Some(portals)) = (&file.verify, &portals) {
         verify::meet_portals(context, file, portals);
     }
+    if let (Some(Some(file)), Some(listen)) = (&file.verify, &listen) {
+        let store = sessions.as_ref().map(|sessions| &sessions.store);
+        verify::meet_others(context, file, &listen.trusted_proxies, store);
+    }
     if let (Some(signing), Some(sessions)) = (&signing, &sessions) {
         signing::meet_portals(context, signing, &file.portals, sessions);
     }

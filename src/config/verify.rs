@@ -7,8 +7,8 @@ use super::context::{Context, Located, Spot};
 use super::file::bare;
 use super::networks;
 use super::section::Section;
-use super::{Networks, Portal};
-use crate::gate::Mode;
+use super::{Networks, Portal, Store};
+use crate::gate::{Mode, Rule};
 
 /// Who may ask whether a request may pass, and how it is described.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,9 +64,47 @@ pub(super) fn resolve(file: &VerifyFile) -> Option<Verify> {
     Some(Verify { peers, description: file.description? })
 }
 
-/// What the request path does and forward-auth cannot: it sees neither the portal's answers nor what
-/// becomes of the request (VER-02).
+/// What the rest of the configuration means where another server asks. It speaks for visitors, and
+/// it has to hand on what a session in cookies is renewed with.
+pub(super) fn meet_others(
+    context: &Context<'_>,
+    file: &VerifyFile,
+    trusted: &Networks,
+    store: Option<&Store>,
+) {
+    let peers = file.peers.iter().flatten();
+    for peer in peers.filter(|peer| !trusted.contain(peer.value.addr())) {
+        let message = "it is not in `listen.trusted_proxies`: all its visitors count as one address, \
+                       in limits and in the audit log";
+        context.warn(&peer.spot, message);
+    }
+    if matches!(store, Some(Store::Cookie { .. })) {
+        let message = "with `sessions.store: cookie`, the server in front has to hand the answers' \
+                       `Set-Cookie` on to visitors, also of those that let a request pass: else \
+                       members are signed out while they work";
+        context.warn(&file.spot, message);
+    }
+}
+
+/// What the request path does and forward-auth cannot: it sees neither bodies nor the portal's
+/// answers (VER-02).
 pub(super) fn meet_portals(context: &Context<'_>, file: &VerifyFile, portals: &[Portal]) {
+    let reads_forms = |portal: &Portal| {
+        let policy = &portal.policy;
+        let mut rules = policy.login_pages.iter().chain(&policy.password_routes);
+        let mut routes = policy.routes.iter().map(|route| &route.conditions);
+        rules.any(Rule::reads_forms) || routes.any(|conditions| !conditions.form.is_empty())
+    };
+    for portal in portals {
+        if file.description != Some(Description::Original) && reads_forms(portal) {
+            let message = format!(
+                "rules of {} look at forms, which are not seen here: requests that could have such a \
+                 form are refused (`verify-form`); with `x_original` they are sent here instead",
+                portal.policy.host
+            );
+            context.warn(&file.spot, &message);
+        }
+    }
     for portal in portals.iter().filter(|portal| portal.policy.mode == Mode::AzureOnly) {
         if !portal.policy.portal_cookies.is_empty() {
             let message = format!(

@@ -130,11 +130,14 @@ impl LocalCredentials {
 const LONGEST: usize = 64;
 
 /// What no visitor may send, by what it means to whoever reads it: see the heads of the files.
-const BUILT_IN: [(Meaning, &str); 3] = [
+const BUILT_IN: [(Meaning, &str); 4] = [
     (Meaning::Identity, include_str!("identity_names.txt")),
     (Meaning::Token, include_str!("token_names.txt")),
     (Meaning::Foreign, include_str!("foreign_names.txt")),
+    (Meaning::Foreign, FORWARDING),
 ];
+
+const FORWARDING: &str = include_str!("forwarding_names.txt");
 
 /// What a header's name means to web servers, frameworks and other gates' portals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +172,21 @@ impl Meaning {
             None => Self::None,
         }
     }
+}
+
+/// Whether servers in front of a portal have this among a request's headers by themselves.
+fn is_added_in_front(name: &str) -> bool {
+    // A question of ingress-nginx has it, beside the description.
+    const OF_QUESTIONS: [&str; 1] = ["x-auth-request-redirect"];
+    let Some(folded) = Folded::of(name) else {
+        return false;
+    };
+    let is = |known: &str| Folded::of(known).is_some_and(|known| known == folded);
+    if names(FORWARDING).chain(HOP_BY_HOP).chain(OF_QUESTIONS).any(is) {
+        return true;
+    }
+    let families: [&[u8]; 2] = [b"xforwarded", b"xenvoy"];
+    families.iter().any(|family| folded.text().starts_with(family)) && !built_in().any(is)
 }
 
 /// Families of names that say where a request comes from or what it asks for; of their other names
@@ -243,18 +261,12 @@ impl OwnedNames {
         Self { folded, lengths }
     }
 
-    /// These alone.
+    /// Whether a request that another server asks about must not have a header of this name, for
+    /// nobody takes it out there (VER-01): what is taken from visitors, less what such a server adds
+    /// by itself or keeps for the one connection.
     #[must_use]
-    pub fn only<'a>(names: impl IntoIterator<Item = &'a HeaderName>) -> Self {
-        let names = names.into_iter().filter_map(|name| Folded::of(name.as_str()));
-        Self { folded: names.collect(), lengths: [0; 256] }
-    }
-
-    /// Whether a header of this name could be taken for one of them: once case and separators are
-    /// folded away it is one (HDR-03), or it has odd characters (HDR-04).
-    #[must_use]
-    pub fn name(&self, name: &str) -> bool {
-        Folded::of(name).is_none_or(|folded| self.folded.contains(&folded))
+    pub fn forbids(&self, name: &str) -> bool {
+        self.takes(name) && !is_added_in_front(name)
     }
 
     /// Whether a header of this name is taken from visitors: it is ours or another gate's once
@@ -454,7 +466,7 @@ impl Hasher for Known {
     }
 }
 
-fn sign_a_connection_in(credentials: &HeaderValue) -> bool {
+pub(crate) fn sign_a_connection_in(credentials: &HeaderValue) -> bool {
     signs_a_connection_in(credentials.as_bytes())
 }
 
@@ -482,17 +494,26 @@ pub(super) fn check_single(headers: &HeaderMap) -> Result<(), Refusal> {
 /// so that what a rule has seen is what the portal gets. The headers of an upgrade stay until it is
 /// clear whether there is one.
 pub fn remove_named_by_connection(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
+    for name in &named_by_connection(headers) {
+        headers.remove(name);
+    }
+}
+
+/// Whether `Connection` names a header that is there: whoever hands both on has a request that
+/// nobody has judged (VER-01).
+#[must_use]
+pub fn hides_by_connection(headers: &HeaderMap) -> bool {
+    named_by_connection(headers).iter().any(|name| headers.contains_key(name))
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let tokens = headers.get_all(CONNECTION).iter();
+    tokens
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
         .filter(|name| !OF_CONNECTION.iter().any(|known| name.eq_ignore_ascii_case(known)))
         .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .collect();
-    for name in &named {
-        headers.remove(name);
-    }
+        .collect()
 }
 
 /// What is about the connection, or goes with all that is of one connection only; and what no

@@ -227,6 +227,18 @@ fn is_language(segment: &str) -> bool {
         })
 }
 
+impl Rule {
+    /// Whether it may depend on what a form says: by what it asks for, or by what lifts it, for many
+    /// frameworks take a field of the form for one of the query.
+    #[must_use]
+    pub fn reads_forms(&self) -> bool {
+        let lifts = |exception: &Exception| {
+            !exception.conditions.form.is_empty() || !exception.conditions.query.is_empty()
+        };
+        !self.conditions.form.is_empty() || self.unless.iter().any(lifts)
+    }
+}
+
 impl Conditions {
     /// Whether there is nothing to ask for.
     #[must_use]

@@ -43,17 +43,18 @@ mod worker;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderValue;
 use rustls::sign::CertifiedKey;
 
 pub use limits::Limits;
 pub use listener::{bind, workers};
 pub use service::{Service, StartError};
+use verify::Verifying;
 pub use worker::{Shutdown, Stop, Workers, run};
 
 use crate::clock::Clock;
-use crate::config::{Config, SigningKeysError, Verify};
-use crate::gate::identity::{ASSERTION, OwnedNames};
+use crate::config::{Config, SigningKeysError};
+use crate::gate::identity::OwnedNames;
 use crate::gate::{Policy, PortalCookies, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::members::Members;
@@ -93,7 +94,7 @@ pub struct Proxy {
     sign_outs: pace::Pace,
     discoveries: discoveries::Discoveries,
     /// Which other servers ask about requests that do not come here.
-    verify: Option<Verify>,
+    verify: Option<Verifying>,
     logs_access: bool,
 }
 
@@ -105,8 +106,6 @@ struct Portal {
     host: HeaderValue,
     scheme: HeaderValue,
     owned: OwnedNames,
-    /// The headers that say who is asking, and nothing else.
-    told: OwnedNames,
     identity: Identity,
     /// Cookies by which other gates tell who is asking; none reaches the portal.
     gate_cookies: PortalCookies,
@@ -178,9 +177,6 @@ impl Proxy {
                     "http"
                 }),
                 owned: OwnedNames::with(portal.identity.sets()),
-                told: OwnedNames::only(
-                    portal.identity.sets().chain([&HeaderName::from_static(ASSERTION)]),
-                ),
                 gate_cookies: portal.identity.presets.cookies(),
                 identity: Identity::new(&portal.identity, &public_url, signing.signers()),
                 shares: admission::Shares::new(portal.upstream.max_requests),
@@ -225,7 +221,7 @@ impl Proxy {
             form_room: Arc::default(),
             sign_outs: pace::Pace::default(),
             discoveries: discoveries::Discoveries::default(),
-            verify: config.verify,
+            verify: config.verify.map(Verifying::new),
             logs_access: config.logging.access,
             began: clock.now(),
             clock,

@@ -157,7 +157,7 @@ impl Visit<'_> {
         response
     }
 
-    fn already_signed_in(self) -> Response<Body> {
+    pub(super) fn already_signed_in(self) -> Response<Body> {
         let name =
             self.signed_in.as_ref().and_then(|member| member.session().claims().text("name"));
         let sign_out = format!("{}/logout", self.policy.own);

@@ -13,7 +13,7 @@ use super::parameters::{at_most_once, once};
 use super::request::Visit;
 use super::respond::{self, Said};
 use crate::relying_party::{LogoutTokenError, RelyingParty, is_sid};
-use crate::sessions::{Meant, SignedIn, StoreError, Word};
+use crate::sessions::{Meant, Sessions, SignedIn, StoreError, Word};
 use crate::telemetry::Verdict;
 use crate::telemetry::causes;
 use crate::telemetry::metrics::SessionEnd;
@@ -132,12 +132,10 @@ impl Visit<'_> {
         };
         let issuer = Some(token.issuer.as_str());
         let (name, word) = (party.name(), Word::Proven);
+        let spent = Spent { sessions, provider: name, id: &token.id, is_obeyed: false };
         let (ended, told) = sessions.sign_out_meant(name, meant, issuer, word, self.now).await;
         self.signed_out_there(&ended, "back-channel");
-        if told.is_err() {
-            // The provider is told to send it again, and then it has to be believed.
-            sessions.give_back_logout_token(party.name(), &token.id).await;
-        }
+        spent.was_obeyed(told.is_ok());
         Ok(told?)
     }
 
@@ -165,6 +163,31 @@ impl Visit<'_> {
         self.account.decided(Verdict::Refuse, Some(TooOften.code()));
         let said = Said::new(StatusCode::TOO_MANY_REQUESTS, TooOften.code());
         respond::say(&said, self.asker, self.account)
+    }
+}
+
+/// A logout token that was spent and is not obeyed yet. Its provider sends it again when it hears
+/// that it could not be, or when it has not waited for us; and then it has to be believed.
+struct Spent<'a> {
+    sessions: &'a Arc<Sessions>,
+    provider: &'a str,
+    id: &'a str,
+    is_obeyed: bool,
+}
+
+impl Spent<'_> {
+    fn was_obeyed(mut self, is_obeyed: bool) {
+        self.is_obeyed = is_obeyed;
+    }
+}
+
+impl Drop for Spent<'_> {
+    fn drop(&mut self) {
+        if !self.is_obeyed {
+            let sessions = Arc::clone(self.sessions);
+            let (provider, id) = (self.provider.to_owned(), self.id.to_owned());
+            tokio::spawn(async move { sessions.give_back_logout_token(&provider, &id).await });
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::inspect::{self, Wants};
 use super::peer::Peer;
 use super::resend::{self, FormId, Unsent};
 use super::respond::{self, Asker, HOME};
-use super::verify::{self, Undescribed};
+use super::verify::Undescribed;
 use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::{self, LocalCredentials};
@@ -76,19 +76,23 @@ impl Worker {
         mut head: Head,
         mut body: RequestBody,
     ) -> Response<Body> {
-        identity::remove_named_by_connection(&mut head.headers);
         let now = self.proxy.clock.now();
         let mut account = Account::open(&self.proxy, &head);
         let asker = Asker::of(&head, account.request_id());
         let verifying = match &self.proxy.verify {
-            Some(verify) if verify::is_asked(&head) => {
-                match verify::read(verify, peer, &mut head) {
-                    Ok(verifying) => Some(verifying),
-                    Err(error) => return respond::undescribed(error, &asker, account),
+            Some(verify) if verify.is_asked(&head) => match verify.read(peer, &mut head) {
+                Ok(described) => {
+                    account.is_of(&head.method);
+                    Some(described)
                 }
-            }
+                Err(error) => {
+                    verify.complain(error, &asker);
+                    return respond::undescribed(error, &asker, account);
+                }
+            },
             Some(_) | None => None,
         };
+        identity::remove_named_by_connection(&mut head.headers);
         let mut form = None;
         // Once; or twice, where it brings a form that was kept, which is judged as if it came now.
         loop {
@@ -96,7 +100,11 @@ impl Worker {
             let asked = match read {
                 Ok(asked) => asked,
                 Err(refusal) => {
-                    return verify::no(verifying, respond::refuse(refusal, &asker, account));
+                    let response = respond::refuse(refusal, &asker, account);
+                    return match &verifying {
+                        Some(described) => described.no(response),
+                        None => response,
+                    };
                 }
             };
             let index = asked.portal();
@@ -106,7 +114,10 @@ impl Worker {
                 return respond::refuse(Refusal::UnknownHost, &asker, account);
             };
             account.read(&asked);
-            let is_whole = body.is_end_stream() && verifying.is_none();
+            let is_whole = match &verifying {
+                None => body.is_end_stream(),
+                Some(described) => described.has_no_form(policy, &head),
+            };
             let asked = if is_whole { asked.with_form(Form::Absent) } else { asked };
             let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
             let has_own_cookies = asked.has_own_cookies();
@@ -140,8 +151,9 @@ impl Worker {
             let mut _share = None;
             let decision = match decide(policy, asked, session, now).settled() {
                 Ok(decision) => decision,
-                Err(_) if verifying.is_some() => {
-                    return respond::undescribed(Undescribed::Form, &asker, account);
+                Err(_) if let Some(described) = &verifying => {
+                    let response = respond::undescribed(Undescribed::Form, &asker, account);
+                    return described.no(response);
                 }
                 Err(asked) => {
                     let room = &self.proxy.form_room;
@@ -175,8 +187,8 @@ impl Worker {
                 account,
                 form,
             };
-            if let Some(verifying) = verifying {
-                return Box::pin(visit.verify(decision, verifying, has_own_cookies)).await;
+            if let Some(described) = verifying {
+                return Box::pin(visit.verify(decision, described, has_own_cookies)).await;
             }
             // Boxed where it is rare: a future is as large as its largest branch, and moved for
             // each request.

@@ -264,12 +264,6 @@ pub(super) fn undescribed(
     asker: &Asker,
     mut account: Account,
 ) -> Response<Body> {
-    tracing::warn!(
-        request_id = asker.request_id(),
-        code = error.code(),
-        cause = %error,
-        "a server that asked about a request was told no"
-    );
     account.decided(Verdict::Refuse, Some(error.code()));
     say(&Said::new(StatusCode::FORBIDDEN, error.code()), asker, account)
 }

@@ -3,9 +3,12 @@
 //! Envoy's `ext_authz` over HTTP. The request is described to us, and judged as if it had come; what
 //! lets it pass is 200 and nothing else, with the headers for the portal in the answer.
 //!
-//! *What we cannot take out of a request, we refuse it for*: an identity header of the visitor's, in
-//! any spelling, another gate's cookie, credentials of the portal's own. What is promised in this
+//! *What we cannot take out of a request, we refuse it for*: a header that would not reach the portal
+//! through us, in any spelling, unless servers in front add it by themselves; another gate's cookie,
+//! credentials of the portal's own, an upgrade that the route does not let pass. What is promised in this
 //! way and what is not: `docs/forward-auth.md` (VER-01, VER-02).
+
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
@@ -13,12 +16,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use super::account::Body;
 use super::peer::Peer;
 use super::request::{Head, Visit};
-use super::respond;
+use super::respond::{self, Asker};
 use crate::config::{Description, Verify};
-use crate::gate::identity::LocalCredentials;
-use crate::gate::{Decision, Permit, RawTarget, Refusal};
+use crate::gate::identity::{self, LocalCredentials};
+use crate::gate::{Decision, Endpoint, Mode, Permit, Policy, RawTarget, Refusal};
 use crate::identity::Outbound;
 use crate::telemetry::Verdict;
+use crate::telemetry::seldom::Seldom;
 
 /// Where the other server asks, whatever host it names.
 const PATH: &str = "/.auth/verify";
@@ -76,67 +80,157 @@ static X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 static X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 
-/// Whether a request asks about another one.
-pub(super) fn is_asked(head: &Head) -> bool {
-    let rest = head.target.path().and_then(|path| path.strip_prefix(PATH));
-    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+/// Who may ask, and how.
+#[derive(Debug)]
+pub(super) struct Verifying {
+    verify: Verify,
+    complains: Seldom,
 }
 
-/// Puts the request that is described in place of the one that describes it.
-pub(super) fn read(verify: &Verify, peer: &Peer, head: &mut Head) -> Result<Answers, Undescribed> {
-    // Who it is, and not whom it speaks for.
-    if !verify.peers.contain(peer.address()) {
-        return Err(Undescribed::Peer);
+/// A request that another server has described, in place of its question.
+#[derive(Debug)]
+pub(super) struct Described {
+    answers: Answers,
+    /// Path and query, as they were said.
+    target: String,
+}
+
+impl Verifying {
+    pub(super) fn new(verify: Verify) -> Self {
+        Self { verify, complains: Seldom::new(Instant::now()) }
     }
-    match verify.description {
-        Description::Forwarded => {
-            let host = host(take(&mut head.headers, &X_FORWARDED_HOST)?)?;
-            let uri = take(&mut head.headers, &X_FORWARDED_URI)?;
-            let scheme = take(&mut head.headers, &X_FORWARDED_PROTO)?;
-            let method = take(&mut head.headers, &X_FORWARDED_METHOD)?;
-            if !uri.as_bytes().starts_with(b"/") || !is_scheme(scheme.as_bytes()) {
-                return Err(Undescribed::Description);
-            }
-            let url = [scheme.as_bytes(), b"://", host.as_bytes(), uri.as_bytes()].concat();
-            head.method = named(&method)?;
-            head.target = RawTarget::Line(Bytes::from(url));
-            head.headers.insert(header::HOST, host);
-            Ok(Answers::Whole)
+
+    /// Whether a request asks about another one. Where headers describe it, there is one address
+    /// alone to ask at, which a server in front can keep its visitors from.
+    pub(super) fn is_asked(&self, head: &Head) -> bool {
+        let rest = head.target.path().and_then(|path| path.strip_prefix(PATH));
+        rest.is_some_and(|rest| {
+            rest.is_empty()
+                || (self.verify.description == Description::Path && rest.starts_with('/'))
+        })
+    }
+
+    /// Puts the request that is described in place of the one that describes it.
+    pub(super) fn read(&self, peer: &Peer, head: &mut Head) -> Result<Described, Undescribed> {
+        // Who it is, and not whom it speaks for.
+        if !self.verify.peers.contain(peer.address()) {
+            return Err(Undescribed::Peer);
         }
-        Description::Original => {
-            let url = take(&mut head.headers, &X_ORIGINAL_URL)?;
-            let method = take(&mut head.headers, &X_ORIGINAL_METHOD)?;
-            let bytes = url.as_bytes();
-            let after = |scheme: &[u8]| bytes.strip_prefix(scheme);
-            let rest = after(b"https://").or_else(|| after(b"http://"));
-            let rest = rest.ok_or(Undescribed::Description)?;
-            let at = rest.iter().position(|byte| matches!(byte, b'/' | b'?'));
-            let authority = rest.get(..at.unwrap_or(rest.len())).unwrap_or_default();
-            let authority = HeaderValue::from_bytes(authority);
-            head.method = named(&method)?;
-            head.target = RawTarget::Line(Bytes::copy_from_slice(bytes));
-            let host = host(authority.map_err(|_| Undescribed::Description)?)?;
-            head.headers.insert(header::HOST, host);
-            Ok(Answers::Status)
+        // What we would not see, the server in front may hand on.
+        if identity::hides_by_connection(&head.headers) {
+            return Err(Undescribed::Header);
         }
-        Description::Path => {
-            let path = head.target.path().and_then(|path| path.strip_prefix(PATH));
-            let path = path.filter(|path| path.starts_with('/'));
-            let mut target = path.ok_or(Undescribed::Description)?.to_owned();
-            if let Some(query) = head.target.query() {
-                target.push('?');
-                target.push_str(query);
-            }
-            if let RawTarget::Pseudo(uri) = &head.target
-                && let Some(authority) = uri.authority()
-            {
-                let authority = HeaderValue::from_str(authority.as_str());
-                let authority = authority.map_err(|_| Undescribed::Description)?;
-                head.headers.insert(header::HOST, authority);
-            }
-            head.target = RawTarget::Line(Bytes::from(target));
-            Ok(Answers::Whole)
+        let (answers, target) = match self.verify.description {
+            Description::Forwarded => (Answers::Whole, forwarded(head)?),
+            Description::Original => (Answers::Status, original(head)?),
+            Description::Path => (Answers::Whole, by_path(head)?),
+        };
+        Ok(Described { answers, target })
+    }
+
+    /// Tells the operator, now and then: everybody can cause it who can connect.
+    pub(super) fn complain(&self, error: Undescribed, asker: &Asker) {
+        if let Some(left_out) = self.complains.is_due(Instant::now()) {
+            tracing::warn!(
+                request_id = asker.request_id(),
+                code = error.code(),
+                cause = %error,
+                left_out,
+                "a question about another request was not answered"
+            );
         }
+    }
+}
+
+/// `X-Forwarded-…`: the target, and the rest in its place.
+fn forwarded(head: &mut Head) -> Result<String, Undescribed> {
+    let host = host(take(&mut head.headers, &X_FORWARDED_HOST)?)?;
+    let uri = take(&mut head.headers, &X_FORWARDED_URI)?;
+    let scheme = take(&mut head.headers, &X_FORWARDED_PROTO)?;
+    let method = take(&mut head.headers, &X_FORWARDED_METHOD)?;
+    // Traefik says of a WebSocket that it is one.
+    let scheme: &[u8] = match scheme.as_bytes() {
+        b"http" | b"ws" => b"http",
+        b"https" | b"wss" => b"https",
+        _ => return Err(Undescribed::Description),
+    };
+    let target = uri.to_str().ok().filter(|uri| uri.starts_with('/'));
+    let target = target.ok_or(Undescribed::Description)?.to_owned();
+    let url = [scheme, b"://", host.as_bytes(), target.as_bytes()].concat();
+    put(head, &method, url, host)?;
+    Ok(target)
+}
+
+/// `X-Original-…`.
+fn original(head: &mut Head) -> Result<String, Undescribed> {
+    let url = take(&mut head.headers, &X_ORIGINAL_URL)?;
+    let method = take(&mut head.headers, &X_ORIGINAL_METHOD)?;
+    let text = url.to_str().map_err(|_| Undescribed::Description)?;
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let rest = rest.ok_or(Undescribed::Description)?;
+    let (authority, target) = match rest.find(['/', '?']).and_then(|at| rest.split_at_checked(at)) {
+        Some((authority, target)) if target.starts_with('/') => (authority, target.to_owned()),
+        Some((authority, query)) => (authority, format!("/{query}")),
+        None => (rest, "/".to_owned()),
+    };
+    let authority = HeaderValue::from_str(authority).map_err(|_| Undescribed::Description)?;
+    put(head, &method, text.as_bytes().to_vec(), host(authority)?)?;
+    Ok(target)
+}
+
+/// The question itself, less its beginning.
+fn by_path(head: &mut Head) -> Result<String, Undescribed> {
+    let path = head.target.path().and_then(|path| path.strip_prefix(PATH));
+    let path = path.filter(|path| path.starts_with('/'));
+    let mut target = path.ok_or(Undescribed::Description)?.to_owned();
+    if let Some(query) = head.target.query() {
+        target.push('?');
+        target.push_str(query);
+    }
+    if let RawTarget::Pseudo(uri) = &head.target
+        && let Some(authority) = uri.authority()
+    {
+        let authority = HeaderValue::from_str(authority.as_str());
+        let authority = authority.map_err(|_| Undescribed::Description)?;
+        head.headers.insert(header::HOST, authority);
+    }
+    head.target = RawTarget::Line(Bytes::copy_from_slice(target.as_bytes()));
+    Ok(target)
+}
+
+fn put(
+    head: &mut Head,
+    method: &HeaderValue,
+    url: Vec<u8>,
+    host: HeaderValue,
+) -> Result<(), Undescribed> {
+    head.method = Method::from_bytes(method.as_bytes()).map_err(|_| Undescribed::Description)?;
+    head.target = RawTarget::Line(Bytes::from(url));
+    head.headers.insert(header::HOST, host);
+    Ok(())
+}
+
+impl Described {
+    /// Whether there is no form in it, as far as a rule could tell: it came without its body. In
+    /// `report_only` nothing depends on one but what is noted.
+    pub(super) fn has_no_form(&self, policy: &Policy, head: &Head) -> bool {
+        let is_plain = matches!(head.method, Method::GET | Method::HEAD)
+            && !head.headers.contains_key(header::CONTENT_TYPE);
+        is_plain || policy.mode == Mode::ReportOnly
+    }
+
+    /// What is no yes, as the other server hears it.
+    pub(super) fn no(&self, mut response: Response<Body>) -> Response<Body> {
+        let status = match (self.answers, response.status()) {
+            (Answers::Whole, status) if !status.is_success() => status,
+            // A page of ours, such as the one with a button for each provider, must not be taken for
+            // one.
+            (Answers::Whole, _) | (_, StatusCode::UNAUTHORIZED) => StatusCode::UNAUTHORIZED,
+            (Answers::Status, status) if status.is_server_error() => status,
+            (Answers::Status, _) => StatusCode::FORBIDDEN,
+        };
+        *response.status_mut() = status;
+        response
     }
 }
 
@@ -147,14 +241,6 @@ fn take(headers: &mut HeaderMap, name: &HeaderName) -> Result<HeaderValue, Undes
     is_once.then_some(value).ok_or(Undescribed::Description)
 }
 
-fn named(method: &HeaderValue) -> Result<Method, Undescribed> {
-    Method::from_bytes(method.as_bytes()).map_err(|_| Undescribed::Description)
-}
-
-fn is_scheme(scheme: &[u8]) -> bool {
-    matches!(scheme, b"http" | b"https")
-}
-
 /// A host that says nothing else beside.
 fn host(value: HeaderValue) -> Result<HeaderValue, Undescribed> {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"/?#@,\\".contains(byte);
@@ -162,52 +248,37 @@ fn host(value: HeaderValue) -> Result<HeaderValue, Undescribed> {
     fits.then_some(value).ok_or(Undescribed::Description)
 }
 
-/// What is no yes, as the other server hears it; what nobody asked for in this way is as it is.
-pub(super) fn no(answers: Option<Answers>, mut response: Response<Body>) -> Response<Body> {
-    let status = match (answers, response.status()) {
-        (None, status) => status,
-        (Some(Answers::Whole), status) if !status.is_success() => status,
-        // A page of ours, such as the one with a button for each provider, must not be taken for one.
-        (Some(Answers::Whole), _) | (_, StatusCode::UNAUTHORIZED) => StatusCode::UNAUTHORIZED,
-        (Some(Answers::Status), status) if status.is_server_error() => status,
-        (Some(Answers::Status), _) => StatusCode::FORBIDDEN,
-    };
-    *response.status_mut() = status;
-    response
-}
-
 impl Visit<'_> {
     /// Answers whether a request may pass.
     pub(super) async fn verify(
         mut self,
         decision: Decision<'_>,
-        answers: Answers,
+        described: Described,
         has_own_cookies: bool,
     ) -> Response<Body> {
-        let may_not = |response| no(Some(answers), response);
+        let answers = described.answers;
         match decision {
-            Decision::Forward(permit) => self.pass(permit, answers, has_own_cookies).await,
+            Decision::Forward(permit) => self.pass(permit, &described, has_own_cookies).await,
             Decision::Login(_) | Decision::Keep(_) if answers == Answers::Status => {
+                // It is sent here, and answered.
                 self.account.decided(Verdict::Login, None);
                 respond::empty(StatusCode::UNAUTHORIZED, self.asker, self.account)
             }
-            Decision::Login(challenge) => may_not(Box::pin(self.sign_in(challenge)).await),
-            Decision::Keep(_) => may_not(self.refuse(Refusal::SignInRequired)),
-            Decision::Own(_) if answers == Answers::Status => {
-                // It is sent here, and answered.
+            Decision::Login(challenge) => described.no(Box::pin(self.sign_in(challenge)).await),
+            Decision::Keep(_) => described.no(self.refuse(Refusal::SignInRequired)),
+            Decision::Own(_) | Decision::Redirect(_) if answers == Answers::Status => {
                 self.account.decided(Verdict::Own, None);
                 respond::empty(StatusCode::FORBIDDEN, self.asker, self.account)
             }
+            Decision::Own(Endpoint::SignedIn) => described.no(self.already_signed_in()),
             Decision::Own(_) => respond::undescribed(Undescribed::Own, self.asker, self.account),
-            Decision::Redirect(target) => {
-                may_not(respond::canonical(&target, self.asker, self.account))
-            }
+            Decision::Redirect(target) => self.redirected(&target),
             Decision::Inspect(_) => {
                 respond::undescribed(Undescribed::Form, self.asker, self.account)
             }
             Decision::Refuse(refusal) => {
                 self.audit_refusal(refusal);
-                may_not(self.refuse(refusal))
+                described.no(self.refuse(refusal))
             }
         }
     }
@@ -216,24 +287,35 @@ impl Visit<'_> {
     async fn pass(
         mut self,
         permit: Permit,
-        answers: Answers,
+        described: &Described,
         has_own_cookies: bool,
     ) -> Response<Body> {
         let credentials = LocalCredentials::of(self.policy.mode, permit.passes());
-        if self.would_bring(credentials) {
-            return respond::undescribed(Undescribed::Header, self.asker, self.account);
+        if self.would_bring(&permit, credentials) {
+            let response = respond::undescribed(Undescribed::Header, self.asker, self.account);
+            return described.no(response);
+        }
+        // What was judged is not what the server in front has, and would send on.
+        if permit.target() != described.target {
+            let is_plain = matches!(self.head.method, Method::GET | Method::HEAD);
+            return match described.answers {
+                Answers::Whole if is_plain => self.redirected(permit.target()),
+                Answers::Whole | Answers::Status => {
+                    respond::undescribed(Undescribed::Description, self.asker, self.account)
+                }
+            };
         }
         if let Some(note) = permit.noted() {
             self.account.noted(&self.head.method, note);
         }
         let rendered = match self.tell(&permit) {
             Ok(rendered) => rendered,
-            Err(_) if answers == Answers::Status => {
+            Err(_) if described.answers == Answers::Status => {
                 // It is sent here, and told why.
                 self.account.decided(Verdict::Login, None);
                 return respond::empty(StatusCode::UNAUTHORIZED, self.asker, self.account);
             }
-            Err(error) => return no(Some(answers), self.untold(&error, &permit).await),
+            Err(error) => return described.no(self.untold(&error, &permit).await),
         };
         let told = rendered.as_deref().map(|rendered| rendered.told(permit.passes().told));
         let nonce = self.account.request_id();
@@ -274,14 +356,30 @@ impl Visit<'_> {
         response
     }
 
-    /// Whether there is something in the request that the portal could take for our word, or for a
-    /// sign-in of its own.
-    fn would_bring(&self, credentials: LocalCredentials) -> bool {
+    /// To the spelling that was judged. With the portal's name: a server in front may take what is
+    /// relative for an address of ours.
+    fn redirected(self, target: &str) -> Response<Body> {
+        let target = format!("{}{target}", self.portal.public_url);
+        respond::canonical(&target, self.asker, self.account)
+    }
+
+    /// Whether there is something in the request that would be taken out of it here: what the portal
+    /// could take for our word, for another target or for a sign-in of its own, and an upgrade to
+    /// what nobody would look at any more (HTTP-08).
+    fn would_bring(&self, permit: &Permit, credentials: LocalCredentials) -> bool {
         let headers = &self.head.headers;
-        let is_told = headers.keys().any(|name| self.portal.told.name(name.as_str()));
-        let signs_in =
-            credentials == LocalCredentials::Stop && headers.contains_key(header::AUTHORIZATION);
-        is_told || signs_in || self.has_gate_cookies()
+        let is_forbidden = headers.keys().any(|name| self.portal.owned.forbids(name.as_str()));
+        let mut sent = headers.get_all(header::AUTHORIZATION).iter();
+        let signs_in = sent.any(|sent| {
+            credentials == LocalCredentials::Stop || identity::sign_a_connection_in(sent)
+        });
+        let mut upgrades = headers.get_all(header::UPGRADE).iter();
+        let asks = headers.contains_key(header::UPGRADE)
+            || headers.contains_key(header::SEC_WEBSOCKET_KEY);
+        let is_websocket =
+            upgrades.all(|upgrade| upgrade.as_bytes().eq_ignore_ascii_case(b"websocket"));
+        let upgrades = asks && !(permit.passes().websocket && is_websocket);
+        is_forbidden || signs_in || upgrades || self.has_gate_cookies()
     }
 
     /// Whether another gate's cookie says who is asking (HDR-05).

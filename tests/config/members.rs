@@ -46,7 +46,7 @@ fn cfg_05_an_emulated_configuration_listens_on_this_machine_alone() {
         let text = minimal.replace("0.0.0.0:8443", address);
         assert!(text.contains(address));
         std::fs::write(&path, text).unwrap();
-        let emulated = config::emulated(&path, "http://127.0.0.1:8081", None).unwrap();
+        let emulated = config::emulated(&path, "http://127.0.0.1:8081", None, None).unwrap();
         let loaded = config::parse("emulated.yaml", &emulated, &environment, NOON).unwrap();
         assert_eq!(loaded.config.listen.address.to_string(), becomes);
     }
@@ -57,7 +57,8 @@ fn cfg_05_an_emulated_configuration_listens_on_this_machine_alone() {
 #[test]
 fn cfg_05_an_emulated_configuration_asks_no_directory() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/config/members.yaml");
-    let emulated = config::emulated(Path::new(folder), "http://127.0.0.1:8081", None).unwrap();
+    let emulated =
+        config::emulated(Path::new(folder), "http://127.0.0.1:8081", None, None).unwrap();
     assert!(!emulated.contains("directory.example.org") && !emulated.contains("127.0.0.1:4000"));
     let loaded = config::parse("emulated.yaml", &emulated, &environment, NOON).unwrap();
     assert!(loaded.config.portals.iter().all(|portal| portal.members.is_none()));

@@ -207,11 +207,11 @@ async fn ver_01_a_description_is_there_once_and_whole() {
             assert!(answer.status >= 400, "{name}: {odd:?}: {}", answer.status);
             assert!(answer.header("x-auth-user").is_none());
         }
-        // Named by `Connection`, it is of that connection only, and gone.
+        // Named by `Connection`, it would be gone here and not elsewhere.
         let mut headers = whole.to_vec();
         headers.push(("connection", name));
         let answer = browser.send("GET", VERIFY, &headers, b"").await;
-        assert_refusal(&answer, 403, "verify-description");
+        assert_refusal(&answer, 403, "verify-header");
     }
     // The other way to describe a request is a visitor's.
     let url = format!("http://{host}/public/x");
@@ -224,9 +224,20 @@ async fn ver_01_a_description_is_there_once_and_whole() {
         assert_eq!(browser.send("GET", VERIFY, &headers, b"").await.status, status);
     }
     assert_refusal(&get("").forwarded(&browser, &world).await, 403, "verify-description");
-    let below = browser.send("GET", "/.auth/verify/public/x", &whole, b"").await;
-    assert_eq!(below.status, 200, "what is described is judged, and not where it was asked");
-    assert!(below.header("x-auth-user").is_some());
+    // One address alone, which a server in front can keep its visitors from.
+    for below in
+        ["/.auth/verify/", "/.auth/verify/public/x", "/.auth/verify/../me", "/.auth//verify"]
+    {
+        let answer = browser.send("GET", below, &whole, b"").await;
+        assert!(matches!(answer.status, 400 | 404), "{below}: {}", answer.status);
+        assert!(answer.header("x-auth-user").is_none());
+    }
+    // A WebSocket is said to be one by some.
+    let mut headers = whole.to_vec();
+    headers[1].1 = "ws";
+    assert_eq!(browser.send("GET", VERIFY, &headers, b"").await.status, 200);
+    headers[1].1 = "wss";
+    assert_eq!(browser.send("GET", VERIFY, &headers, b"").await.status, 400);
     world.stop().await;
 }
 
@@ -287,6 +298,141 @@ async fn hdr_02_03_what_cannot_be_taken_out_is_refused() {
             assert_eq!(answer.status, 403, "{name} {uri}");
             assert_refusal(&answer, 403, "verify-header");
         }
+    }
+    world.stop().await;
+}
+
+/// What a direct request would lose on its way to the portal.
+#[tokio::test]
+async fn hdr_05_path_14_what_another_gate_says_or_renames_a_request_is_refused() {
+    const EASY_AUTH: &str = r#"
+    mode: optional
+    routes: [ { path: "/**", access: public } ]
+    local_login: {}
+    identity: { preset: easy_auth, only_way_in: true }"#;
+    let plan = Plan { top: FORWARDED, portal: EASY_AUTH, ..Plan::default() };
+    let world = World::start_with(plan).await;
+    let nobody = world.browser();
+    assert_eq!(get("/").forwarded(&nobody, &world).await.status, 200);
+    for (name, value) in [
+        ("X-MS-CLIENT-PRINCIPAL-NAME", "admin"),
+        ("x-ms-client-principal", "e30="),
+        ("Remote-User", "admin"),
+        ("X-Forwarded-User", "admin"),
+        ("X-Forwarded-Access-Token", "a"),
+        ("Cf-Access-Jwt-Assertion", "a"),
+        ("X-HTTP-Method-Override", "DELETE"),
+        ("X-Rewrite-URL", "/login"),
+        ("X-Original-URL", "/login"),
+        ("X-Original-Method", "POST"),
+        ("X-Forwarded-Client-Cert", "By=x"),
+        ("Signature-Input", "anteport=()"),
+        ("Authorization", "NTLM TlRMTVNTUAAB"),
+        ("Authorization", "Negotiate YII="),
+        ("Upgrade", "h2c"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Connection", "x-secret"),
+    ] {
+        let described = get("/").with(name, value).with("x-secret", "1");
+        let answer = described.forwarded(&nobody, &world).await;
+        assert_eq!(answer.status, 403, "{name}: {value}");
+        assert_refusal(&answer, 403, "verify-header");
+    }
+    // What servers in front add by themselves.
+    for (name, value) in [
+        ("X-Forwarded-For", "192.0.2.7"),
+        ("X-Forwarded-Port", "443"),
+        ("X-Forwarded-Server", "front"),
+        ("X-Forwarded-Prefix", "/"),
+        ("X-Forwarded-Tls-Client-Cert-Info", "a"),
+        ("X-Real-IP", "192.0.2.7"),
+        ("Forwarded", "for=192.0.2.7"),
+        ("Via", "1.1 front"),
+        ("X-Request-Id", "a"),
+        ("X-Scheme", "https"),
+        ("X-Envoy-Internal", "true"),
+        ("X-Auth-Request-Redirect", "/"),
+        ("Te", "trailers"),
+        ("Connection", "close"),
+        ("Authorization", "Basic dTpw"),
+    ] {
+        let answer = get("/").with(name, value).forwarded(&nobody, &world).await;
+        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn http_08_an_upgrade_passes_where_its_route_lets_it() {
+    const LIVE: &str = r#"
+    routes:
+      - { path: "/live", access: signed_in, websocket: true }
+      - { path: "/**", access: signed_in }
+    local_login: {}
+    identity: { headers: { X-Auth-User: oid } }"#;
+    let world = World::start_with(Plan { top: FORWARDED, portal: LIVE, ..Plan::default() }).await;
+    let browser = world.treasurer().await;
+    let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    for (uri, upgrade, status) in
+        [("/live", "websocket", 200), ("/live", "h2c", 403), ("/other", "websocket", 403)]
+    {
+        let asks = get(uri).with("upgrade", upgrade).with(key.0, key.1);
+        assert_eq!(asks.forwarded(&browser, &world).await.status, status, "{uri} {upgrade}");
+    }
+    world.stop().await;
+}
+
+/// GEN-01: the server in front sends on what it has, and not what we make of it.
+#[tokio::test]
+async fn ver_01_what_is_not_canonical_does_not_pass() {
+    for top in [FORWARDED, ORIGINAL] {
+        let world = world(top).await;
+        let browser = world.treasurer().await;
+        let asks = async |described: Described<'_>| match top {
+            FORWARDED => described.forwarded(&browser, &world).await,
+            _ => described.original(&browser, &world).await,
+        };
+        for uri in ["/r%65ports?a=%62", "/caf%c3%a9"] {
+            let page = asks(get(uri)).await;
+            let post = asks(get(uri).method("POST")).await;
+            assert_eq!(post.status, 403, "{uri}");
+            match top {
+                FORWARDED => {
+                    assert_eq!(page.status, 308, "{uri}");
+                    let location = page.header("location").unwrap();
+                    let begins = format!("http://{}/", world.proxy);
+                    assert!(location.starts_with(&begins) && location != format!("{begins}{uri}"));
+                }
+                _ => assert_eq!(page.status, 403, "{uri}"),
+            }
+        }
+        assert_eq!(asks(get("/caf%C3%A9?a=%62&b=é")).await.status / 100, 4);
+        assert_eq!(asks(get("/caf%C3%A9?a=%62")).await.status, 200, "a query is as it is");
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn who_is_signed_in_and_asks_for_the_login_page_is_told_so() {
+    let world = world(FORWARDED).await;
+    let page = get("/login").forwarded(&world.treasurer().await, &world).await;
+    assert!(page.status == 401 && page.text().contains("Sign out"), "{}", page.text());
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_report_refuses_no_form() {
+    const REPORT: &str = r#"
+    mode: report_only
+    local_login: { profile: wordpress }
+    routes: [ { path: "/**", access: signed_in } ]
+    identity: { headers: { X-Auth-User: oid } }"#;
+    let world = World::start_with(Plan { top: FORWARDED, portal: REPORT, ..Plan::default() }).await;
+    for kind in ["application/x-www-form-urlencoded", "application/json"] {
+        let form = get("/wp-comments-post.php").method("POST").with("content-type", kind);
+        let answer = form.forwarded(&world.browser(), &world).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
     }
     world.stop().await;
 }
