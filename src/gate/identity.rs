@@ -461,6 +461,20 @@ fn join_cookies_without_ours(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a header of this name says how a request came here: servers in front of us set those, or
+/// they are of one connection only. It does not say who is asking, and for what.
+#[must_use]
+pub fn says_how_it_came(name: &str) -> bool {
+    let Some(folded) = Folded::of(name) else {
+        return false;
+    };
+    let forwarding = BUILT_IN.lines().skip_while(|line| *line != "# Forwarding.").skip(1);
+    let mut names =
+        forwarding.take_while(|line| !line.starts_with('#')).chain(HOP_BY_HOP.iter().copied());
+    folded.text().starts_with(b"xenvoy")
+        || names.any(|name| Folded::of(name).is_some_and(|of| of == folded))
+}
+
 fn built_in() -> impl Iterator<Item = &'static str> {
     BUILT_IN.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }

@@ -4,7 +4,8 @@
 //! lets it pass is 200 and nothing else, with the headers for the portal in the answer.
 //!
 //! *What we cannot take out of a request, we refuse it for*: an identity header of the visitor's, in
-//! any spelling, another gate's cookie, credentials of the portal's own. What is promised in this
+//! any spelling, a header that names another address or method, another gate's cookie, credentials of
+//! the portal's own. What is promised in this
 //! way and what is not: `docs/forward-auth.md` (VER-01, VER-02).
 
 use bytes::Bytes;
@@ -15,7 +16,7 @@ use super::peer::Peer;
 use super::request::{Head, Visit, envelope};
 use super::respond;
 use crate::config::{Description, Verify};
-use crate::gate::identity::LocalCredentials;
+use crate::gate::identity::{self, LocalCredentials};
 use crate::gate::{Bearer, Decision, Permit, RawTarget, Refusal};
 use crate::identity::Outbound;
 use crate::telemetry::Verdict;
@@ -44,8 +45,9 @@ pub(super) enum Undescribed {
     Description,
     /// A visitor must not send it, and it cannot be taken out here.
     #[error(
-        "the request has an identity header, a cookie of another gate's or credentials that it \
-         would bring to the portal: have the server in front take them out"
+        "the request has an identity header, one that names another address, a cookie of another \
+         gate's or credentials that it would bring to the portal: have the server in front take \
+         them out"
     )]
     Header,
     /// A rule looks at a body that was not sent along.
@@ -269,11 +271,15 @@ impl Visit<'_> {
         response
     }
 
-    /// Whether there is something in the request that the portal could take for our word, or for a
-    /// sign-in of its own.
+    /// Whether there is something in the request that the portal could take for our word, for
+    /// another request than the one that was judged, or for a sign-in of its own.
     fn would_bring(&self, credentials: LocalCredentials) -> bool {
         let headers = &self.head.headers;
-        let is_told = headers.keys().any(|name| self.portal.told.name(name.as_str()));
+        // Who is asking, in this or another gate's words (HDR-05); another address or method (PATH-14).
+        let is_told = headers.keys().map(HeaderName::as_str).any(|name| {
+            self.portal.told.name(name)
+                || (self.portal.owned.takes(name) && !identity::says_how_it_came(name))
+        });
         let signs_in =
             credentials == LocalCredentials::Stop && headers.contains_key(header::AUTHORIZATION);
         is_told || signs_in || self.has_gate_cookies()
