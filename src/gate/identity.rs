@@ -471,8 +471,9 @@ pub fn says_how_it_came(name: &str) -> bool {
     let forwarding = BUILT_IN.lines().skip_while(|line| *line != "# Forwarding.").skip(1);
     let mut names =
         forwarding.take_while(|line| !line.starts_with('#')).chain(HOP_BY_HOP.iter().copied());
-    folded.text().starts_with(b"xenvoy")
-        || names.any(|name| Folded::of(name).is_some_and(|of| of == folded))
+    let text = folded.text();
+    let is_envoys = text.starts_with(b"xenvoy") && !text.starts_with(b"xenvoyoriginal");
+    is_envoys || names.any(|name| Folded::of(name).is_some_and(|of| of == folded))
 }
 
 fn built_in() -> impl Iterator<Item = &'static str> {

@@ -304,6 +304,7 @@ async fn hdr_05_path_14_nor_is_what_names_another_member_or_another_address() {
         for name in [
             "X-Original-URI",
             "X-Rewrite-URL",
+            "X-Envoy-Original-Path",
             "x-http-method-override",
             "X-HTTP--Method",
             "X-Forwarded-User",
