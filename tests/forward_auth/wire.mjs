@@ -18,7 +18,7 @@ export function raw(port, bytes, { enough = () => false, patience = 20_000 } = {
     let answer = '';
     const end = () => { socket.destroy(); resolve(answer); };
     socket.setEncoding('latin1');
-    socket.setTimeout(patience, () => { socket.destroy(); reject(new Error(`no end after ${patience} ms:\n${answer}`)); });
+    socket.setTimeout(patience, () => { socket.destroy(); reject(new Error(`no end of ${bytes.slice(0, 60)} after ${patience} ms:\n${answer}`)); });
     socket.on('secureConnect', () => socket.write(bytes));
     socket.on('data', (piece) => {
       answer += piece;
