@@ -77,7 +77,7 @@ export function holds(front) {
         assert.ok([200, 400, 403].includes(page.status), `${forged}: ${page.status}`);
         for (const got of world.arrived()) assert.doesNotMatch(JSON.stringify(got), /mallory/, forged);
         // Named as of one connection only, ours are not lost.
-        const dropped = await as(who, target, { headers: [...PAGE, ['Connection', forged]] });
+        const dropped = await as(who, target, { headers: [...PAGE, ['Connection', forged], ['Connection', `close, ${forged}`]] });
         if (who && target === '/reports' && dropped.status === 200) {
           assert.equal(echoed(dropped).like('x-auth-user').length, 1, forged);
         }
