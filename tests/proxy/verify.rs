@@ -438,6 +438,45 @@ async fn a_report_refuses_no_form() {
 }
 
 #[tokio::test]
+async fn hdr_05_path_14_nor_is_what_names_another_member_or_another_address() {
+    for top in [FORWARDED, ORIGINAL, BY_PATH] {
+        let world = world(top).await;
+        let browser = world.treasurer().await;
+        let asks = async |described: Described<'_>| match top {
+            FORWARDED => described.forwarded(&browser, &world).await,
+            ORIGINAL => described.original(&browser, &world).await,
+            _ => described.by_path(&browser).await,
+        };
+        for name in [
+            "X-Original-URI",
+            "X-Rewrite-URL",
+            "X-Envoy-Original-Path",
+            "x-http-method-override",
+            "X-HTTP--Method",
+            "X-Forwarded-User",
+            "X-Remote-User",
+            "X-MS-Client-Principal",
+            "Remote-User",
+            "Signature-Input",
+        ] {
+            let answer = asks(get("/reports").with(name, "/login")).await;
+            assert_refusal(&answer, 403, "verify-header");
+        }
+        // What says how a request came here is the other server's.
+        let came = get("/reports")
+            .with("x-forwarded-for", "192.0.2.1")
+            .with("x-forwarded-port", "443")
+            .with("x-real-ip", "192.0.2.1")
+            .with("via", "1.1 front")
+            .with("x-request-id", "1")
+            .with("x-envoy-internal", "true")
+            .with("te", "trailers");
+        assert_eq!(asks(came).await.status, 200, "{top}");
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_session_that_is_over_passes_no_more() {
     let world = world(FORWARDED).await;
     let mut browser = world.treasurer().await;
