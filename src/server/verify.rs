@@ -78,6 +78,9 @@ static X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 static X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 
+/// By which Envoy is told what the portal is not to get.
+static TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+
 /// Whether a request asks about another one.
 pub(super) fn is_asked(head: &Head) -> bool {
     let rest = head.target.path().and_then(|path| path.strip_prefix(PATH));
@@ -264,6 +267,14 @@ impl Visit<'_> {
         }
         if let Some(cookies) = cookies {
             headers.insert(header::COOKIE, cookies);
+        } else if self
+            .proxy
+            .verify
+            .as_ref()
+            .is_some_and(|verify| verify.description == Description::Path)
+        {
+            // None are left; what Envoy does not get in an answer, it would leave as it was.
+            headers.insert(TO_REMOVE.clone(), HeaderValue::from_static("cookie"));
         }
         for cookie in shown {
             headers.append(header::SET_COOKIE, cookie);

@@ -161,6 +161,17 @@ export function holds(front) {
     world.arrived();
   });
 
+  test(`${name}: a form that a rule looks into is read, or does not pass (PATH-12)`, async () => {
+    const signIn = await as(cookie, '/entry', form('task=sign_in&password=b'));
+    assert.equal(signIn.status, 403, signIn.html);
+    nobodyGets();
+    const other = await as(cookie, '/entry', form('task=comment'));
+    const reads = front.description === 'x_original';
+    assert.equal(other.status, reads ? 200 : 403, other.html);
+    assert.equal(world.arrived().length, reads ? 1 : 0);
+    if (reads) assert.equal(echoed(other).length, 'task=comment'.length);
+  });
+
   test(`${name}: credentials of the portal's own do not pass (PATH-15)`, async () => {
     for (const value of ['Basic dTpw', 'basic dTpw', 'Bearer x', 'Negotiate x']) {
       for (const [who, target] of [[cookie, '/reports'], [undefined, '/public/x']]) {
