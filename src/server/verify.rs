@@ -34,6 +34,8 @@ pub(super) enum Answers {
     Status,
     /// By what its visitor is to get, unless it is 200.
     Whole,
+    /// The same; and it keeps a header that the answer does not have, unless it is named there.
+    Envoys,
 }
 
 /// Why a request that another server asks about was not judged, or may not pass whatever the gate
@@ -80,6 +82,9 @@ static X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
 static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 static X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 
+/// By which Envoy is told what the portal is not to get.
+static TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+
 /// Who may ask, and how.
 #[derive(Debug)]
 pub(super) struct Verifying {
@@ -123,7 +128,7 @@ impl Verifying {
         let (answers, target) = match self.verify.description {
             Description::Forwarded => (Answers::Whole, forwarded(head)?),
             Description::Original => (Answers::Status, original(head)?),
-            Description::Path => (Answers::Whole, by_path(head)?),
+            Description::Path => (Answers::Envoys, by_path(head)?),
         };
         Ok(Described { answers, target })
     }
@@ -222,10 +227,12 @@ impl Described {
     /// What is no yes, as the other server hears it.
     pub(super) fn no(&self, mut response: Response<Body>) -> Response<Body> {
         let status = match (self.answers, response.status()) {
-            (Answers::Whole, status) if !status.is_success() => status,
+            (Answers::Whole | Answers::Envoys, status) if !status.is_success() => status,
             // A page of ours, such as the one with a button for each provider, must not be taken for
             // one.
-            (Answers::Whole, _) | (_, StatusCode::UNAUTHORIZED) => StatusCode::UNAUTHORIZED,
+            (Answers::Whole | Answers::Envoys, _) | (_, StatusCode::UNAUTHORIZED) => {
+                StatusCode::UNAUTHORIZED
+            }
             (Answers::Status, status) if status.is_server_error() => status,
             (Answers::Status, _) => StatusCode::FORBIDDEN,
         };
@@ -299,8 +306,8 @@ impl Visit<'_> {
         if permit.target() != described.target {
             let is_plain = matches!(self.head.method, Method::GET | Method::HEAD);
             return match described.answers {
-                Answers::Whole if is_plain => self.redirected(permit.target()),
-                Answers::Whole | Answers::Status => {
+                Answers::Whole | Answers::Envoys if is_plain => self.redirected(permit.target()),
+                Answers::Whole | Answers::Envoys | Answers::Status => {
                     respond::undescribed(Undescribed::Description, self.asker, self.account)
                 }
             };
@@ -347,8 +354,14 @@ impl Visit<'_> {
         for (name, value) in told.iter().flat_map(|told| &told.headers).chain(&signature) {
             headers.insert(name.clone(), value.clone());
         }
-        if let Some(cookies) = cookies {
-            headers.insert(header::COOKIE, cookies);
+        match cookies {
+            Some(cookies) => {
+                headers.insert(header::COOKIE, cookies);
+            }
+            None if described.answers == Answers::Envoys => {
+                headers.insert(TO_REMOVE.clone(), HeaderValue::from_static("cookie"));
+            }
+            None => {}
         }
         for cookie in shown {
             headers.append(header::SET_COOKIE, cookie);

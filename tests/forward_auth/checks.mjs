@@ -152,13 +152,24 @@ export function holds(front) {
       assert.ok(page.status >= 400 && page.status < 500, `${target}: ${page.status}`);
       nobodyGets();
     }
-    const spelled = await as(cookie, '/r%65ports/%C3%A9t%C3%A9?x=%65');
-    if (spelled.status === 200) {
-      const { url } = echoed(spelled);
-      assert.equal(new URL(url, world.origin).search, '?x=%65');
-      assert.equal(decodeURIComponent(new URL(url, world.origin).pathname), '/reports/été');
+    // Byte by byte as it was asked for, and so as it was described.
+    for (const target of ['/r%65ports/%C3%A9t%C3%A9?x=%65', '/%7Euser/a+b,c@d/x:y', "/it's/(1)/!*$&=?q=%2e%2e/&r=?//"]) {
+      const page = await as(cookie, target);
+      assert.equal(page.status, 200, `${target}: ${page.html}`);
+      assert.equal(echoed(page).url, target);
     }
     world.arrived();
+  });
+
+  test(`${name}: a form that a rule looks into is read, or does not pass (PATH-12)`, async () => {
+    const signIn = await as(cookie, '/entry', form('task=sign_in&password=b'));
+    assert.equal(signIn.status, 403, signIn.html);
+    nobodyGets();
+    const other = await as(cookie, '/entry', form('task=comment'));
+    const reads = front.description === 'x_original';
+    assert.equal(other.status, reads ? 200 : 403, other.html);
+    assert.equal(world.arrived().length, reads ? 1 : 0);
+    if (reads) assert.equal(echoed(other).length, 'task=comment'.length);
   });
 
   test(`${name}: credentials of the portal's own do not pass (PATH-15)`, async () => {

@@ -62,11 +62,11 @@ export function shipped(name, replacements) {
 }
 
 export class World {
-  /** `front` says how its server is started: `description`, and `start(world)`, which gives the process. */
+  /** `front` says how its server is started: `description`, and `start(world)`, unless it is played. */
   static async start(front) {
     const world = new World();
-    const first = await freePorts(6);
-    Object.assign(world, { port: first, anteport: first + 1, admin: first + 2, emulator: first + 3, portal: first + 4, spare: first + 5 });
+    const first = await freePorts(5);
+    Object.assign(world, { port: first, anteport: first + 1, admin: first + 2, emulator: first + 3, portal: first + 4 });
     world.front = front;
     world.origin = `https://${HOST}:${world.port}`;
     world.folder = path.join(place, front.name);
@@ -93,7 +93,9 @@ portals:
     upstream: { url: "http://127.0.0.1:${world.portal}" }
     mode: azure_only
     local_login:
-      password_routes: [ { path: /login, methods: [POST] } ]
+      password_routes:
+        - { path: /login, methods: [POST] }
+        - { path: /entry, methods: [POST], form: { task: sign_in } }
     routes:
       - { path: "/public/**", access: public }
       - { path: "/**", access: signed_in }
@@ -106,7 +108,7 @@ portals:
       ['emulator', '--config', config, '--port', String(world.emulator), '--write', world.config], { ready });
     [, world.member] = /sign in as\s+(\S+@\S+)/.exec(readFileSync(log, 'utf8'));
     await world.resume();
-    world.server = await front.start(world);
+    world.server = await front.start?.(world);
     return world;
   }
 

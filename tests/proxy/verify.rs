@@ -99,8 +99,11 @@ async fn ver_01_a_member_passes_with_the_headers_that_the_portal_would_get() {
         assert!(passes.body.is_empty());
         // COOK-01: for who can send these on instead.
         assert_eq!(passes.header("cookie"), None);
+        let removed = passes.header("x-envoy-auth-headers-to-remove");
+        assert_eq!(removed, (top == BY_PATH).then_some("cookie"), "{top}");
         let with_cookie = asks(get("/reports").with("cookie", "theme=dark")).await;
         assert_eq!(with_cookie.header("cookie"), Some("theme=dark"), "{top}");
+        assert_eq!(with_cookie.header("x-envoy-auth-headers-to-remove"), None);
         for method in ["HEAD", "POST", "DELETE", "OPTIONS"] {
             assert_eq!(asks(get("/reports").method(method)).await.status, 200, "{top} {method}");
         }
