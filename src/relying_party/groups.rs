@@ -87,13 +87,12 @@ impl RelyingParty {
                 let held = earlier.filter(|_| error.is_temporary());
                 let held = held.and_then(|earlier| claims.clone().with_groups_of(earlier));
                 match (listed, held) {
-                    (None, None) => claims.with_groups_unresolved(),
-                    // Which they are is known all the same, by the younger word of the two.
+                    // Which they are is known all the same, by the younger word of the two: only
+                    // what they are called is Graph's to say (SESS-06).
+                    (Some(listed), Some(held)) => told(&named(listed, &held)),
                     (Some(listed), None) => told(&listed),
-                    (Some(listed), Some(held)) if held.group_names_unknown().is_some() => {
-                        told(&listed)
-                    }
-                    (_, Some(held)) => held,
+                    (None, Some(held)) => held,
+                    (None, None) => claims.with_groups_unresolved(),
                 }
             }
         }
@@ -115,6 +114,20 @@ fn listed(claims: &VerifiedClaims) -> Option<Vec<&str>> {
 fn chosen(listed: Vec<&str>, kept: &KeptGroups) -> Vec<Group> {
     let kept = listed.into_iter().filter(|id| kept.has(id));
     kept.map(|id| Group { id: id.to_owned(), name: None }).collect()
+}
+
+/// The groups of a list, by the names that they had in earlier claims.
+fn named(listed: Vec<Group>, earlier: &VerifiedClaims) -> Vec<Group> {
+    let texts = |name: &str| {
+        let all = earlier.get(name).and_then(Value::as_array).map(Vec::as_slice);
+        all.unwrap_or_default().iter().filter_map(Value::as_str)
+    };
+    let names: HashMap<&str, &str> = texts("groups").zip(texts("group_names")).collect();
+    let named = listed.into_iter().map(|group| {
+        let name = names.get(group.id.as_str()).map(|name| (*name).to_owned());
+        Group { name, ..group }
+    });
+    named.collect()
 }
 
 /// What Graph said lately, so that somebody who signs in at several portals is asked about once.

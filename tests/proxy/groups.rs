@@ -340,3 +340,46 @@ async fn sess_06_a_lost_group_counts_after_a_quarter_and_a_graph_out_of_order_ta
     assert_eq!(room(&mut browser, "/first/x").await.status, 200);
     world.stop().await;
 }
+
+#[tokio::test]
+async fn sess_06_a_group_that_the_token_lists_no_more_is_lost_while_graph_is_out_of_order() {
+    const TWO: &str = r#"
+    local_login: {}
+    routes:
+      - path: "/first/**"
+        access: signed_in
+        requires: { groups: [0b6d4a12-9e3f-4c75-8d21-000000000001] }
+      - path: "/last/**"
+        access: signed_in
+        requires: { groups: [0b6d4a12-9e3f-4c75-8d21-000000000199] }
+      - { path: "/**", access: signed_in }
+    identity: { headers: { X-Auth-Groups: groups, X-Auth-Group-Names: group_names } }
+"#;
+    let quarter = Duration::from_secs(15 * 60);
+    let world = world(WITH_NAMES, TWO).await;
+    let mut browser = signed_in(&world, MANY).await;
+    assert_eq!(room(&mut browser, "/last/x").await.status, 200);
+    world.microsoft.set_graph(Some(GraphAnswer::Trouble(Trouble::Throttled(60))));
+    let lists = |groups: &[usize]| {
+        let ids: Vec<String> = groups.iter().map(|group| group_id(*group)).collect();
+        world.microsoft.next_claims(serde_json::Map::from_iter([("groups".into(), ids.into())]));
+        world.clock.advance(quarter);
+    };
+
+    // REL-01: what they are called is as it was.
+    lists(&[199, 1]);
+    assert_eq!(room(&mut browser, "/last/x").await.status, 200);
+    let seen = world.portal.last();
+    assert_eq!(seen.header("x-auth-groups"), Some(&*[group_id(199), group_id(1)].join(",")));
+    let names = [group_name(199), group_name(1)].join(",");
+    assert_eq!(seen.header("x-auth-group-names"), Some(&*names));
+
+    lists(&[1]);
+    assert_refusal(&room(&mut browser, "/last/x").await, 403, "group-missing");
+    assert_eq!(room(&mut browser, "/first/x").await.status, 200);
+    let seen = world.portal.last();
+    assert_eq!(seen.header("x-auth-groups"), Some(&*group_id(1)));
+    assert_eq!(seen.header("x-auth-group-names"), Some(&*group_name(1)));
+    assert_eq!(world.microsoft.counts().graph, 3);
+    world.stop().await;
+}
