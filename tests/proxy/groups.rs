@@ -268,6 +268,38 @@ async fn az_05_a_portal_that_has_to_be_told_groups_is_not_told_that_there_are_no
 }
 
 #[tokio::test]
+async fn gen_03_a_member_of_unknown_groups_is_nobody_nowhere() {
+    const OPTIONAL: &str = r#"
+    mode: optional
+    sign_in: { button_label: Sign in }
+    routes:
+      - { path: "/**", access: public }
+    identity: { headers: { X-Auth-Groups: groups } }
+"#;
+    let world = world(FROM_GRAPH, OPTIONAL).await;
+    let mut browser = world.browser();
+    let landed = browser.sign_in("/.auth/login/corporate", FAR_TOO_MANY).await;
+    assert_eq!(landed.status, 200, "{}", landed.text());
+    assert_eq!(browser.open("/reports").await.status, 200);
+    world.microsoft.set_graph(Some(GraphAnswer::Denied));
+    world.clock.advance(Duration::from_secs(15 * 60));
+    let before = world.portal.received().len();
+    let script = [("accept", "application/json")];
+    for method in ["GET", "POST"] {
+        let answer = browser.send(method, "/api", &script, b"").await;
+        assert_eq!(answer.status, 503, "{method} {}", answer.text());
+        let said = (answer.status, answer.json()["error"].as_str().map(str::to_owned));
+        assert_eq!(said, (503, Some("identity-groups-unresolved".to_owned())), "{method}");
+    }
+    assert_refusal(&browser.follow("/reports").await, 503, "identity-groups-unresolved");
+    assert_eq!(world.portal.received().len(), before, "the portal was told nothing");
+    world.microsoft.set_graph(None);
+    assert_eq!(browser.follow("/reports").await.status, 200);
+    assert_eq!(told(&world), [group_id(7)]);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn names_stand_beside_ids_where_graph_tells_them() {
     let world = world(WITH_NAMES, TOLD).await;
     for username in [MANY, FAR_TOO_MANY] {
