@@ -51,11 +51,11 @@ impl RelyingParty {
             Some(listed) if !names => return claims.with_groups(listed),
             Some(_) | None => {}
         }
+        let lacks_a_name = |groups: &[Group]| groups.iter().any(|group| group.name.is_none());
         let told = |groups: &[Group]| {
-            let lacks_a_name = groups.iter().any(|group| group.name.is_none());
             let told = claims.clone().with_groups(groups);
             // Graph leaves names out for an application that may not read them.
-            match names && lacks_a_name {
+            match names && lacks_a_name(groups) {
                 true => told.with_group_names_unresolved(),
                 false => told,
             }
@@ -72,18 +72,17 @@ impl RelyingParty {
         };
         match asked {
             Ok(groups) => {
+                if names && lacks_a_name(&groups) {
+                    let error = GraphError::NoNames;
+                    self.report_graph(&error, "the names of a member's groups were not told");
+                }
                 let claims = told(&groups);
                 let until = now.after(self.limits.graph_cache);
                 self.memberships.keep(member, groups, now, until, self.limits.graph_members);
                 claims
             }
             Err(error) => {
-                tracing::warn!(
-                    provider = &*self.provider.name,
-                    reason = error.code(),
-                    error = &error as &dyn std::error::Error,
-                    "the groups of a member could not be asked for"
-                );
+                self.report_graph(&error, "the groups of a member could not be asked for");
                 let held = earlier.filter(|_| error.is_temporary());
                 let held = held.and_then(|earlier| claims.clone().with_groups_of(earlier));
                 match (listed, held) {
@@ -96,6 +95,16 @@ impl RelyingParty {
                 }
             }
         }
+    }
+
+    /// Tells the operator what Graph did not say.
+    fn report_graph(&self, error: &GraphError, what: &str) {
+        tracing::warn!(
+            provider = &*self.provider.name,
+            reason = error.code(),
+            error = error as &dyn std::error::Error,
+            "{what}"
+        );
     }
 }
 
