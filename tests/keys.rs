@@ -94,16 +94,29 @@ fn before(seconds: u64) -> String {
     Clock::system().now().before(Duration::from_secs(seconds)).to_utc_date_time()
 }
 
-/// The file says that it was written so long ago.
+/// The file says that it was written so long ago, and its file system does.
 fn written_before(file: &Path, seconds: u64) {
+    says_written_before(file, seconds);
+    stamped_before(file, seconds);
+}
+
+/// The file alone says so.
+fn says_written_before(file: &Path, seconds: u64) {
     let text = fs::read_to_string(file).unwrap();
     let keys = &text[text.find("-----BEGIN").unwrap_or(0)..];
     fs::write(file, format!("Written: {}\n{keys}", before(seconds))).unwrap();
 }
 
-/// And its file system does.
+/// Its file system alone does.
 fn stamped_before(file: &Path, seconds: u64) {
     let then = Clock::system().now().before(Duration::from_secs(seconds)).unix_millis();
+    let then = UNIX_EPOCH + Duration::from_millis(then.unsigned_abs());
+    File::options().append(true).open(file).unwrap().set_modified(then).unwrap();
+}
+
+/// Its file system says that it is yet to come.
+fn stamped_ahead(file: &Path, seconds: u64) {
+    let then = Clock::system().now().after(Duration::from_secs(seconds)).unix_millis();
     let then = UNIX_EPOCH + Duration::from_millis(then.unsigned_abs());
     File::options().append(true).open(file).unwrap().set_modified(then).unwrap();
 }
@@ -202,6 +215,16 @@ fn env_04_how_old_keys_are_goes_with_them() {
     let copy = folder.at("copy.pem");
     fs::copy(&file, &copy).unwrap();
     stamped_before(&copy, 0);
+    let said = keys("rotate", &copy, &["--older-than", "50d"]);
+    assert!(said.out.contains("nothing is to be done yet"), "{}", said.out);
+    // Its next key could be seen by nobody before.
+    for more in [&[][..], &["--older-than", "30d"]] {
+        let said = keys("rotate", &copy, more);
+        assert_eq!(said.code, Some(1), "{}", said.out);
+        let says = "portals may not know its next key before 600 s";
+        assert!(said.err.contains(says), "{}", said.err);
+    }
+    stamped_before(&copy, 601);
     assert_eq!(keys("rotate", &copy, &["--older-than", "30d"]).code, Some(0));
     let text = fs::read_to_string(&copy).unwrap();
     assert!(text.starts_with("Written: 20") && text.matches("Written").count() == 1, "{text}");
@@ -229,6 +252,18 @@ fn env_04_how_old_keys_are_goes_with_them() {
         }
         assert_eq!(ids(&copy).len(), 3);
         assert_eq!(keys("rotate", &copy, &["--stolen"]).code, Some(0), "that is never too early");
+    }
+    // A line that is there is set right, and a file without one is touched.
+    for (line, advised, other) in [
+        ("Written: 2999-01-01T00:00:00Z\n".to_owned(), "or the line", "`touch`"),
+        (String::new(), "`touch`", "Written"),
+        (format!("Written: {}\n", before(3600)), "`touch`", "Written"),
+    ] {
+        fs::write(&copy, format!("{line}{bare}")).unwrap();
+        stamped_ahead(&copy, 3600);
+        let said = keys("rotate", &copy, &["--older-than", "1h"]);
+        assert_eq!(said.code, Some(1));
+        assert!(said.err.contains(advised) && !said.err.contains(other), "{line}: {}", said.err);
     }
 }
 

@@ -126,18 +126,23 @@ enum KeysError {
     )]
     Written(PathBuf),
     #[error(
-        "the file was written at {0}, which this machine's clock says is yet to come: set the clock \
-         right, or the line `Written: …` before the keys"
+        "the line `Written: …` before the keys says {0}, which this machine's clock says is yet to \
+         come: set the clock right, or the line"
     )]
-    Ahead(String),
+    WrittenAhead(String),
+    #[error(
+        "the file's own time is {0}, which this machine's clock says is yet to come: set the clock \
+         right, or the time of the file with `touch`"
+    )]
+    FileAhead(String),
     #[error(
         "{} is no secret of 32 bytes or more in base64, as `openssl rand -base64 32` writes it",
         .0.display()
     )]
     Secret(PathBuf),
     #[error(
-        "the file was written {} s ago, and portals may not know its next key before {} s: wait, \
-         or say `--stolen` if its keys are in other hands",
+        "the file was written, or put where it is, {} s ago, and portals may not know its next key \
+         before {} s: wait, or say `--stolen` if its keys are in other hands",
         .0.as_secs(),
         KNOWN_AFTER.as_secs()
     )]
@@ -202,9 +207,9 @@ fn rotate(
     one_at_a_time.lock().map_err(failed)?;
     let metadata = fs::metadata(&file).map_err(failed)?;
     let (keys, written) = read(&file)?;
-    let age = match stolen {
-        true => Duration::MAX,
-        false => age(written?, &metadata, now)?,
+    let Ages { keys: age, published } = match stolen {
+        true => Ages { keys: Duration::MAX, published: Duration::MAX },
+        false => Ages::of(written?, &metadata, now)?,
     };
     if let Some(least) = older_than.transpose()?
         && age < least
@@ -212,8 +217,8 @@ fn rotate(
         say(&format!("the keys are {} s old: nothing is to be done yet", age.as_secs()));
         return Ok(());
     }
-    if age < KNOWN_AFTER {
-        return Err(KeysError::Early(age));
+    if published < KNOWN_AFTER {
+        return Err(KeysError::Early(published));
     }
     let keys = rotated(keys, stolen)?;
     replace(&file, &metadata, &keys, now).map_err(failed)?;
@@ -223,17 +228,34 @@ fn rotate(
     Ok(())
 }
 
-/// How long ago the file was written. Without a line of ours, its time says so: somebody else wrote it.
-fn age(
-    written: Option<Timestamp>,
-    metadata: &fs::Metadata,
-    now: Timestamp,
-) -> Result<Duration, KeysError> {
-    let at = written.unwrap_or_else(|| Timestamp::from_unix_seconds(metadata.mtime()));
-    // A schedule would wait for that moment, for years and in silence.
-    match at > now.after(KNOWN_AFTER) {
-        true => Err(KeysError::Ahead(at.to_utc_date_time())),
-        false => Ok(now.since(at)),
+/// How long ago something became of the keys of a file.
+struct Ages {
+    /// Since they were made.
+    keys: Duration,
+    /// Since they could be published at the earliest: those of a copy or a restored backup are old,
+    /// and nobody may have seen them before they were put there (ENV-04).
+    published: Duration,
+}
+
+impl Ages {
+    /// By what the file says and by its own time, which alone says it without a line of ours:
+    /// somebody else wrote it.
+    fn of(
+        written: Option<Timestamp>,
+        metadata: &fs::Metadata,
+        now: Timestamp,
+    ) -> Result<Self, KeysError> {
+        let file = Timestamp::from_unix_seconds(metadata.mtime());
+        // A schedule would wait for that moment, for years and in silence.
+        let is_ahead = |at: Timestamp| at > now.after(KNOWN_AFTER);
+        if let Some(written) = written.filter(|written| is_ahead(*written)) {
+            return Err(KeysError::WrittenAhead(written.to_utc_date_time()));
+        }
+        if is_ahead(file) {
+            return Err(KeysError::FileAhead(file.to_utc_date_time()));
+        }
+        let written = written.unwrap_or(file);
+        Ok(Self { keys: now.since(written), published: now.since(written.max(file)) })
     }
 }
 

@@ -13,8 +13,8 @@ use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
 use super::{
-    Assertion, Identity, Logout, Mapping, Members, Portal, Preset, SignIn, headers, members,
-    presets, signature, signing, tokens, told, upstream,
+    Assertion, Identity, Logout, Mapping, Members, Portal, Preset, ServerAddress, SignIn, headers,
+    members, presets, signature, signing, tokens, told, upstream,
 };
 use crate::gate::{CanonicalPath, EXTENSION, EXTENSIONS, Mode};
 
@@ -367,7 +367,7 @@ pub(super) fn audiences_are_of_one(
         };
         let (audience, spot) = (assertion.audience.as_str(), written(file));
         let twin = known.iter().find(|(other, known, _)| {
-            *known == audience && other.upstream.servers != portal.upstream.servers
+            *known == audience && !are_the_same(&other.upstream.servers, &portal.upstream.servers)
         });
         // One of the two is written: public URLs are not the same.
         if let Some((other, _, earlier)) = twin
@@ -384,6 +384,12 @@ pub(super) fn audiences_are_of_one(
         }
         known.push((portal, audience, spot));
     }
+}
+
+/// Whether two lists have the same servers, of which none is there twice. Their order is only whose
+/// turn it is.
+fn are_the_same(some: &[ServerAddress], others: &[ServerAddress]) -> bool {
+    some.len() == others.len() && some.iter().all(|server| others.contains(server))
 }
 
 /// HDR-08.

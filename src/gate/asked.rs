@@ -374,6 +374,22 @@ pub fn purpose(method: &Method, headers: &HeaderMap) -> Purpose {
     if is_page { Purpose::Page } else { Purpose::Background }
 }
 
+/// Whether what is read is a page, in a window or a frame, or something that a browser fetches by
+/// itself for one. What a script asks for in the name of whoever is there is not.
+#[must_use]
+pub fn is_of_a_page(method: &Method, headers: &HeaderMap) -> bool {
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        return false;
+    }
+    match headers.get(&SEC_FETCH_DEST).map(HeaderValue::as_bytes) {
+        Some(
+            b"frame" | b"iframe" | b"style" | b"script" | b"image" | b"font" | b"audio" | b"video"
+            | b"track" | b"manifest",
+        ) => !headers.contains_key(UPGRADE),
+        Some(_) | None => purpose(&Method::GET, headers) == Purpose::Page,
+    }
+}
+
 /// Whether nothing says that the answer is for something else than a window of the browser's.
 pub(super) fn shows_a_page(headers: &HeaderMap) -> bool {
     let is = |name: &HeaderName, wanted: &[u8]| {

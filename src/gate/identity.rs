@@ -590,6 +590,10 @@ mod tests {
         assert_eq!(Meaning::of("x-pomerium-claim-anything"), Meaning::Identity);
         assert_eq!(Meaning::of("x-portal-member"), Meaning::None);
         assert_eq!(Meaning::of("x_portal"), Meaning::Foreign);
+        // FWD-01: though others that begin so say who is asking.
+        for name in ["X-Remote-Address", "x-true-client-ip", "XFastlyClientIP"] {
+            assert_eq!(Meaning::of(name), Meaning::Foreign, "{name}");
+        }
         // What makes a family foreign is taken from visitors, too.
         for family in FOREIGN_FAMILIES {
             let name = format!("{}-anything", std::str::from_utf8(family).unwrap());

@@ -35,7 +35,7 @@ mod trail;
 use std::fmt;
 use std::time::Duration;
 
-pub use asked::{Asked, Purpose, is_fetched_early, purpose};
+pub use asked::{Asked, Purpose, is_fetched_early, is_of_a_page, purpose};
 pub use claim_path::{ClaimPath, ClaimPathError, OtherForm};
 pub use claims::{
     AccountKind, EXTENSION, EXTENSIONS, Group, GroupsUnknown, Subject, TOKENS_AS_CLAIMS,

@@ -166,6 +166,26 @@ impl IdentityError {
         matches!(self, Self::Assertion(_) | Self::Signature(_))
     }
 
+    /// Whether it is what the session's claims say, and stays so with them. What could not be found
+    /// out or made is none of that (GEN-03).
+    #[must_use]
+    pub const fn is_lasting(&self) -> bool {
+        match self {
+            Self::GroupsUnresolved | Self::Assertion(_) | Self::Signature(_) => false,
+            Self::Form { .. }
+            | Self::Unencoded { .. }
+            | Self::Missing { .. }
+            | Self::Transform { .. }
+            | Self::Unmapped { .. }
+            | Self::Preset { .. }
+            | Self::Unverified { .. }
+            | Self::GroupOverage
+            | Self::TooLarge { .. }
+            | Self::TokenTooLarge { .. }
+            | Self::TokenForm { .. } => true,
+        }
+    }
+
     /// The stable name of this reason.
     #[must_use]
     pub const fn code(&self) -> &'static str {

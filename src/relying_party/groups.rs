@@ -51,11 +51,11 @@ impl RelyingParty {
             Some(listed) if !names => return claims.with_groups(listed),
             Some(_) | None => {}
         }
+        let lacks_a_name = |groups: &[Group]| groups.iter().any(|group| group.name.is_none());
         let told = |groups: &[Group]| {
-            let lacks_a_name = groups.iter().any(|group| group.name.is_none());
             let told = claims.clone().with_groups(groups);
             // Graph leaves names out for an application that may not read them.
-            match names && lacks_a_name {
+            match names && lacks_a_name(groups) {
                 true => told.with_group_names_unresolved(),
                 false => told,
             }
@@ -72,31 +72,39 @@ impl RelyingParty {
         };
         match asked {
             Ok(groups) => {
+                if names && lacks_a_name(&groups) {
+                    let error = GraphError::NoNames;
+                    self.report_graph(&error, "the names of a member's groups were not told");
+                }
                 let claims = told(&groups);
                 let until = now.after(self.limits.graph_cache);
                 self.memberships.keep(member, groups, now, until, self.limits.graph_members);
                 claims
             }
             Err(error) => {
-                tracing::warn!(
-                    provider = &*self.provider.name,
-                    reason = error.code(),
-                    error = &error as &dyn std::error::Error,
-                    "the groups of a member could not be asked for"
-                );
+                self.report_graph(&error, "the groups of a member could not be asked for");
                 let held = earlier.filter(|_| error.is_temporary());
                 let held = held.and_then(|earlier| claims.clone().with_groups_of(earlier));
                 match (listed, held) {
-                    (None, None) => claims.with_groups_unresolved(),
-                    // Which they are is known all the same, by the younger word of the two.
+                    // Which they are is known all the same, by the younger word of the two: only
+                    // what they are called is Graph's to say (SESS-06).
+                    (Some(listed), Some(held)) => told(&named(listed, &held)),
                     (Some(listed), None) => told(&listed),
-                    (Some(listed), Some(held)) if held.group_names_unknown().is_some() => {
-                        told(&listed)
-                    }
-                    (_, Some(held)) => held,
+                    (None, Some(held)) => held,
+                    (None, None) => claims.with_groups_unresolved(),
                 }
             }
         }
+    }
+
+    /// Tells the operator what Graph did not say.
+    fn report_graph(&self, error: &GraphError, what: &str) {
+        tracing::warn!(
+            provider = &*self.provider.name,
+            reason = error.code(),
+            error = error as &dyn std::error::Error,
+            "{what}"
+        );
     }
 }
 
@@ -115,6 +123,20 @@ fn listed(claims: &VerifiedClaims) -> Option<Vec<&str>> {
 fn chosen(listed: Vec<&str>, kept: &KeptGroups) -> Vec<Group> {
     let kept = listed.into_iter().filter(|id| kept.has(id));
     kept.map(|id| Group { id: id.to_owned(), name: None }).collect()
+}
+
+/// The groups of a list, by the names that they had in earlier claims.
+fn named(listed: Vec<Group>, earlier: &VerifiedClaims) -> Vec<Group> {
+    let texts = |name: &str| {
+        let all = earlier.get(name).and_then(Value::as_array).map(Vec::as_slice);
+        all.unwrap_or_default().iter().filter_map(Value::as_str)
+    };
+    let names: HashMap<&str, &str> = texts("groups").zip(texts("group_names")).collect();
+    let named = listed.into_iter().map(|group| {
+        let name = names.get(group.id.as_str()).map(|name| (*name).to_owned());
+        Group { name, ..group }
+    });
+    named.collect()
 }
 
 /// What Graph said lately, so that somebody who signs in at several portals is asked about once.

@@ -225,23 +225,25 @@ impl Visit<'_> {
             Refusal::PasswordRoute { .. } => {
                 audit::write(Event::PasswordRouteRefused, &Audit { code, ..self.audit() });
             }
-            Refusal::Lacks { .. } => self.audit_member(&Audit { code, ..self.audit() }),
+            Refusal::Lacks { .. } => {
+                self.audit_member(Event::MemberRefused, &Audit { code, ..self.audit() });
+            }
             _ => {}
         }
     }
 
-    /// A member of whom the portal cannot be told.
-    pub(super) fn audit_untold(&self, error: &IdentityError) {
+    /// A member of whom the portal cannot be told: refused, or on as nobody.
+    pub(super) fn audit_untold(&self, event: Event, error: &IdentityError) {
         let cause = causes(error);
         let audit = Audit { code: Some(error.code()), cause: Some(&cause), ..self.audit() };
-        self.audit_member(&audit);
+        self.audit_member(event, &audit);
     }
 
-    fn audit_member(&self, audit: &Audit<'_>) {
+    fn audit_member(&self, event: Event, audit: &Audit<'_>) {
         let session = self.signed_in.as_deref().map(SignedIn::session);
         let member = session.map(|session| session.claims().subject().member_key());
         audit::write(
-            Event::MemberRefused,
+            event,
             &Audit {
                 provider: session.map(Session::provider),
                 member: member.as_deref(),

@@ -204,8 +204,11 @@ impl Proxy {
         let tokens = tokens.or_earlier(session.tokens(), now);
         let tokens = portal.map(|portal| portal.identity.wanted(tokens));
         let next = next.passing(tokens.unwrap_or_default());
-        // What cannot be told ends the session, and is not found out on each request (HDR-09).
-        if let Some(Err(error)) = portal.map(|portal| portal.identity.render(&next, now)) {
+        // What cannot be told ends the session, and is not found out on each request (HDR-09). What
+        // only could not be found out or made signs nobody out (GEN-03).
+        if let Some(Err(error)) = portal.map(|portal| portal.identity.render(&next, now))
+            && error.is_lasting()
+        {
             self.metrics.refreshed(index, RefreshOutcome::Ended);
             return self.end_for(id, session, party, error.code(), &causes(&error)).await;
         }

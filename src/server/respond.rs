@@ -416,7 +416,7 @@ pub(super) fn identity(
 }
 
 /// Says so in the log.
-pub(super) fn unsigned(error: &IdentityError, asker: &Asker) {
+fn unsigned(error: &IdentityError, asker: &Asker) {
     tracing::error!(
         request_id = asker.request_id(),
         code = error.code(),

@@ -1,7 +1,7 @@
 //! What goes along of a member with a request that is permitted, and what happens where it cannot
 //! be told. At a login that is found out before there is a session (HDR-09); one that began under
-//! an earlier configuration may lack what the portal is told now. What does not depend on who asks
-//! goes on, and everywhere else a sign-in mends it or says what is the matter: it comes to a
+//! an earlier configuration may lack what the portal is told now. A page that is for everybody goes on
+//! as nobody's, and everywhere else a sign-in mends it or says what is the matter: it comes to a
 //! session only if all can be told, so that nobody is sent there and back for ever.
 
 use std::sync::Arc;
@@ -13,14 +13,17 @@ use super::login::BY_HAND;
 use super::request::Visit;
 use super::{Portal, respond};
 use crate::gate::identity::Envelope;
-use crate::gate::{Access, Bearer, Challenge, Mode, Permit, ReturnTo, Timestamp};
+use crate::gate::{Access, Bearer, Challenge, Mode, Permit, ReturnTo, Timestamp, is_of_a_page};
 use crate::identity::IdentityError;
 use crate::pages::Link;
 use crate::sessions::SignedIn;
+use crate::telemetry::audit::Event;
 
 impl Visit<'_> {
-    /// What goes along of the member in whose name a request goes; nobody's is told nothing. Where
-    /// somebody may be nobody, a member of whom not all can be told is that.
+    /// What goes along of the member in whose name a request goes; nobody's is told nothing. A page
+    /// that is for everybody is nobody's for a member of whom not all can be told; what they write or
+    /// a script asks for would be taken for a stranger's, and what only could not be found out would
+    /// be silently taken for "no" (GEN-03).
     ///
     /// # Errors
     /// What cannot be told, where it has to be.
@@ -38,9 +41,13 @@ impl Visit<'_> {
         }
         match envelope(self.portal, member, self.now) {
             Ok(envelope) => Ok(Some(envelope)),
-            Err(error) if self.is_for_everybody(permit) => {
-                if error.is_ours() {
-                    respond::unsigned(&error, self.asker);
+            Err(error)
+                if error.is_lasting()
+                    && self.is_for_everybody(permit)
+                    && is_of_a_page(&self.head.method, &self.head.headers) =>
+            {
+                if member.is_first_passed_over() {
+                    self.audit_untold(Event::MemberUntold, &error);
                 }
                 self.signed_in = None;
                 Ok(None)
@@ -71,7 +78,7 @@ impl Visit<'_> {
                 None => self.sign_in(challenge).await,
             };
         }
-        self.audit_untold(error);
+        self.audit_untold(Event::MemberRefused, error);
         let href = provider
             .filter(|name| self.provider(name).is_some())
             .map(|name| format!("{}&{BY_HAND}=1", self.login_link(&name, &root)));

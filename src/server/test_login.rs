@@ -154,7 +154,8 @@ impl Visit<'_> {
         };
         let mut becomes: Vec<Fact> = tested.members.iter().map(foreseen).collect();
         becomes.extend(size.map(kept));
-        let routes = self.lets_in(tested).then(|| self.judged(session, tested.is_new()));
+        let is_in = code.is_none() && self.lets_in(tested);
+        let routes = is_in.then(|| self.judged(session, tested.is_new()));
         let html = pages::tested(&pages::Tested {
             portal: &self.policy.host,
             who: &who,

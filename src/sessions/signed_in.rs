@@ -1,7 +1,7 @@
 //! A session in use: read, with the identity headers rendered for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -31,6 +31,8 @@ pub struct SignedIn {
 struct Lasting {
     renewing: Renewing,
     ending: Ending,
+    /// Whether it was noted that its member goes on as nobody.
+    passed_over: AtomicBool,
 }
 
 impl SignedIn {
@@ -72,6 +74,12 @@ impl SignedIn {
         let now = now.unix_millis();
         now.saturating_sub(told) >= i64::try_from(every.as_millis()).unwrap_or(i64::MAX)
             && self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Whether it is the first time that its member goes on as nobody; of several who ask at once
+    /// one is told so.
+    pub fn is_first_passed_over(&self) -> bool {
+        !self.lasting.passed_over.swap(true, Ordering::Relaxed)
     }
 
     /// Whether a request, a stream or a refresh has this in hand besides the table.
@@ -121,5 +129,27 @@ impl SignedIn {
     /// Keeps newly rendered headers for the requests to come.
     pub fn keep(&self, envelope: &Arc<Envelope>) {
         self.envelope.store(Some(Arc::clone(envelope)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::{Lifetimes, Subject, VerifiedClaims};
+
+    #[test]
+    fn a_session_is_passed_over_for_the_first_time_once() {
+        let session = || {
+            let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
+            let claims = VerifiedClaims::assertion(subject, serde_json::Map::new());
+            let hour = Duration::from_secs(3600);
+            let lifetimes = Lifetimes { idle: hour, absolute: hour };
+            let noon = Timestamp::from_unix_seconds(1_800_000_000);
+            Session::start(claims, "corporate".into(), "h".into(), "s".into(), lifetimes, noon)
+        };
+        let member = SignedIn::new(session());
+        assert!(member.is_first_passed_over() && !member.is_first_passed_over());
+        // What the provider says anew makes no other session of it.
+        assert!(!member.renewed(session()).is_first_passed_over());
     }
 }

@@ -37,6 +37,8 @@ pub enum Event {
     FirstLogin,
     /// A member asked for what they have no right to.
     MemberRefused,
+    /// A member goes on as nobody, because the portal cannot be told of them: once a session.
+    MemberUntold,
     /// A form that had met an expired session was sent again by its member.
     FormResent,
     /// Other sealing keys are in force.
@@ -67,6 +69,7 @@ impl Event {
             Self::MemberLinked => "member-linked",
             Self::FirstLogin => "first-login",
             Self::MemberRefused => "member-refused",
+            Self::MemberUntold => "member-untold",
             Self::FormResent => "form-resent",
             Self::SealingKeysChanged => "sealing-keys-changed",
             Self::SigningKeysChanged => "signing-keys-changed",

@@ -268,6 +268,38 @@ async fn az_05_a_portal_that_has_to_be_told_groups_is_not_told_that_there_are_no
 }
 
 #[tokio::test]
+async fn gen_03_a_member_of_unknown_groups_is_nobody_nowhere() {
+    const OPTIONAL: &str = r#"
+    mode: optional
+    sign_in: { button_label: Sign in }
+    routes:
+      - { path: "/**", access: public }
+    identity: { headers: { X-Auth-Groups: groups } }
+"#;
+    let world = world(FROM_GRAPH, OPTIONAL).await;
+    let mut browser = world.browser();
+    let landed = browser.sign_in("/.auth/login/corporate", FAR_TOO_MANY).await;
+    assert_eq!(landed.status, 200, "{}", landed.text());
+    assert_eq!(browser.open("/reports").await.status, 200);
+    world.microsoft.set_graph(Some(GraphAnswer::Denied));
+    world.clock.advance(Duration::from_secs(15 * 60));
+    let before = world.portal.received().len();
+    let script = [("accept", "application/json")];
+    for method in ["GET", "POST"] {
+        let answer = browser.send(method, "/api", &script, b"").await;
+        assert_eq!(answer.status, 503, "{method} {}", answer.text());
+        let said = (answer.status, answer.json()["error"].as_str().map(str::to_owned));
+        assert_eq!(said, (503, Some("identity-groups-unresolved".to_owned())), "{method}");
+    }
+    assert_refusal(&browser.follow("/reports").await, 503, "identity-groups-unresolved");
+    assert_eq!(world.portal.received().len(), before, "the portal was told nothing");
+    world.microsoft.set_graph(None);
+    assert_eq!(browser.follow("/reports").await.status, 200);
+    assert_eq!(told(&world), [group_id(7)]);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn names_stand_beside_ids_where_graph_tells_them() {
     let world = world(WITH_NAMES, TOLD).await;
     for username in [MANY, FAR_TOO_MANY] {
@@ -338,5 +370,48 @@ async fn sess_06_a_lost_group_counts_after_a_quarter_and_a_graph_out_of_order_ta
     world.clock.advance(quarter);
     assert_refusal(&room(&mut browser, "/last/x").await, 403, "group-missing");
     assert_eq!(room(&mut browser, "/first/x").await.status, 200);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn sess_06_a_group_that_the_token_lists_no_more_is_lost_while_graph_is_out_of_order() {
+    const TWO: &str = r#"
+    local_login: {}
+    routes:
+      - path: "/first/**"
+        access: signed_in
+        requires: { groups: [0b6d4a12-9e3f-4c75-8d21-000000000001] }
+      - path: "/last/**"
+        access: signed_in
+        requires: { groups: [0b6d4a12-9e3f-4c75-8d21-000000000199] }
+      - { path: "/**", access: signed_in }
+    identity: { headers: { X-Auth-Groups: groups, X-Auth-Group-Names: group_names } }
+"#;
+    let quarter = Duration::from_secs(15 * 60);
+    let world = world(WITH_NAMES, TWO).await;
+    let mut browser = signed_in(&world, MANY).await;
+    assert_eq!(room(&mut browser, "/last/x").await.status, 200);
+    world.microsoft.set_graph(Some(GraphAnswer::Trouble(Trouble::Throttled(60))));
+    let lists = |groups: &[usize]| {
+        let ids: Vec<String> = groups.iter().map(|group| group_id(*group)).collect();
+        world.microsoft.next_claims(serde_json::Map::from_iter([("groups".into(), ids.into())]));
+        world.clock.advance(quarter);
+    };
+
+    // REL-01: what they are called is as it was.
+    lists(&[199, 1]);
+    assert_eq!(room(&mut browser, "/last/x").await.status, 200);
+    let seen = world.portal.last();
+    assert_eq!(seen.header("x-auth-groups"), Some(&*[group_id(199), group_id(1)].join(",")));
+    let names = [group_name(199), group_name(1)].join(",");
+    assert_eq!(seen.header("x-auth-group-names"), Some(&*names));
+
+    lists(&[1]);
+    assert_refusal(&room(&mut browser, "/last/x").await, 403, "group-missing");
+    assert_eq!(room(&mut browser, "/first/x").await.status, 200);
+    let seen = world.portal.last();
+    assert_eq!(seen.header("x-auth-groups"), Some(&*group_id(1)));
+    assert_eq!(seen.header("x-auth-group-names"), Some(&*group_name(1)));
+    assert_eq!(world.microsoft.counts().graph, 3);
     world.stop().await;
 }

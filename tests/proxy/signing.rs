@@ -150,15 +150,20 @@ impl Verifier {
     }
 }
 
-/// The file says that it was written so long ago, as it says it itself, and in one step.
+/// The file says that it was written so long ago, as it says it itself and by its time, and in one
+/// step.
 fn written_before(file: &std::path::Path, seconds: u64) {
-    let then = Clock::system().now().before(Duration::from_secs(seconds)).to_utc_date_time();
+    let moment = Clock::system().now().before(Duration::from_secs(seconds));
+    let then = moment.to_utc_date_time();
     let text = std::fs::read_to_string(file).unwrap();
     let keys = &text[text.find("-----BEGIN").unwrap()..];
     let new = file.with_extension("older");
     // A copy is its owner's alone, as the file is.
     std::fs::copy(file, &new).unwrap();
     std::fs::write(&new, format!("Written: {then}\n{keys}")).unwrap();
+    let stamp = Duration::from_millis(moment.unix_millis().unsigned_abs());
+    let stamped = std::fs::File::options().append(true).open(&new).unwrap();
+    stamped.set_modified(std::time::UNIX_EPOCH + stamp).unwrap();
     std::fs::rename(&new, file).unwrap();
 }
 

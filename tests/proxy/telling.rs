@@ -59,8 +59,8 @@ async fn hdr_09_what_cannot_be_told_any_more_stops_nobody_where_it_is_not_told()
     for path in ["/assets/logo", "/untold/feed"] {
         assert_eq!(ada.open(path).await.status, 200, "{path}");
         assert_eq!(world.portal.last().header("x-auth-user"), None, "{path}");
-        assert_eq!(ada.send("POST", path, &[], b"").await.status, 200, "{path}");
     }
+    assert_eq!(ada.send("POST", "/untold/feed", &[], b"").await.status, 200);
     assert_eq!(ada.open("/.auth/me").await.status, 200, "and the session is there");
     let stranger = world.browser().open("/untold/feed").await;
     assert_eq!(stranger.status, 303, "for members");
@@ -106,7 +106,7 @@ async fn hdr_09_a_sign_in_brings_what_the_session_lacked() {
 }
 
 #[tokio::test]
-async fn hdr_09_where_somebody_may_be_nobody_they_are_that() {
+async fn hdr_09_gen_03_where_somebody_may_be_nobody_pages_go_on_and_nothing_is_written_as_nobody() {
     const OPTIONAL: &str = r#"
     mode: optional
     sign_in: { button_label: Sign in }
@@ -119,5 +119,47 @@ async fn hdr_09_where_somebody_may_be_nobody_they_are_that() {
     assert_eq!(ada.open("/reports").await.status, 200);
     assert_eq!(world.portal.last().header("x-auth-user"), None);
     assert!(!world.portal.last().headers.iter().any(|(_, value)| value.contains(ADA)));
+    let style = [("accept", "text/css,*/*;q=0.1"), ("sec-fetch-mode", "no-cors")];
+    let style = [&style[..], &[("sec-fetch-dest", "style")]].concat();
+    let frame = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")];
+    for (method, headers) in
+        [("HEAD", PAGE), ("GET", &style[..]), ("GET", &frame[..]), ("GET", &[])]
+    {
+        assert_eq!(ada.send(method, "/reports", headers, b"").await.status, 200, "{headers:?}");
+    }
+    assert_untold_where_it_matters(&world, &ada).await;
     world.stop().await;
+}
+
+#[tokio::test]
+async fn hdr_09_gen_03_on_a_public_route_nothing_is_written_as_nobody() {
+    let (world, ada, _folder) = changed(PORTAL, TOLD, MORE).await;
+    assert_eq!(ada.send("GET", "/assets/logo", PAGE, b"").await.status, 200);
+    assert_untold_where_it_matters(&world, &ada).await;
+    world.stop().await;
+}
+
+/// What depends on who asks reaches no portal as nobody's, and says why.
+async fn assert_untold_where_it_matters(world: &World, ada: &Browser) {
+    let before = world.portal.received().len();
+    let script = [("accept", "application/json"), ("sec-fetch-mode", "cors")];
+    let fetch = [("accept", "*/*"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")];
+    let old = [("accept", "*/*"), ("x-requested-with", "XMLHttpRequest")];
+    for (method, headers) in [
+        ("POST", PAGE),
+        ("POST", &[]),
+        ("PUT", &fetch[..]),
+        ("DELETE", &fetch[..]),
+        ("GET", &script[..]),
+        ("GET", &fetch[..]),
+        ("HEAD", &fetch[..]),
+        ("GET", &old[..]),
+    ] {
+        let said = ada.send(method, "/assets/comments", headers, b"").await;
+        assert_eq!(said.status, 403, "{method} {headers:?}");
+        assert!(method == "HEAD" || said.text().contains("identity-claim-missing"), "{method}");
+    }
+    assert_eq!(world.portal.received().len(), before, "the portal was told nothing");
+    let stranger = world.browser().send("POST", "/assets/comments", PAGE, b"").await;
+    assert_eq!(stranger.status, 200, "a stranger is one");
 }

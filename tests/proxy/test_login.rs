@@ -208,3 +208,36 @@ async fn whom_no_route_lets_in_is_not_shown_what_they_ask_for() {
     assert!(shown.contains("/secret-minutes/**"), "{shown}");
     world.stop().await;
 }
+
+#[tokio::test]
+async fn whom_the_portal_cannot_be_told_of_is_not_shown_what_routes_ask_for() {
+    const ADDRESSED: &str = r#"
+    mode: azure_only
+    sign_in: { test: true }
+    local_login: {}
+    routes:
+      - { path: "/secret-minutes/**", access: signed_in, requires: { roles: [Chair] } }
+      - { path: "/**", access: signed_in }
+    identity: { preset: authelia, only_way_in: true, assertion: none }
+"#;
+    let folder = Folder::new();
+    folder.write("key", &STANDARD.encode([1; 32]));
+    let at = folder.path("key").display().to_string();
+    let kept = Some(format!("{{ store: cookie, keys: [{{ file: \"{at}\" }}] }}"));
+    let plan = Plan { portal: ADDRESSED, kept_sessions: kept, ..Plan::default() };
+    let world = World::start_with(plan).await;
+    let verified = json!({ "xms_edov": true });
+    let large = json!({ "xms_edov": true, "hobby": "n".repeat(12 * 1024) });
+    for (claims, code) in [
+        (json!({}), Some("identity-email-unverified")),
+        (large, Some("session-too-large")),
+        (verified, None),
+    ] {
+        world.microsoft.next_claims(claims.as_object().unwrap().clone());
+        let shown = world.browser().sign_in("/.auth/test/corporate", TREASURER).await.text();
+        assert!(code.is_none_or(|code| shown.contains(code)), "{code:?} {shown}");
+        let (path, role) = (shown.contains("secret-minutes"), shown.contains("Chair"));
+        assert_eq!((path, role), (code.is_none(), code.is_none()), "{code:?} {shown}");
+    }
+    world.stop().await;
+}

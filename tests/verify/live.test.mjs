@@ -2,7 +2,7 @@
 // in by plain headers, by a forged assertion or by that of another portal; and the keys are found anew.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -243,8 +243,10 @@ test('env_04: while keys are exchanged under load, and can only now and then be 
     return true;
   };
   // As it is after ten minutes.
-  const then = new Date(Date.now() - 601_000).toISOString().replace(/\.\d+/, '');
-  writeFileSync(signingKeys, readFileSync(signingKeys, 'utf8').replace(/^Written: .*$/m, `Written: ${then}`));
+  const then = new Date(Date.now() - 601_000);
+  const said = then.toISOString().replace(/\.\d+/, '');
+  writeFileSync(signingKeys, readFileSync(signingKeys, 'utf8').replace(/^Written: .*$/m, `Written: ${said}`));
+  utimesSync(signingKeys, then, then);
   await keysOf('rotate');
   const answered = Object.fromEntries(portals.map(({ name }) => [name, 0]));
   await each(async (portal) => {

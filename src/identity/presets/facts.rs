@@ -86,6 +86,27 @@ impl<'a> Facts<'a> {
         Ok(fact)
     }
 
+    /// A claim that the operator named, as a list, for a portal that takes every address in it for
+    /// verified (AZ-02).
+    pub(super) fn verified_list(
+        &self,
+        claim: &'a str,
+        header: &'static str,
+    ) -> Result<List<'a>, IdentityError> {
+        let list = self.list(claim, header)?;
+        let path: ClaimPath = claim.parse().map_err(|_| form(header, claim))?;
+        let usual: Result<ClaimPath, _> = self.claims.email.parse();
+        let are_addresses = ["email", "emails"].contains(&path.name())
+            || usual.is_ok_and(|usual| usual.name() == path.name());
+        for element in &list.elements {
+            let fact = Fact::of(claim, element);
+            if are_addresses || self.is_denied(&fact) {
+                self.check_address(&fact, header)?;
+            }
+        }
+        Ok(list)
+    }
+
     /// The e-mail address, for a portal that takes it for verified (AZ-02).
     pub(super) fn verified_email(
         &self,

@@ -49,7 +49,7 @@ pub(super) fn render(
             "user" | "sub" => List::from(Some(facts.verified_user("sub", FAMILY)?)),
             "email" => List::from(facts.verified_email(FAMILY)?),
             "groups" => facts.groups(FAMILY)?,
-            claim => facts.list(claim, FAMILY)?,
+            claim => facts.verified_list(claim, FAMILY)?,
         };
         headers.listed_at(header, FAMILY, &list)?;
         // A claim that has a header is in the token, too, as one text.

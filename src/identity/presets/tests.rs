@@ -529,3 +529,69 @@ fn presets_once() -> &'static Presets {
     static MADE: std::sync::OnceLock<Presets> = std::sync::OnceLock::new();
     MADE.get_or_init(|| presets(vec![Preset::Authelia, both_families()]))
 }
+
+/// Every claim of this name with a header.
+fn pomerium_with(claim: &str) -> Preset {
+    let header = HeaderName::try_from(format!("x-pomerium-claim-{claim}")).unwrap();
+    let headers = vec![(header, claim.to_owned())];
+    Preset::Pomerium { issuer: "i".into(), audience: "a".into(), headers }
+}
+
+#[test]
+fn az_02_a_claim_header_tells_no_address_that_nobody_is_known_to_have_verified() {
+    let oidc = ProviderKind::Oidc(Oidc {
+        issuer: "https://i.example".into(),
+        metadata: "https://i.example".parse().unwrap(),
+    });
+    let (mine, other) = ("ines@club.example", "board@club.example");
+    for (claim, said, more, of_provider, of_operator) in [
+        ("emails", json!([mine]), json!({}), true, true),
+        // Another one than the verified.
+        ("emails", json!([mine, other]), json!({}), false, true),
+        ("emails", json!(other), json!({}), false, true),
+        ("emails", json!([]), json!({}), true, true),
+        ("emails", json!([other]), json!({ "email": null }), false, true),
+        ("emails", json!([other]), json!({ "email": null, "email_verified": false }), false, false),
+        (
+            "emails",
+            json!(["x", other]),
+            json!({ "email": null, "email_verified": 0 }),
+            false,
+            false,
+        ),
+        // No address here, unless it is the very one of which the provider says no.
+        ("upn", json!(other), json!({}), true, true),
+        ("upn", json!(other), json!({ "email": null, "email_verified": false }), true, true),
+        (
+            "upn",
+            json!("Board@Club.example"),
+            json!({ "email": null, "emails": [other], "email_verified": false }),
+            false,
+            false,
+        ),
+        (
+            "preferred_username",
+            json!([other]),
+            json!({ "email": null, "emails": other, "email_verified": false }),
+            false,
+            false,
+        ),
+    ] {
+        let mut presets = presets(vec![pomerium_with(claim)]);
+        presets.settings.addresses.providers = vec![("corporate".into(), oidc.clone())];
+        let mut all = json!({ "email_verified": true, "preferred_username": "ines" });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        all[claim] = said;
+        for (are_theirs, is_told) in [(false, of_provider), (true, of_operator)] {
+            presets.settings.addresses.are_theirs = are_theirs;
+            let case = format!("{claim} {all} {are_theirs}");
+            match told(&presets, &ines(all.clone())) {
+                Ok(_) => assert!(is_told, "{case}"),
+                Err(error) => {
+                    assert!(!is_told, "{case}: {error}");
+                    assert_eq!(error.code(), "identity-email-unverified", "{case}");
+                }
+            }
+        }
+    }
+}

@@ -156,6 +156,13 @@ pub enum GraphError {
     /// The next page is elsewhere, where the token must not go.
     #[error("Graph's next page is not where Graph is")]
     Link,
+    /// Groups without what they are called, though that was asked for: so Graph answers an
+    /// application that may not read it.
+    #[error(
+        "Graph left out what groups are called: the application lacks the delegated permission \
+         GroupMember.Read.All, or an administrator's consent to it"
+    )]
+    NoNames,
     /// More pages than are asked for.
     #[error("the groups have more than {pages} pages")]
     TooMany {
@@ -170,7 +177,11 @@ impl GraphError {
         match self {
             Self::Call(error) => error.is_unreachable(),
             Self::Refused { status, .. } => is_busy(*status),
-            Self::AccessToken | Self::Malformed | Self::Link | Self::TooMany { .. } => false,
+            Self::AccessToken
+            | Self::Malformed
+            | Self::Link
+            | Self::NoNames
+            | Self::TooMany { .. } => false,
         }
     }
 
@@ -184,6 +195,7 @@ impl GraphError {
             Self::Refused { .. } => "graph-refused",
             Self::Malformed => "graph-malformed",
             Self::Link => "graph-foreign-link",
+            Self::NoNames => "graph-no-names",
             Self::TooMany { .. } => "graph-too-many",
         }
     }
