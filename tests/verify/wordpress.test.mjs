@@ -2,7 +2,7 @@
 // or an address of e-mail does not.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,7 @@ import { ask as askAt, cookieHeader, urlencoded } from '../portals/http.mjs';
 import { place, run, stopAll } from '../portals/processes.mjs';
 import { apache, giveToApache, mariadb, sql } from '../portals/servers.mjs';
 import wordpress from '../portals/wordpress.mjs';
+import { README } from './languages.mjs';
 
 const HEADER = 'X-Anteport-Assertion';
 const TREASURER = 'treasurer@harborclub.example';
@@ -67,13 +68,20 @@ function configure() {
   writeFileSync(config, readFileSync(config, 'utf8').replace('$table_prefix', `${settings}\n$table_prefix`));
 }
 
-/** As the plugin says it. */
+/** The files that the README names, each to the folder that it names after them, and nothing else. */
 async function install() {
-  mkdirSync(path.join(plugins, 'anteport'), { recursive: true });
-  for (const name of readdirSync(kit('php'))) {
-    copyFileSync(kit(`php/${name}`), path.join(plugins, 'anteport', name));
+  const [paragraph] = /^\*\*WordPress\.\*\*[\s\S]*?\n\n/m.exec(README);
+  let names = [];
+  for (const [, word] of paragraph.matchAll(/`([^`]*)`/g)) {
+    if (/^anteport[a-z-]*\.php$/.test(word)) names.push(word);
+    if (!/^wp-content\/mu-plugins\/(\w+\/)?$/.test(word)) continue;
+    mkdirSync(path.join(root, word), { recursive: true });
+    for (const name of names) {
+      const source = ['wordpress', 'php'].map((folder) => kit(`${folder}/${name}`)).find(existsSync);
+      copyFileSync(source, path.join(root, word, name));
+    }
+    names = [];
   }
-  copyFileSync(kit('wordpress/anteport-members.php'), path.join(plugins, 'anteport-members.php'));
   // What WordPress was told, for whoever tests.
   writeFileSync(path.join(plugins, 'told.php'), "<?php header('X-Told: ' . ($_SERVER['HTTP_X_ANTEPORT_ASSERTION'] ?? 'nothing'));");
   writeFileSync(cache, '');
