@@ -11,7 +11,8 @@ class Unavailable extends Error {}
 
 async function text(source) {
   if (!/^https?:/.test(source)) return readFile(source, 'utf8');
-  const answer = await fetch(source, { redirect: 'error', signal: AbortSignal.timeout(5000) });
+  const headers = { 'Cache-Control': 'no-cache' }; // A cache on the way may have a key that was withdrawn.
+  const answer = await fetch(source, { headers, redirect: 'error', signal: AbortSignal.timeout(5000) });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   return answer.text();
 }

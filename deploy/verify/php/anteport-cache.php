@@ -18,11 +18,14 @@ function anteport_keep($cache, array $kept): void
     fflush($cache);
 }
 
-/** The keys of a URL or a file, or null. PHP's streams ask no proxy of the environment, and follow no redirect here. */
+/**
+ * The keys of a URL or a file, or null. PHP's streams ask no proxy of the environment, and follow no redirect here; and
+ * a cache on the way is asked for what is so now.
+ */
 function anteport_read_keys(string $source): ?array
 {
-    $patience = stream_context_create(['http' => ['timeout' => 5, 'follow_location' => 0]]);
-    $text = @file_get_contents($source, false, $patience);
+    $way = ['timeout' => 5, 'follow_location' => 0, 'header' => 'Cache-Control: no-cache'];
+    $text = @file_get_contents($source, false, stream_context_create(['http' => $way]));
     $keys = json_decode((string) $text, true)['keys'] ?? null;
     if (is_array($keys) && array_filter($keys, fn ($key) => isset($key['kid'], $key['alg']))) return $keys;
     error_log("anteport: no keys from $source");

@@ -22,6 +22,7 @@ class NoRedirect(HTTPRedirectHandler):
 
 # The keys come from where they are said to be: no proxy of the environment has a part in it, and no redirect.
 OPENER = build_opener(ProxyHandler({}), NoRedirect)
+OPENER.addheaders.append(("Cache-Control", "no-cache"))  # A cache on the way may have a key that was withdrawn.
 
 
 class Keys:

@@ -13,7 +13,8 @@ class Anteport
     PAUSE = 10 # between two questions, whatever is wanted
     LAST = 1200 # after these, what could not be renewed counts no more
     # The keys come from where they are said to be: no proxy of the environment has a part in it, and no redirect.
-    PATIENCE = { open_timeout: 5, read_timeout: 5, redirect: false, proxy: false }.freeze
+    WAY = { open_timeout: 5, read_timeout: 5, redirect: false, proxy: false,
+            'Cache-Control' => 'no-cache' }.freeze # A cache on the way may have a key that was withdrawn.
 
     def initialize(source)
       @source, @keys, @asked, @got, @lock = source, {}, -Float::INFINITY, -Float::INFINITY, Mutex.new
@@ -46,7 +47,7 @@ class Anteport
     # What cannot be read changes nothing yet: one bad answer turns nobody away.
     def ask
       @asked = now
-      text = @source.match?(/\Ahttps?:/) ? URI(@source).open(PATIENCE, &:read) : File.read(@source)
+      text = @source.match?(/\Ahttps?:/) ? URI(@source).open(WAY, &:read) : File.read(@source)
       keys = JSON.parse(text)['keys'].grep(Hash).to_h { |key| [key.values_at('kid', 'alg', 'kty', 'crv'), key] }
       raise 'none of them is for ES256' unless keys.keys.any? { |_, algorithm| algorithm == 'ES256' }
 

@@ -27,6 +27,7 @@ internal static class AnteportKeyReader
         request.Timeout = 5000;
         request.AllowAutoRedirect = false;
         request.Proxy = null;
+        request.Headers["Cache-Control"] = "no-cache"; // A cache on the way may have a key that was withdrawn.
         using (var answer = (HttpWebResponse)request.GetResponse())
         using (var reader = new StreamReader(answer.GetResponseStream(), Encoding.UTF8))
         {
