@@ -57,8 +57,8 @@ after(async () => {
   await stopAll();
 });
 
-/** Where PHP keeps the keys: in a folder that no page is served from. */
-const cache = path.join(place, 'wordpress-keys.json');
+/** Where PHP keeps the keys: in a folder of its own that no page is served from. */
+const cache = path.join(place, 'wordpress-keys/keys.json');
 
 /** Before PHP has read it, for it does not look again soon. */
 function configure() {
@@ -84,9 +84,9 @@ async function install() {
   }
   // What WordPress was told, for whoever tests.
   writeFileSync(path.join(plugins, 'told.php'), "<?php header('X-Told: ' . ($_SERVER['HTTP_X_ANTEPORT_ASSERTION'] ?? 'nothing'));");
-  writeFileSync(cache, '');
+  mkdirSync(path.dirname(cache));
   await giveToApache(root);
-  await giveToApache(cache);
+  await giveToApache(path.dirname(cache));
 }
 
 /** Signs somebody in; says with which cookies. */

@@ -2,20 +2,18 @@
 // Where the keys of Anteport are kept between two requests, and where they come from, for anteport-keys.php beside it.
 declare(strict_types=1);
 
-/** What the cache says. What is too old, and what somebody is writing, counts as nothing. */
-function anteport_kept(string $text): array
+/** What the cache says. What is too old, and what is none of it, counts as nothing. */
+function anteport_kept(string $cache): array
 {
-    $kept = json_decode($text, true);
+    $kept = json_decode((string) @file_get_contents($cache), true);
     $kept = ['keys' => $kept['keys'] ?? [], 'asked' => $kept['asked'] ?? 0, 'got' => $kept['got'] ?? 0];
     return abs(time() - $kept['got']) < ANTEPORT_LAST ? $kept : ['keys' => []] + $kept;
 }
 
-function anteport_keep($cache, array $kept): void
+/** All of it or nothing, also on a full disk; whoever reads meanwhile has the old. One at a time does so. */
+function anteport_keep(string $cache, array $kept): bool
 {
-    ftruncate($cache, 0);
-    rewind($cache);
-    fwrite($cache, json_encode($kept));
-    fflush($cache);
+    return @file_put_contents("$cache.new", json_encode($kept)) && @rename("$cache.new", $cache);
 }
 
 /**

@@ -17,7 +17,7 @@ function anteport_key(array $settings, string $kid, string $algorithm): array
     $kinds = ['ES256' => ['EC', 'P-256'], 'EdDSA' => ['OKP', 'Ed25519'], 'HS256' => ['oct', null]];
     $wanted = [$kid, $algorithm, ...$kinds[$algorithm] ?? throw new DomainException("$algorithm is not known here")];
     if (preg_match('/^https?:/', $settings['keys'])) {
-        $kept = anteport_kept((string) @file_get_contents($settings['cache']));
+        $kept = anteport_kept($settings['cache']);
         if (anteport_is_due($kept, $wanted) || !anteport_find_key($kept['keys'], $wanted)) {
             $kept = anteport_ask($settings, $wanted);
         }
@@ -38,18 +38,24 @@ function anteport_is_due(array $kept, array $wanted): bool
 
 function anteport_ask(array $settings, array $wanted): array
 {
-    $cache = @fopen($settings['cache'], 'c+') ?: throw new AnteportUnavailable('the cache cannot be written');
-    flock($cache, LOCK_EX); // Others wait, so that one asks for all.
-    $kept = anteport_kept(stream_get_contents($cache));
-    if (anteport_is_due($kept, $wanted)) {
-        $kept['asked'] = time();
-        anteport_keep($cache, $kept); // Who has a key goes on with it meanwhile.
-        // What cannot be read changes nothing yet: one bad answer turns nobody away.
-        $keys = anteport_read_keys($settings['keys']);
-        if ($keys) $kept = ['keys' => $keys, 'got' => time()] + $kept;
-        anteport_keep($cache, $kept);
+    $cache = $settings['cache'];
+    $door = @fopen("$cache.lock", 'c');
+    if ($door) flock($door, LOCK_EX); // Others wait, so that one asks for all.
+    $kept = anteport_kept($cache);
+    if (!anteport_is_due($kept, $wanted)) return $kept;
+    $kept['asked'] = time();
+    // Who has a key goes on with it meanwhile.
+    $is_kept = $door && anteport_keep($cache, $kept);
+    if (!$is_kept) {
+        error_log("anteport: the cache cannot be written: $cache");
+        $door = null; // What nobody can keep, nobody waits for.
+        if (anteport_find_key($kept['keys'], $wanted)) return $kept;
     }
-    fclose($cache);
+    // What cannot be read changes nothing yet: one bad answer turns nobody away.
+    $keys = anteport_read_keys($settings['keys']);
+    if (!$keys) return $kept;
+    $kept = ['keys' => $keys, 'got' => time()] + $kept;
+    if ($is_kept && !anteport_keep($cache, $kept)) @unlink($cache); // Without them, it would only say not to ask.
     return $kept;
 }
 

@@ -7,7 +7,7 @@
 //   $member = anteport_member([
 //       'issuer' => 'https://members.example.org', 'audience' => 'https://members.example.org',
 //       'keys' => 'https://members.example.org/.auth/jwks.json', // or the path of a file
-//       'cache' => '/var/lib/portal/anteport-keys.json',        // where nobody but the portal can write
+//       'cache' => '/var/lib/portal/anteport-keys.json', // in a folder where the portal can write, and nobody else
 //   ]);
 //   echo 'You are ', htmlspecialchars($member['sub']);
 //
