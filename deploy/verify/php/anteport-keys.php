@@ -5,6 +5,8 @@ declare(strict_types=1);
 const ANTEPORT_FRESH = 300; // seconds for which nobody asks again
 const ANTEPORT_PAUSE = 10; // between two questions, whatever is wanted
 const ANTEPORT_LAST = 1200; // after these, what could not be renewed counts no more
+// Whoever can change the keys on their way is everybody: they come over TLS, from this machine, or out of a file.
+const ANTEPORT_SAFE = '~^(https://|http://(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?/|file:///|(?![a-z][a-z\d+.-]+:))~i';
 
 /** There are no keys to verify with. It says nothing about who asks, who may come again. */
 final class AnteportUnavailable extends RuntimeException
@@ -16,7 +18,9 @@ function anteport_key(array $settings, string $kid, string $algorithm): array
 {
     $kinds = ['ES256' => ['EC', 'P-256'], 'EdDSA' => ['OKP', 'Ed25519'], 'HS256' => ['oct', null]];
     $wanted = [$kid, $algorithm, ...$kinds[$algorithm] ?? throw new DomainException("$algorithm is not known here")];
-    if (preg_match('/^https?:/', $settings['keys'])) {
+    $is_safe = preg_match(ANTEPORT_SAFE, $settings['keys']);
+    if (!$is_safe) throw new AnteportUnavailable('keys come over https, from this machine or out of a file alone');
+    if (preg_match('/^https?:/i', $settings['keys'])) {
         $kept = anteport_kept($settings['cache']);
         if (anteport_is_due($kept, $wanted) || !anteport_find_key($kept['keys'], $wanted)) {
             $kept = anteport_ask($settings, $wanted);

@@ -12,11 +12,15 @@ class Anteport
     FRESH = 300 # seconds for which nobody asks again
     PAUSE = 10 # between two questions, whatever is wanted
     LAST = 1200 # after these, what could not be renewed counts no more
+    # Whoever can change the keys on their way is everybody: they come over TLS, from this machine, or out of a file.
+    SAFE = %r{\A(https://|http://(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?/|(?![a-zA-Z][a-zA-Z\d+.-]+:))}.freeze
     # The keys come from where they are said to be: no proxy of the environment has a part in it, and no redirect.
     WAY = { open_timeout: 5, read_timeout: 5, redirect: false, proxy: false,
             'Cache-Control' => 'no-cache' }.freeze # A cache on the way may have a key that was withdrawn.
 
     def initialize(source)
+      raise ArgumentError, 'keys come over https, from this machine or out of a file alone' unless SAFE.match?(source)
+
       @source, @keys, @asked, @got, @lock = source, {}, -Float::INFINITY, -Float::INFINITY, Mutex.new
     end
 
