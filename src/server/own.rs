@@ -113,7 +113,8 @@ impl Visit<'_> {
         described
     }
 
-    /// The keys by which a portal verifies the assertion. They are public and may be kept a while.
+    /// The keys by which a portal verifies the assertion. They are public, and who asks may keep them
+    /// a while. A cache on the way may not: a withdrawn key would be believed for twice as long.
     fn jwks(self) -> Response<Body> {
         if !self.reads_only() {
             return self.only("GET, HEAD");
@@ -122,7 +123,7 @@ impl Visit<'_> {
         let mut response = respond::json(StatusCode::OK, keys, self.asker, self.account);
         let kind = HeaderValue::from_static("application/jwk-set+json");
         respond::set(&mut response, header::CONTENT_TYPE, kind);
-        let kept = HeaderValue::from_static("public, max-age=300");
+        let kept = HeaderValue::from_static("private, max-age=300");
         respond::set(&mut response, header::CACHE_CONTROL, kept);
         response
     }
@@ -152,7 +153,7 @@ impl Visit<'_> {
         if let Some(kind) = pem {
             respond::set(&mut response, header::CONTENT_TYPE, kind);
         }
-        let kept = HeaderValue::from_static("public, max-age=300");
+        let kept = HeaderValue::from_static("private, max-age=300");
         respond::set(&mut response, header::CACHE_CONTROL, kept);
         response
     }

@@ -191,7 +191,7 @@ async fn what_a_preset_signs_is_verified_by_what_it_publishes() {
     let (header, _, signature) = parts(token, false);
     let nobody = cloudflare.browser();
     let certs = get(&nobody, "/cdn-cgi/access/certs").await;
-    assert_eq!(certs.header("cache-control"), Some("public, max-age=300"));
+    assert_eq!(certs.header("cache-control"), Some("private, max-age=300"));
     let certs = certs.json();
     assert_eq!(certs, get(&nobody, "/.auth/presets/cloudflare_access/certs").await.json());
     let key = &certs["keys"][0];

@@ -29,7 +29,7 @@ pub async fn verified(world: &World, assertion: &str) -> Value {
 async fn published(world: &World) -> JwkSet {
     let keys = world.browser().send("GET", "/.auth/jwks.json", &[], b"").await;
     assert_eq!(keys.header("content-type"), Some("application/jwk-set+json"));
-    assert_eq!(keys.header("cache-control"), Some("public, max-age=300"));
+    assert_eq!(keys.header("cache-control"), Some("private, max-age=300"));
     serde_json::from_slice(&keys.body).unwrap()
 }
 

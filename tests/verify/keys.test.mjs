@@ -4,7 +4,7 @@
 // The kit is copied with shorter times, so that none of this takes twenty minutes.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
@@ -29,7 +29,7 @@ const TIMES = {
   'php/anteport-keys.php': [['FRESH = 300', `FRESH = ${FRESH}`], ['PAUSE = 10', `PAUSE = ${PAUSE}`], ['LAST = 1200', `LAST = ${LAST}`]],
   'node/anteport-keys.js': [['300_000', `${FRESH}_000`], ['10_000', `${PAUSE}_000`], ['1_200_000', `${LAST}_000`]],
   'go/keys.go': [['5 * time.Minute', `${FRESH} * time.Second`], ['10 * time.Second', `${PAUSE} * time.Second`], ['20 * time.Minute', `${LAST} * time.Second`]],
-  'nginx/anteport.js': [['LAST = 1200', `LAST = ${LAST}`], ['RENEWED = 20', `RENEWED = ${2 * PAUSE}`]],
+  'nginx/anteport.js': [['LAST = 1200', `LAST = ${LAST}`], ['RENEWED = 90', `RENEWED = ${2 * PAUSE}`]],
   'nginx/anteport.conf': [['proxy_cache_valid 200 5m', `proxy_cache_valid 200 ${FRESH}s`], ['proxy_cache_valid any 10s', `proxy_cache_valid any ${PAUSE}s`]],
 };
 
@@ -50,7 +50,7 @@ for (const [file, pairs] of Object.entries(TIMES)) {
 process.env.VERIFY_TREE = tree;
 const { build, LANGUAGES } = await import('./languages.mjs');
 
-const first = await freePorts(2 * LANGUAGES.length + 4);
+const first = await freePorts(5 * LANGUAGES.length + 4);
 const [keyServer, elsewhere, resolver, behindNginx] = [0, 1, 2, 3].map((more) => first + more);
 const portals = LANGUAGES.map((language, at) => ({ ...language, port: first + 4 + at }));
 const keys = `https://localhost:${keyServer}/.auth/jwks.json`;
@@ -92,6 +92,8 @@ let server;
 let turned = 0;
 const other = http.createServer((_, answer) => { turned += 1; answer.end(set(stranger, old)); });
 other.on('connect', (_, socket) => { turned += 1; socket.end('HTTP/1.1 200 OK\r\n\r\n'); });
+/** Where no TLS is, and not by one of the names that this machine has for itself. */
+const open = http.createServer(other.listeners('request')[0]);
 const simple = http.createServer((_, answer) => answer.end('{}'));
 let socket;
 let issued;
@@ -112,9 +114,12 @@ before(async () => {
   server = https.createServer(issued, (request, answer) => {
     asked += 1;
     assert.equal(request.url, '/.auth/jwks.json');
+    // Or a cache on the way would answer with what it has.
+    assert.equal(request.headers['cache-control'], 'no-cache', request.headers['user-agent']);
     ways[way](answer);
   }).listen(keyServer, '127.0.0.1');
   other.listen(elsewhere, '127.0.0.1');
+  open.listen(elsewhere, '127.0.0.2');
   simple.listen(behindNginx, '127.0.0.1');
   socket = await names(resolver);
   await build();
@@ -122,7 +127,7 @@ before(async () => {
 
 after(async () => {
   await stopAll();
-  for (const one of [server, other, simple]) {
+  for (const one of [server, other, open, simple]) {
     one.closeAllConnections();
     one.close();
   }
@@ -138,10 +143,10 @@ const isLater = ({ status, text, headers }, name) => {
 };
 
 /** Asks again until it is so, as a verifier does after its pause. */
-async function until(isSo) {
+async function until(isSo, what = 'it') {
   const end = Date.now() + 45_000;
   while (!(await isSo())) {
-    assert.ok(Date.now() < end, 'it did not become so');
+    assert.ok(Date.now() < end, `${what}: it did not become so`);
     await new Promise((done) => { setTimeout(done, 250); });
   }
 }
@@ -152,6 +157,29 @@ test('cry_03: keys by a certificate that nobody vouches for are none', async () 
   await each(async ({ name, port }) => isLater(await direct(port + LANGUAGES.length, old.assertion()), name));
   assert.equal(asked, 0, 'nobody said what it wants to whoever has no good certificate');
   assert.ok(children.every(({ exitCode }) => exitCode === null));
+});
+
+/** How often a log has the sentence by which they are refused. */
+function said(log) {
+  const file = path.join(place, `${log}.log`);
+  return existsSync(file) ? readFileSync(file, 'utf8').split(/come over https/).length : 1;
+}
+
+test('cry_03: keys that anybody on their way could change are asked for by nobody', async () => {
+  const sources = [`http://127.0.0.2:${elsewhere}/`, `HTTP://127.0.0.2:${elsewhere}/`, `http://localhost:80@127.0.0.2:${elsewhere}/`];
+  for (const [round, inTheOpen] of sources.entries()) {
+    await each(async (portal) => {
+      const at = portal.port + (2 + round) * LANGUAGES.length;
+      const log = portal.name.startsWith('nginx') ? `open-${round}` : portal.log;
+      const before = said(log);
+      // Most do not start. Of the others, some have a server that does, and two hear what is set only with a request.
+      const status = await portal.serve(String(at), { ...settings, keys: inTheOpen }, log)
+        .then(() => direct(at, stranger.assertion())).then((answer) => answer.status, () => 'none');
+      assert.ok(['none', 503, 404].includes(status), `${portal.name}: ${inTheOpen}: ${status}`);
+      await until(() => said(log) > before, `${portal.name} says why, of ${inTheOpen}`);
+    });
+  }
+  assert.equal(turned, 0, 'nobody asked there');
 });
 
 test('env_06: keys by a redirect, a proxy, an error or in nonsense are none, which is no fault of who asks', async () => {

@@ -35,6 +35,7 @@ async function judged(command, args, options) {
 
 const node = {
   name: 'Node, Express',
+  log: 'node',
   files: ['node/anteport.js', 'node/anteport-keys.js'],
   algorithms: ['ES256', 'EdDSA', 'RS256', 'HS256'],
   portal: 'portal.cjs',
@@ -45,6 +46,7 @@ const node = {
 
 const php = {
   name: 'PHP',
+  log: 'php',
   files: ['php/anteport.php', 'php/anteport-keys.php', 'php/anteport-cache.php', 'php/anteport-signature.php'],
   algorithms: ['ES256', 'EdDSA', 'HS256'],
   portal: 'portal.php',
@@ -58,6 +60,7 @@ const php = {
 /** Two portals that differ in their framework have one verifier. */
 const pythons = [['Python, WSGI', 'wsgi'], ['Python, Django', 'django']].map(([name, application]) => ({
   name,
+  log: application,
   files: ['python/anteport.py', 'python/anteport_keys.py', 'python/anteport_django.py'],
   algorithms: ['ES256', 'EdDSA', 'RS256', 'HS256'],
   portal: 'portal.py',
@@ -69,6 +72,7 @@ const pythons = [['Python, WSGI', 'wsgi'], ['Python, Django', 'django']].map(([n
 
 const ruby = {
   name: 'Ruby, Rack',
+  log: 'ruby',
   files: ['ruby/anteport.rb', 'ruby/anteport_keys.rb'],
   algorithms: ['ES256'],
   portal: 'portal.rb',
@@ -79,6 +83,7 @@ const ruby = {
 
 const go = {
   name: 'Go',
+  log: 'go',
   files: ['go/anteport.go', 'go/keys.go', 'go/read.go', 'go/handler.go'],
   algorithms: ['ES256'],
   portal: 'portal.go',
@@ -103,6 +108,7 @@ function classPath(folder) {
 
 const java = {
   name: 'Java, servlet filter',
+  log: 'java',
   files: ['java/AnteportFilter.java', 'java/AnteportVerifier.java', 'java/AnteportKeys.java', 'java/AnteportKeyReader.java'],
   algorithms: ['ES256'],
   portal: 'Portal.java',

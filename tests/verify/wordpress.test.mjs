@@ -1,8 +1,8 @@
 // ENV-06 on WordPress of Debian: a Microsoft sign-in becomes a member of WordPress; a forged header, a password, a cookie
 // or an address of e-mail does not.
 import assert from 'node:assert/strict';
-import { generateKeyPairSync, sign } from 'node:crypto';
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -14,6 +14,7 @@ import { ask as askAt, cookieHeader, urlencoded } from '../portals/http.mjs';
 import { place, run, stopAll } from '../portals/processes.mjs';
 import { apache, giveToApache, mariadb, sql } from '../portals/servers.mjs';
 import wordpress from '../portals/wordpress.mjs';
+import { README } from './languages.mjs';
 
 const HEADER = 'X-Anteport-Assertion';
 const TREASURER = 'treasurer@harborclub.example';
@@ -56,8 +57,8 @@ after(async () => {
   await stopAll();
 });
 
-/** Where PHP keeps the keys: in a folder that no page is served from. */
-const cache = path.join(place, 'wordpress-keys.json');
+/** Where PHP keeps the keys: in a folder of its own that no page is served from. */
+const cache = path.join(place, 'wordpress-keys/keys.json');
 
 /** Before PHP has read it, for it does not look again soon. */
 function configure() {
@@ -67,18 +68,25 @@ function configure() {
   writeFileSync(config, readFileSync(config, 'utf8').replace('$table_prefix', `${settings}\n$table_prefix`));
 }
 
-/** As the plugin says it. */
+/** The files that the README names, each to the folder that it names after them, and nothing else. */
 async function install() {
-  mkdirSync(path.join(plugins, 'anteport'), { recursive: true });
-  for (const name of readdirSync(kit('php'))) {
-    copyFileSync(kit(`php/${name}`), path.join(plugins, 'anteport', name));
+  const [paragraph] = /^\*\*WordPress\.\*\*[\s\S]*?\n\n/m.exec(README);
+  let names = [];
+  for (const [, word] of paragraph.matchAll(/`([^`]*)`/g)) {
+    if (/^anteport[a-z-]*\.php$/.test(word)) names.push(word);
+    if (!/^wp-content\/mu-plugins\/(\w+\/)?$/.test(word)) continue;
+    mkdirSync(path.join(root, word), { recursive: true });
+    for (const name of names) {
+      const source = ['wordpress', 'php'].map((folder) => kit(`${folder}/${name}`)).find(existsSync);
+      copyFileSync(source, path.join(root, word, name));
+    }
+    names = [];
   }
-  copyFileSync(kit('wordpress/anteport-members.php'), path.join(plugins, 'anteport-members.php'));
   // What WordPress was told, for whoever tests.
   writeFileSync(path.join(plugins, 'told.php'), "<?php header('X-Told: ' . ($_SERVER['HTTP_X_ANTEPORT_ASSERTION'] ?? 'nothing'));");
-  writeFileSync(cache, '');
+  mkdirSync(path.dirname(cache));
   await giveToApache(root);
-  await giveToApache(cache);
+  await giveToApache(path.dirname(cache));
 }
 
 /** Signs somebody in; says with which cookies. */
@@ -131,7 +139,8 @@ test('env_06: around the proxy, a forged assertion and plain headers are nobody'
     const page = await direct('/wp-admin/profile.php', headers);
     assert.equal(page.status, 401, JSON.stringify(headers));
     assert.doesNotMatch(page.text, /profile-php/);
-    assert.equal((await direct('/', headers)).status, 200, 'what is for everybody is so still');
+    const isNobody = !(HEADER in headers);
+    assert.equal((await direct('/', headers)).status, isNobody ? 200 : 401, `what is for everybody: ${JSON.stringify(headers)}`);
   }
   assert.equal((await direct('/wp-admin/profile.php', { [HEADER]: assertion })).status, 200, 'the good one is good');
   assert.equal(await count(), 3);
@@ -179,16 +188,59 @@ test('a visitor without an assertion is anonymous, and hears of no 401 but where
   assert.equal((await direct('/wp-admin/profile.php')).status, 401);
 });
 
-test('env_06: while there are no keys, whoever has an assertion is asked to come again', async () => {
+const comments = async () => Number(await sql('SELECT COUNT(*) FROM wp_comments', 'wordpress'));
+/** Something that changes, which a stranger may do as well as a member. */
+const comment = (text, headers = {}) => direct('/wp-comments-post.php', { 'content-type': 'application/x-www-form-urlencoded', ...headers }, {
+  method: 'POST',
+  body: urlencoded({ comment: text, author: 'Ann', email: 'ann@harborclub.example', comment_post_ID: '1', comment_parent: '0' }),
+});
+
+test('env_06: who comes with an assertion that is not good is no stranger who may change something', async () => {
+  const before = await comments();
+  const refused = await comment('as somebody else', { [HEADER]: forged() });
+  assert.equal(refused.status, 401, refused.text);
+  assert.match(refused.text, /^Please sign in/);
+  assert.equal(refused.headers['cache-control'], 'no-store');
+  for (const [target, method] of [['/xmlrpc.php', 'POST'], ['/wp-json/wp/v2/posts', 'GET'], ['/wp-json/wp/v2/posts', 'DELETE'], ['/wp-cron.php', 'GET'], ['/', 'HEAD']]) {
+    assert.equal((await direct(target, { [HEADER]: forged() }, { method })).status, 401, `${method} ${target}`);
+  }
+  assert.equal(await comments(), before);
+  assert.equal((await comment('from a stranger')).status, 302);
+  assert.equal((await comment('from the treasurer', { [HEADER]: assertion })).status, 302);
+  assert.equal(await comments(), before + 2, 'the same from nobody, and from a member');
+});
+
+/** Not a member and not a stranger, but somebody who may come again. */
+function isLater(answer) {
+  assert.equal(answer.status, 503, answer.text);
+  assert.match(answer.text, /^Please try again in a moment/);
+  assert.equal(answer.headers['retry-after'], '10');
+  assert.equal(answer.headers['cache-control'], 'no-store');
+}
+
+test('env_06, gen_03: while there are no keys, whoever has an assertion is asked to come again', async () => {
   const kept = readFileSync(cache);
+  const before = await comments();
   // As it is after twenty minutes in which the keys could not be had.
   writeFileSync(cache, JSON.stringify({ keys: JSON.parse(kept).keys, asked: Math.floor(Date.now() / 1000), got: 0 }));
-  const page = await direct('/wp-admin/profile.php', { [HEADER]: assertion });
-  assert.equal(page.status, 503, page.text);
-  assert.match(page.text, /try again in a moment/);
-  assert.equal((await direct('/', { [HEADER]: assertion })).status, 200, 'what is for everybody is so still');
+  isLater(await direct('/wp-admin/profile.php', { [HEADER]: assertion }));
+  isLater(await direct('/', { [HEADER]: assertion }));
+  isLater(await comment('without keys', { [HEADER]: assertion }));
+  assert.equal(await comments(), before);
+  assert.equal((await direct('/')).status, 200, 'who has none is anonymous still');
   writeFileSync(cache, kept);
   assert.equal((await direct('/wp-admin/profile.php', { [HEADER]: assertion })).status, 200);
+});
+
+test('gen_03: a member for whom no user can be made is asked to come again', async () => {
+  const subject = createHash('sha256').update(JSON.parse(Buffer.from(assertion.split('.')[1], 'base64url')).sub).digest('hex');
+  const turn = (from, to) => sql(`UPDATE wp_usermeta SET meta_value = '${to}' WHERE meta_key = 'anteport_sub' AND meta_value = '${from}'`, 'wordpress');
+  // The name that the user would get is taken.
+  await turn(subject, 'nobody');
+  isLater(await direct('/', { [HEADER]: assertion }));
+  await turn('nobody', subject);
+  assert.equal((await direct('/', { [HEADER]: assertion })).status, 200);
+  assert.equal(await count(), 3);
 });
 
 test('what has no member goes on: the clock, XML-RPC, the feed', async () => {

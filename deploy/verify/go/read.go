@@ -19,10 +19,18 @@ type jwk struct{ Kid, Alg, Kty, Crv, X, Y string }
 
 // The keys come from where they are said to be: no proxy of the environment has a part in it, and no redirect.
 func read(source string) (map[string]*ecdsa.PublicKey, error) {
+	if !safe.MatchString(source) {
+		return nil, errUnsafe
+	}
 	way := &http.Transport{DisableKeepAlives: true}
 	way.RegisterProtocol("file", http.NewFileTransport(http.Dir("/")))
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	answer, err := (&http.Client{Timeout: 5 * time.Second, Transport: way, CheckRedirect: stay}).Get(source)
+	request, err := http.NewRequest(http.MethodGet, source, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Cache-Control", "no-cache") // A cache on the way may have a key that was withdrawn.
+	answer, err := (&http.Client{Timeout: 5 * time.Second, Transport: way, CheckRedirect: stay}).Do(request)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ class AnteportKeyReader {
         URLConnection connection = new URL(source).openConnection(Proxy.NO_PROXY);
         connection.setConnectTimeout(5000);
         connection.setReadTimeout(5000);
+        connection.setUseCaches(false); // Those on the way are told so: they may have a key that was withdrawn.
         if (connection instanceof HttpURLConnection) {
             HttpURLConnection http = (HttpURLConnection) connection;
             http.setInstanceFollowRedirects(false);

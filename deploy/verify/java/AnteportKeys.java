@@ -4,11 +4,15 @@ import java.io.IOException;
 import java.security.GeneralSecurityException;
 import java.security.interfaces.ECPublicKey;
 import java.util.Map;
+import java.util.regex.Pattern;
 
 class AnteportKeys {
     private static final int FRESH = 300; // seconds for which nobody asks again
     private static final int PAUSE = 10; // between two questions, whatever is wanted
     private static final int LAST = 1200; // after these, what could not be renewed counts no more
+    /** Whoever can change the keys on their way is everybody: over TLS, from this machine, or out of a file. */
+    private static final Pattern SAFE =
+        Pattern.compile("(https://|http://(127\\.0\\.0\\.1|\\[::1\\]|localhost)(:\\d+)?/|file:(///|/[^/])).*");
     private final String source;
     private final long start = System.nanoTime();
     private volatile Map<String, JsonNode> keys = Map.of();
@@ -19,7 +23,11 @@ class AnteportKeys {
         Unavailable() { super("the keys cannot be had"); }
     }
 
-    AnteportKeys(String source) { this.source = source; }
+    AnteportKeys(String source) {
+        boolean isSafe = SAFE.matcher(source).matches();
+        if (!isSafe) throw new IllegalArgumentException("keys come over https, from this machine or a file: URL alone");
+        this.source = source;
+    }
 
     /** The key of that id. Who has to wait for the answer is who asks, and who has no key without it. */
     ECPublicKey find(String kid) throws GeneralSecurityException {

@@ -6,12 +6,16 @@ const FRESH = 300_000; // milliseconds for which nobody asks again
 const PAUSE = 10_000; // between two questions, whatever is wanted
 const LAST = 1_200_000; // after these, what could not be renewed counts no more
 
+// Whoever can change the keys on their way is everybody: they come over TLS, from this machine, or out of a file.
+const IS_SAFE = /^(https:\/\/|http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?\/|(?![A-Za-z][A-Za-z\d+.-]+:))/;
+
 /** There are no keys to verify with. It says nothing about who asks, who may come again. */
 class Unavailable extends Error {}
 
 async function text(source) {
   if (!/^https?:/.test(source)) return readFile(source, 'utf8');
-  const answer = await fetch(source, { redirect: 'error', signal: AbortSignal.timeout(5000) });
+  const headers = { 'Cache-Control': 'no-cache' }; // A cache on the way may have a key that was withdrawn.
+  const answer = await fetch(source, { headers, redirect: 'error', signal: AbortSignal.timeout(5000) });
   if (!answer.ok) throw new Error(`status ${answer.status}`);
   return answer.text();
 }
@@ -26,6 +30,7 @@ async function read(source, algorithm) {
 
 /** Finds a key by its id. Who has to wait for the answer is who asks, and who has no key without it. */
 function keySet(source, algorithm) {
+  if (!IS_SAFE.test(source)) throw new Error('keys come over https, from this machine or out of a file alone');
   let [keys, asked, got, asking] = [[], -Infinity, -Infinity, null];
   const age = (then) => performance.now() - then;
   const kept = (kid) => (age(got) < LAST ? keys.find((jwk) => jwk.kid === kid) : undefined);

@@ -5,6 +5,8 @@ declare(strict_types=1);
 const ANTEPORT_FRESH = 300; // seconds for which nobody asks again
 const ANTEPORT_PAUSE = 10; // between two questions, whatever is wanted
 const ANTEPORT_LAST = 1200; // after these, what could not be renewed counts no more
+// Whoever can change the keys on their way is everybody: they come over TLS, from this machine, or out of a file.
+const ANTEPORT_SAFE = '~^(https://|http://(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?/|file:///|(?![a-z][a-z\d+.-]+:))~i';
 
 /** There are no keys to verify with. It says nothing about who asks, who may come again. */
 final class AnteportUnavailable extends RuntimeException
@@ -16,8 +18,10 @@ function anteport_key(array $settings, string $kid, string $algorithm): array
 {
     $kinds = ['ES256' => ['EC', 'P-256'], 'EdDSA' => ['OKP', 'Ed25519'], 'HS256' => ['oct', null]];
     $wanted = [$kid, $algorithm, ...$kinds[$algorithm] ?? throw new DomainException("$algorithm is not known here")];
-    if (preg_match('/^https?:/', $settings['keys'])) {
-        $kept = anteport_kept((string) @file_get_contents($settings['cache']));
+    $is_safe = preg_match(ANTEPORT_SAFE, $settings['keys']);
+    if (!$is_safe) throw new AnteportUnavailable('keys come over https, from this machine or out of a file alone');
+    if (preg_match('/^https?:/i', $settings['keys'])) {
+        $kept = anteport_kept($settings['cache']);
         if (anteport_is_due($kept, $wanted) || !anteport_find_key($kept['keys'], $wanted)) {
             $kept = anteport_ask($settings, $wanted);
         }
@@ -38,18 +42,24 @@ function anteport_is_due(array $kept, array $wanted): bool
 
 function anteport_ask(array $settings, array $wanted): array
 {
-    $cache = @fopen($settings['cache'], 'c+') ?: throw new AnteportUnavailable('the cache cannot be written');
-    flock($cache, LOCK_EX); // Others wait, so that one asks for all.
-    $kept = anteport_kept(stream_get_contents($cache));
-    if (anteport_is_due($kept, $wanted)) {
-        $kept['asked'] = time();
-        anteport_keep($cache, $kept); // Who has a key goes on with it meanwhile.
-        // What cannot be read changes nothing yet: one bad answer turns nobody away.
-        $keys = anteport_read_keys($settings['keys']);
-        if ($keys) $kept = ['keys' => $keys, 'got' => time()] + $kept;
-        anteport_keep($cache, $kept);
+    $cache = $settings['cache'];
+    $door = @fopen("$cache.lock", 'c');
+    if ($door) flock($door, LOCK_EX); // Others wait, so that one asks for all.
+    $kept = anteport_kept($cache);
+    if (!anteport_is_due($kept, $wanted)) return $kept;
+    $kept['asked'] = time();
+    // Who has a key goes on with it meanwhile.
+    $is_kept = $door && anteport_keep($cache, $kept);
+    if (!$is_kept) {
+        error_log("anteport: the cache cannot be written: $cache");
+        $door = null; // What nobody can keep, nobody waits for.
+        if (anteport_find_key($kept['keys'], $wanted)) return $kept;
     }
-    fclose($cache);
+    // What cannot be read changes nothing yet: one bad answer turns nobody away.
+    $keys = anteport_read_keys($settings['keys']);
+    if (!$keys) return $kept;
+    $kept = ['keys' => $keys, 'got' => time()] + $kept;
+    if ($is_kept && !anteport_keep($cache, $kept)) @unlink($cache); // Without them, it would only say not to ask.
     return $kept;
 }
 

@@ -7,7 +7,7 @@
 //   $member = anteport_member([
 //       'issuer' => 'https://members.example.org', 'audience' => 'https://members.example.org',
 //       'keys' => 'https://members.example.org/.auth/jwks.json', // or the path of a file
-//       'cache' => '/var/lib/portal/anteport-keys.json',        // where nobody but the portal can write
+//       'cache' => '/var/lib/portal/anteport-keys.json', // in a folder where the portal can write, and nobody else
 //   ]);
 //   echo 'You are ', htmlspecialchars($member['sub']);
 //
@@ -27,15 +27,21 @@ function anteport_member(array $settings): array
     try {
         return anteport_verify($_SERVER['HTTP_X_ANTEPORT_ASSERTION'] ?? '', $settings);
     } catch (Throwable $refused) { // Whatever it was: who cannot be verified is not let through.
-        error_log("anteport: refused: {$refused->getMessage()}");
-        $is_later = $refused instanceof AnteportUnavailable;
-        http_response_code($is_later ? 503 : 401);
-        header('Content-Type: text/plain; charset=utf-8');
-        header('Cache-Control: no-store');
-        if ($is_later) header('Retry-After: 10');
-        exit($is_later ? "Please try again in a moment: who you are cannot be verified now.\n"
-            : "Please sign in: this request does not say who you are.\n");
+        anteport_refuse($refused);
     }
+}
+
+/** Says so to who asks and why in the log, and ends the request. */
+function anteport_refuse(Throwable $refused): void
+{
+    error_log("anteport: refused: {$refused->getMessage()}");
+    $is_later = $refused instanceof AnteportUnavailable;
+    http_response_code($is_later ? 503 : 401);
+    header('Content-Type: text/plain; charset=utf-8');
+    header('Cache-Control: no-store');
+    if ($is_later) header('Retry-After: 10');
+    exit($is_later ? "Please try again in a moment: who you are cannot be verified now.\n"
+        : "Please sign in: this request does not say who you are.\n");
 }
 
 /** From the header (PHP's servers have joined what came doubled by a comma) to the member's claims, or an exception. */

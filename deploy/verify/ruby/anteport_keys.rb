@@ -12,10 +12,15 @@ class Anteport
     FRESH = 300 # seconds for which nobody asks again
     PAUSE = 10 # between two questions, whatever is wanted
     LAST = 1200 # after these, what could not be renewed counts no more
+    # Whoever can change the keys on their way is everybody: they come over TLS, from this machine, or out of a file.
+    SAFE = %r{\A(https://|http://(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?/|(?![a-zA-Z][a-zA-Z\d+.-]+:))}.freeze
     # The keys come from where they are said to be: no proxy of the environment has a part in it, and no redirect.
-    PATIENCE = { open_timeout: 5, read_timeout: 5, redirect: false, proxy: false }.freeze
+    WAY = { open_timeout: 5, read_timeout: 5, redirect: false, proxy: false,
+            'Cache-Control' => 'no-cache' }.freeze # A cache on the way may have a key that was withdrawn.
 
     def initialize(source)
+      raise ArgumentError, 'keys come over https, from this machine or out of a file alone' unless SAFE.match?(source)
+
       @source, @keys, @asked, @got, @lock = source, {}, -Float::INFINITY, -Float::INFINITY, Mutex.new
     end
 
@@ -46,7 +51,7 @@ class Anteport
     # What cannot be read changes nothing yet: one bad answer turns nobody away.
     def ask
       @asked = now
-      text = @source.match?(/\Ahttps?:/) ? URI(@source).open(PATIENCE, &:read) : File.read(@source)
+      text = @source.match?(/\Ahttps?:/) ? URI(@source).open(WAY, &:read) : File.read(@source)
       keys = JSON.parse(text)['keys'].grep(Hash).to_h { |key| [key.values_at('kid', 'alg', 'kty', 'crv'), key] }
       raise 'none of them is for ES256' unless keys.keys.any? { |_, algorithm| algorithm == 'ES256' }
 

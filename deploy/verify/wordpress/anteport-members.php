@@ -8,12 +8,21 @@
 //
 //   define('ANTEPORT', ['issuer' => …, 'audience' => …, 'keys' => …, 'cache' => …]);
 //
-// A visitor without an assertion is anonymous: the site's public pages are for everybody, and there is no 401 for them.
-// Only /wp-admin/ answers 401, or 503 while there are no keys to verify with.
+// A visitor without an assertion is anonymous: the site's public pages are for everybody, and only /wp-admin/ answers
+// 401. Who comes with an assertion is a member or refused, whatever is asked for: 401 if it is not good, 503 while
+// there are no keys to verify it with.
 declare(strict_types=1);
 
 defined('ABSPATH') || exit;
 require_once __DIR__ . '/anteport/anteport.php';
+
+/** The claims of the member who asks, null for nobody. Looked at once a request, before WordPress does anything. */
+function anteport_claims(): ?array
+{
+    static $claims = false;
+    if ($claims === false) $claims = isset($_SERVER['HTTP_X_ANTEPORT_ASSERTION']) ? anteport_member(ANTEPORT) : null;
+    return $claims;
+}
 
 /** The id of the user who asks, 0 for nobody. */
 function anteport_user(): int
@@ -22,14 +31,8 @@ function anteport_user(): int
     static $user = null;
     if ($user !== null) return $user;
     $user = 0;
-    if (!isset($_SERVER['HTTP_X_ANTEPORT_ASSERTION'])) return 0;
-    try {
-        $claims = anteport_verify($_SERVER['HTTP_X_ANTEPORT_ASSERTION'], ANTEPORT);
-    } catch (Throwable $refused) {
-        error_log("anteport: refused: {$refused->getMessage()}");
-        if ($refused instanceof AnteportUnavailable) define('ANTEPORT_LATER', true);
-        return 0;
-    }
+    $claims = anteport_claims();
+    if ($claims === null) return 0;
     // The interface for scripts then wants its nonce, as it does beside WordPress's own cookie.
     $GLOBALS['wp_rest_auth_cookie'] = true;
     // As a hash, because the database takes capitals, accents and spaces at the end for the same.
@@ -60,9 +63,12 @@ function anteport_make(string $subject, array $claims): int
         'meta_input' => ['anteport_sub' => $subject],
     ]);
     $wpdb->get_var($wpdb->prepare('SELECT RELEASE_LOCK(%s)', $lock));
-    if (is_wp_error($user)) error_log("anteport: no user was made: {$user->get_error_message()}");
-    return is_wp_error($user) ? 0 : $user;
+    // A member is never nobody.
+    if (is_wp_error($user)) anteport_refuse(new AnteportUnavailable("no user was made: {$user->get_error_message()}"));
+    return $user;
 }
+
+anteport_claims();
 
 // After WordPress's own, whose cookies and application passwords count no more.
 add_filter('determine_current_user', fn () => anteport_user() ?: false, 1000);
@@ -78,6 +84,5 @@ add_action('wp_logout', fn () => wp_redirect(home_url('/.auth/logout')) && exit)
 function auth_redirect(): void
 {
     if (is_user_logged_in()) return;
-    if (defined('ANTEPORT_LATER')) wp_die('Please try again in a moment.', '', ['response' => 503]);
     wp_die('Please sign in.', 'Please sign in', ['response' => 401]);
 }

@@ -1,9 +1,8 @@
 // The keys of Anteport, for AnteportVerifier.cs: fetched and kept.
 #nullable enable
 using System;
-using System.IO;
 using System.Linq;
-using System.Net.Http;
+using System.Security;
 using System.Text.Json;
 using System.Threading;
 using System.Threading.Tasks;
@@ -13,16 +12,15 @@ internal sealed class AnteportKeys
     private const int Fresh = 300; // seconds for which nobody asks again
     private const int Pause = 10; // between two questions, whatever is wanted
     private const int Last = 1200; // after these, what could not be renewed counts no more
-    private sealed record Kept(JsonElement[] Keys, long Asked, long Got, Exception? Failure);
-
-    // The keys come from where they are said to be: no proxy of the system has a part in it, and no redirect.
-    private static readonly HttpClient Http = new(new HttpClientHandler { AllowAutoRedirect = false, UseProxy = false })
-        { Timeout = TimeSpan.FromSeconds(5) };
+    private sealed record Kept(JsonElement[] Keys, long Asked, long Got);
     private readonly SemaphoreSlim door = new(1, 1);
     private readonly string source;
-    private volatile Kept kept = new(Array.Empty<JsonElement>(), Now - Last, Now - Last, null);
+    private volatile Kept kept = new(Array.Empty<JsonElement>(), Now - Last, Now - Last);
 
-    public AnteportKeys(string source) => this.source = source;
+    public AnteportKeys(string source) => this.source = AnteportKeyReader.Safe(source);
+
+    /// <summary>Where it is said why there are no keys.</summary>
+    public Action<string> Warn { get; set; } = Console.Error.WriteLine;
 
     private static long Now => Environment.TickCount64 / 1000;
 
@@ -42,8 +40,8 @@ internal sealed class AnteportKeys
             }
         }
         var (now, found) = (kept, Fitting(fits));
-        if (found.Length == 0 && now.Got < now.Asked) throw new AnteportUnavailableException(now.Failure);
-        return found.First();
+        if (found.Length == 0 && now.Got < now.Asked) throw new AnteportUnavailableException();
+        return found.Length > 0 ? found[0] : throw new SecurityException("no such key");
     }
 
     private JsonElement[] Fitting(Func<JsonElement, bool> fits) =>
@@ -58,16 +56,12 @@ internal sealed class AnteportKeys
         kept = kept with { Asked = Now };
         try
         {
-            var isUrl = new[] { "http:", "https:" }.Any(it => source.StartsWith(it, StringComparison.Ordinal));
-            var text = isUrl ? await Http.GetStringAsync(source) : await File.ReadAllTextAsync(source);
-            using var set = JsonDocument.Parse(text);
-            var keys = set.RootElement.GetProperty("keys").Clone().EnumerateArray().ToArray();
-            if (!keys.Any(AnteportVerifier.IsPoint)) throw new InvalidDataException("none of them is for ES256");
-            kept = new Kept(keys, kept.Asked, Now, null);
+            var keys = await AnteportKeyReader.ReadAsync(source);
+            kept = kept with { Keys = keys, Got = Now };
         }
         catch (Exception failed)
         {
-            kept = kept with { Failure = failed };
+            Warn($"anteport: no keys from {source}: {failed.Message.ReplaceLineEndings(" ")}");
         }
     }
 }

@@ -1,6 +1,6 @@
 // Who is asking, for ASP.NET Core on .NET 6 or later: verifies the assertion that Anteport sends with each request of a
-// member. Nothing but the shared framework. Four files: this one, AnteportVerifier.cs, AnteportVerifier.Parts.cs and
-// AnteportKeys.cs.
+// member. Nothing but the shared framework. Five files: this one, AnteportVerifier.cs, AnteportVerifier.Parts.cs,
+// AnteportKeys.cs and AnteportKeyReader.cs.
 //
 //   app.UseMiddleware<AnteportMiddleware>(new AnteportVerifier("https://members.example.org",
 //       "https://members.example.org", "https://members.example.org/.auth/jwks.json")); // or the path of a file
@@ -20,8 +20,11 @@ public sealed class AnteportMiddleware
     private readonly AnteportVerifier verifier;
     private readonly ILogger<AnteportMiddleware> log;
 
-    public AnteportMiddleware(RequestDelegate next, AnteportVerifier verifier, ILogger<AnteportMiddleware> log) =>
+    public AnteportMiddleware(RequestDelegate next, AnteportVerifier verifier, ILogger<AnteportMiddleware> log)
+    {
         (this.next, this.verifier, this.log) = (next, verifier, log);
+        verifier.Warn = text => log.LogWarning("{Text}", text);
+    }
 
     public async Task InvokeAsync(HttpContext context)
     {

@@ -31,5 +31,5 @@ public sealed partial class AnteportVerifier
 /// <summary>There are no keys to verify with. It says nothing about who asks, who may come again.</summary>
 public sealed class AnteportUnavailableException : Exception
 {
-    public AnteportUnavailableException(Exception? cause) : base("the keys cannot be had", cause) { }
+    public AnteportUnavailableException() : base("the keys cannot be had") { }
 }

@@ -17,6 +17,9 @@ public sealed partial class AnteportVerifier
     public AnteportVerifier(string issuer, string audience, string keys) =>
         (this.issuer, this.audience, this.keys) = (issuer, audience, new AnteportKeys(keys));
 
+    /// <summary>Where it is said why there are no keys: standard error, or the middleware's log.</summary>
+    public Action<string> Warn { set => keys.Warn = value; }
+
     /// <summary>From the values of the header to the member's claims, or an exception.</summary>
     public async Task<JsonElement> VerifyAsync(string?[] values, DateTimeOffset time)
     {

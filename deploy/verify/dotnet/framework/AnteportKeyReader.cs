@@ -5,9 +5,18 @@ using System.IO;
 using System.Linq;
 using System.Net;
 using System.Text;
+using System.Text.RegularExpressions;
 
 internal static class AnteportKeyReader
 {
+    /// <summary>Who can change the keys on their way is everybody: over TLS, from this machine, or a file.</summary>
+    internal static string Safe(string source)
+    {
+        const string Ways = @"^(https://|http://(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?/|(?![a-zA-Z][a-zA-Z\d+.-]+:))";
+        if (Regex.IsMatch(source, Ways)) return source;
+        throw new ArgumentException("keys come over https, from this machine or out of a file alone");
+    }
+
     internal static Dictionary<string, object>[] Read(string source)
     {
         var all = ((object[])AnteportVerifier.Json(Text(source))["keys"]).OfType<Dictionary<string, object>>();
@@ -27,6 +36,7 @@ internal static class AnteportKeyReader
         request.Timeout = 5000;
         request.AllowAutoRedirect = false;
         request.Proxy = null;
+        request.Headers["Cache-Control"] = "no-cache"; // A cache on the way may have a key that was withdrawn.
         using (var answer = (HttpWebResponse)request.GetResponse())
         using (var reader = new StreamReader(answer.GetResponseStream(), Encoding.UTF8))
         {

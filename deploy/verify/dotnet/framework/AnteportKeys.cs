@@ -22,7 +22,7 @@ internal sealed class AnteportKeys
     private volatile Dictionary<string, object>[] keys = new Dictionary<string, object>[0];
     private volatile int asked = -Last, got = -Last;
 
-    public AnteportKeys(string source) { this.source = source; }
+    public AnteportKeys(string source) { this.source = AnteportKeyReader.Safe(source); }
 
     private int Now { get { return (int)clock.Elapsed.TotalSeconds; } }
 
