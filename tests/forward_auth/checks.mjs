@@ -153,11 +153,16 @@ export function holds(front) {
       nobodyGets();
     }
     // Byte by byte as it was asked for, and so as it was described.
-    for (const target of ['/r%65ports/%C3%A9t%C3%A9?x=%65', '/%7Euser/a+b,c@d/x:y', "/it's/(1)/!*$&=?q=%2e%2e/&r=?//"]) {
+    for (const target of ['/reports/%C3%A9t%C3%A9?x=%65', '/~user/a+b,c@d/x:y', "/it's/(1)/!*$&=?q=%2e%2e/&r=?//"]) {
       const page = await as(cookie, target);
       assert.equal(page.status, 200, `${target}: ${page.html}`);
       assert.equal(echoed(page).url, target);
     }
+    world.arrived();
+    // What is not written as it was judged arrives as it was judged, or is asked for so first.
+    const other = await as(cookie, '/r%65ports?x=%65');
+    if (other.status === 308) assert.equal(new URL(other.header('location')).pathname, '/reports');
+    else assert.equal(echoed(other).url, '/reports?x=%65');
     world.arrived();
   });
 
@@ -207,6 +212,12 @@ export function holds(front) {
     const [reached] = world.arrived();
     assert.match(JSON.stringify(reached), /X-Auth-User/i);
     assert.doesNotMatch(JSON.stringify(reached), OURS);
+    // On another route it does not, and nothing else is upgraded to anywhere (HTTP-08).
+    for (const asked of [upgrade(cookie).replace('/socket', '/reports'), upgrade(cookie).replace('websocket', 'h2c')]) {
+      const answer = await raw(world.port, asked, { enough: (text) => text.includes('\r\n\r\n') });
+      assert.match(answer, /^HTTP\/1\.1 [2-4]/);
+      assert.doesNotMatch(JSON.stringify(world.arrived()), /h2c|101/);
+    }
     const refused = await raw(world.port, upgrade(), { enough: (text) => text.includes('\r\n\r\n') });
     assert.match(refused, /^HTTP\/1\.1 (401|403) /);
     nobodyGets();

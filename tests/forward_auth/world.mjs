@@ -98,6 +98,7 @@ portals:
         - { path: /entry, methods: [POST], form: { task: sign_in } }
     routes:
       - { path: "/public/**", access: public }
+      - { path: "/socket", access: signed_in, websocket: true }
       - { path: "/**", access: signed_in }
     identity:
       headers: { X-Auth-User: oid, X-Auth-Email: email, X-Auth-Roles: roles }
