@@ -8,6 +8,7 @@ mod caching;
 mod callback;
 mod circles;
 mod connection;
+mod described;
 mod discoveries;
 mod failure;
 mod frames;

@@ -10,22 +10,19 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
 use super::account::Body;
+use super::described::{PATH, Undescribed, by_path, forwarded, original};
 use super::peer::Peer;
 use super::request::{Head, Visit};
 use super::respond::{self, Asker};
 use crate::config::{Description, Verify};
 use crate::gate::identity::{self, LocalCredentials};
-use crate::gate::{Decision, Endpoint, Mode, Permit, Policy, RawTarget, Refusal};
+use crate::gate::{Decision, Endpoint, Mode, Permit, Policy, Refusal};
 use crate::identity::Outbound;
 use crate::telemetry::Verdict;
 use crate::telemetry::seldom::Seldom;
-
-/// Where the other server asks, whatever host it names.
-const PATH: &str = "/.auth/verify";
 
 /// How the other server hears what was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,50 +34,6 @@ pub(super) enum Answers {
     /// The same; and it keeps a header that the answer does not have, unless it is named there.
     Envoys,
 }
-
-/// Why a request that another server asks about was not judged, or may not pass whatever the gate
-/// says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Undescribed {
-    /// It is not listed.
-    #[error("who asks is not among `verify.peers`")]
-    Peer,
-    /// Something is missing, doubled, or no such thing.
-    #[error("the description is not there once and whole: see `verify.description`")]
-    Description,
-    /// A visitor must not send it, and it cannot be taken out here.
-    #[error(
-        "the request has an identity header, a cookie of another gate's or credentials that it \
-         would bring to the portal: have the server in front take them out"
-    )]
-    Header,
-    /// A rule looks at a body that was not sent along.
-    #[error("a rule looks at the form, which forward-auth does not see")]
-    Form,
-    /// It is for us.
-    #[error("this is an address of Anteport's own: have the server in front send it here")]
-    Own,
-}
-
-impl Undescribed {
-    /// The stable name of this reason.
-    pub(super) const fn code(self) -> &'static str {
-        match self {
-            Self::Peer => "verify-peer",
-            Self::Description => "verify-description",
-            Self::Header => "verify-header",
-            Self::Form => "verify-form",
-            Self::Own => "verify-own",
-        }
-    }
-}
-
-static X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
-static X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-static X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-static X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
-static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
-static X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 
 /// By which Envoy is told what the portal is not to get.
 static TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
@@ -147,74 +100,6 @@ impl Verifying {
     }
 }
 
-/// `X-Forwarded-…`: the target, and the rest in its place.
-fn forwarded(head: &mut Head) -> Result<String, Undescribed> {
-    let host = host(take(&mut head.headers, &X_FORWARDED_HOST)?)?;
-    let uri = take(&mut head.headers, &X_FORWARDED_URI)?;
-    let scheme = take(&mut head.headers, &X_FORWARDED_PROTO)?;
-    let method = take(&mut head.headers, &X_FORWARDED_METHOD)?;
-    // Traefik says of a WebSocket that it is one.
-    let scheme: &[u8] = match scheme.as_bytes() {
-        b"http" | b"ws" => b"http",
-        b"https" | b"wss" => b"https",
-        _ => return Err(Undescribed::Description),
-    };
-    let target = uri.to_str().ok().filter(|uri| uri.starts_with('/'));
-    let target = target.ok_or(Undescribed::Description)?.to_owned();
-    let url = [scheme, b"://", host.as_bytes(), target.as_bytes()].concat();
-    put(head, &method, url, host)?;
-    Ok(target)
-}
-
-/// `X-Original-…`.
-fn original(head: &mut Head) -> Result<String, Undescribed> {
-    let url = take(&mut head.headers, &X_ORIGINAL_URL)?;
-    let method = take(&mut head.headers, &X_ORIGINAL_METHOD)?;
-    let text = url.to_str().map_err(|_| Undescribed::Description)?;
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let rest = rest.ok_or(Undescribed::Description)?;
-    let (authority, target) = match rest.find(['/', '?']).and_then(|at| rest.split_at_checked(at)) {
-        Some((authority, target)) if target.starts_with('/') => (authority, target.to_owned()),
-        Some((authority, query)) => (authority, format!("/{query}")),
-        None => (rest, "/".to_owned()),
-    };
-    let authority = HeaderValue::from_str(authority).map_err(|_| Undescribed::Description)?;
-    put(head, &method, text.as_bytes().to_vec(), host(authority)?)?;
-    Ok(target)
-}
-
-/// The question itself, less its beginning.
-fn by_path(head: &mut Head) -> Result<String, Undescribed> {
-    let path = head.target.path().and_then(|path| path.strip_prefix(PATH));
-    let path = path.filter(|path| path.starts_with('/'));
-    let mut target = path.ok_or(Undescribed::Description)?.to_owned();
-    if let Some(query) = head.target.query() {
-        target.push('?');
-        target.push_str(query);
-    }
-    if let RawTarget::Pseudo(uri) = &head.target
-        && let Some(authority) = uri.authority()
-    {
-        let authority = HeaderValue::from_str(authority.as_str());
-        let authority = authority.map_err(|_| Undescribed::Description)?;
-        head.headers.insert(header::HOST, authority);
-    }
-    head.target = RawTarget::Line(Bytes::copy_from_slice(target.as_bytes()));
-    Ok(target)
-}
-
-fn put(
-    head: &mut Head,
-    method: &HeaderValue,
-    url: Vec<u8>,
-    host: HeaderValue,
-) -> Result<(), Undescribed> {
-    head.method = Method::from_bytes(method.as_bytes()).map_err(|_| Undescribed::Description)?;
-    head.target = RawTarget::Line(Bytes::from(url));
-    head.headers.insert(header::HOST, host);
-    Ok(())
-}
-
 impl Described {
     /// Whether there is no form in it, as far as a rule could tell: it came without its body. In
     /// `report_only` nothing depends on one but what is noted.
@@ -239,20 +124,6 @@ impl Described {
         *response.status_mut() = status;
         response
     }
-}
-
-/// The one value of a header, which is no visitor's then.
-fn take(headers: &mut HeaderMap, name: &HeaderName) -> Result<HeaderValue, Undescribed> {
-    let is_once = headers.get_all(name).iter().nth(1).is_none();
-    let value = headers.remove(name).ok_or(Undescribed::Description)?;
-    is_once.then_some(value).ok_or(Undescribed::Description)
-}
-
-/// A host that says nothing else beside.
-fn host(value: HeaderValue) -> Result<HeaderValue, Undescribed> {
-    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"/?#@,\\".contains(byte);
-    let fits = !value.is_empty() && value.as_bytes().iter().all(is_plain);
-    fits.then_some(value).ok_or(Undescribed::Description)
 }
 
 impl Visit<'_> {
