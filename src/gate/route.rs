@@ -346,7 +346,7 @@ impl Policy {
     }
 
     /// Whether somebody with these claims could get anywhere where a sign-in is asked for, before
-    /// the portal's directory of members has said anything; also where it is asked for nowhere.
+    /// the portal's directory of members has said anything; also where no route asks for one.
     #[must_use]
     pub fn could_let_in(&self, claims: &VerifiedClaims) -> bool {
         let mut asked_for = self.routes.iter().filter_map(|route| match &route.access {
