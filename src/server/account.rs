@@ -304,6 +304,11 @@ impl fmt::Debug for Source {
 }
 
 impl Body {
+    /// It goes out with another status than it was made with.
+    pub(super) fn answered(&mut self, status: StatusCode) {
+        self.account.answered(status);
+    }
+
     pub(super) fn portal(body: AnswerBody, bound: Option<Arc<Bound>>, account: Account) -> Self {
         Self { source: Source::Portal(body), account, bound, watch: None }
     }

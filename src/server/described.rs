@@ -93,8 +93,11 @@ pub(super) fn original(head: &mut Head) -> Result<String, Undescribed> {
     Ok(target)
 }
 
-/// The question itself, less its beginning.
+/// The question itself, less its beginning. One for a whole URL would name a host beside `Host`.
 pub(super) fn by_path(head: &mut Head) -> Result<String, Undescribed> {
+    if matches!(&head.target, RawTarget::Line(line) if !line.starts_with(b"/")) {
+        return Err(Undescribed::Description);
+    }
     let path = head.target.path().and_then(|path| path.strip_prefix(PATH));
     let path = path.filter(|path| path.starts_with('/'));
     let mut target = path.ok_or(Undescribed::Description)?.to_owned();

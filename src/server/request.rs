@@ -85,10 +85,7 @@ impl Worker {
                     account.is_of(&head.method);
                     Some(described)
                 }
-                Err(error) => {
-                    verify.complain(error, &asker);
-                    return respond::undescribed(error, &asker, account);
-                }
+                Err(error) => return verify.refuse(error, &asker, account),
             },
             Some(_) | None => None,
         };
@@ -152,8 +149,7 @@ impl Worker {
             let decision = match decide(policy, asked, session, now).settled() {
                 Ok(decision) => decision,
                 Err(_) if let Some(described) = &verifying => {
-                    let response = respond::undescribed(Undescribed::Form, &asker, account);
-                    return described.no(response);
+                    return described.refuse(Undescribed::Form, &asker, account);
                 }
                 Err(asked) => {
                     let room = &self.proxy.form_room;

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 
-use super::account::Body;
+use super::account::{Account, Body};
 use super::described::{PATH, Undescribed, by_path, forwarded, original};
 use super::peer::Peer;
 use super::request::{Head, Visit};
@@ -47,7 +47,8 @@ pub(super) struct Verifying {
 
 /// A request that another server has described, in place of its question.
 #[derive(Debug)]
-pub(super) struct Described {
+pub(super) struct Described<'a> {
+    verifying: &'a Verifying,
     answers: Answers,
     /// Path and query, as they were said.
     target: String,
@@ -69,7 +70,11 @@ impl Verifying {
     }
 
     /// Puts the request that is described in place of the one that describes it.
-    pub(super) fn read(&self, peer: &Peer, head: &mut Head) -> Result<Described, Undescribed> {
+    pub(super) fn read<'a>(
+        &'a self,
+        peer: &Peer,
+        head: &mut Head,
+    ) -> Result<Described<'a>, Undescribed> {
         // Who it is, and not whom it speaks for.
         if !self.verify.peers.contain(peer.address()) {
             return Err(Undescribed::Peer);
@@ -83,24 +88,40 @@ impl Verifying {
             Description::Original => (Answers::Status, original(head)?),
             Description::Path => (Answers::Envoys, by_path(head)?),
         };
-        Ok(Described { answers, target })
+        Ok(Described { verifying: self, answers, target })
     }
 
-    /// Tells the operator, now and then: everybody can cause it who can connect.
-    pub(super) fn complain(&self, error: Undescribed, asker: &Asker) {
+    /// Refuses, and tells the operator now and then: everybody can cause it who can connect.
+    pub(super) fn refuse(
+        &self,
+        error: Undescribed,
+        asker: &Asker,
+        account: Account,
+    ) -> Response<Body> {
         if let Some(left_out) = self.complains.is_due(Instant::now()) {
             tracing::warn!(
                 request_id = asker.request_id(),
                 code = error.code(),
                 cause = %error,
                 left_out,
-                "a question about another request was not answered"
+                "a question about another request was answered with no"
             );
         }
+        respond::undescribed(error, asker, account)
     }
 }
 
-impl Described {
+impl Described<'_> {
+    /// Why it may not pass, whatever the gate says.
+    pub(super) fn refuse(
+        &self,
+        error: Undescribed,
+        asker: &Asker,
+        account: Account,
+    ) -> Response<Body> {
+        self.no(self.verifying.refuse(error, asker, account))
+    }
+
     /// Whether there is no form in it, as far as a rule could tell: it came without its body. In
     /// `report_only` nothing depends on one but what is noted.
     pub(super) fn has_no_form(&self, policy: &Policy, head: &Head) -> bool {
@@ -122,6 +143,7 @@ impl Described {
             (Answers::Status, _) => StatusCode::FORBIDDEN,
         };
         *response.status_mut() = status;
+        response.body_mut().answered(status);
         response
     }
 }
@@ -131,7 +153,7 @@ impl Visit<'_> {
     pub(super) async fn verify(
         mut self,
         decision: Decision<'_>,
-        described: Described,
+        described: Described<'_>,
         has_own_cookies: bool,
     ) -> Response<Body> {
         let answers = described.answers;
@@ -149,11 +171,9 @@ impl Visit<'_> {
                 respond::empty(StatusCode::FORBIDDEN, self.asker, self.account)
             }
             Decision::Own(Endpoint::SignedIn) => described.no(self.already_signed_in()),
-            Decision::Own(_) => respond::undescribed(Undescribed::Own, self.asker, self.account),
+            Decision::Own(_) => described.refuse(Undescribed::Own, self.asker, self.account),
             Decision::Redirect(target) => self.redirected(&target),
-            Decision::Inspect(_) => {
-                respond::undescribed(Undescribed::Form, self.asker, self.account)
-            }
+            Decision::Inspect(_) => described.refuse(Undescribed::Form, self.asker, self.account),
             Decision::Refuse(refusal) => {
                 self.audit_refusal(refusal);
                 described.no(self.refuse(refusal))
@@ -165,13 +185,12 @@ impl Visit<'_> {
     async fn pass(
         mut self,
         permit: Permit,
-        described: &Described,
+        described: &Described<'_>,
         has_own_cookies: bool,
     ) -> Response<Body> {
         let credentials = LocalCredentials::of(self.policy.mode, permit.passes());
         if self.would_bring(&permit, credentials) {
-            let response = respond::undescribed(Undescribed::Header, self.asker, self.account);
-            return described.no(response);
+            return described.refuse(Undescribed::Header, self.asker, self.account);
         }
         // What was judged is not what the server in front has, and would send on.
         if permit.target() != described.target {
@@ -179,7 +198,7 @@ impl Visit<'_> {
             return match described.answers {
                 Answers::Whole | Answers::Envoys if is_plain => self.redirected(permit.target()),
                 Answers::Whole | Answers::Envoys | Answers::Status => {
-                    respond::undescribed(Undescribed::Description, self.asker, self.account)
+                    described.refuse(Undescribed::Description, self.asker, self.account)
                 }
             };
         }

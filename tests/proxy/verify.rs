@@ -12,6 +12,7 @@ const ORIGINAL: &str = "verify: { peers: [127.0.0.1], description: x_original }"
 const BY_PATH: &str = "verify: { peers: [127.0.0.1], description: path }";
 const ELSEWHERE: &str = "verify: { peers: [192.0.2.0/24], description: x_forwarded }";
 const VERIFY: &str = "/.auth/verify";
+const REQUESTS: &str = "anteport_requests_total";
 
 async fn world(top: &'static str) -> World {
     World::start_with(Plan { top, ..Plan::default() }).await
@@ -264,6 +265,10 @@ async fn ver_01_a_path_is_described_by_the_request_itself() {
         let answer = browser.send("GET", target, PAGE, b"").await;
         assert_eq!(answer.status, status, "{target}: {}", answer.text());
     }
+    // A whole URL names a host beside `Host`.
+    let whole = format!("http://{}/.auth/verify/public/x", world.proxy);
+    let answer = browser.send("GET", &whole, PAGE, b"").await;
+    assert_refusal(&answer, 403, "verify-description");
     // What another way would say is nothing here; and no visitor may send it to a portal.
     let lie =
         get("/reports").with("x-forwarded-uri", "/public/x").with("x-forwarded-method", "GET");
@@ -526,6 +531,11 @@ async fn gen_02_a_page_of_ours_is_never_taken_for_a_yes() {
     let page = get("/reports").forwarded(&world.browser(), &world).await;
     assert_eq!(page.status, 401);
     assert!(page.text().contains("Sign in with corporate"), "and yet it is the page");
+    // An SRE sees what was answered, and not what would have been.
+    let class =
+        |class| format!("{REQUESTS}{{portal=\"{}\",status_class=\"{class}\"}}", world.proxy);
+    world.comes_to(&class("4xx"), 1.0).await;
+    assert_eq!(world.metric(&class("2xx")).await, 0.0);
     world.stop().await;
 }
 
