@@ -171,8 +171,7 @@ fn pointed(
     (base, ca): (&str, Option<&str>),
     listen: SocketAddr,
 ) -> Result<String, EmulatorError> {
-    let text =
-        config::emulated(path, base, ca, Some(listen)).map_err(EmulatorError::Configuration)?;
+    let text = config::emulated(path, base, ca, listen).map_err(EmulatorError::Configuration)?;
     let name = file.display().to_string();
     let environment = |name: &str| std::env::var(name).ok();
     match config::parse(&name, &text, &environment, Clock::system().now()) {

@@ -32,7 +32,7 @@ pub fn emulated(
     path: &Path,
     authority: &str,
     ca: Option<&str>,
-    listen: Option<SocketAddr>,
+    listen: SocketAddr,
 ) -> Result<String, Problems> {
     let (name, text) = read(path)?;
     let context = Context::new(&name, &|_| None);
@@ -91,17 +91,14 @@ pub fn emulated(
 }
 
 /// Keeps the port, and takes others the way to it.
-fn listen_here(section: &mut Entry, listen: Option<SocketAddr>) {
+fn listen_here(section: &mut Entry, listen: SocketAddr) {
+    let here = match listen.ip().is_loopback() {
+        true => listen,
+        false => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()),
+    };
     let keys = entries(&mut section.node).into_iter().flatten();
     for address in keys.filter(|entry| entry.key == "address") {
-        if let Value::Scalar(address) = &mut address.node.value
-            && let Some(listen) = listen.or_else(|| address.parse().ok())
-        {
-            *address = match listen.ip().is_loopback() {
-                true => listen.to_string(),
-                false => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), listen.port()).to_string(),
-            };
-        }
+        address.node = node(scalar(&here.to_string()));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Bodies of HTTP/1.1, of requests and of answers (RFC 9112, sections 6 and 7): how much is left of
 //! one, and its chunks taken apart and put together.
+
 use std::fmt;
 
 use bytes::{Buf as _, Bytes, BytesMut};

@@ -2,6 +2,7 @@
 //!
 //! Nothing is forgiven: what two readers could read differently is no request at all (HTTP-02,
 //! HTTP-03). Deliberately not here: hosts, paths and what the fields mean, which the gate judges.
+
 use std::fmt;
 
 use bytes::{Buf as _, Bytes, BytesMut};

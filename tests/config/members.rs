@@ -1,5 +1,7 @@
 //! What is written under `members`; what is wrong with it is in the fixtures.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use super::*;
 use anteport::config::{DirectoryKind, Open, Source, Unknown};
 
@@ -36,6 +38,7 @@ fn cfg_05_an_emulated_configuration_listens_on_this_machine_alone() {
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("config.yaml");
     let minimal = include_str!("../fixtures/config/minimal.yaml");
+    let variable = "${LISTEN_OF_NOBODY:-0.0.0.0:1}";
     for (address, becomes) in [
         ("0.0.0.0:8443", "127.0.0.1:8443"),
         ("[::]:8443", "127.0.0.1:8443"),
@@ -43,22 +46,26 @@ fn cfg_05_an_emulated_configuration_listens_on_this_machine_alone() {
         ("127.0.0.1:8080", "127.0.0.1:8080"),
         ("[::1]:8080", "[::1]:8080"),
     ] {
-        let text = minimal.replace("0.0.0.0:8443", address);
-        assert!(text.contains(address));
-        std::fs::write(&path, text).unwrap();
-        let emulated = config::emulated(&path, "http://127.0.0.1:8081", None, None).unwrap();
+        // Also where the file says it by a variable, which may say something else later.
+        std::fs::write(&path, minimal.replace("0.0.0.0:8443", variable)).unwrap();
+        let (authority, listen) = ("http://127.0.0.1:8081", address.parse().unwrap());
+        let emulated = config::emulated(&path, authority, None, listen).unwrap();
+        assert!(!emulated.contains("LISTEN_OF_NOBODY"), "{emulated}");
         let loaded = config::parse("emulated.yaml", &emulated, &environment, NOON).unwrap();
         assert_eq!(loaded.config.listen.address.to_string(), becomes);
     }
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+/// Where a configuration listens.
+pub(super) const HERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
+
 /// CFG-05: whom the emulator signs in is nobody to a real directory.
 #[test]
 fn cfg_05_an_emulated_configuration_asks_no_directory() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/config/members.yaml");
     let emulated =
-        config::emulated(Path::new(folder), "http://127.0.0.1:8081", None, None).unwrap();
+        config::emulated(Path::new(folder), "http://127.0.0.1:8081", None, HERE).unwrap();
     assert!(!emulated.contains("directory.example.org") && !emulated.contains("127.0.0.1:4000"));
     let loaded = config::parse("emulated.yaml", &emulated, &environment, NOON).unwrap();
     assert!(loaded.config.portals.iter().all(|portal| portal.members.is_none()));

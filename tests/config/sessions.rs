@@ -294,7 +294,9 @@ fn an_emulated_configuration_has_neither_the_keys_nor_the_store() {
     let text = fs::read_to_string(fixture("sessions_redis.yaml")).unwrap();
     folder.write("config.yaml", &format!("{text}  idle_timeout: 5m\n"), 0o600);
     let path = folder.0.join("config.yaml");
-    let emulated = anteport::config::emulated(&path, "http://127.0.0.1:8081", None, None).unwrap();
+    let emulated =
+        anteport::config::emulated(&path, "http://127.0.0.1:8081", None, crate::members::HERE)
+            .unwrap();
     for gone in ["redis", "SESSION_KEY", "REDIS_PASSWORD"] {
         assert!(!emulated.contains(gone), "{emulated}");
     }

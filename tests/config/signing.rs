@@ -16,7 +16,9 @@ fn cfg_05_an_emulated_configuration_signs_with_keys_of_its_own() {
          {{ keys: [{{ env: SIGNING_KEYS }}] }}\n"
     );
     std::fs::write(&path, text).unwrap();
-    let emulated = config::emulated(Path::new(&path), "http://127.0.0.1:8081", None, None).unwrap();
+    let emulated =
+        config::emulated(Path::new(&path), "http://127.0.0.1:8081", None, crate::members::HERE)
+            .unwrap();
     std::fs::remove_file(&path).unwrap();
     assert!(!emulated.contains("SIGNING_KEYS") && !emulated.contains("SESSION_KEY"), "{emulated}");
     let loaded = config::parse("emulated.yaml", &emulated, &environment, NOON).unwrap();

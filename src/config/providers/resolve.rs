@@ -10,6 +10,7 @@ use super::{
     Tenant, Tenants, credentials, expiry,
 };
 use super::{GroupSource, graph, groups, request};
+use crate::address::is_user_flow;
 use crate::config::context::{Context, Located, Spot};
 use crate::config::resolve::Setting;
 use crate::config::tls;
@@ -70,11 +71,6 @@ pub(in crate::config) fn resolve(
     })
 }
 
-/// Whether it is a custom policy, and no user flow: these do what they are made to.
-fn is_custom(policy: &str) -> bool {
-    policy.get(..7).is_some_and(|begin| begin.eq_ignore_ascii_case("B2C_1A_"))
-}
-
 fn resolve_kind(context: &Context<'_>, file: &ProviderFile) -> Option<ProviderKind> {
     Some(match &file.kind {
         KindFile::EntraId { host, tenants, guests } => {
@@ -95,7 +91,7 @@ fn resolve_kind(context: &Context<'_>, file: &ProviderFile) -> Option<ProviderKi
             let login = customers_login(context, file, host, tenant.as_ref(), Cloud::b2c);
             let local_accounts = local_accounts_only.as_ref().and_then(|local| {
                 // CFG-01: what would do nothing seems to do something.
-                if local.value && policy.as_ref().is_some_and(|policy| is_custom(policy)) {
+                if local.value && policy.as_ref().is_some_and(|policy| !is_user_flow(policy)) {
                     let message = "this is about user flows: of a custom policy an address counts \
                                    as verified if `email_verified` says so";
                     context.error(&local.spot, message);

@@ -141,19 +141,14 @@ impl<'a> Facts<'a> {
         let parties = &self.addresses.providers;
         let kind = parties.iter().find(|(name, _)| **name == *self.session.provider());
         let verified = kind.and_then(|(_, kind)| address::verified_by_any(kind, claims));
-        let is_denied = self.is_denied(fact);
         let is_known = path.name() == EXTENSIONS || verified == Some(fact.text.as_str());
-        match () {
-            () if !is_denied && (is_known || self.addresses.are_theirs) => Ok(()),
-            () => Err(IdentityError::Unverified {
-                claim: fact.claim.to_owned(),
-                header: HeaderName::from_static(header),
-                why: match is_denied {
-                    true => "the provider says that nobody has",
-                    false => "the provider does not say that somebody has",
-                },
-            }),
-        }
+        let why = match self.is_denied(fact) {
+            true => "the provider says that nobody has",
+            false if is_known || self.addresses.are_theirs => return Ok(()),
+            false => "the provider does not say that somebody has",
+        };
+        let (claim, header) = (fact.claim.to_owned(), HeaderName::from_static(header));
+        Err(IdentityError::Unverified { claim, header, why })
     }
 
     pub(super) fn name(&self, header: &'static str) -> Result<Option<Fact<'a>>, IdentityError> {
