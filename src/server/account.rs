@@ -135,14 +135,17 @@ impl Account {
         let Some(portal) = self.portal else {
             return;
         };
-        self.proxy.discoveries.add(portal, method, note);
-        let policy = self.proxy.policies.get(portal);
-        let rule = note.rule.and_then(|rule| policy?.password_routes.get(rule));
+        let Some(policy) = self.proxy.policies.get(portal) else {
+            return;
+        };
+        let rule = note.rule.and_then(|rule| policy.password_routes.get(rule));
+        let name = rule.map(|rule| &*rule.name);
+        self.proxy.discoveries.add(&policy.host, name, method, note);
         if let Some(rule) = rule {
             self.proxy.metrics.portal(portal).would_be_refused.add();
             tracing::info!(
                 request.id = self.request_id.to_str().unwrap_or_default(),
-                portal = policy.map(|policy| &*policy.host),
+                portal = &*policy.host,
                 rule = &*rule.name,
                 code = Refusal::PasswordRoute { rule: 0 }.code(),
                 "would be refused in azure_only"

@@ -2,12 +2,12 @@
 //! and names of fields, with a count. Never a value, and never more than fits (LIM-07, LOG-01).
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::gate::{Clue, Note, Policy};
+use crate::gate::{Clue, Note};
 
 /// How many places are remembered; later ones are only counted.
 const MOST: usize = 512;
@@ -27,21 +27,24 @@ struct Seen {
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
-    portal: usize,
+    /// Its host: what was seen outlives a configuration.
+    portal: Arc<str>,
     path: String,
     method: String,
-    rule: Option<usize>,
+    /// The name of the rule that would refuse it.
+    rule: Option<Arc<str>>,
     clues: Vec<Clue>,
 }
 
 impl Discoveries {
-    /// Writes down where a request that was noted went.
-    pub(super) fn add(&self, portal: usize, method: &Method, note: &Note) {
+    /// Writes down where a request that was noted went: to the portal of this host, with the name of
+    /// the rule that would refuse it.
+    pub(super) fn add(&self, host: &Arc<str>, rule: Option<&str>, method: &Method, note: &Note) {
         let place = Place {
-            portal,
+            portal: Arc::clone(host),
             path: generalised(&note.path),
             method: method.as_str().to_owned(),
-            rule: note.rule,
+            rule: rule.map(Arc::from),
             clues: note.clues.clone(),
         };
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,22 +59,20 @@ impl Discoveries {
     }
 
     /// Everything as JSON, for the admin listener.
-    pub(super) fn to_json(&self, policies: &[Policy]) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let places = seen.places.iter().map(|(place, count)| {
-            let policy = policies.get(place.portal);
-            let rule = place.rule.and_then(|rule| policy?.password_routes.get(rule));
             let fields = place.clues.iter().filter_map(|clue| match clue {
                 Clue::Field(name) => Some(name.as_str()),
                 Clue::Credentials => None,
             });
             json!({
-                "portal": policy.map(|policy| &*policy.host),
+                "portal": &*place.portal,
                 "method": place.method,
                 "path": place.path,
                 "fields": fields.collect::<Vec<_>>(),
                 "credentials": place.clues.contains(&Clue::Credentials),
-                "refused_by": rule.map(|rule| &*rule.name),
+                "refused_by": place.rule.as_deref(),
                 "requests": count,
             })
         });
@@ -108,10 +109,11 @@ mod tests {
     #[test]
     fn lim_07_visitors_cannot_make_the_list_grow_without_end() {
         let seen = Discoveries::default();
+        let host: Arc<str> = "members.example".into();
         for number in 0..2 * MOST {
-            seen.add(0, &Method::POST, &note(&format!("/p{number}")));
+            seen.add(&host, None, &Method::POST, &note(&format!("/p{number}")));
         }
-        let told = seen.to_json(&[]);
+        let told = seen.to_json();
         assert_eq!(told["places"].as_array().unwrap().len(), MOST);
         assert_eq!(told["requests_beyond"], MOST as u64);
     }

@@ -254,7 +254,7 @@ impl Proxy {
 
     /// Where requests in `report_only` carried passwords, as JSON.
     fn discoveries(&self) -> String {
-        self.discoveries.to_json(&self.policies).to_string()
+        self.discoveries.to_json().to_string()
     }
 
     /// How each provider and each server of a portal is, for `/readyz?verbose`; none of it changes
@@ -315,7 +315,7 @@ impl Proxy {
     pub fn tidy(&self) {
         self.metrics.sessions.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
         for (index, portal) in self.portals.iter().enumerate() {
-            let levels = &self.metrics.portal(index).upstream_healthy;
+            let levels = self.metrics.upstreams(index);
             for ((_, is_well), (_, level)) in portal.servers.health().zip(levels) {
                 level.set(i64::from(is_well));
             }

@@ -12,6 +12,8 @@ mod render;
 mod series;
 mod shard;
 
+use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -34,13 +36,24 @@ use crate::gate::Timestamp;
 /// The type of [`Metrics::render`]'s text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// All metrics of the process.
+/// All metrics of the process, as one configuration names portals and providers. What is counted
+/// outlives a configuration: the metrics of the next one count on ([`Metrics::next`]).
 #[derive(Debug)]
 pub struct Metrics {
-    portals: Vec<PortalMetrics>,
+    portals: Vec<Arc<PortalMetrics>>,
     /// For what never reached a portal.
-    unrouted: PortalMetrics,
-    providers: Vec<ProviderMetrics>,
+    unrouted: Arc<PortalMetrics>,
+    providers: Vec<Arc<ProviderMetrics>>,
+    /// By portal: each of its servers, and 1 if it is well.
+    upstreams: Vec<Vec<(String, Level)>>,
+    /// By provider.
+    credentials: Vec<Vec<CredentialMetrics>>,
+    whole: Arc<ProcessMetrics>,
+}
+
+/// What is counted of the whole process, whatever its configuration.
+#[derive(Debug)]
+pub struct ProcessMetrics {
     dropped_lines: DroppedLines,
     /// Sessions that there are now.
     pub sessions: Level,
@@ -64,15 +77,20 @@ pub struct Metrics {
     start: Start,
 }
 
+impl Deref for Metrics {
+    type Target = ProcessMetrics;
+
+    fn deref(&self) -> &ProcessMetrics {
+        &self.whole
+    }
+}
+
 impl Metrics {
     /// Metrics for these portals and providers; the functions below take their indexes in these
     /// lists.
     #[must_use]
     pub fn new(portals: &[&str], providers: &[&str], dropped_lines: DroppedLines) -> Self {
-        Self {
-            portals: portals.iter().map(|name| PortalMetrics::new(name)).collect(),
-            unrouted: PortalMetrics::new("none"),
-            providers: providers.iter().map(|name| ProviderMetrics::new(name)).collect(),
+        let whole = Arc::new(ProcessMetrics {
             dropped_lines,
             sessions: Level::default(),
             sessions_created: Count::default(),
@@ -86,13 +104,44 @@ impl Metrics {
             tls_handshakes: Default::default(),
             panics: Count::default(),
             start: Start::now(),
+        });
+        let nobody = Self {
+            portals: Vec::new(),
+            unrouted: Arc::new(PortalMetrics::new("none")),
+            providers: Vec::new(),
+            upstreams: Vec::new(),
+            credentials: Vec::new(),
+            whole,
+        };
+        nobody.next(portals, providers)
+    }
+
+    /// The same for these portals and providers: those that were here count on, others are no
+    /// longer shown.
+    #[must_use]
+    pub fn next(&self, portals: &[&str], providers: &[&str]) -> Self {
+        let portal = |name: &&str| {
+            let known = self.portals.iter().find(|known| known.name == *name);
+            known.map_or_else(|| Arc::new(PortalMetrics::new(name)), Arc::clone)
+        };
+        let provider = |name: &&str| {
+            let known = self.providers.iter().find(|known| known.name == *name);
+            known.map_or_else(|| Arc::new(ProviderMetrics::new(name)), Arc::clone)
+        };
+        Self {
+            portals: portals.iter().map(portal).collect(),
+            unrouted: Arc::clone(&self.unrouted),
+            providers: providers.iter().map(provider).collect(),
+            upstreams: portals.iter().map(|_| Vec::new()).collect(),
+            credentials: providers.iter().map(|_| Vec::new()).collect(),
+            whole: Arc::clone(&self.whole),
         }
     }
 
     /// Adds the servers of a portal, all taken for well.
     pub fn add_upstreams(&mut self, portal: usize, names: impl Iterator<Item = String>) {
-        if let Some(portal) = self.portals.get_mut(portal) {
-            portal.upstream_healthy.extend(names.map(|name| {
+        if let Some(servers) = self.upstreams.get_mut(portal) {
+            servers.extend(names.map(|name| {
                 let level = Level::default();
                 level.set(1);
                 (name, level)
@@ -100,10 +149,16 @@ impl Metrics {
         }
     }
 
+    /// The servers of a portal, in the order in which they were added, and 1 if one is well.
+    #[must_use]
+    pub fn upstreams(&self, portal: usize) -> &[(String, Level)] {
+        self.upstreams.get(portal).map_or(&[], Vec::as_slice)
+    }
+
     /// Adds the client credentials of a provider, by how many there are.
     pub fn add_credentials(&mut self, provider: usize, length: usize) {
-        if let Some(provider) = self.providers.get_mut(provider) {
-            provider.credentials.resize_with(length, CredentialMetrics::default);
+        if let Some(credentials) = self.credentials.get_mut(provider) {
+            credentials.resize_with(length, CredentialMetrics::default);
         }
     }
 
@@ -116,8 +171,8 @@ impl Metrics {
         ends: Option<Timestamp>,
         passed_over: impl Iterator<Item = (CredentialFailure, u64)>,
     ) {
-        let provider = self.providers.get(provider);
-        if let Some(credential) = provider.and_then(|provider| provider.credentials.get(index)) {
+        let credentials = self.credentials.get(provider);
+        if let Some(credential) = credentials.and_then(|credentials| credentials.get(index)) {
             credential.ends.store(ends.map_or(NEVER, Timestamp::unix_millis), Relaxed);
             for (why, total) in passed_over {
                 if let Some(count) = credential.passed_over.get(why as usize) {
@@ -204,7 +259,9 @@ impl Metrics {
             provider.keys_fetched.store(at.unix_millis(), Relaxed);
         }
     }
+}
 
+impl ProcessMetrics {
     /// The store of sessions was called.
     pub fn session_store_called(&self, call: SessionCall, how: CallOutcome, took: Duration) {
         let store = &self.session_store;
@@ -275,7 +332,6 @@ struct ProviderMetrics {
     calls: [[Histogram<8>; CallOutcome::ALL.len()]; ProviderCall::ALL.len()],
     refreshes: [Count; RefreshOutcome::ALL.len()],
     keys_fetched: AtomicI64,
-    credentials: Vec<CredentialMetrics>,
 }
 
 /// What is known of one client credential.
@@ -306,7 +362,6 @@ impl ProviderMetrics {
             calls: Default::default(),
             refreshes: Default::default(),
             keys_fetched: AtomicI64::new(NEVER),
-            credentials: Vec::new(),
         }
     }
 }
@@ -367,6 +422,34 @@ mod tests {
         assert_eq!(line(&metrics, below).as_deref(), Some("0"));
         let sum = "anteport_request_duration_seconds_sum{portal=\"members.example\"}";
         assert_eq!(line(&metrics, sum).as_deref(), Some("0.007"));
+    }
+
+    #[test]
+    fn what_was_counted_outlives_a_configuration() {
+        let before = metrics();
+        before.portal(0).forwarded(200, Duration::ZERO, Duration::ZERO);
+        before.login_started(0);
+        before.panics.add();
+        let mut next = before.next(&["new.example", "members.example"], &["other", "corporate"]);
+        next.add_upstreams(1, ["10.0.0.1:80".to_owned()].into_iter());
+        // A request that began before, and a new one.
+        before.portal(0).forwarded(200, Duration::ZERO, Duration::ZERO);
+        next.portal(1).forwarded(200, Duration::ZERO, Duration::ZERO);
+        next.login_started(1);
+        let requests = |portal: &str| {
+            format!("anteport_requests_total{{portal=\"{portal}\",status_class=\"2xx\"}}")
+        };
+        assert_eq!(line(&next, &requests("members.example")).as_deref(), Some("3"));
+        assert_eq!(line(&next, &requests("new.example")).as_deref(), Some("0"));
+        let started = "anteport_logins_total{provider=\"corporate\",result=\"started\"}";
+        assert_eq!(line(&next, started).as_deref(), Some("2"));
+        assert_eq!(line(&next, "anteport_panics_total").as_deref(), Some("1"));
+        let server =
+            "anteport_upstream_healthy{portal=\"members.example\",upstream=\"10.0.0.1:80\"}";
+        assert_eq!(line(&next, server).as_deref(), Some("1"));
+        // Nobody is shown who is not there any more.
+        let last = next.next(&["new.example"], &[]);
+        assert_eq!(line(&last, &requests("members.example")), None);
     }
 
     #[test]

@@ -26,8 +26,6 @@ pub struct PortalMetrics {
     pub forms_resent: Count,
     /// Connections to the portal that wait for one.
     pub upstream_idle: Level,
-    /// Each of the portal's servers, and 1 if it is well.
-    pub upstream_healthy: Vec<(String, Level)>,
 }
 
 impl PortalMetrics {
@@ -43,7 +41,6 @@ impl PortalMetrics {
             would_be_refused: Count::default(),
             forms_resent: Count::default(),
             upstream_idle: Level::default(),
-            upstream_healthy: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Metrics as Prometheus reads them: every family with its help, put together when somebody asks.
 //! Deliberately not here: what is counted, and when.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use prometheus::TextEncoder;
@@ -36,7 +37,7 @@ impl Metrics {
     }
 
     fn all_portals(&self) -> impl Iterator<Item = &PortalMetrics> {
-        self.portals.iter().chain([&self.unrouted])
+        self.portals.iter().chain([&self.unrouted]).map(Arc::as_ref)
     }
 
     fn collect_requests(&self, families: &mut Vec<MetricFamily>) {
@@ -146,7 +147,7 @@ impl Metrics {
             "anteport_upstream_healthy",
             "Whether a portal's server can be reached and says that it is well.",
         );
-        for portal in &self.portals {
+        for (index, portal) in self.portals.iter().enumerate() {
             let of_portal = |more: &[(&str, &str)]| labels(&[&[("portal", &portal.name)], more]);
             let answered = Shard::sum(&portal.shards).forwarded.value();
             requests.push(counter(of_portal(&[("outcome", "ok")]), answered));
@@ -156,7 +157,7 @@ impl Metrics {
             }
             let idle = portal.upstream_idle.value();
             connections.push(gauge(of_portal(&[("state", "idle")]), idle));
-            for (name, level) in &portal.upstream_healthy {
+            for (name, level) in self.upstreams(index) {
                 healthy.push(gauge(of_portal(&[("upstream", name)]), level.value()));
             }
         }
@@ -217,8 +218,8 @@ impl Metrics {
             "anteport_client_credential_refusals_total",
             "How often a client credential came to be refused, or could not be sent.",
         );
-        for provider in &self.providers {
-            for (index, credential) in provider.credentials.iter().enumerate() {
+        for (provider, credentials) in self.providers.iter().zip(&self.credentials) {
+            for (index, credential) in credentials.iter().enumerate() {
                 let number = index.saturating_add(1).to_string();
                 let of_credential = |more: &[(&str, &str)]| {
                     labels(&[&[("provider", &provider.name), ("credential", &number)], more])
@@ -389,7 +390,7 @@ impl Metrics {
                     "anteport_log_lines_dropped_total",
                     "Log lines that the sink did not take.",
                 ),
-                counter(Vec::new(), self.dropped_lines.total()),
+                counter(Vec::new(), self.whole.dropped_lines.total()),
             ),
             single(
                 counters("anteport_panics_total", "Requests that ended in a panic."),
