@@ -277,7 +277,7 @@ impl Portal {
 }
 
 /// Where a portal's allowed requests go.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// Its servers, which take turns; at least one.
     pub servers: Vec<ServerAddress>,
@@ -335,8 +335,20 @@ pub struct UpstreamTls {
     pub server_name: Option<ServerName<'static>>,
 }
 
+/// A key is the one that fits its certificate.
+impl PartialEq for UpstreamTls {
+    fn eq(&self, other: &Self) -> bool {
+        let shown = |tls: &Self| tls.certificate.as_ref().map(|own| own.cert.clone());
+        self.trusted == other.trusted
+            && shown(self) == shown(other)
+            && self.server_name == other.server_name
+    }
+}
+
+impl Eq for UpstreamTls {}
+
 /// How servers are asked how they are.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct HealthCheck {
     /// What is asked for.
     pub path: CanonicalPath,
@@ -434,7 +446,7 @@ pub struct Sessions {
 }
 
 /// What is logged, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logging {
     /// The shape of a line.
     pub format: LogFormat,

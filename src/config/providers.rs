@@ -34,7 +34,7 @@ use crate::gate::login::Journey;
 pub const PERSONAL_ACCOUNTS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 /// An identity provider.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Provider {
     /// Its name in the configuration, and in the path of its redirect URI.
     pub name: Arc<str>,
@@ -63,7 +63,7 @@ pub struct Provider {
 }
 
 /// What a provider is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderKind {
     /// Entra ID, once Azure AD: the directory of an organisation.
     EntraId(EntraId),
@@ -76,7 +76,7 @@ pub enum ProviderKind {
 }
 
 /// Entra ID.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EntraId {
     /// The login host: scheme, host and port. Plain `http` only for a loopback address.
     pub login: Url,
@@ -116,7 +116,7 @@ impl Tenant {
 }
 
 /// Azure AD B2C.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AzureAdB2c {
     /// The login host, as for [`EntraId`].
     pub login: Url,
@@ -138,7 +138,7 @@ pub struct AzureAdB2c {
 }
 
 /// External ID.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExternalId {
     /// The login host, as for [`EntraId`].
     pub login: Url,
@@ -149,7 +149,7 @@ pub struct ExternalId {
 }
 
 /// Any OpenID provider with metadata.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oidc {
     /// Its issuer, to the letter.
     pub issuer: String,

@@ -20,7 +20,7 @@ pub(super) use self::resolve::resolve;
 pub(super) use self::written::{SessionsFile, read as read_section};
 
 /// Where sessions are kept.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Store {
     /// In this process.
     Memory {
@@ -37,7 +37,7 @@ pub enum Store {
 }
 
 /// A Redis or Valkey, and how it is spoken with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redis {
     /// What stands at the addresses.
     pub mode: RedisMode,
@@ -60,7 +60,7 @@ pub struct Redis {
 }
 
 /// What stands at the addresses.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisMode {
     /// One server.
     Single,
@@ -78,7 +78,7 @@ pub enum RedisMode {
 }
 
 /// TLS towards Redis. That its certificate is verified cannot be turned off.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisTls {
     /// Certificates to trust instead of the system's, in PEM.
     pub ca: Option<Vec<u8>>,
@@ -87,10 +87,10 @@ pub struct RedisTls {
 }
 
 /// The keys that seal; the first seals, and all open.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SealingKeys(Vec<Source>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     File(PathBuf),
     Fixed(Secret<[u8; 32]>),

@@ -22,7 +22,7 @@ const LONGEST: u64 = 64 * 1024;
 const MAKE_SOME: &str = "`anteport keys generate --file FILE` makes some";
 
 /// How the assertions of one portal are signed, or the requests to it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum SignedBy {
     /// By a key of `signing.keys`, or one that is made at start.
     Key(SigningAlgorithm),
@@ -31,10 +31,10 @@ pub enum SignedBy {
 }
 
 /// The keys that sign: the first of an algorithm signs, and all are published.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SigningKeys(Vec<Source>);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Source {
     File(PathBuf),
     Fixed(Secret<String>),

@@ -30,9 +30,9 @@ pub struct Envelope {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// From then on a new one is made, early enough for the old to be valid on arrival (ENV-02).
     pub renew: Timestamp,
-    /// How often the signing keys had been exchanged; what was signed before the next time is not
-    /// sent after it.
-    pub exchanges: u64,
+    /// What it is of: what was made for another configuration, or signed before an exchange of keys,
+    /// is not sent after it.
+    pub version: u64,
     /// The same headers as a message signature covers them, for a portal that gets one.
     pub covered: Option<Covered>,
     /// What goes along on routes that do not send all of it, by their [`Told`].
@@ -89,7 +89,7 @@ impl Envelope {
         static NOTHING: Envelope = Envelope {
             headers: Vec::new(),
             renew: Timestamp::from_unix_seconds(0),
-            exchanges: 0,
+            version: 0,
             covered: None,
             parts: Vec::new(),
         };

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// A value that is not printed, compared or serialised by accident: reading it takes
-/// [`Secret::expose`], which is there to be searched for.
+/// A value that is not printed or serialised by accident: reading it takes [`Secret::expose`], which
+/// is there to be searched for.
 #[derive(Clone)]
 pub struct Secret<T>(T);
 
@@ -28,6 +28,15 @@ impl<T: AsRef<[u8]>> Secret<T> {
         verdict.is_ok()
     }
 }
+
+/// Equal is what [`Secret::matches`]: so that a configuration can be compared with the one before.
+impl<T: AsRef<[u8]>> PartialEq for Secret<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(&other.0)
+    }
+}
+
+impl<T: AsRef<[u8]>> Eq for Secret<T> {}
 
 impl<T> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

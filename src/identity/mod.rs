@@ -5,6 +5,7 @@
 //! (`gate::route`).
 
 mod assertion;
+mod error;
 mod kept_signers;
 mod mapping;
 mod plain;
@@ -15,11 +16,13 @@ mod tokens;
 mod transform;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::{HeaderName, HeaderValue};
 use serde_json::{Map, Value};
 
 pub use assertion::{SigningError, secret_jwk, token_claims};
+pub use error::IdentityError;
 pub use kept_signers::KeptSigners;
 pub use plain::{Marks, encode};
 pub use presets::{Presets, Published, describe};
@@ -44,7 +47,15 @@ pub struct Identity {
     presets: Presets,
     tokens: Vec<(TokenKind, HeaderName)>,
     signers: Arc<Signers>,
+    /// What tells what this one rendered from what one of another configuration did.
+    made: u64,
 }
+
+/// How many there have been. An exchange of keys adds to the version as well, and no process lives
+/// to see so many of either that two versions meet.
+static MADE: AtomicU64 = AtomicU64::new(0);
+/// See [`MADE`].
+const EXCHANGES: u32 = 32;
 
 #[derive(Debug)]
 struct AssertionFor {
@@ -52,159 +63,6 @@ struct AssertionFor {
     audience: String,
     lifetime: std::time::Duration,
     signing: Signing,
-}
-
-/// Why a member's identity cannot be told to the portal. It refuses the login: nothing is cut
-/// short or sent raw (HDR-09).
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// A claim that is no text, number, truth value or list of them.
-    #[error("claim `{claim}` has a form that header `{header}` cannot carry")]
-    Form {
-        /// The claim's path.
-        claim: String,
-        /// The header's name.
-        header: HeaderName,
-    },
-    /// A claim without which nobody signs in.
-    #[error("claim `{claim}` is not there, and header `{header}` requires it")]
-    Missing {
-        /// The claim's path.
-        claim: String,
-        /// The header's name.
-        header: HeaderName,
-    },
-    /// What is to be done to a claim does not apply to what it says.
-    #[error("`{transform}` of header `{header}` does not apply to what claim `{claim}` says")]
-    Transform {
-        /// The claim's path.
-        claim: String,
-        /// The header's name.
-        header: HeaderName,
-        /// The step, as it is written.
-        transform: String,
-    },
-    /// A value for which the operator has no word, where there has to be one.
-    #[error("claim `{claim}` has a value that `map` of header `{header}` does not admit")]
-    Unmapped {
-        /// The claim's path.
-        claim: String,
-        /// The header's name.
-        header: HeaderName,
-    },
-    /// A value that no header carries, which cannot come up: it is ASCII.
-    #[error("header `{header}` cannot carry what it was made of")]
-    Unencoded {
-        /// The header's name.
-        header: HeaderName,
-    },
-    /// A value that the header of a preset cannot carry in the way of the gate that it is of.
-    #[error("header `{header}` of a preset cannot be sent: claim `{claim}` {why}")]
-    Preset {
-        /// The claim's name.
-        claim: String,
-        /// The header's name.
-        header: HeaderName,
-        /// What is the matter with it.
-        why: &'static str,
-    },
-    /// An address that the portal would take for verified, and that nobody is known to have
-    /// verified (AZ-02).
-    #[error(
-        "header `{header}` of a preset means a verified address, and {why} verified claim `{claim}`"
-    )]
-    Unverified {
-        /// The claim's name.
-        claim: String,
-        /// The header's name.
-        header: HeaderName,
-        /// What is known of it.
-        why: &'static str,
-    },
-    /// The provider left the groups out because there are too many (AZ-05).
-    #[error("the provider did not send the groups, because there are too many of them")]
-    GroupOverage,
-    /// They were to be asked for, and could not be (AZ-05).
-    #[error("the groups could not be asked for")]
-    GroupsUnresolved,
-    /// More than [`LARGEST`] bytes in all (HDR-10).
-    #[error("the identity headers have {size} bytes; {LARGEST} are what old servers accept")]
-    TooLarge {
-        /// Bytes of all names and values.
-        size: usize,
-    },
-    /// A token of the provider's of more than [`LARGEST_TOKEN`] bytes.
-    #[error("the provider's {kind} has {size} bytes; header `{header}` takes {LARGEST_TOKEN}")]
-    TokenTooLarge {
-        /// Which token.
-        kind: &'static str,
-        /// The header's name.
-        header: HeaderName,
-        /// Its bytes.
-        size: usize,
-    },
-    /// A token of the provider's that no header carries as it is.
-    #[error("the provider's {kind} has characters that header `{header}` cannot carry")]
-    TokenForm {
-        /// Which token.
-        kind: &'static str,
-        /// The header's name.
-        header: HeaderName,
-    },
-    /// No assertion could be made.
-    #[error("the assertion could not be made")]
-    Assertion(#[from] SigningError),
-    /// The request could not be signed.
-    #[error("the message signature could not be made")]
-    Signature(#[source] SigningError),
-}
-
-impl IdentityError {
-    /// Whether no sign-in mends it, whoever comes: nothing can be signed.
-    #[must_use]
-    pub const fn is_ours(&self) -> bool {
-        matches!(self, Self::Assertion(_) | Self::Signature(_))
-    }
-
-    /// Whether it is what the session's claims say, and stays so with them. What could not be found
-    /// out or made is none of that (GEN-03).
-    #[must_use]
-    pub const fn is_lasting(&self) -> bool {
-        match self {
-            Self::GroupsUnresolved | Self::Assertion(_) | Self::Signature(_) => false,
-            Self::Form { .. }
-            | Self::Unencoded { .. }
-            | Self::Missing { .. }
-            | Self::Transform { .. }
-            | Self::Unmapped { .. }
-            | Self::Preset { .. }
-            | Self::Unverified { .. }
-            | Self::GroupOverage
-            | Self::TooLarge { .. }
-            | Self::TokenTooLarge { .. }
-            | Self::TokenForm { .. } => true,
-        }
-    }
-
-    /// The stable name of this reason.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Form { .. } | Self::Unencoded { .. } => "identity-claim-form",
-            Self::Missing { .. } => "identity-claim-missing",
-            Self::Transform { .. } => "identity-claim-transform",
-            Self::Unmapped { .. } => "identity-claim-unmapped",
-            Self::Preset { .. } => "identity-preset-value",
-            Self::Unverified { .. } => "identity-email-unverified",
-            Self::GroupOverage => "identity-group-overage",
-            Self::GroupsUnresolved => "identity-groups-unresolved",
-            Self::TooLarge { .. } => "identity-too-large",
-            Self::TokenTooLarge { .. } => "identity-token-too-large",
-            Self::TokenForm { .. } => "identity-token-form",
-            Self::Assertion(_) => "identity-assertion",
-            Self::Signature(_) => "identity-signature",
-        }
-    }
 }
 
 /// The most bytes that identity headers have together: old servers take 8 KiB of headers, and
@@ -237,6 +95,7 @@ impl Identity {
             presets: Presets::new(&settings.presets, signers),
             tokens: settings.tokens.clone(),
             signers: Arc::clone(signers),
+            made: MADE.fetch_add(1, Ordering::Relaxed) << EXCHANGES,
         }
     }
 
@@ -257,10 +116,11 @@ impl Identity {
         self.headers.iter().map(|(name, mapping)| (name, mapping))
     }
 
-    /// How often the signing keys have been exchanged (ENV-02).
+    /// What is rendered from now on is of this version: another one for each configuration, and after
+    /// each exchange of the signing keys (ENV-02).
     #[must_use]
-    pub fn exchanges(&self) -> u64 {
-        self.signers.exchanges()
+    pub fn version(&self) -> u64 {
+        self.made.wrapping_add(self.signers.exchanges())
     }
 
     /// Whether a route is told anything of a member.
@@ -325,7 +185,7 @@ impl Identity {
         now: Timestamp,
     ) -> Result<(Envelope, usize), IdentityError> {
         // Before anything is signed: a key that goes while this does is one more exchange.
-        let exchanges = self.signers.exchanges();
+        let version = self.version();
         let mut headers = Vec::with_capacity(mapped.len() + 1);
         headers.extend(told(mapped, session.claims())?);
         let mut renew = session.ends();
@@ -353,10 +213,10 @@ impl Identity {
         }
         let parts = self.parts.iter().map(|names| {
             let told = headers.iter().filter(|(name, _)| names.contains(name)).cloned().collect();
-            self.enveloped(told, renew, exchanges)
+            self.enveloped(told, renew, version)
         });
         let parts = parts.collect::<Result<_, _>>()?;
-        Ok((Envelope { headers, renew, exchanges, covered, parts }, size))
+        Ok((Envelope { headers, renew, version, covered, parts }, size))
     }
 
     /// Some of the headers, as they go along on routes that do not send all.
@@ -364,11 +224,11 @@ impl Identity {
         &self,
         headers: Vec<(HeaderName, HeaderValue)>,
         renew: Timestamp,
-        exchanges: u64,
+        version: u64,
     ) -> Result<Envelope, IdentityError> {
         let covered = self.signer.as_ref().map(|signer| signer.written_down(&headers));
         let covered = covered.transpose()?.map(|(covered, _)| covered);
-        Ok(Envelope { headers, renew, exchanges, covered, parts: Vec::new() })
+        Ok(Envelope { headers, renew, version, covered, parts: Vec::new() })
     }
 }
 
@@ -469,134 +329,4 @@ impl AssertionFor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gate::{Lifetimes, Subject};
-    use std::time::Duration;
-
-    const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
-
-    fn session(claim: &str, value: Value) -> Session {
-        let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
-        let claims =
-            VerifiedClaims::assertion(subject, Map::from_iter([(claim.to_owned(), value)]));
-        let lifetimes =
-            Lifetimes { idle: Duration::from_secs(1800), absolute: Duration::from_secs(43_200) };
-        Session::start(claims, "corporate".into(), "h".into(), "s".into(), lifetimes, NOON)
-    }
-
-    #[test]
-    fn a_route_is_told_its_part_and_one_that_is_not_known_nothing() {
-        let [one, other] = ["x-auth-one", "x-auth-other"].map(HeaderName::from_static);
-        let mapping = || Mapping::claim("note".parse().unwrap());
-        let signers = Arc::new(Signers::new(Vec::new()));
-        let identity = Identity {
-            headers: vec![(one.clone(), mapping()), (other.clone(), mapping())],
-            assertion: None,
-            signer: None,
-            parts: vec![vec![], vec![other.clone()]],
-            presets: Presets::new(&crate::config::Presets::default(), &signers),
-            tokens: Vec::new(),
-            signers,
-        };
-        let envelope = identity.render(&session("note", Value::from("n")), NOON).unwrap();
-        for (told, names) in [
-            (Told::All, vec![one, other.clone()]),
-            (Told::Part(0), vec![]),
-            (Told::Part(1), vec![other]),
-            (Told::Part(2), vec![]),
-            (Told::Part(u16::MAX), vec![]),
-        ] {
-            let here = envelope.told(told).headers.iter().map(|(name, _)| name.clone());
-            assert_eq!(here.collect::<Vec<_>>(), names, "{told:?}");
-        }
-    }
-
-    #[test]
-    fn the_assertion_has_the_claims_that_headers_are_made_of_as_they_are() {
-        let mapping = Mapping::Template {
-            template: "{a.b}/{c}".parse().unwrap(),
-            transforms: vec![crate::config::Transform::Upper],
-            otherwise: crate::config::Otherwise::Nothing,
-        };
-        let headers = [(HeaderName::from_static("x-auth-note"), mapping)];
-        let claims = serde_json::json!({ "a": { "b": "x", "d": 1 }, "c": null, "e": 2 });
-        let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
-        let claims = VerifiedClaims::assertion(subject, claims.as_object().unwrap().clone());
-        let said = Value::Object(read(&headers, &claims).unwrap());
-        assert_eq!(said, serde_json::json!({ "a": { "b": "x", "d": 1 } }));
-    }
-
-    #[test]
-    fn hdr_09_a_number_arrives_in_the_assertion_as_it_was_written_or_refuses_the_login() {
-        // A template reads one part, and the assertion has the whole claim.
-        let mapping = Mapping::Template {
-            template: "{member.name}".parse().unwrap(),
-            transforms: vec![],
-            otherwise: crate::config::Otherwise::Nothing,
-        };
-        let headers = [(HeaderName::from_static("x-auth-note"), mapping)];
-        let subject = Subject::Directory { tenant: "t".into(), object: "o".into() };
-        let said = |number: &str| {
-            let text = format!("{{\"member\":{{\"name\":\"n\",\"numbers\":[{number}]}}}}");
-            let claims: Map<String, Value> = serde_json::from_str(&text).unwrap();
-            let claims = VerifiedClaims::assertion(subject.clone(), claims);
-            let read = read(&headers, &claims).map(|read| serde_json::to_string(&read).unwrap());
-            (text, read)
-        };
-        for number in [
-            "0",
-            "-7",
-            // Beyond what a number of JavaScript's holds, and as it was all the same.
-            "9007199254740993",
-            "18446744073709551615",
-            "-9223372036854775808",
-            "0.1",
-            "1.5",
-            "123456.789012345",
-        ] {
-            let (text, read) = said(number);
-            assert_eq!(read.unwrap(), text);
-        }
-        for number in [
-            "18446744073709551616",
-            "-9223372036854775809",
-            "12345678901234567890123",
-            "9007199254740993.0",
-            "0.12345678901234567",
-            "1e22",
-        ] {
-            let (text, read) = said(number);
-            match read {
-                Ok(read) => panic!("{text} became {read}"),
-                Err(error) => assert_eq!(error.code(), "identity-claim-form"),
-            }
-        }
-    }
-
-    #[test]
-    fn hdr_10_identity_headers_are_as_large_as_old_servers_take_and_no_larger() {
-        let name = HeaderName::from_static("x-auth-note");
-        let mapping = Mapping::claim("note".parse().unwrap());
-        let signers = Arc::new(Signers::new(Vec::new()));
-        let identity = Identity {
-            headers: vec![(name.clone(), mapping)],
-            assertion: None,
-            signer: None,
-            parts: Vec::new(),
-            presets: Presets::new(&crate::config::Presets::default(), &signers),
-            tokens: Vec::new(),
-            signers,
-        };
-        let render = |length: usize| {
-            identity.render(&session("note", Value::from("n".repeat(length))), NOON)
-        };
-        let room = LARGEST - name.as_str().len() - 4;
-        assert_eq!(render(room).unwrap().headers.len(), 1);
-        let error = render(room + 1).unwrap_err();
-        assert_eq!(error.code(), "identity-too-large", "and nothing is cut short");
-        // What is encoded counts as it is on the wire.
-        let error = identity.render(&session("note", Value::from("é".repeat(room / 3))), NOON);
-        assert_eq!(error.unwrap_err().code(), "identity-too-large");
-    }
-}
+mod tests;

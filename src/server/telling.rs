@@ -93,7 +93,7 @@ fn envelope(
     member: &SignedIn,
     now: Timestamp,
 ) -> Result<Arc<Envelope>, IdentityError> {
-    if let Some(envelope) = member.envelope(now, portal.identity.exchanges()) {
+    if let Some(envelope) = member.envelope(now, portal.identity.version()) {
         return Ok(envelope);
     }
     let envelope = Arc::new(portal.identity.render(member.session(), now)?);

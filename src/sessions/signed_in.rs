@@ -117,12 +117,11 @@ impl SignedIn {
         &self.session
     }
 
-    /// The rendered identity headers while they are fresh (ENV-02), and signed with the keys that are
-    /// in force after so many exchanges.
+    /// The rendered identity headers while they are fresh (ENV-02), and of this version.
     #[must_use]
-    pub fn envelope(&self, now: Timestamp, exchanges: u64) -> Option<Arc<Envelope>> {
+    pub fn envelope(&self, now: Timestamp, version: u64) -> Option<Arc<Envelope>> {
         let is_fresh =
-            |envelope: &Arc<Envelope>| now < envelope.renew && envelope.exchanges == exchanges;
+            |envelope: &Arc<Envelope>| now < envelope.renew && envelope.version == version;
         self.envelope.load_full().filter(is_fresh)
     }
 

@@ -268,7 +268,7 @@ fn log_01_a_request_shows_neither_its_query_nor_a_header_on_its_way() {
     let lines = Lines::Written(b"canary".as_slice().into());
     let covered = Covered { lines, names: b"".as_slice().into() };
     let envelope =
-        |parts| Envelope { headers: told.clone(), renew: NOON, exchanges: 0, covered: None, parts };
+        |parts| Envelope { headers: told.clone(), renew: NOON, version: 0, covered: None, parts };
     let envelope = Envelope { covered: Some(covered), ..envelope(vec![envelope(Vec::new())]) };
     assert_eq!(format!("{envelope:?}"), "[\"x-anteport-assertion\"]", "names alone");
     let outbound = Outbound {

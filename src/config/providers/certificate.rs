@@ -86,6 +86,15 @@ impl ClientCertificate {
     }
 }
 
+/// A key is the one that belongs to its certificate.
+impl PartialEq for ClientCertificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.certificate.der() == other.certificate.der() && self.algorithm == other.algorithm
+    }
+}
+
+impl Eq for ClientCertificate {}
+
 impl fmt::Debug for ClientCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ClientCertificate(…)")

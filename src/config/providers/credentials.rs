@@ -23,7 +23,7 @@ const TOKEN_FILE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 pub(crate) const LARGEST_TOKEN: u64 = 16 * 1024;
 
 /// What proves to a provider's token endpoint that it is us who ask.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Credential {
     /// The proof.
     pub proof: Proof,
@@ -32,7 +32,7 @@ pub struct Credential {
 }
 
 /// What kind of proof a credential is.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Proof {
     /// A client secret.
     Secret {

@@ -15,7 +15,7 @@ use crate::config::value;
 const OF_OPENID: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
 /// Where groups are known from, and which of them are kept.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups {
     /// Where from.
     pub source: GroupSource,
@@ -24,7 +24,7 @@ pub struct Groups {
 }
 
 /// Where groups are known from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum GroupSource {
     /// From the ID token alone. What it leaves out is not known (AZ-05).
     #[default]

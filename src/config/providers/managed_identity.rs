@@ -11,7 +11,7 @@ use crate::gate::Secret;
 const IMDS: &str = "http://169.254.169.254";
 
 /// A user-assigned managed identity that the app registration trusts.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct ManagedIdentity {
     /// Its client id.
     pub client_id: String,
@@ -22,7 +22,7 @@ pub struct ManagedIdentity {
 }
 
 /// Where tokens of a managed identity come from.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum IdentitySource {
     /// The instance metadata service of a virtual machine; scheme, host and port.
     Imds(Url),

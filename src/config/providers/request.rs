@@ -11,7 +11,7 @@ use crate::gate::ValuePattern;
 use crate::gate::login::Prompt;
 
 /// What an authorization request asks for besides a sign-in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestOptions {
     /// How the answer comes back.
     pub answer: AnswerBy,

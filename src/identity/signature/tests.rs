@@ -43,7 +43,7 @@ fn envelope(signer: &RequestSigner, headers: &[(&str, &str)]) -> Envelope {
     };
     let headers: Vec<_> = headers.iter().map(header).collect();
     let (covered, _) = signer.written_down(&headers).unwrap();
-    Envelope { headers, renew: NOON, exchanges: 0, covered: Some(covered), parts: Vec::new() }
+    Envelope { headers, renew: NOON, version: 0, covered: Some(covered), parts: Vec::new() }
 }
 
 const MEMBER: [(&str, &str); 3] =
