@@ -84,6 +84,16 @@ impl<K: Keys> Kept<K> {
         &self.keys
     }
 
+    /// Puts those in force that were read last.
+    pub(crate) fn put_in_force(&self) -> Result<(), String> {
+        self.keys.put(&self.lock().in_force)
+    }
+
+    /// Those that are in force, by what is made of each.
+    pub(crate) fn each<T>(&self, of: impl Fn(&K::Key) -> T) -> Vec<T> {
+        self.lock().in_force.iter().map(of).collect()
+    }
+
     /// Looks whether they are others now. It reads files, which may take its time.
     pub fn look(&self, now: Timestamp) -> KeyLook {
         if self.keys.is_fixed() {

@@ -19,6 +19,9 @@ use anteport::demo::microsoft::{self, Microsoft, Options};
 use anteport::demo::story::Story;
 use anteport::gate::Secret;
 
+#[path = "binary/reload.rs"]
+mod reload;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
 
 /// A folder that goes with the test.

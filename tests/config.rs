@@ -254,11 +254,20 @@ fn requests_are_signed_where_the_file_says_so() {
 
 #[test]
 fn what_is_left_out_has_the_documented_defaults() {
-    let Config { listen, admin, providers, portals, sessions, logging, signing, verify } =
-        parse(MINIMAL).unwrap().config;
+    let Config {
+        listen,
+        admin,
+        providers,
+        portals,
+        sessions,
+        logging,
+        signing,
+        verify,
+        watches_files,
+    } = parse(MINIMAL).unwrap().config;
     assert!(listen.tls.is_none());
     assert_eq!(admin, "127.0.0.1:9090".parse().unwrap());
-    assert!(signing.is_empty() && verify.is_none());
+    assert!(signing.is_empty() && verify.is_none() && watches_files);
 
     let provider = &providers[0];
     assert_eq!(&*provider.name, "corporate");

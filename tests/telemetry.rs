@@ -300,8 +300,12 @@ impl Admin {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = AdminState::new(Arc::new(metrics()), Clock::at(NOON))
-            .with_refresh(|metrics| metrics.sessions.set(42))
+        let counted = Arc::new(metrics());
+        let state = AdminState::new(Clock::at(NOON))
+            .with_metrics(move || {
+                counted.sessions.set(42);
+                Arc::clone(&counted)
+            })
             .with_details(|| vec![("provider corporate".to_owned(), "unreachable".to_owned())]);
         let state = Arc::new(state);
         let (stop, stopped) = oneshot::channel();

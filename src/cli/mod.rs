@@ -13,6 +13,7 @@ pub mod emulator;
 pub mod explain;
 pub mod healthcheck;
 mod keys;
+mod reload;
 pub mod run;
 pub mod sessions;
 mod supposed;
@@ -122,6 +123,13 @@ enum Verb {
     /// They are in the files that `signing.keys` names. Portals know them by /.auth/jwks.json.
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Have a running Anteport read its configuration again
+    ///
+    /// All of it is put in force, for every request from then on, or nothing: then everything that is
+    /// wrong with it is said, and the one before goes on. Nobody's connection or session ends. Exit
+    /// code 0, 69 if nobody runs, or 78 if it was refused.
+    #[command(after_help = "Example: anteport reload --config /etc/anteport/config.yaml")]
+    Reload(ConfigPath),
     /// List the sessions of a running Anteport, or end some of them
     ///
     /// It asks the admin listener. With a store that nodes share, any node tells and ends the
@@ -183,6 +191,7 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
             None => healthcheck::run(&config.resolve()),
         },
         Verb::Keys(verb) => keys::run(verb),
+        Verb::Reload(config) => reload::run(&config.resolve()),
         Verb::Sessions(verb) => sessions::run(verb),
         Verb::VerifyHeader { config, captured } => verify_header::run(&config.resolve(), &captured),
         Verb::Version => {

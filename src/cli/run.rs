@@ -1,14 +1,15 @@
 //! `run`: stand in front of the portals.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{FAILED, REFUSED, complain, report, report_warnings};
 use crate::clock::Clock;
-use crate::config::{self, Config};
-use crate::server::{Service, StartError};
+use crate::config::{self, Files, Loaded};
+use crate::server::{Reason, Service, Source, StartError};
 use crate::telemetry::causes;
 use crate::telemetry::log;
 
@@ -24,7 +25,7 @@ pub fn run(path: &Path) -> ExitCode {
         }
     };
     report_warnings(&loaded.warnings);
-    match serve(loaded.config, clock) {
+    match serve(path, loaded, clock) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("error: {}", causes(&error)));
@@ -44,20 +45,25 @@ enum RunError {
     System(#[from] std::io::Error),
 }
 
-fn serve(config: Config, clock: Clock) -> Result<(), RunError> {
-    let log = log::init(&config.logging)?;
+fn serve(path: &Path, loaded: Loaded, clock: Clock) -> Result<(), RunError> {
+    let log = log::init(&loaded.config.logging)?;
     let runtime = super::runtime()?;
     runtime.block_on(async {
         // Before anything listens: whoever can see that we are up can also stop us.
         let stop = super::stop_signal()?;
         let mut hang_up = signal(SignalKind::hangup())?;
-        let service = Service::start(config, clock, log.dropped_lines())?;
+        let source = source(path.to_owned(), loaded.files, &clock, &log);
+        let mut service = Service::start(loaded.config, clock, log.dropped_lines())?;
+        let reloads = service.reload_from(source);
         let admin = service.admin_address()?;
         tracing::info!(address = %service.address(), admin = %admin, "ready");
         let look_again = service.look_again();
         let listening = async {
             while hang_up.recv().await.is_some() {
                 look_again.notify_one();
+                let reloads = Arc::clone(&reloads);
+                // What comes of it has been logged.
+                let _ = tokio::task::spawn_blocking(move || reloads.reload(Reason::Signal)).await;
             }
             std::future::pending().await
         };
@@ -67,4 +73,11 @@ fn serve(config: Config, clock: Clock) -> Result<(), RunError> {
         }
         Ok(())
     })
+}
+
+/// The file, read again.
+fn source(path: PathBuf, files: Files, clock: &Clock, log: &log::Log) -> Source {
+    let (clock, levels) = (clock.clone(), log.levels());
+    let load = move || config::load(&path, clock.now());
+    Source::new(files, load, move |logging| levels.change(logging))
 }

@@ -1,10 +1,12 @@
 //! What all readers of a configuration share: the places of its values, and the problems so far.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::problem::{Problem, Severity};
+use super::files::Files;
+use super::problem::{Problem, Problems, Severity};
 use super::wording::cropped;
 use super::yaml::Place;
 
@@ -13,6 +15,7 @@ pub(super) struct Context<'a> {
     pub(super) file: Arc<str>,
     pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
     problems: RefCell<Vec<Problem>>,
+    files: RefCell<Files>,
 }
 
 /// A place in the file and the path of its key.
@@ -35,7 +38,12 @@ pub(super) struct Located<T> {
 
 impl<'a> Context<'a> {
     pub(super) fn new(file: &str, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self { file: Arc::from(file), environment, problems: RefCell::new(Vec::new()) }
+        Self {
+            file: Arc::from(file),
+            environment,
+            problems: RefCell::default(),
+            files: RefCell::default(),
+        }
     }
 
     pub(super) fn error(&self, spot: &Spot, message: impl Into<String>) {
@@ -46,8 +54,19 @@ impl<'a> Context<'a> {
         self.add(Severity::Warning, spot, message.into());
     }
 
-    pub(super) fn into_problems(self) -> Vec<Problem> {
-        self.problems.into_inner()
+    /// The same, after these files were read.
+    pub(super) fn after(self, files: Files) -> Self {
+        Self { files: RefCell::new(files), ..self }
+    }
+
+    /// Notes that a file is about to be read.
+    pub(super) fn reads(&self, path: &Path) {
+        self.files.borrow_mut().add(path);
+    }
+
+    /// What there is to say, and what was read.
+    pub(super) fn done(self) -> Problems {
+        Problems::new(self.problems.into_inner()).after(self.files.into_inner())
     }
 
     fn add(&self, severity: Severity, spot: &Spot, message: String) {

@@ -37,7 +37,7 @@ pub fn emulated(
     let (name, text) = read(path)?;
     let context = Context::new(&name, &|_| None);
     let Some(mut root) = written(&context, &text) else {
-        return Err(Problems::new(context.into_problems()));
+        return Err(context.done());
     };
     let mut keys = entries(&mut root).into_iter().flatten();
     let sessions = keys.find(|entry| entry.key == "sessions");

@@ -47,6 +47,7 @@ pub(super) struct File {
     /// Outside `None` if it was reported, inside if the key is not there.
     pub(super) verify: Option<Option<VerifyFile>>,
     pub(super) logging: Option<Logging>,
+    pub(super) watches_files: Option<bool>,
 }
 
 pub(super) struct ListenFile {
@@ -233,6 +234,9 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
         verify: top
             .if_there("verify", |key| top.section(key).map(|section| verify::read(&section))),
         logging: top.section("logging").and_then(|section| logging(&section)),
+        watches_files: top
+            .section("reload")
+            .and_then(|section| bare(section.value("watch", value::yes_or_no))),
     })
 }
 

@@ -104,6 +104,7 @@ pub(super) const FILE: &[Key] = &[
          request",
     ),
     defaults("logging", LOGGING, "what is logged, and how"),
+    defaults("reload", RELOAD, "when another configuration is put in force while we run"),
 ];
 
 const LISTEN: &[Key] = &[
@@ -489,6 +490,14 @@ const SIGNING_KEYS: &[Key] = &[
 
 const LOGOUT: &[Key] =
     &[default("federated", "true", YES_OR_NO, "whether the session at the provider ends too")];
+
+const RELOAD: &[Key] = &[default(
+    "watch",
+    "true",
+    YES_OR_NO,
+    "whether a change of this file, or of a secret or certificate that it names, is enough; else \
+     somebody has to ask for it",
+)];
 
 const LOGGING: &[Key] = &[
     default(

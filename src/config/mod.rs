@@ -11,6 +11,7 @@ mod context;
 mod doors;
 mod emulated;
 mod file;
+mod files;
 mod headers;
 mod interpolate;
 mod keys;
@@ -63,6 +64,7 @@ pub use self::signature::{SIGNATURE_HEADERS, Signature};
 pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 
 pub use self::emulated::emulated;
+pub use self::files::Files;
 pub use self::mapping::{
     ClaimMapping, Join, Mapping, Otherwise, Piece, Template, TemplateError, Transform, Unmapped,
     Words,
@@ -93,6 +95,8 @@ pub struct Loaded {
     pub config: Config,
     /// What may not mean what was meant, sorted by place.
     pub warnings: Vec<Problem>,
+    /// What it was read from.
+    pub files: Files,
 }
 
 /// Loads a configuration from a file, with the variables of the process's environment.
@@ -100,8 +104,12 @@ pub struct Loaded {
 /// # Errors
 /// All problems, errors and warnings, if there is an error among them.
 pub fn load(path: &Path, now: Timestamp) -> Result<Loaded, Problems> {
-    let (name, text) = read(path)?;
-    parse(&name, &text, &environment, now)
+    let mut files = Files::default();
+    files.add(path);
+    match read(path) {
+        Ok((name, text)) => parse_of(files, &name, &text, &environment, now),
+        Err(problems) => Err(problems.after(files)),
+    }
 }
 
 /// Loads a configuration from `text`. `name` is the path of its file: messages begin with it, and
@@ -115,16 +123,28 @@ pub fn parse(
     environment: &dyn Fn(&str) -> Option<String>,
     now: Timestamp,
 ) -> Result<Loaded, Problems> {
-    let context = Context::new(name, environment);
+    parse_of(Files::default(), name, text, environment, now)
+}
+
+/// [`parse`], after these files were read.
+fn parse_of(
+    files: Files,
+    name: &str,
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+    now: Timestamp,
+) -> Result<Loaded, Problems> {
+    let context = Context::new(name, environment).after(files);
     let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     let config = written(&context, text).and_then(|root| {
         let file = file::read(&context, &root)?;
         resolve::resolve(&context, &file, &Setting { folder, now })
     });
-    let problems = Problems::new(context.into_problems());
+    let problems = context.done();
     match config {
         Some(config) if problems.errors() == 0 => {
-            Ok(Loaded { config, warnings: problems.into_vec() })
+            let (warnings, files) = problems.into_parts();
+            Ok(Loaded { config, warnings, files })
         }
         // Whatever could not be made was reported where it stands.
         _ => Err(problems),
@@ -143,7 +163,7 @@ pub fn admin_address(path: &Path) -> Result<SocketAddr, Problems> {
     let admin = written(&context, &text).and_then(|root| file::read(&context, &root)?.admin);
     match admin {
         Some(address) => Ok(address.value),
-        None => Err(Problems::new(context.into_problems())),
+        None => Err(context.done()),
     }
 }
 
@@ -202,6 +222,8 @@ pub struct Config {
     pub signing: SigningKeys,
     /// Which other servers ask about requests that do not come here, and how; `None` if none does.
     pub verify: Option<Verify>,
+    /// Whether a change of its files puts them in force.
+    pub watches_files: bool,
     /// What is logged, and how.
     pub logging: Logging,
 }

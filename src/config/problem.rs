@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::files::Files;
+
 /// One thing to say about a configuration. It never quotes a secret or a value that came from the
 /// environment (CFG-04).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,18 +86,32 @@ impl fmt::Display for Severity {
 /// Why a configuration was refused: every error that could be seen at once, and the warnings,
 /// sorted by place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    all: Vec<Problem>,
+    files: Files,
+}
 
 impl Problems {
     pub(super) fn new(mut problems: Vec<Problem>) -> Self {
         problems.sort();
         problems.dedup();
-        Self(problems)
+        Self { all: problems, files: Files::default() }
+    }
+
+    /// The same, with the files that were read.
+    pub(super) fn after(self, files: Files) -> Self {
+        Self { files, ..self }
+    }
+
+    /// The files that were read, or could not be.
+    #[must_use]
+    pub const fn files(&self) -> &Files {
+        &self.files
     }
 
     /// A problem with the file as a whole.
     pub(super) fn with_file(file: &str, message: String) -> Self {
-        Self(vec![Problem {
+        Self::new(vec![Problem {
             line: 0,
             column: 0,
             severity: Severity::Error,
@@ -107,25 +123,25 @@ impl Problems {
 
     /// All of them, errors and warnings, sorted by place.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// How many of them are errors; at least one.
     #[must_use]
     pub fn errors(&self) -> usize {
-        let errors = self.0.iter().filter(|problem| problem.severity == Severity::Error);
+        let errors = self.all.iter().filter(|problem| problem.severity == Severity::Error);
         errors.count()
     }
 
-    pub(super) fn into_vec(self) -> Vec<Problem> {
-        self.0
+    pub(super) fn into_parts(self) -> (Vec<Problem>, Files) {
+        (self.all, self.files)
     }
 }
 
 /// One line each, `error: ` or `warning: ` before its place.
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
+        for (index, problem) in self.all.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }

@@ -41,7 +41,7 @@ fn read(name: &str, text: &str) -> Result<Profile, String> {
     let environment = |_: &str| None;
     let context = Context::new(name, &environment);
     let profile = read_with(&context, text);
-    match (profile, context.into_problems().first()) {
+    match (profile, context.done().iter().next()) {
         (Some(profile), None) => Ok(profile),
         (_, Some(problem)) => Err(problem.to_string()),
         (None, None) => Err("the profile cannot be read".to_owned()),

@@ -93,6 +93,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         signing: signing?,
         verify: verify?,
         logging: file.logging.clone()?,
+        watches_files: file.watches_files?,
     })
 }
 

@@ -88,6 +88,7 @@ fn from_file(
         context.error(&file.spot, message);
         None
     };
+    context.reads(&path);
     let bytes = match read_bounded(&path, LONGEST) {
         Ok(bytes) => bytes,
         Err(error) => return fail(reason(&error)),

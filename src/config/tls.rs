@@ -228,7 +228,9 @@ pub(super) fn check_permissions(
 }
 
 fn pem_file(context: &Context<'_>, folder: &Path, file: &Located<PathBuf>) -> Option<Vec<u8>> {
-    match read_bounded(&folder.join(&file.value), LARGEST) {
+    let path = folder.join(&file.value);
+    context.reads(&path);
+    match read_bounded(&path, LARGEST) {
         Ok(bytes) => Some(bytes),
         Err(error) => {
             let message = format!("cannot read {}: {}", file.shown, reason(&error));

@@ -31,8 +31,42 @@ impl Kept<Signing> {
         needed: Vec<SigningAlgorithm>,
         now: Timestamp,
     ) -> Result<Self, SigningKeysError> {
-        let made = || needed.iter().map(|algorithm| made(*algorithm)).collect::<Result<_, _>>();
-        let keys = if sources.is_empty() { made()? } else { sources.read()? };
+        Self::with(sources, needed, Vec::new(), now)
+    }
+
+    /// Whether these keys are what such a configuration needs.
+    #[must_use]
+    pub fn suits(&self, sources: &SigningKeys, needed: &[SigningAlgorithm]) -> bool {
+        self.keys().sources == *sources && self.keys().needed == needed
+    }
+
+    /// The keys for another configuration. Those that were made here go on: a portal that knows them
+    /// need not learn others.
+    ///
+    /// # Errors
+    /// When one cannot be used or made.
+    pub fn next(
+        &self,
+        sources: &SigningKeys,
+        needed: Vec<SigningAlgorithm>,
+        now: Timestamp,
+    ) -> Result<Self, SigningKeysError> {
+        let known = if self.keys().sources.is_empty() { self.each(Arc::clone) } else { Vec::new() };
+        Self::with(sources, needed, known, now)
+    }
+
+    fn with(
+        sources: &SigningKeys,
+        needed: Vec<SigningAlgorithm>,
+        known: Vec<Arc<SigningKey>>,
+        now: Timestamp,
+    ) -> Result<Self, SigningKeysError> {
+        let of = |wanted| known.iter().find(|key| key.algorithm() == wanted).map(Arc::clone);
+        let keys = match sources.is_empty() {
+            true => needed.iter().map(|one| of(*one).map_or_else(|| made(*one), Ok)).collect(),
+            false => sources.read(),
+        };
+        let keys: Vec<Arc<SigningKey>> = keys?;
         let signers = Arc::new(Signers::new(keys.clone()));
         let signing = Signing { sources: sources.clone(), signers, needed };
         signing.check(&keys)?;

@@ -124,6 +124,16 @@ impl Discovery {
         }
     }
 
+    /// Whether what the other knows is known of the same provider.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.kind == other.kind
+    }
+
+    /// Knows what the other does.
+    pub(super) fn inherit(&self, before: &Self) {
+        self.known.store(before.known.load_full());
+    }
+
     /// What is known, fetched if it is not; all who ask meanwhile share one fetch.
     pub(super) async fn known(&self) -> Result<Arc<Known>, DiscoveryError> {
         if let Some(known) = self.current() {

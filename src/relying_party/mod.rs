@@ -139,6 +139,27 @@ impl RelyingParty {
         })
     }
 
+    /// Whether this is what we are towards such a provider.
+    #[must_use]
+    pub fn is_of(&self, provider: &Provider) -> bool {
+        *self.provider == *provider
+    }
+
+    /// Takes over what was known of the provider under another configuration, as far as it was found
+    /// at the same place and believed for the same reasons: nobody has to wait for it again, nor for
+    /// a provider that is down.
+    pub fn inherit(&self, before: &Self) {
+        if self.provider.trusted != before.provider.trusted {
+            return;
+        }
+        for flow in &self.flows {
+            let mut flows = before.flows.iter();
+            if let Some(known) = flows.find(|known| known.discovery.is_like(&flow.discovery)) {
+                flow.discovery.inherit(&known.discovery);
+            }
+        }
+    }
+
     /// The provider's name in the configuration.
     #[must_use]
     pub fn name(&self) -> &Arc<str> {

@@ -16,8 +16,8 @@ const LEAST_SHARE: usize = 32;
 /// Who is connected.
 #[derive(Debug)]
 pub(super) struct Admission {
-    most: usize,
-    most_of_one: usize,
+    most: AtomicUsize,
+    most_of_one: AtomicUsize,
     open: AtomicUsize,
     /// Only addresses with a connection are in here, so it is as large as `most` at most.
     shards: [Mutex<HashMap<Origin, usize>>; SHARDS],
@@ -59,15 +59,15 @@ impl Shares {
     /// Whether there is so much of it taken that it matters whose it is: whoever has half of it
     /// alone is then counted with more than a share.
     pub(super) fn are_counted(&self, taken: usize) -> bool {
-        taken >= (self.0.most / 2).saturating_sub(self.0.most_of_one)
+        taken >= (self.0.most() / 2).saturating_sub(self.0.most_of_one())
     }
 
     /// A place of this size for an address, where so much is taken in all. As long as half is free
     /// anybody may have it; the other half is for those who have no more than a quarter.
     pub(super) fn seat(&self, address: IpAddr, size: usize, taken: usize) -> Option<Seat> {
         let admission = &self.0;
-        let is_free = taken < admission.most / 2;
-        let most = if is_free { usize::MAX } else { admission.most_of_one };
+        let is_free = taken < admission.most() / 2;
+        let most = if is_free { usize::MAX } else { admission.most_of_one() };
         admission.seat_within(address, size, most)
     }
 }
@@ -94,7 +94,22 @@ pub(super) struct Seat {
 impl Admission {
     pub(super) fn new(most: usize, most_of_one: usize) -> Arc<Self> {
         let (open, shards) = (AtomicUsize::new(0), std::array::from_fn(|_| Mutex::default()));
+        let (most, most_of_one) = (AtomicUsize::new(most), AtomicUsize::new(most_of_one));
         Arc::new(Self { most, most_of_one, open, shards })
+    }
+
+    /// So many there may be from now on; whoever has a place keeps it.
+    pub(super) fn change(&self, most: usize, most_of_one: usize) {
+        self.most.store(most, Ordering::Relaxed);
+        self.most_of_one.store(most_of_one, Ordering::Relaxed);
+    }
+
+    fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    fn most_of_one(&self) -> usize {
+        self.most_of_one.load(Ordering::Relaxed)
     }
 
     /// A place, if there is one left.
@@ -102,12 +117,12 @@ impl Admission {
         // Counted first and given back if there was none: two that come at once cannot both have
         // the last one.
         let place = Place(Arc::clone(self));
-        (self.open.fetch_add(1, Ordering::Relaxed) < self.most).then_some(place)
+        (self.open.fetch_add(1, Ordering::Relaxed) < self.most()).then_some(place)
     }
 
     /// A place for this address, if it has one left.
     pub(super) fn seat(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
-        self.seat_within(address, 1, self.most_of_one)
+        self.seat_within(address, 1, self.most_of_one())
     }
 
     /// A place for this address, if it has no more than `most` with it.

@@ -7,13 +7,13 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::worker::{Shutdown, Worker};
+use super::worker::{Seat, Shutdown};
 use super::{http1, http2, limits};
 use crate::telemetry::metrics::Handshake;
 
 /// Serves a connection until it ends, or, once a stop is asked for, until what it carries is done.
 pub(super) async fn serve(
-    worker: Arc<Worker>,
+    seat: Arc<Seat>,
     mut stream: TcpStream,
     address: IpAddr,
     tls: Option<TlsAcceptor>,
@@ -21,23 +21,26 @@ pub(super) async fn serve(
 ) {
     // A socket that refuses this still works, with more delay.
     let _ = stream.set_nodelay(true);
-    let Some(peer) = worker.proxy.peer(&mut stream, address).await else {
+    let proxy = Arc::clone(&seat.now().proxy);
+    let Some(peer) = proxy.peer(&mut stream, address).await else {
         return;
     };
+    let metrics = Arc::clone(&proxy.metrics);
+    // Of what is in force now nothing is kept: a connection may outlive it by hours.
+    drop(proxy);
     let peer = Arc::new(peer);
     let Some(tls) = tls else {
-        return http1::serve(worker, stream, &peer, shutdown).await;
+        return http1::serve(seat, stream, &peer, shutdown).await;
     };
     let handshake = tokio::time::timeout(limits::HANDSHAKE_TIME, tls.accept(stream)).await;
-    let metrics = Arc::clone(&worker.proxy.metrics);
     match handshake {
         Ok(Ok(stream)) => {
             metrics.tls_handshake(Handshake::Ok);
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(super::tls::H2);
             if is_h2 {
-                http2::serve(worker, TokioIo::new(stream), peer, shutdown).await;
+                http2::serve(seat, TokioIo::new(stream), peer, shutdown).await;
             } else {
-                http1::serve(worker, stream, &peer, shutdown).await;
+                http1::serve(seat, stream, &peer, shutdown).await;
             }
         }
         Ok(Err(_)) => metrics.tls_handshake(Handshake::Failed),

@@ -30,27 +30,29 @@ use super::http1::Tunnel;
 use super::limits;
 use super::peer::Peer;
 use super::request::Head;
-use super::worker::{Shutdown, Worker};
+use super::worker::{Seat, Shutdown, Worker};
 use crate::gate::RawTarget;
 use crate::telemetry::metrics::ConnectionRefusal;
 use crate::upstream::RequestBody;
 
 /// Serves a connection until it ends, or has ended what it carries once it is old, has served
 /// enough, or a stop is asked for.
-pub(super) async fn serve<I>(worker: Arc<Worker>, stream: I, peer: Arc<Peer>, shutdown: Shutdown)
+pub(super) async fn serve<I>(seat: Arc<Seat>, stream: I, peer: Arc<Peer>, shutdown: Shutdown)
 where
     I: Read + Write + Unpin + Send + 'static,
 {
-    let patience = worker.proxy.limits;
+    let (patience, metrics) = {
+        let proxy = &seat.now().proxy;
+        (proxy.limits, Arc::clone(&proxy.metrics))
+    };
     let conduct = Arc::new(Conduct::default());
-    let metrics = Arc::clone(&worker.proxy.metrics);
     let watched = Arc::clone(&conduct);
     let service = service_fn(move |request: Request<Incoming>| {
-        let (worker, peer) = (Arc::clone(&worker), Arc::clone(&peer));
+        let (seat, peer) = (Arc::clone(&seat), Arc::clone(&peer));
         let underway = Underway::begin(&conduct);
         async move {
             unless_reset_already().await;
-            let answer = answer(&worker, &peer, request).await;
+            let answer = answer(&seat.now(), &peer, request).await;
             Ok::<_, Infallible>(answer.map(|body| Outgoing::new(body, underway)))
         }
     });

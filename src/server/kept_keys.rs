@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
+use super::current::Current;
 use super::{Proxy, limits};
 use crate::gate::Timestamp;
 use crate::kept::{KeyLook, KeyState};
 use crate::telemetry::audit::{self, Audit, Event};
 
-impl Proxy {
+impl Current {
     /// Keeps the keys as their files say, for ever; `again` is for whoever does not want to wait.
     pub(super) async fn keep_keys(self: Arc<Self>, again: Arc<Notify>) {
         let mut every = tokio::time::interval(limits::LOOK_AT_KEYS_EVERY);
@@ -20,9 +21,12 @@ impl Proxy {
                 _ = every.tick() => {}
                 () = again.notified() => {}
             }
-            let proxy = Arc::clone(&self);
+            let current = Arc::clone(&self);
             // A file may be far away.
             let looked = tokio::task::spawn_blocking(move || {
+                // Nobody puts other keys in force meanwhile, which these would undo.
+                let _turn = current.turn();
+                let proxy = current.now();
                 let now = proxy.clock.now();
                 tell("sealing", Event::SealingKeysChanged, &proxy.keys.look(now));
                 tell("signing", Event::SigningKeysChanged, &proxy.signing.look(now));
@@ -30,7 +34,9 @@ impl Proxy {
             let _ = looked.await;
         }
     }
+}
 
+impl Proxy {
     /// How the keys are, in words.
     pub(super) fn keys_in_words(&self, now: Timestamp) -> [(String, String); 2] {
         let in_words = |name: &str, state| (format!("{name} keys"), in_words(state, now));

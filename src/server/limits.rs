@@ -28,6 +28,9 @@
 
 use std::time::Duration;
 
+/// How often the files of the configuration are looked at. They have to be the same at two looks.
+pub(super) const LOOK_AT_FILES_EVERY: Duration = Duration::from_secs(1);
+
 /// For the head of a request over HTTP/2, in bytes: as much as the gate judges, and a target with
 /// its line. The library's own limit is a rough one, and the gate's is exact (LIM-01).
 pub(super) const HEAD_BYTES: usize = crate::gate::Asked::LARGEST_HEAD + 16 * 1024;

@@ -8,6 +8,7 @@ mod caching;
 mod callback;
 mod circles;
 mod connection;
+mod current;
 mod described;
 mod discoveries;
 mod failure;
@@ -27,6 +28,7 @@ mod parameters;
 mod peer;
 mod provider_logout;
 mod proxy_protocol;
+mod reload;
 mod renewal;
 mod request;
 mod resend;
@@ -34,6 +36,7 @@ mod respond;
 mod revocation;
 mod service;
 mod session_store;
+mod set_up;
 mod sign_out;
 mod telling;
 mod test_login;
@@ -41,62 +44,85 @@ mod tls;
 mod verify;
 mod worker;
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 use rustls::sign::CertifiedKey;
 
+pub use current::ChangeError;
 pub use limits::Limits;
 pub use listener::{bind, workers};
+pub use reload::{Reason, ReloadError, Reloads, Source};
 pub use service::{Service, StartError};
+use set_up::Fixed;
+pub use set_up::SetUpError;
 use verify::Verifying;
-pub use worker::{Shutdown, Stop, Workers, run};
+pub use worker::{Shutdown, Stop, Workers};
 
 use crate::clock::Clock;
-use crate::config::{Config, SigningKeysError};
 use crate::gate::identity::OwnedNames;
-use crate::gate::{Policy, PortalCookies, Timestamp};
+use crate::gate::{Lifetimes, Policy, PortalCookies, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::members::Members;
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
-use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Seal, Sessions};
-use crate::signing_key::SigningAlgorithm;
+use crate::sessions::{KeptKeys, Seal, Sessions};
 use crate::telemetry::metrics::{
     CallOutcome, CredentialFailure, Metrics, ProviderCall, SessionEnd,
 };
 use crate::upstream::Servers;
 
-/// What all workers share.
+/// What all workers share, under one configuration.
 #[derive(Debug)]
-pub struct Proxy {
-    clock: Clock,
-    /// When it was put together.
-    began: Timestamp,
+pub(crate) struct Proxy {
+    lasting: Lasting,
     /// By the index that [`crate::gate::Asked::portal`] gives, as are `portals`.
     policies: Vec<Policy>,
     portals: Vec<Portal>,
     relying_parties: Vec<Arc<RelyingParty>>,
-    sessions: Arc<Sessions>,
-    lifetimes: crate::gate::Lifetimes,
     /// How often the provider is asked again about a member (SESS-06).
     refresh_interval: Duration,
-    seal: Arc<Seal>,
-    keys: KeptKeys,
-    signing: KeptSigners,
+    keys: Arc<KeptKeys>,
+    signing: Arc<KeptSigners>,
     tls: Option<Arc<CertifiedKey>>,
     front: front::Front,
-    admission: Arc<admission::Admission>,
-    limits: Limits,
     metrics: Arc<Metrics>,
-    request_ids: account::RequestIds,
-    form_room: Arc<inspect::FormRoom>,
-    /// Sign-outs in the name of a provider.
-    sign_outs: pace::Pace,
-    discoveries: discoveries::Discoveries,
     /// Which other servers ask about requests that do not come here.
     verify: Option<Verifying>,
     logs_access: bool,
+    watches_files: bool,
+    fixed: Fixed,
+    /// Connections in all, and from one address.
+    most: (usize, usize),
+}
+
+/// What outlives a configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Lasting {
+    clock: Clock,
+    /// When the process began.
+    began: Timestamp,
+    sessions: Arc<Sessions>,
+    lifetimes: Lifetimes,
+    /// Whose sessions are taken from outside.
+    known: Arc<set_up::Known>,
+    seal: Arc<Seal>,
+    admission: Arc<admission::Admission>,
+    limits: Limits,
+    request_ids: Arc<account::RequestIds>,
+    form_room: Arc<inspect::FormRoom>,
+    /// Sign-outs in the name of a provider.
+    sign_outs: Arc<pace::Pace>,
+    discoveries: Arc<discoveries::Discoveries>,
+}
+
+impl Deref for Proxy {
+    type Target = Lasting;
+
+    fn deref(&self) -> &Lasting {
+        &self.lasting
+    }
 }
 
 /// A portal, ready for requests.
@@ -111,8 +137,8 @@ struct Portal {
     /// Cookies by which other gates tell who is asking; none reaches the portal.
     gate_cookies: PortalCookies,
     servers: Arc<Servers>,
-    shares: admission::Shares,
-    members: Option<Members>,
+    shares: Arc<admission::Shares>,
+    members: Option<Arc<Members>>,
     /// Indexes into [`Proxy::relying_parties`]; at least one.
     providers: Vec<usize>,
     button_label: String,
@@ -121,113 +147,15 @@ struct Portal {
     signs_out_at_provider: bool,
 }
 
-/// Why there is no proxy.
-#[derive(Debug, thiserror::Error)]
-pub enum SetUpError {
-    /// No randomness.
-    #[error("the system's random generator failed")]
-    Random,
-    /// No key to seal with.
-    #[error(transparent)]
-    SealingKeys(#[from] KeptKeysError),
-    /// No key for the assertion.
-    #[error("a key that signs assertions cannot be used")]
-    Signing(#[from] SigningKeysError),
-    /// A host that no header can carry; cannot come up for a configuration that was read.
-    #[error("the public URL has a host that no header can carry")]
-    Host,
-}
-
 impl Proxy {
-    /// Puts everything together. No network is touched: it serves from the first moment on, whoever
-    /// else is down.
-    ///
-    /// # Errors
-    /// When a key cannot be made.
-    pub fn new(
-        config: Config,
-        clock: Clock,
-        metrics: Arc<Metrics>,
-        limits: Limits,
-    ) -> Result<Self, SetUpError> {
-        let signing = KeptSigners::read(&config.signing, needed(&config), clock.now())?;
-        let keys = KeptKeys::read(&config.sessions.keys, clock.now())?;
-        let seal = Arc::clone(keys.seal());
-        let relying_parties = config.providers.iter().enumerate().map(|(index, provider)| {
-            let metrics = Arc::clone(&metrics);
-            let observe = move |call, outcome, took| {
-                metrics.provider_called(
-                    index,
-                    measured_call(call),
-                    measured_outcome(outcome),
-                    took,
-                );
-            };
-            RelyingParty::new(Arc::clone(provider), clock.clone(), Arc::new(observe))
-        });
-        let relying_parties: Vec<Arc<RelyingParty>> = relying_parties.collect();
-        let mut policies = Vec::with_capacity(config.portals.len());
-        let mut portals = Vec::with_capacity(config.portals.len());
-        for (index, portal) in config.portals.into_iter().enumerate() {
-            let public_url = portal.public_url.as_str().trim_end_matches('/').to_owned();
-            portals.push(Portal {
-                host: HeaderValue::try_from(&*portal.policy.host).map_err(|_| SetUpError::Host)?,
-                scheme: HeaderValue::from_static(if portal.policy.secure {
-                    "https"
-                } else {
-                    "http"
-                }),
-                owned: OwnedNames::with(portal.identity.sets()),
-                gate_cookies: portal.identity.presets.cookies(),
-                identity: Identity::new(&portal.identity, &public_url, signing.signers()),
-                shares: admission::Shares::new(portal.upstream.max_requests),
-                servers: Arc::new(Servers::new(portal.upstream)),
-                members: portal.members.map(|settings| {
-                    Members::new(settings, &public_url, members::observe(&metrics, index))
-                }),
-                providers: portal.sign_in.providers,
-                button_label: portal.sign_in.button_label,
-                tests_logins: portal.sign_in.test,
-                signs_out_at_provider: portal.logout.federated,
-                public_url,
-            });
-            policies.push(portal.policy);
-        }
-        let counted = Arc::clone(&metrics);
-        let ended = move |ended| match ended {
-            Ended::Expired => counted.session_ended(SessionEnd::Expired),
-            Ended::Evicted => counted.session_ended(SessionEnd::Evicted),
-        };
-        let is_ours = ours(&policies, &portals, &relying_parties);
-        let sessions = Sessions::new(&config.sessions, &seal, &clock, is_ours, ended);
-        sessions.observe(session_store::observe(&metrics));
-        Ok(Self {
-            policies,
-            portals,
-            relying_parties,
-            sessions: Arc::new(sessions),
-            lifetimes: config.sessions.lifetimes,
-            refresh_interval: config.sessions.refresh_interval,
-            seal,
-            keys,
-            signing,
-            tls: config.listen.tls,
-            front: front::Front::new(config.listen.proxy_protocol, config.listen.trusted_proxies),
-            admission: admission::Admission::new(
-                config.listen.max_connections,
-                config.listen.max_connections_per_address,
-            ),
-            limits,
-            request_ids: account::RequestIds::generate().map_err(|_| SetUpError::Random)?,
-            form_room: Arc::default(),
-            sign_outs: pace::Pace::default(),
-            discoveries: discoveries::Discoveries::default(),
-            verify: config.verify.map(Verifying::new),
-            logs_access: config.logging.access,
-            began: clock.now(),
-            clock,
-            metrics,
-        })
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Whether a change of the configuration's files puts them in force.
+    const fn watches_files(&self) -> bool {
+        self.watches_files
     }
 
     /// The sessions, whose store somebody has to keep.
@@ -247,9 +175,16 @@ impl Proxy {
     }
 
     /// The relying parties, whose keys somebody has to keep fresh.
-    #[must_use]
-    pub fn relying_parties(&self) -> &[Arc<RelyingParty>] {
+    pub(crate) fn relying_parties(&self) -> &[Arc<RelyingParty>] {
         &self.relying_parties
+    }
+
+    /// A provider of a portal by its name.
+    fn provider(&self, portal: &Portal, name: &str) -> Option<usize> {
+        portal.providers.iter().copied().find(|index| {
+            let party = self.relying_parties.get(*index);
+            party.is_some_and(|party| &**party.name() == name)
+        })
     }
 
     /// Where requests in `report_only` carried passwords, as JSON.
@@ -293,7 +228,7 @@ impl Proxy {
 
     /// Ends the sessions that are over and in whose name something goes on (SESS-10); to be called
     /// every second, beside the requests.
-    pub async fn end_expired(&self) {
+    pub(crate) async fn end_expired(&self) {
         for _ in 0..self.sessions.end_expired(self.clock.now()).await {
             self.metrics.session_ended(SessionEnd::Expired);
         }
@@ -301,7 +236,7 @@ impl Proxy {
 
     /// Looks after a part of the sessions; to be called every second, beside the requests. A
     /// million that expire take their time, which nobody else's has to be.
-    pub async fn tidy_sessions(&self) {
+    pub(crate) async fn tidy_sessions(&self) {
         let now = self.clock.now();
         let sessions = Arc::clone(&self.sessions);
         let tidying = tokio::task::spawn_blocking(move || sessions.tidy(now));
@@ -312,7 +247,7 @@ impl Proxy {
 
     /// Looks after what is only counted now and then; to be called every few seconds, beside the
     /// requests.
-    pub fn tidy(&self) {
+    pub(crate) fn tidy(&self) {
         self.metrics.sessions.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
         for (index, portal) in self.portals.iter().enumerate() {
             let levels = self.metrics.upstreams(index);
@@ -336,28 +271,6 @@ impl Proxy {
             }
         }
     }
-}
-
-/// What portals are signed for with, by keys.
-fn needed(config: &Config) -> Vec<SigningAlgorithm> {
-    let portals = config.portals.iter();
-    let used: Vec<_> = portals.flat_map(|portal| portal.identity.algorithms()).collect();
-    SigningAlgorithm::ALL.into_iter().filter(|algorithm| used.contains(algorithm)).collect()
-}
-
-/// The sessions of portals that there are, with providers that they have.
-fn ours(policies: &[Policy], portals: &[Portal], parties: &[Arc<RelyingParty>]) -> Ours {
-    let of_portal = |portal: &Portal| -> Vec<Arc<str>> {
-        let parties = portal.providers.iter().filter_map(|index| parties.get(*index));
-        parties.map(|party| Arc::clone(party.name())).collect()
-    };
-    let known = policies.iter().zip(portals);
-    let known: Vec<(Arc<str>, Vec<Arc<str>>)> =
-        known.map(|(policy, portal)| (Arc::clone(&policy.host), of_portal(portal))).collect();
-    Ours::new(move |session| {
-        let portal = known.iter().find(|(host, _)| session.is_for(host));
-        portal.is_some_and(|(_, names)| names.iter().any(|name| **name == *session.provider()))
-    })
 }
 
 /// `relying_party` and `telemetry` do not know each other.

@@ -270,10 +270,7 @@ impl Visit<'_> {
 
     /// A provider of this portal by its name.
     pub(super) fn provider(&self, name: &str) -> Option<usize> {
-        self.portal.providers.iter().copied().find(|index| {
-            let party = self.proxy.relying_parties.get(*index);
-            party.is_some_and(|party| &**party.name() == name)
-        })
+        self.proxy.provider(self.portal, name)
     }
 
     /// The same, or what Easy Auth calls it: portals behind that link to `/.auth/login/aad`.

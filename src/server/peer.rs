@@ -41,9 +41,9 @@ impl Peer {
     }
 
     /// Whose a request is. A peer that is a proxy of ours may say it, in `X-Forwarded-For`; of
-    /// others the header is nothing.
+    /// others the header is nothing. One that was ours when it connected may not be any more.
     pub(super) fn visitor(&self, headers: &HeaderMap, trusted: &Networks) -> IpAddr {
-        match self.speaks_for_others {
+        match self.speaks_for_others && trusted.contain(self.address) {
             true => last_stranger(self.address, headers, trusted),
             false => self.address,
         }

@@ -134,7 +134,12 @@ impl Worker {
                 },
                 Some((_, Here::Nobody)) | None => None,
             };
-            let signed_in = signed_in.filter(|found| found.session().is_for(&policy.host));
+            // The portal, or its provider, may be another one since the session began.
+            let signed_in = signed_in.filter(|found| {
+                let session = found.session();
+                let provider = self.proxy.provider(portal, session.provider());
+                session.is_for(&policy.host) && provider.is_some()
+            });
             let signed_in = match (&shown, signed_in) {
                 // Seldom due, and what is looked at then is no part of every request.
                 (Some(shown), Some(member))

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::current::Current;
+use super::reload::{self, Reason, Reloads, Source};
 use super::worker::{Stop, Workers};
 use super::{Limits, Proxy, SetUpError, limits, listener, worker};
 use crate::clock::Clock;
@@ -16,18 +18,18 @@ use crate::config::Config;
 use crate::telemetry::admin::{self, AdminState, Readiness};
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::log::DroppedLines;
-use crate::telemetry::metrics::Metrics;
 
 /// A proxy that is up.
 #[derive(Debug)]
 pub struct Service {
-    proxy: Arc<Proxy>,
+    current: Arc<Current>,
     workers: Workers,
     stop: Stop,
     admin: TcpListener,
     admin_state: Arc<AdminState>,
     address: SocketAddr,
     look_again: Arc<Notify>,
+    reloads: Option<Arc<Reloads>>,
 }
 
 /// Why a proxy is not up.
@@ -81,44 +83,18 @@ impl Service {
             .map_err(|cause| StartError::Listen { what: "admin.address", cause })?;
         let address = listeners.first().map_or(Ok(config.listen.address), TcpListener::local_addr);
         let address = address.map_err(StartError::Workers)?;
-        let portals: Vec<&str> = config.portals.iter().map(|portal| &*portal.policy.host).collect();
-        let providers: Vec<&str> =
-            config.providers.iter().map(|provider| &*provider.name).collect();
-        let mut metrics = Metrics::new(&portals, &providers, dropped_lines);
-        for (index, portal) in config.portals.iter().enumerate() {
-            let servers = portal.upstream.servers.iter().map(ToString::to_string);
-            metrics.add_upstreams(index, servers);
-        }
-        for (index, provider) in config.providers.iter().enumerate() {
-            metrics.add_credentials(index, provider.credentials.len());
-        }
-        let metrics = Arc::new(metrics);
-        let state = AdminState::new(Arc::clone(&metrics), clock.clone());
-        let proxy = Arc::new(Proxy::new(config, clock, metrics, limits)?);
-        let told = Arc::clone(&proxy);
-        let asked = Arc::clone(&proxy);
-        let seen = Arc::clone(&proxy);
-        let (lists, revokes) = (Arc::clone(&proxy), Arc::clone(&proxy));
-        let admin_state = state
-            .with_refresh(move |_| told.tidy())
-            .with_details(move || asked.details())
-            .with_discoveries(move || seen.discoveries())
-            .with_sessions(
-                move |asked| {
-                    let proxy = Arc::clone(&lists);
-                    Box::pin(async move { proxy.list_sessions(&asked).await })
-                },
-                move |asked| Box::pin(Arc::clone(&revokes).revoke_sessions(asked)),
-            );
+        let proxy = Proxy::new(config, clock.clone(), dropped_lines, limits)?;
+        let current = Arc::new(Current::new(proxy, listeners.len())?);
+        let admin_state = Arc::new(asked_of(&current, AdminState::new(clock)));
         let (stop, shutdown) = Stop::new();
-        let workers = worker::run(listeners, &proxy, &shutdown).map_err(StartError::Workers)?;
+        let workers =
+            worker::run(listeners, current.seats(), &shutdown).map_err(StartError::Workers)?;
         // Only now, so that a process that cannot listen leaves it to the one that can.
-        let restored = Arc::clone(&proxy);
+        let restored = current.now();
         let thread = std::thread::Builder::new().name("snapshot".to_owned());
         thread.spawn(move || restored.restore_sessions()).map_err(StartError::Workers)?;
-        let admin_state = Arc::new(admin_state);
         let look_again = Arc::default();
-        Ok(Self { proxy, workers, stop, admin, admin_state, address, look_again })
+        Ok(Self { current, workers, stop, admin, admin_state, address, look_again, reloads: None })
     }
 
     /// Where visitors connect.
@@ -141,43 +117,55 @@ impl Service {
         Arc::clone(&self.look_again)
     }
 
+    /// Has the configuration read again from there, when it is asked for or its files change. What is
+    /// returned is for whoever has another way to ask.
+    #[must_use]
+    pub fn reload_from(&mut self, source: Source) -> Arc<Reloads> {
+        let reloads = Arc::new(Reloads::new(Arc::clone(&self.current), source));
+        let asked = Arc::clone(&reloads);
+        self.admin_state.reload_by(move || {
+            let asked = Arc::clone(&asked);
+            Box::pin(async move { reload::told(&asked.reload_beside(Reason::Asked).await) })
+        });
+        self.reloads = Some(Arc::clone(&reloads));
+        reloads
+    }
+
     /// Looks after everything that is not a visitor's request, until a stop is asked for; then
     /// lets open requests finish and returns.
     pub async fn attend(self, stop_asked: impl Future<Output = ()>) {
-        let Self { proxy, workers, stop, admin, admin_state, look_again, .. } = self;
+        let Self { current, workers, stop, admin, admin_state, look_again, reloads, .. } = self;
         let mut beside = JoinSet::new();
-        for party in proxy.relying_parties() {
-            beside.spawn(Arc::clone(party).keep_fresh());
-            beside.spawn(Arc::clone(party).keep_ends_known());
-        }
-        for (servers, host) in proxy.servers() {
-            beside.spawn(servers.watch(host));
-        }
-        let sessions = proxy.sessions();
+        let attended = Arc::clone(&current);
+        beside.spawn(async move { attended.look_after().await });
+        let sessions = current.now().sessions();
         let kept = Arc::clone(&sessions);
         beside.spawn(async move { kept.keep().await });
-        let (watched, kept) = (Arc::clone(&proxy), Arc::clone(&proxy));
+        let (watched, kept) = (Arc::clone(&current), Arc::clone(&current));
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
             loop {
                 every.tick().await;
-                watched.end_expired().await;
+                watched.now().end_expired().await;
             }
         });
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
             loop {
                 every.tick().await;
-                kept.tidy_sessions().await;
+                kept.now().tidy_sessions().await;
             }
         });
-        beside.spawn(Arc::clone(&proxy).keep_keys(look_again));
-        let counted = Arc::clone(&proxy);
+        beside.spawn(Arc::clone(&current).keep_keys(look_again));
+        if let Some(reloads) = reloads {
+            beside.spawn(reloads.watch());
+        }
+        let counted = Arc::clone(&current);
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_EVERY);
             loop {
                 every.tick().await;
-                counted.tidy();
+                counted.now().tidy();
             }
         });
         match tokio::net::TcpListener::from_std(admin) {
@@ -204,7 +192,28 @@ impl Service {
         // From here on nothing changes any more, and what is there is what the next process gets.
         beside.shutdown().await;
         sessions.read_to_its_end().await;
-        let _ = tokio::task::spawn_blocking(move || proxy.leave_sessions()).await;
+        let _ = tokio::task::spawn_blocking(move || current.now().leave_sessions()).await;
         audit::write(Event::Stopped, &Audit::default());
     }
+}
+
+/// What the admin listener is asked, which is answered by what is in force then.
+fn asked_of(current: &Arc<Current>, state: AdminState) -> AdminState {
+    let of = || Arc::clone(current);
+    let (counted, told, seen, lists, revokes) = (of(), of(), of(), of(), of());
+    state
+        .with_metrics(move || {
+            let proxy = counted.now();
+            proxy.tidy();
+            proxy.metrics()
+        })
+        .with_details(move || told.now().details())
+        .with_discoveries(move || seen.now().discoveries())
+        .with_sessions(
+            move |asked| {
+                let proxy = lists.now();
+                Box::pin(async move { proxy.list_sessions(&asked).await })
+            },
+            move |asked| Box::pin(revokes.now().revoke_sessions(asked)),
+        )
 }

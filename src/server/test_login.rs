@@ -76,7 +76,7 @@ impl Visit<'_> {
         let html = pages::test(&pages::Test {
             portal: &self.policy.host,
             buttons: &buttons,
-            asks_members: self.portal.members.as_ref().is_some_and(Members::ask),
+            asks_members: self.portal.members.as_deref().is_some_and(Members::ask),
             request_id: self.asker.request_id(),
         });
         respond::page(StatusCode::OK, html, &[], self.asker, self.account)

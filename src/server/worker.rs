@@ -1,12 +1,15 @@
 //! A worker: one core's event loop with its own listener and its own connections to the portals.
 //! What workers share is read by all and written by few.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
+use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::sync::watch;
@@ -15,21 +18,107 @@ use tokio_rustls::TlsAcceptor;
 
 use super::admission::Place;
 use super::{Proxy, connection, limits, listener};
-use crate::telemetry::metrics::ConnectionRefusal;
-use crate::upstream::Upstream;
+use crate::telemetry::metrics::{ConnectionRefusal, Metrics};
+use crate::upstream::{Servers, Upstream};
 
-/// One core's share of the work.
-#[derive(Debug)]
+/// One core's share of the work, under one configuration.
 pub(super) struct Worker {
     pub(super) proxy: Arc<Proxy>,
     /// By the index of their portal.
-    pub(super) upstreams: Vec<Upstream>,
+    pub(super) upstreams: Vec<Arc<Upstream>>,
+    tls: Option<TlsAcceptor>,
 }
 
 impl Worker {
+    /// A worker without any connections.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up, which is a fault of the build.
+    pub(super) fn new(proxy: &Arc<Proxy>) -> Result<Self, rustls::Error> {
+        let portals = proxy.portals.iter();
+        let upstreams =
+            portals.map(|portal| Arc::new(Upstream::new(Arc::clone(&portal.servers)))).collect();
+        let tls = proxy.tls.as_ref().map(super::tls::acceptor).transpose()?;
+        Ok(Self { proxy: Arc::clone(proxy), upstreams, tls })
+    }
+
+    /// The same under another configuration: connections to servers that are the same are kept, and
+    /// so is what visitors resume TLS sessions by, with the same certificate.
+    fn next(&self, proxy: &Arc<Proxy>) -> Result<Self, rustls::Error> {
+        let mut next = Self::new(proxy)?;
+        for upstream in &mut next.upstreams {
+            if let Some(kept) = self.to(upstream.servers()) {
+                *upstream = Arc::clone(kept);
+            }
+        }
+        if is_same(self.proxy.tls.as_deref(), proxy.tls.as_deref()) {
+            next.tls.clone_from(&self.tls);
+        }
+        Ok(next)
+    }
+
+    /// The connections to these servers.
+    fn to(&self, servers: &Arc<Servers>) -> Option<&Arc<Upstream>> {
+        self.upstreams.iter().find(|upstream| Arc::ptr_eq(upstream.servers(), servers))
+    }
+
     fn tidy(&self) {
         for (index, upstream) in self.upstreams.iter().enumerate() {
             self.proxy.metrics.portal(index).upstream_idle.shift(upstream.tidy());
+        }
+    }
+}
+
+impl fmt::Debug for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Worker").finish_non_exhaustive()
+    }
+}
+
+/// A key is the one that fits its certificate.
+fn is_same(one: Option<&CertifiedKey>, other: Option<&CertifiedKey>) -> bool {
+    one.map(|certified| &certified.cert) == other.map(|certified| &certified.cert)
+}
+
+/// Where a worker's connections find what is in force. Exchanging it waits for nobody: a request
+/// ends under the configuration under which it began.
+#[derive(Debug)]
+pub(super) struct Seat(ArcSwap<Worker>);
+
+impl Seat {
+    pub(super) fn new(worker: Worker) -> Self {
+        Self(ArcSwap::from_pointee(worker))
+    }
+
+    /// What is in force.
+    pub(super) fn now(&self) -> Arc<Worker> {
+        self.0.load_full()
+    }
+
+    /// Makes `worker` what is in force. Once for each request: it writes nothing that others read.
+    pub(super) fn renew(&self, worker: &mut Arc<Worker>) {
+        let now = self.0.load();
+        if !Arc::ptr_eq(&now, worker) {
+            *worker = Arc::clone(&now);
+        }
+    }
+
+    /// What will be in force here under another configuration.
+    ///
+    /// # Errors
+    /// As [`Worker::new`].
+    pub(super) fn next(&self, proxy: &Arc<Proxy>) -> Result<Worker, rustls::Error> {
+        self.0.load().next(proxy)
+    }
+
+    /// Puts it in force.
+    pub(super) fn put(&self, worker: Worker) {
+        let before = self.0.swap(Arc::new(worker));
+        let now = self.0.load();
+        for (index, upstream) in before.upstreams.iter().enumerate() {
+            if now.to(upstream.servers()).is_none() {
+                before.proxy.metrics.portal(index).upstream_idle.shift(upstream.retire());
+            }
         }
     }
 }
@@ -104,37 +193,28 @@ impl Workers {
     }
 }
 
-/// Starts one worker for each bound socket.
+/// Starts one worker for each bound socket, on the seat of its place.
 ///
 /// # Errors
-/// When a thread, a runtime or TLS cannot be set up.
-pub fn run(
+/// When a thread or a runtime cannot be set up.
+pub(super) fn run(
     listeners: Vec<TcpListener>,
-    proxy: &Arc<Proxy>,
+    seats: &[Arc<Seat>],
     shutdown: &Shutdown,
 ) -> io::Result<Workers> {
     let mut workers = Vec::with_capacity(listeners.len());
-    for (number, listener) in listeners.into_iter().enumerate() {
+    for (number, (listener, seat)) in listeners.into_iter().zip(seats).enumerate() {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let tls = proxy.tls.as_ref().map(super::tls::acceptor).transpose();
-        let tls = tls.map_err(io::Error::other)?;
-        let (proxy, shutdown) = (Arc::clone(proxy), shutdown.clone());
+        let (seat, shutdown) = (Arc::clone(seat), shutdown.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));
         workers.push(thread.spawn(move || {
-            runtime.block_on(accept(listener, proxy, tls, shutdown));
+            runtime.block_on(accept(listener, seat, shutdown));
         })?);
     }
     Ok(Workers(workers))
 }
 
-async fn accept(
-    listener: TcpListener,
-    proxy: Arc<Proxy>,
-    tls: Option<TlsAcceptor>,
-    mut shutdown: Shutdown,
-) {
-    let upstreams = proxy.portals.iter().map(|portal| Upstream::new(Arc::clone(&portal.servers)));
-    let worker = Arc::new(Worker { upstreams: upstreams.collect(), proxy });
+async fn accept(listener: TcpListener, seat: Arc<Seat>, mut shutdown: Shutdown) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(cause) => {
@@ -147,15 +227,15 @@ async fn accept(
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => take(&mut open, &worker, (stream, from), &tls, &shutdown),
+                Ok((stream, from)) => take(&mut open, &seat, (stream, from), &shutdown),
                 Err(cause) => {
                     // Mostly too many descriptors: those in use will be given back.
                     tracing::warn!(%cause, "a connection could not be accepted");
                     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
                 }
             },
-            Some(ended) = open.join_next() => report(&worker.proxy, ended),
-            _ = tidy.tick() => worker.tidy(),
+            Some(ended) = open.join_next() => report(&seat, ended),
+            _ = tidy.tick() => seat.now().tidy(),
             () = shutdown.asked() => break,
         }
     }
@@ -166,13 +246,13 @@ async fn accept(
         while let Ok((stream, from)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {
-                take(&mut open, &worker, (stream, from), &tls, &shutdown);
+                take(&mut open, &seat, (stream, from), &shutdown);
             }
         }
     }
     let drained = tokio::time::timeout(limits::DRAIN_TIME, async {
         while let Some(ended) = open.join_next().await {
-            report(&worker.proxy, ended);
+            report(&seat, ended);
         }
     });
     if drained.await.is_err() {
@@ -186,32 +266,32 @@ async fn accept(
 /// Serves a connection that was accepted.
 fn take(
     open: &mut JoinSet<()>,
-    worker: &Arc<Worker>,
+    seat: &Arc<Seat>,
     (stream, from): (TcpStream, SocketAddr),
-    tls: &Option<TlsAcceptor>,
     shutdown: &Shutdown,
 ) {
+    let worker = seat.now();
     // Taken and closed at once: whoever waited in the kernel's queue would not know.
     let Some(counted) = Counted::new(&worker.proxy) else {
         worker.proxy.refuse_connection(ConnectionRefusal::Total, from.ip());
         return;
     };
-    let (tls, shutdown) = (tls.clone(), shutdown.clone());
-    let serving = connection::serve(Arc::clone(worker), stream, from.ip(), tls, shutdown);
+    let tls = worker.tls.clone();
+    let serving = connection::serve(Arc::clone(seat), stream, from.ip(), tls, shutdown.clone());
     open.spawn(counted.during(serving));
 }
 
 /// A panic ends its own connection and nothing else (REL-14); it is counted.
-fn report(proxy: &Proxy, ended: Result<(), tokio::task::JoinError>) {
+fn report(seat: &Seat, ended: Result<(), tokio::task::JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
-        proxy.metrics.panics.add();
+        seat.now().proxy.metrics.panics.add();
         tracing::error!("a connection ended in a panic");
     }
 }
 
 /// One open connection in the metrics, however it ends.
 struct Counted {
-    proxy: Arc<Proxy>,
+    metrics: Arc<Metrics>,
     _place: Place,
 }
 
@@ -220,7 +300,7 @@ impl Counted {
     fn new(proxy: &Arc<Proxy>) -> Option<Self> {
         let place = proxy.admission.place()?;
         proxy.metrics.connections.up();
-        Some(Self { proxy: Arc::clone(proxy), _place: place })
+        Some(Self { metrics: Arc::clone(&proxy.metrics), _place: place })
     }
 
     async fn during(self, serving: impl Future<Output = ()>) {
@@ -230,6 +310,6 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.proxy.metrics.connections.down();
+        self.metrics.connections.down();
     }
 }

@@ -29,6 +29,31 @@ impl Kept<Sealing> {
         Ok(Self::new(Sealing { sources: sources.clone(), seal }, keys, now))
     }
 
+    /// Whether these are their places.
+    #[must_use]
+    pub fn is_of(&self, sources: &SealingKeys) -> bool {
+        self.keys().sources == *sources
+    }
+
+    /// The keys that stand at other places. They seal nothing before [`KeptKeys::come_into_force`].
+    ///
+    /// # Errors
+    /// When one cannot be used.
+    pub fn next(&self, sources: &SealingKeys, now: Timestamp) -> Result<Self, KeptKeysError> {
+        let keys = sources.read()?;
+        Seal::new(&keys).map_err(|_| KeptKeysError::Random)?;
+        let seal = Arc::clone(self.seal());
+        Ok(Self::new(Sealing { sources: sources.clone(), seal }, keys, now))
+    }
+
+    /// From now on these are what seals.
+    ///
+    /// # Errors
+    /// When one cannot; those before still do then.
+    pub fn come_into_force(&self) -> Result<(), String> {
+        self.put_in_force()
+    }
+
     /// What seals with them.
     #[must_use]
     pub const fn seal(&self) -> &Arc<Seal> {

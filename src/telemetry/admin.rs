@@ -12,8 +12,8 @@ use std::convert::Infallible;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -71,14 +71,18 @@ impl Readiness {
 
 /// What the admin listener tells.
 pub struct AdminState {
-    metrics: Arc<Metrics>,
     clock: Clock,
     readiness: AtomicU8,
-    refresh: Hook,
+    metrics: Option<Counted>,
     details: Details,
     discoveries: Discoveries,
     sessions: Option<SessionHooks>,
+    reload: OnceLock<Reload>,
 }
+
+/// Whether another configuration is in force, and what there is to say, as JSON.
+pub type Reloading = Pin<Box<dyn Future<Output = (bool, Value)> + Send>>;
+type Reload = Box<dyn Fn() -> Reloading + Send + Sync>;
 
 /// What comes of a question about sessions, as JSON.
 pub type Telling = Pin<Box<dyn Future<Output = Result<Value, Objection>> + Send>>;
@@ -88,29 +92,32 @@ struct SessionHooks {
     revoke: Box<dyn Fn(Asked) -> Telling + Send + Sync>,
 }
 
-type Hook = Box<dyn Fn(&Metrics) + Send + Sync>;
+type Counted = Box<dyn Fn() -> Arc<Metrics> + Send + Sync>;
 type Discoveries = Box<dyn Fn() -> String + Send + Sync>;
 type Details = Box<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
 impl AdminState {
     /// A process that is starting.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, clock: Clock) -> Self {
+    pub fn new(clock: Clock) -> Self {
         Self {
-            metrics,
             clock,
             readiness: AtomicU8::new(Readiness::Starting as u8),
-            refresh: Box::new(|_| {}),
+            metrics: None,
             details: Box::new(Vec::new),
             discoveries: Box::new(|| "{}".to_owned()),
             sessions: None,
+            reload: OnceLock::new(),
         }
     }
 
-    /// Runs `refresh` before metrics are written, for levels that somebody else keeps.
+    /// Answers `/metrics` with these, whose levels are as they are now.
     #[must_use]
-    pub fn with_refresh(mut self, refresh: impl Fn(&Metrics) + Send + Sync + 'static) -> Self {
-        self.refresh = Box::new(refresh);
+    pub fn with_metrics(
+        mut self,
+        counted: impl Fn() -> Arc<Metrics> + Send + Sync + 'static,
+    ) -> Self {
+        self.metrics = Some(Box::new(counted));
         self
     }
 
@@ -143,6 +150,11 @@ impl AdminState {
     ) -> Self {
         self.sessions = Some(SessionHooks { list: Box::new(list), revoke: Box::new(revoke) });
         self
+    }
+
+    /// Answers a POST to `/-/reload` with what comes of it; to be said once.
+    pub fn reload_by(&self, reload: impl Fn() -> Reloading + Send + Sync + 'static) {
+        let _ = self.reload.set(Box::new(reload));
     }
 
     /// From now on.
@@ -236,6 +248,9 @@ async fn answer(state: &AdminState, request: Request<Incoming>) -> Response<Full
             _ => {}
         }
     }
+    if let ("/-/reload", Some(reload)) = (uri.path(), state.reload.get()) {
+        return reloaded(reload, request).await;
+    }
     let page: fn(&AdminState, &str) -> Response<Full<Bytes>> = match uri.path() {
         "/livez" => |_, _| plain(StatusCode::OK, "ok\n"),
         "/readyz" => readyz,
@@ -247,7 +262,7 @@ async fn answer(state: &AdminState, request: Request<Incoming>) -> Response<Full
         },
         _ => {
             let text = "there is /livez, /readyz, /metrics, /version, /-/discoveries, \
-                        /-/sessions, /-/sessions/revoke\n";
+                        /-/sessions, /-/sessions/revoke, /-/reload\n";
             return plain(StatusCode::NOT_FOUND, text);
         }
     };
@@ -274,6 +289,21 @@ async fn revoke(hooks: &SessionHooks, request: Request<Incoming>) -> Result<Valu
     }
     let asked = Asked::posted(request).await?;
     (hooks.revoke)(asked).await
+}
+
+/// There is nothing to say in a reload; the body is read as another one is, so that no page can ask
+/// for it (CFG-03).
+async fn reloaded(reload: &Reload, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    if *request.method() != Method::POST {
+        return told(Err(Objection::Method), "POST");
+    }
+    let asked = Asked::posted(request).await.and_then(|asked| asked.only(&[]));
+    if let Err(objection) = asked {
+        return told(Err(objection), "POST");
+    }
+    let (is_done, body) = reload().await;
+    let status = if is_done { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    typed(status, "application/json", format!("{body}\n"))
 }
 
 /// `allowed` are the methods that there are.
@@ -312,8 +342,8 @@ fn readyz(state: &AdminState, query: &str) -> Response<Full<Bytes>> {
 }
 
 fn metrics(state: &AdminState, _query: &str) -> Response<Full<Bytes>> {
-    (state.refresh)(&state.metrics);
-    let text = state.metrics.render(state.clock.now());
+    let counted = state.metrics.as_ref().map(|counted| counted().render(state.clock.now()));
+    let text = counted.unwrap_or_default();
     typed(StatusCode::OK, metrics::CONTENT_TYPE, text)
 }
 

@@ -45,6 +45,10 @@ pub enum Event {
     SealingKeysChanged,
     /// Other signing keys are in force.
     SigningKeysChanged,
+    /// Another configuration is in force.
+    ConfigurationReloaded,
+    /// One was read again, and is not.
+    ConfigurationRefused,
     /// The process began to serve.
     Started,
     /// The process stopped serving.
@@ -73,6 +77,8 @@ impl Event {
             Self::FormResent => "form-resent",
             Self::SealingKeysChanged => "sealing-keys-changed",
             Self::SigningKeysChanged => "signing-keys-changed",
+            Self::ConfigurationReloaded => "configuration-reloaded",
+            Self::ConfigurationRefused => "configuration-refused",
             Self::Started => "started",
             Self::Stopped => "stopped",
         }
@@ -96,6 +102,8 @@ pub struct Audit<'a> {
     pub earlier: Option<(Timestamp, Timestamp)>,
     /// The address that the visitor is at.
     pub peer: Option<std::net::IpAddr>,
+    /// What it was done for.
+    pub reason: Option<&'a str>,
     /// The reason code.
     pub code: Option<&'a str>,
     /// Why, with its causes: errors of ours, which hold no secret.
@@ -127,6 +135,7 @@ pub fn write(event: Event, audit: &Audit<'_>) {
             member.first_login = audit.earlier.map(|(first, _)| first.to_utc_date_time()),
             member.last_login = audit.earlier.map(|(_, last)| last.to_utc_date_time()),
             client.address = audit.peer.map(tracing::field::display),
+            reason = audit.reason,
             code = audit.code,
             cause = audit.cause.map(|cause| tracing::field::display(Shown::new(cause, 512))),
             provider.code = audit.provider_code.map(shown),

@@ -13,10 +13,10 @@ use std::time::Duration;
 use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::time::UtcTime;
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Layer as _, Registry, reload};
 
 use super::{access_log, audit};
 use crate::config::{LogFormat, Logging};
@@ -33,6 +33,19 @@ const FLUSH: Duration = Duration::from_millis(1500);
 pub struct Log {
     guard: Option<WorkerGuard>,
     dropped: DroppedLines,
+    levels: Levels,
+}
+
+/// What is logged, which may be changed while the process lives; how it is, stays.
+#[derive(Clone, Debug)]
+pub struct Levels(reload::Handle<Targets, Registry>);
+
+impl Levels {
+    /// From now on it is as these settings say.
+    pub fn change(&self, logging: &Logging) {
+        // It fails only when nothing is logged any more.
+        let _ = self.0.reload(filter(logging));
+    }
 }
 
 /// Lines that the sink did not take; clones share the count.
@@ -91,12 +104,13 @@ pub fn subscriber<W: Write + Send + 'static>(
         LogFormat::Json => false,
     };
     let layer = if is_pretty { pretty(writer, is_terminal) } else { json(writer) };
-    let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter(logging)));
-    let log = Log { guard: Some(guard), dropped };
+    let (filter, handle) = reload::Layer::new(filter(logging));
+    let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
+    let log = Log { guard: Some(guard), dropped, levels: Levels(handle) };
     (subscriber, log)
 }
 
-type BoxedLayer = Box<dyn tracing_subscriber::Layer<tracing_subscriber::Registry> + Send + Sync>;
+type BoxedLayer = Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync>;
 
 fn pretty(writer: NonBlocking, colours: bool) -> BoxedLayer {
     tracing_subscriber::fmt::layer()
@@ -131,6 +145,12 @@ fn filter(logging: &Logging) -> Targets {
 }
 
 impl Log {
+    /// What is logged.
+    #[must_use]
+    pub fn levels(&self) -> Levels {
+        self.levels.clone()
+    }
+
     /// The count of lines that the sink did not take, for the metrics.
     #[must_use]
     pub fn dropped_lines(&self) -> DroppedLines {

@@ -19,8 +19,8 @@ mod watch;
 mod websocket;
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use hyper::body::Body as _;
@@ -50,8 +50,8 @@ pub struct Upstream {
     /// Empty for HTTP/1.1.
     lines: Vec<Lines>,
     turn: AtomicUsize,
-    /// How many idle connections [`Upstream::tidy`] told of last.
-    told: AtomicUsize,
+    /// How many idle connections [`Upstream::tidy`] told of last; `None` once they are retired.
+    told: Mutex<Option<usize>>,
 }
 
 /// What we tell the portal besides the member's identity, on every request.
@@ -112,7 +112,7 @@ impl Upstream {
             Protocol::Http2 => servers.len(),
         };
         let lines = std::iter::repeat_with(Lines::default).take(lines).collect();
-        Self { servers, pools, lines, turn: AtomicUsize::new(0), told: AtomicUsize::new(0) }
+        Self { servers, pools, lines, turn: AtomicUsize::new(0), told: Mutex::new(Some(0)) }
     }
 
     /// Sends a permitted request. `headers` are the visitor's, cleansed; to them comes what we say
@@ -205,7 +205,26 @@ impl Upstream {
         self.pools.iter().for_each(|pool| pool.tidy());
         let shared: usize = self.lines.iter().map(Lines::tidy).sum();
         let now = shared + self.pools.iter().map(|pool| pool.len()).sum::<usize>();
-        let told = self.told.swap(now, Ordering::Relaxed);
-        i64::try_from(now).unwrap_or(0) - i64::try_from(told).unwrap_or(0)
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.as_mut().map_or(0, |told| difference(now, std::mem::replace(told, now)))
     }
+
+    /// Nobody new comes here any more: idle connections are closed, and those in use when they are
+    /// given back. By how many there are more or less idle ones then.
+    pub fn retire(&self) -> i64 {
+        self.pools.iter().for_each(|pool| pool.retire());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        difference(0, told.take().unwrap_or(0))
+    }
+
+    /// The servers that these connections are to.
+    #[must_use]
+    pub const fn servers(&self) -> &Arc<Servers> {
+        &self.servers
+    }
+}
+
+fn difference(now: usize, before: usize) -> i64 {
+    let count = |number| i64::try_from(number).unwrap_or(0);
+    count(now) - count(before)
 }

@@ -14,7 +14,8 @@ use super::servers::Servers;
 #[derive(Debug)]
 pub(super) struct Pool {
     servers: Arc<Servers>,
-    idle: Mutex<Vec<Idle>>,
+    /// Nobody gives connections back to a pool that is retired.
+    idle: Mutex<Option<Vec<Idle>>>,
 }
 
 #[derive(Debug)]
@@ -25,13 +26,13 @@ struct Idle {
 
 impl Pool {
     pub(super) fn new(servers: &Arc<Servers>) -> Self {
-        Self { servers: Arc::clone(servers), idle: Mutex::default() }
+        Self { servers: Arc::clone(servers), idle: Mutex::new(Some(Vec::new())) }
     }
 
     /// A connection that ended its last exchange exactly, and has not been closed since (HTTP-05).
     pub(super) fn take(&self) -> Option<Box<Connection>> {
         loop {
-            let mut idle = self.lock().pop()?;
+            let mut idle = self.lock().as_mut()?.pop()?;
             if idle.connection.is_still_good() {
                 return Some(idle.connection);
             }
@@ -39,22 +40,28 @@ impl Pool {
     }
 
     pub(super) fn put(&self, connection: Box<Connection>, now: Instant) {
-        let mut idle = self.lock();
-        if idle.len() < IDLE {
+        if let Some(idle) = self.lock().as_mut().filter(|idle| idle.len() < IDLE) {
             idle.push(Idle { connection, since: now });
         }
     }
 
     pub(super) fn tidy(&self) {
         let now = Instant::now();
-        self.lock().retain(|idle| now.duration_since(idle.since) < LONGEST_IDLE);
+        if let Some(idle) = self.lock().as_mut() {
+            idle.retain(|idle| now.duration_since(idle.since) < LONGEST_IDLE);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().as_ref().map_or(0, Vec::len)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Idle>> {
+    /// Closes what is idle, and keeps nothing from here on.
+    pub(super) fn retire(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<Idle>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

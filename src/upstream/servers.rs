@@ -52,6 +52,12 @@ impl Servers {
         Self { settings, servers, requests, tls: OnceCell::new(), begun: Instant::now(), turn }
     }
 
+    /// Whether these are the servers of such settings.
+    #[must_use]
+    pub fn are_as(&self, settings: &config::Upstream) -> bool {
+        self.settings == *settings
+    }
+
     /// Each with whether it is taken for well.
     pub fn health(&self) -> impl Iterator<Item = (&ServerAddress, bool)> {
         self.servers.iter().map(|server| (&server.address, server.health.is_well()))

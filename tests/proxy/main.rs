@@ -33,6 +33,7 @@ mod provider;
 mod raw;
 mod refresh;
 mod refuse;
+mod reload;
 mod requests;
 mod restart;
 mod revocation;

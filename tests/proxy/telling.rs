@@ -48,7 +48,7 @@ async fn changed_at(
     let mut ada = world.browser();
     let landed = ada.sign_in("/.auth/login/corporate", "treasurer@harborclub.example").await;
     assert_eq!(landed.status, 200, "{}", landed.text());
-    world.is_configured_anew(known, written);
+    world.configure(known, written);
     world.restart().await;
     (world, ada, folder)
 }
@@ -95,7 +95,7 @@ async fn hdr_09_a_sign_in_brings_what_the_session_lacked() {
     let scopes = ("scopes: [openid, profile]", "scopes: [openid, profile, email]");
     let (mut world, mut ada, _folder) = changed_at(PORTAL, scopes.0, (TOLD, ADDRESSED)).await;
     assert_refusal(&ada.follow("/reports").await, 403, "identity-claim-missing");
-    world.is_configured_anew(scopes.0, scopes.1);
+    world.configure(scopes.0, scopes.1);
     world.restart().await;
     let page = ada.follow("/reports?year=2026").await;
     assert_eq!((page.status, page.url.query()), (200, Some("year=2026")));

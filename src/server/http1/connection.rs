@@ -19,7 +19,7 @@ use super::{Transport, Unread};
 use crate::http1::request::{RequestHead, Search};
 use crate::server::Limits;
 use crate::server::peer::Peer;
-use crate::server::worker::{Shutdown, Worker};
+use crate::server::worker::{Seat, Shutdown, Worker};
 
 /// How much is read from a visitor at once, at first; a body that fills it doubles the next read.
 const READ: usize = 8 * 1024;
@@ -31,6 +31,8 @@ const LARGEST_FAREWELL: usize = 1024 * 1024;
 /// A visitor's connection. Its buffers and timers are kept from request to request: putting off a
 /// timer that is set costs nothing, setting a new one takes a lock.
 pub(super) struct Connection<I> {
+    seat: Arc<Seat>,
+    /// What is in force for the request under way.
     pub(super) worker: Arc<Worker>,
     pub(super) stream: I,
     /// What was read and not yet looked at.
@@ -73,13 +75,13 @@ pub(super) enum After {
 
 /// Serves a connection until it ends, or, once a stop is asked for, until what it carries is done.
 pub(in crate::server) async fn serve<I: Transport>(
-    worker: Arc<Worker>,
+    seat: Arc<Seat>,
     stream: I,
     peer: &Peer,
     shutdown: Shutdown,
 ) {
     let mut told = pin!(shutdown.clone().told());
-    let mut connection = Connection::new(worker, stream, shutdown);
+    let mut connection = Connection::new(seat, stream, shutdown);
     // A stop is listened for once and then only looked at: the waker stays this task's.
     poll_fn(|cx| {
         let _ = told.as_mut().poll(cx);
@@ -90,8 +92,10 @@ pub(in crate::server) async fn serve<I: Transport>(
 }
 
 impl<I: Transport> Connection<I> {
-    pub(super) fn new(worker: Arc<Worker>, stream: I, shutdown: Shutdown) -> Self {
+    pub(super) fn new(seat: Arc<Seat>, stream: I, shutdown: Shutdown) -> Self {
+        let worker = seat.now();
         Self {
+            seat,
             stream,
             read: BytesMut::new(),
             appetite: READ,
@@ -110,7 +114,9 @@ impl<I: Transport> Connection<I> {
 
     async fn run(&mut self, peer: &Peer) {
         loop {
-            let after = match self.next().await {
+            let next = self.next().await;
+            self.seat.renew(&mut self.worker);
+            let after = match next {
                 Ok(head) => {
                     self.requests = self.requests.saturating_add(1);
                     self.exchange(peer, head).await

@@ -7,8 +7,8 @@ pub mod portal;
 pub mod provider;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anteport::clock::Clock;
@@ -17,7 +17,7 @@ use anteport::demo::Ports;
 use anteport::demo::microsoft::{self, B2c, Microsoft, Options};
 use anteport::demo::story::Story;
 use anteport::gate::{Secret, Timestamp};
-use anteport::server::{Limits, Service};
+use anteport::server::{Limits, Reason, ReloadError, Reloads, Service, Source};
 use anteport::telemetry::log::DroppedLines;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
@@ -38,6 +38,8 @@ pub struct World {
     pub admin: SocketAddr,
     /// Has key files looked at again.
     pub look_again: Arc<Notify>,
+    /// Reads what [`World::configure`] has changed.
+    reloads: Arc<Reloads>,
     stop: Option<oneshot::Sender<()>>,
     service: Option<JoinHandle<()>>,
     again: Again,
@@ -47,29 +49,41 @@ pub struct World {
 
 /// What its proxy is started with, once and again.
 struct Again {
-    text: String,
+    text: Arc<Mutex<String>>,
     environment: Vec<(&'static str, String)>,
     limits: Limits,
 }
 
+/// A proxy that was started.
+struct Started {
+    stop: oneshot::Sender<()>,
+    service: JoinHandle<()>,
+    look_again: Arc<Notify>,
+    reloads: Arc<Reloads>,
+}
+
 impl Again {
-    fn start(&self, clock: &Clock) -> (oneshot::Sender<()>, JoinHandle<()>, Arc<Notify>) {
-        let variable = |name: &str| {
-            let mut known = self.environment.iter();
-            known.find_map(|(known, value)| (*known == name).then(|| value.clone()))
+    fn start(&self, clock: &Clock) -> Started {
+        let (text, environment) = (Arc::clone(&self.text), self.environment.clone());
+        let load = move || {
+            let variable = |name: &str| {
+                let mut known = environment.iter();
+                known.find_map(|(known, value)| (*known == name).then(|| value.clone()))
+            };
+            config::parse("tests.yaml", &text.lock().unwrap(), &variable, MORNING)
         };
-        let loaded = config::parse("tests.yaml", &self.text, &variable, MORNING)
-            .unwrap_or_else(|problems| panic!("{problems}"));
+        let loaded = load().unwrap_or_else(|problems| panic!("{problems}"));
         let dropped_lines = DroppedLines::default();
-        let service =
+        let mut service =
             Service::start_within(loaded.config, clock.clone(), dropped_lines, self.limits)
                 .unwrap_or_else(|error| panic!("{error:?}"));
         let look_again = service.look_again();
+        let reloads = service.reload_from(Source::new(loaded.files, load, |_| {}));
         let (stop, stopped) = oneshot::channel();
         let service = tokio::spawn(service.attend(async move {
             let _ = stopped.await;
         }));
-        (stop, service, look_again)
+        Started { stop, service, look_again, reloads }
     }
 }
 
@@ -233,8 +247,9 @@ portals:
         let environment = plan.environment.iter();
         let environment = environment
             .map(|(name, value)| (*name, value.replace("AUTHORITY", &authority.to_string())));
+        let text = Arc::new(Mutex::new(text));
         let again = Again { text, environment: environment.collect(), limits: plan.limits };
-        let (stop, service, look_again) = again.start(&clock);
+        let Started { stop, service, look_again, reloads } = again.start(&clock);
         drop(held);
         let mut world = Self {
             clock,
@@ -246,6 +261,7 @@ portals:
             stop: Some(stop),
             service: Some(service),
             look_again,
+            reloads,
             again,
             emulator: None,
             authority,
@@ -254,6 +270,20 @@ portals:
             world.microsoft_comes_up().await;
         }
         world
+    }
+
+    /// Its configuration has `written` in place of `known`, which nobody has read yet.
+    pub fn configure(&self, known: &str, written: &str) {
+        let mut text = self.again.text.lock().unwrap();
+        assert!(text.contains(known), "{known}");
+        *text = text.replace(known, written);
+    }
+
+    /// Its configuration is read, in its turn beside the requests.
+    pub async fn reload(&self) -> Result<(), ReloadError> {
+        let reloads = Arc::clone(&self.reloads);
+        let reload = move || reloads.reload(Reason::Asked).map(drop);
+        tokio::task::spawn_blocking(reload).await.unwrap()
     }
 
     /// Where the emulated Microsoft is.
@@ -336,14 +366,9 @@ portals:
 
     /// Another process with the same configuration and the same files.
     pub fn proxy_comes_up(&mut self) {
-        let (stop, service, look_again) = self.again.start(&self.clock);
-        (self.stop, self.service, self.look_again) = (Some(stop), Some(service), look_again);
-    }
-
-    /// The next process reads another configuration: `written` in place of `known`.
-    pub fn is_configured_anew(&mut self, known: &str, written: &str) {
-        assert!(self.again.text.contains(known), "{known}");
-        self.again.text = self.again.text.replace(known, written);
+        let Started { stop, service, look_again, reloads } = self.again.start(&self.clock);
+        (self.stop, self.service) = (Some(stop), Some(service));
+        (self.look_again, self.reloads) = (look_again, reloads);
     }
 
     /// One process ends in order, and the next begins.

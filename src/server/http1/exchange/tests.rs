@@ -9,10 +9,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use super::*;
 use crate::clock::Clock;
 use crate::gate::Timestamp;
-use crate::server::worker::{Stop, Worker};
+use crate::server::worker::{Seat, Stop, Worker};
 use crate::server::{Limits, Proxy};
 use crate::telemetry::log::DroppedLines;
-use crate::telemetry::metrics::Metrics;
 
 const CONFIG: &str = r#"
 listen: { address: "127.0.0.1:1" }
@@ -33,12 +32,12 @@ fn connection_with(limits: Limits) -> (Connection<DuplexStream>, DuplexStream, S
     let now = Timestamp::from_unix_seconds(1_800_000_000);
     let loaded = crate::config::parse("tests.yaml", CONFIG, &|_| None, now)
         .unwrap_or_else(|problems| panic!("{problems}"));
-    let metrics = Arc::new(Metrics::new(&["portal"], &["corporate"], DroppedLines::default()));
-    let proxy = Proxy::new(loaded.config, Clock::at(now), metrics, limits).unwrap();
-    let worker = Arc::new(Worker { proxy: Arc::new(proxy), upstreams: Vec::new() });
+    let dropped = DroppedLines::default();
+    let proxy = Proxy::new(loaded.config, Clock::at(now), dropped, limits).unwrap();
+    let seat = Arc::new(Seat::new(Worker::new(&Arc::new(proxy)).unwrap()));
     let (near, visitor) = duplex(64 * 1024);
     let (stop, shutdown) = Stop::new();
-    (Connection::new(worker, near, shutdown), visitor, stop)
+    (Connection::new(seat, near, shutdown), visitor, stop)
 }
 
 fn connection() -> (Connection<DuplexStream>, DuplexStream, Stop) {
