@@ -23,7 +23,7 @@ use super::request::Head;
 use crate::gate::{Asked, Note, Refusal};
 use crate::sessions::Watch;
 use crate::telemetry::access_log::{self, Access};
-use crate::telemetry::metrics::{MemberResult, Stream, UpstreamFailure};
+use crate::telemetry::metrics::{Stream, UpstreamFailure};
 use crate::telemetry::{Verdict, causes};
 use crate::upstream::{AnswerBody, UpstreamError};
 
@@ -170,11 +170,9 @@ impl Account {
         }
     }
 
-    /// A sign-in met the portal's members.
-    pub(super) fn member(&self, result: MemberResult) {
-        if let Some(portal) = self.portal {
-            self.proxy.metrics.portal(portal).member(result);
-        }
+    /// The portal's place, once the request has been read.
+    pub(super) fn portal(&self) -> Option<usize> {
+        self.portal
     }
 
     /// Such a form goes to the portal.

@@ -1,15 +1,16 @@
 //! A sign-in meets the portal's members: after the ID token is believed, and before there is a
 //! session. What becomes of it is `members`' to say; here it is asked, counted and noted.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::login::LoginFailure;
 use super::request::Visit;
 use crate::gate::login::Journey;
-use crate::gate::{Session, VerifiedClaims};
+use crate::gate::{Session, Timestamp, VerifiedClaims};
 use crate::members::{
-    Admitted, Arrival, Call, Foreseen, How, LastLogin, MembersError, Observe, Outcome,
+    Admitted, Arrival, Call, Foreseen, How, LastLogin, Members, MembersError, Observe, Outcome,
 };
 use crate::relying_party::RelyingParty;
 use crate::sessions::Earlier;
@@ -36,33 +37,36 @@ impl Visit<'_> {
             return Ok(Welcome { claims, how: How::Unasked, earlier: Earlier::NotKept });
         };
         let earlier = self.earlier(&claims, members.remembered()).await;
-        let arrival = self.arrival(party, &claims, journey, earlier);
-        let admitted = members.admit(arrival).await;
-        let result = match &admitted {
-            Ok(Admitted { how, .. }) => measured(*how),
-            Err(MembersError::Refused { .. }) => MemberResult::Refused,
-            Err(MembersError::Directory(_)) => MemberResult::Failed,
+        let admission = Admission {
+            members: Arc::clone(members),
+            metrics: Arc::clone(&self.proxy.metrics),
+            portal: self.account.portal(),
+            host: Arc::clone(&self.policy.host),
+            provider: Arc::clone(party.name()),
+            request_id: self.asker.request_id().to_owned(),
+            peer: self.visitor,
+            address: party.verified_address(&claims, journey).map(str::to_owned),
+            has_a_way_in: self.policy.could_let_in(&claims),
+            last_login: last_login(earlier),
+            now: self.now,
+            claims,
         };
-        self.account.member(result);
+        // On its own: what a directory was asked to do may be done though the visitor leaves, and
+        // then it is noted.
+        let admitting = tokio::spawn(async move {
+            let admitted = admission.admit().await;
+            (admitted, admission.claims)
+        });
+        let (admitted, claims) = match admitting.await {
+            Ok(done) => done,
+            // A panic ends this connection, as one that was not on its own does (REL-14).
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
         match admitted {
             Ok(Admitted { how: How::Unasked, .. }) => {
                 Ok(Welcome { claims, how: How::Unasked, earlier })
             }
             Ok(Admitted { how, said }) => {
-                let member = claims.subject().member_key();
-                let event = match how {
-                    How::Created => Some(Event::MemberCreated),
-                    How::Linked => Some(Event::MemberLinked),
-                    How::Known | How::Unknown | How::Unasked => None,
-                };
-                if let Some(event) = event {
-                    let audit = Audit {
-                        provider: Some(party.name()),
-                        member: Some(&member),
-                        ..self.audit()
-                    };
-                    audit::write(event, &audit);
-                }
                 Ok(Welcome { claims: claims.with_extensions(said), how, earlier })
             }
             Err(error) => {
@@ -97,11 +101,7 @@ impl Visit<'_> {
             provider: party.name(),
             address: party.verified_address(claims, journey),
             has_a_way_in: self.policy.could_let_in(claims),
-            last_login: match earlier {
-                Earlier::NotKept => LastLogin::NotKept,
-                Earlier::None => LastLogin::Never,
-                Earlier::Some(logins) => LastLogin::At(logins.last),
-            },
+            last_login: last_login(earlier),
             now: self.now,
         }
     }
@@ -145,6 +145,70 @@ impl Visit<'_> {
         if let Err(error) = noted {
             warn("it could not be noted that a member has signed in", &error);
         }
+    }
+}
+
+/// Somebody who meets the portal's members.
+struct Admission {
+    members: Arc<Members>,
+    metrics: Arc<Metrics>,
+    portal: Option<usize>,
+    host: Arc<str>,
+    provider: Arc<str>,
+    request_id: String,
+    peer: IpAddr,
+    claims: VerifiedClaims,
+    address: Option<String>,
+    has_a_way_in: bool,
+    last_login: LastLogin,
+    now: Timestamp,
+}
+
+impl Admission {
+    /// Lets them in or not, and counts and notes what was done.
+    async fn admit(&self) -> Result<Admitted, MembersError> {
+        let arrival = Arrival {
+            claims: &self.claims,
+            provider: &self.provider,
+            address: self.address.as_deref(),
+            has_a_way_in: self.has_a_way_in,
+            last_login: self.last_login,
+            now: self.now,
+        };
+        let admitted = self.members.admit(arrival).await;
+        let result = match &admitted {
+            Ok(Admitted { how, .. }) => measured(*how),
+            Err(MembersError::Refused { .. }) => MemberResult::Refused,
+            Err(MembersError::Directory(_)) => MemberResult::Failed,
+        };
+        if let Some(portal) = self.portal {
+            self.metrics.portal(portal).member(result);
+        }
+        let event = match admitted.as_ref().map(|admitted| admitted.how) {
+            Ok(How::Created) => Some(Event::MemberCreated),
+            Ok(How::Linked) => Some(Event::MemberLinked),
+            Ok(How::Known | How::Unknown | How::Unasked) | Err(_) => None,
+        };
+        if let Some(event) = event {
+            let audit = Audit {
+                request_id: Some(&self.request_id),
+                portal: Some(&self.host),
+                provider: Some(&self.provider),
+                member: Some(&self.claims.subject().member_key()),
+                peer: Some(self.peer),
+                ..Audit::default()
+            };
+            audit::write(event, &audit);
+        }
+        admitted
+    }
+}
+
+const fn last_login(earlier: Earlier) -> LastLogin {
+    match earlier {
+        Earlier::NotKept => LastLogin::NotKept,
+        Earlier::None => LastLogin::Never,
+        Earlier::Some(logins) => LastLogin::At(logins.last),
     }
 }
 

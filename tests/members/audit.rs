@@ -8,10 +8,11 @@ use crate::log::Log;
 use crate::scim_server::{ScimServer, error};
 use crate::server::Reply;
 use crate::webhook_receiver::{Fault, Receiver};
+use crate::world::folder::eventually;
 use crate::world::{Plan, World, assert_refusal};
 use crate::{
-    PORTAL, TOKEN, TREASURER, VERIFIED, by_scim, by_webhook, comes_in, lands, start_at, world,
-    world_of,
+    PORTAL, TOKEN, TREASURER, VERIFIED, by_scim, by_webhook, comes_in, count, lands, start_at,
+    world, world_of,
 };
 
 /// The audit events of a world, each with its fields.
@@ -48,6 +49,27 @@ async fn log_03_creation_and_first_and_last_sign_in_are_audited() {
     assert_eq!(events[4]["member.last_login"], "2027-01-15T09:00:00Z");
     let key = receiver.last().json()["data"]["member"].clone();
     assert!(events.iter().all(|event| event["member"] == key));
+    world.stop().await;
+}
+
+/// The directory has made somebody, and while it says so the visitor leaves.
+#[tokio::test]
+async fn log_03_who_is_created_is_audited_though_their_visitor_has_left() {
+    let log = Log::hold().await;
+    let receiver = Receiver::start().await;
+    let directory = by_webhook(receiver.address);
+    let world = world(&format!("unknown: provision, directory: {directory}")).await;
+    receiver.fail_to_write([Fault::Late(Duration::from_secs(1))]);
+    let mut browser = world.browser();
+    let callback = browser.sign_in_to_callback("/", TREASURER).await;
+    let waiting = tokio::spawn(async move { browser.open_url(&callback).await });
+    while receiver.with(|state| state.created) == 0 {
+        tokio::task::yield_now().await;
+    }
+    waiting.abort();
+    eventually(async || !names(&events(&log, &world)).is_empty()).await;
+    assert_eq!(names(&events(&log, &world)), ["member-created"]);
+    assert_eq!(count(&world, "created").await, 1.0);
     world.stop().await;
 }
 
