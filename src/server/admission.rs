@@ -178,6 +178,19 @@ mod tests {
     }
 
     #[test]
+    fn lim_02_fewer_places_are_none_that_were_given() {
+        let admission = Admission::new(2, 2);
+        let kept = [admission.place(), admission.place()];
+        admission.change(1, 1);
+        assert!(admission.place().is_none());
+        let [_first, second] = kept;
+        drop(second);
+        assert!(admission.place().is_none(), "the one that is left is the last");
+        admission.change(3, 1);
+        assert!(admission.place().is_some());
+    }
+
+    #[test]
     fn lim_02_places_are_given_back() {
         let admission = Admission::new(2, 1);
         let one = admission.place().unwrap();

@@ -11,6 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use super::worker::Seat;
 use super::{Proxy, SetUpError};
 use crate::config::Config;
+use crate::gate::Timestamp;
 
 /// The proxy that is in force, and the workers' seats.
 #[derive(Debug)]
@@ -20,6 +21,16 @@ pub(super) struct Current {
     changed: watch::Sender<()>,
     /// Held by whoever changes what is in force, or what all configurations share.
     turn: Mutex<()>,
+    read: Mutex<Read>,
+}
+
+/// When a configuration was read.
+#[derive(Clone, Copy, Debug)]
+struct Read {
+    /// The one that is in force.
+    in_force: Timestamp,
+    /// A later one that is not, and why.
+    refused: Option<(Timestamp, &'static str)>,
 }
 
 /// Why another configuration is not in force. The one before is.
@@ -43,6 +54,7 @@ impl Current {
     /// When TLS cannot be set up.
     pub(super) fn new(proxy: Proxy, workers: usize) -> Result<Self, SetUpError> {
         let proxy = Arc::new(proxy);
+        let read = Read { in_force: proxy.clock.now(), refused: None };
         let seats =
             (0..workers).map(|_| Ok(Arc::new(Seat::new(super::worker::Worker::new(&proxy)?))));
         Ok(Self {
@@ -50,6 +62,7 @@ impl Current {
             proxy: ArcSwap::new(proxy),
             changed: watch::Sender::new(()),
             turn: Mutex::new(()),
+            read: Mutex::new(read),
         })
     }
 
@@ -66,6 +79,30 @@ impl Current {
     /// Whoever has this changes, or looks at files, alone.
     pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How it went with a configuration that was read.
+    pub(super) fn note(&self, outcome: Result<(), &'static str>) {
+        let now = self.now().clock.now();
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        *read = match outcome {
+            Ok(()) => Read { in_force: now, refused: None },
+            Err(why) => Read { refused: Some((now, why)), ..*read },
+        };
+    }
+
+    /// The same for `/readyz?verbose`.
+    pub(super) fn in_words(&self) -> (String, String) {
+        let now = self.now().clock.now();
+        let read = *self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut how = format!("in force for {} s", now.since(read.in_force).as_secs());
+        if let Some((at, why)) = read.refused {
+            how.push_str(&format!(
+                "; another one was refused {} s ago: {why}",
+                now.since(at).as_secs()
+            ));
+        }
+        ("configuration".to_owned(), how)
     }
 
     /// Puts another configuration in force: all of it, for every request that is read from now on,

@@ -115,6 +115,7 @@ impl Reloads {
     pub fn reload(&self, reason: Reason) -> Result<Vec<Problem>, ReloadError> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.change(&mut read);
+        self.current.note(result.as_ref().map(|_| ()).map_err(ReloadError::name));
         let note = Audit { reason: Some(reason.as_str()), ..Audit::default() };
         match &result {
             Ok(warnings) => {

@@ -207,7 +207,11 @@ fn asked_of(current: &Arc<Current>, state: AdminState) -> AdminState {
             proxy.tidy();
             proxy.metrics()
         })
-        .with_details(move || told.now().details())
+        .with_details(move || {
+            let mut details = told.now().details();
+            details.push(told.in_words());
+            details
+        })
         .with_discoveries(move || seen.now().discoveries())
         .with_sessions(
             move |asked| {

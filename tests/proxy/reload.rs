@@ -86,6 +86,10 @@ async fn cfg_02_a_configuration_that_cannot_be_used_changes_nothing_and_all_of_i
     let ReloadError::Problems(problems) = &error else { panic!("{error:?}") };
     assert_eq!(problems.errors(), 2, "{problems}");
     assert_eq!(error.name(), "config-refused");
+    world.clock.advance(std::time::Duration::from_secs(30));
+    let (_, ready) = world.readyz().await;
+    let says = "configuration: in force for 30 s; another one was refused 30 s ago: config-refused";
+    assert!(ready.contains(says), "{ready}");
     // In mode `off` everybody would get in.
     assert_eq!(world.browser().open("/reports").await.status, 303);
     assert_eq!(ada.open("/reports").await.status, 200);
