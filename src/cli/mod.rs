@@ -6,6 +6,7 @@
 
 mod admin_client;
 pub mod check;
+mod config;
 mod definition;
 pub mod demo;
 pub mod discover;
@@ -74,6 +75,9 @@ enum Verb {
     /// names, and connects to nobody.
     #[command(after_help = "Example: anteport check --config config.yaml")]
     Check(ConfigPath),
+    /// Write, show or explain a configuration, or print its JSON Schema
+    #[command(subcommand)]
+    Config(config::Verb),
     /// Say which route and rule decide a request, why, and what the portal would be sent
     ///
     /// It judges by the configuration as it is on disk, and connects to nobody.
@@ -183,6 +187,7 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
         Verb::Demo(demo) => demo::run(&demo),
         Verb::Run(config) => run::run(&config.resolve()),
         Verb::Check(config) => check::run(&config.resolve()),
+        Verb::Config(verb) => config::run(verb),
         Verb::Explain { config, explain } => explain::run(&config.resolve(), &explain),
         Verb::Discover(config) => discover::run(&config.resolve()),
         Verb::Emulator { config, emulator } => emulator::run(&config.resolve(), &emulator),

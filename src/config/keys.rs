@@ -20,42 +20,62 @@ use self::sessions::SESSIONS;
 use self::signature::SIGNATURE;
 use self::tokens::TOKENS;
 use self::upstream::UPSTREAM;
-use super::kind::{Key, Kind, Need};
+use super::kind::{Change, Key, Kind, Need};
 use super::profiles;
 use super::verify::Description;
 
 const fn required(name: &'static str, kind: Kind, says: &'static str) -> Key {
     let need = Need::Required;
-    Key { name, need, kind, says }
+    Key { name, need, kind, says, change: Change::Live }
 }
 
 const fn optional(name: &'static str, kind: Kind, says: &'static str) -> Key {
     let need = Need::Optional;
-    Key { name, need, kind, says }
+    Key { name, need, kind, says, change: Change::Live }
 }
 
 const fn default(name: &'static str, default: &'static str, kind: Kind, says: &'static str) -> Key {
     let need = Need::Default(default);
-    Key { name, need, kind, says }
+    Key { name, need, kind, says, change: Change::Live }
 }
 
 const fn defaults(name: &'static str, keys: &'static [Key], says: &'static str) -> Key {
     let (need, kind) = (Need::Defaults, Kind::Section(keys));
-    Key { name, need, kind, says }
+    Key { name, need, kind, says, change: Change::Live }
+}
+
+/// One that the running program cannot change.
+const fn restart(key: Key) -> Key {
+    Key { change: Change::Restart, ..key }
 }
 
 const fn word(words: &'static [&'static str]) -> Kind {
     Kind::Word(words)
 }
 
-const ADDRESS: Kind = Kind::Value("an IP address and port, such as `0.0.0.0:8443`");
+const ADDRESS: Kind = Kind::Formed {
+    what: "an IP address and port, such as `0.0.0.0:8443`",
+    pattern: "^[0-9A-Fa-f.:%\\[\\]]+:[0-9]+$",
+};
 const NETWORK: Kind = Kind::Value("a network such as `10.0.0.0/8`, or an address");
-const CONNECTIONS: Kind = Kind::Value("a number from 1 to 1000000");
+const CONNECTIONS: Kind = Kind::Number(1, 1_000_000);
 const PATH: Kind = Kind::Value("a path to a file");
-const PATTERN: Kind = Kind::Value("a path such as `/login` or `/assets/**`");
-const DURATION: Kind =
-    Kind::Value("a duration with its unit, such as `500ms`, `60s`, `30m`, `12h` or `7d`");
-const SIZE: Kind = Kind::Value("a size such as `64KiB`, `10MiB` or `2GiB`, or `none`");
+const PATTERN: Kind =
+    Kind::Formed { what: "a path such as `/login` or `/assets/**`", pattern: "^/" };
+const DURATION: Kind = Kind::Formed {
+    what: "a duration with its unit, such as `500ms`, `60s`, `30m`, `12h` or `7d`",
+    pattern: "^[0-9]+(ms|s|m|h|d)$",
+};
+const SIZE: Kind = Kind::Formed {
+    what: "a size such as `64KiB`, `10MiB` or `2GiB`, or `none`",
+    pattern: "^([0-9]+(B|KiB|MiB|GiB)|none)$",
+};
+/// What every size has that is not `none`.
+const SIZE_PATTERN: &str = "^[0-9]+(B|KiB|MiB|GiB)$";
+/// What every URL has.
+const URL_PATTERN: &str = "^https?://";
+const GUID: Kind = Kind::Formed { what: "the GUID of a tenant", pattern: GUID_PATTERN };
+const GUID_PATTERN: &str = "^[0-9A-Fa-f]{8}-([0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}$";
 const YES_OR_NO: Kind = word(&["true", "false"]);
 
 /// Where a secret comes from: exactly one of these.
@@ -72,7 +92,7 @@ const SECRET: &[Key] = &[
     ),
     optional(
         "value",
-        Kind::Private("the secret itself"),
+        Kind::Secret("the secret itself"),
         "the secret itself, which then everybody sees who can read this file",
     ),
 ];
@@ -108,7 +128,7 @@ pub(super) const FILE: &[Key] = &[
 ];
 
 const LISTEN: &[Key] = &[
-    required("address", ADDRESS, "IP address and port, such as `0.0.0.0:8443`"),
+    restart(required("address", ADDRESS, "IP address and port, such as `0.0.0.0:8443`")),
     optional(
         "tls",
         Kind::Section(TLS),
@@ -162,12 +182,13 @@ const TLS: &[Key] = &[
     ),
 ];
 
-const ADMIN: &[Key] = &[default("address", "127.0.0.1:9090", ADDRESS, "IP address and port")];
+const ADMIN: &[Key] =
+    &[restart(default("address", "127.0.0.1:9090", ADDRESS, "IP address and port"))];
 
 const PORTAL: &[Key] = &[
     required(
         "public_url",
-        Kind::Value("a URL such as `https://members.example.org`"),
+        Kind::Formed { what: "a URL such as `https://members.example.org`", pattern: URL_PATTERN },
         "the URL that visitors know, such as `https://members.example.org`",
     ),
     required(
@@ -184,7 +205,7 @@ const PORTAL: &[Key] = &[
     default(
         "auth_path",
         "/.auth",
-        Kind::Value("a path such as `/.auth`"),
+        Kind::Formed { what: "a path such as `/.auth`", pattern: "^/" },
         "where our own pages are",
     ),
     defaults("sign_in", SIGN_IN, "with whom visitors sign in"),
@@ -226,7 +247,7 @@ const SIGN_IN: &[Key] = &[
     ),
     optional(
         "resend_forms",
-        Kind::Value("a size from `1KiB` to `1MiB`"),
+        Kind::Formed { what: "a size from `1KiB` to `1MiB`", pattern: SIZE_PATTERN },
         "how large a form may be that is kept for its member when it meets an expired session: the \
          page holds it, sealed, until they have signed in and send it again; without it none is kept",
     ),
@@ -262,7 +283,7 @@ const LOCAL_LOGIN: &[Key] = &[
     default(
         "form_limit",
         "1MiB",
-        Kind::Value("a size from `1KiB` to `16MiB`"),
+        Kind::Formed { what: "a size from `1KiB` to `16MiB`", pattern: SIZE_PATTERN },
         "how much of a body is read for a rule that looks at a form; longer ones are refused there",
     ),
 ];
@@ -423,10 +444,16 @@ const IDENTITY: &[Key] = &[
         "plain headers, each with the claim that it carries, or with a section that says how it is \
          made",
     ),
-    defaults("assertion", ASSERTION, "the signed assertion; `none` turns it off"),
+    Key {
+        name: "assertion",
+        need: Need::Defaults,
+        kind: Kind::SectionOr { word: "none", keys: ASSERTION },
+        says: "the signed assertion; `none` turns it off",
+        change: Change::Live,
+    },
     optional(
         "signature",
-        Kind::Section(SIGNATURE),
+        Kind::SectionOr { word: "none", keys: SIGNATURE },
         "a signature over each request and its identity headers (RFC 9421); `none`, as without it",
     ),
     optional(
@@ -483,7 +510,7 @@ const SIGNING_KEYS: &[Key] = &[
     ),
     optional(
         "value",
-        Kind::Private("the keys themselves"),
+        Kind::Secret("the keys themselves"),
         "the keys themselves, which then everybody sees who can read this file",
     ),
 ];
@@ -528,10 +555,13 @@ mod tests {
 
     fn below(kind: &Kind, into: &mut Vec<&'static str>) {
         match kind {
-            Kind::Section(keys) | Kind::Short { keys, .. } => names(keys, into),
+            Kind::Section(keys) | Kind::Short { keys, .. } | Kind::SectionOr { keys, .. } => {
+                names(keys, into);
+            }
             Kind::Variants { of, .. } => of.iter().for_each(|(_, keys)| names(keys, into)),
             Kind::List(of) | Kind::Named { of, .. } => below(of, into),
-            Kind::Value(_) | Kind::Private(_) | Kind::Word(_) => {}
+            Kind::Value(_) | Kind::Formed { .. } | Kind::Number(..) => {}
+            Kind::Private(_) | Kind::Secret(_) | Kind::Word(_) => {}
         }
     }
 

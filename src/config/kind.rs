@@ -10,6 +10,17 @@ pub(super) struct Key {
     pub(super) kind: Kind,
     /// What it is for, as it follows "`key`:".
     pub(super) says: &'static str,
+    /// When a change of it counts.
+    pub(super) change: Change,
+}
+
+/// When a change of a key counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// When the configuration is read anew.
+    Live,
+    /// When the program is started anew.
+    Restart,
 }
 
 /// Whether a key has to be there.
@@ -28,12 +39,20 @@ pub(super) enum Need {
 pub(super) enum Kind {
     /// One value, described as it follows "expected".
     Value(&'static str),
+    /// The same, and its text has the form that `pattern` says, as JSON Schema has it.
+    Formed { what: &'static str, pattern: &'static str },
+    /// A whole number, from the first to the second.
+    Number(u64, u64),
     /// One value that is never quoted in a message.
     Private(&'static str),
+    /// One that is never shown at all.
+    Secret(&'static str),
     /// One of these words.
     Word(&'static [&'static str]),
     /// A section.
     Section(&'static [Key]),
+    /// A section, or a word instead of it.
+    SectionOr { word: &'static str, keys: &'static [Key] },
     /// A section, or one value alone, which stands for its key of this name.
     Short { keys: &'static [Key], key: &'static str },
     /// A section that has other keys for each word at one of them.
@@ -67,9 +86,13 @@ impl Kind {
     /// As a message begins that something else was found.
     pub(super) fn expected(&self) -> String {
         match self {
-            Self::Value(what) | Self::Private(what) => format!("expected {what}"),
+            Self::Value(what) | Self::Private(what) | Self::Secret(what) => {
+                format!("expected {what}")
+            }
+            Self::Formed { what, .. } => format!("expected {what}"),
+            Self::Number(least, most) => format!("expected a number from {least} to {most}"),
             Self::Word(words) => format!("expected {}", listed_or(words)),
-            Self::Section(keys) | Self::Short { keys, .. } => {
+            Self::Section(keys) | Self::Short { keys, .. } | Self::SectionOr { keys, .. } => {
                 format!("expected a section with {}", listed(present(keys)))
             }
             Self::Variants { key, .. } => format!("expected a section that begins with `{key}`"),
@@ -80,6 +103,6 @@ impl Kind {
 
     /// Whether nothing of the value may be in a message.
     pub(super) const fn is_private(&self) -> bool {
-        matches!(self, Self::Private(_))
+        matches!(self, Self::Private(_) | Self::Secret(_))
     }
 }

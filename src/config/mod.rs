@@ -28,6 +28,7 @@ mod profiles;
 mod providers;
 mod requires;
 mod resolve;
+mod schema;
 mod secrets;
 mod section;
 mod sessions;
@@ -58,6 +59,7 @@ use self::resolve::Setting;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp, TokenKind};
 use crate::signing_key::SigningAlgorithm;
 
+pub use self::schema::schema;
 pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
 pub use self::signature::{SIGNATURE_HEADERS, Signature};

@@ -213,7 +213,7 @@ impl<'a> Section<'a> {
     /// A section within this one; with [`Need::Defaults`] it is there even if nobody wrote it.
     pub(super) fn section(&self, name: &str) -> Option<Self> {
         let key = self.key(name)?;
-        let Kind::Section(keys) = key.kind else {
+        let (Kind::Section(keys) | Kind::SectionOr { keys, .. }) = key.kind else {
             return None;
         };
         match (self.entry(name), &key.need) {
@@ -244,7 +244,10 @@ impl<'a> Section<'a> {
         let (keys, short) = match kind {
             Kind::Section(keys) => (keys, None),
             Kind::Short { keys, key } => (keys, Some(*key)),
-            Kind::Value(_) | Kind::Private(_) | Kind::Word(_) => return Vec::new(),
+            Kind::Value(_) | Kind::Formed { .. } | Kind::Number(..) | Kind::Word(_) => {
+                return Vec::new();
+            }
+            Kind::Private(_) | Kind::Secret(_) | Kind::SectionOr { .. } => return Vec::new(),
             Kind::List(_) | Kind::Named { .. } | Kind::Variants { .. } => return Vec::new(),
         };
         let spot = self.spot.key(entry.place, name);
@@ -449,7 +452,7 @@ impl<'a> Section<'a> {
         parse: &impl Fn(&str) -> Result<T, Unfit>,
     ) -> Option<Located<T>> {
         let shown = match (kind, is_private) {
-            (Kind::Private(_), _) => "something else".to_owned(),
+            (kind, _) if kind.is_private() => "something else".to_owned(),
             (_, true) => "a value from the environment".to_owned(),
             (_, false) if text.is_empty() => "an empty text".to_owned(),
             (_, false) => quoted(text),

@@ -1,7 +1,7 @@
 //! What an operator may write at `members` of a portal.
 
 use super::super::kind::{Key, Kind};
-use super::{DURATION, PATH, SECRET, default, optional, required, word};
+use super::{DURATION, PATH, SECRET, URL_PATTERN, default, optional, required, word};
 
 const REGISTRATION: Kind = word(&["open", "existing_only", "invite"]);
 const MESSAGE: Kind = Kind::Value("a text of 1 to 200 characters on one line");
@@ -85,7 +85,10 @@ const DIRECTORY: &[Key] = &[
 const WEBHOOK: &[Key] = &[
     required(
         "url",
-        Kind::Value("a URL such as `https://members.example.org/hooks/sign-in`"),
+        Kind::Formed {
+            what: "a URL such as `https://members.example.org/hooks/sign-in`",
+            pattern: URL_PATTERN,
+        },
         "where it is, such as `https://members.example.org/hooks/sign-in`",
     ),
     required(
@@ -101,7 +104,10 @@ const WEBHOOK: &[Key] = &[
 const SCIM: &[Key] = &[
     required(
         "url",
-        Kind::Value("a URL such as `https://directory.example.org/scim/v2`"),
+        Kind::Formed {
+            what: "a URL such as `https://directory.example.org/scim/v2`",
+            pattern: URL_PATTERN,
+        },
         "its base, without `/Users`, such as `https://directory.example.org/scim/v2`",
     ),
     required("token", Kind::Section(SECRET), "the bearer token: `{ file: … }` or `{ env: … }`"),

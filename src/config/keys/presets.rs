@@ -1,7 +1,7 @@
 //! The keys of the presets, below `identity`.
 
-use super::super::kind::{Key, Kind, Need};
-use super::{YES_OR_NO, default, optional, required, word};
+use super::super::kind::{Change, Key, Kind, Need};
+use super::{URL_PATTERN, YES_OR_NO, default, optional, required, word};
 
 /// The presets, by their names.
 pub(in crate::config) const PRESETS: [&str; 7] = [
@@ -48,6 +48,7 @@ pub(super) const PRESET_CLAIMS: Key = Key {
         default("groups", "groups", CLAIM, "the claim with the groups"),
     ]),
     says: "the claims that presets take what they tell from",
+    change: Change::Live,
 };
 
 pub(super) const EASY_AUTH: Key = optional(
@@ -84,7 +85,10 @@ pub(super) const CLOUDFLARE_ACCESS: Key = optional(
         required("audience", TEXT, "the AUD tag that the portal compares"),
         optional(
             "team_domain",
-            Kind::Value("a URL of scheme and host, such as `https://club.cloudflareaccess.com`"),
+            Kind::Formed {
+                what: "a URL of scheme and host, such as `https://club.cloudflareaccess.com`",
+                pattern: URL_PATTERN,
+            },
             "the issuer that the portal compares; the public URL unless another is named",
         ),
         PLAIN_HEADERS,

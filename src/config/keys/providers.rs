@@ -1,7 +1,10 @@
 //! What an operator may write about an identity provider, of each kind.
 
 use super::super::kind::{Key, Kind};
-use super::{DURATION, PATH, SECRET, YES_OR_NO, default, defaults, optional, required, word};
+use super::{
+    DURATION, GUID, PATH, SECRET, URL_PATTERN, YES_OR_NO, default, defaults, optional, required,
+    word,
+};
 
 /// The kinds, each with its keys.
 pub(super) const PROVIDER: Kind = Kind::Variants {
@@ -19,7 +22,8 @@ const KIND: Key = required(
     word(&["entra_id", "azure_ad_b2c", "external_id", "oidc"]),
     "what it is: `entra_id`, `azure_ad_b2c`, `external_id` or `oidc`",
 );
-const ORIGIN: Kind = Kind::Value("a URL such as `https://login.example.org`");
+const ORIGIN: Kind =
+    Kind::Formed { what: "a URL such as `https://login.example.org`", pattern: URL_PATTERN };
 const APPLICATION_ID: Kind =
     Kind::Private("the GUID that Azure shows as \"Application (client) ID\"");
 const CLIENT_ID: Key = required(
@@ -76,7 +80,10 @@ const CUSTOMER_TENANT: Key = required(
 );
 const VALID_ISSUERS: Key = optional(
     "valid_issuers",
-    Kind::List(&Kind::Value("an issuer, such as `https://login.example.org/<tenant>/v2.0/`")),
+    Kind::List(&Kind::Formed {
+        what: "an issuer, such as `https://login.example.org/<tenant>/v2.0/`",
+        pattern: URL_PATTERN,
+    }),
     "issuers that tokens may have besides, to the letter",
 );
 
@@ -105,7 +112,7 @@ const GROUPS: &[Key] = &[
 
 const CALLBACK_PATH: Key = optional(
     "callback_path",
-    Kind::Value("a path such as `/signin-oidc`"),
+    Kind::Formed { what: "a path such as `/signin-oidc`", pattern: "^/" },
     "the path of the redirect URI that is registered already, such as `/signin-oidc`, if it is not \
      ours",
 );
@@ -173,7 +180,7 @@ const PARAMETER: Kind = Kind::Value("a text of 1 to 512 characters on one line")
 const PATTERN: Kind = Kind::Value("a text, perhaps with `*` at one end");
 const GRAPH: Key = optional(
     "graph",
-    Kind::Value("a URL such as `https://graph.microsoft.com`"),
+    Kind::Formed { what: "a URL such as `https://graph.microsoft.com`", pattern: URL_PATTERN },
     "where Microsoft Graph is, if there is an `authority` and Graph is not the cloud's own",
 );
 const CREDENTIAL_EXPIRY: Key = default(
@@ -194,7 +201,7 @@ const ENTRA_ID: &[Key] = &[
     ),
     optional(
         "tenants",
-        Kind::List(&Kind::Value("the GUID of a tenant")),
+        Kind::List(&GUID),
         "instead of `tenant`, several by their GUIDs: the people of these and of no other",
     ),
     default(
@@ -307,14 +314,18 @@ const OIDC: &[Key] = &[
     KIND,
     required(
         "issuer",
-        Kind::Value("an issuer, such as `https://accounts.example.org`"),
+        Kind::Formed {
+            what: "an issuer, such as `https://accounts.example.org`",
+            pattern: URL_PATTERN,
+        },
         "the provider's issuer, to the letter, such as `https://accounts.example.org`",
     ),
     optional(
         "metadata_url",
-        Kind::Value(
-            "a URL such as `https://accounts.example.org/.well-known/openid-configuration`",
-        ),
+        Kind::Formed {
+            what: "a URL such as `https://accounts.example.org/.well-known/openid-configuration`",
+            pattern: URL_PATTERN,
+        },
         "where its metadata is, if not at `/.well-known/openid-configuration` below the issuer",
     ),
     required(
@@ -356,7 +367,10 @@ const CREDENTIAL: &[Key] = &[
     ),
     optional(
         "expires",
-        Kind::Value("a date such as `2027-03-01`"),
+        Kind::Formed {
+            what: "a date such as `2027-03-01`",
+            pattern: "^[0-9]{4}-[0-9]{2}-[0-9]{2}$",
+        },
         "the day on which Azure stops accepting it: there are warnings from 30 days before",
     ),
 ];
@@ -397,7 +411,7 @@ const MANAGED_IDENTITY: &[Key] = &[
     ),
     optional(
         "endpoint",
-        Kind::Value("a URL such as `http://169.254.169.254`"),
+        Kind::Formed { what: "a URL such as `http://169.254.169.254`", pattern: URL_PATTERN },
         "the instance metadata service, if it is not Azure's own or the environment's",
     ),
 ];

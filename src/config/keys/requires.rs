@@ -1,7 +1,7 @@
 //! What an operator may write about whom a route lets in, beyond a sign-in.
 
 use super::super::kind::{Key, Kind};
-use super::{DURATION, optional, word};
+use super::{DURATION, GUID, optional, word};
 
 const TEXT: Kind = Kind::Value("a text of 1 to 256 characters");
 
@@ -21,11 +21,7 @@ pub(super) const REQUIRES: &[Key] = &[
         },
         "claims by their names: each has, or lists, one of these values",
     ),
-    optional(
-        "tenants",
-        Kind::List(&Kind::Value("the GUID of a tenant")),
-        "tenants: the account is of one of these",
-    ),
+    optional("tenants", Kind::List(&GUID), "tenants: the account is of one of these"),
     optional(
         "account",
         Kind::List(&word(&["member", "guest", "personal"])),
@@ -40,7 +36,10 @@ pub(super) const REQUIRES: &[Key] = &[
     ),
     optional(
         "authentication_context",
-        Kind::Value("an authentication context, `c1` to `c99`"),
+        Kind::Formed {
+            what: "an authentication context, `c1` to `c99`",
+            pattern: "^c[1-9][0-9]?$",
+        },
         "an authentication context of Conditional Access that the sign-in has to satisfy",
     ),
     optional(

@@ -1,15 +1,15 @@
 //! What an operator may write at `sessions`.
 
 use super::super::kind::{Key, Kind};
-use super::{DURATION, PATH, SECRET, default, optional, required, word};
+use super::{DURATION, PATH, SECRET, default, optional, required, restart, word};
 
 pub(super) const SESSIONS: &[Key] = &[
-    default(
+    restart(default(
         "store",
         "memory",
         word(&["memory", "cookie", "redis"]),
         "where they are kept: in this process, sealed in the visitor's browser, or sealed in Redis",
-    ),
+    )),
     optional(
         "keys",
         Kind::List(&Kind::Section(SEALING_KEY)),
@@ -38,7 +38,7 @@ pub(super) const SESSIONS: &[Key] = &[
     default(
         "capacity",
         "1000000",
-        Kind::Value("a number from 1 to 100000000"),
+        Kind::Number(1, 100_000_000),
         "how many this process keeps; beyond, the least recently used goes",
     ),
 ];
@@ -57,14 +57,16 @@ const SEALING_KEY: &[Key] = &[
     ),
     optional(
         "value",
-        Kind::Private("the key itself"),
+        Kind::Secret("the key itself"),
         "the key itself, which then everybody sees who can read this file",
     ),
 ];
 
-const SERVER: Kind = Kind::Value(
-    "a host and a port, such as `redis.internal:6379`, `10.0.0.5:6379` or `[2001:db8::5]:6379`",
-);
+const SERVER: Kind = Kind::Formed {
+    what: "a host and a port, such as `redis.internal:6379`, `10.0.0.5:6379` or \
+           `[2001:db8::5]:6379`",
+    pattern: ":[0-9]+$",
+};
 const USERNAME: Kind = Kind::Value("a name of 1 to 128 characters of ASCII without blanks");
 
 const REDIS: &[Key] = &[
@@ -92,7 +94,7 @@ const REDIS: &[Key] = &[
     default(
         "database",
         "0",
-        Kind::Value("a number from 0 to 15"),
+        Kind::Number(0, 15),
         "the number of the database; a Cluster has 0 alone",
     ),
     default(

@@ -1,17 +1,20 @@
 //! What an operator may write at `upstream`.
 
 use super::super::kind::{Key, Kind};
-use super::{DURATION, PATH, default, optional, required, word};
+use super::{DURATION, PATH, URL_PATTERN, default, optional, required, word};
 
 pub(super) const UPSTREAM: &[Key] = &[
     optional(
         "url",
-        Kind::Value("a URL such as `http://127.0.0.1:3000`"),
+        Kind::Formed { what: "a URL such as `http://127.0.0.1:3000`", pattern: URL_PATTERN },
         "scheme, host and port, such as `http://127.0.0.1:3000`",
     ),
     optional(
         "urls",
-        Kind::List(&Kind::Value("a URL such as `http://10.0.0.1:3000`")),
+        Kind::List(&Kind::Formed {
+            what: "a URL such as `http://10.0.0.1:3000`",
+            pattern: URL_PATTERN,
+        }),
         "instead of `url`: several servers of the same portal, which take turns",
     ),
     default(
@@ -37,7 +40,7 @@ pub(super) const UPSTREAM: &[Key] = &[
     default(
         "max_requests",
         "1024",
-        Kind::Value("a number from 1 to 1000000"),
+        Kind::Number(1, 1_000_000),
         "how many requests the portal has at a time; beyond, visitors are asked to come back",
     ),
     optional(
@@ -73,7 +76,7 @@ const UPSTREAM_TLS: &[Key] = &[
 const HEALTH_CHECK: &[Key] = &[
     required(
         "path",
-        Kind::Value("a path such as `/healthz`"),
+        Kind::Formed { what: "a path such as `/healthz`", pattern: "^/" },
         "what is asked for; any 2xx or 3xx is well",
     ),
     default("interval", "10s", DURATION, "how often"),
@@ -81,13 +84,8 @@ const HEALTH_CHECK: &[Key] = &[
     default(
         "healthy_after",
         "1",
-        Kind::Value("a number from 1 to 100"),
+        Kind::Number(1, 100),
         "after how many good answers in a row a server is well",
     ),
-    default(
-        "unhealthy_after",
-        "2",
-        Kind::Value("a number from 1 to 100"),
-        "after how many bad ones it is ill",
-    ),
+    default("unhealthy_after", "2", Kind::Number(1, 100), "after how many bad ones it is ill"),
 ];
