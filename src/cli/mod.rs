@@ -14,6 +14,7 @@ pub mod emulator;
 pub mod explain;
 pub mod healthcheck;
 mod keys;
+mod reference;
 mod reload;
 pub mod run;
 pub mod sessions;
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::reference::page as reference;
 use crate::config::{Problem, Problems};
 
 /// What did not work for a reason that has no code of its own.

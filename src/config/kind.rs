@@ -4,6 +4,7 @@
 use super::wording::{listed, listed_or};
 
 /// What an operator may write at a key.
+#[derive(PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) need: Need,
@@ -24,6 +25,7 @@ pub(super) enum Change {
 }
 
 /// Whether a key has to be there.
+#[derive(PartialEq, Eq)]
 pub(super) enum Need {
     /// It has to.
     Required,
@@ -36,6 +38,7 @@ pub(super) enum Need {
 }
 
 /// What kind of value stands at a key.
+#[derive(PartialEq, Eq)]
 pub(super) enum Kind {
     /// One value, described as it follows "expected".
     Value(&'static str),

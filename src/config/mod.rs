@@ -26,6 +26,7 @@ mod presets;
 mod problem;
 mod profiles;
 mod providers;
+mod reference;
 mod requires;
 mod resolve;
 mod schema;
@@ -59,6 +60,9 @@ use self::resolve::Setting;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp, TokenKind};
 use crate::signing_key::SigningAlgorithm;
 
+pub use self::reference::{
+    Explained, explain as explain_key, page as key_reference, tree as key_tree,
+};
 pub use self::schema::schema;
 pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
