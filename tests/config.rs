@@ -14,6 +14,8 @@ mod mapping;
 mod members;
 #[path = "config/sessions.rs"]
 mod sessions;
+#[path = "config/show.rs"]
+mod show;
 #[path = "config/signing.rs"]
 mod signing;
 

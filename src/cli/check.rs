@@ -62,7 +62,8 @@ fn summary(config: &Config) -> String {
     lines.join("\n")
 }
 
-fn to_register(provider: &Provider, portals: &[&Portal]) -> Vec<String> {
+/// What has to be registered for a provider.
+pub(super) fn to_register(provider: &Provider, portals: &[&Portal]) -> Vec<String> {
     let mut lines = vec![format!(
         "Redirect URIs to register for {} (provider {}, platform \"Web\"):",
         provider.client_id, provider.name

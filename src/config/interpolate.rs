@@ -42,6 +42,22 @@ pub(super) fn fill(
     Ok(filled)
 }
 
+/// The names of the variables in a text that can be filled in.
+pub(super) fn variables(written: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = written;
+    while let Some((before, after)) = rest.split_once("${") {
+        rest = after;
+        if before.ends_with('$') {
+            continue;
+        }
+        let (inside, after) = after.split_once('}').unwrap_or((after, ""));
+        names.push(inside.split_once(":-").map_or(inside, |(name, _)| name));
+        rest = after;
+    }
+    names
+}
+
 fn look_up(inside: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<String, Unfilled> {
     let (name, default) = match inside.split_once(":-") {
         Some((name, default)) => (name, Some(default)),

@@ -9,6 +9,7 @@
 
 mod context;
 mod doors;
+mod effective;
 mod emulated;
 mod file;
 mod files;
@@ -60,6 +61,8 @@ use self::resolve::Setting;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp, TokenKind};
 use crate::signing_key::SigningAlgorithm;
 
+pub(crate) use self::effective::plain_or_quoted;
+pub use self::effective::{Effective, effective, effective_of};
 pub use self::reference::{
     Explained, explain as explain_key, page as key_reference, tree as key_tree,
 };
