@@ -1,21 +1,6 @@
 //! How path patterns relate to each other, for warnings about rules that cannot mean what they
 //! seem to. Deliberately not here: which pattern covers a path, which is `gate`'s.
 
-/// Whether everything that `narrow` covers, `wide` covers too.
-pub(super) fn includes(wide: &str, narrow: &str) -> bool {
-    let mut wide = wide.split('/');
-    let mut narrow = narrow.split('/');
-    loop {
-        match (wide.next(), narrow.next()) {
-            (Some("**"), _) | (None, None) => return true,
-            (_, Some("**")) => return false,
-            (Some("*"), Some(segment)) if !segment.is_empty() => {}
-            (Some(one), Some(other)) if one == other => {}
-            _ => return false,
-        }
-    }
-}
-
 /// Whether there is a path that both cover, in spellings that a portal may take for one.
 pub(super) fn meet(one: &str, other: &str) -> bool {
     let mut one = one.split('/');
@@ -41,6 +26,7 @@ pub(super) fn is_below(pattern: &str, prefix: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gate::includes;
 
     #[test]
     fn a_wider_pattern_includes_a_narrower_one() {

@@ -8,7 +8,8 @@ use http::Method;
 use super::context::{Context, Located};
 use super::doors::DoorFile;
 use super::file::{LocalLoginFile, PortalFile, SpellingFile};
-use super::patterns::{includes, is_below, meet};
+use super::idle;
+use super::patterns::{is_below, meet};
 use super::profiles::{self, Profile};
 use crate::gate::identity::Told;
 use crate::gate::login::Journey;
@@ -68,6 +69,7 @@ pub(super) fn policy(
         if mode == Mode::AzureOnly {
             warn_of_shut_pages(context, file, &login_pages);
         }
+        idle::warn_of_doors(context, file);
         if mode == Mode::AzureOnly && !file.names_local_login {
             let message = "`local_login` is missing: where the portal itself asks for passwords \
                            stays open on public routes, and to members who are signed in; \
@@ -235,23 +237,8 @@ fn warn_of_routes(
     login_pages: &[&Located<PathPattern>],
     password_paths: &[&Located<PathPattern>],
 ) {
-    let mut earlier: Vec<&Located<PathPattern>> = Vec::new();
+    idle::warn_of_routes(context, file);
     for route in file.routes.iter().flatten() {
-        if let Some(path) = &route.path {
-            let shadow = earlier
-                .iter()
-                .find(|earlier| includes(earlier.value.as_str(), path.value.as_str()));
-            if let Some(shadow) = shadow {
-                let message = format!(
-                    "{} comes before this route and covers every path that it names",
-                    shadow.shown
-                );
-                context.warn(&path.spot, message);
-            }
-            if route.conditions.is_empty() {
-                earlier.push(path);
-            }
-        }
         let Some(access) = &route.access else {
             continue;
         };

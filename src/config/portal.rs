@@ -14,7 +14,7 @@ use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
 use super::{
     Assertion, Identity, Logout, Mapping, Members, Portal, Preset, ServerAddress, SignIn, headers,
-    members, presets, signature, signing, tokens, told, upstream,
+    members, presets, reachable, signature, signing, tokens, told, upstream,
 };
 use crate::gate::{CanonicalPath, EXTENSION, EXTENSIONS, Mode};
 
@@ -69,6 +69,7 @@ fn resolve(
         .upstream
         .as_ref()
         .and_then(|upstream| upstream::resolve(context, upstream, whole, folder));
+    reachable::warn_of_others(context, file, whole);
     let parties: Vec<(&str, &ProviderFile)> = sign_in
         .iter()
         .flat_map(|sign_in| &sign_in.providers)

@@ -1,5 +1,5 @@
 //! Path patterns: which paths a route or a rule names. Deliberately not here: what a rule covers
-//! besides (`rule`), and how patterns relate to each other (`config::patterns`).
+//! besides (`rule`), and whether patterns have a path in common (`config::patterns`).
 
 use std::fmt;
 use std::str::FromStr;
@@ -112,6 +112,21 @@ impl PathPattern {
 impl fmt::Display for PathPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+/// Whether everything that the pattern `narrow` covers, the pattern `wide` covers too.
+pub(crate) fn includes(wide: &str, narrow: &str) -> bool {
+    let mut wide = wide.split('/');
+    let mut narrow = narrow.split('/');
+    loop {
+        match (wide.next(), narrow.next()) {
+            (Some("**"), _) | (None, None) => return true,
+            (_, Some("**")) => return false,
+            (Some("*"), Some(segment)) if !segment.is_empty() => {}
+            (Some(one), Some(other)) if one == other => {}
+            _ => return false,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod hosts;
 mod kept_forms;
 mod requirements;
 mod rules;
+mod shadows;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -13,7 +13,7 @@ use crate::signing_key::SigningAlgorithm;
 pub(in crate::config) struct PresetsFile {
     /// `None` if one of them was reported.
     pub(super) names: Option<Vec<Located<&'static str>>>,
-    pub(super) only_way_in: Option<Located<bool>>,
+    pub(in crate::config) only_way_in: Option<Located<bool>>,
     pub(super) addresses_are_theirs: Option<Located<bool>>,
     pub(super) claims: Option<PresetClaims>,
     pub(super) sections: Sections,
