@@ -146,16 +146,22 @@ fn a_key_is_found_by_its_path_by_its_end_and_by_what_was_meant() {
     assert_eq!(config::explain_key(&"x".repeat(100_000)), Explained::Unknown(None));
 }
 
-/// What cannot change while the program runs is marked.
+/// What cannot change while the program runs is marked, and docs/reloading.md names the same.
 #[test]
 fn keys_that_need_a_restart_are_said() {
-    for (key, needs) in [
-        ("listen.address", true),
-        ("admin.address", true),
-        ("sessions.store", true),
-        ("portals.mode", false),
-    ] {
-        let Explained::Key(text) = config::explain_key(key) else { panic!("{key}") };
-        assert_eq!(text.contains("changes  need a restart"), needs, "{text}");
+    let page = include_str!("../docs/reloading.md");
+    let list = page.split("These stay as they are until a restart").nth(1).unwrap();
+    let list = list.split("\n\n").next().unwrap();
+    // Of the keys only whether there are any, which one by one count at once.
+    let named = list.split('`').skip(1).step_by(2).filter(|key| *key != "sessions.keys");
+    let named: Vec<&str> = named.collect();
+    assert!(named.contains(&"listen.address") && named.len() > 5, "{named:?}");
+    // These belong to the store.
+    let of_store = ["sessions.snapshot", "sessions.redis"];
+    for (path, kind) in paths() {
+        let Explained::Key(text) = config::explain_key(&path) else { panic!("{path}") };
+        let needs = text.contains("changes  need a restart");
+        let belongs = of_store.iter().any(|store| path.starts_with(store));
+        assert_eq!(needs, named.contains(&path.as_str()) || belongs, "{path} {kind:?}");
     }
 }

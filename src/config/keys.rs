@@ -527,12 +527,12 @@ const RELOAD: &[Key] = &[default(
 )];
 
 const LOGGING: &[Key] = &[
-    default(
+    restart(default(
         "format",
         "auto",
         word(&["auto", "pretty", "json"]),
         "the shape of a line; `auto` is `pretty` on a terminal, else `json`",
-    ),
+    )),
     default(
         "level",
         "info",

@@ -34,6 +34,8 @@ struct Entry {
     /// Of a section of which there are several, the words with which it has this key; empty if it
     /// has it always.
     only_with: Vec<(&'static str, &'static str)>,
+    /// When a change of it counts, by its own table or by what it is in.
+    change: Change,
 }
 
 /// Explains a key by its path, as problems name it (`portals[0].routes[2].path`), or by its end.
@@ -88,19 +90,23 @@ fn without_index(segment: &str) -> &str {
 /// All keys, in the order of the tables.
 fn entries() -> Vec<Entry> {
     let mut found = Vec::new();
-    add_keys("", keys::FILE, &mut found);
+    add_keys("", keys::FILE, Change::Live, &mut found);
     found
 }
 
-fn add_keys(above: &str, keys: &'static [Key], found: &mut Vec<Entry>) {
+fn add_keys(above: &str, keys: &'static [Key], change: Change, found: &mut Vec<Entry>) {
     for key in keys {
         let path = match above {
             "" => key.name.to_owned(),
             above => format!("{above}.{}", key.name),
         };
         let path = format!("{path}{}", brackets(&key.kind));
-        found.push(Entry { path: path.clone(), key, only_with: Vec::new() });
-        add_below(&path, &key.kind, found);
+        let change = match change {
+            Change::Live => key.change,
+            Change::Restart => Change::Restart,
+        };
+        found.push(Entry { path: path.clone(), key, only_with: Vec::new(), change });
+        add_below(&path, &key.kind, change, found);
     }
 }
 
@@ -112,14 +118,14 @@ fn brackets(kind: &Kind) -> &'static str {
     }
 }
 
-fn add_below(path: &str, kind: &'static Kind, found: &mut Vec<Entry>) {
+fn add_below(path: &str, kind: &'static Kind, change: Change, found: &mut Vec<Entry>) {
     match kind {
         Kind::Section(keys) | Kind::SectionOr { keys, .. } | Kind::Short { keys, .. } => {
-            add_keys(path, keys, found);
+            add_keys(path, keys, change, found);
         }
-        Kind::Variants { key, of } => add_variants(path, key, of, found),
-        Kind::List(of) => add_below(path, of, found),
-        Kind::Named { of, .. } => add_below(&format!("{path}.{NAME}"), of, found),
+        Kind::Variants { key, of } => add_variants(path, (key, of), change, found),
+        Kind::List(of) => add_below(path, of, change, found),
+        Kind::Named { of, .. } => add_below(&format!("{path}.{NAME}"), of, change, found),
         Kind::Value(_) | Kind::Formed { .. } | Kind::Number(..) | Kind::Word(_) => {}
         Kind::Private(_) | Kind::Secret(_) => {}
     }
@@ -128,14 +134,14 @@ fn add_below(path: &str, kind: &'static Kind, found: &mut Vec<Entry>) {
 /// A key that several variants have alike is there once.
 fn add_variants(
     path: &str,
-    key: &'static str,
-    of: &'static [(&'static str, &'static [Key])],
+    (key, of): (&'static str, &'static [(&'static str, &'static [Key])]),
+    change: Change,
     found: &mut Vec<Entry>,
 ) {
     let mut together: Vec<Entry> = Vec::new();
     for (word, keys) in of {
         let mut here = Vec::new();
-        add_keys(path, keys, &mut here);
+        add_keys(path, keys, change, &mut here);
         for mut entry in here {
             let twin = together
                 .iter_mut()
@@ -191,7 +197,7 @@ fn in_full(entry: &Entry) -> String {
     }
     line(
         "changes",
-        match key.change {
+        match entry.change {
             Change::Live => "count when the configuration is read anew",
             Change::Restart => "need a restart",
         },

@@ -112,7 +112,7 @@ fn decided(policy: &Policy, asked: &Asked<'_>) -> (Option<u64>, Vec<u64>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
 
     #[test]
     fn a_route_that_is_called_idle_has_no_effect(

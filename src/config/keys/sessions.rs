@@ -15,19 +15,24 @@ pub(super) const SESSIONS: &[Key] = &[
         Kind::List(&Kind::Section(SEALING_KEY)),
         "what seals all that leaves this process: the first seals, and all open",
     ),
-    optional(
+    restart(optional(
         "snapshot",
         PATH,
         "with `store: memory`, the path of a file that sessions wait in, sealed, while the process \
          is restarted",
-    ),
-    optional(
+    )),
+    restart(optional(
         "redis",
         Kind::Section(REDIS),
         "the Redis or Valkey of `store: redis`, or where `store: cookie` lists what has ended",
-    ),
-    default("idle_timeout", "30m", DURATION, "ends a session that nobody used for so long"),
-    default("absolute_timeout", "12h", DURATION, "ends every session, however busy"),
+    )),
+    restart(default(
+        "idle_timeout",
+        "30m",
+        DURATION,
+        "ends a session that nobody used for so long",
+    )),
+    restart(default("absolute_timeout", "12h", DURATION, "ends every session, however busy")),
     default(
         "refresh_interval",
         "15m",
@@ -35,12 +40,12 @@ pub(super) const SESSIONS: &[Key] = &[
         "how often the provider is asked again about a member, if there is a refresh token \
          (`offline_access`): by then a lost role or a disabled account counts",
     ),
-    default(
+    restart(default(
         "capacity",
         "1000000",
         Kind::Number(1, 100_000_000),
         "how many this process keeps; beyond, the least recently used goes",
-    ),
+    )),
 ];
 
 /// Where a sealing key comes from: exactly one of these.

@@ -17,7 +17,7 @@ shows all of them, and [`config.schema.json`](../config.schema.json) makes edito
 - In every value `${VAR}` is an environment variable, `${VAR:-default}` has a default, and `$${` stands for the characters.
 - Where there is a list, one value alone is a list of it; a section is not.
 - Secrets are `{ file: … }` or `{ env: … }`; `{ value: … }` works, and is warned of.
-- Every change counts when the configuration is read anew, except where *restart* stands.
+- Every change counts when the configuration is read anew ([when that is](reloading.md)), except where *restart* stands.
 ";
 
 /// The page.
@@ -74,7 +74,7 @@ fn section(text: &mut String, above: &str, all: &[Entry]) {
             continue;
         }
         let key = entry.key;
-        let restart = match key.change {
+        let restart = match entry.change {
             Change::Live => "",
             Change::Restart => " *restart*",
         };

@@ -123,7 +123,7 @@ impl Answers {
             environment(variable)
                 .or_else(|| (supposed.get("secret-env") == Some(variable)).then(|| "x".to_owned()))
         };
-        let Loaded { config, warnings } =
+        let Loaded { config, warnings, .. } =
             config::parse(name, &file::text(&supposed), &is_supposed, now).map_err(lines)?;
         // What only the real places can show.
         let text = file::text(self);
