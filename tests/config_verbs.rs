@@ -172,6 +172,17 @@ fn a_secret_that_is_yet_to_come_is_said() {
     assert!(said.contains("cannot read the secret"), "{said}");
     assert!(complained.contains("`local_login` is missing"), "{complained}");
     assert_eq!(check(&output).0, 3);
+    // A folder instead of a file, of which nothing is left.
+    let mut forced = flags(folder.0.to_str().unwrap(), "/run/secrets/x");
+    forced.push("--force");
+    let (code, _, complained) = config(&forced);
+    assert_eq!(code, 1, "{complained}");
+    let beside = std::fs::read_dir(std::env::temp_dir()).unwrap();
+    let name = folder.0.file_name().unwrap().to_str().unwrap();
+    let left = beside.filter(|entry| {
+        entry.as_ref().unwrap().file_name().to_str().is_some_and(|there| there.starts_with(name))
+    });
+    assert_eq!(left.count(), 1);
     // A folder that is not there.
     let (code, _, complained) = config(&flags("/no/such/folder/config.yaml", "/run/secrets/x"));
     assert_eq!(code, 1);

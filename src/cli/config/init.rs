@@ -7,7 +7,7 @@ mod file;
 mod next;
 mod questions;
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -268,9 +268,14 @@ fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
         return file.write_all(text.as_bytes());
     }
     let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    fs::write(&beside, text)?;
-    fs::rename(&beside, path)
+    beside.push(format!(".{}", std::process::id()));
+    let new = OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    let put = |mut file: File| file.write_all(text.as_bytes());
+    let done = put(new).and_then(|()| fs::rename(&beside, path));
+    if done.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    done
 }
 
 #[cfg(test)]
