@@ -1,0 +1,387 @@
+//! A portal behind us: whether it is there, how it answers, and whether its own password doors are
+//! shut. It is asked for pages, as a stranger's browser asks; nothing is posted to it.
+
+use std::sync::Arc;
+
+use http::header::{LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use url::Url;
+
+use super::doors::{self, Attempt, Fate};
+use super::html::{self, FormTag};
+use super::{Case, Check, Finding, around};
+use crate::config::Portal;
+use crate::gate::{Mode, Timestamp};
+use crate::telemetry::causes;
+use crate::upstream::{Forwarding, Page, Servers, UpstreamError};
+
+/// The most pages that are looked at for a form.
+const PAGES: usize = 8;
+/// How the request is named in the portal's log.
+const NAME: HeaderValue = HeaderValue::from_static("anteport-doctor");
+/// Days before its end from which on a certificate is spoken of.
+const FORTNIGHT: u64 = 14 * 24 * 60 * 60;
+
+/// Looks at the portal of this index.
+pub(super) async fn look(case: &Case, index: usize) -> Vec<Finding> {
+    let Some(portal) = case.config.portals.get(index) else {
+        return Vec::new();
+    };
+    let servers = Arc::new(Servers::new(portal.upstream.clone()));
+    let mut findings = Vec::new();
+    let mut reached = None;
+    for (position, server) in portal.upstream.servers.iter().enumerate() {
+        let subject = format!("{}, {server}", portal.origin());
+        match servers.knock(position).await {
+            Ok(connected) => {
+                reached = reached.or(Some(position));
+                let told = "it can be connected to";
+                findings.push(Finding::ok(Check::PortalReachable, &subject, told));
+                let ends = connected.certificate_ends;
+                let now = case.setting.clock.now();
+                findings.extend(ends.map(|ends| certificate(&subject, ends, now)));
+            }
+            Err(error) => findings.push(unreached(&subject, &error)),
+        }
+    }
+    if let Some(position) = reached {
+        let server = At { portal, servers: &servers, position };
+        findings.extend(server.pages(case).await);
+    }
+    findings.push(password_routes(case, portal));
+    findings.extend(around::look(case, portal).await);
+    findings
+}
+
+fn certificate(subject: &str, ends: Timestamp, now: Timestamp) -> Finding {
+    let day = ends.to_utc_date_time();
+    let told = format!("its certificate ends on {}", day.split('T').next().unwrap_or_default());
+    match ends.since(now).as_secs() < FORTNIGHT {
+        true => Finding::warning(Check::PortalCertificate, subject, told)
+            .fix("renew it: from then on nobody gets to the portal"),
+        false => Finding::ok(Check::PortalCertificate, subject, told),
+    }
+}
+
+fn unreached(subject: &str, error: &UpstreamError) -> Finding {
+    let fix = match error {
+        UpstreamError::Tls(_) => {
+            "name the authority of its certificate in `upstream.tls.ca`, and the name that it is \
+             for in `upstream.tls.server_name`"
+        }
+        UpstreamError::Unreachable { .. } | UpstreamError::ConnectTimeout(_) => {
+            "start the portal, or correct `upstream.url`"
+        }
+        UpstreamError::Busy(_)
+        | UpstreamError::ResponseTimeout(_)
+        | UpstreamError::Stalled(_)
+        | UpstreamError::Broken(_)
+        | UpstreamError::Connection(_)
+        | UpstreamError::Exchange(_)
+        | UpstreamError::Cut
+        | UpstreamError::Visitor(_) => "see what the portal's own log says",
+    };
+    Finding::error(Check::PortalReachable, subject, causes(error)).fix(fix).because(error.code())
+}
+
+/// One server of a portal.
+struct At<'a> {
+    portal: &'a Portal,
+    servers: &'a Servers,
+    position: usize,
+}
+
+impl At<'_> {
+    async fn get(&self, target: &str) -> Result<Page, UpstreamError> {
+        let policy = &self.portal.policy;
+        let host = HeaderValue::from_str(&policy.host).unwrap_or(NAME);
+        let scheme = HeaderValue::from_static(if policy.secure { "https" } else { "http" });
+        let address = HeaderValue::from_static("127.0.0.1");
+        let forwarding = Forwarding {
+            host: &host,
+            scheme: &scheme,
+            address: &address,
+            request_id: &NAME,
+            signature: &[],
+        };
+        self.servers.look(self.position, target, forwarding).await
+    }
+
+    /// The first page, and those where a form may be.
+    async fn pages(&self, case: &Case) -> Vec<Finding> {
+        let subject = self.portal.origin();
+        let first = match self.get("/").await {
+            Ok(page) => page,
+            Err(error) => {
+                let told = format!("`GET /` has no answer: {}", causes(&error));
+                let fix = "see what the portal's own log says; `upstream.protocol` has to be what \
+                           it speaks";
+                let found = Finding::error(Check::PortalAnswer, subject, told);
+                return vec![found.fix(fix).because(error.code())];
+            }
+        };
+        let mut findings = vec![self.answer(&first), self.headers(&first)];
+        let mut targets: Vec<String> = vec!["/".to_owned()];
+        targets.extend(self.local_redirect(&first));
+        let pages = self.portal.policy.login_pages.iter();
+        let plain = pages.map(|rule| rule.path.as_str()).filter(|path| !path.contains('*'));
+        targets.extend(plain.map(str::to_owned));
+        targets.dedup();
+        let mut found = Vec::new();
+        for (position, target) in targets.iter().take(PAGES).enumerate() {
+            let page = match position {
+                0 => html_of(&first),
+                _ => self.get(target).await.ok().and_then(|page| html_of(&page)),
+            };
+            let forms = page.map(|page| html::password_forms(&page)).unwrap_or_default();
+            for form in forms {
+                let finding = self.form(case, target, &form);
+                if !found.contains(&finding) {
+                    found.push(finding);
+                }
+            }
+        }
+        if found.is_empty() {
+            let told = format!("no password form was seen at {}", targets.join(", "));
+            found.push(match self.portal.policy.password_routes.is_empty() {
+                true => Finding::ok(Check::LoginForm, subject, told),
+                false => Finding::skipped(Check::LoginForm, subject, told).fix(
+                    "see that `local_login` is of this product, if the portal has such a form",
+                ),
+            });
+        }
+        findings.extend(found);
+        findings
+    }
+
+    fn answer(&self, page: &Page) -> Finding {
+        let (check, subject) = (Check::PortalAnswer, self.portal.origin());
+        let host = &self.portal.policy.host;
+        let status = page.status;
+        let error = |told: String, fix: String| Finding::error(check, subject, told).fix(fix);
+        if status.is_redirection() {
+            return self.redirect(page);
+        }
+        match status {
+            StatusCode::MISDIRECTED_REQUEST | StatusCode::BAD_REQUEST => error(
+                format!("the portal does not know its public host `{host}`: it answers {status}"),
+                format!(
+                    "add `{host}` to the names that the portal answers for (its virtual host, \
+                     allowed hosts or base URL)"
+                ),
+            ),
+            status if status.is_server_error() => error(
+                format!("the portal answers `GET /` with {status}"),
+                "see what the portal's own log says".to_owned(),
+            ),
+            StatusCode::NOT_FOUND => {
+                let told =
+                    format!("the portal has no page at `/` for the host `{host}` ({status})");
+                let fix =
+                    "nothing, if its pages are elsewhere; else it may not know its public host";
+                Finding::warning(check, subject, told).fix(fix)
+            }
+            status => Finding::ok(check, subject, format!("it answers `GET /` with {status}")),
+        }
+    }
+
+    /// Where a redirect of the first page leads: away from us it would lead members past us.
+    fn redirect(&self, page: &Page) -> Finding {
+        let (check, subject) = (Check::PortalAnswer, self.portal.origin());
+        let host = &self.portal.policy.host;
+        let here = &self.portal.public_url;
+        let Some(there) = self.location(page) else {
+            let told =
+                format!("the portal answers `GET /` with {} and no place to go", page.status);
+            return Finding::error(check, subject, told).fix("see what the portal's own log says");
+        };
+        let origin = there.origin().ascii_serialization();
+        if there.origin() != here.origin() && there.host() == here.host() {
+            let told = format!(
+                "the portal sends visitors from {subject} to {origin}: it does not see how they \
+                 come"
+            );
+            let fix = "let it believe `X-Forwarded-Proto` and `X-Forwarded-Host` of this machine, \
+                       or set its base URL to the public one";
+            return Finding::error(check, subject, told).fix(fix);
+        }
+        if there.origin() != here.origin() {
+            let told = format!("the portal sends visitors away to {origin}, past Anteport");
+            let fix = format!(
+                "set the portal's base URL to {subject} and let it answer for the host `{host}`"
+            );
+            return Finding::error(check, subject, told).fix(fix);
+        }
+        if there.path() == "/" && there.query().is_none() {
+            let told = "the portal sends visitors from its first page to itself, for ever";
+            let fix = "let it believe `X-Forwarded-Proto` of this machine";
+            return Finding::error(check, subject, told).fix(fix);
+        }
+        let told = format!("it answers `GET /` with {}, to a page of its own", page.status);
+        Finding::ok(check, subject, told)
+    }
+
+    fn location(&self, page: &Page) -> Option<Url> {
+        let written = page.headers.get(LOCATION)?.to_str().ok()?;
+        self.portal.public_url.join(written).ok()
+    }
+
+    fn local_redirect(&self, page: &Page) -> Option<String> {
+        let there = self.location(page).filter(|_| page.status.is_redirection())?;
+        let is_here = there.origin() == self.portal.public_url.origin();
+        is_here.then(|| target_of(&there))
+    }
+
+    fn headers(&self, page: &Page) -> Finding {
+        let (check, subject) = (Check::PortalHeaders, self.portal.origin());
+        if page.headers.contains_key(WWW_AUTHENTICATE) {
+            let told = "the portal's server itself asks for a password (`WWW-Authenticate`)";
+            let fix = "turn that off there: in `azure_only` no such credential passes, and nobody \
+                       gets in";
+            return Finding::warning(check, subject, told).fix(fix);
+        }
+        let cookies = page.headers.get_all(SET_COOKIE).iter();
+        let cookies = cookies.filter_map(|cookie| cookie.to_str().ok());
+        let is_open = |cookie: &str| {
+            let mut attributes = cookie.split(';').skip(1).map(str::trim);
+            !attributes.any(|attribute| attribute.eq_ignore_ascii_case("secure"))
+        };
+        let open: Vec<&str> = cookies
+            .filter(|cookie| self.portal.policy.secure && is_open(cookie))
+            .filter_map(|cookie| cookie.split('=').next())
+            .filter(|name| name.len() <= 64 && name.bytes().all(|byte| byte.is_ascii_graphic()))
+            .collect();
+        if open.is_empty() {
+            return Finding::ok(check, subject, "nothing in them is at odds with a gate in front");
+        }
+        let told = format!("its cookies go over plain HTTP too: `{}`", open.join("`, `"));
+        let fix = "let the portal set them with `Secure`: it may have to believe \
+                   `X-Forwarded-Proto` for that";
+        Finding::warning(check, subject, told).fix(fix)
+    }
+
+    /// What becomes of a password that somebody types into this form.
+    fn form(&self, case: &Case, page: &str, form: &FormTag) -> Finding {
+        let (check, subject) = (Check::LoginForm, self.portal.origin());
+        let mode = self.portal.policy.mode;
+        if matches!(mode, Mode::Optional | Mode::Off) {
+            let told = format!("the form at {page} works, as the mode `{}` says", mode.name());
+            return Finding::ok(check, subject, told);
+        }
+        if form.method.is_empty() {
+            let told = format!("at {page} a script takes a password, and where to cannot be seen");
+            let fix = "run the portal in mode `report_only` for a while; `anteport discover` then \
+                       proposes the rules";
+            return Finding::warning(check, subject, told).fix(fix);
+        }
+        let base = self.portal.public_url.join(page).unwrap_or(self.portal.public_url.clone());
+        let action = form.action.as_deref().unwrap_or_default();
+        let Ok(mut to) = base.join(action) else {
+            let told = format!("the form at {page} goes to what is no address");
+            return Finding::skipped(check, subject, told);
+        };
+        if to.origin() != base.origin() && !self.is_own_address(&to) {
+            let told = format!(
+                "the form at {page} goes to {}, which is not behind Anteport",
+                to.origin().ascii_serialization()
+            );
+            let fix = "shut the password sign-in there too";
+            return Finding::warning(check, subject, told).fix(fix);
+        }
+        let mut fields = form.fields.clone();
+        for name in &form.passwords {
+            fields.retain(|(known, _)| known != name);
+            fields.push((name.clone(), "x".to_owned()));
+        }
+        let method = if form.method == "POST" { Method::POST } else { Method::GET };
+        if method == Method::GET {
+            to.query_pairs_mut().clear().extend_pairs(fields.drain(..));
+        }
+        let (target, path) = (target_of(&to), to.path().to_owned());
+        let attempt = Attempt { method: &method, target: &target, fields: &fields };
+        match doors::fate(case, self.portal, &attempt, HeaderMap::new()) {
+            Fate::Shut(rule) => {
+                let told = format!("the form at {page} goes to {path}, which `{rule}` refuses");
+                Finding::ok(check, subject, told)
+            }
+            Fate::Nowhere => {
+                let told = format!("the form at {page} goes to {path}, which reaches nobody");
+                Finding::ok(check, subject, told)
+            }
+            Fate::Open(who) => {
+                let field = form.passwords.first().map_or("password", |name| name.as_str());
+                let told = format!(
+                    "the form at {page} takes a password to {path}, and no rule refuses it: it is \
+                     open to {who}"
+                );
+                let fix = format!(
+                    "add to `local_login.password_routes`: {{ path: \"{path}\", methods: \
+                     [{method}], form: {{ \"{}\": \"*\" }} }}",
+                    plain(field)
+                );
+                match mode {
+                    Mode::ReportOnly => Finding::warning(check, subject, told),
+                    Mode::AzureOnly | Mode::Optional | Mode::Off => {
+                        Finding::error(check, subject, told)
+                    }
+                }
+                .fix(fix)
+            }
+        }
+    }
+
+    /// Whether an address is one of the portal's servers.
+    fn is_own_address(&self, url: &Url) -> bool {
+        let port = url.port_or_known_default();
+        let mut servers = self.portal.upstream.servers.iter();
+        servers.any(|server| url.host_str() == Some(&server.host) && port == Some(server.port))
+    }
+}
+
+fn html_of(page: &Page) -> Option<String> {
+    page.status.is_success().then(|| String::from_utf8_lossy(&page.body).into_owned())
+}
+
+fn target_of(url: &Url) -> String {
+    match url.query() {
+        Some(query) => format!("{}?{query}", url.path()),
+        None => url.path().to_owned(),
+    }
+}
+
+/// A field's name as it may stand in a line of ours.
+fn plain(name: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "_-.[]:".contains(*c);
+    name.chars().filter(is_plain).take(64).collect()
+}
+
+/// Whether each rule refuses what it is there for, to strangers and to members.
+fn password_routes(case: &Case, portal: &Portal) -> Finding {
+    let (check, subject) = (Check::PasswordRoutes, portal.origin());
+    let policy = &portal.policy;
+    if matches!(policy.mode, Mode::Optional | Mode::Off) {
+        let told = format!("passwords pass, as the mode `{}` says", policy.mode.name());
+        return Finding::ok(check, subject, told);
+    }
+    let mut open = Vec::new();
+    for rule in &policy.password_routes {
+        let Some(example) = doors::of_rule(rule) else { continue };
+        let attempt =
+            Attempt { method: &example.method, target: &example.target, fields: &example.fields };
+        if let Fate::Open(who) = doors::fate(case, portal, &attempt, example.headers) {
+            open.push(format!("`{}` (to {who})", rule.name));
+        }
+    }
+    let count = policy.password_routes.len();
+    if open.is_empty() {
+        let told = match (count, policy.mode) {
+            (0, _) => "`local_login` names no password route".to_owned(),
+            (_, Mode::ReportOnly) => format!("all {count} would be refused in `azure_only`"),
+            _ => format!("all {count} are refused, to strangers and to members"),
+        };
+        return Finding::ok(check, subject, told);
+    }
+    let told = format!("open in spite of their rules: {}", open.join(", "));
+    let fix = "look at `unless` of these rules; `anteport explain` says why for one request";
+    Finding::error(check, subject, told).fix(fix)
+}

@@ -1,0 +1,56 @@
+//! The redirect URIs, to copy into the app registration, and as far as it can be seen without
+//! signing in, whether they are there.
+
+use super::{Case, Check, Finding};
+use crate::catalogue;
+use crate::config::ProviderKind;
+use crate::relying_party::{AtRedirect, RelyingParty};
+
+/// Looks at those of the provider of this index.
+pub(super) async fn look(case: &Case, index: usize, party: &RelyingParty) -> Vec<Finding> {
+    let Some(provider) = case.config.providers.get(index) else {
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    for portal in case.portals_of(index) {
+        for (position, uri) in portal.to_register(provider).enumerate() {
+            // Where a sign-out ends is registered apart from these, but at Microsoft's.
+            let is_elsewhere = position > 0 && matches!(provider.kind, ProviderKind::Oidc(_));
+            findings.push(match is_elsewhere {
+                true => {
+                    let told = "to register as the address after a sign-out";
+                    Finding::skipped(Check::RedirectUri, &uri, told)
+                }
+                false => told(&provider.name, &uri, party.try_redirect(&uri).await.ok()),
+            });
+        }
+    }
+    findings
+}
+
+fn told(provider: &str, uri: &str, found: Option<AtRedirect>) -> Finding {
+    let check = Check::RedirectUri;
+    let by_hand = format!("copy it into the app registration of {provider}, platform \"Web\"");
+    match found {
+        Some(AtRedirect::Registered) => {
+            Finding::ok(check, uri, format!("it is registered at {provider}"))
+        }
+        Some(AtRedirect::Page(code)) => {
+            let entry = catalogue::explain(Some(&code), "");
+            let told = format!("{provider} sends nobody there: {}", entry.what);
+            let is_about_it = matches!(
+                &*code,
+                "AADSTS50011" | "AADB2C90006" | "AADB2C90007" | "AADB2C90287" | "AADSTS500113"
+            );
+            let fix = match is_about_it {
+                true => by_hand,
+                false => format!("{} {}.", entry.operator, entry.menu),
+            };
+            Finding::error(check, uri, told).fix(fix).because(code)
+        }
+        Some(AtRedirect::Unclear) | None => {
+            let told = format!("whether {provider} knows it cannot be seen from here");
+            Finding::skipped(check, uri, told).fix(by_hand)
+        }
+    }
+}
