@@ -1,6 +1,7 @@
 //! What we are registered as: whether the client id and each credential are accepted, and when
 //! they end. The catalogue says what the provider's codes mean.
 
+use super::finding::last_day;
 use super::{Case, Check, Finding};
 use crate::catalogue::{self, Class};
 use crate::config::{Credential, Proof, Provider};
@@ -101,7 +102,7 @@ fn otherwise(subject: &str, refusal: &TokenRefusal) -> Finding {
 /// What happened, and what to do and where.
 fn explained(refusal: &TokenRefusal) -> (String, String) {
     let entry = catalogue::explain(refusal.code.as_deref(), refusal.error);
-    (entry.what.clone(), format!("{} {}.", entry.operator, entry.menu))
+    (entry.what.clone(), entry.to_do())
 }
 
 fn unlearned(provider: &str, error: &RegistrationError) -> Finding {
@@ -135,8 +136,7 @@ fn end(subject: &str, credential: &Credential, ends: Option<Timestamp>, now: Tim
             }
         };
     };
-    let day = ends.to_utc_date_time();
-    let day = day.split('T').next().unwrap_or_default();
+    let day = last_day(ends);
     let fix = "make a new one under Certificates & secrets and put it first in `credentials`";
     let days = ends.since(now).as_secs() / DAY;
     match ends <= now {

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use super::finding::last_day;
 use super::{Case, Check, Finding, Setting};
 use crate::certificate::Certificate;
 use crate::config::{Loaded, Problem, Problems, Severity, is_for_host};
@@ -69,8 +70,7 @@ pub(super) fn certificate(case: &Case) -> Vec<Finding> {
         return findings;
     };
     let (ends, now) = (own.ends(), case.setting.clock.now());
-    let day = ends.to_utc_date_time();
-    let day = day.split('T').next().unwrap_or_default().to_owned();
+    let day = last_day(ends);
     let fix = "renew it, and see why it does not renew itself";
     if ends <= now {
         let told = format!("the certificate ended on {day}");

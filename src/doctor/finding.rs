@@ -1,7 +1,10 @@
 //! What was found: which check, about what, how it is, and what to do about it. No finding quotes
 //! a secret, a token or a claim (LOG-01).
 
+use std::time::Duration;
+
 use super::Check;
+use crate::gate::Timestamp;
 
 /// How it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,6 +47,12 @@ pub struct Finding {
     pub fix: Option<String>,
     /// A code of the provider's, or a reason of ours, to search for.
     pub reason: Option<String>,
+}
+
+/// The last whole day before an end, as a date.
+pub(super) fn last_day(ends: Timestamp) -> String {
+    let last = ends.before(Duration::from_secs(1)).to_utc_date_time();
+    last.split('T').next().unwrap_or_default().to_owned()
 }
 
 impl Finding {

@@ -68,7 +68,7 @@ fn of_b2c(b2c: &AzureAdB2c) -> Vec<Form> {
         false => (true, "issuer: tfp"),
     };
     forms.push(form(AzureAdB2c { names_policy, ..b2c.clone() }, issuer));
-    for policy in other_policies(&b2c.policy) {
+    if let Some(policy) = other_policy(&b2c.policy) {
         let change = format!("policy: {policy}");
         forms.push(form(AzureAdB2c { policy, ..b2c.clone() }, &change));
     }
@@ -207,16 +207,16 @@ fn of_microsoft(oidc: &Oidc) -> Option<Form> {
     Some(Form::new(kind, format!("kind: entra_id, tenant: {first}")))
 }
 
-/// The names that a policy may have been meant by.
-fn other_policies(policy: &str) -> Vec<String> {
+/// A user flow of this name in place of a custom policy, or the other way round.
+fn other_policy(policy: &str) -> Option<String> {
     let strip = |prefix: &str| match policy.get(..prefix.len()) {
         Some(begin) if begin.eq_ignore_ascii_case(prefix) => policy.get(prefix.len()..),
         _ => None,
     };
     match (strip("B2C_1A_"), strip("B2C_1_")) {
-        (Some(name), _) => vec![format!("B2C_1_{name}")],
-        (None, Some(name)) => vec![format!("B2C_1A_{name}")],
-        (None, None) => vec![format!("B2C_1_{policy}"), format!("B2C_1A_{policy}")],
+        (Some(name), _) => Some(format!("B2C_1_{name}")),
+        (None, Some(name)) => Some(format!("B2C_1A_{name}")),
+        (None, None) => None,
     }
 }
 
@@ -299,8 +299,8 @@ mod tests {
     #[test]
     fn b2c_is_looked_for_where_it_may_be() {
         let domain = Tenant::Domain("harbor.onmicrosoft.com".to_owned());
-        let old = b2c("https://login.microsoftonline.com", domain.clone(), "signin");
-        let at = "https://harbor.b2clogin.com/harbor.onmicrosoft.com/signin/v2.0/";
+        let old = b2c("https://login.microsoftonline.com", domain.clone(), "B2C_1_signin");
+        let at = "https://harbor.b2clogin.com/harbor.onmicrosoft.com/B2C_1_signin/v2.0/";
         offers(&old, "authority: https://harbor.b2clogin.com", at);
         let at = "https://login.microsoftonline.com/harbor.onmicrosoft.com/B2C_1A_signin/v2.0/";
         offers(&old, "policy: B2C_1A_signin", at);

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::doors::{self, Attempt, Fate};
+use super::finding::last_day;
 use super::html::{self, FormTag};
 use super::{Case, Check, Finding, around};
 use crate::config::Portal;
@@ -54,8 +55,7 @@ pub(super) async fn look(case: &Case, index: usize) -> Vec<Finding> {
 }
 
 fn certificate(subject: &str, ends: Timestamp, now: Timestamp) -> Finding {
-    let day = ends.to_utc_date_time();
-    let told = format!("its certificate ends on {}", day.split('T').next().unwrap_or_default());
+    let told = format!("its certificate ends on {}", last_day(ends));
     match ends.since(now).as_secs() < FORTNIGHT {
         true => Finding::warning(Check::PortalCertificate, subject, told)
             .fix("renew it: from then on nobody gets to the portal"),

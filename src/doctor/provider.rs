@@ -162,7 +162,7 @@ async fn metadata(
             let url = form.kind.metadata_url();
             format!("it is at {url}: write `{}` for this provider", form.change)
         }
-        (None, Some(fix)) => format!("{fix} No other known form of the address works"),
+        (None, Some(fix)) => format!("{fix}. No other known form of the address works"),
         (None, None) => format!("{usual}; no other known form of the address works"),
     };
     Err(vec![found.fix(fix)])
@@ -179,7 +179,7 @@ fn refused_metadata(subject: &str, url: &Url, looked: &Looked) -> Finding {
     };
     let entry = catalogue::explain(Some(&code), "");
     let told = format!("there is no metadata at {url}: {} ({status})", entry.what);
-    let fix = format!("{} {}.", entry.operator, entry.menu);
+    let fix = entry.to_do();
     Finding::error(check, subject, told).fix(fix).because(code)
 }
 
@@ -242,11 +242,11 @@ async fn keys(subject: &str, journey: Journey, party: &RelyingParty) -> Finding 
     let check = Check::ProviderKeys;
     let error = match party.examine(journey).await {
         Ok(learned) if learned.odd_keys.is_empty() => {
-            let told = format!(
-                "{} signing keys, for tokens of {}",
-                learned.keys,
-                learned.issuers.join(", ")
-            );
+            let keys = match learned.keys {
+                1 => "1 signing key".to_owned(),
+                keys => format!("{keys} signing keys"),
+            };
+            let told = format!("{keys}, for tokens of {}", learned.issuers.join(", "));
             return Finding::ok(check, subject, told);
         }
         Ok(learned) => {

@@ -1,7 +1,7 @@
 //! The redirect URIs, to copy into the app registration, and as far as it can be seen without
 //! signing in, whether they are there.
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Finding, Status};
 use crate::catalogue;
 use crate::config::ProviderKind;
 use crate::relying_party::{AtRedirect, RelyingParty};
@@ -14,14 +14,18 @@ pub(super) async fn look(case: &Case, index: usize, party: &RelyingParty) -> Vec
     let mut findings = Vec::new();
     for portal in case.portals_of(index) {
         for (position, uri) in portal.to_register(provider).enumerate() {
-            // Where a sign-out ends is registered apart from these, but at Microsoft's.
-            let is_elsewhere = position > 0 && matches!(provider.kind, ProviderKind::Oidc(_));
-            findings.push(match is_elsewhere {
-                true => {
-                    let told = "to register as the address after a sign-out";
-                    Finding::skipped(Check::RedirectUri, &uri, told)
-                }
-                false => told(&provider.name, &uri, party.try_redirect(&uri).await.ok()),
+            let is_after_sign_out = position > 0;
+            // At Microsoft's these are redirect URIs like others, and elsewhere a list of their own.
+            if is_after_sign_out && matches!(provider.kind, ProviderKind::Oidc(_)) {
+                let told = "to register as the address after a sign-out";
+                findings.push(Finding::skipped(Check::RedirectUri, &uri, told));
+                continue;
+            }
+            let found = told(&provider.name, &uri, party.try_redirect(&uri).await.ok());
+            findings.push(match (is_after_sign_out, found.status) {
+                // Whoever signs out is left on a page of the provider's, and no more than that.
+                (true, Status::Error) => Finding { status: Status::Warning, ..found },
+                _ => found,
             });
         }
     }
@@ -44,7 +48,7 @@ fn told(provider: &str, uri: &str, found: Option<AtRedirect>) -> Finding {
             );
             let fix = match is_about_it {
                 true => by_hand,
-                false => format!("{} {}.", entry.operator, entry.menu),
+                false => entry.to_do(),
             };
             Finding::error(check, uri, told).fix(fix).because(code)
         }
