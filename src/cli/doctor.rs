@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{FAILED, FOUND_ERRORS, complain, say};
 use crate::clock::Clock;
 use crate::config::{self, read_at_most};
-use crate::doctor::{self, Check, Coming, Finding, Group, Setting, Status};
+use crate::doctor::{self, Check, Finding, Group, Setting, Status};
 
 /// The largest token that is read.
 const LARGEST: u64 = 1024 * 1024;
@@ -81,14 +81,17 @@ fn examined(path: &Path, asked: &Asked) -> Result<Status, DoctorError> {
     };
     let loaded = config::load(path, clock.now());
     let mut report = Report::new(asked.format);
-    report.tell(doctor::configuration(&setting, &loaded));
+    for finding in doctor::configuration(&setting, &loaded) {
+        report.tell(&finding);
+    }
     if let Ok(loaded) = loaded {
         let runtime = super::runtime()?;
         runtime.block_on(async {
             // All of them are under way, and each is waited for in its turn.
-            let coming: Vec<Coming> = doctor::begin(loaded.config, setting);
-            for findings in coming {
-                report.tell(findings.findings().await);
+            for mut coming in doctor::begin(loaded.config, setting) {
+                while let Some(finding) = coming.next().await {
+                    report.tell(&finding);
+                }
             }
         });
         // A name that nobody resolves would be waited for.
@@ -142,16 +145,15 @@ impl Report {
         Self { format, marks, worst: Status::Ok, count: 0, kept: Vec::new(), has_uris: false }
     }
 
-    fn tell(&mut self, findings: Vec<Finding>) {
-        for finding in findings {
-            self.worst = self.worst.max(finding.status);
-            match self.format {
-                Format::Json => self.kept.push(as_json(&finding)),
-                Format::Text => self.line(&finding),
-            }
-            let is_trouble = matches!(finding.status, Status::Warning | Status::Error);
-            self.count = self.count.saturating_add(usize::from(is_trouble));
+    /// At once: the next one may take its time.
+    fn tell(&mut self, finding: &Finding) {
+        self.worst = self.worst.max(finding.status);
+        match self.format {
+            Format::Json => self.kept.push(as_json(finding)),
+            Format::Text => self.line(finding),
         }
+        let is_trouble = matches!(finding.status, Status::Warning | Status::Error);
+        self.count = self.count.saturating_add(usize::from(is_trouble));
     }
 
     fn line(&mut self, finding: &Finding) {

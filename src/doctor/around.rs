@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,7 +12,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Case, Check, Finding};
+use super::{Case, Check, Finding, Told};
 use crate::config::{Portal, Protocol, ServerAddress};
 
 /// For one place to answer.
@@ -19,19 +20,27 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The most places that are tried.
 const MOST: usize = 64;
 
-/// Looks for the servers of a portal elsewhere than where they are configured.
-pub(super) async fn look(case: &Case, portal: &Portal) -> Vec<Finding> {
+/// Looks for the servers of the portal of this index elsewhere than where they are configured.
+pub(super) async fn look(case: &Arc<Case>, index: usize, told: &Told) {
+    let Some(portal) = case.config.portals.get(index) else {
+        return;
+    };
     let host = portal.public_url.host_str().unwrap_or_default();
-    let public = addresses(host.trim_matches(['[', ']']), 0).await;
-    let own = own_addresses();
-    let mut findings = Vec::new();
-    for server in &portal.upstream.servers {
-        let known = addresses(&server.host, server.port).await;
-        findings.push(
-            of_server(case, portal, server, &Seen { known, own: &own, public: &public }).await,
-        );
+    let public = Arc::new(addresses(host.trim_matches(['[', ']']), 0).await);
+    let own = Arc::new(own_addresses());
+    let mut looking = Vec::new();
+    for server in portal.upstream.servers.clone() {
+        let (case, own, public) = (Arc::clone(case), Arc::clone(&own), Arc::clone(&public));
+        looking.push(tokio::spawn(async move {
+            let known = addresses(&server.host, server.port).await;
+            let seen = Seen { known, own: &own, public: &public };
+            let portal = case.config.portals.get(index)?;
+            Some(of_server(&case, portal, &server, &seen).await)
+        }));
     }
-    findings
+    for look in looking {
+        told.all(look.await.ok().flatten());
+    }
 }
 
 /// What is known of a server's surroundings.

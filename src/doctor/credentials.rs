@@ -2,7 +2,7 @@
 //! they end. The catalogue says what the provider's codes mean.
 
 use super::finding::last_day;
-use super::{Case, Check, Finding};
+use super::{Case, Check, Finding, Told};
 use crate::catalogue::{self, Class};
 use crate::config::{Credential, Proof, Provider};
 use crate::gate::Timestamp;
@@ -18,35 +18,33 @@ const MONTH: u64 = 30;
 const FORTNIGHT: u64 = 14;
 
 /// Looks at the credentials of the provider of this index.
-pub(super) async fn look(case: &Case, index: usize, party: &RelyingParty) -> Vec<Finding> {
+pub(super) async fn look(case: &Case, index: usize, party: &RelyingParty, told: &Told) {
     let Some(provider) = case.config.providers.get(index) else {
-        return Vec::new();
+        return;
     };
     let redirect_uri =
         case.portals_of(index).find_map(|portal| portal.to_register(provider).next());
     let redirect_uri = redirect_uri.unwrap_or_default();
     let now = case.setting.clock.now();
-    let mut findings = Vec::new();
     for (position, credential) in provider.credentials.iter().enumerate() {
         let subject = subject(provider, position, credential);
         let tried = party.try_credential(position, &redirect_uri, now).await;
-        findings.push(told(&subject, &tried));
+        told.tell(of_trial(&subject, &tried));
     }
     if let Err(error) = party.learn_ends().await {
-        findings.push(unlearned(&provider.name, &error));
+        told.tell(unlearned(&provider.name, &error));
     }
     for (position, credential) in provider.credentials.iter().enumerate() {
         let subject = subject(provider, position, credential);
-        findings.push(end(&subject, credential, party.end_of(position, now), now));
+        told.tell(end(&subject, credential, party.end_of(position, now), now));
     }
-    findings
 }
 
 fn subject(provider: &Provider, position: usize, credential: &Credential) -> String {
     format!("{}, credential {} ({})", provider.name, position.saturating_add(1), credential.kind())
 }
 
-fn told(subject: &str, tried: &Tried) -> Finding {
+fn of_trial(subject: &str, tried: &Tried) -> Finding {
     let check = Check::Credential;
     match tried {
         Tried::Accepted => Finding::ok(check, subject, "the provider accepts it"),

@@ -81,12 +81,14 @@ fn listener(check: Check, address: SocketAddr, is_ours: bool) -> Finding {
                 address.port()
             ),
         ),
-        ErrorKind::PermissionDenied => (
-            format!("this user may not listen at port {}", address.port()),
-            "give the process CAP_NET_BIND_SERVICE (`AmbientCapabilities=` of a unit), or choose a \
-             port from 1024 on"
-                .to_owned(),
-        ),
+        // A unit may let it, which this is not started by.
+        ErrorKind::PermissionDenied => {
+            let told = format!("whoever runs this may not listen at port {}", address.port());
+            return Finding::warning(check, &subject, told).fix(
+                "see that the process has CAP_NET_BIND_SERVICE (`AmbientCapabilities=` of its \
+                 unit), or choose a port from 1024 on",
+            );
+        }
         ErrorKind::AddrNotAvailable => (
             format!("this machine has no address {}", address.ip()),
             "name one of its own, or 0.0.0.0 or [::] for all".to_owned(),

@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 pub use self::check::{Check, Group};
@@ -71,24 +71,29 @@ impl Case {
     }
 }
 
-/// Findings that are on their way.
-pub struct Coming {
-    check: Check,
-    subject: String,
-    found: JoinHandle<Vec<Finding>>,
-}
+/// Findings that are on their way, in their order.
+#[derive(Debug)]
+pub struct Coming(UnboundedReceiver<Finding>);
 
 impl Coming {
-    /// Waits for them.
-    pub async fn findings(self) -> Vec<Finding> {
-        match self.found.await {
-            Ok(findings) => findings,
-            Err(_) => vec![Finding::error(
-                self.check,
-                &self.subject,
-                "looking at it ended in a fault of this program",
-            )],
-        }
+    /// Waits for the next one; `None` when there are no more.
+    pub async fn next(&mut self) -> Option<Finding> {
+        self.0.recv().await
+    }
+}
+
+/// Where findings go. What was found stays found, whatever happens to the rest of a look.
+#[derive(Clone)]
+struct Told(UnboundedSender<Finding>);
+
+impl Told {
+    fn tell(&self, finding: Finding) {
+        // Whoever does not listen any more does not want to know.
+        let _ = self.0.send(finding);
+    }
+
+    fn all(&self, findings: impl IntoIterator<Item = Finding>) {
+        findings.into_iter().for_each(|finding| self.tell(finding));
     }
 }
 
@@ -102,8 +107,8 @@ pub fn configuration(setting: &Setting, loaded: &Result<Loaded, Problems>) -> Ve
     findings.into_iter().filter(is_asked).collect()
 }
 
-/// Begins to look at everything else; what is found comes in this order. It has to be called on a
-/// runtime.
+/// Begins to look at everything else; what is found is to be told in this order. It has to be called
+/// on a runtime.
 #[must_use]
 pub fn begin(config: Config, setting: Setting) -> Vec<Coming> {
     let case = Arc::new(Case { config, setting });
@@ -111,13 +116,15 @@ pub fn begin(config: Config, setting: Setting) -> Vec<Coming> {
     let mut coming = Vec::new();
     if wants(Group::Files) {
         let case = Arc::clone(&case);
-        spawn(&mut coming, Check::ListenerCertificate, "listen.tls", async move {
-            files::certificate(&case)
+        spawn(&mut coming, Check::ListenerCertificate, "listen.tls", async move |told| {
+            told.all(files::certificate(&case));
         });
     }
     if wants(Group::Machine) {
         let case = Arc::clone(&case);
-        spawn(&mut coming, Check::Listener, "listen", async move { machine::look(&case).await });
+        spawn(&mut coming, Check::Listener, "listen", async move |told| {
+            told.all(machine::look(&case).await);
+        });
     }
     let parties: Vec<Arc<RelyingParty>> = case
         .config
@@ -132,8 +139,8 @@ pub fn begin(config: Config, setting: Setting) -> Vec<Coming> {
         for (index, party) in parties.iter().enumerate() {
             let (case, party) = (Arc::clone(&case), Arc::clone(party));
             let name = Arc::clone(party.name());
-            spawn(&mut coming, Check::ProviderMetadata, &name, async move {
-                provider::look(&case, index, &party).await
+            spawn(&mut coming, Check::ProviderMetadata, &name, async move |told| {
+                provider::look(&case, index, &party, &told).await;
             });
         }
     }
@@ -141,51 +148,63 @@ pub fn begin(config: Config, setting: Setting) -> Vec<Coming> {
         for (index, party) in parties.iter().enumerate() {
             let (case, party) = (Arc::clone(&case), Arc::clone(party));
             let name = Arc::clone(party.name());
-            spawn(&mut coming, Check::Credential, &name, async move {
-                credentials::look(&case, index, &party).await
+            spawn(&mut coming, Check::Credential, &name, async move |told| {
+                credentials::look(&case, index, &party, &told).await;
             });
         }
     }
     for (index, portal) in case.config.portals.iter().enumerate() {
         if wants(Group::Portal) {
             let (case, name) = (Arc::clone(&case), portal.origin().to_owned());
-            spawn(&mut coming, Check::PortalAnswer, &name, async move {
-                portal::look(&case, index).await
+            spawn(&mut coming, Check::PortalAnswer, &name, async move |told| {
+                portal::look(&case, index, &told).await;
+                around::look(&case, index, &told).await;
             });
         }
     }
     if wants(Group::Claims) {
         let case = Arc::clone(&case);
-        spawn(&mut coming, Check::Token, "--token", async move { claims::look(&case) });
+        spawn(&mut coming, Check::Token, "--token", async move |told| {
+            told.all(claims::look(&case));
+        });
     }
     if wants(Group::Store) {
         let case = Arc::clone(&case);
-        spawn(&mut coming, Check::Store, "sessions", async move { store::look(&case).await });
+        spawn(&mut coming, Check::Store, "sessions", async move |told| {
+            told.all(store::look(&case).await);
+        });
     }
     // Last, because they are there to be copied.
     if wants(Group::Credentials) {
         for (index, party) in parties.into_iter().enumerate() {
             let (case, name) = (Arc::clone(&case), Arc::clone(party.name()));
-            spawn(&mut coming, Check::RedirectUri, &name, async move {
-                registration::look(&case, index, &party).await
+            spawn(&mut coming, Check::RedirectUri, &name, async move |told| {
+                registration::look(&case, index, &party, &told).await;
             });
         }
     }
     coming
 }
 
-fn spawn(
+/// What does not end in time, or in a fault of ours, is an error: nobody can say that all is well.
+fn spawn<F>(
     coming: &mut Vec<Coming>,
     check: Check,
     subject: &str,
-    look: impl Future<Output = Vec<Finding>> + Send + 'static,
-) {
-    let name = subject.to_owned();
-    let found = tokio::spawn(async move {
-        timeout(BOUND, look).await.unwrap_or_else(|_| {
-            let told = format!("there was no result within {BOUND:?}");
-            vec![Finding::error(check, &name, told)]
-        })
+    look: impl FnOnce(Told) -> F + Send + 'static,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let (sender, receiver) = unbounded_channel();
+    let (told, name) = (Told(sender), subject.to_owned());
+    tokio::spawn(async move {
+        let looking = tokio::spawn(timeout(BOUND, look(told.clone())));
+        let why = match looking.await {
+            Ok(Ok(())) => return,
+            Ok(Err(_)) => format!("there was no end of looking at it within {BOUND:?}"),
+            Err(_) => "looking at it ended in a fault of this program".to_owned(),
+        };
+        told.tell(Finding::error(check, &name, why).fix("see what of it was found above"));
     });
-    coming.push(Coming { check, subject: subject.to_owned(), found });
+    coming.push(Coming(receiver));
 }

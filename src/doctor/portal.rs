@@ -2,20 +2,24 @@
 //! shut. It is asked for pages, as a stranger's browser asks; nothing is posted to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::doors::{self, Attempt, Fate};
 use super::finding::last_day;
 use super::html::{self, FormTag};
-use super::{Case, Check, Finding, around};
+use super::{Case, Check, Finding, Told};
 use crate::config::Portal;
 use crate::gate::{Mode, Timestamp};
 use crate::telemetry::causes;
 use crate::upstream::{Forwarding, Page, Servers, UpstreamError};
 
+/// For a page, and for all that are looked at for a form.
+const PATIENCE: Duration = Duration::from_secs(6);
 /// The most pages that are looked at for a form.
 const PAGES: usize = 8;
 /// How the request is named in the portal's log.
@@ -24,34 +28,40 @@ const NAME: HeaderValue = HeaderValue::from_static("anteport-doctor");
 const FORTNIGHT: u64 = 14 * 24 * 60 * 60;
 
 /// Looks at the portal of this index.
-pub(super) async fn look(case: &Case, index: usize) -> Vec<Finding> {
+pub(super) async fn look(case: &Case, index: usize, told: &Told) {
     let Some(portal) = case.config.portals.get(index) else {
-        return Vec::new();
+        return;
     };
     let servers = Arc::new(Servers::new(portal.upstream.clone()));
-    let mut findings = Vec::new();
+    let mut knocking = Vec::new();
+    for position in 0..portal.upstream.servers.len() {
+        let servers = Arc::clone(&servers);
+        knocking.push(tokio::spawn(async move { servers.knock(position).await }));
+    }
     let mut reached = None;
-    for (position, server) in portal.upstream.servers.iter().enumerate() {
+    for (position, (server, knock)) in portal.upstream.servers.iter().zip(knocking).enumerate() {
         let subject = format!("{}, {server}", portal.origin());
-        match servers.knock(position).await {
-            Ok(connected) => {
+        match knock.await {
+            Ok(Ok(connected)) => {
                 reached = reached.or(Some(position));
-                let told = "it can be connected to";
-                findings.push(Finding::ok(Check::PortalReachable, &subject, told));
+                let say = "it can be connected to";
+                told.tell(Finding::ok(Check::PortalReachable, &subject, say));
                 let ends = connected.certificate_ends;
                 let now = case.setting.clock.now();
-                findings.extend(ends.map(|ends| certificate(&subject, ends, now)));
+                told.all(ends.map(|ends| certificate(&subject, ends, now)));
             }
-            Err(error) => findings.push(unreached(&subject, &error)),
+            Ok(Err(error)) => told.tell(unreached(&subject, &error)),
+            Err(_) => {
+                let say = "knocking there ended in a fault of this program";
+                told.tell(Finding::error(Check::PortalReachable, &subject, say));
+            }
         }
     }
     if let Some(position) = reached {
         let server = At { portal, servers: &servers, position };
-        findings.extend(server.pages(case).await);
+        server.pages(case, told).await;
     }
-    findings.push(password_routes(case, portal));
-    findings.extend(around::look(case, portal).await);
-    findings
+    told.tell(password_routes(case, portal));
 }
 
 fn certificate(subject: &str, ends: Timestamp, now: Timestamp) -> Finding {
@@ -104,33 +114,38 @@ impl At<'_> {
             request_id: &NAME,
             signature: &[],
         };
-        self.servers.look(self.position, target, forwarding).await
+        let looking = self.servers.look(self.position, target, forwarding);
+        let slow = |_| UpstreamError::ResponseTimeout(PATIENCE);
+        timeout(PATIENCE, looking).await.map_err(slow)?
     }
 
     /// The first page, and those where a form may be.
-    async fn pages(&self, case: &Case) -> Vec<Finding> {
+    async fn pages(&self, case: &Case, told: &Told) {
         let subject = self.portal.origin();
         let first = match self.get("/").await {
             Ok(page) => page,
             Err(error) => {
-                let told = format!("`GET /` has no answer: {}", causes(&error));
+                let say = format!("`GET /` has no answer: {}", causes(&error));
                 let fix = "see what the portal's own log says; `upstream.protocol` has to be what \
                            it speaks";
-                let found = Finding::error(Check::PortalAnswer, subject, told);
-                return vec![found.fix(fix).because(error.code())];
+                let found = Finding::error(Check::PortalAnswer, subject, say);
+                return told.tell(found.fix(fix).because(error.code()));
             }
         };
-        let mut findings = vec![self.answer(&first), self.headers(&first)];
+        told.tell(self.answer(&first));
+        told.tell(self.headers(&first));
         let mut targets: Vec<String> = vec!["/".to_owned()];
         targets.extend(self.local_redirect(&first));
         let pages = self.portal.policy.login_pages.iter();
         let plain = pages.map(|rule| rule.path.as_str()).filter(|path| !path.contains('*'));
         targets.extend(plain.map(str::to_owned));
         targets.dedup();
-        let mut found = Vec::new();
+        let begun = Instant::now();
+        let mut found: Vec<Finding> = Vec::new();
         for (position, target) in targets.iter().take(PAGES).enumerate() {
             let page = match position {
                 0 => html_of(&first),
+                _ if begun.elapsed() > PATIENCE => break,
                 _ => self.get(target).await.ok().and_then(|page| html_of(&page)),
             };
             let forms = page.map(|page| html::password_forms(&page)).unwrap_or_default();
@@ -142,16 +157,16 @@ impl At<'_> {
             }
         }
         if found.is_empty() {
-            let told = format!("no password form was seen at {}", targets.join(", "));
+            let paths: Vec<&str> = targets.iter().map(|target| path_of(target)).collect();
+            let say = format!("no password form was seen at {}", paths.join(", "));
             found.push(match self.portal.policy.password_routes.is_empty() {
-                true => Finding::ok(Check::LoginForm, subject, told),
-                false => Finding::skipped(Check::LoginForm, subject, told).fix(
+                true => Finding::ok(Check::LoginForm, subject, say),
+                false => Finding::skipped(Check::LoginForm, subject, say).fix(
                     "see that `local_login` is of this product, if the portal has such a form",
                 ),
             });
         }
-        findings.extend(found);
-        findings
+        told.all(found);
     }
 
     fn answer(&self, page: &Page) -> Finding {
@@ -262,7 +277,9 @@ impl At<'_> {
 
     /// What becomes of a password that somebody types into this form.
     fn form(&self, case: &Case, page: &str, form: &FormTag) -> Finding {
-        let (check, subject) = (Check::LoginForm, self.portal.origin());
+        let (check, subject, target) = (Check::LoginForm, self.portal.origin(), page);
+        // A query may hold what is nobody else's (LOG-01).
+        let page = path_of(target);
         let mode = self.portal.policy.mode;
         if matches!(mode, Mode::Optional | Mode::Off) {
             let told = format!("the form at {page} works, as the mode `{}` says", mode.name());
@@ -274,7 +291,7 @@ impl At<'_> {
                        proposes the rules";
             return Finding::warning(check, subject, told).fix(fix);
         }
-        let base = self.portal.public_url.join(page).unwrap_or(self.portal.public_url.clone());
+        let base = self.portal.public_url.join(target).unwrap_or(self.portal.public_url.clone());
         let action = form.action.as_deref().unwrap_or_default();
         let Ok(mut to) = base.join(action) else {
             let told = format!("the form at {page} goes to what is no address");
@@ -347,6 +364,10 @@ fn target_of(url: &Url) -> String {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
     }
+}
+
+fn path_of(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
 }
 
 /// A field's name as it may stand in a line of ours.

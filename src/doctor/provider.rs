@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use url::{Host, Url};
 
 use super::forms::{self, Form};
-use super::{Case, Check, Finding, clock};
+use super::{Case, Check, Finding, Told, clock};
 use crate::catalogue;
 use crate::config::ProviderKind;
 use crate::gate::login::{Journey, microsoft_code};
@@ -18,11 +18,10 @@ use crate::relying_party::{DiscoveryError, MetadataError, RelyingParty, fits};
 use crate::telemetry::causes;
 
 /// Looks at the provider of this index.
-pub(super) async fn look(case: &Case, index: usize, party: &Arc<RelyingParty>) -> Vec<Finding> {
+pub(super) async fn look(case: &Case, index: usize, party: &Arc<RelyingParty>, told: &Told) {
     let Some(provider) = case.config.providers.get(index) else {
-        return Vec::new();
+        return;
     };
-    let mut findings = Vec::new();
     for (position, (journey, kind)) in provider.kind.flows().into_iter().enumerate() {
         let subject = match &kind {
             ProviderKind::AzureAdB2c(b2c) => format!("{}, {}", provider.name, b2c.policy),
@@ -34,24 +33,23 @@ pub(super) async fn look(case: &Case, index: usize, party: &Arc<RelyingParty>) -
         let looked = party.look(&url).await;
         // All policies are at one host.
         if position == 0 {
-            findings.push(name(&provider.name, &url, &looked).await);
-            findings.extend(connection(&provider.name, &url, &looked));
+            told.tell(name(&provider.name, &url, &looked).await);
+            told.all(connection(&provider.name, &url, &looked));
         }
         let Ok(looked) = looked else {
             break;
         };
         if position == 0 {
-            findings.push(clock::compare(&provider.name, &looked, case.setting.clock.now()));
+            told.tell(clock::compare(&provider.name, &looked, case.setting.clock.now()));
         }
         match metadata(&subject, &kind, &looked, party).await {
             Ok(found) => {
-                findings.extend(found);
-                findings.push(keys(&subject, journey, party).await);
+                told.all(found);
+                told.tell(keys(&subject, journey, party).await);
             }
-            Err(found) => findings.extend(found),
+            Err(found) => told.all(found),
         }
     }
-    findings
 }
 
 async fn name(provider: &str, url: &Url, looked: &Result<Looked, HttpError>) -> Finding {

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use anteport::clock::Clock;
 use anteport::demo::certificates::LoopbackTls;
+use anteport::demo::microsoft::tenants::Product;
 use anteport::demo::microsoft::{self, Microsoft, Options};
 use anteport::gate::Secret;
 use serde_json::Value;
@@ -152,7 +153,12 @@ impl Bench {
         let portal = Portal::start("127.0.0.1:0".parse().unwrap(), plan.answers);
         let (listen, admin) = (free_port(), free_port());
         let tls = Arc::new(LoopbackTls::new().unwrap());
-        let (microsoft, authority) = start_microsoft(listen, plan.registration, &tls);
+        let product = match &plan.provider {
+            provider if provider.contains("azure_ad_b2c") => Product::AzureAdB2c,
+            provider if provider.contains("external_id") => Product::ExternalId,
+            _ => Product::EntraId,
+        };
+        let (microsoft, authority) = start_microsoft(listen, plan.registration, &tls, product);
         for (word, value) in &plan.set {
             microsoft.set(word, value).unwrap();
         }
@@ -265,6 +271,7 @@ fn start_microsoft(
     listen: u16,
     registration: fn(&mut Options),
     tls: &Arc<LoopbackTls>,
+    product: Product,
 ) -> (Arc<Microsoft>, String) {
     let own = format!("https://localhost:{listen}/.auth");
     let redirect_uris =
@@ -280,16 +287,20 @@ fn start_microsoft(
     listener.set_nonblocking(true).unwrap();
     let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
     let microsoft = Microsoft::new(format!("https://{authority}"), Clock::system(), options);
+    let (ready, is_ready) = std::sync::mpsc::channel();
     let (serving, tls) = (Arc::clone(&microsoft), Arc::clone(tls));
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
+            serving.prepare(product).await;
+            ready.send(()).unwrap();
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let served =
                 microsoft::serve_over(Some(&tls), listener, serving, std::future::pending());
             served.await.unwrap();
         });
     });
+    is_ready.recv().unwrap();
     (microsoft, authority)
 }
 

@@ -103,8 +103,8 @@ fn the_rule_that_is_proposed_shuts_the_form() {
 #[test]
 fn forms_are_found_behind_a_redirect_and_scripts_are_told_of() {
     let redirects = |head: &str| match head.split(' ').nth(1) {
-        Some("/") => page("302 Found", "location: /signin?next=%2F\r\n", ""),
-        Some("/signin?next=%2F") => page("200 OK", "", &LOGIN.replace("/session", "open")),
+        Some("/") => page("302 Found", "location: /signin?next=canary\r\n", ""),
+        Some("/signin?next=canary") => page("200 OK", "", &LOGIN.replace("/session", "open")),
         _ => page("404 Not Found", "", ""),
     };
     let report = Bench::start(plan(redirects)).doctor(&ONLY);

@@ -183,6 +183,11 @@ impl Microsoft {
         self.keys.of(product).signing().await.sign(claims)
     }
 
+    /// Makes the keys of a product, which takes a moment: nobody waits for them from then on.
+    pub async fn prepare(&self, product: tenants::Product) {
+        self.keys.of(product).prepare().await;
+    }
+
     /// How often each endpoint was asked.
     #[must_use]
     pub fn counts(&self) -> Counts {
