@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Case, Check, Finding, Status, Told};
-use crate::catalogue;
+use crate::catalogue::{self, Class};
 use crate::config::ProviderKind;
 use crate::gate::login::Journey;
 use crate::relying_party::{AtRedirect, RelyingParty};
@@ -52,7 +52,7 @@ fn of_trial(provider: &str, uri: &str, found: Option<AtRedirect>) -> Finding {
         Some(AtRedirect::Registered) => {
             Finding::ok(check, uri, format!("it is registered at {provider}"))
         }
-        Some(AtRedirect::Page(code)) => {
+        Some(AtRedirect::Page(code)) if is_of_operator(&code) => {
             let entry = catalogue::explain(Some(&code), "");
             let told = format!("{provider} sends nobody there: {}", entry.what);
             let is_about_it = matches!(
@@ -65,9 +65,14 @@ fn of_trial(provider: &str, uri: &str, found: Option<AtRedirect>) -> Finding {
             };
             Finding::error(check, uri, told).fix(fix).because(code)
         }
-        Some(AtRedirect::Unclear) | None => {
+        // Another code on a page says nothing of the address.
+        Some(AtRedirect::Page(_) | AtRedirect::Unclear) | None => {
             let told = format!("whether {provider} knows it cannot be seen from here");
             Finding::skipped(check, uri, told).fix(by_hand)
         }
     }
+}
+
+fn is_of_operator(code: &str) -> bool {
+    catalogue::find(code).is_some_and(|entry| entry.class == Class::Operator)
 }

@@ -1,8 +1,8 @@
 //! A whole world for one run of `doctor`: an emulated Microsoft over TLS, a portal that answers as
 //! it is told and keeps what it was asked, and the files of a configuration.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -332,7 +332,37 @@ impl Portal {
     }
 }
 
-fn converse(mut stream: TcpStream, answers: Answers, kept: &Mutex<Vec<String>>) {
+/// A portal that speaks TLS, with a certificate of this name that ends then.
+pub fn secure_portal(name: &str, ends: (i32, u8, u8)) -> (SocketAddr, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(ends.0, ends.1, ends.2);
+    let certificate = parameters.self_signed(&key).unwrap();
+    let private = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], private.into())
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else { continue };
+            let session = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            std::thread::spawn(move || {
+                let stream = rustls::StreamOwned::new(session, stream);
+                converse(stream, |_| page("200 OK", "", "<p>Welcome"), &Mutex::default());
+            });
+        }
+    });
+    (address, certificate.pem())
+}
+
+fn converse(mut stream: impl Read + Write, answers: Answers, kept: &Mutex<Vec<String>>) {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,6 +1,6 @@
 //! Mistakes about the portal.
 
-use super::bench::{Bench, LOGIN, Plan, Portal, good_portal, page};
+use super::bench::{Bench, LOGIN, Plan, Portal, good_portal, page, secure_portal};
 
 const ONLY: [&str; 2] = ["--only", "portal"];
 
@@ -193,4 +193,26 @@ fn a_portal_on_the_network_is_told_of() {
     )];
     let report = Bench::start(Plan { instead, ..Plan::default() }).doctor(&ONLY);
     report.finds("portal-around", "warning", &["on the network, at 10.255.255.1:9", "assertion"]);
+}
+
+#[test]
+fn a_portal_whose_certificate_is_not_in_order_is_named() {
+    let at = |ends, tls: &str| {
+        let (address, pem) = secure_portal("portal.internal", ends);
+        let upstream = format!("upstream: {{ url: \"https://{address}\"{tls} }} #");
+        let instead = vec![("upstream: { url:", upstream)];
+        let bench = Bench::start(Plan { instead, ..Plan::default() });
+        bench.write("portal.pem", &pem);
+        let text = std::fs::read_to_string(bench.folder.join("config.yaml")).unwrap();
+        bench.write("config.yaml", &text.replace("ca: none", "ca: [portal.pem]"));
+        bench.doctor(&ONLY)
+    };
+    let report = at((2099, 1, 1), "");
+    let words = ["TLS with the portal failed", "UnknownIssuer", "`upstream.tls.ca`"];
+    report.finds("portal-reachable", "error", &words);
+    report.nothing_else_is_wrong_than(&["portal-reachable"]);
+    let known = ", tls: { ca: none, server_name: portal.internal }";
+    at((2099, 1, 1), known).finds("portal-certificate", "ok", &["ends on 2098-12-31"]);
+    at((2099, 1, 1), ", tls: { ca: none }").finds("portal-reachable", "error", &["server_name"]);
+    at((2024, 1, 1), known).finds("portal-reachable", "error", &["xpired"]);
 }
