@@ -18,6 +18,7 @@ mod finding;
 mod forms;
 mod html;
 mod machine;
+mod passwords;
 mod portal;
 mod provider;
 mod registration;

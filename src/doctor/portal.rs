@@ -1,27 +1,24 @@
-//! A portal behind us: whether it is there, how it answers, and whether its own password doors are
-//! shut. It is asked for pages, as a stranger's browser asks; nothing is posted to it.
+//! A portal behind us: whether it is there, and how it answers. It is asked for pages, as a
+//! stranger's browser asks; nothing is posted to it. Deliberately not here: its password doors
+//! (`passwords`), and whether there is a way past us (`around`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{LOCATION, SET_COOKIE, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
-use tokio::time::{Instant, timeout};
+use http::{HeaderValue, StatusCode};
+use tokio::time::timeout;
 use url::Url;
 
-use super::doors::{self, Attempt, Fate};
 use super::finding::last_day;
-use super::html::{self, FormTag};
-use super::{Case, Check, Finding, Told};
+use super::{Case, Check, Finding, Told, passwords};
 use crate::config::Portal;
-use crate::gate::{Mode, Timestamp};
+use crate::gate::Timestamp;
 use crate::telemetry::causes;
 use crate::upstream::{Forwarding, Page, Servers, UpstreamError};
 
 /// For a page, and for all that are looked at for a form.
-const PATIENCE: Duration = Duration::from_secs(6);
-/// The most pages that are looked at for a form.
-const PAGES: usize = 8;
+pub(super) const PATIENCE: Duration = Duration::from_secs(6);
 /// How the request is named in the portal's log.
 const NAME: HeaderValue = HeaderValue::from_static("anteport-doctor");
 /// Days before its end from which on a certificate is spoken of.
@@ -61,7 +58,7 @@ pub(super) async fn look(case: &Case, index: usize, told: &Told) {
         let server = At { portal, servers: &servers, position };
         server.pages(case, told).await;
     }
-    told.tell(password_routes(case, portal));
+    told.tell(passwords::routes(case, portal));
 }
 
 fn certificate(subject: &str, ends: Timestamp, now: Timestamp) -> Finding {
@@ -95,14 +92,15 @@ fn unreached(subject: &str, error: &UpstreamError) -> Finding {
 }
 
 /// One server of a portal.
-struct At<'a> {
-    portal: &'a Portal,
+pub(super) struct At<'a> {
+    pub(super) portal: &'a Portal,
     servers: &'a Servers,
     position: usize,
 }
 
 impl At<'_> {
-    async fn get(&self, target: &str) -> Result<Page, UpstreamError> {
+    /// One page.
+    pub(super) async fn get(&self, target: &str) -> Result<Page, UpstreamError> {
         let policy = &self.portal.policy;
         let host = HeaderValue::from_str(&policy.host).unwrap_or(NAME);
         let scheme = HeaderValue::from_static(if policy.secure { "https" } else { "http" });
@@ -134,39 +132,7 @@ impl At<'_> {
         };
         told.tell(self.answer(&first));
         told.tell(self.headers(&first));
-        let mut targets: Vec<String> = vec!["/".to_owned()];
-        targets.extend(self.local_redirect(&first));
-        let pages = self.portal.policy.login_pages.iter();
-        let plain = pages.map(|rule| rule.path.as_str()).filter(|path| !path.contains('*'));
-        targets.extend(plain.map(str::to_owned));
-        targets.dedup();
-        let begun = Instant::now();
-        let mut found: Vec<Finding> = Vec::new();
-        for (position, target) in targets.iter().take(PAGES).enumerate() {
-            let page = match position {
-                0 => html_of(&first),
-                _ if begun.elapsed() > PATIENCE => break,
-                _ => self.get(target).await.ok().and_then(|page| html_of(&page)),
-            };
-            let forms = page.map(|page| html::password_forms(&page)).unwrap_or_default();
-            for form in forms {
-                let finding = self.form(case, target, &form);
-                if !found.contains(&finding) {
-                    found.push(finding);
-                }
-            }
-        }
-        if found.is_empty() {
-            let paths: Vec<&str> = targets.iter().map(|target| path_of(target)).collect();
-            let say = format!("no password form was seen at {}", paths.join(", "));
-            found.push(match self.portal.policy.password_routes.is_empty() {
-                true => Finding::ok(Check::LoginForm, subject, say),
-                false => Finding::skipped(Check::LoginForm, subject, say).fix(
-                    "see that `local_login` is of this product, if the portal has such a form",
-                ),
-            });
-        }
-        told.all(found);
+        passwords::forms(case, self, &first, told).await;
     }
 
     fn answer(&self, page: &Page) -> Finding {
@@ -241,10 +207,10 @@ impl At<'_> {
         self.portal.public_url.join(written).ok()
     }
 
-    fn local_redirect(&self, page: &Page) -> Option<String> {
+    /// Where a page leads, if that is here.
+    pub(super) fn local_redirect(&self, page: &Page) -> Option<Url> {
         let there = self.location(page).filter(|_| page.status.is_redirection())?;
-        let is_here = there.origin() == self.portal.public_url.origin();
-        is_here.then(|| target_of(&there))
+        (there.origin() == self.portal.public_url.origin()).then_some(there)
     }
 
     fn headers(&self, page: &Page) -> Finding {
@@ -274,135 +240,4 @@ impl At<'_> {
                    `X-Forwarded-Proto` for that";
         Finding::warning(check, subject, told).fix(fix)
     }
-
-    /// What becomes of a password that somebody types into this form.
-    fn form(&self, case: &Case, page: &str, form: &FormTag) -> Finding {
-        let (check, subject, target) = (Check::LoginForm, self.portal.origin(), page);
-        // A query may hold what is nobody else's (LOG-01).
-        let page = path_of(target);
-        let mode = self.portal.policy.mode;
-        if matches!(mode, Mode::Optional | Mode::Off) {
-            let told = format!("the form at {page} works, as the mode `{}` says", mode.name());
-            return Finding::ok(check, subject, told);
-        }
-        if form.method.is_empty() {
-            let told = format!("at {page} a script takes a password, and where to cannot be seen");
-            let fix = "run the portal in mode `report_only` for a while; `anteport discover` then \
-                       proposes the rules";
-            return Finding::warning(check, subject, told).fix(fix);
-        }
-        let base = self.portal.public_url.join(target).unwrap_or(self.portal.public_url.clone());
-        let action = form.action.as_deref().unwrap_or_default();
-        let Ok(mut to) = base.join(action) else {
-            let told = format!("the form at {page} goes to what is no address");
-            return Finding::skipped(check, subject, told);
-        };
-        if to.origin() != base.origin() && !self.is_own_address(&to) {
-            let told = format!(
-                "the form at {page} goes to {}, which is not behind Anteport",
-                to.origin().ascii_serialization()
-            );
-            let fix = "shut the password sign-in there too";
-            return Finding::warning(check, subject, told).fix(fix);
-        }
-        let mut fields = form.fields.clone();
-        for name in &form.passwords {
-            fields.retain(|(known, _)| known != name);
-            fields.push((name.clone(), "x".to_owned()));
-        }
-        let method = if form.method == "POST" { Method::POST } else { Method::GET };
-        if method == Method::GET {
-            to.query_pairs_mut().clear().extend_pairs(fields.drain(..));
-        }
-        let (target, path) = (target_of(&to), to.path().to_owned());
-        let attempt = Attempt { method: &method, target: &target, fields: &fields };
-        match doors::fate(case, self.portal, &attempt, HeaderMap::new()) {
-            Fate::Shut(rule) => {
-                let told = format!("the form at {page} goes to {path}, which `{rule}` refuses");
-                Finding::ok(check, subject, told)
-            }
-            Fate::Nowhere => {
-                let told = format!("the form at {page} goes to {path}, which reaches nobody");
-                Finding::ok(check, subject, told)
-            }
-            Fate::Open(who) => {
-                let field = form.passwords.first().map_or("password", |name| name.as_str());
-                let told = format!(
-                    "the form at {page} takes a password to {path}, and no rule refuses it: it is \
-                     open to {who}"
-                );
-                let fix = format!(
-                    "add to `local_login.password_routes`: {{ path: \"{path}\", methods: \
-                     [{method}], form: {{ \"{}\": \"*\" }} }}",
-                    plain(field)
-                );
-                match mode {
-                    Mode::ReportOnly => Finding::warning(check, subject, told),
-                    Mode::AzureOnly | Mode::Optional | Mode::Off => {
-                        Finding::error(check, subject, told)
-                    }
-                }
-                .fix(fix)
-            }
-        }
-    }
-
-    /// Whether an address is one of the portal's servers.
-    fn is_own_address(&self, url: &Url) -> bool {
-        let port = url.port_or_known_default();
-        let mut servers = self.portal.upstream.servers.iter();
-        servers.any(|server| url.host_str() == Some(&server.host) && port == Some(server.port))
-    }
-}
-
-fn html_of(page: &Page) -> Option<String> {
-    page.status.is_success().then(|| String::from_utf8_lossy(&page.body).into_owned())
-}
-
-fn target_of(url: &Url) -> String {
-    match url.query() {
-        Some(query) => format!("{}?{query}", url.path()),
-        None => url.path().to_owned(),
-    }
-}
-
-fn path_of(target: &str) -> &str {
-    target.split('?').next().unwrap_or_default()
-}
-
-/// A field's name as it may stand in a line of ours.
-fn plain(name: &str) -> String {
-    let is_plain = |c: &char| c.is_ascii_alphanumeric() || "_-.[]:".contains(*c);
-    name.chars().filter(is_plain).take(64).collect()
-}
-
-/// Whether each rule refuses what it is there for, to strangers and to members.
-fn password_routes(case: &Case, portal: &Portal) -> Finding {
-    let (check, subject) = (Check::PasswordRoutes, portal.origin());
-    let policy = &portal.policy;
-    if matches!(policy.mode, Mode::Optional | Mode::Off) {
-        let told = format!("passwords pass, as the mode `{}` says", policy.mode.name());
-        return Finding::ok(check, subject, told);
-    }
-    let mut open = Vec::new();
-    for rule in &policy.password_routes {
-        let Some(example) = doors::of_rule(rule) else { continue };
-        let attempt =
-            Attempt { method: &example.method, target: &example.target, fields: &example.fields };
-        if let Fate::Open(who) = doors::fate(case, portal, &attempt, example.headers) {
-            open.push(format!("`{}` (to {who})", rule.name));
-        }
-    }
-    let count = policy.password_routes.len();
-    if open.is_empty() {
-        let told = match (count, policy.mode) {
-            (0, _) => "`local_login` names no password route".to_owned(),
-            (_, Mode::ReportOnly) => format!("all {count} would be refused in `azure_only`"),
-            _ => format!("all {count} are refused, to strangers and to members"),
-        };
-        return Finding::ok(check, subject, told);
-    }
-    let told = format!("open in spite of their rules: {}", open.join(", "));
-    let fix = "look at `unless` of these rules; `anteport explain` says why for one request";
-    Finding::error(check, subject, told).fix(fix)
 }
