@@ -1,11 +1,12 @@
 //! This machine: whether the listeners can be had, or are ours already, and how many files a
 //! process may have open.
 
-use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 use url::Url;
 
 use super::{Case, Check, Finding};
@@ -66,8 +67,8 @@ impl Running {
 
 fn listener(check: Check, address: SocketAddr, is_ours: bool) -> Finding {
     let subject = address.to_string();
-    let error = match TcpListener::bind(address) {
-        Ok(_) => return Finding::ok(check, &subject, "it can be listened at"),
+    let error = match bind(address) {
+        Ok(()) => return Finding::ok(check, &subject, "it can be listened at"),
         Err(error) => error,
     };
     if error.kind() == ErrorKind::AddrInUse && is_ours {
@@ -96,6 +97,14 @@ fn listener(check: Check, address: SocketAddr, is_ours: bool) -> Finding {
         _ => (format!("it cannot be listened at: {error}"), "choose another address".to_owned()),
     };
     Finding::error(check, &subject, told).fix(fix)
+}
+
+/// Takes an address and gives it back. It is not listened at, so that nobody else who wants it just
+/// now is kept from it.
+fn bind(address: SocketAddr) -> io::Result<()> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())
 }
 
 /// A visitor's connection needs one, and its request to the portal another.

@@ -14,7 +14,7 @@ use crate::catalogue;
 use crate::config::ProviderKind;
 use crate::gate::login::{Journey, microsoft_code};
 use crate::outgoing::{HttpError, Looked};
-use crate::relying_party::{DiscoveryError, MetadataError, RelyingParty, fits};
+use crate::relying_party::{MetadataError, RelyingParty, fits};
 use crate::telemetry::causes;
 
 /// Looks at the provider of this index.
@@ -45,7 +45,7 @@ pub(super) async fn look(case: &Case, index: usize, party: &Arc<RelyingParty>, t
         match metadata(&subject, &kind, &looked, party).await {
             Ok(found) => {
                 told.all(found);
-                told.tell(keys(&subject, journey, party).await);
+                told.tell(keys(&subject, journey, &kind, party).await);
             }
             Err(found) => told.all(found),
         }
@@ -96,12 +96,14 @@ fn connection(provider: &str, url: &Url, looked: &Result<Looked, HttpError>) -> 
         HttpError::NoRoots => {
             "install ca-certificates, or name the authority's certificate in `ca`"
         }
+        HttpError::Exchange(_) | HttpError::TooLarge { .. } => {
+            "compare the address: what answers there is no identity provider, or something between \
+             answers in its place"
+        }
         HttpError::Url
         | HttpError::Resolve(_)
         | HttpError::Connect(_)
         | HttpError::Slow { .. }
-        | HttpError::Exchange(_)
-        | HttpError::TooLarge { .. }
         | HttpError::Redirect(_)
         | HttpError::Status(_) => {
             "let this machine reach it: a firewall has to let connections out, and there is no \
@@ -236,7 +238,12 @@ async fn other_forms(
     found.into_iter().min_by_key(|(position, _)| *position).map(|(_, form)| form)
 }
 
-async fn keys(subject: &str, journey: Journey, party: &RelyingParty) -> Finding {
+async fn keys(
+    subject: &str,
+    journey: Journey,
+    kind: &ProviderKind,
+    party: &Arc<RelyingParty>,
+) -> Finding {
     let check = Check::ProviderKeys;
     let error = match party.examine(journey).await {
         Ok(learned) if learned.odd_keys.is_empty() => {
@@ -258,16 +265,23 @@ async fn keys(subject: &str, journey: Journey, party: &RelyingParty) -> Finding 
         }
         Err(error) => error,
     };
-    let fix = match error {
-        DiscoveryError::Call { .. } | DiscoveryError::Slow { .. } => {
-            "try again in a minute; if it stays, the provider has trouble, or a firewall lets only \
-             some of its addresses through"
-        }
-        DiscoveryError::Metadata(_) | DiscoveryError::Keys(_) => {
-            "open `jwks_uri` of the metadata in a browser: something between may answer in the \
-             provider's place"
-        }
-    };
     let told = format!("the signing keys cannot be had: {}", causes(&error));
-    Finding::error(check, subject, told).fix(fix).because(error.code())
+    let found = Finding::error(check, subject, told).because(error.code());
+    let is_unreachable = error.is_unreachable();
+    let other = match (kind, is_unreachable) {
+        // Microsoft's keys name issuers by a rule of their own.
+        (ProviderKind::Oidc(_), false) => other_forms(kind, None, party).await,
+        _ => None,
+    };
+    match other {
+        Some(form) => found.fix(format!("write `{}` for this provider", form.change)),
+        None if is_unreachable => found.fix(
+            "try again in a minute; if it stays, the provider has trouble, or a firewall lets only \
+             some of its addresses through",
+        ),
+        None => found.fix(
+            "open `jwks_uri` of the metadata in a browser: something between may answer in the \
+             provider's place",
+        ),
+    }
 }

@@ -134,3 +134,24 @@ fn a_token_endpoint_that_is_out_of_order_condemns_no_credential() {
     let report = Bench::start(Plan { next, ..Plan::default() }).doctor(&ONLY);
     report.finds("credential", "warning", &["no answer to judge by", "provider-busy"]);
 }
+
+/// Whoever is no Microsoft is asked by a code that nobody was given.
+#[test]
+fn another_openid_provider_is_asked_too() {
+    let provider = "
+    kind: oidc
+    issuer: \"https://AUTHORITY/c7d40e9b-52a1-4f36-8e0d-91b3a6c2f4d8/v2.0/\"
+    metadata_url: \"https://AUTHORITY/harbormembers.onmicrosoft.com/B2C_1_signupsignin/v2.0/.well-known/\
+    openid-configuration\"";
+    let provider = provider.to_owned();
+    let instead = vec![("    authority: \"https://AUTHORITY\"\n", String::new())];
+    let bench = Bench::start(Plan { provider, instead, ..Plan::default() });
+    let report = bench.doctor(&["--only", "provider", "credentials"]);
+    report.finds("provider-metadata", "ok", &[]);
+    report.finds("credential", "ok", &["the provider accepts it"]);
+    report.finds("redirect-uri", "skipped", &["/.auth/logout/done", "after a sign-out"]);
+    report.nothing_else_is_wrong_than(&[]);
+    bench.write("secret", "canary-of-another-secret");
+    let report = bench.doctor(&ONLY);
+    report.finds("credential", "error", &["the provider refuses it"]);
+}

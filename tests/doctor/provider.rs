@@ -138,3 +138,13 @@ fn a_provider_that_is_down_is_named() {
     let report = Bench::start(Plan { set, ..plan(ENTRA) }).doctor(&["--only", "provider"]);
     report.finds("provider-metadata", "error", &["503 Service Unavailable"]);
 }
+
+/// Its keys are for issuers that follow Microsoft's own rule.
+#[test]
+fn microsoft_taken_for_any_provider_is_named() {
+    let wrong = format!("\n    kind: oidc\n    issuer: \"https://AUTHORITY/{TENANT}/v2.0\"");
+    let instead = vec![("    authority: \"https://AUTHORITY\"\n", String::new())];
+    let report = Bench::start(Plan { instead, ..plan(&wrong) }).doctor(&["--only", "provider"]);
+    let change = format!("write `kind: entra_id, tenant: {TENANT}`");
+    report.finds("provider-keys", "error", &["no key that may sign", &change]);
+}
