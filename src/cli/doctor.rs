@@ -129,6 +129,7 @@ fn payload(token: &[u8]) -> Option<Vec<u8>> {
 struct Report {
     format: Format,
     marks: [&'static str; 4],
+    speaks_utf8: bool,
     worst: Status,
     count: usize,
     /// In JSON all of them come at the end.
@@ -138,11 +139,13 @@ struct Report {
 
 impl Report {
     fn new(format: Format) -> Self {
-        let marks = match speaks_utf8(&|name| std::env::var(name).ok()) {
+        let speaks_utf8 = speaks_utf8(&|name| std::env::var(name).ok());
+        let marks = match speaks_utf8 {
             true => ["✓", "-", "!", "✗"],
             false => ["ok  ", "skip", "warn", "FAIL"],
         };
-        Self { format, marks, worst: Status::Ok, count: 0, kept: Vec::new(), has_uris: false }
+        let (worst, kept) = (Status::Ok, Vec::new());
+        Self { format, marks, speaks_utf8, worst, count: 0, kept, has_uris: false }
     }
 
     /// At once: the next one may take its time.
@@ -170,15 +173,22 @@ impl Report {
         };
         let reason = finding.reason.as_deref().map(|reason| format!(" ({reason})"));
         let reason = reason.unwrap_or_default();
-        say(&printable(&format!(
+        say(&self.printable(&format!(
             "{mark} {:<20} {}: {}{reason}",
             finding.check.name(),
             finding.subject,
             finding.told
         )));
         if let Some(fix) = finding.fix.as_deref().filter(|_| finding.status != Status::Ok) {
-            say(&printable(&format!("    {fix}")));
+            say(&self.printable(&format!("    {fix}")));
         }
+    }
+
+    /// What somebody else wrote moves no cursor (LOG-02), and is of letters that are shown here.
+    fn printable(&self, line: &str) -> String {
+        let line = if self.speaks_utf8 { line.to_owned() } else { line.replace('…', "...") };
+        let is_odd = |c: char| c.is_control() || (!self.speaks_utf8 && !c.is_ascii());
+        line.chars().map(|c| if is_odd(c) { '?' } else { c }).collect()
     }
 
     fn end(self) -> Status {
@@ -214,11 +224,6 @@ fn as_json(finding: &Finding) -> Value {
         told.insert("code".to_owned(), reason.as_str().into());
     }
     told
-}
-
-/// What somebody else wrote moves no cursor (LOG-02).
-fn printable(line: &str) -> String {
-    line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// As the locale says (POSIX: the first of these that is set).

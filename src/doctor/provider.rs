@@ -13,9 +13,13 @@ use super::{Case, Check, Finding, Told, clock};
 use crate::catalogue;
 use crate::config::ProviderKind;
 use crate::gate::login::{Journey, microsoft_code};
-use crate::outgoing::{HttpError, Looked};
+use crate::outgoing::{HttpError, Looked, is_busy};
 use crate::relying_party::{MetadataError, RelyingParty, fits};
 use crate::telemetry::causes;
+
+/// What to do about what may pass.
+const LATER: &str = "try again in a minute; if it stays, the provider has trouble, or a firewall lets \
+                     only some of its addresses through";
 
 /// Looks at the provider of this index.
 pub(super) async fn look(case: &Case, index: usize, party: &Arc<RelyingParty>, told: &Told) {
@@ -36,8 +40,14 @@ pub(super) async fn look(case: &Case, index: usize, party: &Arc<RelyingParty>, t
             told.tell(name(&provider.name, &url, &looked).await);
             told.all(connection(&provider.name, &url, &looked));
         }
-        let Ok(looked) = looked else {
-            break;
+        let looked = match looked {
+            Ok(looked) => looked,
+            // The first says it of the host.
+            Err(_) if position == 0 => return,
+            Err(error) => {
+                told.tell(unanswered(&subject, &url, &error));
+                continue;
+            }
         };
         if position == 0 {
             told.tell(clock::compare(&provider.name, &looked, case.setting.clock.now()));
@@ -154,6 +164,10 @@ async fn metadata(
         }
         None => refused_metadata(subject, &url, looked),
     };
+    // Nobody who is busy says where anything is.
+    if is_busy(looked.status) {
+        return Err(vec![found.fix(LATER)]);
+    }
     let documented = documented_issuer(looked);
     let works = other_forms(kind, documented.as_deref(), party).await;
     let usual = usual_fix(kind);
@@ -166,6 +180,13 @@ async fn metadata(
         (None, None) => format!("{usual}; no other known form of the address works"),
     };
     Err(vec![found.fix(fix)])
+}
+
+/// No answer from a host that has given one.
+fn unanswered(subject: &str, url: &Url, error: &HttpError) -> Finding {
+    let told = format!("there is no answer at {url}: {}", causes(error));
+    let found = Finding::error(Check::ProviderMetadata, subject, told).because(error.code());
+    found.fix(LATER)
 }
 
 /// Another status than 200, with what the provider says itself.
@@ -275,10 +296,7 @@ async fn keys(
     };
     match other {
         Some(form) => found.fix(format!("write `{}` for this provider", form.change)),
-        None if is_unreachable => found.fix(
-            "try again in a minute; if it stays, the provider has trouble, or a firewall lets only \
-             some of its addresses through",
-        ),
+        None if is_unreachable => found.fix(LATER),
         None => found.fix(
             "open `jwks_uri` of the metadata in a browser: something between may answer in the \
              provider's place",
