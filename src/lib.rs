@@ -21,6 +21,7 @@
 //! | [`telemetry`] | metrics, logs, and the admin listener |
 //! | [`cli`] | one file a verb |
 //! | [`demo`] | an emulated Microsoft and a small legacy portal |
+//! | [`doctor`] | the configuration and the world around it, looked at before members do |
 //! | `kept` | keys that stand in files, in force as these say |
 //! | `signing_key` | what signs, read from PEM or made, and its public half |
 //! | `outgoing` | the HTTP client of our own calls |
@@ -31,8 +32,8 @@
 //! | [`clock`] | the one place that reads the wall clock |
 //!
 //! Dependencies point one way. Everybody may use `gate` and `catalogue`, which use none of ours;
-//! `relying_party`, `sessions`, `identity`, `members` and `upstream` do not know each other, and
-//! `server` brings them together. `http1` is for those two that speak it, `server` and `upstream`.
+//! `relying_party`, `sessions`, `identity`, `members` and `upstream` do not know each other;
+//! `server` brings them together, and `doctor` asks each by itself. `http1` is for those two that speak it, `server` and `upstream`.
 //! A crate that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka`
 //! in `sessions/marks.rs`, `hashbrown` in `sessions/table`, `redis` in `sessions/redis`, `postcard`
 //! in `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in
@@ -63,6 +64,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod doctor;
 pub mod gate;
 mod http1;
 pub mod identity;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{
-    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, RETRY_AFTER,
-    USER_AGENT,
+    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER, USER_AGENT,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -67,6 +67,40 @@ pub(crate) struct Answer {
     pub(crate) body: Bytes,
     /// How long the server asks us to wait, if it says so in seconds.
     pub(crate) retry_after: Option<Duration>,
+}
+
+/// An answer with all that it says, a redirect among others: for those who look, and follow
+/// nothing.
+pub(crate) struct Looked {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// None of a redirect.
+    pub(crate) body: Bytes,
+}
+
+impl Looked {
+    /// What the rest of the crate takes for an answer: a redirect would lead to an address that
+    /// nobody configured (OIDC-11).
+    fn answer(self) -> Result<Answer, HttpError> {
+        if self.status.is_redirection() {
+            return Err(HttpError::Redirect(self.status));
+        }
+        let retry_after = self.headers.get(RETRY_AFTER);
+        let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
+        Ok(Answer {
+            status: self.status,
+            is_json: self.headers.get(CONTENT_TYPE).is_some_and(is_json),
+            body: self.body,
+            retry_after: retry_after.map(Duration::from_secs),
+        })
+    }
+
+    /// Whether it sends whoever asked to this address, with whatever query or fragment.
+    pub(crate) fn leads_to(&self, url: &str) -> bool {
+        let there = self.headers.get(LOCATION).and_then(|there| there.to_str().ok());
+        let rest = there.and_then(|there| there.strip_prefix(url));
+        self.status.is_redirection() && rest.is_some_and(|rest| rest.starts_with(['?', '#']))
+    }
 }
 
 impl Http {
@@ -140,12 +174,26 @@ impl Http {
         self.call(request, url, deadline).await
     }
 
+    /// Fetches whatever is there; the status is the caller's to judge, and so is a redirect.
+    pub(crate) async fn look(&self, url: &Url, deadline: Instant) -> Result<Looked, HttpError> {
+        self.exchange_by(request(Method::GET, url, None, &[])?, url, deadline).await
+    }
+
     async fn call(
         &self,
         request: Request<Full<Bytes>>,
         url: &Url,
         deadline: Instant,
     ) -> Result<Answer, HttpError> {
+        self.exchange_by(request, url, deadline).await?.answer()
+    }
+
+    async fn exchange_by(
+        &self,
+        request: Request<Full<Bytes>>,
+        url: &Url,
+        deadline: Instant,
+    ) -> Result<Looked, HttpError> {
         let limit = self.bounds.total;
         timeout_at(deadline, self.exchange(url, request))
             .await
@@ -156,7 +204,7 @@ impl Http {
         &self,
         url: &Url,
         request: Request<Full<Bytes>>,
-    ) -> Result<Answer, HttpError> {
+    ) -> Result<Looked, HttpError> {
         let limit = self.bounds.connect;
         let stream =
             timeout(limit, connect(url)).await.map_err(|_| HttpError::Slow { limit })??;
@@ -169,7 +217,7 @@ impl Http {
     }
 
     /// One request and its answer, on a connection that ends with them.
-    async fn speak<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Answer, HttpError>
+    async fn speak<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Looked, HttpError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -180,17 +228,12 @@ impl Http {
             .map_err(HttpError::Exchange)?;
         let exchange = async {
             let response = sender.send_request(request).await.map_err(HttpError::Exchange)?;
-            let status = response.status();
-            // A redirect would lead to an address that nobody configured (OIDC-11).
-            if status.is_redirection() {
-                return Err(HttpError::Redirect(status));
-            }
-            let retry_after = response.headers().get(RETRY_AFTER);
-            let retry_after = retry_after.and_then(|seconds| seconds.to_str().ok()?.parse().ok());
-            let retry_after = retry_after.map(Duration::from_secs);
-            let is_json = response.headers().get(CONTENT_TYPE).is_some_and(is_json);
-            let body = self.read(response.into_body()).await?;
-            Ok(Answer { status, is_json, body, retry_after })
+            let (head, body) = response.into_parts();
+            let body = match head.status.is_redirection() {
+                true => Bytes::new(),
+                false => self.read(body).await?,
+            };
+            Ok(Looked { status: head.status, headers: head.headers, body })
         };
         let mut exchange = std::pin::pin!(exchange);
         let mut connection = std::pin::pin!(connection);

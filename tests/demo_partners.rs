@@ -892,7 +892,7 @@ async fn b2c_answers_as_b2c_does() {
     let by_query = metadata(format!("{base}/{id}/{known}?p=b2c_1_signupsignin")).await;
     let token = format!("{base}/{domain}/oauth2/v2.0/token?p=b2c_1_signupsignin");
     assert_eq!(by_query["token_endpoint"], token);
-    assert_eq!(get(&at("B2C_1_nobody", known)).await.status, 400);
+    assert_eq!(get(&at("B2C_1_nobody", known)).await.status, 404);
 
     // A code is good at the policy that it is of, and is longer than Entra's.
     let login = at("b2c_1_signupsignin", &format!("login?{}", authorization(&[])));

@@ -148,6 +148,16 @@ pub struct Entry {
     pub menu: String,
 }
 
+impl Entry {
+    /// What the operator should do, and where: as a log or a terminal can show it, which has
+    /// neither arrows nor bold letters.
+    #[must_use]
+    pub fn to_do(&self) -> String {
+        let menu = self.menu.replace('→', ">");
+        format!("{} ({menu})", self.operator.replace("**", ""))
+    }
+}
+
 /// The entry of a code of Microsoft's, `AADSTS…` or `AADB2C…`.
 #[must_use]
 pub fn find(code: &str) -> Option<&'static Entry> {

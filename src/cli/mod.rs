@@ -1,7 +1,7 @@
 //! The command line: one file a verb. Deliberately not here: what the verbs do, which the rest of
 //! the crate does; secrets, which never come as arguments (CFG-04).
 //!
-//! Exit codes: 0 fine · 1 failed · 2 usage · 3 `check` found errors · 69 a service that is needed
+//! Exit codes: 0 fine · 1 failed · 2 usage · 3 `check` or `doctor` found errors · 69 a service that is needed
 //! cannot be reached · 78 the configuration was refused.
 
 mod admin_client;
@@ -10,6 +10,7 @@ mod config;
 mod definition;
 pub mod demo;
 pub mod discover;
+pub mod doctor;
 pub mod emulator;
 pub mod explain;
 pub mod healthcheck;
@@ -35,7 +36,7 @@ use crate::config::{Problem, Problems};
 pub const FAILED: u8 = 1;
 /// The command line does not say what it has to.
 pub const USAGE: u8 = 2;
-/// `check` found errors.
+/// `check` or `doctor` found errors.
 pub const FOUND_ERRORS: u8 = 3;
 /// A service that is needed cannot be reached: `EX_UNAVAILABLE` of `sysexits.h`.
 pub const UNAVAILABLE: u8 = 69;
@@ -52,8 +53,8 @@ const USUAL_CONFIG: &str = "/etc/anteport/config.yaml";
     version,
     about = "Microsoft sign-in in front of a portal that nobody can change.",
     after_help = "Begin with `anteport demo`: it needs no configuration and no Azure.\n\
-                  Exit codes: 0 fine, 1 failed, 2 usage, 3 `check` found errors, 69 a service \
-                  that is needed cannot be reached, 78 configuration refused."
+                  Exit codes: 0 fine, 1 failed, 2 usage, 3 `check` or `doctor` found errors, 69 a \
+                  service that is needed cannot be reached, 78 configuration refused."
 )]
 pub struct Arguments {
     #[command(subcommand)]
@@ -80,6 +81,22 @@ enum Verb {
     /// Write, show or explain a configuration, or print its JSON Schema
     #[command(subcommand)]
     Config(config::Verb),
+    /// Find out what is wrong with the configuration and with the world around it, and what to do
+    ///
+    /// It says what `check` says, and then looks: at DNS, TLS and clock, at the provider's metadata
+    /// and keys, whether it accepts the client credentials, at the portal and its password forms,
+    /// whether the portal can be reached past us, at the store of sessions and at this machine. It
+    /// signs nobody in and sends no password, and changes nothing. Exit code 3 if something is wrong.
+    #[command(after_help = "Examples:\n  anteport doctor --config config.yaml\n  \
+                            anteport doctor --only provider credentials\n  \
+                            anteport doctor --format json | jq '.findings[] | select(.status == \"error\")'\n  \
+                            pbpaste | anteport doctor --token -")]
+    Doctor {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        asked: doctor::Asked,
+    },
     /// Say which route and rule decide a request, why, and what the portal would be sent
     ///
     /// It judges by the configuration as it is on disk, and connects to nobody.
@@ -190,6 +207,7 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
         Verb::Run(config) => run::run(&config.resolve()),
         Verb::Check(config) => check::run(&config.resolve()),
         Verb::Config(verb) => config::run(verb),
+        Verb::Doctor { config, asked } => doctor::run(&config.resolve(), &asked),
         Verb::Explain { config, explain } => explain::run(&config.resolve(), &explain),
         Verb::Discover(config) => discover::run(&config.resolve()),
         Verb::Emulator { config, emulator } => emulator::run(&config.resolve(), &emulator),

@@ -96,6 +96,7 @@ pub use self::providers::{
 };
 pub(crate) use self::secrets::{key_file, read_at_most, read_bounded};
 pub(crate) use self::signing::secret_in;
+pub(crate) use self::tls::is_for_host;
 pub(crate) use self::value::{any_duration, is_guid, is_loopback};
 pub use self::verify::{Description, Verify};
 
@@ -310,7 +311,7 @@ impl Portal {
 }
 
 /// Where a portal's allowed requests go.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// Its servers, which take turns; at least one.
     pub servers: Vec<ServerAddress>,
@@ -358,7 +359,7 @@ pub enum Protocol {
 }
 
 /// TLS towards a portal. That its certificate is verified cannot be turned off.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UpstreamTls {
     /// Certificates to trust instead of the system's.
     pub trusted: Option<Vec<CertificateDer<'static>>>,
@@ -381,7 +382,7 @@ impl PartialEq for UpstreamTls {
 impl Eq for UpstreamTls {}
 
 /// How servers are asked how they are.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthCheck {
     /// What is asked for.
     pub path: CanonicalPath,

@@ -52,6 +52,20 @@ impl Problem {
         &self.key
     }
 
+    /// Where it is: `file:line:column: key`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let mut place = self.file.to_string();
+        if self.line > 0 {
+            place.push_str(&format!(":{}:{}", self.line, self.column));
+        }
+        if !self.key.is_empty() {
+            place.push_str(": ");
+            place.push_str(&self.key);
+        }
+        place
+    }
+
     /// What is wrong and what would be right.
     #[must_use]
     pub fn message(&self) -> &str {
@@ -62,15 +76,7 @@ impl Problem {
 /// `file:line:column: key: message`, on one line.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if self.line > 0 {
-            write!(f, ":{}:{}", self.line, self.column)?;
-        }
-        f.write_str(": ")?;
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        f.write_str(&self.message)
+        write!(f, "{}: {}", self.place(), self.message)
     }
 }
 

@@ -71,19 +71,23 @@ pub(super) fn check_hosts<'a>(
     certified: &CertifiedKey,
     portals: impl Iterator<Item = &'a Located<Url>>,
 ) {
-    let Ok(certificate) = certified.end_entity_cert().and_then(ParsedCertificate::try_from) else {
-        return; // The key was compared with it, so it could be read.
-    };
     for url in portals {
-        let host = bare_host(&url.value);
-        let is_for_it = ServerName::try_from(host)
-            .is_ok_and(|name| verify_server_name(&certificate, &name).is_ok());
-        if !is_for_it {
+        if !is_for_host(certified, &url.value) {
             let message = "the certificate of `listen.tls` is not for this host, so browsers will \
                            refuse it";
             context.warn(&url.spot, message);
         }
     }
+}
+
+/// Whether a certificate is for the host of this URL. The key was compared with it, so it can be
+/// read.
+pub(crate) fn is_for_host(certified: &CertifiedKey, url: &Url) -> bool {
+    let certificate = certified.end_entity_cert().and_then(ParsedCertificate::try_from);
+    let name = ServerName::try_from(bare_host(url));
+    certificate.is_ok_and(|certificate| {
+        name.is_ok_and(|name| verify_server_name(&certificate, &name).is_ok())
+    })
 }
 
 /// The certificates that a server may show instead of one from the system's authorities.

@@ -119,6 +119,17 @@ impl Pair {
         &self.name
     }
 
+    /// A value that it has: what a request would say that it is there for.
+    #[must_use]
+    pub fn example(&self) -> String {
+        match self.values.first() {
+            None | Some(ValuePattern::Any) => "x".to_owned(),
+            Some(ValuePattern::Exactly(text)) => text.clone(),
+            Some(ValuePattern::Begins(text)) => format!("{text}x"),
+            Some(ValuePattern::Ends(text)) => format!("x{text}"),
+        }
+    }
+
     /// Whether a name of letters, digits and marks could be taken for this one.
     pub(super) fn could_be_named(&self, name: &str) -> bool {
         let letters = name.bytes().filter(u8::is_ascii_alphanumeric);

@@ -54,6 +54,16 @@ pub(super) fn value(mapping: &Mapping, claims: &VerifiedClaims) -> Result<Option
     }
 }
 
+/// Whether a header would carry something of these claims. An error names the claim that is in the
+/// way, and whether that is so because it is not there.
+///
+/// # Errors
+/// When nobody with these claims could sign in.
+pub(crate) fn is_told(mapping: &Mapping, claims: &VerifiedClaims) -> Result<bool, (String, bool)> {
+    let told = value(mapping, claims).map(|value| value.is_some());
+    told.map_err(|fault| (fault.claim, fault.kind == FaultKind::Missing))
+}
+
 fn otherwise(
     otherwise: &Otherwise,
     path: &ClaimPath,

@@ -24,6 +24,7 @@ use serde_json::{Map, Value};
 pub use assertion::{SigningError, secret_jwk, token_claims};
 pub use error::IdentityError;
 pub use kept_signers::KeptSigners;
+pub(crate) use mapping::is_told;
 pub use plain::{Marks, encode};
 pub use presets::{Presets, Published, describe};
 pub use signature::{Outbound, RequestSigner};

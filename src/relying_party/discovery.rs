@@ -347,6 +347,11 @@ impl Discovery {
 }
 
 impl Known {
+    /// Its keys.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
     /// How old its keys are.
     pub(super) fn keys_age(&self, now: Timestamp) -> Duration {
         now.since(self.keys_read)
@@ -366,7 +371,7 @@ struct Document {
 }
 
 impl Metadata {
-    fn read(document: &[u8], kind: &ProviderKind) -> Result<Self, MetadataError> {
+    pub(super) fn read(document: &[u8], kind: &ProviderKind) -> Result<Self, MetadataError> {
         let document: Document =
             serde_json::from_slice(document).map_err(|_| MetadataError::Malformed)?;
         let endpoint = |name, text: &str| endpoint(name, text, kind);

@@ -7,15 +7,16 @@
 //! `token_request` asks the token endpoint with our `credentials`, `redeem` for a login and
 //! `refresh` later on; `graph` and `groups` say which groups somebody is in, and `registration`
 //! when our credentials end; `address` says which address is verified; `sign_out` and
-//! `logout_token` are about the end of a session there. Deliberately not here: cookies and
-//! callbacks, which the gate and the server have, and any address that comes from a visitor
-//! (OIDC-11).
+//! `logout_token` are about the end of a session there; `examination` asks one thing at a time, for
+//! `doctor`. Deliberately not here: cookies and callbacks, which the gate and the server have, and
+//! any address that comes from a visitor (OIDC-11).
 
 mod authorization;
 mod calls;
 mod credentials;
 mod discovery;
 mod error;
+mod examination;
 mod graph;
 mod groups;
 pub mod id_token;
@@ -51,6 +52,7 @@ pub use self::calls::{Call, Observe, Outcome};
 pub use self::credentials::{CredentialError, CredentialFault, CredentialState};
 pub use self::discovery::{DiscoveryError, MetadataError};
 pub use self::error::RelyingPartyError;
+pub(crate) use self::examination::{AtRedirect, Tried, fits};
 pub use self::graph::GraphError;
 pub use self::id_token::IdTokenError;
 pub use self::limits::Limits;

@@ -72,7 +72,7 @@ impl RelyingParty {
     }
 
     /// One request with one credential.
-    async fn ask<T>(
+    pub(super) async fn ask<T>(
         &self,
         endpoint: &Url,
         signed: Signed,

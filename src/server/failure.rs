@@ -32,8 +32,7 @@ impl ProviderSaid<'_> {
 
     /// For the operator: what happened, what to do, and where, as the log can write it.
     pub(super) fn advice(&self) -> String {
-        let Entry { what, operator, menu, .. } = self.entry;
-        format!("{what} {operator} ({})", menu.replace('→', ">"))
+        format!("{} {}", self.entry.what, self.entry.to_do())
     }
 }
 

@@ -52,6 +52,7 @@ use http::HeaderValue;
 use rustls::sign::CertifiedKey;
 
 pub use current::ChangeError;
+pub(crate) use http1::http_date;
 pub use limits::Limits;
 pub use listener::{bind, workers};
 pub use reload::{Reason, ReloadError, Reloads, Source};

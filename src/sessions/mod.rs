@@ -50,11 +50,13 @@ pub use kept_keys::{KeptKeys, KeptKeysError};
 pub use listing::{Cursor, ListError, Listed, Page, Wanted};
 pub use logins::{Earlier, Logins};
 pub use portal_cookies::PortalProofs;
+pub(crate) use redis::{StoreFault, examine};
 pub use remote::Lease;
 pub use renewing::Renewing;
 pub use revocation::{Revocation, RevokeError};
 pub use seal::{Purpose, Seal, SealError, sealed_length};
 pub use signed_in::SignedIn;
+pub(crate) use snapshot::can_be_left;
 pub use turn::Turn;
 
 use self::arriving::Arriving;

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
 mod copies;
+mod doctor;
 mod endings;
 mod faults;
 mod fleet;

@@ -65,6 +65,7 @@ pub const SET: &[Word] = &[
         "publish_next, rotate, replace",
         "new signing keys; replace withdraws the old at once",
     ),
+    ("key_sets", "as for the next document, or usual", "how every key set is answered"),
     ("issuer", "default, tfp", "\"Token compatibility\" of user flows"),
     ("numbers", "json, text", "how B2C's token endpoint writes numbers"),
     (
@@ -176,6 +177,13 @@ impl Microsoft {
             ("keys", "publish_next") => self.publish_next_keys(),
             ("keys", "rotate") => self.rotate_keys(),
             ("keys", "replace") => self.replace_keys(),
+            ("key_sets", value) => {
+                let trouble = match value {
+                    "usual" => None,
+                    other => Some(trouble(other).ok_or(unfit)?),
+                };
+                self.switch(|switches| switches.key_sets = trouble);
+            }
             ("issuer", "default" | "tfp") => {
                 self.switch(|switches| switches.b2c.names_policy = value == "tfp");
             }

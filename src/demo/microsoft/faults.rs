@@ -99,6 +99,8 @@ pub struct Switches {
     pub long_codes: bool,
     /// By how many milliseconds its clock is ahead.
     pub clock_ahead: i64,
+    /// How every key set is answered, if not as usual.
+    pub key_sets: Option<Trouble>,
 }
 
 /// How the user flows of B2C are set up.
@@ -122,6 +124,7 @@ impl Switches {
             own_key: false,
             long_codes: false,
             clock_ahead: 0,
+            key_sets: None,
         }
     }
 }

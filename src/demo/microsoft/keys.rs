@@ -96,7 +96,7 @@ impl Keys {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn prepare(&self) {
+    pub(super) async fn prepare(&self) {
         let published = self.published().clone();
         tokio::join!(published.signing.ready(), published.personal.ready());
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::errors::AadError;
 use super::keys::Members;
 use super::tenants::{PERSONAL, Place, Product};
-use super::{Call, Microsoft, trouble};
+use super::{Call, Microsoft, pages, trouble};
 use crate::demo::answer::{self, Answer};
 use crate::demo::random;
 use crate::demo::story::Narrator;
@@ -29,6 +29,31 @@ pub(super) async fn discovery(microsoft: &Microsoft, place: Place, call: &Call) 
             of_entra(microsoft, place, call.query.get("appid"))
         }
     };
+    document_answer(microsoft, &document).await
+}
+
+/// The metadata of the endpoints before v2.0, whose tokens have an issuer of their own.
+pub(super) async fn discovery_of_v1(microsoft: &Microsoft, place: Place) -> Answer {
+    microsoft.counts.discovery.up();
+    let is_there = matches!(place.product(), Product::EntraId | Product::Personal);
+    if !is_there {
+        return pages::not_found();
+    }
+    let base = &microsoft.base;
+    let endpoint = |endpoint: &str| place.endpoint(base, endpoint);
+    let issuer = place.documented_issuer("https://sts.windows.net", false);
+    let document = json!({
+        "issuer": issuer.replace("/v2.0", "/"),
+        "authorization_endpoint": endpoint("oauth2/authorize"),
+        "token_endpoint": endpoint("oauth2/token"),
+        "end_session_endpoint": endpoint("oauth2/logout"),
+        "jwks_uri": endpoint("discovery/keys"),
+        "check_session_iframe": endpoint("oauth2/checksession"),
+        "response_types_supported": ["code", "id_token", "code id_token", "token id_token", "token"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "scopes_supported": ["openid"],
+    });
     document_answer(microsoft, &document).await
 }
 
@@ -160,7 +185,11 @@ pub(super) async fn keys(microsoft: &Microsoft, place: Place, call: &Call) -> An
         None => microsoft.keys.of(place.product()),
     };
     let keys = ring.set(&members).await;
-    document_answer(microsoft, &keys).await
+    let answer = document_answer(microsoft, &keys).await;
+    match microsoft.switches().key_sets {
+        Some(trouble) => trouble::afflict(trouble, answer).await,
+        None => answer,
+    }
 }
 
 fn recorded_headers(answer: Answer) -> Answer {

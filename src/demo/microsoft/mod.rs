@@ -183,6 +183,11 @@ impl Microsoft {
         self.keys.of(product).signing().await.sign(claims)
     }
 
+    /// Makes the keys of a product, which takes a moment: nobody waits for them from then on.
+    pub async fn prepare(&self, product: tenants::Product) {
+        self.keys.of(product).prepare().await;
+    }
+
     /// How often each endpoint was asked.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -232,6 +237,9 @@ impl Microsoft {
             return control::answer(&self, &path, &call);
         }
         let answer = self.answer(&path, &call).await;
+        // Its clock need not be this machine's.
+        let date = crate::server::http_date(self.now().unix_seconds());
+        let answer = super::answer::with(answer, http::header::DATE, &date);
         if path.starts_with("/assets/") || path == "/" {
             return answer;
         }
@@ -261,6 +269,10 @@ impl Microsoft {
         }
         let found = Place::find(&self.options.directory, path, &call.query);
         let Some((place, endpoint)) = found else {
+            if tenants::is_of_b2c(&self.options.directory, path) {
+                // Its user flow is not there.
+                return pages::no_policy();
+            }
             let Some((tenant, endpoint)) = path.trim_start_matches('/').split_once('/') else {
                 return pages::not_found();
             };
@@ -273,6 +285,7 @@ impl Microsoft {
         };
         match endpoint {
             "v2.0/.well-known/openid-configuration" => metadata::discovery(self, place, call).await,
+            ".well-known/openid-configuration" => metadata::discovery_of_v1(self, place).await,
             "discovery/v2.0/keys" => metadata::keys(self, place, call).await,
             "oauth2/v2.0/authorize" => authorize::begin(self, place, call).await,
             "login" => authorize::submit(self, place, call).await,

@@ -227,6 +227,13 @@ pub(super) fn not_found() -> Answer {
     answer::page(StatusCode::NOT_FOUND, &page)
 }
 
+/// What B2C answers where a tenant has no such user flow: a page, and no error of its own.
+pub(super) fn no_policy() -> Answer {
+    let text = "The resource you are looking for has been removed, had its name changed, or is \
+                temporarily unavailable.";
+    answer::page(StatusCode::NOT_FOUND, &Message { title: "404", text })
+}
+
 pub(super) fn server_error() -> Answer {
     let page =
         Message { title: "Something went wrong", text: "The emulator was told to fail here." };

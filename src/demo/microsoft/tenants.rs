@@ -263,6 +263,14 @@ impl Place {
     }
 }
 
+/// Whether a path names a tenant of B2C, whatever stands behind it.
+pub(super) fn is_of_b2c(directory: &Directory, path: &str) -> bool {
+    let path = path.trim_start_matches('/');
+    let path = path.strip_prefix("tfp/").unwrap_or(path);
+    let name = path.split('/').next().unwrap_or_default().to_ascii_lowercase();
+    directory.tenant(&name).is_some_and(|tenant| tenant.product == Product::AzureAdB2c)
+}
+
 /// The parts of paths that the cookie of single sign-on is set for.
 pub(super) fn cookie_paths(directory: &Directory) -> impl Iterator<Item = &'static str> {
     let aliases = ["organizations", "common", "consumers"];

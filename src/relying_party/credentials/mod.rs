@@ -215,7 +215,7 @@ impl Credentials {
     }
 
     /// What an operator can do, where it is not in the fault's own name.
-    fn advice(&self, index: usize, fault: CredentialFault) -> Option<&'static str> {
+    pub(super) fn advice(&self, index: usize, fault: CredentialFault) -> Option<&'static str> {
         let credential = self.provider.credentials.get(index)?;
         match (&credential.proof, fault) {
             (Proof::Secret { value, .. }, CredentialFault::SecretWrong) if is_id(value) => Some(

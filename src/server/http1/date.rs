@@ -25,7 +25,7 @@ pub(super) fn append(out: &mut Vec<u8>, now: Timestamp) {
 }
 
 /// The date in its one form (RFC 9110, section 5.6.7).
-fn written(seconds: i64) -> String {
+pub(crate) fn written(seconds: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];

@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 pub(super) use connection::serve;
+pub(crate) use date::written as http_date;
 pub(super) use tunnel::Tunnel;
 
 use crate::http1::request::HeadError;

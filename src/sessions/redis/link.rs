@@ -11,6 +11,7 @@
 //! found out and made anew. Deliberately not here: what is asked.
 
 mod connect;
+mod examination;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,6 +26,7 @@ use redis::{
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{sleep, timeout};
 
+pub(crate) use self::examination::{StoreFault, examine};
 use super::slots;
 use crate::config::{self, RedisMode};
 use crate::sessions::{ObserveStore, StoreCall, StoreError, StoreOutcome};

@@ -131,6 +131,14 @@ impl Drop for Telling<'_> {
     }
 }
 
+/// Whether a snapshot could be written there. What is made for that goes at once.
+///
+/// # Errors
+/// The system's reason.
+pub(crate) fn can_be_left(path: &Path) -> io::Result<()> {
+    Place::new(path).begin().map(drop)
+}
+
 impl Snapshot {
     pub(super) fn new(path: &Path, seal: &Arc<Seal>, absolute: Duration) -> Self {
         let (place, seal) = (Place::new(path), Arc::clone(seal));
