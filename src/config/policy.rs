@@ -11,6 +11,7 @@ use super::file::{LocalLoginFile, PortalFile, SpellingFile};
 use super::idle;
 use super::patterns::{is_below, meet};
 use super::profiles::{self, Profile};
+use super::rollout;
 use crate::gate::identity::Told;
 use crate::gate::login::Journey;
 use crate::gate::{
@@ -57,6 +58,7 @@ pub(super) fn policy(
         let all = login_pages.iter().chain(&password_paths).copied().chain(route_paths);
         check_own(context, own, all);
     }
+    let rollout = rollout::resolve(context, file);
     let resend_forms = file.sign_in.as_ref().and_then(|sign_in| sign_in.resend_forms.as_ref());
     if let (Some(size), Some(Mode::Optional | Mode::ReportOnly | Mode::Off)) =
         (resend_forms, file.mode)
@@ -94,6 +96,7 @@ pub(super) fn policy(
         }),
         secure: url.scheme() == "https",
         mode,
+        rollout: rollout?,
         own: file.auth_path.clone()?,
         callbacks,
         elsewhere,

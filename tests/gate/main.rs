@@ -11,6 +11,7 @@ mod kept_forms;
 mod requirements;
 mod rules;
 mod shadows;
+mod switch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +46,7 @@ fn policy(mode: Mode) -> Policy {
         host: Arc::from(HOST),
         secure: true,
         mode,
+        rollout: None,
         own: CanonicalPath::parse("/.auth").unwrap(),
         callbacks: vec![(CanonicalPath::parse("/signin-oidc").unwrap(), "corporate".to_owned())],
         elsewhere: Vec::new(),

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
+mod break_glass;
 mod circles;
 mod crowd;
 mod doors;
@@ -38,6 +39,7 @@ mod requests;
 mod restart;
 mod revocation;
 mod rights;
+mod rollout;
 mod rules;
 mod sign_out;
 mod signatures;
