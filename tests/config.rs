@@ -188,6 +188,11 @@ fn what_the_example_comments_out_is_known() {
             "  database:",
             "  prefix:",
             "  grace:",
+            "traces:",
+            "  endpoint:",
+            "  headers:",
+            "  sample:",
+            "  service:",
         ];
         let bare = line.trim_start();
         let indent = &line[..line.len() - bare.len()];
@@ -264,10 +269,12 @@ fn what_is_left_out_has_the_documented_defaults() {
         signing,
         verify,
         watches_files,
+        traces,
     } = parse(MINIMAL).unwrap().config;
     assert!(listen.tls.is_none());
     assert_eq!(admin, "127.0.0.1:9090".parse().unwrap());
     assert!(signing.is_empty() && verify.is_none() && watches_files);
+    assert!(traces.is_none());
 
     let provider = &providers[0];
     assert_eq!(&*provider.name, "corporate");

@@ -466,6 +466,7 @@ const QUIET: Logging =
 fn request(path: &str) -> access_log::Access<'_> {
     access_log::Access {
         request_id: "01JD3Q8V6W7K9R2M",
+        trace_id: None,
         portal: Some("members.example"),
         method: "GET",
         path: Some(path),

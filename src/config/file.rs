@@ -25,6 +25,7 @@ use super::sessions::{self, SessionsFile};
 use super::signature::{self, SignatureFile};
 use super::signing::{self, SigningFile};
 use super::tokens::{self, TokensFile};
+use super::traces::{self, TracesFile};
 use super::value;
 use super::verify::{self, VerifyFile};
 use super::yaml::Node;
@@ -48,6 +49,8 @@ pub(super) struct File {
     pub(super) verify: Option<Option<VerifyFile>>,
     pub(super) logging: Option<Logging>,
     pub(super) watches_files: Option<bool>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) traces: Option<Option<TracesFile>>,
 }
 
 pub(super) struct ListenFile {
@@ -237,6 +240,8 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
         watches_files: top
             .section("reload")
             .and_then(|section| bare(section.value("watch", value::yes_or_no))),
+        traces: top
+            .if_there("traces", |key| top.section(key).map(|section| traces::read(&section))),
     })
 }
 

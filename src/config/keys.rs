@@ -9,6 +9,7 @@ mod requires;
 mod sessions;
 mod signature;
 mod tokens;
+mod traces;
 mod upstream;
 
 use self::mapping::MAPPING;
@@ -19,6 +20,7 @@ use self::requires::REQUIRES;
 use self::sessions::SESSIONS;
 use self::signature::SIGNATURE;
 use self::tokens::TOKENS;
+use self::traces::TRACES;
 use self::upstream::UPSTREAM;
 use super::kind::{Key, Kind, Need};
 use super::profiles;
@@ -105,6 +107,11 @@ pub(super) const FILE: &[Key] = &[
     ),
     defaults("logging", LOGGING, "what is logged, and how"),
     defaults("reload", RELOAD, "when another configuration is put in force while we run"),
+    optional(
+        "traces",
+        Kind::Section(TRACES),
+        "where spans of requests and of what is asked for them go; without it there are none",
+    ),
 ];
 
 const LISTEN: &[Key] = &[

@@ -36,6 +36,7 @@ mod signing;
 mod tls;
 mod tokens;
 mod told;
+mod traces;
 mod upstream;
 mod value;
 mod verify;
@@ -62,6 +63,7 @@ pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
 pub use self::signature::{SIGNATURE_HEADERS, Signature};
 pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
+pub use self::traces::{Share, Traces};
 
 pub use self::emulated::emulated;
 pub use self::files::Files;
@@ -226,6 +228,8 @@ pub struct Config {
     pub watches_files: bool,
     /// What is logged, and how.
     pub logging: Logging,
+    /// Where spans go; `None` makes none.
+    pub traces: Option<Traces>,
 }
 
 /// The public listener.

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
-use super::{Config, Listen, presets, providers, requires, sessions, signing, tls, tokens, verify};
+use super::{
+    Config, Listen, presets, providers, requires, sessions, signing, tls, tokens, traces, verify,
+};
 use crate::gate::Timestamp;
 
 /// Where and when the file is read.
@@ -67,6 +69,11 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         Some(None) => Some(None),
         None => None,
     };
+    let traces = match &file.traces {
+        Some(Some(file)) => traces::resolve(context, file, setting.folder).map(Some),
+        Some(None) => Some(None),
+        None => None,
+    };
     if let (Some(Some(file)), Some(portals)) = (&file.verify, &portals) {
         verify::meet_portals(context, file, portals);
     }
@@ -94,6 +101,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         verify: verify?,
         logging: file.logging.clone()?,
         watches_files: file.watches_files?,
+        traces: traces?,
     })
 }
 

@@ -71,6 +71,7 @@ use crate::sessions::{KeptKeys, Seal, Sessions};
 use crate::telemetry::metrics::{
     CallOutcome, CredentialFailure, Metrics, ProviderCall, SessionEnd,
 };
+use crate::telemetry::traces::Traces;
 use crate::upstream::Servers;
 
 /// What all workers share, under one configuration.
@@ -95,6 +96,8 @@ pub(crate) struct Proxy {
     fixed: Fixed,
     /// Connections in all, and from one address.
     most: (usize, usize),
+    /// `None` if no request is traced.
+    traces: Option<Arc<Traces>>,
 }
 
 /// What outlives a configuration.
@@ -161,6 +164,11 @@ impl Proxy {
     /// The sessions, whose store somebody has to keep.
     pub(crate) fn sessions(&self) -> Arc<Sessions> {
         Arc::clone(&self.sessions)
+    }
+
+    /// Where spans go, if any request is traced.
+    pub(crate) const fn traces(&self) -> Option<&Arc<Traces>> {
+        self.traces.as_ref()
     }
 
     /// Reads the sessions that an earlier process left, while requests already come.

@@ -25,6 +25,7 @@ use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Sessions};
 use crate::signing_key::SigningAlgorithm;
 use crate::telemetry::log::DroppedLines;
 use crate::telemetry::metrics::{Metrics, SessionEnd};
+use crate::telemetry::traces::{self, Traces, What};
 use crate::upstream::Servers;
 
 /// Why there is no proxy.
@@ -196,6 +197,7 @@ impl Proxy {
             policies.push(policy);
             portals.push(portal);
         }
+        let traces = traced(config.traces, &metrics, before)?;
         Ok(Self {
             lasting,
             policies,
@@ -210,6 +212,7 @@ impl Proxy {
             verify: config.verify.map(Verifying::new),
             logs_access: config.logging.access,
             watches_files: config.watches_files,
+            traces,
             fixed,
             most: (config.listen.max_connections, config.listen.max_connections_per_address),
         })
@@ -262,6 +265,23 @@ fn counted(config: &Config, make: impl FnOnce(&[&str], &[&str]) -> Metrics) -> A
     Arc::new(metrics)
 }
 
+/// Where spans go: as before, if that is the same.
+fn traced(
+    settings: Option<config::Traces>,
+    metrics: &Arc<Metrics>,
+    before: Option<&Proxy>,
+) -> Result<Option<Arc<Traces>>, SetUpError> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let was = before.and_then(|before| before.traces.as_ref());
+    if let Some(was) = was.filter(|was| was.are_as(&settings)) {
+        return Ok(Some(Arc::clone(was)));
+    }
+    let traces = Traces::new(settings, metrics).map_err(|_| SetUpError::Random)?;
+    Ok(Some(Arc::new(traces)))
+}
+
 /// Ourselves towards a provider: as before, if that is the same; else with what was known of it, as
 /// far as that still holds.
 fn party(
@@ -277,8 +297,12 @@ fn party(
         return Arc::clone(was);
     }
     let metrics = Arc::clone(metrics);
+    let name = Arc::clone(&provider.name);
     let observe = move |call, outcome, took| {
-        metrics.provider_called(index, measured_call(call), measured_outcome(outcome), took);
+        let (call, outcome) = (measured_call(call), measured_outcome(outcome));
+        metrics.provider_called(index, call, outcome, took);
+        let what = || What::Provider { call: call.as_str(), name: Arc::clone(&name) };
+        traces::called(what, took, outcome.error());
     };
     let party = RelyingParty::new(Arc::clone(provider), clock.clone(), Arc::new(observe));
     if let Some(was) = was {

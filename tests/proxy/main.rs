@@ -48,6 +48,7 @@ mod ten_thousand;
 mod test_login;
 mod tls;
 mod tokens;
+mod traces;
 mod upstreams;
 mod verify;
 mod websocket_portals;

@@ -19,7 +19,8 @@ use std::time::Duration;
 
 pub use labels::{
     CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, Handshake, Lookup,
-    MemberResult, ProviderCall, RefreshOutcome, SessionCall, SessionEnd, Stream, UpstreamFailure,
+    MemberResult, ProviderCall, RefreshOutcome, SessionCall, SessionEnd, SpanLoss, Stream,
+    UpstreamFailure,
 };
 pub use portal::PortalMetrics;
 pub use series::{Count, KeyMetrics, Level};
@@ -74,6 +75,9 @@ pub struct ProcessMetrics {
     tls_handshakes: [Count; Handshake::ALL.len()],
     /// Requests that ended in a panic (REL-14).
     pub panics: Count,
+    /// Spans that the collector has.
+    pub spans_sent: Count,
+    spans_dropped: [Count; SpanLoss::ALL.len()],
     start: Start,
 }
 
@@ -103,6 +107,8 @@ impl Metrics {
             connections_refused: Default::default(),
             tls_handshakes: Default::default(),
             panics: Count::default(),
+            spans_sent: Count::default(),
+            spans_dropped: Default::default(),
             start: Start::now(),
         });
         let nobody = Self {
@@ -285,6 +291,13 @@ impl ProcessMetrics {
     pub fn connection_refused(&self, why: ConnectionRefusal) {
         if let Some(count) = self.connections_refused.get(why as usize) {
             count.add();
+        }
+    }
+
+    /// Spans were made that the collector does not have.
+    pub fn spans_dropped(&self, why: SpanLoss, how_many: u64) {
+        if let Some(count) = self.spans_dropped.get(why as usize) {
+            count.add_many(how_many);
         }
     }
 
