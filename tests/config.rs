@@ -270,11 +270,15 @@ fn what_is_left_out_has_the_documented_defaults() {
         verify,
         watches_files,
         traces,
+        fingerprint,
     } = parse(MINIMAL).unwrap().config;
     assert!(listen.tls.is_none());
     assert_eq!(admin, "127.0.0.1:9090".parse().unwrap());
     assert!(signing.is_empty() && verify.is_none() && watches_files);
     assert!(traces.is_none());
+    assert_eq!(fingerprint.len(), 8);
+    let other = parse(&format!("{MINIMAL}# another\n")).unwrap().config.fingerprint;
+    assert_ne!(fingerprint, other);
 
     let provider = &providers[0];
     assert_eq!(&*provider.name, "corporate");

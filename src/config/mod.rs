@@ -140,7 +140,7 @@ fn parse_of(
     let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     let config = written(&context, text).and_then(|root| {
         let file = file::read(&context, &root)?;
-        resolve::resolve(&context, &file, &Setting { folder, now })
+        resolve::resolve(&context, &file, &Setting { folder, now, text })
     });
     let problems = context.done();
     match config {
@@ -230,6 +230,9 @@ pub struct Config {
     pub logging: Logging,
     /// Where spans go; `None` makes none.
     pub traces: Option<Traces>,
+    /// By which two processes see whether they run on the same text. Files and variables that it
+    /// names are not in it, and nothing can be read from it.
+    pub fingerprint: String,
 }
 
 /// The public listener.

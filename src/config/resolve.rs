@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
+
 use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
@@ -18,6 +20,8 @@ pub(super) struct Setting<'a> {
     /// Relative paths begin at the folder of the configuration.
     pub(super) folder: &'a Path,
     pub(super) now: Timestamp,
+    /// As it was written.
+    pub(super) text: &'a str,
 }
 
 /// Resolves the file; `None` if something was reported.
@@ -102,7 +106,15 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         logging: file.logging.clone()?,
         watches_files: file.watches_files?,
         traces: traces?,
+        fingerprint: fingerprint(setting.text),
     })
+}
+
+/// Short, so that a secret that stands in the text cannot be guessed by it: very many texts have
+/// the same.
+fn fingerprint(text: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn resolve_listen(

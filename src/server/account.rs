@@ -148,7 +148,10 @@ impl Account {
 
     /// The request could be read: the canonical path is what is logged, never the query.
     pub(super) fn read(&mut self, asked: &Asked<'_>) {
-        self.portal = Some(asked.portal());
+        if self.portal.is_none() {
+            self.proxy.metrics.portal(asked.portal()).begun();
+            self.portal = Some(asked.portal());
+        }
         if let Some(line) = &mut self.line {
             asked.path().clone_into(&mut line.path);
         }
@@ -284,7 +287,11 @@ impl Drop for Account {
     fn drop(&mut self) {
         let duration = self.begun.elapsed();
         let metrics = match self.portal {
-            Some(portal) => self.proxy.metrics.portal(portal),
+            Some(portal) => {
+                let metrics = self.proxy.metrics.portal(portal);
+                metrics.ended();
+                metrics
+            }
             None => self.proxy.metrics.unrouted(),
         };
         match (self.verdict, self.code, self.head_after) {

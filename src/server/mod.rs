@@ -96,6 +96,8 @@ pub(crate) struct Proxy {
     fixed: Fixed,
     /// Connections in all, and from one address.
     most: (usize, usize),
+    /// Which one it is.
+    fingerprint: String,
     /// `None` if no request is traced.
     traces: Option<Arc<Traces>>,
 }
@@ -263,6 +265,7 @@ impl Proxy {
                 level.set(i64::from(is_well));
             }
         }
+        self.metrics.service.form_bytes.set(self.form_room.held());
         self.tidy_session_store();
         self.metrics.sealing_keys.set(&self.keys.state());
         self.metrics.signing_keys.set(&self.signing.state());

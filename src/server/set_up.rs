@@ -11,9 +11,10 @@ use http::HeaderValue;
 use super::verify::Verifying;
 use super::{Lasting, Limits, Portal, Proxy};
 use super::{
-    account, admission, discoveries, front, measured_call, measured_outcome, members, pace,
+    account, admission, discoveries, front, limits, measured_call, measured_outcome, members, pace,
     session_store,
 };
+use crate::certificate::Certificate;
 use crate::clock::Clock;
 use crate::config::{self, Config, LogFormat, Provider, SigningKeysError, Store};
 use crate::gate::identity::OwnedNames;
@@ -152,6 +153,8 @@ impl Proxy {
         let (keys, signing) = (Arc::new(keys), Arc::new(signing));
         let proxy = Self::under(config, Parts { lasting, metrics, keys, signing }, None)?;
         proxy.know();
+        proxy.measure();
+        proxy.metrics.service.configured(&proxy.fingerprint, proxy.clock.now());
         Ok(proxy)
     }
 
@@ -214,6 +217,7 @@ impl Proxy {
             watches_files: config.watches_files,
             traces,
             fixed,
+            fingerprint: config.fingerprint,
             most: (config.listen.max_connections, config.listen.max_connections_per_address),
         })
     }
@@ -229,7 +233,25 @@ impl Proxy {
         let (most, most_of_one) = self.most;
         self.admission.change(most, most_of_one);
         self.know();
+        self.measure();
+        self.metrics.service.reloaded(&self.fingerprint, self.clock.now());
         Ok(())
+    }
+
+    /// How far levels may go, and until when visitors believe us.
+    fn measure(&self) {
+        let number = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
+        let service = &self.metrics.service;
+        service.connections_max.set(number(self.most.0));
+        service.sessions_max.set(i64::try_from(self.fixed.capacity).unwrap_or(i64::MAX));
+        service.form_bytes_max.set(number(limits::FORMS));
+        let own = self.tls.as_ref().and_then(|tls| tls.cert.first());
+        let own = own.and_then(|certificate| Certificate::read(certificate));
+        service.certificate_ends(own.map(|own| own.ends()));
+        for (index, portal) in self.portals.iter().enumerate() {
+            let most = portal.servers.max_requests();
+            self.metrics.portal(index).requests_max.set(number(most));
+        }
     }
 
     fn know(&self) {

@@ -10,6 +10,7 @@ mod portal;
 mod process;
 mod render;
 mod series;
+mod service;
 mod shard;
 
 use std::ops::Deref;
@@ -24,6 +25,7 @@ pub use labels::{
 };
 pub use portal::PortalMetrics;
 pub use series::{Count, KeyMetrics, Level};
+pub use service::ServiceMetrics;
 pub use shard::SHARDS;
 
 use process::Start;
@@ -78,6 +80,8 @@ pub struct ProcessMetrics {
     /// Spans that the collector has.
     pub spans_sent: Count,
     spans_dropped: [Count; SpanLoss::ALL.len()],
+    /// What this process runs on.
+    pub service: ServiceMetrics,
     start: Start,
 }
 
@@ -109,6 +113,7 @@ impl Metrics {
             panics: Count::default(),
             spans_sent: Count::default(),
             spans_dropped: Default::default(),
+            service: ServiceMetrics::default(),
             start: Start::now(),
         });
         let nobody = Self {

@@ -26,6 +26,8 @@ pub struct PortalMetrics {
     pub forms_resent: Count,
     /// Connections to the portal that wait for one.
     pub upstream_idle: Level,
+    /// How many requests the portal may have.
+    pub requests_max: Level,
 }
 
 impl PortalMetrics {
@@ -41,6 +43,7 @@ impl PortalMetrics {
             would_be_refused: Count::default(),
             forms_resent: Count::default(),
             upstream_idle: Level::default(),
+            requests_max: Level::default(),
         }
     }
 
@@ -51,6 +54,20 @@ impl PortalMetrics {
             shard.forwarded.add();
             shard.answered(status, duration);
             shard.overhead.observe(&OVERHEAD_BOUNDS, overhead);
+        }
+    }
+
+    /// The hot path: a request for this portal has begun.
+    pub fn begun(&self) {
+        if let Some(shard) = self.shards.get(shard_of_this_thread()) {
+            shard.in_flight.up();
+        }
+    }
+
+    /// One that had begun has been answered to its end, or was given up.
+    pub fn ended(&self) {
+        if let Some(shard) = self.shards.get(shard_of_this_thread()) {
+            shard.in_flight.down();
         }
     }
 

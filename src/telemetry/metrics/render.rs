@@ -30,6 +30,7 @@ impl Metrics {
         self.collect_credentials(&mut families);
         self.collect_session_store(&mut families);
         self.collect_process(&mut families);
+        self.collect_service(&mut families);
         process::collect(&mut families, &self.start, now);
         families.retain(|family| !family.get_metric().is_empty());
         // Fails only for a family without metrics, and there is none any more.
