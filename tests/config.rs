@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use anteport::config::{
     self, Config, Loaded, Problems, Proof, Protocol, Provider, ProviderKind, Severity, SignedBy,
-    Tenant, Tenants,
+    Sink, Tenant, Tenants,
 };
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::{Access, Mode, Timestamp};
@@ -188,6 +188,8 @@ fn what_the_example_comments_out_is_known() {
             "  database:",
             "  prefix:",
             "  grace:",
+            "access_to:",
+            "audit_to:",
             "traces:",
             "  endpoint:",
             "  headers:",
@@ -323,6 +325,9 @@ fn what_is_left_out_has_the_documented_defaults() {
     assert_eq!(sessions.capacity, 1_000_000);
     assert_eq!(logging.level, tracing::Level::INFO);
     assert!(logging.access);
+    for sink in [logging.to, logging.access_to, logging.audit_to] {
+        assert_eq!(sink, Sink::Stderr);
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anteport::clock::Clock;
-use anteport::config::{LogFormat, Logging};
+use anteport::config::{LogFormat, Logging, Sink};
 use anteport::gate::Timestamp;
 use anteport::telemetry::admin::{self, AdminState, Readiness};
 use anteport::telemetry::log::{self, DroppedLines};
@@ -502,8 +502,14 @@ impl Kept {
     }
 }
 
-const QUIET: Logging =
-    Logging { format: LogFormat::Auto, level: tracing::Level::WARN, access: false };
+const QUIET: Logging = Logging {
+    format: LogFormat::Auto,
+    level: tracing::Level::WARN,
+    access: false,
+    to: Sink::Stderr,
+    access_to: Sink::Stderr,
+    audit_to: Sink::Stderr,
+};
 
 fn request(path: &str) -> access_log::Access<'_> {
     access_log::Access {

@@ -13,7 +13,6 @@ use url::Url;
 use super::context::{Context, Located, Spot};
 use super::doors::DoorFile;
 use super::keys;
-use super::kind::Unfit;
 use super::mapping::{self, Mapping};
 use super::members::{self, MembersFile};
 use super::networks;
@@ -29,7 +28,7 @@ use super::traces::{self, TracesFile};
 use super::value;
 use super::verify::{self, VerifyFile};
 use super::yaml::Node;
-use super::{LogFormat, Logging, Protocol};
+use super::{Logging, Protocol, logging};
 use crate::gate::{
     Access, CanonicalPath, Conditions, Covers, Mode, Oddities, Oddity, PathPattern, Requirement,
     Secret, ValuePattern,
@@ -236,7 +235,7 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
         signing: top.section("signing").map(|section| signing::read(&section)),
         verify: top
             .if_there("verify", |key| top.section(key).map(|section| verify::read(&section))),
-        logging: top.section("logging").and_then(|section| logging(&section)),
+        logging: top.section("logging").and_then(|section| logging::read(&section)),
         watches_files: top
             .section("reload")
             .and_then(|section| bare(section.value("watch", value::yes_or_no))),
@@ -435,19 +434,6 @@ fn identity(context: &Context<'_>, section: &Section<'_>) -> IdentityFile {
         tokens: section
             .if_there("tokens", |key| section.section(key).map(|section| tokens::read(&section))),
     }
-}
-
-fn logging(section: &Section<'_>) -> Option<Logging> {
-    let format = section.value("format", |word| {
-        Ok(match word {
-            "pretty" => LogFormat::Pretty,
-            "json" => LogFormat::Json,
-            _ => LogFormat::Auto,
-        })
-    });
-    let level = section.value("level", |word| word.parse().map_err(|_| Unfit::Kind));
-    let access = section.value("access", value::yes_or_no);
-    Some(Logging { format: format?.value, level: level?.value, access: access?.value })
 }
 
 pub(super) fn bare<T>(located: Option<Located<T>>) -> Option<T> {

@@ -54,6 +54,8 @@ const ADDRESS: Kind = Kind::Value("an IP address and port, such as `0.0.0.0:8443
 const NETWORK: Kind = Kind::Value("a network such as `10.0.0.0/8`, or an address");
 const CONNECTIONS: Kind = Kind::Value("a number from 1 to 1000000");
 const PATH: Kind = Kind::Value("a path to a file");
+const SINK: Kind =
+    Kind::Value("`stderr`, `stdout` or the path of a file, such as `/var/log/anteport/access.log`");
 const PATTERN: Kind = Kind::Value("a path such as `/login` or `/assets/**`");
 const DURATION: Kind =
     Kind::Value("a duration with its unit, such as `500ms`, `60s`, `30m`, `12h` or `7d`");
@@ -520,6 +522,9 @@ const LOGGING: &[Key] = &[
         "the least severe level",
     ),
     default("access", "true", YES_OR_NO, "whether each request makes an access event"),
+    default("to", "stderr", SINK, "where lines go: `stderr`, `stdout` or a file"),
+    optional("access_to", SINK, "where access events go, if it is not there"),
+    optional("audit_to", SINK, "where audit events go, if it is not there"),
 ];
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod headers;
 mod interpolate;
 mod keys;
 mod kind;
+mod logging;
 mod mapping;
 mod members;
 mod networks;
@@ -67,6 +68,7 @@ pub use self::traces::{Share, Traces};
 
 pub use self::emulated::emulated;
 pub use self::files::Files;
+pub use self::logging::Sink;
 pub use self::mapping::{
     ClaimMapping, Join, Mapping, Otherwise, Piece, Template, TemplateError, Transform, Unmapped,
     Words,
@@ -483,6 +485,12 @@ pub struct Logging {
     pub level: tracing::Level,
     /// Whether each request makes an access event.
     pub access: bool,
+    /// Where the application's own lines go.
+    pub to: Sink,
+    /// Where access events go.
+    pub access_to: Sink,
+    /// Where audit events go.
+    pub audit_to: Sink,
 }
 
 /// The shape of a log line.

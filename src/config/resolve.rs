@@ -11,7 +11,8 @@ use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
 use super::{
-    Config, Listen, presets, providers, requires, sessions, signing, tls, tokens, traces, verify,
+    Config, Listen, logging, presets, providers, requires, sessions, signing, tls, tokens, traces,
+    verify,
 };
 use crate::gate::Timestamp;
 
@@ -103,7 +104,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         sessions: sessions?,
         signing: signing?,
         verify: verify?,
-        logging: file.logging.clone()?,
+        logging: logging::resolve(file.logging.clone()?, setting.folder),
         watches_files: file.watches_files?,
         traces: traces?,
         fingerprint: fingerprint(setting.text),

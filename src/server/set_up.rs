@@ -16,7 +16,7 @@ use super::{
 };
 use crate::certificate::Certificate;
 use crate::clock::Clock;
-use crate::config::{self, Config, LogFormat, Provider, SigningKeysError, Store};
+use crate::config::{self, Config, LogFormat, Provider, SigningKeysError, Sink, Store};
 use crate::gate::identity::OwnedNames;
 use crate::gate::{Lifetimes, Session};
 use crate::identity::{Identity, KeptSigners};
@@ -59,6 +59,8 @@ pub(super) struct Fixed {
     lifetimes: Lifetimes,
     has_sealing_keys: bool,
     log_format: LogFormat,
+    /// Where the three streams go.
+    log_sinks: [Sink; 3],
 }
 
 impl Fixed {
@@ -73,6 +75,7 @@ impl Fixed {
             ("sessions.absolute_timeout", self.lifetimes.absolute == other.lifetimes.absolute),
             ("sessions.keys", self.has_sealing_keys == other.has_sealing_keys),
             ("logging.format", self.log_format == other.log_format),
+            ("logging.to", self.log_sinks == other.log_sinks),
         ];
         all.into_iter().filter(|(_, is_same)| !is_same).map(|(key, _)| key).collect()
     }
@@ -187,6 +190,7 @@ impl Proxy {
             lifetimes: config.sessions.lifetimes,
             has_sealing_keys: !config.sessions.keys.is_empty(),
             log_format: config.logging.format,
+            log_sinks: [config.logging.to, config.logging.access_to, config.logging.audit_to],
         };
         let providers = config.providers.iter().enumerate();
         let relying_parties = providers

@@ -12,6 +12,7 @@ pub mod log;
 pub mod metrics;
 pub mod reasons;
 pub mod seldom;
+pub mod streams;
 pub mod traces;
 
 /// What was decided about a request, as logs and metrics call it.
