@@ -24,6 +24,7 @@ mod limits;
 mod login;
 mod mapping;
 mod misbehaviours;
+mod moving;
 mod own;
 mod portals;
 mod presets;

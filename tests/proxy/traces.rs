@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::world::collector::{Collector, Span, TAKEN};
+use crate::world::folder::eventually;
 use crate::world::{Plan, World};
 
 const THEIRS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -272,4 +273,27 @@ async fn what_a_collector_asks_for_comes_along_and_is_shown_nowhere() {
     let head = &collector.posted()[0].head;
     assert!(head.to_lowercase().contains("authorization: bearer canary-of-a-key"), "{head}");
     assert!(head.to_lowercase().contains("content-type: application/json"), "{head}");
+}
+
+#[tokio::test]
+async fn cfg_02_what_is_traced_changes_with_the_configuration_and_no_span_is_lost() {
+    let (first, second) = (Collector::start(TAKEN).await, Collector::start(TAKEN).await);
+    let world = World::start_with(plan(&first, ", sample: 1")).await;
+    let browser = world.browser();
+    assert_eq!(browser.send("GET", "/public/first", &[], b"").await.status, 200);
+    // To somebody else from now on; what waits goes where it was to go.
+    world.configure(&first.address.to_string(), &second.address.to_string());
+    world.reload().await.unwrap();
+    assert_eq!(browser.send("GET", "/public/second", &[], b"").await.status, 200);
+    world.configure("sample: 1", "sample: 0");
+    world.reload().await.unwrap();
+    assert_eq!(browser.send("GET", "/public/none", &[], b"").await.status, 200);
+    let paths = |collector: &Collector| {
+        let spans = collector.spans().into_iter();
+        spans.filter_map(|span| span.attribute("url.path").map(str::to_owned)).collect::<Vec<_>>()
+    };
+    eventually(async || !paths(&first).is_empty() && !paths(&second).is_empty()).await;
+    world.stop().await;
+    assert_eq!(paths(&first), ["/public/first"]);
+    assert_eq!(paths(&second), ["/public/second"]);
 }

@@ -402,7 +402,7 @@ fn log_01_no_secret_is_in_anything_that_operators_or_strangers_are_told() {
         ("audit.log".to_owned(), audit),
     ]);
     told.extend(spans.into_iter().map(|asked| ("spans".to_owned(), asked.body)));
-    assert!(seen.shown.len() > 60, "{}", seen.shown.len());
+    assert!(seen.shown.len() > 50, "{}", seen.shown.len());
     told.append(&mut seen.shown);
     for (place, text) in &told {
         assert!(!text.is_empty() || place == "standard error", "{place} tells nothing");
