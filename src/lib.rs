@@ -18,7 +18,7 @@
 //! | `http1` | HTTP/1.1 on both sides, from bytes to values |
 //! | [`pages`] | what a visitor sees of us |
 //! | [`catalogue`] | what a provider's error codes mean, for members and operators |
-//! | [`telemetry`] | metrics, logs, and the admin listener |
+//! | [`telemetry`] | metrics, logs, traces, and the admin listener |
 //! | [`cli`] | one file a verb |
 //! | [`demo`] | an emulated Microsoft and a small legacy portal |
 //! | [`doctor`] | the configuration and the world around it, looked at before members do |

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use anteport::config::{
     self, Config, Loaded, Problems, Proof, Protocol, Provider, ProviderKind, Severity, SignedBy,
-    Tenant, Tenants,
+    Sink, Tenant, Tenants,
 };
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::{Access, Mode, Timestamp};
@@ -190,6 +190,13 @@ fn what_the_example_comments_out_is_known() {
             "  database:",
             "  prefix:",
             "  grace:",
+            "access_to:",
+            "audit_to:",
+            "traces:",
+            "  endpoint:",
+            "  headers:",
+            "  sample:",
+            "  service:",
         ];
         let bare = line.trim_start();
         let indent = &line[..line.len() - bare.len()];
@@ -266,10 +273,16 @@ fn what_is_left_out_has_the_documented_defaults() {
         signing,
         verify,
         watches_files,
+        traces,
+        fingerprint,
     } = parse(MINIMAL).unwrap().config;
     assert!(listen.tls.is_none());
     assert_eq!(admin, "127.0.0.1:9090".parse().unwrap());
     assert!(signing.is_empty() && verify.is_none() && watches_files);
+    assert!(traces.is_none());
+    assert_eq!(fingerprint.len(), 8);
+    let other = parse(&format!("{MINIMAL}# another\n")).unwrap().config.fingerprint;
+    assert_ne!(fingerprint, other);
 
     let provider = &providers[0];
     assert_eq!(&*provider.name, "corporate");
@@ -314,6 +327,9 @@ fn what_is_left_out_has_the_documented_defaults() {
     assert_eq!(sessions.capacity, 1_000_000);
     assert_eq!(logging.level, tracing::Level::INFO);
     assert!(logging.access);
+    for sink in [logging.to, logging.access_to, logging.audit_to] {
+        assert_eq!(sink, Sink::Stderr);
+    }
 }
 
 #[test]

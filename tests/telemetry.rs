@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anteport::clock::Clock;
-use anteport::config::{LogFormat, Logging};
+use anteport::config::{LogFormat, Logging, Sink};
 use anteport::gate::Timestamp;
 use anteport::telemetry::admin::{self, AdminState, Readiness};
 use anteport::telemetry::log::{self, DroppedLines};
@@ -78,6 +78,17 @@ fn every_family_is_there_from_the_start() {
         "anteport_logins_total",
         "anteport_provider_call_duration_seconds",
         "anteport_sessions",
+        "anteport_requests_in_flight",
+        "anteport_upstream_requests_max",
+        "anteport_connections_max",
+        "anteport_sessions_max",
+        "anteport_form_room_bytes",
+        "anteport_form_room_max_bytes",
+        "anteport_audit_events_total",
+        "anteport_config_reloads_total",
+        "anteport_config_last_reload_successful",
+        "anteport_trace_spans_sent_total",
+        "anteport_trace_spans_dropped_total",
         "anteport_sessions_created_total",
         "anteport_session_store_up",
         "anteport_session_store_unheard_seconds",
@@ -147,6 +158,8 @@ impl Catalogue {
         metrics.add_credentials(0, 1);
         metrics.credential(0, 0, Some(NOON), std::iter::empty());
         metrics.provider_keys_fetched(0, NOON);
+        metrics.service.configured("1f2e3d4c", NOON);
+        metrics.service.certificate_ends(Some(NOON));
         for code in REASONS.iter().chain(LOGIN_FAILURES).copied().chain(["no such code"]) {
             for verdict in [Verdict::Forward, Verdict::Login, Verdict::Own, Verdict::Refuse] {
                 metrics.portal(0).answered(verdict, Some(code), 200, Duration::ZERO);
@@ -185,7 +198,8 @@ impl Catalogue {
 
     /// As the page ends: what each label can be that does not come from the configuration.
     fn values(&self) -> String {
-        const OPEN: [&str; 6] = ["portal", "provider", "upstream", "credential", "version", "le"];
+        const OPEN: [&str; 7] =
+            ["portal", "provider", "upstream", "credential", "version", "fingerprint", "le"];
         let mut page = "| metric | label | values |\n|---|---|---|\n".to_owned();
         for (family, labels) in &self.labels {
             for (label, values) in labels {
@@ -238,6 +252,34 @@ fn the_page_of_metrics_is_current() {
         std::fs::write(path, format!("{written}{MARK}{made}")).unwrap();
     } else {
         assert!(values == made, "run: WRITE_REFERENCES=1 cargo test --test telemetry");
+    }
+}
+
+#[test]
+fn a_configuration_shows_with_what_became_of_it() {
+    let metrics = metrics();
+    let value = |name: &str| {
+        let text = metrics.render(NOON);
+        let lines = text.lines().filter_map(|line| line.rsplit_once(' '));
+        lines.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).next_back()
+    };
+    let (successful, read) =
+        ("anteport_config_last_reload_successful", "anteport_config_last_reload_timestamp_seconds");
+    assert_eq!((value(read), value("anteport_config_info")), (None, None));
+    metrics.service.configured("11111111", NOON);
+    metrics.service.reload_refused();
+    assert_eq!(value(successful).as_deref(), Some("0"));
+    assert_eq!(value(read).as_deref(), Some("1800000000"), "that before stays in force");
+    metrics.service.reloaded("22222222", NOON.after(Duration::from_secs(60)));
+    assert_eq!(value(successful).as_deref(), Some("1"));
+    assert_eq!(value(read).as_deref(), Some("1800000060"));
+    for (series, expected) in [
+        ("anteport_config_info{fingerprint=\"22222222\"}", Some("1")),
+        ("anteport_config_info{fingerprint=\"11111111\"}", None),
+        ("anteport_config_reloads_total{outcome=\"ok\"}", Some("1")),
+        ("anteport_config_reloads_total{outcome=\"refused\"}", Some("1")),
+    ] {
+        assert_eq!(value(series).as_deref(), expected, "{series}");
     }
 }
 
@@ -464,12 +506,19 @@ impl Kept {
     }
 }
 
-const QUIET: Logging =
-    Logging { format: LogFormat::Auto, level: tracing::Level::WARN, access: false };
+const QUIET: Logging = Logging {
+    format: LogFormat::Auto,
+    level: tracing::Level::WARN,
+    access: false,
+    to: Sink::Stderr,
+    access_to: Sink::Stderr,
+    audit_to: Sink::Stderr,
+};
 
 fn request(path: &str) -> access_log::Access<'_> {
     access_log::Access {
         request_id: "01JD3Q8V6W7K9R2M",
+        trace_id: None,
         portal: Some("members.example"),
         method: "GET",
         path: Some(path),

@@ -94,7 +94,7 @@ enum DemoError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("logging could not be set up")]
-    Log(#[from] log::AlreadyLogging),
+    Log(#[from] log::LogError),
     #[error("the system did not give what a process needs")]
     System(#[from] io::Error),
 }

@@ -40,7 +40,7 @@ enum RunError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error("logging could not be set up")]
-    Log(#[from] log::AlreadyLogging),
+    Log(#[from] log::LogError),
     #[error("the system did not give what a process needs")]
     System(#[from] std::io::Error),
 }
@@ -52,12 +52,21 @@ fn serve(path: &Path, loaded: Loaded, clock: Clock) -> Result<(), RunError> {
         // Before anything listens: whoever can see that we are up can also stop us.
         let stop = super::stop_signal()?;
         let mut hang_up = signal(SignalKind::hangup())?;
+        let mut moved = signal(SignalKind::user_defined1())?;
         let source = source(path.to_owned(), loaded.files, &clock, &log);
         let mut service = Service::start(loaded.config, clock, log.dropped_lines())?;
         let reloads = service.reload_from(source);
         let admin = service.admin_address()?;
         tracing::info!(address = %service.address(), admin = %admin, "ready");
+        let reopen = log.reopen();
         let look_again = service.look_again();
+        let reopening = async {
+            while moved.recv().await.is_some() {
+                reopen.ask();
+                tracing::info!("the files of the log are opened anew");
+            }
+            std::future::pending().await
+        };
         let listening = async {
             while hang_up.recv().await.is_some() {
                 look_again.notify_one();
@@ -70,6 +79,7 @@ fn serve(path: &Path, loaded: Loaded, clock: Clock) -> Result<(), RunError> {
         tokio::select! {
             () = service.attend(stop) => {}
             () = listening => {}
+            () = reopening => {}
         }
         Ok(())
     })

@@ -14,7 +14,6 @@ use super::break_glass::{self, BreakGlassFile};
 use super::context::{Context, Located, Spot};
 use super::doors::DoorFile;
 use super::keys;
-use super::kind::Unfit;
 use super::mapping::{self, Mapping};
 use super::members::{self, MembersFile};
 use super::networks;
@@ -27,10 +26,11 @@ use super::sessions::{self, SessionsFile};
 use super::signature::{self, SignatureFile};
 use super::signing::{self, SigningFile};
 use super::tokens::{self, TokensFile};
+use super::traces::{self, TracesFile};
 use super::value;
 use super::verify::{self, VerifyFile};
 use super::yaml::Node;
-use super::{LogFormat, Logging, Protocol};
+use super::{Logging, Protocol, logging};
 use crate::gate::{
     Access, CanonicalPath, Conditions, Covers, Mode, Oddities, Oddity, PathPattern, Requirement,
     Secret, ValuePattern,
@@ -50,6 +50,8 @@ pub(super) struct File {
     pub(super) verify: Option<Option<VerifyFile>>,
     pub(super) logging: Option<Logging>,
     pub(super) watches_files: Option<bool>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) traces: Option<Option<TracesFile>>,
 }
 
 pub(super) struct ListenFile {
@@ -239,10 +241,12 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
         signing: top.section("signing").map(|section| signing::read(&section)),
         verify: top
             .if_there("verify", |key| top.section(key).map(|section| verify::read(&section))),
-        logging: top.section("logging").and_then(|section| logging(&section)),
+        logging: top.section("logging").and_then(|section| logging::read(&section)),
         watches_files: top
             .section("reload")
             .and_then(|section| bare(section.value("watch", value::yes_or_no))),
+        traces: top
+            .if_there("traces", |key| top.section(key).map(|section| traces::read(&section))),
     })
 }
 
@@ -441,19 +445,6 @@ fn identity(context: &Context<'_>, section: &Section<'_>) -> IdentityFile {
         tokens: section
             .if_there("tokens", |key| section.section(key).map(|section| tokens::read(&section))),
     }
-}
-
-fn logging(section: &Section<'_>) -> Option<Logging> {
-    let format = section.value("format", |word| {
-        Ok(match word {
-            "pretty" => LogFormat::Pretty,
-            "json" => LogFormat::Json,
-            _ => LogFormat::Auto,
-        })
-    });
-    let level = section.value("level", |word| word.parse().map_err(|_| Unfit::Kind));
-    let access = section.value("access", value::yes_or_no);
-    Some(Logging { format: format?.value, level: level?.value, access: access?.value })
 }
 
 pub(super) fn bare<T>(located: Option<Located<T>>) -> Option<T> {

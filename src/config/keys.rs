@@ -10,6 +10,7 @@ mod requires;
 mod sessions;
 mod signature;
 mod tokens;
+mod traces;
 mod upstream;
 
 use self::break_glass::{BREAK_GLASS, ROLLOUT};
@@ -21,6 +22,7 @@ use self::requires::REQUIRES;
 use self::sessions::SESSIONS;
 use self::signature::SIGNATURE;
 use self::tokens::TOKENS;
+use self::traces::TRACES;
 use self::upstream::UPSTREAM;
 use super::kind::{Change, Key, Kind, Need};
 use super::profiles;
@@ -62,6 +64,8 @@ const ADDRESS: Kind = Kind::Formed {
 const NETWORK: Kind = Kind::Value("a network such as `10.0.0.0/8`, or an address");
 const CONNECTIONS: Kind = Kind::Number(1, 1_000_000);
 const PATH: Kind = Kind::Value("a path to a file");
+const SINK: Kind =
+    Kind::Value("`stderr`, `stdout` or the path of a file, such as `/var/log/anteport/access.log`");
 const PATTERN: Kind =
     Kind::Formed { what: "a path such as `/login` or `/assets/**`", pattern: "^/" };
 const DURATION: Kind = Kind::Formed {
@@ -127,6 +131,11 @@ pub(super) const FILE: &[Key] = &[
     ),
     defaults("logging", LOGGING, "what is logged, and how"),
     defaults("reload", RELOAD, "when another configuration is put in force while we run"),
+    optional(
+        "traces",
+        Kind::Section(TRACES),
+        "where spans of requests and of what is asked for them go; without it there are none",
+    ),
 ];
 
 const LISTEN: &[Key] = &[
@@ -554,6 +563,9 @@ const LOGGING: &[Key] = &[
         "the least severe level",
     ),
     default("access", "true", YES_OR_NO, "whether each request makes an access event"),
+    default("to", "stderr", SINK, "where lines go: `stderr`, `stdout` or a file"),
+    optional("access_to", SINK, "where access events go, if it is not there"),
+    optional("audit_to", SINK, "where audit events go, if it is not there"),
 ];
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod idle;
 mod interpolate;
 mod keys;
 mod kind;
+mod logging;
 mod mapping;
 mod members;
 mod networks;
@@ -43,6 +44,7 @@ mod signing;
 mod tls;
 mod tokens;
 mod told;
+mod traces;
 mod upstream;
 mod value;
 mod verify;
@@ -75,10 +77,12 @@ pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
 pub use self::signature::{SIGNATURE_HEADERS, Signature};
 pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
+pub use self::traces::{Share, Traces};
 
 pub use self::break_glass::{BreakGlass, BreakGlassLink};
 pub use self::emulated::emulated;
 pub use self::files::Files;
+pub use self::logging::Sink;
 pub use self::mapping::{
     ClaimMapping, Join, Mapping, Otherwise, Piece, Template, TemplateError, Transform, Unmapped,
     Words,
@@ -153,7 +157,7 @@ fn parse_of(
     let folder = Path::new(name).parent().unwrap_or_else(|| Path::new(""));
     let config = written(&context, text).and_then(|root| {
         let file = file::read(&context, &root)?;
-        resolve::resolve(&context, &file, &Setting { folder, now })
+        resolve::resolve(&context, &file, &Setting { folder, now, text })
     });
     let problems = context.done();
     match config {
@@ -241,6 +245,11 @@ pub struct Config {
     pub watches_files: bool,
     /// What is logged, and how.
     pub logging: Logging,
+    /// Where spans go; `None` makes none.
+    pub traces: Option<Traces>,
+    /// By which two processes see whether they run on the same text. Files and variables that it
+    /// names are not in it, and nothing can be read from it.
+    pub fingerprint: String,
 }
 
 /// The public listener.
@@ -493,6 +502,12 @@ pub struct Logging {
     pub level: tracing::Level,
     /// Whether each request makes an access event.
     pub access: bool,
+    /// Where the application's own lines go.
+    pub to: Sink,
+    /// Where access events go.
+    pub access_to: Sink,
+    /// Where audit events go.
+    pub audit_to: Sink,
 }
 
 /// The shape of a log line.

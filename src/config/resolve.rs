@@ -5,10 +5,15 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
+
 use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
-use super::{Config, Listen, presets, providers, requires, sessions, signing, tls, tokens, verify};
+use super::{
+    Config, Listen, logging, presets, providers, requires, sessions, signing, tls, tokens, traces,
+    verify,
+};
 use crate::gate::Timestamp;
 
 /// Where and when the file is read.
@@ -16,6 +21,8 @@ pub(super) struct Setting<'a> {
     /// Relative paths begin at the folder of the configuration.
     pub(super) folder: &'a Path,
     pub(super) now: Timestamp,
+    /// As it was written.
+    pub(super) text: &'a str,
 }
 
 /// Resolves the file; `None` if something was reported.
@@ -67,6 +74,11 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         Some(None) => Some(None),
         None => None,
     };
+    let traces = match &file.traces {
+        Some(Some(file)) => traces::resolve(context, file, setting.folder).map(Some),
+        Some(None) => Some(None),
+        None => None,
+    };
     if let (Some(Some(file)), Some(portals)) = (&file.verify, &portals) {
         verify::meet_portals(context, file, portals);
     }
@@ -92,9 +104,18 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         sessions: sessions?,
         signing: signing?,
         verify: verify?,
-        logging: file.logging.clone()?,
+        logging: logging::resolve(file.logging.clone()?, setting.folder),
         watches_files: file.watches_files?,
+        traces: traces?,
+        fingerprint: fingerprint(setting.text),
     })
+}
+
+/// Short, so that a secret that stands in the text cannot be guessed by it: very many texts have
+/// the same.
+fn fingerprint(text: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn resolve_listen(

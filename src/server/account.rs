@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use aws_lc_rs::error::Unspecified;
 use bytes::Bytes;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
@@ -19,11 +19,13 @@ use super::admission::Seat;
 use super::bound::{Bound, CutShort};
 use super::http1::Tunnel;
 use super::inspect::Share;
+use super::peer::Peer;
 use super::request::Head;
-use crate::gate::{Asked, Note, Refusal};
+use crate::gate::{Asked, Note, Refusal, Timestamp};
 use crate::sessions::Watch;
 use crate::telemetry::access_log::{self, Access};
 use crate::telemetry::metrics::{PortalMetrics, Stream, UpstreamFailure};
+use crate::telemetry::traces::{Ended, Trace, What};
 use crate::telemetry::{Verdict, causes};
 use crate::upstream::{AnswerBody, UpstreamError};
 
@@ -72,9 +74,11 @@ pub(super) struct Account {
     seat: Option<Seat>,
     /// What its form takes of the room for forms.
     share: Option<Box<Share>>,
+    /// There is one for the few that are traced.
+    trace: Option<Arc<Trace>>,
 }
 
-/// What only the access log wants.
+/// What only the access log and traces want.
 #[derive(Debug)]
 struct Line {
     method: Option<Method>,
@@ -109,6 +113,32 @@ impl Account {
             line,
             seat: None,
             share: None,
+            trace: None,
+        }
+    }
+
+    /// Makes it one of the few that are traced, or not.
+    pub(super) fn begin_trace(&mut self, peer: &Peer, head: &Head, now: Timestamp) {
+        let Some(traces) = &self.proxy.traces else {
+            return;
+        };
+        let parent = peer.trace_parent(&head.headers, &self.proxy.front.trusted);
+        self.trace = traces.begin(&self.request_id, parent, now);
+        if self.trace.is_some() && self.line.is_none() {
+            let method = Some(head.method.clone());
+            self.line = Some(Box::new(Line { method, path: String::new() }));
+        }
+    }
+
+    /// Its trace, if it has one.
+    pub(super) fn trace(&self) -> Option<Arc<Trace>> {
+        self.trace.clone()
+    }
+
+    /// The portal is told which trace the request belongs to.
+    pub(super) fn pass_on_trace(&self, headers: &mut HeaderMap) {
+        if let Some(trace) = &self.trace {
+            trace.pass_on(headers);
         }
     }
 
@@ -118,7 +148,10 @@ impl Account {
 
     /// The request could be read: the canonical path is what is logged, never the query.
     pub(super) fn read(&mut self, asked: &Asked<'_>) {
-        self.portal = Some(asked.portal());
+        if self.portal.is_none() {
+            self.proxy.metrics.portal(asked.portal()).begun();
+            self.portal = Some(asked.portal());
+        }
         if let Some(line) = &mut self.line {
             asked.path().clone_into(&mut line.path);
         }
@@ -198,6 +231,9 @@ impl Account {
         if let Some(error) = error {
             self.count(error);
         }
+        if let Some(trace) = &self.trace {
+            trace.waited(What::Portal, self.waited, error.map(UpstreamError::code));
+        }
     }
 
     /// The portal broke off within its answer, or fell silent: the visitor's ends there too.
@@ -256,7 +292,11 @@ impl Drop for Account {
     fn drop(&mut self) {
         let duration = self.begun.elapsed();
         let metrics = match self.portal {
-            Some(portal) => self.proxy.metrics.portal(portal),
+            Some(portal) => {
+                let metrics = self.proxy.metrics.portal(portal);
+                metrics.ended();
+                metrics
+            }
             None => self.proxy.metrics.unrouted(),
         };
         match (self.verdict, self.code, self.head_after) {
@@ -265,13 +305,32 @@ impl Drop for Account {
             }
             (verdict, code, _) => metrics.answered(verdict, code, self.status, duration),
         }
-        if let Some(line) = &self.line {
-            let portal = self.portal.and_then(|index| self.proxy.policies.get(index));
+        let Some(line) = &self.line else {
+            return;
+        };
+        let portal = self.portal.and_then(|index| self.proxy.policies.get(index));
+        let request_id = self.request_id.to_str().unwrap_or_default();
+        let path = (!line.path.is_empty()).then_some(line.path.as_str());
+        if let (Some(trace), Some(traces)) = (&self.trace, &self.proxy.traces) {
+            let ended = Ended {
+                request_id,
+                portal: portal.map(|policy| &*policy.host),
+                scheme: portal.map(|policy| if policy.secure { "https" } else { "http" }),
+                method: line.method.as_ref(),
+                path,
+                verdict: self.verdict,
+                code: self.code,
+                status: self.status,
+            };
+            traces.end(trace, &ended);
+        }
+        if self.proxy.logs_access {
             access_log::write(&Access {
-                request_id: self.request_id.to_str().unwrap_or_default(),
+                request_id,
+                trace_id: self.trace.as_ref().map(|trace| trace.id()).as_deref(),
                 portal: portal.map(|policy| &*policy.host),
                 method: line.method.as_ref().map_or("-", Method::as_str),
-                path: (!line.path.is_empty()).then_some(&line.path),
+                path,
                 verdict: self.verdict,
                 code: self.code,
                 status: self.status,

@@ -129,8 +129,8 @@ impl Current {
         Ok(())
     }
 
-    /// Looks after what a configuration needs beside the requests, for ever: its providers and its
-    /// portals' servers. What goes on under the next one goes on being looked after.
+    /// Looks after what a configuration needs beside the requests, for ever: its providers, its
+    /// portals' servers and its spans. What goes on under the next one goes on being looked after.
     pub(super) async fn look_after(&self) {
         let mut changed = self.changed.subscribe();
         let mut tasks = JoinSet::new();
@@ -145,6 +145,10 @@ impl Current {
             });
             servers
                 .replace(proxy.servers(), |servers, host| vec![tasks.spawn(servers.watch(host))]);
+            // It ends by itself, with the last request under its configuration.
+            if let Some(exporter) = proxy.traces().and_then(|traces| traces.exporter()) {
+                tokio::spawn(exporter.run());
+            }
             drop(proxy);
             loop {
                 tokio::select! {

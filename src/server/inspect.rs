@@ -39,6 +39,11 @@ pub(super) struct Share {
 }
 
 impl FormRoom {
+    /// How many bytes are taken.
+    pub(super) fn held(&self) -> i64 {
+        i64::try_from(self.lock().in_all).unwrap_or(i64::MAX)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Taken> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -17,6 +17,7 @@ use crate::sessions::Earlier;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::causes;
 use crate::telemetry::metrics::{CallOutcome, DirectoryCall, MemberResult, Metrics};
+use crate::telemetry::traces::{self, What};
 
 /// Somebody whom the portal's members let in.
 pub(super) struct Welcome {
@@ -242,5 +243,6 @@ pub(super) fn observe(metrics: &Arc<Metrics>, portal: usize) -> Observe {
             Outcome::Unreachable => CallOutcome::Unreachable,
         };
         metrics.portal(portal).directory_called(call, outcome, took);
+        traces::called(|| What::Directory(call.as_str()), took, outcome.error());
     })
 }

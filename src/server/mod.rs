@@ -75,6 +75,7 @@ use crate::sessions::{KeptKeys, Seal, Sessions};
 use crate::telemetry::metrics::{
     CallOutcome, CredentialFailure, Metrics, ProviderCall, SessionEnd,
 };
+use crate::telemetry::traces::Traces;
 use crate::upstream::Servers;
 
 /// What all workers share, under one configuration.
@@ -99,6 +100,10 @@ pub(crate) struct Proxy {
     fixed: Fixed,
     /// Connections in all, and from one address.
     most: (usize, usize),
+    /// Which one it is.
+    fingerprint: String,
+    /// `None` if no request is traced.
+    traces: Option<Arc<Traces>>,
 }
 
 /// What outlives a configuration.
@@ -167,6 +172,11 @@ impl Proxy {
     /// The sessions, whose store somebody has to keep.
     pub(crate) fn sessions(&self) -> Arc<Sessions> {
         Arc::clone(&self.sessions)
+    }
+
+    /// Where spans go, if any request is traced.
+    pub(crate) const fn traces(&self) -> Option<&Arc<Traces>> {
+        self.traces.as_ref()
     }
 
     /// Reads the sessions that an earlier process left, while requests already come.
@@ -265,6 +275,7 @@ impl Proxy {
                 level.set(i64::from(is_well));
             }
         }
+        self.metrics.service.form_bytes.set(self.form_room.held());
         self.tidy_session_store();
         self.metrics.sealing_keys.set(&self.keys.state());
         self.metrics.signing_keys.set(&self.signing.state());

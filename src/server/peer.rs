@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::admission::Seat;
 use crate::config::Networks;
+use crate::telemetry::traces::TraceContext;
 
 /// What a request inherits from its connection.
 #[derive(Debug)]
@@ -47,6 +48,17 @@ impl Peer {
             true => last_stranger(self.address, headers, trusted),
             false => self.address,
         }
+    }
+
+    /// The trace that a request belongs to. Only a proxy of ours is believed: by what others say,
+    /// each of their requests could be traced, or be put among somebody else's.
+    pub(super) fn trace_parent(
+        &self,
+        headers: &HeaderMap,
+        trusted: &Networks,
+    ) -> Option<TraceContext> {
+        let is_ours = self.speaks_for_others && trusted.contain(self.address);
+        is_ours.then(|| TraceContext::read(headers)).flatten()
     }
 
     /// A visitor's address as the portal is told it.

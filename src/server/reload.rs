@@ -124,6 +124,7 @@ impl Reloads {
                 audit::write(Event::ConfigurationReloaded, &note);
             }
             Err(error) => {
+                self.current.now().metrics().service.reload_refused();
                 if let ReloadError::Problems(problems) = error {
                     report(problems.iter());
                 }

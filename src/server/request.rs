@@ -32,6 +32,7 @@ use crate::sessions::{Here, PortalProofs, Shown, SignedIn, cookie};
 use crate::telemetry::Verdict;
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::{GlassWay, Lookup, Part, Stream};
+use crate::telemetry::traces::within;
 use crate::upstream::{
     Answer, AskedWebSocket, Forwarding, RequestBody, Upgrade, Upgraded, Upstream, X_REQUEST_ID,
 };
@@ -82,6 +83,7 @@ impl Worker {
     ) -> Response<Body> {
         let now = self.proxy.clock.now();
         let mut account = Account::open(&self.proxy, &head);
+        account.begin_trace(peer, &head, now);
         let asker = Asker::of(&head, account.request_id());
         let verifying = match &self.proxy.verify {
             Some(verify) if verify.is_asked(&head) => match verify.read(peer, &mut head) {
@@ -140,14 +142,16 @@ impl Worker {
             }
             let signed_in = match here {
                 Some((_, Here::Member(found))) => Some(found),
-                Some((shown, Here::Ask)) => match Box::pin(sessions.find(&shown.id, now)).await {
-                    Ok(found) => found,
-                    // What does not depend on who asks goes on without knowing.
-                    Err(_) if !asked.depends_on_claims(policy) => None,
-                    // Whoever has a pass goes as nobody, and the store may be what is down.
-                    Err(_) if broken.glass == Glass::Link => None,
-                    Err(error) => return respond::store(error, &asker, account),
-                },
+                Some((shown, Here::Ask)) => {
+                    match Box::pin(within(account.trace(), sessions.find(&shown.id, now))).await {
+                        Ok(found) => found,
+                        // What does not depend on who asks goes on without knowing.
+                        Err(_) if !asked.depends_on_claims(policy) => None,
+                        // Whoever has a pass goes as nobody, and the store may be what is down.
+                        Err(_) if broken.glass == Glass::Link => None,
+                        Err(error) => return respond::store(error, &asker, account),
+                    }
+                }
                 Some((_, Here::Nobody)) | None => None,
             };
             // The portal, or its provider, may be another one since the session began.
@@ -161,7 +165,8 @@ impl Worker {
                 (Some(shown), Some(member))
                     if self.proxy.is_due(&member, now) && asked.depends_on_claims(policy) =>
                 {
-                    self.proxy.kept_true(&shown.id, member, now).await
+                    let keeping = self.proxy.kept_true(&shown.id, member, now);
+                    Box::pin(within(account.trace(), keeping)).await
                 }
                 (_, signed_in) => signed_in,
             };
@@ -218,6 +223,7 @@ impl Worker {
             }
             // Boxed where it is rare: a future is as large as its largest branch, and moved for
             // each request.
+            let trace = visit.account.trace();
             let response = match decision {
                 Decision::Forward(permit) => {
                     let Some(upstream) = self.upstreams.get(index) else {
@@ -225,7 +231,9 @@ impl Worker {
                     };
                     visit.forward(permit, upstream, body, has_own_cookies, peer).await
                 }
-                Decision::Login(challenge) => Box::pin(visit.sign_in(challenge)).await,
+                Decision::Login(challenge) => {
+                    Box::pin(within(trace, visit.sign_in(challenge))).await
+                }
                 Decision::Own(Endpoint::Resend(place)) if form.is_none() => {
                     match Box::pin(visit.resend(place, body)).await {
                         Ok(again) => {
@@ -240,7 +248,7 @@ impl Worker {
                 Decision::Own(endpoint) if form.is_some() && endpoint != Endpoint::SignedIn => {
                     visit.unknown()
                 }
-                Decision::Own(endpoint) => Box::pin(visit.own(endpoint, body)).await,
+                Decision::Own(endpoint) => Box::pin(within(trace, visit.own(endpoint, body))).await,
                 Decision::Redirect(target) => {
                     respond::canonical(&target, visit.asker, visit.account)
                 }
@@ -333,6 +341,7 @@ impl Visit<'_> {
                 member.as_ref().is_some_and(|member| proofs.show(member.session(), name, value))
             });
         }
+        account.pass_on_trace(headers);
         let envelope = rendered.as_deref().map(|rendered| rendered.told(passes.told));
         let request_id = account.request_id();
         let signature = match portal.identity.signer() {

@@ -189,6 +189,9 @@ impl Service {
         // A worker's thread ends with its last connection, or at the end of the drain time. Health
         // is told until then.
         let _ = tokio::task::spawn_blocking(move || workers.join()).await;
+        if let Some(traces) = current.now().traces() {
+            traces.close().await;
+        }
         // From here on nothing changes any more, and what is there is what the next process gets.
         beside.shutdown().await;
         sessions.read_to_its_end().await;

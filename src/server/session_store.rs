@@ -7,12 +7,15 @@ use super::Proxy;
 use crate::gate::Timestamp;
 use crate::sessions::{Hearing, ObserveStore, StoreCall, StoreOutcome, StoreState};
 use crate::telemetry::metrics::{CallOutcome, Metrics, SessionCall};
+use crate::telemetry::traces::{self, What};
 
 /// Counts the calls.
 pub(super) fn observe(metrics: &Arc<Metrics>) -> ObserveStore {
     let metrics = Arc::clone(metrics);
     Box::new(move |call, outcome, took| {
-        metrics.session_store_called(measured_call(call), measured_outcome(outcome), took);
+        let (call, outcome) = (measured_call(call), measured_outcome(outcome));
+        metrics.session_store_called(call, outcome, took);
+        traces::called(|| What::SessionStore(call.as_str()), took, outcome.error());
     })
 }
 

@@ -12,11 +12,12 @@ use super::break_glass::BreakGlass;
 use super::verify::Verifying;
 use super::{Lasting, Limits, Portal, Proxy};
 use super::{
-    account, admission, discoveries, front, measured_call, measured_outcome, members, pace,
+    account, admission, discoveries, front, limits, measured_call, measured_outcome, members, pace,
     session_store,
 };
+use crate::certificate::Certificate;
 use crate::clock::Clock;
-use crate::config::{self, Config, LogFormat, Provider, SigningKeysError, Store};
+use crate::config::{self, Config, LogFormat, Provider, SigningKeysError, Sink, Store};
 use crate::gate::identity::OwnedNames;
 use crate::gate::{Lifetimes, Session, Timestamp};
 use crate::identity::{Identity, KeptSigners};
@@ -26,6 +27,7 @@ use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Sessions};
 use crate::signing_key::SigningAlgorithm;
 use crate::telemetry::log::DroppedLines;
 use crate::telemetry::metrics::{Metrics, SessionEnd};
+use crate::telemetry::traces::{self, Traces, What};
 use crate::upstream::Servers;
 
 /// Why there is no proxy.
@@ -58,6 +60,8 @@ pub(super) struct Fixed {
     lifetimes: Lifetimes,
     has_sealing_keys: bool,
     log_format: LogFormat,
+    /// Where the three streams go.
+    log_sinks: [Sink; 3],
 }
 
 impl Fixed {
@@ -72,6 +76,7 @@ impl Fixed {
             ("sessions.absolute_timeout", self.lifetimes.absolute == other.lifetimes.absolute),
             ("sessions.keys", self.has_sealing_keys == other.has_sealing_keys),
             ("logging.format", self.log_format == other.log_format),
+            ("logging.to", self.log_sinks == other.log_sinks),
         ];
         all.into_iter().filter(|(_, is_same)| !is_same).map(|(key, _)| key).collect()
     }
@@ -152,6 +157,8 @@ impl Proxy {
         let (keys, signing) = (Arc::new(keys), Arc::new(signing));
         let proxy = Self::under(config, Parts { lasting, metrics, keys, signing }, None)?;
         proxy.know();
+        proxy.measure();
+        proxy.metrics.service.configured(&proxy.fingerprint, proxy.clock.now());
         Ok(proxy)
     }
 
@@ -184,6 +191,7 @@ impl Proxy {
             lifetimes: config.sessions.lifetimes,
             has_sealing_keys: !config.sessions.keys.is_empty(),
             log_format: config.logging.format,
+            log_sinks: [config.logging.to, config.logging.access_to, config.logging.audit_to],
         };
         let providers = config.providers.iter().enumerate();
         let relying_parties = providers
@@ -198,6 +206,7 @@ impl Proxy {
             policies.push(policy);
             portals.push(portal);
         }
+        let traces = traced(config.traces, &metrics, before)?;
         Ok(Self {
             lasting,
             policies,
@@ -212,7 +221,9 @@ impl Proxy {
             verify: config.verify.map(Verifying::new),
             logs_access: config.logging.access,
             watches_files: config.watches_files,
+            traces,
             fixed,
+            fingerprint: config.fingerprint,
             most: (config.listen.max_connections, config.listen.max_connections_per_address),
         })
     }
@@ -228,7 +239,25 @@ impl Proxy {
         let (most, most_of_one) = self.most;
         self.admission.change(most, most_of_one);
         self.know();
+        self.measure();
+        self.metrics.service.reloaded(&self.fingerprint, self.clock.now());
         Ok(())
+    }
+
+    /// How far levels may go, and until when visitors believe us.
+    fn measure(&self) {
+        let number = |most: usize| i64::try_from(most).unwrap_or(i64::MAX);
+        let service = &self.metrics.service;
+        service.connections_max.set(number(self.most.0));
+        service.sessions_max.set(i64::try_from(self.fixed.capacity).unwrap_or(i64::MAX));
+        service.form_bytes_max.set(number(limits::FORMS));
+        let own = self.tls.as_ref().and_then(|tls| tls.cert.first());
+        let own = own.and_then(|certificate| Certificate::read(certificate));
+        service.certificate_ends(own.map(|own| own.ends()));
+        for (index, portal) in self.portals.iter().enumerate() {
+            let most = portal.servers.max_requests();
+            self.metrics.portal(index).requests_max.set(number(most));
+        }
     }
 
     fn know(&self) {
@@ -264,6 +293,23 @@ fn counted(config: &Config, make: impl FnOnce(&[&str], &[&str]) -> Metrics) -> A
     Arc::new(metrics)
 }
 
+/// Where spans go: as before, if that is the same.
+fn traced(
+    settings: Option<config::Traces>,
+    metrics: &Arc<Metrics>,
+    before: Option<&Proxy>,
+) -> Result<Option<Arc<Traces>>, SetUpError> {
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let was = before.and_then(|before| before.traces.as_ref());
+    if let Some(was) = was.filter(|was| was.are_as(&settings)) {
+        return Ok(Some(Arc::clone(was)));
+    }
+    let traces = Traces::new(settings, metrics).map_err(|_| SetUpError::Random)?;
+    Ok(Some(Arc::new(traces)))
+}
+
 /// Ourselves towards a provider: as before, if that is the same; else with what was known of it, as
 /// far as that still holds.
 fn party(
@@ -279,8 +325,12 @@ fn party(
         return Arc::clone(was);
     }
     let metrics = Arc::clone(metrics);
+    let name = Arc::clone(&provider.name);
     let observe = move |call, outcome, took| {
-        metrics.provider_called(index, measured_call(call), measured_outcome(outcome), took);
+        let (call, outcome) = (measured_call(call), measured_outcome(outcome));
+        metrics.provider_called(index, call, outcome, took);
+        let what = || What::Provider { call: call.as_str(), name: Arc::clone(&name) };
+        traces::called(what, took, outcome.error());
     };
     let party = RelyingParty::new(Arc::clone(provider), clock.clone(), Arc::new(observe));
     if let Some(was) = was {

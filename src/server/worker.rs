@@ -313,3 +313,38 @@ impl Drop for Counted {
         self.metrics.connections.down();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::gate::Timestamp;
+    use crate::server::Limits;
+    use crate::telemetry::log::DroppedLines;
+
+    const CONFIG: &str = r#"
+listen: { address: "127.0.0.1:1" }
+portals:
+  - public_url: "http://127.0.0.1:1"
+    upstream: { url: "http://127.0.0.1:2" }
+    mode: "off"
+"#;
+
+    #[tokio::test]
+    async fn rel_14_a_panic_is_counted() {
+        let now = Timestamp::from_unix_seconds(1_800_000_000);
+        let loaded = crate::config::parse("tests.yaml", CONFIG, &|_| None, now);
+        let config = loaded.unwrap_or_else(|problems| panic!("{problems}")).config;
+        let (clock, limits) = (Clock::at(now), Limits::default());
+        let proxy = Proxy::new(config, clock, DroppedLines::default(), limits).unwrap();
+        let seat = Seat::new(Worker::new(&Arc::new(proxy)).unwrap());
+        let mut open = JoinSet::new();
+        open.spawn(async {});
+        open.spawn(async { panic!("as a fault of ours would") });
+        while let Some(ended) = open.join_next().await {
+            report(&seat, ended);
+        }
+        let metrics = seat.now().proxy.metrics.render(now);
+        assert!(metrics.contains("\nanteport_panics_total 1\n"));
+    }
+}

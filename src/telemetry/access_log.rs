@@ -17,6 +17,8 @@ const LONGEST_PATH: usize = 512;
 pub struct Access<'a> {
     /// The request's id, which the visitor's page shows too.
     pub request_id: &'a str,
+    /// Its trace, if it is traced.
+    pub trace_id: Option<&'a str>,
     /// The portal's name, if one was found.
     pub portal: Option<&'a str>,
     /// The method.
@@ -39,6 +41,7 @@ pub fn write(access: &Access<'_>) {
         target: TARGET,
         {
             request.id = access.request_id,
+            trace_id = access.trace_id,
             portal = access.portal,
             http.request.method = %Shown::new(access.method, 32),
             url.path = access.path.map(|path| tracing::field::display(Shown::new(path, LONGEST_PATH))),

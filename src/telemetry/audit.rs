@@ -1,6 +1,8 @@
 //! One event for each time that somebody was let in, out or refused (LOG-03). It names a member by
 //! key, `tid.oid`, and never by a claim.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
 use super::log::Shown;
 use crate::gate::Timestamp;
 
@@ -66,6 +68,31 @@ pub enum Event {
 }
 
 impl Event {
+    /// All of them, in their order.
+    pub const ALL: [Self; 21] = [
+        Self::LoginSucceeded,
+        Self::LoginFailed,
+        Self::LoginTested,
+        Self::PasswordReset,
+        Self::ProfileEdited,
+        Self::LoggedOut,
+        Self::SessionRevoked,
+        Self::EverybodyRevoked,
+        Self::PasswordRouteRefused,
+        Self::MemberCreated,
+        Self::MemberLinked,
+        Self::FirstLogin,
+        Self::MemberRefused,
+        Self::MemberUntold,
+        Self::FormResent,
+        Self::SealingKeysChanged,
+        Self::SigningKeysChanged,
+        Self::ConfigurationReloaded,
+        Self::ConfigurationRefused,
+        Self::Started,
+        Self::Stopped,
+    ];
+
     /// Its stable name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -98,6 +125,15 @@ impl Event {
             Self::Stopped => "stopped",
         }
     }
+}
+
+/// How often each was written; of the whole process, as the log itself is.
+static WRITTEN: [AtomicU64; Event::ALL.len()] = [const { AtomicU64::new(0) }; Event::ALL.len()];
+
+/// How many events of this kind were written.
+#[must_use]
+pub fn written(event: Event) -> u64 {
+    WRITTEN.get(event as usize).map_or(0, |count| count.load(Relaxed))
 }
 
 /// What is noted of an event; what does not apply is `None`.
@@ -137,6 +173,9 @@ pub struct Audit<'a> {
 
 /// Writes an audit event.
 pub fn write(event: Event, audit: &Audit<'_>) {
+    if let Some(count) = WRITTEN.get(event as usize) {
+        count.fetch_add(1, Relaxed);
+    }
     let shown = |text| tracing::field::display(Shown::new(text, 256));
     tracing::info!(
         target: TARGET,
@@ -161,4 +200,21 @@ pub fn write(event: Event, audit: &Audit<'_>) {
         },
         "audit"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_has_its_own_count() {
+        for (index, event) in Event::ALL.into_iter().enumerate() {
+            assert_eq!(event as usize, index, "{}", event.as_str());
+        }
+        // The last of the enumeration: what is added behind it belongs into the list, too.
+        assert_eq!(Event::Stopped as usize + 1, Event::ALL.len());
+        let before = written(Event::MemberUntold);
+        write(Event::MemberUntold, &Audit::default());
+        assert!(written(Event::MemberUntold) > before);
+    }
 }

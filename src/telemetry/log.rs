@@ -1,10 +1,10 @@
-//! Where log lines go: to standard error, through a thread of their own.
+//! How log lines go out: each place through a thread of its own (`streams` says which there are).
 //!
 //! A sink that is slow, full or gone costs lines, which are counted, and never a request (LOG-02,
 //! REL-09). What is logged, and how, comes from the configuration alone; `RUST_LOG` is not read.
 
 use std::fmt;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -18,6 +18,7 @@ use tracing_subscriber::fmt::time::UtcTime;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry, reload};
 
+use super::streams::{self, Reopen, Streams, Unwritable};
 use super::{access_log, audit};
 use crate::config::{LogFormat, Logging};
 
@@ -29,22 +30,25 @@ const FLUSH: Duration = Duration::from_millis(1500);
 
 /// The logging of this process. Dropped last, it writes what waits, for a second and a half at
 /// most.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Log {
-    guard: Option<WorkerGuard>,
+    guards: Vec<WorkerGuard>,
     dropped: DroppedLines,
+    reopen: Reopen,
     levels: Levels,
 }
 
-/// What is logged, which may be changed while the process lives; how it is, stays.
-#[derive(Clone, Debug)]
-pub struct Levels(reload::Handle<Targets, Registry>);
+/// What is logged, which may be changed while the process lives; how it is and where, stays.
+#[derive(Clone, Debug, Default)]
+pub struct Levels(Vec<(Streams, reload::Handle<Targets, Registry>)>);
 
 impl Levels {
     /// From now on it is as these settings say.
     pub fn change(&self, logging: &Logging) {
-        // It fails only when nothing is logged any more.
-        let _ = self.0.reload(filter(logging));
+        for (streams, handle) in &self.0 {
+            // It fails only when nothing is logged any more.
+            let _ = handle.reload(filter(logging, *streams));
+        }
     }
 }
 
@@ -52,7 +56,7 @@ impl Levels {
 #[derive(Clone, Debug, Default)]
 pub struct DroppedLines {
     /// Lines that could not even wait.
-    full: Option<ErrorCounter>,
+    full: Vec<ErrorCounter>,
     /// Lines whose writing failed.
     failed: Arc<AtomicU64>,
 }
@@ -61,7 +65,7 @@ impl DroppedLines {
     /// How many, since the start.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let full = self.full.as_ref().map_or(0, ErrorCounter::dropped_lines);
+        let full: usize = self.full.iter().map(ErrorCounter::dropped_lines).sum();
         let full = u64::try_from(full).unwrap_or(u64::MAX);
         full.saturating_add(self.failed.load(Ordering::Relaxed))
     }
@@ -72,42 +76,77 @@ impl DroppedLines {
 #[error("this process logs already")]
 pub struct AlreadyLogging;
 
-/// Sends the log of this process to standard error.
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Something else took its place before.
+    #[error(transparent)]
+    AlreadyLogging(#[from] AlreadyLogging),
+    /// A file of it cannot be written.
+    #[error(transparent)]
+    Unwritable(#[from] Unwritable),
+}
+
+/// Sends the log of this process where it is to go. A panic is a line of it, too: else it would be
+/// written past the log to standard error, which may be full, with what it was about (LOG-01).
 ///
 /// # Errors
-/// If something else took that place before.
-pub fn init(logging: &Logging) -> Result<Log, AlreadyLogging> {
-    let is_terminal = io::stderr().is_terminal();
-    let (subscriber, log) = subscriber(logging, io::stderr(), is_terminal, WAITING_LINES);
+/// If a file cannot be written, or something else took that place before.
+pub fn init(logging: &Logging) -> Result<Log, LogError> {
+    let mut log = Log::default();
+    let places = streams::open(logging, &log.reopen)?.into_iter();
+    let layers: Vec<BoxedLayer> = places
+        .map(|place| {
+            let to = (place.is_terminal, WAITING_LINES);
+            layer(logging, place.sink, to, place.streams, &mut log)
+        })
+        .collect();
+    let subscriber = tracing_subscriber::registry().with(layers);
     tracing::subscriber::set_global_default(subscriber).map_err(|_| AlreadyLogging)?;
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(tracing::field::display);
+        tracing::error!(location, "a panic, which is a fault of this program's");
+    }));
     Ok(log)
 }
 
-/// What [`init`] installs, for any sink.
+/// What [`init`] installs, for any one sink.
 pub fn subscriber<W: Write + Send + 'static>(
     logging: &Logging,
     sink: W,
     is_terminal: bool,
     waiting_lines: usize,
 ) -> (impl Subscriber + Send + Sync + use<W>, Log) {
-    let failed = Arc::new(AtomicU64::new(0));
-    let sink = Sink { inner: sink, failed: Arc::clone(&failed) };
+    let mut log = Log::default();
+    let layer = layer(logging, sink, (is_terminal, waiting_lines), Streams::ALL, &mut log);
+    (tracing_subscriber::registry().with(layer), log)
+}
+
+/// A sink with its thread, and what goes there.
+fn layer<W: Write + Send + 'static>(
+    logging: &Logging,
+    sink: W,
+    (is_terminal, waiting_lines): (bool, usize),
+    streams: Streams,
+    log: &mut Log,
+) -> BoxedLayer {
+    let sink = Sink { inner: sink, failed: Arc::clone(&log.dropped.failed) };
     let (writer, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(waiting_lines)
         .lossy(true)
         .thread_name("log")
         .finish(sink);
-    let dropped = DroppedLines { full: Some(writer.error_counter()), failed };
+    log.dropped.full.push(writer.error_counter());
+    log.guards.push(guard);
     let is_pretty = match logging.format {
         LogFormat::Auto => is_terminal,
         LogFormat::Pretty => true,
         LogFormat::Json => false,
     };
     let layer = if is_pretty { pretty(writer, is_terminal) } else { json(writer) };
-    let (filter, handle) = reload::Layer::new(filter(logging));
-    let subscriber = tracing_subscriber::registry().with(layer.with_filter(filter));
-    let log = Log { guard: Some(guard), dropped, levels: Levels(handle) };
-    (subscriber, log)
+    let (filter, handle) = reload::Layer::new(filter(logging, streams));
+    log.levels.0.push((streams, handle));
+    layer.with_filter(filter).boxed()
 }
 
 type BoxedLayer = Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync>;
@@ -132,16 +171,16 @@ fn json(writer: NonBlocking) -> BoxedLayer {
         .boxed()
 }
 
-/// Our own lines from the configured level on, those of others from `WARN` on; access events if
-/// they are wanted; audit events always (LOG-03).
-fn filter(logging: &Logging) -> Targets {
-    let access = if logging.access { LevelFilter::INFO } else { LevelFilter::OFF };
-    let ours = LevelFilter::from_level(logging.level);
+/// Of what goes there: our own lines from the configured level on, those of others from `WARN` on;
+/// access events if they are wanted; audit events always (LOG-03).
+fn filter(logging: &Logging, streams: Streams) -> Targets {
+    let of = |is_wanted: bool, level: LevelFilter| if is_wanted { level } else { LevelFilter::OFF };
+    let ours = of(streams.application, LevelFilter::from_level(logging.level));
     Targets::new()
         .with_default(ours.min(LevelFilter::WARN))
         .with_target("anteport", ours)
-        .with_target(access_log::TARGET, access)
-        .with_target(audit::TARGET, LevelFilter::INFO)
+        .with_target(access_log::TARGET, of(streams.access && logging.access, LevelFilter::INFO))
+        .with_target(audit::TARGET, of(streams.audit, LevelFilter::INFO))
 }
 
 impl Log {
@@ -156,17 +195,29 @@ impl Log {
     pub fn dropped_lines(&self) -> DroppedLines {
         self.dropped.clone()
     }
+
+    /// Has its files opened anew.
+    #[must_use]
+    pub fn reopen(&self) -> Reopen {
+        self.reopen.clone()
+    }
 }
 
 impl Drop for Log {
     /// The writer's own end could wait for a blocked standard output for ever; ours does not.
     fn drop(&mut self) {
-        let Some(guard) = self.guard.take() else {
+        let guards = std::mem::take(&mut self.guards);
+        if guards.is_empty() {
             return;
-        };
+        }
         let (done, is_done) = mpsc::channel();
         let flushing = std::thread::Builder::new().name("log-end".to_owned()).spawn(move || {
-            drop(guard);
+            // Each of them waits for its sink, and none for another.
+            std::thread::scope(|scope| {
+                for guard in guards {
+                    scope.spawn(move || drop(guard));
+                }
+            });
             let _ = done.send(());
         });
         if flushing.is_ok() {

@@ -1,5 +1,5 @@
-//! What we tell the outside: metrics, access log, audit log, and the admin listener that serves
-//! health and metrics.
+//! What we tell the outside: metrics, access log, audit log, traces, and the admin listener that
+//! serves health and metrics.
 //!
 //! Nothing here is a cookie, a token, a code, a query or a claim (LOG-01): the functions take no
 //! such thing. Labels come from closed sets of ours, never from a request, so that a visitor cannot
@@ -12,6 +12,8 @@ pub mod log;
 pub mod metrics;
 pub mod reasons;
 pub mod seldom;
+pub mod streams;
+pub mod traces;
 
 /// What was decided about a request, as logs and metrics call it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,6 +40,12 @@ pub(super) struct Server {
 }
 
 impl Servers {
+    /// How many requests there may be at a time.
+    #[must_use]
+    pub const fn max_requests(&self) -> usize {
+        self.settings.max_requests
+    }
+
     /// All of them are taken for well; nothing is looked up, read or dialled yet.
     #[must_use]
     pub fn new(settings: config::Upstream) -> Self {

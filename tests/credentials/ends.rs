@@ -60,6 +60,10 @@ async fn ends_are_metrics_and_lines_of_health_and_are_warned_of_thrice() {
     for day in 0..60 {
         world.metrics().await;
         world.metrics().await;
+        if day == 32 {
+            let shown = health(&world).await;
+            assert!(shown.contains("secret, tried first, expires in 13 days\n"), "{shown}");
+        }
         said.extend(log.of_credentials().drain(said.len()..).map(|line| (day, line)));
         world.clock.advance(DAY);
     }

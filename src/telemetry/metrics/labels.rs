@@ -74,6 +74,14 @@ label!(
         Unreachable = "unreachable",
     }
 );
+impl CallOutcome {
+    /// Its label, unless all went well.
+    #[must_use]
+    pub fn error(self) -> Option<&'static str> {
+        (self != Self::Ok).then_some(self.as_str())
+    }
+}
+
 label!(
     /// What a store of sessions that others share was called for.
     SessionCall {
@@ -202,6 +210,17 @@ label!(
         ProxyTimeout = "proxy_timeout",
         /// It was served, until its visitor had broken off too many requests.
         Resets = "resets",
+    }
+);
+label!(
+    /// Why the collector of traces does not have a span.
+    SpanLoss {
+        /// There were as many already that waited to be sent.
+        Full = "full",
+        /// It was not reached, or said "not now" too often.
+        Unreachable = "unreachable",
+        /// It did not want it.
+        Refused = "refused",
     }
 );
 label!(

@@ -10,6 +10,7 @@ mod portal;
 mod process;
 mod render;
 mod series;
+mod service;
 mod shard;
 mod switch;
 
@@ -21,10 +22,11 @@ use std::time::Duration;
 pub use labels::{
     CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, GlassEvent, GlassWay,
     Handshake, Lookup, MemberResult, Part, ProviderCall, RefreshOutcome, SessionCall, SessionEnd,
-    Stream, UpstreamFailure,
+    SpanLoss, Stream, UpstreamFailure,
 };
 pub use portal::PortalMetrics;
 pub use series::{Count, KeyMetrics, Level};
+pub use service::ServiceMetrics;
 pub use shard::SHARDS;
 pub use switch::SwitchMetrics;
 
@@ -77,6 +79,11 @@ pub struct ProcessMetrics {
     tls_handshakes: [Count; Handshake::ALL.len()],
     /// Requests that ended in a panic (REL-14).
     pub panics: Count,
+    /// Spans that the collector has.
+    pub spans_sent: Count,
+    spans_dropped: [Count; SpanLoss::ALL.len()],
+    /// What this process runs on.
+    pub service: ServiceMetrics,
     start: Start,
 }
 
@@ -106,6 +113,9 @@ impl Metrics {
             connections_refused: Default::default(),
             tls_handshakes: Default::default(),
             panics: Count::default(),
+            spans_sent: Count::default(),
+            spans_dropped: Default::default(),
+            service: ServiceMetrics::default(),
             start: Start::now(),
         });
         let nobody = Self {
@@ -288,6 +298,13 @@ impl ProcessMetrics {
     pub fn connection_refused(&self, why: ConnectionRefusal) {
         if let Some(count) = self.connections_refused.get(why as usize) {
             count.add();
+        }
+    }
+
+    /// Spans were made that the collector does not have.
+    pub fn spans_dropped(&self, why: SpanLoss, how_many: u64) {
+        if let Some(count) = self.spans_dropped.get(why as usize) {
+            count.add_many(how_many);
         }
     }
 

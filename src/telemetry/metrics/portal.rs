@@ -28,6 +28,8 @@ pub struct PortalMetrics {
     pub switch: SwitchMetrics,
     /// Connections to the portal that wait for one.
     pub upstream_idle: Level,
+    /// How many requests the portal may have.
+    pub requests_max: Level,
 }
 
 impl PortalMetrics {
@@ -44,6 +46,7 @@ impl PortalMetrics {
             forms_resent: Count::default(),
             switch: SwitchMetrics::default(),
             upstream_idle: Level::default(),
+            requests_max: Level::default(),
         }
     }
 
@@ -54,6 +57,20 @@ impl PortalMetrics {
             shard.forwarded.add();
             shard.answered(status, duration);
             shard.overhead.observe(&OVERHEAD_BOUNDS, overhead);
+        }
+    }
+
+    /// The hot path: a request for this portal has begun.
+    pub fn begun(&self) {
+        if let Some(shard) = self.shards.get(shard_of_this_thread()) {
+            shard.in_flight.up();
+        }
+    }
+
+    /// One that had begun has been answered to its end, or was given up.
+    pub fn ended(&self) {
+        if let Some(shard) = self.shards.get(shard_of_this_thread()) {
+            shard.in_flight.down();
         }
     }
 

@@ -14,7 +14,7 @@ use super::shard::{DURATION_BOUNDS, OVERHEAD_BOUNDS, STATUS_CLASSES, Shard};
 use super::{
     CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, EPOCH,
     Handshake, LOGIN_FAILURES, Lookup, MemberResult, Metrics, NEVER, PortalMetrics, ProviderCall,
-    REASONS, RefreshOutcome, STORE_BOUNDS, SessionCall, SessionEnd, Stream, Timestamp,
+    REASONS, RefreshOutcome, STORE_BOUNDS, SessionCall, SessionEnd, SpanLoss, Stream, Timestamp,
     UpstreamFailure, Verdict,
 };
 
@@ -31,6 +31,7 @@ impl Metrics {
         self.collect_credentials(&mut families);
         self.collect_session_store(&mut families);
         self.collect_process(&mut families);
+        self.collect_service(&mut families);
         process::collect(&mut families, &self.start, now);
         families.retain(|family| !family.get_metric().is_empty());
         // Fails only for a family without metrics, and there is none any more.
@@ -322,6 +323,13 @@ impl Metrics {
         for (reason, count) in ConnectionRefusal::ALL.iter().zip(&self.connections_refused) {
             refused.push(counter(labels(&[&[("reason", reason.as_str())]]), count.value()));
         }
+        let mut lost = counters(
+            "anteport_trace_spans_dropped_total",
+            "Spans that the collector of traces does not have.",
+        );
+        for (reason, count) in SpanLoss::ALL.iter().zip(&self.spans_dropped) {
+            lost.push(counter(labels(&[&[("reason", reason.as_str())]]), count.value()));
+        }
         let single = |mut family: Family, metric| {
             family.push(metric);
             family.done()
@@ -393,6 +401,14 @@ impl Metrics {
                 ),
                 counter(Vec::new(), self.whole.dropped_lines.total()),
             ),
+            single(
+                counters(
+                    "anteport_trace_spans_sent_total",
+                    "Spans that the collector of traces has taken.",
+                ),
+                counter(Vec::new(), self.spans_sent.value()),
+            ),
+            lost.done(),
             single(
                 counters("anteport_panics_total", "Requests that ended in a panic."),
                 counter(Vec::new(), self.panics.value()),

@@ -89,6 +89,11 @@ impl Level {
         self.0.fetch_add(by, Relaxed);
     }
 
+    /// As many more as `other` is.
+    pub(super) fn add_all(&self, other: &Self) {
+        self.shift(other.0.load(Relaxed));
+    }
+
     /// This many now.
     pub fn set(&self, value: i64) {
         self.0.store(value, Relaxed);

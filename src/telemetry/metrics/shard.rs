@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use super::labels::Lookup;
-use super::series::{Count, Histogram, MS, US};
+use super::series::{Count, Histogram, Level, MS, US};
 
 /// How many copies there are of what every request writes.
 pub const SHARDS: usize = 8;
@@ -20,6 +20,8 @@ pub(super) const STATUS_CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx",
 #[repr(align(128))]
 pub(super) struct Shard {
     pub(super) forwarded: Count,
+    /// Requests that began here less those that ended here.
+    pub(super) in_flight: Level,
     pub(super) lookups: [Count; Lookup::ALL.len()],
     pub(super) classes: [Count; STATUS_CLASSES.len()],
     pub(super) duration: Histogram<14>,
@@ -42,6 +44,7 @@ impl Shard {
         let sum = Self::default();
         for shard in shards {
             sum.forwarded.add_all(&shard.forwarded);
+            sum.in_flight.add_all(&shard.in_flight);
             for (sum, count) in sum.lookups.iter().zip(&shard.lookups) {
                 sum.add_all(count);
             }

@@ -2,6 +2,7 @@
 //! the proxy between, and browsers with cookies. Nothing is faked between the sockets.
 
 pub mod browser;
+pub mod collector;
 pub mod folder;
 pub mod portal;
 pub mod provider;
