@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anteport::config::{
-    self, Config, Loaded, Problems, Proof, Protocol, Provider, ProviderKind, Severity, SignedBy,
-    Tenant, Tenants,
+    self, Config, Loaded, Problems, Proof, Protocol, Provider, ProviderKind, Severity, Shutdown,
+    SignedBy, Tenant, Tenants,
 };
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::{Access, Mode, Timestamp};
@@ -264,6 +264,7 @@ fn what_is_left_out_has_the_documented_defaults() {
         signing,
         verify,
         watches_files,
+        shutdown,
     } = parse(MINIMAL).unwrap().config;
     assert!(listen.tls.is_none());
     assert_eq!(admin, "127.0.0.1:9090".parse().unwrap());
@@ -312,6 +313,8 @@ fn what_is_left_out_has_the_documented_defaults() {
     assert_eq!(sessions.capacity, 1_000_000);
     assert_eq!(logging.level, tracing::Level::INFO);
     assert!(logging.access);
+    let (delay, ten) = (Duration::ZERO, Duration::from_secs(10));
+    assert_eq!(shutdown, Shutdown { delay, drain: ten, websockets: ten });
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod resolve;
 mod secrets;
 mod section;
 mod sessions;
+mod shutdown;
 mod signature;
 mod signing;
 mod tls;
@@ -60,6 +61,7 @@ use crate::signing_key::SigningAlgorithm;
 
 pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
+pub use self::shutdown::Shutdown;
 pub use self::signature::{SIGNATURE_HEADERS, Signature};
 pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 
@@ -226,6 +228,8 @@ pub struct Config {
     pub watches_files: bool,
     /// What is logged, and how.
     pub logging: Logging,
+    /// How long the parts of a stop take.
+    pub shutdown: Shutdown,
 }
 
 /// The public listener.

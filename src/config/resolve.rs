@@ -8,7 +8,9 @@ use std::sync::Arc;
 use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
-use super::{Config, Listen, presets, providers, requires, sessions, signing, tls, tokens, verify};
+use super::{
+    Config, Listen, presets, providers, requires, sessions, shutdown, signing, tls, tokens, verify,
+};
 use crate::gate::Timestamp;
 
 /// Where and when the file is read.
@@ -60,6 +62,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     }
     let sessions = file.sessions.as_ref();
     let sessions = sessions.and_then(|file| sessions::resolve(context, file, setting.folder));
+    let shutdown = file.shutdown.as_ref().and_then(|file| shutdown::resolve(context, file));
     let signing = file.signing.as_ref();
     let signing = signing.and_then(|file| signing::resolve(context, file, setting.folder));
     let verify = match file.verify.as_ref() {
@@ -93,6 +96,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         signing: signing?,
         verify: verify?,
         logging: file.logging.clone()?,
+        shutdown: shutdown?,
         watches_files: file.watches_files?,
     })
 }
