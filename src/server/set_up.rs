@@ -210,6 +210,7 @@ impl Proxy {
             verify: config.verify.map(Verifying::new),
             logs_access: config.logging.access,
             watches_files: config.watches_files,
+            stops: config.shutdown,
             fixed,
             most: (config.listen.max_connections, config.listen.max_connections_per_address),
         })

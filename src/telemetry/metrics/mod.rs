@@ -5,6 +5,7 @@
 //! atomic adds: no hashing, no allocation, no lock. What every request writes is kept per thread
 //! (in [`SHARDS`] copies on cache lines of their own) and added up when somebody asks.
 
+mod cut;
 mod labels;
 mod portal;
 mod process;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
+pub use cut::{Cut, WasCut};
 pub use labels::{
     CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, Handshake, Lookup,
     MemberResult, ProviderCall, RefreshOutcome, SessionCall, SessionEnd, Stream, UpstreamFailure,
@@ -74,6 +76,8 @@ pub struct ProcessMetrics {
     tls_handshakes: [Count; Handshake::ALL.len()],
     /// Requests that ended in a panic (REL-14).
     pub panics: Count,
+    /// What the end of the process cuts.
+    pub cut: Cut,
     start: Start,
 }
 
@@ -103,6 +107,7 @@ impl Metrics {
             connections_refused: Default::default(),
             tls_handshakes: Default::default(),
             panics: Count::default(),
+            cut: Cut::default(),
             start: Start::now(),
         });
         let nobody = Self {
