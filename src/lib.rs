@@ -19,6 +19,7 @@
 //! | [`pages`] | what a visitor sees of us |
 //! | [`catalogue`] | what a provider's error codes mean, for members and operators |
 //! | [`telemetry`] | metrics, logs, traces, and the admin listener |
+//! | [`supervisor`] | who starts us, watches us and takes our place |
 //! | [`cli`] | one file a verb |
 //! | [`demo`] | an emulated Microsoft and a small legacy portal |
 //! | [`doctor`] | the configuration and the world around it, looked at before members do |
@@ -36,7 +37,7 @@
 //! `server` brings them together, and `doctor` asks each by itself. `http1` is for those two that speak it, `server` and `upstream`.
 //! A crate that might one day be replaced has one home: `openidconnect` in `relying_party`, `moka`
 //! in `sessions/marks.rs`, `hashbrown` in `sessions/table`, `redis` in `sessions/redis`, `postcard`
-//! in `gate/session/record.rs`, `x509-parser` in `certificate.rs`, the YAML reader in
+//! in `gate/session/record.rs`, `listenfd` in `supervisor/handed.rs`, `x509-parser` in `certificate.rs`, the YAML reader in
 //! `config/yaml.rs`, `prometheus` in `telemetry/metrics`.
 //!
 //! # What holds
@@ -77,6 +78,7 @@ pub mod server;
 pub mod sessions;
 pub mod signing_key;
 mod strict_json;
+pub mod supervisor;
 pub mod telemetry;
 mod trust;
 pub mod upstream;

@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anteport::config::{
-    self, Config, Loaded, Problems, Proof, Protocol, Provider, ProviderKind, Severity, SignedBy,
-    Sink, Tenant, Tenants,
+    self, Config, Loaded, Problems, Proof, Protocol, Provider, ProviderKind, Severity, Shutdown,
+    SignedBy, Sink, Tenant, Tenants,
 };
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::{Access, Mode, Timestamp};
@@ -275,6 +275,7 @@ fn what_is_left_out_has_the_documented_defaults() {
         watches_files,
         traces,
         fingerprint,
+        shutdown,
     } = parse(MINIMAL).unwrap().config;
     assert!(listen.tls.is_none());
     assert_eq!(admin, "127.0.0.1:9090".parse().unwrap());
@@ -330,6 +331,8 @@ fn what_is_left_out_has_the_documented_defaults() {
     for sink in [logging.to, logging.access_to, logging.audit_to] {
         assert_eq!(sink, Sink::Stderr);
     }
+    let (delay, ten) = (Duration::ZERO, Duration::from_secs(10));
+    assert_eq!(shutdown, Shutdown { delay, drain: ten, websockets: ten });
 }
 
 #[test]

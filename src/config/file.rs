@@ -23,6 +23,7 @@ use super::requires::{self, RequiresFile};
 use super::rollout::{self, RolloutFile};
 use super::section::Section;
 use super::sessions::{self, SessionsFile};
+use super::shutdown::{self, ShutdownFile};
 use super::signature::{self, SignatureFile};
 use super::signing::{self, SigningFile};
 use super::tokens::{self, TokensFile};
@@ -49,6 +50,7 @@ pub(super) struct File {
     /// Outside `None` if it was reported, inside if the key is not there.
     pub(super) verify: Option<Option<VerifyFile>>,
     pub(super) logging: Option<Logging>,
+    pub(super) shutdown: Option<ShutdownFile>,
     pub(super) watches_files: Option<bool>,
     /// Outside `None` if it was reported, inside if the key is not there.
     pub(super) traces: Option<Option<TracesFile>>,
@@ -242,6 +244,7 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
         verify: top
             .if_there("verify", |key| top.section(key).map(|section| verify::read(&section))),
         logging: top.section("logging").and_then(|section| logging::read(&section)),
+        shutdown: top.section("shutdown").map(|section| shutdown::read(&section)),
         watches_files: top
             .section("reload")
             .and_then(|section| bare(section.value("watch", value::yes_or_no))),

@@ -8,6 +8,7 @@ pub(super) mod presets;
 mod providers;
 mod requires;
 mod sessions;
+mod shutdown;
 mod signature;
 mod tokens;
 mod traces;
@@ -20,6 +21,7 @@ use self::members::MEMBERS;
 use self::providers::PROVIDER;
 use self::requires::REQUIRES;
 use self::sessions::SESSIONS;
+use self::shutdown::SHUTDOWN;
 use self::signature::SIGNATURE;
 use self::tokens::TOKENS;
 use self::traces::TRACES;
@@ -131,6 +133,7 @@ pub(super) const FILE: &[Key] = &[
     ),
     defaults("logging", LOGGING, "what is logged, and how"),
     defaults("reload", RELOAD, "when another configuration is put in force while we run"),
+    defaults("shutdown", SHUTDOWN, "how long the parts of a stop take"),
     optional(
         "traces",
         Kind::Section(TRACES),

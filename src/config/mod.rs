@@ -34,11 +34,12 @@ mod reachable;
 mod reference;
 mod requires;
 mod resolve;
-mod schema;
 mod rollout;
+mod schema;
 mod secrets;
 mod section;
 mod sessions;
+mod shutdown;
 mod signature;
 mod signing;
 mod tls;
@@ -75,6 +76,7 @@ pub use self::reference::{
 pub use self::schema::schema;
 pub use self::secrets::KeyFileError;
 pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKeys, Store};
+pub use self::shutdown::Shutdown;
 pub use self::signature::{SIGNATURE_HEADERS, Signature};
 pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 pub use self::traces::{Share, Traces};
@@ -250,6 +252,8 @@ pub struct Config {
     /// By which two processes see whether they run on the same text. Files and variables that it
     /// names are not in it, and nothing can be read from it.
     pub fingerprint: String,
+    /// How long the parts of a stop take.
+    pub shutdown: Shutdown,
 }
 
 /// The public listener.

@@ -11,8 +11,8 @@ use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
 use super::{
-    Config, Listen, logging, presets, providers, requires, sessions, signing, tls, tokens, traces,
-    verify,
+    Config, Listen, logging, presets, providers, requires, sessions, shutdown, signing, tls,
+    tokens, traces, verify,
 };
 use crate::gate::Timestamp;
 
@@ -67,6 +67,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     }
     let sessions = file.sessions.as_ref();
     let sessions = sessions.and_then(|file| sessions::resolve(context, file, setting.folder));
+    let shutdown = file.shutdown.as_ref().and_then(|file| shutdown::resolve(context, file));
     let signing = file.signing.as_ref();
     let signing = signing.and_then(|file| signing::resolve(context, file, setting.folder));
     let verify = match file.verify.as_ref() {
@@ -105,6 +106,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         signing: signing?,
         verify: verify?,
         logging: logging::resolve(file.logging.clone()?, setting.folder),
+        shutdown: shutdown?,
         watches_files: file.watches_files?,
         traces: traces?,
         fingerprint: fingerprint(setting.text),

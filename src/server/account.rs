@@ -291,6 +291,7 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let duration = self.begun.elapsed();
+        self.proxy.metrics.cut.ended(self.head_after.map(|_| self.status));
         let metrics = match self.portal {
             Some(portal) => {
                 let metrics = self.proxy.metrics.portal(portal);

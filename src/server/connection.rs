@@ -7,7 +7,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::worker::{Seat, Shutdown};
+use super::stop::Shutdown;
+use super::worker::Seat;
 use super::{http1, http2, limits};
 use crate::telemetry::metrics::Handshake;
 

@@ -1,12 +1,15 @@
-//! What a visitor sends over a WebSocket, frame by frame (RFC 6455, section 5.2), as far as it
-//! takes to leave out what a browser sends by itself: it answers each ping of the portal's, and
-//! that is no use of a session. Nothing is kept, changed or refused here: what is no frame is the
-//! portal's to judge.
+//! One half of a WebSocket, frame by frame (RFC 6455, section 5.2). Of what a visitor sends, as far
+//! as it takes to leave out what a browser sends by itself: it answers each ping of the portal's,
+//! and that is no use of a session. Of what a portal sends, as far as it takes to say something
+//! between two frames. Nothing is kept, changed or refused here: what is no frame is the other
+//! side's to judge.
 
 /// The opcode of a pong.
 const PONG: u8 = 0xa;
+/// The opcode of the last frame of a half.
+const CLOSE: u8 = 0x8;
 
-/// Where the visitor's half of a WebSocket is.
+/// Where a half of a WebSocket is.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
     /// How much of a head has been read.
@@ -15,6 +18,7 @@ pub(super) struct Frames {
     length: u8,
     head: u8,
     is_pong: bool,
+    has_closed: bool,
     /// How much of the frame is still to come; while its head is read, what that says so far.
     left: u64,
 }
@@ -37,10 +41,26 @@ impl Frames {
         is_use
     }
 
+    /// Whether a frame has ended and no other has begun.
+    pub(super) const fn is_between(&self) -> bool {
+        self.read == 0 && self.left == 0
+    }
+
+    /// So many bytes belong to the frame that has begun, for certain.
+    pub(super) const fn certain(&self) -> u64 {
+        if self.read == 0 { self.left } else { 1 }
+    }
+
+    /// Whether whoever sends has said that this was all.
+    pub(super) const fn has_closed(&self) -> bool {
+        self.has_closed
+    }
+
     fn read_head(&mut self, byte: u8) {
         match self.read {
             0 => {
                 self.is_pong = byte & 0xf == PONG;
+                self.has_closed |= byte & 0xf == CLOSE;
                 self.head = 2;
             }
             1 => {
@@ -97,6 +117,25 @@ mod tests {
                 let both = [&pong[..], &text, &pong].concat();
                 assert!(read(&mut frames, &both).contains(&true), "{length} {piece}");
                 assert!(!read(&mut frames, &pong).contains(&true), "{length} {piece}");
+            }
+        }
+    }
+
+    #[test]
+    fn between_two_frames_is_known_however_they_are_cut() {
+        for length in [0, 1, 125, 126, 0xffff, 0x1_0000] {
+            // As a portal sends it, without a mask, and as a visitor does.
+            let unmasked = [&[0x82, 127][..], &(length as u64).to_be_bytes(), &vec![8; length]];
+            for whole in [unmasked.concat(), frame(2, length)] {
+                let mut frames = Frames::default();
+                for (at, byte) in whole.iter().enumerate() {
+                    assert_eq!(frames.is_between(), at == 0, "{length} {at}");
+                    assert!(at == 0 || frames.certain() <= (whole.len() - at) as u64);
+                    frames.read(&[*byte]);
+                }
+                assert!(frames.is_between() && !frames.has_closed());
+                frames.read(&[0x88, 0]);
+                assert!(frames.is_between() && frames.has_closed());
             }
         }
     }

@@ -26,11 +26,13 @@ use tokio::time::Sleep;
 
 use super::account::Body;
 use super::bound::{Bound, CutShort};
+use super::farewell::Farewell;
 use super::http1::Tunnel;
 use super::limits;
 use super::peer::Peer;
 use super::request::Head;
-use super::worker::{Seat, Shutdown, Worker};
+use super::stop::Shutdown;
+use super::worker::{Seat, Worker};
 use crate::gate::RawTarget;
 use crate::telemetry::metrics::ConnectionRefusal;
 use crate::upstream::RequestBody;
@@ -47,12 +49,14 @@ where
     };
     let conduct = Arc::new(Conduct::default());
     let watched = Arc::clone(&conduct);
+    let stopping = shutdown.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let (seat, peer) = (Arc::clone(&seat), Arc::clone(&peer));
+        let stopping = stopping.clone();
         let underway = Underway::begin(&conduct);
         async move {
             unless_reset_already().await;
-            let answer = answer(&seat.now(), &peer, request).await;
+            let answer = answer(&seat.now(), &peer, request, &stopping).await;
             Ok::<_, Infallible>(answer.map(|body| Outgoing::new(body, underway)))
         }
     });
@@ -130,6 +134,7 @@ async fn answer(
     worker: &Worker,
     peer: &Peer,
     mut request: Request<Incoming>,
+    stopping: &Shutdown,
 ) -> Response<Option<Body>> {
     let protocol = request.extensions().get::<Protocol>().map(Protocol::as_str);
     let is_websocket = request.method() == Method::CONNECT && protocol == Some("websocket");
@@ -152,6 +157,7 @@ async fn answer(
         *answer.status_mut() = StatusCode::OK;
         let (head, body) = answer.into_parts();
         BOUND.set(body.bound().cloned());
+        let tunnel = Box::new(Farewell::new(tunnel, stopping));
         tokio::spawn(relay(upgrade, tunnel, body));
         return Response::from_parts(head, None);
     }

@@ -64,8 +64,13 @@ pub(super) const PING_TIME: Duration = Duration::from_secs(10);
 /// balancer and back takes. Who comes meanwhile is kept waiting for a second, so it is not
 /// longer.
 pub(super) const LAST_CALL: Duration = Duration::from_millis(5);
-/// For open connections to finish after a stop was asked for.
-pub(super) const DRAIN_TIME: Duration = Duration::from_secs(10);
+/// For both sides of a WebSocket to take leave once they are told to come again.
+pub(super) const GOODBYE: Duration = Duration::from_secs(1);
+/// How often it is looked whether nobody is left who could ask for something, before the sessions
+/// go to another process.
+pub(super) const LOOK_WHETHER_QUIET: Duration = Duration::from_millis(5);
+/// For the providers to be reached before visitors are taken over from another process.
+pub(super) const PROVIDERS_TIME: Duration = Duration::from_secs(5);
 /// How often a worker and the process look after what has expired.
 pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);
 /// How often the process looks after the sessions: what is open in the name of one whose time is

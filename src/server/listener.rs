@@ -54,6 +54,13 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>>
     Ok(listeners)
 }
 
+/// Makes a socket that somebody else has opened like one of ours.
+pub(super) fn adopt(listener: &TcpListener) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = SockRef::from(listener).set_tcp_notsent_lowat(UNSENT);
+    listener.set_nonblocking(true)
+}
+
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;

@@ -12,10 +12,13 @@ mod connection;
 mod current;
 mod described;
 mod discoveries;
+mod draining;
 mod failure;
+mod farewell;
 mod frames;
 mod front;
 mod glass_door;
+mod hand_over;
 mod http1;
 mod http2;
 mod inspect;
@@ -41,6 +44,8 @@ mod service;
 mod session_store;
 mod set_up;
 mod sign_out;
+mod sockets;
+mod stop;
 mod telling;
 mod test_login;
 mod tls;
@@ -55,15 +60,18 @@ use http::HeaderValue;
 use rustls::sign::CertifiedKey;
 
 pub use current::ChangeError;
+pub use hand_over::HandOverError;
 pub(crate) use http1::http_date;
 pub use limits::Limits;
 pub use listener::{bind, workers};
 pub use reload::{Reason, ReloadError, Reloads, Source};
-pub use service::{Service, StartError};
+pub use service::{Order, Service, StartError, Surroundings};
 use set_up::Fixed;
 pub use set_up::SetUpError;
+pub use sockets::{Listeners, SocketsError};
+pub use stop::{Shutdown, Stop};
 use verify::Verifying;
-pub use worker::{Shutdown, Stop, Workers};
+pub use worker::Workers;
 
 use crate::clock::Clock;
 use crate::gate::identity::OwnedNames;
@@ -96,6 +104,8 @@ pub(crate) struct Proxy {
     /// Which other servers ask about requests that do not come here.
     verify: Option<Verifying>,
     logs_access: bool,
+    /// How long the parts of a stop take.
+    stops: crate::config::Shutdown,
     watches_files: bool,
     fixed: Fixed,
     /// Connections in all, and from one address.
@@ -185,9 +195,19 @@ impl Proxy {
         self.metrics.sessions_restored.add_many(restored);
     }
 
+    /// How long the parts of a stop take.
+    const fn stops(&self) -> crate::config::Shutdown {
+        self.stops
+    }
+
     /// Leaves the sessions to the next process; nobody uses them any more.
     fn leave_sessions(&self) {
         self.sessions.write_snapshot(self.clock.now());
+    }
+
+    /// Leaves the sessions to the process that takes our place, while something goes on here.
+    fn hand_sessions_on(&self) -> bool {
+        self.sessions.hand_on(self.clock.now())
     }
 
     /// The relying parties, whose keys somebody has to keep fresh.

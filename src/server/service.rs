@@ -6,44 +6,79 @@ use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::current::Current;
+use super::draining::Hurry;
 use super::reload::{self, Reason, Reloads, Source};
-use super::worker::{Stop, Workers};
-use super::{Limits, Proxy, SetUpError, limits, listener, worker};
+use super::sockets::{self, Opened};
+use super::stop::{Shutdown, Stop};
+use super::worker::Workers;
+use super::{
+    HandOverError, Limits, Listeners, Proxy, SetUpError, SocketsError, draining, hand_over, limits,
+    worker,
+};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::supervisor::{self, Handed, Notifier, Predecessor};
 use crate::telemetry::admin::{self, AdminState, Readiness};
 use crate::telemetry::audit::{self, Audit, Event};
+use crate::telemetry::causes;
 use crate::telemetry::log::DroppedLines;
 
 /// A proxy that is up.
 #[derive(Debug)]
 pub struct Service {
     current: Arc<Current>,
-    workers: Workers,
+    serving: Serving,
     stop: Stop,
+    shutdown: Shutdown,
     admin: TcpListener,
+    /// The sockets once more, for whoever takes our place.
+    heirlooms: Vec<Handed>,
+    notifier: Notifier,
     admin_state: Arc<AdminState>,
     address: SocketAddr,
     look_again: Arc<Notify>,
     reloads: Option<Arc<Reloads>>,
 }
 
+/// Whether visitors are served.
+#[derive(Debug)]
+enum Serving {
+    /// They are.
+    Now(Workers),
+    /// They will be, once another process has made room.
+    After(Predecessor, Listeners),
+}
+
+/// What a process finds when it starts.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    /// Sockets that were opened for it.
+    pub sockets: Vec<Handed>,
+    /// The process whose place it takes.
+    pub predecessor: Option<Predecessor>,
+    /// Who wants to know how it is.
+    pub notifier: Notifier,
+}
+
+/// What a process that is up may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// To finish what is under way and end; a second time, to end at once.
+    Stop,
+    /// To have the program as it is on disk now take its place.
+    HandOver,
+}
+
 /// Why a proxy is not up.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address cannot be listened on.
-    #[error("{what} cannot be listened on")]
-    Listen {
-        /// `listen.address` or `admin.address`.
-        what: &'static str,
-        /// The system's reason, with the address.
-        #[source]
-        cause: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] SocketsError),
     /// A thread or runtime could not be made.
     #[error("the workers could not be started")]
     Workers(#[source] io::Error),
@@ -76,25 +111,56 @@ impl Service {
         dropped_lines: DroppedLines,
         limits: Limits,
     ) -> Result<Self, StartError> {
-        let listeners = listener::bind(config.listen.address, listener::workers())
-            .map_err(|cause| StartError::Listen { what: "listen.address", cause })?;
-        let admin = TcpListener::bind(config.admin)
-            .and_then(|admin| admin.set_nonblocking(true).map(|()| admin))
-            .map_err(|cause| StartError::Listen { what: "admin.address", cause })?;
-        let address = listeners.first().map_or(Ok(config.listen.address), TcpListener::local_addr);
+        Self::start_among(config, clock, dropped_lines, limits, Surroundings::default())
+    }
+
+    /// [`Service::start_within`], where there is somebody else already.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_among(
+        config: Config,
+        clock: Clock,
+        dropped_lines: DroppedLines,
+        limits: Limits,
+        surroundings: Surroundings,
+    ) -> Result<Self, StartError> {
+        let Surroundings { sockets, predecessor, notifier } = surroundings;
+        let opened = sockets::open(sockets, (config.listen.address, config.admin))?;
+        let Opened { public: listeners, admin, heirlooms } = opened;
+        let address =
+            listeners.sockets.first().map_or(Ok(config.listen.address), TcpListener::local_addr);
         let address = address.map_err(StartError::Workers)?;
         let proxy = Proxy::new(config, clock.clone(), dropped_lines, limits)?;
-        let current = Arc::new(Current::new(proxy, listeners.len())?);
+        let current = Arc::new(Current::new(proxy, listeners.sockets.len())?);
         let admin_state = Arc::new(asked_of(&current, AdminState::new(clock)));
         let (stop, shutdown) = Stop::new();
-        let workers =
-            worker::run(listeners, current.seats(), &shutdown).map_err(StartError::Workers)?;
-        // Only now, so that a process that cannot listen leaves it to the one that can.
-        let restored = current.now();
-        let thread = std::thread::Builder::new().name("snapshot".to_owned());
-        thread.spawn(move || restored.restore_sessions()).map_err(StartError::Workers)?;
+        let serving = match predecessor {
+            Some(predecessor) => Serving::After(predecessor, listeners),
+            None => {
+                let workers = worker::run(listeners, current.seats(), &shutdown);
+                let workers = workers.map_err(StartError::Workers)?;
+                // Only now, so that a process that cannot listen leaves it to the one that can.
+                let restored = current.now();
+                let thread = std::thread::Builder::new().name("snapshot".to_owned());
+                thread.spawn(move || restored.restore_sessions()).map_err(StartError::Workers)?;
+                Serving::Now(workers)
+            }
+        };
         let look_again = Arc::default();
-        Ok(Self { current, workers, stop, admin, admin_state, address, look_again, reloads: None })
+        Ok(Self {
+            current,
+            serving,
+            stop,
+            shutdown,
+            admin,
+            heirlooms,
+            notifier,
+            admin_state,
+            address,
+            look_again,
+            reloads: None,
+        })
     }
 
     /// Where visitors connect.
@@ -109,6 +175,12 @@ impl Service {
     /// The system's.
     pub fn admin_address(&self) -> io::Result<SocketAddr> {
         self.admin.local_addr()
+    }
+
+    /// Who is told how it is, for whoever has the configuration read anew.
+    #[must_use]
+    pub fn notifier(&self) -> Notifier {
+        self.notifier.clone()
     }
 
     /// Tell this to have files looked at again at once that may be written anew.
@@ -131,10 +203,30 @@ impl Service {
         reloads
     }
 
-    /// Looks after everything that is not a visitor's request, until a stop is asked for; then
-    /// lets open requests finish and returns.
+    /// [`Service::attend_to`], until a stop is asked for.
     pub async fn attend(self, stop_asked: impl Future<Output = ()>) {
-        let Self { current, workers, stop, admin, admin_state, look_again, reloads, .. } = self;
+        let (order, orders) = mpsc::channel(1);
+        let asking = async {
+            stop_asked.await;
+            let _ = order.send(Order::Stop).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            attended = self.attend_to(orders) => if let Err(error) = attended {
+                tracing::error!(cause = causes(&error), "nobody was served");
+            },
+            () = asking => {}
+        }
+    }
+
+    /// Looks after everything that is not a visitor's request, until it is asked to stop or to hand
+    /// over; then lets open requests finish and returns.
+    ///
+    /// # Errors
+    /// When the process whose place is to be taken does not make room.
+    pub async fn attend_to(self, mut orders: mpsc::Receiver<Order>) -> Result<(), HandOverError> {
+        let Self { current, serving, stop, shutdown, admin, admin_state, look_again, .. } = self;
+        let (notifier, heirlooms, reloads) = (self.notifier, self.heirlooms, self.reloads);
         let mut beside = JoinSet::new();
         let attended = Arc::clone(&current);
         beside.spawn(async move { attended.look_after().await });
@@ -168,35 +260,118 @@ impl Service {
                 counted.now().tidy();
             }
         });
+        let mut predecessor = None;
+        let workers = match serving {
+            Serving::Now(workers) => workers,
+            Serving::After(earlier, listeners) => {
+                let taking = hand_over::from_predecessor(earlier, &current, listeners, &shutdown);
+                // What is asked for meanwhile waits: until then the old process is the one to ask.
+                let (earlier, workers) = taking.await?;
+                predecessor = Some(earlier);
+                workers
+            }
+        };
+        // Until here the process of before has said how it is.
+        let (_leave_admin, admin_is_left) = oneshot::channel::<()>();
         match tokio::net::TcpListener::from_std(admin) {
             Ok(admin) => {
-                beside.spawn(admin::serve(admin, Arc::clone(&admin_state), std::future::pending()));
+                let left = async {
+                    let _ = admin_is_left.await;
+                };
+                beside.spawn(admin::serve(admin, Arc::clone(&admin_state), left));
             }
             Err(cause) => tracing::error!(%cause, "the admin listener could not be used"),
         }
+        if let Some(predecessor) = predecessor {
+            tracing::info!(address = %self.address, "ready, in the place of another process");
+            hand_over::answer(predecessor, current.now());
+        }
+        let watchdog = beside.spawn(supervisor::watch(notifier.clone(), workers.pulse()));
         audit::write(Event::Started, &Audit::default());
-        let mut stop_asked = pin!(stop_asked);
-        tokio::select! {
-            () = &mut stop_asked => {}
-            // Before then every member would be told to come again.
-            () = sessions.arrived() => {
-                admin_state.set_readiness(Readiness::Ready);
-                stop_asked.await;
+        let heir = {
+            let mut arrived = pin!(sessions.arrived());
+            let (mut is_ready, mut is_awaited) = (false, false);
+            loop {
+                let order = tokio::select! {
+                    biased;
+                    // Before then every member would be told to come again.
+                    () = &mut arrived, if !is_ready => {
+                        is_ready = true;
+                        admin_state.set_readiness(Readiness::Ready);
+                        notifier.ready("Serving");
+                        match is_awaited {
+                            true => Some(Order::HandOver),
+                            false => continue,
+                        }
+                    }
+                    order = orders.recv() => order,
+                };
+                match order {
+                    Some(Order::Stop) | None => break None,
+                    Some(Order::HandOver) if !is_ready => {
+                        tracing::info!("another process takes over once this one has started");
+                        is_awaited = true;
+                    }
+                    Some(Order::HandOver) => {
+                        tracing::info!("another process is started to take this one's place");
+                        notifier.status("Handing over to a new process");
+                        let proxy = current.now();
+                        let handing = hand_over::to_successor(&proxy, &stop, &heirlooms);
+                        let mut change_of_mind = Hurry::new(&mut orders);
+                        let handed = tokio::select! {
+                            handed = handing => handed,
+                            () = change_of_mind.asked() => break None,
+                        };
+                        match handed {
+                            Ok(heir) => break Some(heir),
+                            Err(error) => {
+                                tracing::error!(
+                                    cause = causes(&error),
+                                    "nobody takes this process's place: it goes on"
+                                );
+                                notifier.status("Serving; the new process did not start");
+                            }
+                        }
+                    }
+                }
+            }
+        };
+        admin_state.set_readiness(Readiness::Draining);
+        let proxy = current.now();
+        let times = proxy.stops();
+        let mut hurry = Hurry::new(&mut orders);
+        let is_handed_over = heir.is_some();
+        match heir {
+            Some(heir) => {
+                let process = heir.id();
+                tracing::info!(process, "another process has taken this one's place");
+                notifier.main_process_is(process);
+                watchdog.abort();
+                heir.is_yours();
+                drop((heirlooms, _leave_admin));
+                stop.leave();
+                beside.spawn(hand_over::follow(heir, Arc::clone(&proxy)));
+            }
+            None => {
+                notifier.stopping("Draining: what is under way is being finished");
+                draining::delay(times.delay, &mut hurry).await;
+                drop(heirlooms);
+                stop.ask();
             }
         }
-        admin_state.set_readiness(Readiness::Draining);
-        stop.ask();
-        // A worker's thread ends with its last connection, or at the end of the drain time. Health
-        // is told until then.
-        let _ = tokio::task::spawn_blocking(move || workers.join()).await;
+        // Health is told until its end.
+        draining::drain(&stop, workers, times, &proxy.metrics.cut, &mut hurry).await;
         if let Some(traces) = current.now().traces() {
             traces.close().await;
         }
         // From here on nothing changes any more, and what is there is what the next process gets.
         beside.shutdown().await;
         sessions.read_to_its_end().await;
-        let _ = tokio::task::spawn_blocking(move || current.now().leave_sessions()).await;
+        if !is_handed_over {
+            let _ = tokio::task::spawn_blocking(move || current.now().leave_sessions()).await;
+        }
         audit::write(Event::Stopped, &Audit::default());
+        Ok(())
     }
 }
 

@@ -222,6 +222,7 @@ impl Proxy {
             logs_access: config.logging.access,
             watches_files: config.watches_files,
             traces,
+            stops: config.shutdown,
             fixed,
             fingerprint: config.fingerprint,
             most: (config.listen.max_connections, config.listen.max_connections_per_address),

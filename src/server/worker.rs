@@ -5,19 +5,20 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tokio::runtime;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::Place;
+use super::sockets::Listeners;
+use super::stop::{Shutdown, Stage};
 use super::{Proxy, connection, limits, listener};
+use crate::supervisor::Pulse;
 use crate::telemetry::metrics::{ConnectionRefusal, Metrics};
 use crate::upstream::{Servers, Upstream};
 
@@ -123,73 +124,24 @@ impl Seat {
     }
 }
 
-/// Tells whether a stop has been asked for. Clones are told together.
-#[derive(Clone, Debug)]
-pub struct Shutdown {
-    asked: watch::Receiver<bool>,
-    /// The same, for whoever looks at it with every request: reading it writes nothing.
-    flag: Arc<AtomicBool>,
-}
-
-/// Asks for a stop.
-#[derive(Debug)]
-pub struct Stop {
-    ask: watch::Sender<bool>,
-    flag: Arc<AtomicBool>,
-}
-
-impl Stop {
-    /// A stop that nobody has asked for yet.
-    #[must_use]
-    pub fn new() -> (Self, Shutdown) {
-        let (ask, asked) = watch::channel(false);
-        let flag = Arc::new(AtomicBool::new(false));
-        (Self { ask, flag: Arc::clone(&flag) }, Shutdown { asked, flag })
-    }
-
-    /// Asks everybody to finish what they are at. Dropping asks too.
-    pub fn ask(&self) {
-        self.flag.store(true, Ordering::Release);
-        self.ask.send_replace(true);
-    }
-}
-
-impl Drop for Stop {
-    fn drop(&mut self) {
-        self.ask();
-    }
-}
-
-impl Shutdown {
-    /// Whether a stop has been asked for.
-    #[must_use]
-    pub fn is_asked(&self) -> bool {
-        self.flag.load(Ordering::Acquire)
-    }
-
-    /// Returns once a stop has been asked for.
-    pub(super) async fn told(mut self) {
-        self.asked().await;
-    }
-
-    /// Returns once a stop has been asked for.
-    pub async fn asked(&mut self) {
-        // An error means that whoever could ask is gone, which asks as well.
-        let _ = self.asked.wait_for(|asked| *asked).await;
-    }
-}
-
 /// The running workers.
 #[derive(Debug)]
-pub struct Workers(Vec<JoinHandle<()>>);
+pub struct Workers {
+    threads: Vec<JoinHandle<usize>>,
+    pulse: Arc<Pulse>,
+}
 
 impl Workers {
-    /// Waits until all have ended, which takes a stop and at most the time to drain.
-    pub fn join(self) {
-        for worker in self.0 {
-            // A worker that panicked has been reported by the panic itself.
-            let _ = worker.join();
-        }
+    /// Waits until all have ended, which takes a stop and at most the time to drain. Says how many
+    /// connections were cut.
+    pub fn join(self) -> usize {
+        // A worker that panicked has been reported by the panic itself.
+        self.threads.into_iter().map(|worker| worker.join().unwrap_or_default()).sum()
+    }
+
+    /// Whether their event loops turn.
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.pulse)
     }
 }
 
@@ -198,35 +150,48 @@ impl Workers {
 /// # Errors
 /// When a thread or a runtime cannot be set up.
 pub(super) fn run(
-    listeners: Vec<TcpListener>,
+    listeners: Listeners,
     seats: &[Arc<Seat>],
     shutdown: &Shutdown,
 ) -> io::Result<Workers> {
-    let mut workers = Vec::with_capacity(listeners.len());
-    for (number, (listener, seat)) in listeners.into_iter().zip(seats).enumerate() {
+    let Listeners { sockets, are_shared } = listeners;
+    let mut threads = Vec::with_capacity(sockets.len());
+    let mut pulse = Pulse::default();
+    for (number, (listener, seat)) in sockets.into_iter().zip(seats).enumerate() {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (seat, shutdown) = (Arc::clone(seat), shutdown.clone());
+        let beat = pulse.beat();
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));
-        workers.push(thread.spawn(move || {
-            runtime.block_on(accept(listener, seat, shutdown));
+        threads.push(thread.spawn(move || {
+            runtime.block_on(async {
+                tokio::spawn(beat.answer());
+                accept((listener, are_shared), seat, shutdown).await
+            })
         })?);
     }
-    Ok(Workers(workers))
+    Ok(Workers { threads, pulse: Arc::new(pulse) })
 }
 
-async fn accept(listener: TcpListener, seat: Arc<Seat>, mut shutdown: Shutdown) {
+/// Lets visitors in until a stop is asked for, and serves them to its end. Says how many
+/// connections were cut then.
+async fn accept(
+    (listener, is_shared): (TcpListener, bool),
+    seat: Arc<Seat>,
+    mut shutdown: Shutdown,
+) -> usize {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(cause) => {
             tracing::error!(%cause, "a worker could not use its listener");
-            return;
+            return 0;
         }
     };
     let mut open = JoinSet::new();
     let mut tidy = tokio::time::interval(limits::TIDY_EVERY);
+    let mut stage = Stage::Open;
     loop {
         tokio::select! {
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if stage == Stage::Open => match accepted {
                 Ok((stream, from)) => take(&mut open, &seat, (stream, from), &shutdown),
                 Err(cause) => {
                     // Mostly too many descriptors: those in use will be given back.
@@ -236,11 +201,18 @@ async fn accept(listener: TcpListener, seat: Arc<Seat>, mut shutdown: Shutdown) 
             },
             Some(ended) = open.join_next() => report(&seat, ended),
             _ = tidy.tick() => seat.now().tidy(),
-            () = shutdown.asked() => break,
+            next = shutdown.other_than(stage) => match next {
+                Stage::Open | Stage::Paused => stage = next,
+                Stage::Closing | Stage::Left => { stage = next; break; }
+            },
         }
     }
-    // Who waits in the kernel's queue was let in, too, and would be cut off with the listener.
-    if let Ok(listener) = listener.into_std() {
+    // Who waits in the kernel's queue was let in, too, and would be cut off with the listener. The
+    // queue of one that others listen on as well is theirs from here on.
+    if stage == Stage::Closing
+        && !is_shared
+        && let Ok(listener) = listener.into_std()
+    {
         listener::keep_out(&listener);
         tokio::time::sleep(limits::LAST_CALL).await;
         while let Ok((stream, from)) = listener.accept() {
@@ -250,17 +222,18 @@ async fn accept(listener: TcpListener, seat: Arc<Seat>, mut shutdown: Shutdown) 
             }
         }
     }
-    let drained = tokio::time::timeout(limits::DRAIN_TIME, async {
+    let drained = async {
         while let Some(ended) = open.join_next().await {
             report(&seat, ended);
         }
-    });
-    if drained.await.is_err() {
-        tracing::warn!(
-            connections = open.len(),
-            "connections were cut at the end of the drain time"
-        );
+    };
+    tokio::select! {
+        () = drained => {}
+        () = shutdown.cut() => {}
     }
+    let left = open.len();
+    open.shutdown().await;
+    left
 }
 
 /// Serves a connection that was accepted.

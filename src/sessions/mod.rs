@@ -11,6 +11,7 @@ mod copies;
 mod digest;
 mod ending;
 mod error;
+mod handed_on;
 mod index;
 mod kept_forms;
 mod kept_keys;
@@ -33,7 +34,7 @@ mod together;
 mod turn;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -91,6 +92,8 @@ pub struct Sessions {
     arriving: Arc<Arriving>,
     /// Where sessions go when the process ends, if they do.
     snapshot: Option<Snapshot>,
+    /// They are another process's.
+    gone: AtomicBool,
     ended: Box<dyn Fn(Ended) + Send + Sync>,
 }
 
@@ -193,6 +196,7 @@ impl Sessions {
             watched,
             arriving,
             snapshot,
+            gone: AtomicBool::new(false),
             ended: Box::new(ended),
         }
     }
@@ -223,6 +227,7 @@ impl Sessions {
     /// # Errors
     /// When it takes longer: nobody can say then whose a session is, or what was ended.
     async fn settled(&self) -> Result<(), StoreError> {
+        self.still_here()?;
         match &self.snapshot {
             Some(_) => self.arriving.wait_a_moment().await,
             None => Ok(()),
@@ -246,6 +251,7 @@ impl Sessions {
         session: Session,
         now: Timestamp,
     ) -> Result<(SessionId, Arc<SignedIn>), StoreError> {
+        self.still_here()?;
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random)?;
         let id = SessionId::new(random);
@@ -274,6 +280,7 @@ impl Sessions {
         let key = Digest::of_id(id);
         match &self.store {
             Store::Remote(remote, _) => remote.here(&key, now),
+            Store::Memory { .. } if self.are_gone() => Here::Ask,
             Store::Memory { revoked, .. } => match self.table.find(&key) {
                 Some(found)
                     if self.is_valid(found.signed_in.session(), now)

@@ -28,6 +28,7 @@ impl Sessions {
         is_done: impl Fn(&SignedIn) -> bool,
         now: Timestamp,
     ) -> Result<Turn, StoreError> {
+        self.still_here()?;
         match &self.store {
             Store::Remote(remote, _) => remote.turn(&Digest::of_id(id), is_done, now).await,
             Store::Memory { .. } => Ok(match self.here(id, now) {

@@ -243,6 +243,45 @@ async fn http_08_a_websocket_over_http2_is_an_upgrade_to_the_portal() {
 }
 
 #[tokio::test]
+async fn rel_08_a_websocket_over_http2_is_told_to_come_again() {
+    let echo = Echo::start().await;
+    let plan = Plan { top: "shutdown: { drain: 1m, websockets: 0s }", ..plan(&echo) };
+    let (world, certificate) = tls::world_with(plan).await;
+    let mut sender = tls::over_http2::<Empty<Bytes>>(&world, &certificate).await;
+    sender.ready().await.unwrap();
+    let plain = Request::get(format!("https://{}/x", world.proxy)).body(Empty::new()).unwrap();
+    assert_eq!(sender.send_request(plain).await.unwrap().status(), 200);
+    let request = Request::builder()
+        .method(Method::CONNECT)
+        .uri(format!("https://{}/open/x", world.proxy))
+        .extension(Protocol::from_static("websocket"))
+        .header("sec-websocket-version", "13")
+        .body(Empty::new())
+        .unwrap();
+    let mut answer = sender.send_request(request).await.unwrap();
+    let mut stream = TokioIo::new(hyper::upgrade::on(&mut answer).await.unwrap());
+    let text = "\u{1}\u{5}hello";
+    talks(&mut stream, text).await;
+    // A frame that has begun is passed on to its end first.
+    stream.write_all(&text.as_bytes()[..3]).await.unwrap();
+    stream.read_exact(&mut [0; 3]).await.unwrap();
+    let told = async {
+        // It is told whenever it is; whole frames before that pass.
+        stream.write_all(&text.as_bytes()[3..]).await.unwrap();
+        let mut rest = vec![0; text.len() - 3 + 4];
+        stream.read_exact(&mut rest).await.unwrap();
+        assert_eq!(rest, [&text.as_bytes()[3..], &[0x88, 2, 0x03, 0xe9]].concat());
+        stream.write_all(&[0x88, 2, 0x03, 0xe9]).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut end = Vec::new();
+        let _ = stream.read_to_end(&mut end).await;
+        assert!(end.is_empty(), "{end:?}");
+        drop(sender);
+    };
+    tokio::join!(world.stop(), told);
+}
+
+#[tokio::test]
 async fn hdr_07_trailers_pass_to_http1_visitors_who_take_them() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

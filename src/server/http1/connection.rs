@@ -19,7 +19,8 @@ use super::{Transport, Unread};
 use crate::http1::request::{RequestHead, Search};
 use crate::server::Limits;
 use crate::server::peer::Peer;
-use crate::server::worker::{Seat, Shutdown, Worker};
+use crate::server::stop::Shutdown;
+use crate::server::worker::{Seat, Worker};
 
 /// How much is read from a visitor at once, at first; a body that fills it doubles the next read.
 const READ: usize = 8 * 1024;
@@ -179,16 +180,16 @@ impl<I: Transport> Connection<I> {
                     Poll::Pending => {}
                 }
                 // After what is there has been read: a request that has arrived is answered. Who
-                // has asked nothing yet may have come a moment ago, and is about to.
-                if !has_begun && self.shutdown.is_asked() {
-                    if self.requests > 0 {
-                        return Poll::Ready(Err(NoRequest::Nothing));
-                    }
-                    if !is_leaving {
-                        (is_leaving, is_waiting) = (true, true);
-                        let patience = self.limits().drain_time;
-                        self.deadline.as_mut().reset(Instant::now() + patience);
-                    }
+                // has asked nothing yet may have come a moment ago, and is about to; and who has
+                // been answered a moment ago may be asking again, and has not been told not to.
+                if !has_begun && self.shutdown.is_asked() && !is_leaving {
+                    let limits = &self.worker.proxy.limits;
+                    let until = match is_waiting && self.requests > 0 {
+                        true => self.deadline.deadline() - limits.idle_time + limits.drain_time,
+                        false => Instant::now() + limits.drain_time,
+                    };
+                    (is_leaving, is_waiting) = (true, true);
+                    self.deadline.as_mut().reset(until);
                 }
                 if !is_waiting {
                     is_waiting = true;

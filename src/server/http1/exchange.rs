@@ -18,6 +18,7 @@ use super::{Transport, Unread};
 use crate::gate::RawTarget;
 use crate::http1::request::RequestHead;
 use crate::server::account::{Account, Body};
+use crate::server::farewell::Farewell;
 use crate::server::peer::Peer;
 use crate::server::request::Head;
 use crate::server::respond;
@@ -111,7 +112,10 @@ impl<I: Transport> Connection<I> {
             let Some(io) = body.take_tunnel() else { return After::Cut };
             self.out.switching(&parts.headers);
             return match poll_fn(|cx| self.poll_flush(cx)).await {
-                Ok(()) => After::Tunnel(Box::new(Tunnelled::new(io, body))),
+                Ok(()) => {
+                    let io = Box::new(Farewell::new(io, &self.shutdown));
+                    After::Tunnel(Box::new(Tunnelled::new(io, body)))
+                }
                 Err(Broken) => After::Cut,
             };
         }

@@ -41,8 +41,9 @@ impl Tunnelled {
         Self { far, body }
     }
 
-    /// Copies both ways, beginning with what the visitor has sent already. A stop lets it run on;
-    /// the end of the drain time cuts it, and so does the end of the session (SESS-10).
+    /// Copies both ways, beginning with what the visitor has sent already. A stop lets it run on
+    /// until it is told to end (`farewell`); the end of the drain time cuts it, and so does the end
+    /// of the session (SESS-10).
     pub(super) async fn run<I>(mut self, near: &mut I, read: BytesMut)
     where
         I: AsyncRead + AsyncWrite + Unpin,

@@ -18,7 +18,7 @@ mod tests;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Seek as _, Write as _};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -38,9 +38,9 @@ pub(super) struct Snapshot {
     seal: Arc<Seal>,
     /// The longest that a session lasts.
     absolute: Duration,
-    /// The note as it lay there once this process had begun. As long as it does, no other has begun
-    /// since.
-    begun: OnceLock<Sealed>,
+    /// The note as this process has left it there last, when it began or afterwards. As long as it
+    /// lies there, no other has begun since.
+    noted: Mutex<Option<Sealed>>,
 }
 
 /// A snapshot that is believed, at its beginning.
@@ -142,7 +142,7 @@ pub(crate) fn can_be_left(path: &Path) -> io::Result<()> {
 impl Snapshot {
     pub(super) fn new(path: &Path, seal: &Arc<Seal>, absolute: Duration) -> Self {
         let (place, seal) = (Place::new(path), Arc::clone(seal));
-        Self { place, seal, absolute, begun: OnceLock::new() }
+        Self { place, seal, absolute, noted: Mutex::default() }
     }
 
     /// Takes away what an earlier process has left, and reads it to its end.
@@ -165,7 +165,7 @@ impl Snapshot {
     /// Begins: from here on nothing may be read that lies there, whether it can be taken away or
     /// not. What could be comes with the note of before.
     fn begin(&self) -> Result<(Option<Taken>, Result<Note, Unfit>), Unfit> {
-        let Self { place, seal, begun, .. } = self;
+        let Self { place, seal, .. } = self;
         // Of two that begin at once, one gets the snapshot together with the note that names it.
         let (lock, fault) = match place.lock() {
             Ok(lock) => (Some(lock), None),
@@ -176,7 +176,7 @@ impl Snapshot {
         // with other keys may be able to.
         let fault = fault.or_else(|| Note::default().write(place, seal).err());
         if let Ok(there) = Sealed::read(place) {
-            begun.get_or_init(|| there);
+            *self.noted() = Some(there);
         }
         // Also when that failed: what is gone needs no note.
         let taken = place.take();
@@ -187,9 +187,19 @@ impl Snapshot {
         }
     }
 
+    /// Begins anew, because whoever was to read what was left did not come to be: nobody else may
+    /// read it, for this process goes on.
+    pub(super) fn take_back(&self) -> Result<(), Unfit> {
+        self.begin().map(drop)
+    }
+
     /// Whether no other process has begun since this one has.
     fn is_last(&self) -> io::Result<bool> {
-        Ok(self.begun.get() == Some(&Sealed::read(&self.place)?))
+        Ok(*self.noted() == Some(Sealed::read(&self.place)?))
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Option<Sealed>> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sees to it that nothing is believed that another process has left while this one went on,
@@ -254,21 +264,25 @@ impl Sessions {
     }
 
     /// Writes what there is for the next process, if that is how sessions outlive one: once nothing
-    /// can change any more.
-    pub fn write_snapshot(&self, now: Timestamp) {
+    /// can change any more. False if it has nothing.
+    pub fn write_snapshot(&self, now: Timestamp) -> bool {
         let Some(snapshot) = &self.snapshot else {
-            return;
+            return false;
         };
         let (path, begun) = (snapshot.place.path().display(), Instant::now());
         match self.leave(snapshot, now) {
             Ok((sessions, left_out)) => {
                 let took_ms = millis(begun.elapsed());
                 tracing::info!(%path, sessions, left_out, took_ms, "the snapshot is written");
+                true
             }
-            Err(cause) => tracing::error!(
-                %path, %cause,
-                "the snapshot is not written: who is signed in here has to sign in again"
-            ),
+            Err(cause) => {
+                tracing::error!(
+                    %path, %cause,
+                    "the snapshot is not written: who is signed in here has to sign in again"
+                );
+                false
+            }
         }
     }
 
@@ -305,6 +319,7 @@ impl Sessions {
         writer.finish()?.flush()?;
         // First: what lies there until then is not what it names.
         Note { left: Some(id) }.write(place, seal)?;
+        *snapshot.noted() = Some(Sealed::read(place)?);
         place.put(&new, place.path())?;
         Ok((sessions, left_out))
     }

@@ -5,6 +5,7 @@
 //! atomic adds: no hashing, no allocation, no lock. What every request writes is kept per thread
 //! (in [`SHARDS`] copies on cache lines of their own) and added up when somebody asks.
 
+mod cut;
 mod labels;
 mod portal;
 mod process;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
+pub use cut::{Cut, WasCut};
 pub use labels::{
     CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, GlassEvent, GlassWay,
     Handshake, Lookup, MemberResult, Part, ProviderCall, RefreshOutcome, SessionCall, SessionEnd,
@@ -84,6 +86,8 @@ pub struct ProcessMetrics {
     spans_dropped: [Count; SpanLoss::ALL.len()],
     /// What this process runs on.
     pub service: ServiceMetrics,
+    /// What the end of the process cuts.
+    pub cut: Cut,
     start: Start,
 }
 
@@ -116,6 +120,7 @@ impl Metrics {
             spans_sent: Count::default(),
             spans_dropped: Default::default(),
             service: ServiceMetrics::default(),
+            cut: Cut::default(),
             start: Start::now(),
         });
         let nobody = Self {

@@ -99,6 +99,11 @@ impl Level {
         self.0.store(value, Relaxed);
     }
 
+    /// Whether there is none.
+    pub fn is_zero(&self) -> bool {
+        self.0.load(Relaxed) == 0
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "nobody has 2^53 of anything here")]
     pub(super) fn value(&self) -> f64 {
         self.0.load(Relaxed) as f64

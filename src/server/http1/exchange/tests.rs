@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use super::*;
 use crate::clock::Clock;
 use crate::gate::Timestamp;
-use crate::server::worker::{Seat, Stop, Worker};
+use crate::server::stop::Stop;
+use crate::server::worker::{Seat, Worker};
 use crate::server::{Limits, Proxy};
 use crate::telemetry::log::DroppedLines;
 

@@ -183,3 +183,30 @@ async fn sess_09_nothing_is_left_where_the_note_is_gone() {
     process(&folder).write_snapshot(NOON);
     assert!(!folder.snapshot().exists());
 }
+
+#[tokio::test]
+async fn sess_09_what_nobody_took_over_is_taken_back_and_left_again() {
+    let folder = Folder::new();
+    let before = started(&folder, NOON);
+    let (ada, grace) = (sign_in(&before, "ada").await, sign_in(&before, "grace").await);
+    for has_begun in [false, true] {
+        assert!(before.hand_on(NOON));
+        let copy = fs::read(folder.snapshot()).unwrap();
+        if has_begun {
+            // It ends before it has served anybody.
+            drop(started(&folder, NOON));
+        }
+        before.take_back();
+        assert!(!folder.snapshot().exists(), "nobody reads it");
+        assert_eq!(name(&before, &ada, NOON).as_deref(), Some("ada"));
+        fs::write(folder.snapshot(), copy).unwrap();
+        private(&folder.snapshot());
+    }
+    fully(before.sign_out(&grace, NOON).await).unwrap();
+    // What lies there is from before the sign-out, and this is not.
+    assert!(before.hand_on(NOON) && before.write_snapshot(NOON), "a second time, at the end");
+    let after = started(&folder, NOON);
+    assert_eq!(name(&after, &ada, NOON).as_deref(), Some("ada"));
+    assert!(name(&after, &grace, NOON).is_none());
+    assert!(!before.write_snapshot(NOON), "another one has begun");
+}

@@ -1,0 +1,122 @@
+//! Members whose sessions are in memory stay signed in while the program is replaced, and a
+//! sign-out counts in both processes.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+
+use anteport::clock::Clock;
+use anteport::demo::Ports;
+use anteport::demo::microsoft::{self, Microsoft, Options};
+use anteport::demo::story::Story;
+use anteport::gate::Secret;
+
+use crate::browser::Browser;
+use crate::portal::{Portal, WebSocket};
+use crate::running::{Folder, Running, ask, free_port, status};
+
+/// An emulated Microsoft for as long as the tests run.
+fn microsoft(ports: &Ports) {
+    let clock = Clock::system();
+    let secret = Secret::new("a secret of the tests".to_owned());
+    let options = Options::demo(ports, secret, Story::new(clock.clone()));
+    let base = format!("http://127.0.0.1:{}", ports.microsoft);
+    let serving: Arc<Microsoft> = Microsoft::new(base, clock, options);
+    let listener = TcpListener::bind(("127.0.0.1", ports.microsoft)).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            microsoft::serve(listener, serving, std::future::pending()).await.unwrap();
+        });
+    });
+}
+
+/// Writes something that nobody else may read.
+pub(crate) fn key(folder: &Folder) -> String {
+    let key = folder.write("key", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let snapshot = folder.0.join("sessions");
+    format!(
+        "sessions: {{ keys: [{{ file: \"{}\" }}], snapshot: \"{}\" }}",
+        key.display(),
+        snapshot.display()
+    )
+}
+
+fn config(ports: &Ports, more: &str) -> String {
+    let Ports { proxy, microsoft, portal, admin } = ports;
+    format!(
+        r#"
+listen: {{ address: "127.0.0.1:{proxy}" }}
+admin: {{ address: "127.0.0.1:{admin}" }}
+providers:
+  corporate:
+    kind: entra_id
+    authority: "http://127.0.0.1:{microsoft}"
+    tenant: 3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11
+    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
+    credentials: [ {{ secret: {{ value: "a secret of the tests" }} }} ]
+portals:
+  - public_url: "http://127.0.0.1:{proxy}"
+    upstream: {{ url: "http://127.0.0.1:{portal}" }}
+    local_login: {{}}
+    routes: [ {{ path: "/**", access: signed_in, websocket: true }} ]
+shutdown: {{ drain: 60s }}
+{more}
+"#
+    )
+}
+
+fn signed_in(port: u16) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut browser = Browser::new(format!("http://127.0.0.1:{port}"));
+    runtime.block_on(browser.sign_in("/reports", "treasurer@harborclub.example"));
+    format!("Cookie: __Host-anteport={}\r\n", browser.own_cookies()["__Host-anteport"])
+}
+
+#[test]
+fn sess_09_10_members_stay_signed_in_and_a_sign_out_counts_in_both_processes() {
+    let (folder, portal) = (Folder::new(), Portal::start());
+    let (proxy, admin, microsoft_port) = (free_port(), free_port(), free_port());
+    let ports = Ports { proxy, microsoft: microsoft_port, portal: portal.port, admin };
+    microsoft(&ports);
+    let text = config(&ports, &key(&folder));
+    let mut running = Running::start_as(folder, &text, (proxy, admin), &[]);
+    let [stays, leaves, late] = [signed_in(proxy), signed_in(proxy), signed_in(proxy)];
+    let is_member = |cookie: &str| {
+        let answer = ask(proxy, &format!("GET /page HTTP/1.1\r\n{}", cookie.trim_end()));
+        assert!([200, 401, 303].contains(&status(&answer)), "{answer}");
+        status(&answer) == 200
+    };
+    let sign_out = |cookie: &str| {
+        let fetch = "Sec-Fetch-Site: none\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document";
+        let request = format!("GET /.auth/logout HTTP/1.1\r\nAccept: text/html\r\n{fetch}");
+        let answer = ask(proxy, &format!("{request}\r\n{}", cookie.trim_end()));
+        assert_eq!(status(&answer), 303, "{answer}");
+    };
+    let mut kept = WebSocket::open(proxy, &stays);
+    let mut cut = WebSocket::open(proxy, &leaves);
+    sign_out(&late);
+    for websocket in [&mut kept, &mut cut] {
+        websocket.talks("before");
+    }
+    running.upgrade(1);
+    assert!(is_member(&stays) && is_member(&leaves), "nobody signs in again");
+    assert!(!is_member(&late), "SESS-04: nobody comes back");
+    for websocket in [&mut kept, &mut cut] {
+        websocket.talks("at the old process");
+    }
+    sign_out(&leaves);
+    assert!(!is_member(&leaves));
+    assert_eq!(cut.hears(), None, "SESS-10: it ends with its session, which is elsewhere now");
+    kept.talks("and this one goes on");
+    // Again, while the first of the old ones still has something to finish.
+    running.upgrade(2);
+    assert!(is_member(&stays) && !is_member(&leaves) && !is_member(&late));
+    kept.says(8, &[0x03, 0xe8]);
+    assert!(kept.hears().is_some());
+    assert_eq!(running.ends().code(), Some(0));
+    assert!(is_member(&stays));
+}

@@ -1,0 +1,220 @@
+//! A process of ours, with its log and its folder.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
+/// Far more than anything takes.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
+
+/// A folder that goes with the test.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("anteport-process-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A port that the system gives to nobody who connects somewhere.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let first = 22_000 + usize::try_from(std::process::id() % 10).unwrap() * 500;
+    loop {
+        let number = first + NEXT.fetch_add(1, Ordering::Relaxed) % 500;
+        let port = u16::try_from(number).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// In front of a portal that is for everybody.
+pub(crate) fn config(port: u16, admin: u16, portal: u16, more: &str) -> String {
+    format!(
+        r#"
+listen: {{ address: "127.0.0.1:{port}" }}
+admin: {{ address: "127.0.0.1:{admin}" }}
+portals:
+  - public_url: "http://127.0.0.1:{port}"
+    upstream: {{ url: "http://127.0.0.1:{portal}" }}
+    mode: "off"
+    local_login: {{}}
+    routes: [ {{ path: "/**", access: public, websocket: true }} ]
+{more}
+"#
+    )
+}
+
+/// What a process and those that it has started say.
+#[derive(Default)]
+struct Said {
+    lines: Mutex<Vec<String>>,
+    more: Condvar,
+}
+
+/// A process that runs.
+pub(crate) struct Running {
+    child: Child,
+    /// The one that serves now.
+    pub(crate) pid: u32,
+    said: Arc<Said>,
+    pub(crate) port: u16,
+    pub(crate) admin: u16,
+    _folder: Folder,
+}
+
+impl Running {
+    /// In front of the portal at this port.
+    pub(crate) fn start(portal: u16, more: &str) -> Self {
+        Self::start_with(portal, more, &[])
+    }
+
+    pub(crate) fn start_with(portal: u16, more: &str, environment: &[(&str, &str)]) -> Self {
+        let (port, admin) = (free_port(), free_port());
+        let text = config(port, admin, portal, more);
+        Self::start_as(Folder::new(), &text, (port, admin), environment)
+    }
+
+    pub(crate) fn start_as(
+        folder: Folder,
+        text: &str,
+        (port, admin): (u16, u16),
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["run", "--config"]).arg(folder.write("config.yaml", text));
+        command.envs(environment.iter().copied());
+        Self::start_by(command, folder, (port, admin))
+    }
+
+    /// By this command, whatever it is.
+    pub(crate) fn start_by(
+        mut command: Command,
+        folder: Folder,
+        (port, admin): (u16, u16),
+    ) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let said = Arc::<Said>::default();
+        let heard = Arc::clone(&said);
+        let log = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                heard.lines.lock().unwrap().push(line);
+                heard.more.notify_all();
+            }
+        });
+        let pid = child.id();
+        let running = Self { child, pid, said, port, admin, _folder: folder };
+        running.says("\"ready\"");
+        running
+    }
+
+    /// Waits for a line with this in it.
+    pub(crate) fn says(&self, wanted: &str) -> String {
+        self.says_again(wanted, 1)
+    }
+
+    /// Waits for so many of them, and gives the last.
+    pub(crate) fn says_again(&self, wanted: &str, times: usize) -> String {
+        let lines = self.said.lines.lock().unwrap();
+        let is_missing = |lines: &mut Vec<String>| {
+            lines.iter().filter(|line| line.contains(wanted)).count() < times
+        };
+        let (lines, waited) = self.said.more.wait_timeout_while(lines, SOON, is_missing).unwrap();
+        let told = lines.iter().filter(|line| !line.contains("anteport::access"));
+        let told: Vec<&String> = told.collect();
+        assert!(!waited.timed_out(), "no `{wanted}`: {told:#?}");
+        lines.iter().filter(|line| line.contains(wanted)).nth(times - 1).unwrap().clone()
+    }
+
+    pub(crate) fn has_said(&self, wanted: &str) -> bool {
+        self.said.lines.lock().unwrap().iter().any(|line| line.contains(wanted))
+    }
+
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.pid.to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end of the process that was started first.
+    pub(crate) fn ends(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < SOON, "it does not end");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Has a new process take its place.
+    pub(crate) fn upgrade(&mut self, number: usize) {
+        self.signal("-USR2");
+        let line = self.says_again("another process has taken this one's place", number);
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        self.pid = line["process"].as_u64().and_then(|pid| pid.try_into().ok()).unwrap();
+    }
+
+    pub(crate) fn readyz(&self) -> (u16, String) {
+        let answer = ask(self.admin, "GET /readyz HTTP/1.1");
+        (status(&answer), answer.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned())
+    }
+
+    /// Waits until health says this.
+    pub(crate) fn is(&self, wanted: &str) {
+        let begun = Instant::now();
+        while !self.readyz().1.contains(wanted) {
+            assert!(begun.elapsed() < SOON, "it is never {wanted}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.pid != self.child.id() {
+            let _ = Command::new("kill").args(["-KILL", &self.pid.to_string()]).status();
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Asks on a connection of its own.
+pub(crate) fn ask(port: u16, request: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let host = format!("Host: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
+    stream.write_all(format!("{request}\r\n{host}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+pub(crate) fn status(answer: &str) -> u16 {
+    answer.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_default()
+}
