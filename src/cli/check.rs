@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use super::{FOUND_ERRORS, complain, report, report_warnings, say};
 use crate::clock::Clock;
@@ -46,6 +47,7 @@ fn summary(config: &Config) -> String {
             portal.policy.mode.name(),
             upstream(portal)
         ));
+        lines.extend(switch(portal));
     }
     for (index, provider) in config.providers.iter().enumerate() {
         let portals: Vec<&Portal> = config
@@ -60,6 +62,28 @@ fn summary(config: &Config) -> String {
         }
     }
     lines.join("\n")
+}
+
+/// For whom `azure_only` holds, and what undoes it.
+fn switch(portal: &Portal) -> Vec<String> {
+    let rollout = portal.policy.rollout.as_ref();
+    let rollout = rollout.map(|rollout| format!("        azure_only for {}", rollout.in_words()));
+    let mut lines: Vec<String> = rollout.into_iter().collect();
+    let Some(glass) = &portal.break_glass else {
+        return lines;
+    };
+    if let Some(link) = &glass.link {
+        let minutes = |span: Duration| span.as_secs().div_ceil(60);
+        lines.push(format!(
+            "        break-glass by a link, good for {} min, and {} min for whoever opens it",
+            minutes(link.lifetime),
+            minutes(link.pass)
+        ));
+    }
+    if !glass.networks.is_empty() {
+        lines.push(format!("        break-glass at any time from {}", glass.networks));
+    }
+    lines
 }
 
 fn to_register(provider: &Provider, portals: &[&Portal]) -> Vec<String> {

@@ -15,8 +15,8 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Portal, Preset, SigningKeysError};
 use crate::gate::identity::{self, ASSERTION, Envelope, LocalCredentials, OwnedNames, Told};
 use crate::gate::{
-    Access, Asked, Decision, Endpoint, Form, Mode, Passes, Policy, RawTarget, Refusal, Rule,
-    Session, Timestamp, Trace, decide,
+    Access, Asked, Decision, Endpoint, Form, Glass, Lot, Mode, Passes, Policy, RawTarget, Refusal,
+    Rule, Session, Standing, Timestamp, Trace, decide,
 };
 use crate::identity::{Identity, IdentityError, KeptSigners, LARGEST, token_claims};
 use crate::telemetry::causes;
@@ -120,6 +120,7 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
     let Ok(again) = read() else {
         return Ok(lines(&told));
     };
+    told.extend(with_the_switch(portal, &read, now));
     match decide(&portal.policy, again, None, now) {
         Decision::Forward(permit) => {
             told.push(("stranger", "goes to the portal as nobody".to_owned()));
@@ -181,6 +182,47 @@ fn explained(config: &Config, explain: &Request, now: Timestamp) -> Result<Strin
         Decision::Inspect(_) => told.push(("everybody", refused(Refusal::NoRoute))),
     }
     Ok(lines(&told))
+}
+
+/// What becomes of the request for those to whom a progressive switch has not come yet, and for
+/// whom the glass is broken.
+fn with_the_switch<'h>(
+    portal: &Portal,
+    read: &impl Fn() -> Result<Asked<'h>, Refusal>,
+    now: Timestamp,
+) -> Vec<Line> {
+    let policy = &portal.policy;
+    let mut told = Vec::new();
+    let judged = |standing| {
+        let asked = read().ok()?.of_visitor(standing);
+        Some(decide(policy, asked, None, now))
+    };
+    if let Some(rollout) = &policy.rollout {
+        told.push(("rollout", format!("azure_only for {}", rollout.in_words())));
+        let last = Standing { lot: Lot::of(u64::from(Lot::ALL) - 1), ..Standing::default() };
+        if rollout.draws_lots()
+            && let Some(Decision::Forward(_)) = judged(last)
+        {
+            told.push(("those left out", "go to the portal, as in report_only".to_owned()));
+        }
+    }
+    if portal.break_glass.is_some() {
+        let standing = Standing { glass: Glass::Link, ..Standing::default() };
+        told.push((
+            "break-glass",
+            match judged(standing) {
+                Some(Decision::Forward(permit)) => match permit.opened() {
+                    Some(opened) if opened.is_needed => {
+                        "with a pass goes to the portal as nobody".to_owned()
+                    }
+                    Some(_) | None => "changes nothing".to_owned(),
+                },
+                Some(Decision::Refuse(refusal)) => format!("with a pass is {}", refused(refusal)),
+                _ => "changes nothing".to_owned(),
+            },
+        ));
+    }
+    told
 }
 
 /// What stands before the first `/` after the scheme, and the rest as it is: a URL parser would

@@ -5,6 +5,7 @@
 //! cannot be reached · 78 the configuration was refused.
 
 mod admin_client;
+mod break_glass;
 pub mod check;
 mod definition;
 pub mod demo;
@@ -136,6 +137,20 @@ enum Verb {
     /// sessions of all.
     #[command(subcommand)]
     Sessions(sessions::Sessions),
+    /// Make a link to a portal's own sign-in, for the night when nobody can sign in with Microsoft
+    ///
+    /// It asks the admin listener of a running Anteport on this machine, whose configuration has to
+    /// have `break_glass: { link: {} }` for the portal. The link is on standard output, opens the
+    /// way once and within minutes, and is written to the audit log.
+    #[command(after_help = "Examples:\n  \
+                            anteport break-glass --portal https://members.example.org --reason 'ticket 123'\n  \
+                            anteport break-glass --portal https://members.example.org --revoke")]
+    BreakGlass {
+        #[command(flatten)]
+        config: ConfigPath,
+        #[command(flatten)]
+        what: break_glass::What,
+    },
     /// Say what a captured assertion holds, and whether its portal would have to believe it
     ///
     /// It reads the assertion from a file or from standard input, never from an argument, asks what a
@@ -193,6 +208,7 @@ pub fn dispatch(arguments: Arguments) -> ExitCode {
         Verb::Keys(verb) => keys::run(verb),
         Verb::Reload(config) => reload::run(&config.resolve()),
         Verb::Sessions(verb) => sessions::run(verb),
+        Verb::BreakGlass { config, what } => break_glass::run(config, &what),
         Verb::VerifyHeader { config, captured } => verify_header::run(&config.resolve(), &captured),
         Verb::Version => {
             say(concat!("anteport ", env!("CARGO_PKG_VERSION")));

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use rustls::pki_types::ServerName;
 use url::Url;
 
+use super::break_glass::{self, BreakGlassFile};
 use super::context::{Context, Located, Spot};
 use super::doors::DoorFile;
 use super::keys;
@@ -20,6 +21,7 @@ use super::networks;
 use super::presets::{self, PresetsFile};
 use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
+use super::rollout::{self, RolloutFile};
 use super::section::Section;
 use super::sessions::{self, SessionsFile};
 use super::signature::{self, SignatureFile};
@@ -80,6 +82,10 @@ pub(super) struct PortalFile {
     pub(super) public_url: Option<Located<Url>>,
     pub(super) upstream: Option<UpstreamFile>,
     pub(super) mode: Option<Mode>,
+    /// Outside `None` if it was reported, inside if the key is not there.
+    pub(super) rollout: Option<Option<RolloutFile>>,
+    /// The same.
+    pub(super) break_glass: Option<Option<BreakGlassFile>>,
     pub(super) auth_path: Option<CanonicalPath>,
     pub(super) sign_in: Option<SignInFile>,
     pub(super) local_login: Option<LocalLoginFile>,
@@ -281,6 +287,11 @@ fn portal(context: &Context<'_>, section: &Section<'_>) -> PortalFile {
                 _ => Mode::AzureOnly,
             })
         })),
+        rollout: section
+            .if_there("rollout", |key| section.section(key).map(|section| rollout::read(&section))),
+        break_glass: section.if_there("break_glass", |key| {
+            section.section(key).map(|section| break_glass::read(&section))
+        }),
         auth_path: bare(section.value("auth_path", value::own_path)),
         sign_in: section.section("sign_in").map(|section| SignInFile {
             spot: section.spot().clone(),

@@ -1,6 +1,7 @@
 //! Every key that an operator may write: what stands at it, whether it has to, and what holds
 //! where it does not. `file.rs` reads by these tables, so they cannot promise what is not there.
 
+mod break_glass;
 mod mapping;
 mod members;
 pub(super) mod presets;
@@ -11,6 +12,7 @@ mod signature;
 mod tokens;
 mod upstream;
 
+use self::break_glass::{BREAK_GLASS, ROLLOUT};
 use self::mapping::MAPPING;
 pub(super) use self::mapping::TRANSFORM;
 use self::members::MEMBERS;
@@ -180,6 +182,18 @@ const PORTAL: &[Key] = &[
         "azure_only",
         word(&["azure_only", "optional", "report_only", "off"]),
         "whether visitors have to sign in, may, or cannot",
+    ),
+    optional(
+        "rollout",
+        Kind::Section(ROLLOUT),
+        "with `azure_only`, for whom it holds already: everybody else is as in `report_only`; \
+         without it, it holds for everybody",
+    ),
+    optional(
+        "break_glass",
+        Kind::Section(BREAK_GLASS),
+        "what opens the way to the portal's own sign-in when nobody can sign in with the provider; \
+         without it nothing does",
     ),
     default(
         "auth_path",

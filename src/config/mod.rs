@@ -7,6 +7,7 @@
 //! that can be seen is said at once. It is told the environment and the time; the files that a
 //! configuration names it reads itself.
 
+mod break_glass;
 mod context;
 mod doors;
 mod emulated;
@@ -28,6 +29,7 @@ mod profiles;
 mod providers;
 mod requires;
 mod resolve;
+mod rollout;
 mod secrets;
 mod section;
 mod sessions;
@@ -63,6 +65,7 @@ pub use self::sessions::{Redis, RedisMode, RedisTls, SealingKeyError, SealingKey
 pub use self::signature::{SIGNATURE_HEADERS, Signature};
 pub use self::signing::{SignedBy, SigningKeys, SigningKeysError};
 
+pub use self::break_glass::{BreakGlass, BreakGlassLink};
 pub use self::emulated::emulated;
 pub use self::files::Files;
 pub use self::mapping::{
@@ -253,6 +256,8 @@ pub struct Portal {
     pub public_url: Url,
     /// Mode, routes, login pages and password routes, as the gate judges them.
     pub policy: Policy,
+    /// What opens the way to the portal's own sign-in; `None` is nothing.
+    pub break_glass: Option<BreakGlass>,
     /// Where allowed requests go.
     pub upstream: Upstream,
     /// The sign-in.

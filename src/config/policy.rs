@@ -10,6 +10,7 @@ use super::doors::DoorFile;
 use super::file::{LocalLoginFile, PortalFile, SpellingFile};
 use super::patterns::{includes, is_below, meet};
 use super::profiles::{self, Profile};
+use super::rollout;
 use crate::gate::identity::Told;
 use crate::gate::login::Journey;
 use crate::gate::{
@@ -56,6 +57,7 @@ pub(super) fn policy(
         let all = login_pages.iter().chain(&password_paths).copied().chain(route_paths);
         check_own(context, own, all);
     }
+    let rollout = rollout::resolve(context, file);
     let resend_forms = file.sign_in.as_ref().and_then(|sign_in| sign_in.resend_forms.as_ref());
     if let (Some(size), Some(Mode::Optional | Mode::ReportOnly | Mode::Off)) =
         (resend_forms, file.mode)
@@ -92,6 +94,7 @@ pub(super) fn policy(
         }),
         secure: url.scheme() == "https",
         mode,
+        rollout: rollout?,
         own: file.auth_path.clone()?,
         callbacks,
         elsewhere,

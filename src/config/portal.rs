@@ -13,8 +13,8 @@ use super::providers::ProviderFile;
 use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
 use super::{
-    Assertion, Identity, Logout, Mapping, Members, Portal, Preset, ServerAddress, SignIn, headers,
-    members, presets, signature, signing, tokens, told, upstream,
+    Assertion, Identity, Logout, Mapping, Members, Portal, Preset, ServerAddress, SignIn,
+    break_glass, headers, members, presets, signature, signing, tokens, told, upstream,
 };
 use crate::gate::{CanonicalPath, EXTENSION, EXTENSIONS, Mode};
 
@@ -102,9 +102,11 @@ fn resolve(
     let callbacks = callbacks(context, file, &parties);
     let elsewhere = presets::elsewhere(context, file, &callbacks);
     let policy = policy(context, file, callbacks, routes, elsewhere);
+    let break_glass = break_glass::resolve(context, file, whole);
     Some(Portal {
         public_url: file.public_url.as_ref()?.value.clone(),
         policy: policy?,
+        break_glass: break_glass?,
         upstream: upstream?,
         sign_in: sign_in?,
         members: members?,

@@ -5,6 +5,7 @@ use super::context::{Context, Located, Spot};
 use super::file::{PortalFile, RouteFile, bare};
 use super::kind::Unfit;
 use super::providers::{GroupSource, Provider, ProviderKind, Tenant, Tenants};
+use super::rollout::RolloutFile;
 use super::section::Section;
 use super::value::{self, is_guid};
 use super::{PERSONAL_ACCOUNTS, Portal};
@@ -150,7 +151,9 @@ pub(super) fn meet_providers(
         }
         let requirements = file.routes.iter().flatten().filter_map(RouteFile::requirement);
         let mapped = portal.identity.headers.iter().flat_map(|(_, mapping)| mapping.groups());
-        let named: Vec<&str> = requirements.flat_map(Requirement::groups).chain(mapped).collect();
+        let switched = file.rollout.iter().flatten().flat_map(RolloutFile::groups);
+        let named = requirements.flat_map(Requirement::groups).chain(mapped).chain(switched);
+        let named: Vec<&str> = named.collect();
         for index in &portal.sign_in.providers {
             if let Some(provider) = providers.get_mut(*index) {
                 provider.groups.name(named.iter().copied());

@@ -17,6 +17,7 @@ use super::oddities::{Oddities, Oddity};
 use super::parameters::{self, Field};
 use super::path::{CanonicalPath, PathError, mended};
 use super::route::{Mode, Policy, Spelling};
+use super::standing::Standing;
 use super::target::{Aim, RawTarget};
 use super::{Endpoint, PresetEndpoint, Refusal, Ticket};
 
@@ -32,6 +33,7 @@ pub struct Asked<'h> {
     cookie_fields: OnceCell<Vec<Field>>,
     /// `None` before the body has been read.
     form: Option<Form>,
+    standing: Standing,
     headers: &'h HeaderMap,
     cookies: CookieReading,
 }
@@ -127,6 +129,7 @@ impl<'h> Asked<'h> {
             query_fields: OnceCell::new(),
             cookie_fields: OnceCell::new(),
             form: None,
+            standing: Standing::default(),
             headers,
             cookies: cookies::read(headers.get_all(COOKIE)),
         })
@@ -136,6 +139,13 @@ impl<'h> Asked<'h> {
     #[must_use]
     pub fn with_form(mut self, form: Form) -> Self {
         self.form = Some(form);
+        self
+    }
+
+    /// The same, of a visitor of whom this is known besides.
+    #[must_use]
+    pub fn of_visitor(mut self, standing: Standing) -> Self {
+        self.standing = standing;
         self
     }
 
@@ -205,6 +215,10 @@ impl<'h> Asked<'h> {
 
     pub(super) const fn form(&self) -> Option<&Form> {
         self.form.as_ref()
+    }
+
+    pub(super) const fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Whether its body may tell where the portal takes passwords, and has not been read.

@@ -15,6 +15,10 @@ pub const MOST_PARTS: usize = 4;
 pub const LOGIN_PREFIX: &str = "__Host-anteport-login-";
 /// Who was signed in last, sealed: whose a form is that meets an expired session.
 pub const MEMBER: &str = "__Host-anteport-member";
+/// The pass of whoever has broken the glass, sealed.
+pub const BREAK_GLASS: &str = "__Host-anteport-break-glass";
+/// The visitor's lot in a progressive switch.
+pub const LOT: &str = "__Host-anteport-lot";
 
 /// Before the short name of a cookie of the portal's that was set during a session (PATH-18).
 pub const PROOF_PREFIX: &str = "__Host-anteport-set-";
@@ -174,7 +178,15 @@ pub fn own_with<'a>(
 
 /// The sealed cookie of who was signed in last, if it is there exactly once (COOK-03).
 pub fn member<'a>(fields: impl IntoIterator<Item = &'a HeaderValue>) -> Option<&'a str> {
-    let mut found = all(fields).filter(|(name, _)| *name == MEMBER.as_bytes());
+    once(MEMBER, fields)
+}
+
+/// The value of a cookie of ours, if it is there exactly once (COOK-03).
+pub fn once<'a>(
+    wanted: &str,
+    fields: impl IntoIterator<Item = &'a HeaderValue>,
+) -> Option<&'a str> {
+    let mut found = all(fields).filter(|(name, _)| *name == wanted.as_bytes());
     let (_, value) = found.next()?;
     let text = std::str::from_utf8(value).ok()?;
     found.next().is_none().then_some(text)

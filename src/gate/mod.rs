@@ -9,6 +9,7 @@ mod clues;
 pub mod cookies;
 mod fold;
 mod form;
+mod glass;
 pub mod identity;
 mod json;
 mod kept_form;
@@ -22,10 +23,12 @@ mod portal_cookies;
 mod renewal;
 mod requirement;
 mod return_to;
+mod rollout;
 mod route;
 mod rule;
 mod secret;
 mod session;
+mod standing;
 mod target;
 mod time;
 mod tokens;
@@ -44,6 +47,8 @@ pub use claims::{
 pub use clues::Clue;
 pub use fold::is_one_word;
 pub use form::Form;
+use glass::Leads;
+pub use glass::Opened;
 pub use kept_form::{KeptForm, MemberMark, may_be_from_own_page};
 pub use login::Challenge;
 use login::{Demands, Journey, Prompt};
@@ -56,11 +61,13 @@ pub use renewal::{OtherMember, Renewal};
 use requirement::Unmet;
 pub use requirement::{Lack, Requirement, Right, Verdict, has_context};
 pub use return_to::ReturnTo;
+pub use rollout::Rollout;
 pub use route::{Access, Allowance, Mode, Passes, Policy, Route, Spelling};
 use route::{Asks, Found};
 pub use rule::{Conditions, Covers, Exception, Rule};
 pub use secret::Secret;
 pub use session::{AtProvider, Lifetimes, Session, SessionId, Ticket};
+pub use standing::{Glass, Lot, Standing};
 pub use target::RawTarget;
 pub use time::Timestamp;
 pub use tokens::{PortalToken, PortalTokens, TokenKind};
@@ -136,7 +143,8 @@ pub fn decide<'h>(
         return Decision::Own(endpoint);
     }
     let session = session.filter(|session| session.is_live(now) && session.is_for(&policy.host));
-    match policy.mode {
+    let mode = policy.mode_for(&asked, session);
+    match mode {
         Mode::Off => {
             let route = match policy.covering(&asked) {
                 Found::At(index) => Some(index),
@@ -146,9 +154,10 @@ pub fn decide<'h>(
             let passes = route.and_then(|index| policy.routes.get(index));
             let passes = passes.map(|route| route.passes).unwrap_or_default();
             let (target, bearer) = (asked.into_target(), Bearer::Nobody);
-            Decision::Forward(Permit { target, bearer, passes, route, noted: None })
+            let (noted, opened) = (None, None);
+            Decision::Forward(Permit { target, bearer, passes, route, mode, noted, opened })
         }
-        Mode::Optional => forward(policy, asked, session),
+        Mode::Optional => forward(policy, mode, asked, session),
         Mode::ReportOnly if asked.may_tell_of_passwords() => Decision::Inspect(Box::new(asked)),
         Mode::ReportOnly => match policy.password_route(&asked) {
             Found::At(rule) => report(policy, asked, session, Some(rule)),
@@ -160,7 +169,12 @@ pub fn decide<'h>(
 }
 
 /// To the portal, if any route covers it.
-fn forward<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> Decision<'h> {
+fn forward<'h>(
+    policy: &Policy,
+    mode: Mode,
+    asked: Asked<'h>,
+    session: Option<&Session>,
+) -> Decision<'h> {
     let (index, route) = match policy.covering(&asked) {
         Found::At(index) => (index, policy.routes.get(index)),
         Found::Nothing => (0, None),
@@ -172,7 +186,9 @@ fn forward<'h>(policy: &Policy, asked: Asked<'h>, session: Option<&Session>) -> 
             bearer: Bearer::of(session),
             passes: route.passes,
             route: Some(index),
+            mode,
             noted: None,
+            opened: None,
         }),
         None => Decision::Refuse(Refusal::NoRoute),
     }
@@ -186,7 +202,7 @@ fn report<'h>(
     rule: Option<usize>,
 ) -> Decision<'h> {
     let note = Note { rule, clues: asked.clues(), path: asked.path().to_owned() };
-    let mut decision = forward(policy, asked, session);
+    let mut decision = forward(policy, Mode::ReportOnly, asked, session);
     if let Decision::Forward(permit) = &mut decision
         && (note.rule.is_some() || !note.clues.is_empty())
     {
@@ -212,6 +228,22 @@ fn guard<'h>(
     session: Option<&Session>,
     now: Timestamp,
 ) -> Decision<'h> {
+    let glass = asked.standing().glass.in_force(session);
+    let session = match glass {
+        Glass::Whole => session,
+        Glass::Link | Glass::Network => match policy.leads(&asked) {
+            Leads::Through { rule, is_needed } => {
+                return through(policy, asked, Opened { by: glass, rule, is_needed });
+            }
+            Leads::NeedsForm => return Decision::Inspect(Box::new(asked)),
+            Leads::Nowhere if glass == Glass::Link => return Decision::Refuse(Refusal::NoRoute),
+            // A sign-in would not count while there is a pass.
+            Leads::ToRight if glass == Glass::Link => {
+                return Decision::Refuse(Refusal::BreakGlassClosed);
+            }
+            Leads::Nowhere | Leads::ToRight => None,
+        },
+    };
     // Nobody's form is read for nothing: whatever it says, a stranger gets no further where a
     // sign-in is asked for, and the route below says so.
     let reads_forms = || session.is_some() || !policy.asks_for_sign_in(&asked);
@@ -244,7 +276,9 @@ fn guard<'h>(
     let access = policy.routes.get(first).map(|route| &route.access);
     let session = match (access, session) {
         (None, _) => return Decision::Refuse(Refusal::NoRoute),
-        (Some(Access::Public), session) => return forward(policy, asked, session),
+        (Some(Access::Public), session) => {
+            return forward(policy, Mode::AzureOnly, asked, session);
+        }
         (Some(Access::SignedIn(_)), Some(session)) => session,
         (Some(Access::SignedIn(_)), None) if kept_form::is_kept(policy, &asked) => {
             return Decision::Keep(asked.into_target());
@@ -255,7 +289,7 @@ fn guard<'h>(
         }
     };
     match policy.unmet(first, &asked, session, now) {
-        Asks::Nothing => forward(policy, asked, Some(session)),
+        Asks::Nothing => forward(policy, Mode::AzureOnly, asked, Some(session)),
         Asks::For { route, unmet: Unmet::Lacks(lack) } => {
             Decision::Refuse(Refusal::Lacks { lack, route })
         }
@@ -264,6 +298,18 @@ fn guard<'h>(
         }
         Asks::NeedsForm => Decision::Inspect(Box::new(asked)),
     }
+}
+
+/// Through a broken glass: as nobody, with a sign-in of the portal's own, and without what would go
+/// on when the glass is whole again (SESS-10).
+fn through<'h>(policy: &Policy, asked: Asked<'h>, opened: Opened) -> Decision<'h> {
+    let mut decision = forward(policy, Mode::AzureOnly, asked, None);
+    if let Decision::Forward(permit) = &mut decision {
+        permit.passes.websocket = false;
+        permit.passes.credentials = true;
+        permit.opened = Some(opened);
+    }
+    decision
 }
 
 /// A page logs in, a background call is refused (OIDC-17).
@@ -310,7 +356,9 @@ pub struct Permit {
     bearer: Bearer,
     passes: Passes,
     route: Option<usize>,
+    mode: Mode,
     noted: Option<Box<Note>>,
+    opened: Option<Opened>,
 }
 
 /// The path alone (LOG-01).
@@ -368,6 +416,18 @@ impl Permit {
         self.route
     }
 
+    /// The mode that it was judged in.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What a broken glass had to do with it.
+    #[must_use]
+    pub const fn opened(&self) -> Option<Opened> {
+        self.opened
+    }
+
     /// What was noted about it in `report_only`.
     #[must_use]
     pub fn noted(&self) -> Option<&Note> {
@@ -410,6 +470,8 @@ pub enum Endpoint {
     TestLogin(String),
     /// `presets/…`: what another gate publishes, where its preset is on.
     Preset(PresetEndpoint),
+    /// `break-glass`: opens the way to the portal's own sign-in, for who has a link.
+    BreakGlass,
     /// What the server can do as a whole: `OPTIONS *` (RFC 9110, section 9.3.7).
     Server,
     /// The portal's login page, asked for by somebody who is signed in.
@@ -473,6 +535,7 @@ impl Endpoint {
             (Some("refresh"), None, ..) => Self::Refresh,
             (Some("resend"), None, ..) => Self::Resend(None),
             (Some("resend"), Some("signed-in"), None, _) => Self::ResendSignedIn,
+            (Some("break-glass"), None, ..) => Self::BreakGlass,
             (Some("jwks.json"), None, ..) => Self::Jwks,
             (Some("test"), None, ..) => Self::Test,
             (Some("test"), Some(provider), None, _) => Self::TestLogin(provider.to_owned()),
@@ -534,6 +597,9 @@ pub enum Refusal {
     /// A background call where the sign-in is not in the authentication context.
     #[error("the sign-in is not in the route's authentication context, and this is not a page")]
     StepUpRequired,
+    /// A broken glass, and a route that requires a right.
+    #[error("a break-glass pass does not open what requires a right")]
+    BreakGlassClosed,
 }
 
 impl Refusal {
@@ -554,6 +620,7 @@ impl Refusal {
             Self::SignInRequired => "sign-in-required",
             Self::SignInTooOld => "sign-in-too-old",
             Self::StepUpRequired => "step-up-required",
+            Self::BreakGlassClosed => "break-glass-closed",
         }
     }
 }

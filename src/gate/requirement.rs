@@ -226,7 +226,7 @@ impl Right {
         matches!(self, Self::Claim { name, .. } if name.starts_with(EXTENSION))
     }
 
-    fn in_words(&self) -> String {
+    pub(super) fn in_words(&self) -> String {
         let (what, values) = match self {
             Self::Roles(roles) => ("roles", roles.join(" or ")),
             Self::Groups(groups) => ("groups", groups.join(" or ")),
@@ -242,7 +242,7 @@ impl Right {
         format!("{what} {values}")
     }
 
-    fn lack(&self, claims: &VerifiedClaims) -> Option<Lack> {
+    pub(super) fn lack(&self, claims: &VerifiedClaims) -> Option<Lack> {
         let any =
             |name: &str, values: &[String]| values.iter().any(|value| says(claims, name, value));
         let (holds, lack) = match self {

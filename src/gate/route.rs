@@ -13,6 +13,7 @@ use super::path::CanonicalPath;
 use super::pattern::PathPattern;
 use super::portal_cookies::PortalCookies;
 use super::requirement::{Requirement, Unmet};
+use super::rollout::Rollout;
 use super::rule::{Conditions, Covers, Holds, Rule, as_judged};
 use super::session::Session;
 use super::time::Timestamp;
@@ -124,6 +125,8 @@ pub struct Policy {
     pub secure: bool,
     /// What the gate does.
     pub mode: Mode,
+    /// Who is under `azure_only` already, where that is not everybody.
+    pub rollout: Option<Rollout>,
     /// Where our own endpoints are, `/.auth` unless the operator moved them.
     pub own: CanonicalPath,
     /// Redirect URIs that are elsewhere, by the names of their providers.

@@ -175,6 +175,40 @@ pub struct FormReady<'a> {
     pub request_id: &'a str,
 }
 
+/// A break-glass link was opened: is the way to the portal's own sign-in wanted?
+pub struct BreakGlass<'a> {
+    /// The portal's host.
+    pub portal: &'a str,
+    /// Where the form is posted to.
+    pub action: &'a str,
+    /// The name of the field with the code.
+    pub field: &'a str,
+    /// The code of the link; who comes without one types it in.
+    pub code: Option<&'a str>,
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
+/// The code opens something (LOG-01).
+impl std::fmt::Debug for BreakGlass<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BreakGlass(…)")
+    }
+}
+
+/// The way to the portal's own sign-in is open.
+#[derive(Debug)]
+pub struct GlassBroken<'a> {
+    /// The portal's host.
+    pub portal: &'a str,
+    /// Until when, in UTC.
+    pub until: &'a str,
+    /// On to the portal.
+    pub home: Link<'a>,
+    /// The request, for the operator's log.
+    pub request_id: &'a str,
+}
+
 /// What a login can be tried with, of which no session comes.
 #[derive(Debug)]
 pub struct Test<'a> {
@@ -328,6 +362,15 @@ page!(
 );
 
 page!(
+    /// Asks whether the way to the portal's own sign-in is wanted.
+    break_glass, BreakGlass, BreakGlassPage, "own/break_glass.html"
+);
+page!(
+    /// Says that it is open, and for how long.
+    glass_broken, GlassBroken, GlassBrokenPage, "own/glass_broken.html"
+);
+
+page!(
     /// Offers a login of which no session comes.
     test, Test, TestPage, "own/test.html"
 );
@@ -410,6 +453,24 @@ mod tests {
             (
                 "form_ready",
                 form_ready(&FormReady { portal: text, name: Some(text), request_id: text }),
+            ),
+            ("break_glass", {
+                let code = Some(text);
+                let (portal, action, field, request_id) = (text, text, text, text);
+                break_glass(&BreakGlass { portal, action, field, code, request_id })
+            }),
+            ("break_glass without a link", {
+                let (portal, action, field, request_id) = (text, text, text, text);
+                break_glass(&BreakGlass { portal, action, field, code: None, request_id })
+            }),
+            (
+                "glass_broken",
+                glass_broken(&GlassBroken {
+                    portal: text,
+                    until: text,
+                    home: link,
+                    request_id: text,
+                }),
             ),
             ("test", {
                 let buttons = &[link, link];

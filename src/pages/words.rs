@@ -99,6 +99,35 @@ pub fn explain(code: &str) -> Words {
             "Your session had ended when you sent this form. What you typed is not lost: it waits in \
              this page for half an hour, sealed, so that you can send it once more.",
         ),
+        "break-glass-closed" => (
+            "This stays closed",
+            "What needs a right of yours is not opened by a break-glass link, because nobody is signed \
+             in with a corporate account. Sign out at the entrance to give the pass back.",
+        ),
+        "break-glass-link" => (
+            "This link opens nothing",
+            "It was changed on its way, is for another portal, or the portal’s entrance has been \
+             restarted since it was made. Have a new one made.",
+        ),
+        "break-glass-expired" => (
+            "This link is too old",
+            "Such a link is good for a few minutes only. Have a new one made.",
+        ),
+        "break-glass-used" => (
+            "This link was used already",
+            "It opens the way once. If that was not you, tell whoever runs the portal at once; else \
+             have a new one made.",
+        ),
+        "break-glass-ended" => (
+            "This link is over",
+            "Whoever runs the portal has ended all links of this kind, or the portal’s entrance was \
+             restarted. Have a new one made.",
+        ),
+        "break-glass-elsewhere" => (
+            "Nothing was opened",
+            "Another site asked for it in your name, which only a page of this portal may. Open the \
+             link itself.",
+        ),
         "form-too-large" => (
             "You were signed out. Nothing was sent.",
             "Your session had ended when you sent this form, and it is too large to wait here. Your \

@@ -23,7 +23,7 @@ use super::request::Head;
 use crate::gate::{Asked, Note, Refusal};
 use crate::sessions::Watch;
 use crate::telemetry::access_log::{self, Access};
-use crate::telemetry::metrics::{Stream, UpstreamFailure};
+use crate::telemetry::metrics::{PortalMetrics, Stream, UpstreamFailure};
 use crate::telemetry::{Verdict, causes};
 use crate::upstream::{AnswerBody, UpstreamError};
 
@@ -173,6 +173,11 @@ impl Account {
     /// The portal's place, once the request has been read.
     pub(super) fn portal(&self) -> Option<usize> {
         self.portal
+    }
+
+    /// What is counted of its portal, once that is known.
+    pub(super) fn metrics(&self) -> Option<&PortalMetrics> {
+        self.portal.map(|portal| self.proxy.metrics.portal(portal))
     }
 
     /// Such a form goes to the portal.

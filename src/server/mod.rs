@@ -4,6 +4,7 @@
 mod account;
 mod admission;
 mod bound;
+mod break_glass;
 mod caching;
 mod callback;
 mod circles;
@@ -14,6 +15,7 @@ mod discoveries;
 mod failure;
 mod frames;
 mod front;
+mod glass_door;
 mod http1;
 mod http2;
 mod inspect;
@@ -21,6 +23,7 @@ mod kept_keys;
 mod limits;
 mod listener;
 mod login;
+mod lots;
 mod members;
 mod own;
 mod pace;
@@ -134,6 +137,8 @@ struct Portal {
     scheme: HeaderValue,
     owned: OwnedNames,
     identity: Identity,
+    /// What opens the way to the portal's own sign-in, if anything does.
+    break_glass: Option<break_glass::BreakGlass>,
     /// Cookies by which other gates tell who is asking; none reaches the portal.
     gate_cookies: PortalCookies,
     servers: Arc<Servers>,
@@ -251,6 +256,10 @@ impl Proxy {
         self.metrics.sessions.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
         for (index, portal) in self.portals.iter().enumerate() {
             let levels = self.metrics.upstreams(index);
+            if let Some(glass) = &portal.break_glass {
+                let passes = glass.passes(self.clock.now());
+                self.metrics.portal(index).switch.passes.set(passes);
+            }
             for ((_, is_well), (_, level)) in portal.servers.health().zip(levels) {
                 level.set(i64::from(is_well));
             }

@@ -80,6 +80,7 @@ impl Visit<'_> {
             Endpoint::Test => self.test_page(),
             Endpoint::TestLogin(provider) => self.test_login(&provider).await,
             Endpoint::Preset(endpoint) => self.preset(&endpoint),
+            Endpoint::BreakGlass => self.break_glass(body).await,
             Endpoint::Server => self.server_as_a_whole(),
             Endpoint::SignedIn => self.already_signed_in(),
             Endpoint::ResendSignedIn => self.signed_in_for_form().await,

@@ -12,9 +12,11 @@ use hyper::body::Body as _;
 use super::account::{Account, Body};
 use super::admission::Crowded;
 use super::bound::{Bound, Used};
+use super::break_glass::{self, Broken};
 use super::caching;
 use super::described::Undescribed;
 use super::inspect::{self, Wants};
+use super::lots;
 use super::peer::Peer;
 use super::resend::{self, FormId, Unsent};
 use super::respond::{self, Asker, HOME};
@@ -22,14 +24,14 @@ use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::{self, LocalCredentials};
 use crate::gate::{
-    Asked, Decision, Endpoint, Form, Mode, Permit, Policy, RawTarget, Refusal, SessionId,
-    Timestamp, decide,
+    Asked, Decision, Endpoint, Form, Glass, Mode, Opened, Permit, Policy, RawTarget, Refusal,
+    SessionId, Standing, Timestamp, decide,
 };
 use crate::identity::Outbound;
 use crate::sessions::{Here, PortalProofs, Shown, SignedIn, cookie};
 use crate::telemetry::Verdict;
-use crate::telemetry::audit::Audit;
-use crate::telemetry::metrics::{Lookup, Stream};
+use crate::telemetry::audit::{self, Audit, Event};
+use crate::telemetry::metrics::{GlassWay, Lookup, Part, Stream};
 use crate::upstream::{
     Answer, AskedWebSocket, Forwarding, RequestBody, Upgrade, Upgraded, Upstream, X_REQUEST_ID,
 };
@@ -66,6 +68,8 @@ pub(super) struct Visit<'a> {
     pub(super) account: Account,
     /// Which form this is, if it is one that was kept.
     pub(super) form: Option<FormId>,
+    /// For whom the glass is broken.
+    pub(super) broken: Broken,
 }
 
 impl Worker {
@@ -118,6 +122,16 @@ impl Worker {
             let asked = if is_whole { asked.with_form(Form::Absent) } else { asked };
             let visitor = peer.visitor(&head.headers, &self.proxy.front.trusted);
             let has_own_cookies = asked.has_own_cookies();
+            // What other servers ask about has its portal's cookies in other hands than ours.
+            let broken = match portal.break_glass.as_ref().filter(|_| verifying.is_none()) {
+                Some(glass) => {
+                    let headers = &head.headers;
+                    Box::pin(self.proxy.broken(glass, policy, headers, visitor, now)).await
+                }
+                None => Broken::default(),
+            };
+            let (lot, kept_lot) = lots::lot(policy, &head, visitor, verifying.is_none());
+            let asked = asked.of_visitor(Standing { glass: broken.glass, lot });
             let sessions = &self.proxy.sessions;
             let shown = asked.ticket().and_then(|ticket| sessions.shown(ticket));
             let here = shown.as_ref().map(|shown| (shown, sessions.arrive(shown, now)));
@@ -130,6 +144,8 @@ impl Worker {
                     Ok(found) => found,
                     // What does not depend on who asks goes on without knowing.
                     Err(_) if !asked.depends_on_claims(policy) => None,
+                    // Whoever has a pass goes as nobody, and the store may be what is down.
+                    Err(_) if broken.glass == Glass::Link => None,
                     Err(error) => return respond::store(error, &asker, account),
                 },
                 Some((_, Here::Nobody)) | None => None,
@@ -150,19 +166,27 @@ impl Worker {
                 (_, signed_in) => signed_in,
             };
             let session = signed_in.as_deref().map(SignedIn::session);
+            let mode = policy.mode_for(&asked, session);
+            if policy.rollout.is_some() {
+                self.proxy.metrics.portal(index).switch.judged(part(mode));
+            }
             let mut _share = None;
             let decision = match decide(policy, asked, session, now).settled() {
                 Ok(decision) => decision,
+                // Nothing depends on it but what is noted.
+                Err(asked) if verifying.is_some() && mode == Mode::ReportOnly => {
+                    let asked = asked.with_form(Form::Absent);
+                    let decision = decide(policy, asked, session, now).settled();
+                    decision.unwrap_or(Decision::Refuse(Refusal::NoRoute))
+                }
                 Err(_) if let Some(described) = &verifying => {
                     return described.refuse(Undescribed::Form, &asker, account);
                 }
                 Err(asked) => {
                     let room = &self.proxy.form_room;
                     let stranger = self.proxy.stranger(visitor);
-                    let wants = Wants {
-                        limit: policy.form_limit,
-                        may_do_without: policy.mode != Mode::AzureOnly,
-                    };
+                    let wants =
+                        Wants { limit: policy.form_limit, may_do_without: mode != Mode::AzureOnly };
                     let inspecting = inspect::read(&head.headers, body, wants, stranger, room);
                     let inspected = match Box::pin(inspecting).await {
                         Ok(inspected) => inspected,
@@ -187,13 +211,14 @@ impl Worker {
                 asker: &asker,
                 account,
                 form,
+                broken,
             };
             if let Some(described) = verifying {
                 return Box::pin(visit.verify(decision, described, has_own_cookies)).await;
             }
             // Boxed where it is rare: a future is as large as its largest branch, and moved for
             // each request.
-            return match decision {
+            let response = match decision {
                 Decision::Forward(permit) => {
                     let Some(upstream) = self.upstreams.get(index) else {
                         return respond::refuse(Refusal::NoRoute, visit.asker, visit.account);
@@ -233,6 +258,10 @@ impl Worker {
                     visit.refuse(refusal)
                 }
             };
+            return match kept_lot {
+                Some(lot) => with_lot(response, lot),
+                None => response,
+            };
         }
     }
 }
@@ -247,6 +276,9 @@ impl Visit<'_> {
         has_own_cookies: bool,
         peer: &Peer,
     ) -> Response<Body> {
+        if let Some(opened) = permit.opened() {
+            self.tell_of_glass(opened);
+        }
         let rendered = match self.tell(&permit) {
             Ok(rendered) => rendered,
             Err(error) => return Box::pin(self.untold(&error, &permit)).await,
@@ -263,6 +295,7 @@ impl Visit<'_> {
             asker,
             mut account,
             form,
+            broken: _,
         } = self;
         let body = match body.limited(permit.passes().largest_body) {
             Ok(body) => body,
@@ -282,8 +315,11 @@ impl Visit<'_> {
             .websocket
             .then(|| AskedWebSocket::read(&head.method, head.version, headers))
             .flatten();
-        let credentials = LocalCredentials::of(policy.mode, passes);
-        let guards_cookies = policy.mode == Mode::AzureOnly && !policy.portal_cookies.is_empty();
+        let credentials = LocalCredentials::of(permit.mode(), passes);
+        // Where the glass is broken, a sign-in of the portal's own is what it is broken for.
+        let guards_cookies = permit.mode() == Mode::AzureOnly
+            && permit.opened().is_none()
+            && !policy.portal_cookies.is_empty();
         let proofs = match guards_cookies && has_own_cookies {
             true => PortalProofs::read(headers.get_all(header::COOKIE)),
             false => PortalProofs::default(),
@@ -379,12 +415,35 @@ impl Visit<'_> {
                 let id = shown.map(|shown| shown.id);
                 let response = pass_on(answer, id.zip(member), proxy, credentials, account);
                 let mut response = without_tokens(portal, response);
+                if permit.opened().is_some() {
+                    caching::keep_private(response.headers_mut());
+                }
                 for cookie in set {
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
                 response
             }
             Err(error) => respond::upstream(&error, asker, account),
+        }
+    }
+}
+
+impl Visit<'_> {
+    /// What a broken glass lets through is counted, and a password door is written down (LOG-03).
+    fn tell_of_glass(&self, opened: Opened) {
+        if opened.is_needed
+            && let Some(metrics) = self.account.metrics()
+        {
+            metrics.switch.broken(match opened.by {
+                Glass::Network => GlassWay::Network,
+                Glass::Link | Glass::Whole => GlassWay::Link,
+            });
+        }
+        if let Some(rule) = opened.rule.and_then(|rule| self.policy.password_routes.get(rule)) {
+            let link = self.broken.link.as_ref().map(break_glass::name);
+            let cause = format!("`{}`, by {}", rule.name, opened.by.name());
+            let audit = Audit { session: link.as_deref(), cause: Some(&cause), ..self.audit() };
+            audit::write(Event::BreakGlassUsed, &audit);
         }
     }
 }
@@ -404,6 +463,21 @@ impl Proxy {
         let parts = self.sessions.tickets(&shown.id, member);
         parts.map(|parts| cookie::session(&parts, [])).unwrap_or_default()
     }
+}
+
+/// In which part of a progressive switch that is.
+const fn part(mode: Mode) -> Part {
+    match mode {
+        Mode::AzureOnly => Part::AzureOnly,
+        Mode::Optional | Mode::ReportOnly | Mode::Off => Part::ReportOnly,
+    }
+}
+
+/// The browser keeps its lot, and nobody else gets it from a cache.
+fn with_lot(mut response: Response<Body>, lot: HeaderValue) -> Response<Body> {
+    response.headers_mut().append(header::SET_COOKIE, lot);
+    caching::keep_private(response.headers_mut());
+    response
 }
 
 /// `sessions` and `telemetry` do not know each other.

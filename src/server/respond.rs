@@ -128,7 +128,7 @@ pub(super) fn refuse_with(
         Refusal::Lacks { lack: Lack::Groups(GroupsUnknown::Unresolved), .. } => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        Refusal::Lacks { .. } => StatusCode::FORBIDDEN,
+        Refusal::Lacks { .. } | Refusal::BreakGlassClosed => StatusCode::FORBIDDEN,
         Refusal::SignInRequired | Refusal::SignInTooOld | Refusal::StepUpRequired => {
             StatusCode::UNAUTHORIZED
         }

@@ -201,6 +201,7 @@ impl Service {
 fn asked_of(current: &Arc<Current>, state: AdminState) -> AdminState {
     let of = || Arc::clone(current);
     let (counted, told, seen, lists, revokes) = (of(), of(), of(), of(), of());
+    let (makes, ends) = (of(), of());
     state
         .with_metrics(move || {
             let proxy = counted.now();
@@ -219,5 +220,15 @@ fn asked_of(current: &Arc<Current>, state: AdminState) -> AdminState {
                 Box::pin(async move { proxy.list_sessions(&asked).await })
             },
             move |asked| Box::pin(revokes.now().revoke_sessions(asked)),
+        )
+        .with_break_glass(
+            move |asked| {
+                let link = makes.now().make_link(&asked);
+                Box::pin(async move { link })
+            },
+            move |asked| {
+                let proxy = ends.now();
+                Box::pin(async move { proxy.end_links(&asked).await })
+            },
         )
 }

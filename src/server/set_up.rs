@@ -8,6 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 
+use super::break_glass::BreakGlass;
 use super::verify::Verifying;
 use super::{Lasting, Limits, Portal, Proxy};
 use super::{
@@ -17,7 +18,7 @@ use super::{
 use crate::clock::Clock;
 use crate::config::{self, Config, LogFormat, Provider, SigningKeysError, Store};
 use crate::gate::identity::OwnedNames;
-use crate::gate::{Lifetimes, Session};
+use crate::gate::{Lifetimes, Session, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::members::Members;
 use crate::relying_party::RelyingParty;
@@ -192,7 +193,8 @@ impl Proxy {
         let mut portals = Vec::with_capacity(config.portals.len());
         for (index, settings) in config.portals.into_iter().enumerate() {
             let was = before.and_then(|before| before.portal(&settings.policy.host));
-            let (policy, portal) = portal(settings, (index, &metrics), &signing, was)?;
+            let (policy, portal) =
+                portal(settings, (index, &metrics), &signing, was, lasting.clock.now())?;
             policies.push(policy);
             portals.push(portal);
         }
@@ -292,8 +294,10 @@ fn portal(
     (index, metrics): (usize, &Arc<Metrics>),
     signing: &KeptSigners,
     before: Option<&Portal>,
+    now: Timestamp,
 ) -> Result<(crate::gate::Policy, Portal), SetUpError> {
     let policy = settings.policy;
+    let opened = before.and_then(|before| before.break_glass.as_ref());
     let public_url = settings.public_url.as_str().trim_end_matches('/').to_owned();
     let kept = before.filter(|before| before.servers.are_as(&settings.upstream));
     let (shares, servers) = match kept {
@@ -307,6 +311,7 @@ fn portal(
         host: HeaderValue::try_from(&*policy.host).map_err(|_| SetUpError::Host)?,
         scheme: HeaderValue::from_static(if policy.secure { "https" } else { "http" }),
         owned: OwnedNames::with(settings.identity.sets()),
+        break_glass: BreakGlass::of(settings.break_glass, &policy, now, opened),
         gate_cookies: settings.identity.presets.cookies(),
         identity: Identity::new(&settings.identity, &public_url, signing.signers()),
         shares,

@@ -45,11 +45,12 @@ impl Visit<'_> {
                 Err(error) => return respond::store(error, self.asker, self.account),
             };
             let gone = if is_bare { Vec::new() } else { self.no_session() };
+            let pass = if is_meant { self.give_pass_back() } else { None };
             let mut response = respond::redirect(&self.done(), self.asker, self.account);
             for cookie in gone {
                 respond::add_cookie(&mut response, Some(cookie));
             }
-            for cookie in forgotten {
+            for cookie in forgotten.into_iter().chain([pass]) {
                 respond::add_cookie(&mut response, cookie);
             }
             return response;
@@ -71,17 +72,26 @@ impl Visit<'_> {
         };
         self.account.decided(Verdict::Own, None);
         let gone = self.no_session();
+        let pass = self.give_pass_back();
         let mut response = respond::redirect(&next, self.asker, self.account);
         for cookie in gone {
             respond::add_cookie(&mut response, Some(cookie));
         }
-        for cookie in forgotten {
+        for cookie in forgotten.into_iter().chain([pass]) {
             respond::add_cookie(&mut response, cookie);
         }
         // What the browser kept of the portal must not be shown by going back.
         let clear = HeaderName::from_static("clear-site-data");
         respond::set(&mut response, clear, HeaderValue::from_static("\"cache\""));
         response
+    }
+
+    /// Gives a break-glass pass back, and takes its cookie.
+    fn give_pass_back(&self) -> Option<HeaderValue> {
+        let glass = self.portal.break_glass.as_ref()?;
+        let headers = &self.head.headers;
+        let had = self.proxy.give_back_pass(glass, self.policy, headers, self.now);
+        had.then(cookie::no_break_glass).flatten()
     }
 
     /// Takes the session's cookies back.

@@ -58,7 +58,7 @@ impl Visit<'_> {
 
     fn is_for_everybody(&self, permit: &Permit) -> bool {
         let route = permit.route().and_then(|route| self.policy.routes.get(route));
-        self.policy.mode != Mode::AzureOnly
+        permit.mode() != Mode::AzureOnly
             || route.is_some_and(|route| matches!(route.access, Access::Public))
     }
 

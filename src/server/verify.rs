@@ -188,7 +188,7 @@ impl Visit<'_> {
         described: &Described<'_>,
         has_own_cookies: bool,
     ) -> Response<Body> {
-        let credentials = LocalCredentials::of(self.policy.mode, permit.passes());
+        let credentials = LocalCredentials::of(permit.mode(), permit.passes());
         if self.would_bring(&permit, credentials) {
             return described.refuse(Undescribed::Header, self.asker, self.account);
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use cookie::{Cookie, SameSite, time};
 use http::HeaderValue;
 
-use crate::gate::cookies::{self, LOGIN_PREFIX, MEMBER, PART_PREFIX, SESSION};
+use crate::gate::Lot;
+use crate::gate::cookies::{self, BREAK_GLASS, LOGIN_PREFIX, LOT, MEMBER, PART_PREFIX, SESSION};
 use crate::gate::login::PendingLogin;
 
 /// How many logins one browser may have under way; the oldest goes first (COOK-05).
@@ -56,6 +57,32 @@ pub fn member(sealed: String) -> Option<HeaderValue> {
 #[must_use]
 pub fn no_member() -> Option<HeaderValue> {
     header(deleted(MEMBER.to_owned()))
+}
+
+/// For how long a browser keeps its lot: longer than a switch takes.
+const LOT_KEPT: time::Duration = time::Duration::days(90);
+
+/// Sets the pass of whoever has broken the glass, for as long as it is good. We enforce its time
+/// ourselves.
+#[must_use]
+pub fn break_glass(sealed: String, kept: Duration) -> Option<HeaderValue> {
+    let mut cookie = ours(BREAK_GLASS.to_owned(), sealed);
+    cookie.set_max_age(time::Duration::try_from(kept).ok());
+    header(cookie)
+}
+
+/// Takes the pass back.
+#[must_use]
+pub fn no_break_glass() -> Option<HeaderValue> {
+    header(deleted(BREAK_GLASS.to_owned()))
+}
+
+/// Sets a visitor's lot in a progressive switch. It names nobody: a hundred lots are for all.
+#[must_use]
+pub fn lot(lot: Lot) -> Option<HeaderValue> {
+    let mut cookie = ours(LOT.to_owned(), lot.to_string());
+    cookie.set_max_age(LOT_KEPT);
+    header(cookie)
 }
 
 /// Sets the cookie of a login under way to its sealed record. Where the provider's page posts the
@@ -128,6 +155,9 @@ mod tests {
             no_session([]).next(),
             member("x".to_owned()),
             no_member(),
+            break_glass("x".to_owned(), Duration::from_secs(60)),
+            no_break_glass(),
+            lot(Lot::of(7)),
             login("abc", "x".to_owned(), false),
             login_over("y", "x".to_owned(), Duration::from_secs(60)),
             no_login("y"),

@@ -2,6 +2,7 @@
 //! (`gate::Session`) and whether it lets somebody through (`gate::decide`).
 
 mod arriving;
+mod break_glass;
 mod calls;
 mod carried;
 mod claims;

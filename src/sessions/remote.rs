@@ -386,6 +386,26 @@ impl Remote {
         self.redis.spend(key, what.kept()).await
     }
 
+    /// Spends something of a kind that only nodes with a store know.
+    pub(super) async fn spend_for(&self, key: &Digest, kept: Duration) -> Result<bool, StoreError> {
+        self.redis.spend(key, kept).await
+    }
+
+    /// Notes a moment under a name, unless a later one is known.
+    pub(super) async fn raise(
+        &self,
+        key: &Digest,
+        at: Timestamp,
+        kept: Duration,
+    ) -> Result<(), StoreError> {
+        self.redis.note_sign_out(key, at, kept).await
+    }
+
+    /// The latest moment that was noted under a name.
+    pub(super) async fn raised(&self, key: &Digest) -> Result<Option<Timestamp>, StoreError> {
+        self.redis.signed_out(key).await
+    }
+
     pub(super) async fn give_back_spent(&self, key: &Digest) {
         // Else it stays spent, and nothing is done twice.
         let _ = self.redis.give_back(key).await;

@@ -29,6 +29,10 @@ pub enum Purpose {
     Member,
     /// A form that met an expired session, in a page; its scope is the portal's host.
     Form,
+    /// A link that breaks the glass; its scope is the portal's host.
+    BreakGlassLink,
+    /// The pass of whoever has done so; its scope is the portal's host.
+    BreakGlassPass,
     /// A session in a store; its scope is its key there.
     Session,
     /// Part of a snapshot of sessions, or the note beside it; its scope says which.
@@ -42,6 +46,8 @@ impl Purpose {
             Self::SignOut => "sign-out",
             Self::Member => "member",
             Self::Form => "form",
+            Self::BreakGlassLink => "break-glass-link",
+            Self::BreakGlassPass => "break-glass-pass",
             Self::Session => "session",
             Self::Snapshot => "snapshot",
         }
@@ -52,6 +58,8 @@ impl Purpose {
     const fn longest(self) -> usize {
         match self {
             Self::Login | Self::SignOut | Self::Member | Self::Session | Self::Snapshot => 3800,
+            // An id and two moments.
+            Self::BreakGlassLink | Self::BreakGlassPass => sealed_length(32),
             Self::Form => sealed_length(KeptForm::longest(1 << 20)),
         }
     }

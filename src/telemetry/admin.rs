@@ -78,6 +78,7 @@ pub struct AdminState {
     discoveries: Discoveries,
     sessions: Option<SessionHooks>,
     reload: OnceLock<Reload>,
+    break_glass: Option<BreakGlassHooks>,
 }
 
 /// Whether another configuration is in force, and what there is to say, as JSON.
@@ -93,6 +94,11 @@ struct SessionHooks {
 }
 
 type Counted = Box<dyn Fn() -> Arc<Metrics> + Send + Sync>;
+struct BreakGlassHooks {
+    make: Box<dyn Fn(Asked) -> Telling + Send + Sync>,
+    end: Box<dyn Fn(Asked) -> Telling + Send + Sync>,
+}
+
 type Discoveries = Box<dyn Fn() -> String + Send + Sync>;
 type Details = Box<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
@@ -108,6 +114,7 @@ impl AdminState {
             discoveries: Box::new(|| "{}".to_owned()),
             sessions: None,
             reload: OnceLock::new(),
+            break_glass: None,
         }
     }
 
@@ -155,6 +162,18 @@ impl AdminState {
     /// Answers a POST to `/-/reload` with what comes of it; to be said once.
     pub fn reload_by(&self, reload: impl Fn() -> Reloading + Send + Sync + 'static) {
         let _ = self.reload.set(Box::new(reload));
+    }
+
+    /// Answers `/-/break-glass` with a link to a portal's own sign-in, and `/-/break-glass/revoke`
+    /// with the end of all of them: to this machine alone.
+    #[must_use]
+    pub fn with_break_glass(
+        mut self,
+        make: impl Fn(Asked) -> Telling + Send + Sync + 'static,
+        end: impl Fn(Asked) -> Telling + Send + Sync + 'static,
+    ) -> Self {
+        self.break_glass = Some(BreakGlassHooks { make: Box::new(make), end: Box::new(end) });
+        self
     }
 
     /// From now on.
@@ -216,9 +235,10 @@ pub async fn serve(
 }
 
 async fn connection(stream: TcpStream, state: Arc<AdminState>) -> hyper::Result<()> {
+    let is_near = is_near(&stream);
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(answer(&state, request).await) }
+        async move { Ok::<_, Infallible>(answer(&state, request, is_near).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -230,7 +250,11 @@ async fn connection(stream: TcpStream, state: Arc<AdminState>) -> hyper::Result<
         .await
 }
 
-async fn answer(state: &AdminState, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(
+    state: &AdminState,
+    request: Request<Incoming>,
+    is_near: bool,
+) -> Response<Full<Bytes>> {
     let uri = request.uri();
     let is_for_us = names_an_address(request.headers())
         && uri.authority().is_none_or(|authority| is_address(authority.as_str()));
@@ -251,6 +275,15 @@ async fn answer(state: &AdminState, request: Request<Incoming>) -> Response<Full
     if let ("/-/reload", Some(reload)) = (uri.path(), state.reload.get()) {
         return reloaded(reload, request).await;
     }
+    if let Some(hooks) = &state.break_glass {
+        match uri.path() {
+            "/-/break-glass" => return told(post(&hooks.make, request, is_near).await, "POST"),
+            "/-/break-glass/revoke" => {
+                return told(post(&hooks.end, request, is_near).await, "POST");
+            }
+            _ => {}
+        }
+    }
     let page: fn(&AdminState, &str) -> Response<Full<Bytes>> = match uri.path() {
         "/livez" => |_, _| plain(StatusCode::OK, "ok\n"),
         "/readyz" => readyz,
@@ -262,7 +295,8 @@ async fn answer(state: &AdminState, request: Request<Incoming>) -> Response<Full
         },
         _ => {
             let text = "there is /livez, /readyz, /metrics, /version, /-/discoveries, \
-                        /-/sessions, /-/sessions/revoke, /-/reload\n";
+                        /-/sessions, /-/sessions/revoke, /-/reload, /-/break-glass, \
+                        /-/break-glass/revoke\n";
             return plain(StatusCode::NOT_FOUND, text);
         }
     };
@@ -304,6 +338,30 @@ async fn reloaded(reload: &Reload, request: Request<Incoming>) -> Response<Full<
     let (is_done, body) = reload().await;
     let status = if is_done { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     typed(status, "application/json", format!("{body}\n"))
+}
+
+/// For who sits at this machine: what is made here opens a portal's own doors.
+async fn post(
+    hook: &(dyn Fn(Asked) -> Telling + Send + Sync),
+    request: Request<Incoming>,
+    is_near: bool,
+) -> Result<Value, Objection> {
+    if *request.method() != Method::POST {
+        return Err(Objection::Method);
+    }
+    if !is_near {
+        return Err(Objection::NotHere);
+    }
+    hook(Asked::posted(request).await?).await
+}
+
+/// Whether somebody on this machine has connected: by loopback, or from the address that this is.
+fn is_near(stream: &TcpStream) -> bool {
+    let (Ok(peer), Ok(own)) = (stream.peer_addr(), stream.local_addr()) else {
+        return false;
+    };
+    let (peer, own) = (peer.ip().to_canonical(), own.ip().to_canonical());
+    peer.is_loopback() || peer == own
 }
 
 /// `allowed` are the methods that there are.

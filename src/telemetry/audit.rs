@@ -41,6 +41,16 @@ pub enum Event {
     MemberUntold,
     /// A form that had met an expired session was sent again by its member.
     FormResent,
+    /// Whoever runs this made a link to the portal's own sign-in.
+    BreakGlassMade,
+    /// Somebody opened one, and has a pass.
+    BreakGlassOpened,
+    /// One of the portal's password entrances was let through by a broken glass.
+    BreakGlassUsed,
+    /// Somebody tried a link that is not good.
+    BreakGlassRefused,
+    /// Whoever runs this ended all links of a portal, and what they opened.
+    BreakGlassEnded,
     /// Other sealing keys are in force.
     SealingKeysChanged,
     /// Other signing keys are in force.
@@ -75,6 +85,11 @@ impl Event {
             Self::MemberRefused => "member-refused",
             Self::MemberUntold => "member-untold",
             Self::FormResent => "form-resent",
+            Self::BreakGlassMade => "break-glass-made",
+            Self::BreakGlassOpened => "break-glass-opened",
+            Self::BreakGlassUsed => "break-glass-used",
+            Self::BreakGlassRefused => "break-glass-refused",
+            Self::BreakGlassEnded => "break-glass-ended",
             Self::SealingKeysChanged => "sealing-keys-changed",
             Self::SigningKeysChanged => "signing-keys-changed",
             Self::ConfigurationReloaded => "configuration-reloaded",
@@ -96,7 +111,7 @@ pub struct Audit<'a> {
     pub provider: Option<&'a str>,
     /// The member's key.
     pub member: Option<&'a str>,
-    /// The session's handle, which opens nothing.
+    /// The session's handle, or the name of a break-glass link; it opens nothing.
     pub session: Option<&'a str>,
     /// When the member signed in first and last, before this.
     pub earlier: Option<(Timestamp, Timestamp)>,

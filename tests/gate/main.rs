@@ -10,6 +10,7 @@ mod hosts;
 mod kept_forms;
 mod requirements;
 mod rules;
+mod switch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,6 +45,7 @@ fn policy(mode: Mode) -> Policy {
         host: Arc::from(HOST),
         secure: true,
         mode,
+        rollout: None,
         own: CanonicalPath::parse("/.auth").unwrap(),
         callbacks: vec![(CanonicalPath::parse("/signin-oidc").unwrap(), "corporate".to_owned())],
         elsewhere: Vec::new(),

@@ -43,6 +43,7 @@ static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {
         host: "members.example:8443".into(),
         secure: true,
         mode: Mode::AzureOnly,
+        rollout: None,
         own: CanonicalPath::parse("/.auth").unwrap(),
         callbacks: Vec::new(),
         elsewhere: Vec::new(),

@@ -96,6 +96,7 @@ fn path_20_the_targets_of_ordinary_sites_pass_as_they_are() {
         host: "members.example".into(),
         secure: true,
         mode: Mode::Off,
+        rollout: None,
         own: CanonicalPath::parse("/.auth").unwrap(),
         callbacks: Vec::new(),
         elsewhere: Vec::new(),

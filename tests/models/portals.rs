@@ -293,6 +293,7 @@ impl Portal {
             host: Arc::from(self.host),
             secure: true,
             mode: Mode::AzureOnly,
+            rollout: None,
             own: CanonicalPath::parse("/.auth").unwrap(),
             callbacks: Vec::new(),
             elsewhere: Vec::new(),

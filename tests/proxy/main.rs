@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs, unreachable_pub)]
 
+mod break_glass;
 mod circles;
 mod crowd;
 mod doors;

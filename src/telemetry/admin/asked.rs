@@ -89,6 +89,17 @@ objections! {
     /// The store does not say, or could not be told.
     StoreUnavailable = "session-store-unavailable", SERVICE_UNAVAILABLE,
         "the store of sessions does not answer: ask again";
+    /// Somebody else's machine.
+    NotHere = "not-here", FORBIDDEN, "that is answered to the machine itself alone: ask there";
+    /// A portal without break-glass.
+    BreakGlassOff = "break-glass-off", BAD_REQUEST,
+        "no link is made for this portal: it takes `mode: azure_only` and `break_glass: { link: {} }` \
+         in its part of the configuration, and a restart; see docs/break-glass.md";
+    /// Nobody says why.
+    Reason = "reason", BAD_REQUEST,
+        "say why as `reason`, and who you are as `by` if you like: 1 to 200 characters on one line";
+    /// No randomness.
+    NotMade = "not-made", INTERNAL_SERVER_ERROR, "the system's random generator failed";
 }
 
 impl Asked {

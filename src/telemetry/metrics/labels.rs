@@ -219,3 +219,34 @@ label!(
         Broken = "broken",
     }
 );
+label!(
+    /// What becomes of links that break the glass.
+    GlassEvent {
+        /// Whoever runs this has made one.
+        Made = "made",
+        /// Somebody has opened one, and has a pass.
+        Opened = "opened",
+        /// Somebody has tried one that is not good.
+        Refused = "refused",
+        /// Whoever runs this has ended all of them, and what they opened.
+        Ended = "ended",
+    }
+);
+label!(
+    /// How the glass was broken for a request.
+    GlassWay {
+        /// By a link.
+        Link = "link",
+        /// By the visitor's address.
+        Network = "network",
+    }
+);
+label!(
+    /// In which part of a progressive switch a request was judged.
+    Part {
+        /// As everybody's will be.
+        AzureOnly = "azure_only",
+        /// As everybody's was.
+        ReportOnly = "report_only",
+    }
+);

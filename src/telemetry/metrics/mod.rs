@@ -11,6 +11,7 @@ mod process;
 mod render;
 mod series;
 mod shard;
+mod switch;
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -18,12 +19,14 @@ use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::time::Duration;
 
 pub use labels::{
-    CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, Handshake, Lookup,
-    MemberResult, ProviderCall, RefreshOutcome, SessionCall, SessionEnd, Stream, UpstreamFailure,
+    CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, GlassEvent, GlassWay,
+    Handshake, Lookup, MemberResult, Part, ProviderCall, RefreshOutcome, SessionCall, SessionEnd,
+    Stream, UpstreamFailure,
 };
 pub use portal::PortalMetrics;
 pub use series::{Count, KeyMetrics, Level};
 pub use shard::SHARDS;
+pub use switch::SwitchMetrics;
 
 use process::Start;
 use series::{Histogram, MS, US, counts};

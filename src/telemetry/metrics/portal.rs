@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::labels::{CallOutcome, DirectoryCall, Lookup, MemberResult, Stream, UpstreamFailure};
 use super::series::{Count, Histogram, Level, counts};
 use super::shard::{OVERHEAD_BOUNDS, SHARDS, Shard, shard_of_this_thread};
-use super::{CALL_BOUNDS, Verdict};
+use super::{CALL_BOUNDS, SwitchMetrics, Verdict};
 use crate::telemetry::reasons::{LOGIN_FAILURES, REASONS};
 
 /// What is counted for one portal.
@@ -24,6 +24,8 @@ pub struct PortalMetrics {
     pub would_be_refused: Count,
     /// Forms that had met an expired session, and were sent again.
     pub forms_resent: Count,
+    /// The switch to `azure_only`, and what undoes it.
+    pub switch: SwitchMetrics,
     /// Connections to the portal that wait for one.
     pub upstream_idle: Level,
 }
@@ -40,6 +42,7 @@ impl PortalMetrics {
             directory_calls: Default::default(),
             would_be_refused: Count::default(),
             forms_resent: Count::default(),
+            switch: SwitchMetrics::default(),
             upstream_idle: Level::default(),
         }
     }

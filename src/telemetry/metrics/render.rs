@@ -24,6 +24,7 @@ impl Metrics {
     pub fn render(&self, now: Timestamp) -> String {
         let mut families = Vec::new();
         self.collect_requests(&mut families);
+        self.collect_switch(&mut families);
         self.collect_upstreams(&mut families);
         self.collect_members(&mut families);
         self.collect_logins(&mut families, now);
