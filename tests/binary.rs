@@ -747,3 +747,134 @@ fn sessions_are_listed_and_ended_from_a_command_line() {
     let (code, _, said) = anteport(&["sessions", "list", "--config", refused.to_str().unwrap()]);
     assert_eq!(code, Some(78), "{said}");
 }
+
+/// The same configuration with a way to the portal's own sign-in, and a switch of a part.
+fn with_break_glass(first: u16) -> String {
+    let portal = format!("  - public_url: \"http://127.0.0.1:{first}\"\n");
+    let more =
+        "    break_glass: { link: {}, networks: [192.0.2.7] }\n    rollout: { share: 100% }\n";
+    config(first).replace(&portal, &format!("{portal}{more}"))
+}
+
+#[test]
+fn log_01_03_a_break_glass_link_is_made_and_opened_and_all_of_it_is_told_but_the_link() {
+    let folder = Folder::new();
+    let first = free_ports(4);
+    let plain = folder.write("plain.yaml", &config(first));
+    let file = folder.write("config.yaml", &with_break_glass(first));
+    let verb = |file: &Path, more: &[&str]| {
+        anteport(&[&["break-glass", "--config", file.to_str().unwrap()], more].concat())
+    };
+    assert_eq!(verb(&file, &[]).0, Some(2), "a reason is wanted");
+    let (code, _, complained) = verb(&file, &["--reason", "x"]);
+    assert_eq!(code, Some(69), "nobody is there: {complained}");
+
+    // Off unless it is switched on, and the answer says how.
+    let (mut child, _log) = up(&plain);
+    let (code, said, complained) = verb(&plain, &["--reason", "x"]);
+    assert_eq!((code, said.as_str()), (Some(1), ""), "{complained}");
+    assert!(complained.contains("break_glass: { link: {} }"), "{complained}");
+    assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
+
+    let mut child = run(&file);
+    let mut log = Log(BufReader::new(child.stderr.take().unwrap()));
+    assert!(log.until("\"ready\"").contains("break_glass.networks is set"), "said at the start");
+    let url = format!("http://127.0.0.1:{first}");
+    let arguments = ["--portal", &url, "--reason", "ticket 123", "--by", "robin"];
+    let (code, said, complained) = verb(&file, &arguments);
+    assert_eq!(code, Some(0), "{complained}");
+    let link = said.trim_end();
+    assert!(link.starts_with(&format!("{url}/.auth/break-glass?link=")), "{said}");
+    assert!(complained.contains("Only this node can open it"), "{complained}");
+    let secret = link.split_once("link=").unwrap().1.to_owned();
+    assert!(complained.contains(&secret), "to be typed in: {complained}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut browser = browser::Browser::new(url.clone());
+    let page = runtime.block_on(browser.open(link));
+    let opened = runtime.block_on(browser.fill(&page, 0, &[]));
+    assert_eq!(opened.status, 200, "{}", opened.text());
+    let cookie = browser.own_cookies().get("__Host-anteport-break-glass").unwrap().clone();
+    // Nobody listens where the portal would be.
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let door = runtime.block_on(browser.send("POST", "/login", &form, b"password=canary-word"));
+    assert_eq!(door.status, 502, "{}", door.text());
+    assert_eq!(runtime.block_on(browser.fill(&page, 0, &[])).status, 409);
+    let (code, said, _) = verb(&file, &["--revoke", "--reason", "it is over"]);
+    assert_eq!((code, said.contains("1 pass was in use")), (Some(0), true), "{said}");
+    let door = runtime.block_on(browser.send("POST", "/login", &form, b"password=canary-word"));
+    assert_eq!(door.status, 403, "{}", door.text());
+    assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
+    let rest = log.rest();
+    assert!(!rest.contains(&secret) && !rest.contains(&cookie), "LOG-01: {rest}");
+    assert!(!rest.contains("canary"), "{rest}");
+    let events: Vec<serde_json::Value> = rest
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|event: &serde_json::Value| {
+            event["event.name"].as_str().is_some_and(|name| name.starts_with("break-glass-"))
+        })
+        .collect();
+    let told: Vec<(&str, &str)> = events
+        .iter()
+        .map(|event| {
+            let text = |name: &str| event[name].as_str().unwrap_or_default();
+            (
+                text("event.name"),
+                if text("cause").is_empty() { text("code") } else { text("cause") },
+            )
+        })
+        .collect();
+    let by = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).ok();
+    let over = by
+        .filter(|by| !by.is_empty())
+        .map_or("it is over".to_owned(), |by| format!("{by}: it is over"));
+    assert_eq!(told[0], ("break-glass-made", "robin: ticket 123"));
+    assert_eq!(told[1].0, "break-glass-opened");
+    assert_eq!(told[2], ("break-glass-used", "`/login`, by link"));
+    assert_eq!(told[3], ("break-glass-refused", "break-glass-used"));
+    assert_eq!(told[4], ("break-glass-ended", over.as_str()));
+    assert_eq!(told.len(), 5, "{rest}");
+    for event in events.iter().take(3) {
+        assert_eq!(event["session"], events[0]["session"], "all by the name of the link");
+    }
+    assert_eq!(events[2]["client.address"], "127.0.0.1");
+}
+
+#[test]
+fn check_and_explain_say_what_a_switch_and_a_broken_glass_do() {
+    let folder = Folder::new();
+    let first = free_ports(4);
+    let text = with_break_glass(first).replace("share: 100%", "share: 25%, groups: [pilots]");
+    let file = folder.write("config.yaml", &text);
+    let file = file.to_str().unwrap();
+    let (code, said, complained) = anteport(&["check", "--config", file]);
+    assert_eq!(code, Some(0), "{complained}");
+    assert!(complained.contains("break_glass.networks[0]"), "{complained}");
+    for line in [
+        "azure_only for 25 % of visitors, and groups pilots",
+        "break-glass by a link, good for 10 min, and 30 min for whoever opens it",
+        "break-glass at any time from 192.0.2.7/32",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    for (method, target, lines) in [
+        (
+            "POST",
+            "/login",
+            &[
+                "those left out  go to the portal, as in report_only",
+                "break-glass     with a pass goes to the portal as nobody",
+                "(local-login-blocked)",
+            ][..],
+        ),
+        ("GET", "/reports", &["break-glass     with a pass goes to the portal as nobody"]),
+        ("GET", "/public/x", &["break-glass     changes nothing"]),
+        ("GET", "/.auth/break-glass", &["break-glass     changes nothing"]),
+    ] {
+        let (code, said, complained) = anteport(&["explain", "--config", file, method, target]);
+        assert_eq!(code, Some(0), "{complained}");
+        for line in lines {
+            assert!(said.contains(line), "{line} in\n{said}");
+        }
+    }
+}

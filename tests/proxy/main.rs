@@ -39,6 +39,7 @@ mod requests;
 mod restart;
 mod revocation;
 mod rights;
+mod rollout;
 mod rules;
 mod sign_out;
 mod signatures;
