@@ -157,6 +157,7 @@ portals:
   - public_url: "http://{host}"
     upstream: {{ url: "http://{portal}" }}
     local_login: {{}}
+    break_glass: {{ link: {{}} }}
     routes: [ {{ path: "/**", access: signed_in }} ]
     identity: {{ headers: {{ X-Auth-User: oid }} }}
 "#
