@@ -165,3 +165,34 @@ fn the_examples_of_credentials_can_be_written() {
     }
     assert_eq!(tried, 4);
 }
+
+#[test]
+fn every_code_of_break_glass_is_explained() {
+    let page = include_str!("../docs/break-glass.md");
+    let table = page.split("| code | what happened |").nth(1).unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with("| `"));
+    let explained: BTreeSet<&str> = rows.map(|line| line.split('`').nth(1).unwrap()).collect();
+    let all = codes();
+    let known = all.iter().map(String::as_str).filter(|code| code.starts_with("break-glass-"));
+    assert_eq!(explained, known.collect());
+}
+
+/// Beside what the smallest file has, and a proxy in front where an address is listed.
+#[test]
+fn the_examples_of_a_switch_can_be_written() {
+    let pages =
+        [include_str!("../docs/break-glass.md"), include_str!("../docs/progressive-switch.md")];
+    let minimal = include_str!("fixtures/config/minimal.yaml");
+    let listen = "listen: { address: \"0.0.0.0:8443\", trusted_proxies: [10.0.0.9] }";
+    let minimal = minimal.replace("listen: { address: \"0.0.0.0:8443\" }", listen);
+    let noon = Timestamp::from_unix_seconds(1_795_262_400);
+    let secret = |_: &str| Some("secret".to_owned());
+    let mut tried = 0;
+    for block in pages.iter().flat_map(|page| page.split("```yaml\n").skip(1)) {
+        let block = block.split("```").next().unwrap();
+        tried += 1;
+        let read = config::parse("docs.yaml", &format!("{minimal}{block}"), &secret, noon);
+        assert!(read.is_ok(), "{block}{}", read.unwrap_err());
+    }
+    assert_eq!(tried, 3);
+}
