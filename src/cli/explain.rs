@@ -218,7 +218,15 @@ fn with_the_switch<'h>(
                     Some(_) | None => "changes nothing".to_owned(),
                 },
                 Some(Decision::Refuse(refusal)) => format!("with a pass is {}", refused(refusal)),
-                _ => "changes nothing".to_owned(),
+                // What everybody gets; the form is there.
+                Some(
+                    Decision::Login(_)
+                    | Decision::Own(_)
+                    | Decision::Redirect(_)
+                    | Decision::Keep(_)
+                    | Decision::Inspect(_),
+                )
+                | None => "changes nothing".to_owned(),
             },
         ));
     }

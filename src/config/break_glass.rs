@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Method};
 use ipnet::IpNet;
 
 use super::Networks;
@@ -12,7 +15,9 @@ use super::file::{File, PortalFile, bare};
 use super::kind::Unfit;
 use super::section::Section;
 use super::{networks, value};
-use crate::gate::Mode;
+use crate::gate::{
+    Asked, Decision, Form, Glass, Mode, Policy, RawTarget, Refusal, Standing, Timestamp, decide,
+};
 
 /// What opens the way to the portal's own sign-in: a link, addresses, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +111,45 @@ pub(super) fn resolve(
     let is_fine = check_networks(context, file, whole, networks)?;
     let networks = networks.iter().map(|network| network.value).collect();
     is_fine.then_some(Some(BreakGlass { link, networks }))
+}
+
+/// Who comes to no login page by it would learn so on the worst of nights.
+pub(super) fn meet_policy(context: &Context<'_>, file: &PortalFile, policy: &Policy) {
+    let Some(Some(written)) = &file.break_glass else {
+        return;
+    };
+    // For everybody, whoever a switch has come to.
+    let policy = &Policy { rollout: None, ..policy.clone() };
+    let pages = policy.login_pages.iter().map(|page| page.path.as_str());
+    for page in pages.filter(|page| policy.mode == Mode::AzureOnly && !page.contains('*')) {
+        let why = match opens(policy, page) {
+            Err(Refusal::NoRoute) => "no line of `routes` covers it",
+            Err(Refusal::BreakGlassClosed) => "the line that covers it `requires` a right",
+            Ok(()) | Err(_) => continue,
+        };
+        let message = format!("it does not lead to the login page `{page}`: {why}");
+        context.warn(&written.spot, message);
+    }
+}
+
+/// Whether a broken glass leads to a page.
+fn opens(policy: &Policy, page: &str) -> Result<(), Refusal> {
+    let mut headers = HeaderMap::new();
+    let host = HeaderValue::try_from(&*policy.host).map_err(|_| Refusal::Host)?;
+    headers.insert(HOST, host);
+    let target = RawTarget::Line(Bytes::copy_from_slice(page.as_bytes()));
+    let asked = Asked::read(std::slice::from_ref(policy), &Method::GET, &target, &headers)?;
+    let standing = Standing { glass: Glass::Link, ..Standing::default() };
+    let asked = asked.with_form(Form::Absent).of_visitor(standing);
+    match decide(policy, asked, None, Timestamp::from_unix_seconds(0)) {
+        Decision::Refuse(refusal) => Err(refusal),
+        Decision::Forward(_)
+        | Decision::Login(_)
+        | Decision::Own(_)
+        | Decision::Redirect(_)
+        | Decision::Keep(_)
+        | Decision::Inspect(_) => Ok(()),
+    }
 }
 
 /// An address counts only where it is the visitor's own.

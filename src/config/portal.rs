@@ -103,6 +103,9 @@ fn resolve(
     let elsewhere = presets::elsewhere(context, file, &callbacks);
     let policy = policy(context, file, callbacks, routes, elsewhere);
     let break_glass = break_glass::resolve(context, file, whole);
+    if let Some(policy) = &policy {
+        break_glass::meet_policy(context, file, policy);
+    }
     Some(Portal {
         public_url: file.public_url.as_ref()?.value.clone(),
         policy: policy?,

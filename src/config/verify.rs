@@ -105,6 +105,13 @@ pub(super) fn meet_portals(context: &Context<'_>, file: &VerifyFile, portals: &[
             context.warn(&file.spot, &message);
         }
     }
+    for portal in portals.iter().filter(|portal| portal.break_glass.is_some()) {
+        let message = format!(
+            "`break_glass` of {} opens nothing for requests that another server asks about",
+            portal.policy.host
+        );
+        context.warn(&file.spot, &message);
+    }
     for portal in portals.iter().filter(|portal| portal.policy.mode == Mode::AzureOnly) {
         if !portal.policy.portal_cookies.is_empty() {
             let message = format!(

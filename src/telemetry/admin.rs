@@ -10,7 +10,7 @@ mod asked;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -360,7 +360,11 @@ fn is_near(stream: &TcpStream) -> bool {
     let (Ok(peer), Ok(own)) = (stream.peer_addr(), stream.local_addr()) else {
         return false;
     };
-    let (peer, own) = (peer.ip().to_canonical(), own.ip().to_canonical());
+    is_same_machine(peer.ip(), own.ip())
+}
+
+fn is_same_machine(peer: IpAddr, own: IpAddr) -> bool {
+    let (peer, own) = (peer.to_canonical(), own.to_canonical());
     peer.is_loopback() || peer == own
 }
 
@@ -468,6 +472,24 @@ fn typed(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cfg_03_only_this_machine_is_near() {
+        for (peer, own, is_near) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.2", "127.0.0.1", true),
+            ("::1", "::1", true),
+            ("::ffff:127.0.0.1", "::ffff:127.0.0.1", true),
+            ("10.1.2.3", "10.1.2.3", true),
+            ("::ffff:10.1.2.3", "10.1.2.3", true),
+            ("10.1.2.4", "10.1.2.3", false),
+            ("192.0.2.1", "10.1.2.3", false),
+            ("fe80::1", "fe80::2", false),
+        ] {
+            let (peer, own) = (peer.parse().unwrap(), own.parse().unwrap());
+            assert_eq!(is_same_machine(peer, own), is_near, "{peer} {own}");
+        }
+    }
 
     #[test]
     fn only_addresses_and_localhost_name_this_listener() {
