@@ -433,6 +433,54 @@ async fn a_restart_ends_what_configured_keys_sealed_too() {
 }
 
 #[tokio::test]
+async fn cfg_02_a_reload_mends_the_configuration_under_whoever_mends_it() {
+    let world = world().await;
+    let (browser, revoked) = (opened(&world).await, make(&world).await);
+    let copy = browser.clone();
+    revoke(&world).await;
+    world.clock.advance(Duration::from_secs(1));
+    let (browser, spent) = (opened(&world).await, make(&world).await);
+    assert_eq!(post_code(&world.browser(), code(&spent)).await.status, 200);
+    let unused = make(&world).await;
+    world.configure("name: by-form", "name: by-another-name");
+    world.reload().await.unwrap();
+    assert!(comes_through(&world, &browser).await, "who has a pass goes on");
+    assert!(!comes_through(&world, &copy).await, "what was ended stays so");
+    assert_refusal(&post_code(&copy, code(&revoked)).await, 410, "break-glass-ended");
+    assert_refusal(&post_code(&copy, code(&spent)).await, 409, "break-glass-used");
+    assert_eq!(passes(&world).await, 2.0);
+    // What the configuration says holds for all that was made before, too.
+    world.configure("lifetime: 10m, pass: 30m", "lifetime: 1m, pass: 1m");
+    world.clock.advance(Duration::from_secs(90));
+    assert!(comes_through(&world, &browser).await);
+    world.reload().await.unwrap();
+    assert_refusal(&post_code(&copy, code(&unused)).await, 410, "break-glass-expired");
+    world.clock.advance(Duration::from_secs(31));
+    assert!(!comes_through(&world, &browser).await);
+    let browser = opened(&world).await;
+    world.configure("break_glass: { link: { lifetime: 1m, pass: 1m } }", "break_glass: ~");
+    assert!(world.reload().await.is_err() && comes_through(&world, &browser).await, "no such word");
+    world.configure("break_glass: ~", "");
+    world.reload().await.unwrap();
+    assert!(!comes_through(&world, &browser).await);
+    assert_refusal(
+        &browser.send("GET", "/.auth/break-glass", PAGE, b"").await,
+        404,
+        "endpoint-unknown",
+    );
+    // On again, and nothing of before is good.
+    world.clock.advance(Duration::from_millis(1));
+    world.configure(
+        "    mode: azure_only\n    \n",
+        "    mode: azure_only\n    break_glass: { link: {} }\n",
+    );
+    world.reload().await.unwrap();
+    assert!(!comes_through(&world, &browser).await);
+    assert!(comes_through(&world, &opened(&world).await).await);
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn ui_03_another_site_opens_nothing() {
     let world = world().await;
     let link = make(&world).await;

@@ -94,7 +94,7 @@ objections! {
     /// A portal without break-glass.
     BreakGlassOff = "break-glass-off", BAD_REQUEST,
         "no link is made for this portal: it takes `mode: azure_only` and `break_glass: { link: {} }` \
-         in its part of the configuration, and a restart; see docs/break-glass.md";
+         in its part of the configuration, and a reload; see docs/break-glass.md";
     /// Nobody says why.
     Reason = "reason", BAD_REQUEST,
         "say why as `reason`, and who you are as `by` if you like: 1 to 200 characters on one line";
