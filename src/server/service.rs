@@ -272,7 +272,7 @@ impl Service {
             }
         };
         // Until here the process of before has said how it is.
-        let (_leave_admin, admin_is_left) = oneshot::channel::<()>();
+        let (leave_admin, admin_is_left) = oneshot::channel::<()>();
         match tokio::net::TcpListener::from_std(admin) {
             Ok(admin) => {
                 let left = async {
@@ -336,7 +336,6 @@ impl Service {
                 }
             }
         };
-        admin_state.set_readiness(Readiness::Draining);
         let proxy = current.now();
         let times = proxy.stops();
         let mut hurry = Hurry::new(&mut orders);
@@ -348,11 +347,14 @@ impl Service {
                 notifier.main_process_is(process);
                 watchdog.abort();
                 heir.is_yours();
-                drop((heirlooms, _leave_admin));
+                // Whoever asks for health asks the new one from here on, which is ready; those who
+                // have just asked here are told so, too.
+                drop((heirlooms, leave_admin));
                 stop.leave();
                 beside.spawn(hand_over::follow(heir, Arc::clone(&proxy)));
             }
             None => {
+                admin_state.set_readiness(Readiness::Draining);
                 notifier.stopping("Draining: what is under way is being finished");
                 draining::delay(times.delay, &mut hurry).await;
                 drop(heirlooms);

@@ -96,12 +96,22 @@ fn exchange(mut stream: &TcpStream, port: u16, target: &str, keeps: bool) -> Res
 fn upgrades_under_load(more: &str, times: usize) {
     let portal = Portal::start();
     let mut running = Running::start(portal.port, more);
+    running.is("ready");
     let (port, load) = (running.port, Load::default());
     std::thread::scope(|scope| {
         for number in 0..6 {
             let load = &load;
             scope.spawn(move || load.visit(port, number, number % 2 == 0));
         }
+        let (load, admin) = (&load, running.admin);
+        scope.spawn(move || {
+            while !load.is_over.load(Ordering::Acquire) {
+                let answer = ask(admin, "GET /readyz HTTP/1.1");
+                if status(&answer) != 200 {
+                    return load.fault(format!("health says: {answer}"));
+                }
+            }
+        });
         let upgrading = std::panic::AssertUnwindSafe(|| {
             for number in 1..=times {
                 running.upgrade(number);
