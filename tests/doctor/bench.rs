@@ -15,6 +15,7 @@ use anteport::demo::microsoft::tenants::Product;
 use anteport::demo::microsoft::{self, Microsoft, Options};
 use anteport::gate::Secret;
 use serde_json::Value;
+use socket2::{Domain, Socket, Type};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
 pub const TENANT: &str = "3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11";
@@ -102,6 +103,8 @@ pub struct Bench {
     pub portal: Portal,
     pub microsoft: Arc<Microsoft>,
     pub listen: u16,
+    /// Its addresses, so that nobody else is given them meanwhile.
+    _held: [Socket; 2],
 }
 
 /// What `doctor` said.
@@ -151,7 +154,7 @@ impl Bench {
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let portal = Portal::start("127.0.0.1:0".parse().unwrap(), plan.answers);
-        let (listen, admin) = (free_port(), free_port());
+        let ((listen, first), (admin, second)) = (held_port(), held_port());
         let tls = Arc::new(LoopbackTls::new().unwrap());
         let product = match &plan.provider {
             provider if provider.contains("azure_ad_b2c") => Product::AzureAdB2c,
@@ -165,7 +168,7 @@ impl Bench {
         for (word, value) in &plan.next {
             microsoft.plan(word, value).unwrap();
         }
-        let bench = Self { folder, portal, microsoft, listen };
+        let bench = Self { folder, portal, microsoft, listen, _held: [first, second] };
         bench.write("secret", SECRET);
         bench.write("sealing.key", "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=");
         bench.write("ca.pem", &tls.authority);
@@ -264,6 +267,15 @@ impl Drop for Bench {
 
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A port that can be listened at, and is given to nobody who asks for any.
+fn held_port() -> (u16, Socket) {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    (address.port(), socket)
 }
 
 /// It runs as long as the tests do.
