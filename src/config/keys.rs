@@ -566,9 +566,9 @@ const LOGGING: &[Key] = &[
         "the least severe level",
     ),
     default("access", "true", YES_OR_NO, "whether each request makes an access event"),
-    default("to", "stderr", SINK, "where lines go: `stderr`, `stdout` or a file"),
-    optional("access_to", SINK, "where access events go, if it is not there"),
-    optional("audit_to", SINK, "where audit events go, if it is not there"),
+    restart(default("to", "stderr", SINK, "where lines go: `stderr`, `stdout` or a file")),
+    restart(optional("access_to", SINK, "where access events go, if it is not there")),
+    restart(optional("audit_to", SINK, "where audit events go, if it is not there")),
 ];
 
 #[cfg(test)]
