@@ -86,7 +86,7 @@ pub use self::providers::{
 pub(crate) use self::secrets::{key_file, read_at_most, read_bounded};
 pub(crate) use self::signing::secret_in;
 pub(crate) use self::value::{any_duration, is_guid, is_loopback};
-pub use self::verify::{Description, Verify};
+pub use self::verify::{Description, Grpc, Verify};
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -226,6 +226,14 @@ pub struct Config {
     pub watches_files: bool,
     /// What is logged, and how.
     pub logging: Logging,
+}
+
+impl Config {
+    /// Where questions over gRPC come, if somewhere.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.verify.as_ref()?.grpc.as_ref().map(|grpc| grpc.address)
+    }
 }
 
 /// The public listener.

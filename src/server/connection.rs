@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::worker::{Seat, Shutdown};
+use super::worker::{Entrance, Seat, Shutdown};
 use super::{http1, http2, limits};
 use crate::telemetry::metrics::Handshake;
 
@@ -38,7 +38,8 @@ pub(super) async fn serve(
             metrics.tls_handshake(Handshake::Ok);
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(super::tls::H2);
             if is_h2 {
-                http2::serve(seat, TokioIo::new(stream), peer, shutdown).await;
+                let stream = TokioIo::new(stream);
+                http2::serve(Entrance::Visitors, seat, stream, peer, shutdown).await;
             } else {
                 http1::serve(seat, stream, &peer, shutdown).await;
             }

@@ -6,6 +6,7 @@ mod admission;
 mod bound;
 mod caching;
 mod callback;
+mod check;
 mod circles;
 mod connection;
 mod current;
@@ -14,6 +15,7 @@ mod discoveries;
 mod failure;
 mod frames;
 mod front;
+mod grpc;
 mod http1;
 mod http2;
 mod inspect;
@@ -48,7 +50,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use rustls::sign::CertifiedKey;
 
 pub use current::ChangeError;
@@ -133,6 +135,8 @@ struct Portal {
     host: HeaderValue,
     scheme: HeaderValue,
     owned: OwnedNames,
+    /// What the portal is told by, if it is told.
+    sets: Vec<HeaderName>,
     identity: Identity,
     /// Cookies by which other gates tell who is asking; none reaches the portal.
     gate_cookies: PortalCookies,
@@ -151,6 +155,11 @@ impl Proxy {
     /// What is counted.
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
+    }
+
+    /// What the listener for questions over gRPC shows.
+    fn grpc_tls(&self) -> Option<&Arc<CertifiedKey>> {
+        self.verify.as_ref().and_then(Verifying::grpc_tls)
     }
 
     /// Whether a change of the configuration's files puts them in force.

@@ -18,6 +18,7 @@ use super::inspect::{self, Wants};
 use super::peer::Peer;
 use super::resend::{self, FormId, Unsent};
 use super::respond::{self, Asker, HOME};
+use super::verify::Described;
 use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::{self, LocalCredentials};
@@ -70,16 +71,29 @@ pub(super) struct Visit<'a> {
 
 impl Worker {
     /// Answers one request.
-    pub(super) async fn handle(
+    pub(super) fn handle(
+        &self,
+        peer: &Peer,
+        head: Head,
+        body: RequestBody,
+    ) -> impl Future<Output = Response<Body>> {
+        self.answer(peer, head, body, None)
+    }
+
+    /// The same; or answers another server that has described the request to us.
+    pub(super) async fn answer(
         &self,
         peer: &Peer,
         mut head: Head,
         mut body: RequestBody,
+        described: Option<Described<'_>>,
     ) -> Response<Body> {
         let now = self.proxy.clock.now();
         let mut account = Account::open(&self.proxy, &head);
         let asker = Asker::of(&head, account.request_id());
         let verifying = match &self.proxy.verify {
+            // What was described is no question.
+            _ if described.is_some() => described,
             Some(verify) if verify.is_asked(&head) => match verify.read(peer, &mut head) {
                 Ok(described) => {
                     account.is_of(&head.method);
@@ -153,7 +167,10 @@ impl Worker {
             let mut _share = None;
             let decision = match decide(policy, asked, session, now).settled() {
                 Ok(decision) => decision,
-                Err(_) if let Some(described) = &verifying => {
+                Err(_)
+                    if let Some(described) = &verifying
+                        && !described.shows_form() =>
+                {
                     return described.refuse(Undescribed::Form, &asker, account);
                 }
                 Err(asked) => {

@@ -28,6 +28,7 @@ pub struct Service {
     admin: TcpListener,
     admin_state: Arc<AdminState>,
     address: SocketAddr,
+    grpc_address: Option<SocketAddr>,
     look_again: Arc<Notify>,
     reloads: Option<Arc<Reloads>>,
 }
@@ -38,7 +39,7 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("{what} cannot be listened on")]
     Listen {
-        /// `listen.address` or `admin.address`.
+        /// `listen.address`, `verify.grpc.address` or `admin.address`.
         what: &'static str,
         /// The system's reason, with the address.
         #[source]
@@ -78,6 +79,12 @@ impl Service {
     ) -> Result<Self, StartError> {
         let listeners = listener::bind(config.listen.address, listener::workers())
             .map_err(|cause| StartError::Listen { what: "listen.address", cause })?;
+        let grpc = config.grpc_address().map(|address| listener::bind(address, listeners.len()));
+        let grpc = grpc
+            .transpose()
+            .map_err(|cause| StartError::Listen { what: "verify.grpc.address", cause })?;
+        let grpc = grpc.unwrap_or_default();
+        let grpc_address = grpc.first().and_then(|listener| listener.local_addr().ok());
         let admin = TcpListener::bind(config.admin)
             .and_then(|admin| admin.set_nonblocking(true).map(|()| admin))
             .map_err(|cause| StartError::Listen { what: "admin.address", cause })?;
@@ -87,20 +94,36 @@ impl Service {
         let current = Arc::new(Current::new(proxy, listeners.len())?);
         let admin_state = Arc::new(asked_of(&current, AdminState::new(clock)));
         let (stop, shutdown) = Stop::new();
-        let workers =
-            worker::run(listeners, current.seats(), &shutdown).map_err(StartError::Workers)?;
+        let workers = worker::run(listeners, grpc, current.seats(), &shutdown)
+            .map_err(StartError::Workers)?;
         // Only now, so that a process that cannot listen leaves it to the one that can.
         let restored = current.now();
         let thread = std::thread::Builder::new().name("snapshot".to_owned());
         thread.spawn(move || restored.restore_sessions()).map_err(StartError::Workers)?;
         let look_again = Arc::default();
-        Ok(Self { current, workers, stop, admin, admin_state, address, look_again, reloads: None })
+        Ok(Self {
+            current,
+            workers,
+            stop,
+            admin,
+            admin_state,
+            address,
+            grpc_address,
+            look_again,
+            reloads: None,
+        })
     }
 
     /// Where visitors connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where servers ask over gRPC, if any may.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc_address
     }
 
     /// Where health and metrics are.

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::admission::Place;
-use super::{Proxy, connection, limits, listener};
+use super::{Proxy, connection, grpc, limits, listener};
 use crate::telemetry::metrics::{ConnectionRefusal, Metrics};
 use crate::upstream::{Servers, Upstream};
 
@@ -27,6 +27,17 @@ pub(super) struct Worker {
     /// By the index of their portal.
     pub(super) upstreams: Vec<Arc<Upstream>>,
     tls: Option<TlsAcceptor>,
+    /// For those who ask over gRPC.
+    grpc_tls: Option<TlsAcceptor>,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// Requests.
+    Visitors,
+    /// Questions about requests, over gRPC.
+    Questions,
 }
 
 impl Worker {
@@ -39,7 +50,8 @@ impl Worker {
         let upstreams =
             portals.map(|portal| Arc::new(Upstream::new(Arc::clone(&portal.servers)))).collect();
         let tls = proxy.tls.as_ref().map(super::tls::acceptor).transpose()?;
-        Ok(Self { proxy: Arc::clone(proxy), upstreams, tls })
+        let grpc_tls = proxy.grpc_tls().map(super::tls::acceptor_of_http2).transpose()?;
+        Ok(Self { proxy: Arc::clone(proxy), upstreams, tls, grpc_tls })
     }
 
     /// The same under another configuration: connections to servers that are the same are kept, and
@@ -53,6 +65,10 @@ impl Worker {
         }
         if is_same(self.proxy.tls.as_deref(), proxy.tls.as_deref()) {
             next.tls.clone_from(&self.tls);
+        }
+        let (before, now) = (self.proxy.grpc_tls(), proxy.grpc_tls());
+        if is_same(before.map(Arc::as_ref), now.map(Arc::as_ref)) {
+            next.grpc_tls.clone_from(&self.grpc_tls);
         }
         Ok(next)
     }
@@ -193,28 +209,44 @@ impl Workers {
     }
 }
 
-/// Starts one worker for each bound socket, on the seat of its place.
+/// Starts one worker for each bound socket, on the seat of its place; beside visitors, each serves
+/// those who ask over gRPC, if there are sockets for them.
 ///
 /// # Errors
 /// When a thread or a runtime cannot be set up.
 pub(super) fn run(
     listeners: Vec<TcpListener>,
+    questions: Vec<TcpListener>,
     seats: &[Arc<Seat>],
     shutdown: &Shutdown,
 ) -> io::Result<Workers> {
     let mut workers = Vec::with_capacity(listeners.len());
+    let mut questions = questions.into_iter();
     for (number, (listener, seat)) in listeners.into_iter().zip(seats).enumerate() {
+        let questions = questions.next();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (seat, shutdown) = (Arc::clone(seat), shutdown.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));
         workers.push(thread.spawn(move || {
-            runtime.block_on(accept(listener, seat, shutdown));
+            let asked = async {
+                if let Some(questions) = questions {
+                    let (seat, shutdown) = (Arc::clone(&seat), shutdown.clone());
+                    accept(Entrance::Questions, questions, seat, shutdown).await;
+                }
+            };
+            let visited = accept(Entrance::Visitors, listener, Arc::clone(&seat), shutdown.clone());
+            runtime.block_on(async { tokio::join!(visited, asked) });
         })?);
     }
     Ok(Workers(workers))
 }
 
-async fn accept(listener: TcpListener, seat: Arc<Seat>, mut shutdown: Shutdown) {
+async fn accept(
+    entrance: Entrance,
+    listener: TcpListener,
+    seat: Arc<Seat>,
+    mut shutdown: Shutdown,
+) {
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(cause) => {
@@ -227,7 +259,7 @@ async fn accept(listener: TcpListener, seat: Arc<Seat>, mut shutdown: Shutdown) 
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, from)) => take(&mut open, &seat, (stream, from), &shutdown),
+                Ok((stream, from)) => take(entrance, &mut open, &seat, (stream, from), &shutdown),
                 Err(cause) => {
                     // Mostly too many descriptors: those in use will be given back.
                     tracing::warn!(%cause, "a connection could not be accepted");
@@ -246,7 +278,7 @@ async fn accept(listener: TcpListener, seat: Arc<Seat>, mut shutdown: Shutdown) 
         while let Ok((stream, from)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {
-                take(&mut open, &seat, (stream, from), &shutdown);
+                take(entrance, &mut open, &seat, (stream, from), &shutdown);
             }
         }
     }
@@ -265,6 +297,7 @@ async fn accept(listener: TcpListener, seat: Arc<Seat>, mut shutdown: Shutdown) 
 
 /// Serves a connection that was accepted.
 fn take(
+    entrance: Entrance,
     open: &mut JoinSet<()>,
     seat: &Arc<Seat>,
     (stream, from): (TcpStream, SocketAddr),
@@ -276,9 +309,19 @@ fn take(
         worker.proxy.refuse_connection(ConnectionRefusal::Total, from.ip());
         return;
     };
-    let tls = worker.tls.clone();
-    let serving = connection::serve(Arc::clone(seat), stream, from.ip(), tls, shutdown.clone());
-    open.spawn(counted.during(serving));
+    let (seat, shutdown) = (Arc::clone(seat), shutdown.clone());
+    match entrance {
+        Entrance::Visitors => {
+            let tls = worker.tls.clone();
+            let serving = connection::serve(seat, stream, from.ip(), tls, shutdown);
+            open.spawn(counted.during(serving));
+        }
+        Entrance::Questions => {
+            let tls = worker.grpc_tls.clone();
+            let serving = grpc::serve(seat, stream, from.ip(), tls, shutdown);
+            open.spawn(counted.during(serving));
+        }
+    }
 }
 
 /// A panic ends its own connection and nothing else (REL-14); it is counted.
