@@ -55,6 +55,7 @@ use url::Url;
 
 use self::context::{Context, Spot};
 use self::resolve::Setting;
+use crate::gate::identity::ASSERTION;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp, TokenKind};
 use crate::signing_key::SigningAlgorithm;
 
@@ -427,6 +428,17 @@ impl Identity {
         let mapped = self.headers.iter().map(|(name, _)| name);
         let of_tokens = self.tokens.iter().map(|(_, name)| name);
         mapped.chain(of_tokens).chain(Signature::sets(self.signature.as_ref()))
+    }
+
+    /// All headers in which the portal may be told who is asking.
+    pub(crate) fn tells(&self) -> Vec<HeaderName> {
+        let presets = self.presets.presets.iter().flat_map(Preset::header_names);
+        let built_in = presets.chain([ASSERTION]);
+        let mut all: Vec<_> = built_in.filter_map(|name| HeaderName::try_from(name).ok()).collect();
+        all.extend(self.sets().cloned());
+        all.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        all.dedup();
+        all
     }
 
     /// What the portal is signed for with, by keys.

@@ -182,8 +182,8 @@ pub(super) fn meet_portals(context: &Context<'_>, file: &VerifyFile, portals: &[
     };
     for portal in portals {
         let is_seen = match file.description {
-            None | Some(Some(Description::Original)) => true,
-            Some(Some(Description::Forwarded | Description::Path)) => false,
+            Some(Some(Description::Original)) => true,
+            None | Some(Some(Description::Forwarded | Description::Path)) => false,
             // Over gRPC a form comes along, if the server in front is told to show it.
             Some(None) => matches!(file.grpc, Some(Some(_))),
         };

@@ -148,7 +148,8 @@ fn body(
     let is_chunked = headers.contains_key(header::TRANSFER_ENCODING);
     let announced = headers.get(header::CONTENT_LENGTH).filter(|_| !is_chunked);
     let announced = announced.map(|length| {
-        let length = length.to_str().ok().and_then(|length| length.parse::<u64>().ok());
+        let digits = length.to_str().ok().filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let length = digits.and_then(|digits| digits.parse::<u64>().ok());
         length.ok_or(Undescribed::Description)
     });
     let shown = match (body.len() as u64, announced.transpose()?) {

@@ -135,8 +135,8 @@ struct Portal {
     host: HeaderValue,
     scheme: HeaderValue,
     owned: OwnedNames,
-    /// What the portal is told by, if it is told.
-    sets: Vec<HeaderName>,
+    /// In which it may be told who is asking.
+    tells: Vec<HeaderName>,
     identity: Identity,
     /// Cookies by which other gates tell who is asking; none reaches the portal.
     gate_cookies: PortalCookies,

@@ -311,7 +311,7 @@ fn portal(
         host: HeaderValue::try_from(&*policy.host).map_err(|_| SetUpError::Host)?,
         scheme: HeaderValue::from_static(if policy.secure { "https" } else { "http" }),
         owned: OwnedNames::with(settings.identity.sets()),
-        sets: settings.identity.sets().cloned().collect(),
+        tells: settings.identity.tells(),
         gate_cookies: settings.identity.presets.cookies(),
         identity: Identity::new(&settings.identity, &public_url, signing.signers()),
         shares,

@@ -320,7 +320,7 @@ impl Visit<'_> {
         self.account.decided(Verdict::Forward, None);
         let mut response = respond::empty(StatusCode::OK, self.asker, self.account);
         if described.answers == Answers::Message {
-            let remove = not_set(&self.portal.sets, credentials, &set);
+            let remove = not_set(&self.portal.tells, credentials, &set);
             response.extensions_mut().insert(Passing { set, remove });
         } else {
             let headers = response.headers_mut();

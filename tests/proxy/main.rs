@@ -50,6 +50,7 @@ mod tls;
 mod tokens;
 mod upstreams;
 mod verify;
+mod verify_grpc;
 mod websocket_portals;
 mod websockets;
 mod world;
