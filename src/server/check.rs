@@ -410,3 +410,74 @@ struct HeaderText {
     #[prost(string, tag = "2")]
     value: String,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn question(address: &'static str) -> Bytes {
+        let socket_address =
+            Some(SocketAddress { address: Bytes::from_static(address.as_bytes()) });
+        let http = HttpRequest {
+            method: Bytes::from_static(b"GET"),
+            scheme: Bytes::from_static(b"https"),
+            host: Bytes::from_static(b"members.example.org"),
+            path: Bytes::from_static(b"/reports?a=b"),
+            ..HttpRequest::default()
+        };
+        let attributes = AttributeContext {
+            source: Some(Peer { address: Some(Address { socket_address }) }),
+            request: Some(Request { http: Some(http) }),
+        };
+        Bytes::from(CheckRequest { attributes: Some(attributes) }.encode_to_vec())
+    }
+
+    #[test]
+    fn fwd_02_whose_a_request_is_the_server_in_front_says() {
+        let described = read(question("2001:db8::1")).unwrap();
+        assert_eq!(described.source, Some("2001:db8::1".parse().unwrap()));
+        assert_eq!(described.target, "/reports?a=b");
+        assert_eq!(read(question("")).unwrap().source, None);
+        assert!(read(question("192.0.2.1:80")).is_err());
+    }
+
+    #[test]
+    fn gen_02_a_yes_is_made_of_a_permit_alone() {
+        let headers = HeaderMap::new();
+        let passing = || Some(Passing { set: Vec::new(), remove: Vec::new() });
+        for status in [200, 204, 303, 403, 503] {
+            let status = StatusCode::from_u16(status).unwrap();
+            for passing in [None, passing()] {
+                let is_yes = passing.is_some() && status == StatusCode::OK;
+                let answer = answer(status, &headers, Bytes::new(), passing);
+                assert_eq!(answer.ok_response.is_some(), is_yes);
+                assert_eq!(answer.denied_response.is_none(), is_yes);
+                assert_eq!(answer.status.map(|status| status.code == OK), Some(is_yes));
+                let told = answer.denied_response.and_then(|denied| denied.status);
+                assert!(told.is_none_or(|told| told.code >= 300), "{status}");
+            }
+        }
+        let latin = HeaderValue::from_bytes(b"\xe9").unwrap();
+        let passing = Passing { set: vec![(header::COOKIE, latin)], remove: Vec::new() };
+        let answer = answer(StatusCode::OK, &headers, Bytes::new(), Some(passing));
+        assert_eq!(answer.status, Some(Status { code: PERMISSION_DENIED }));
+    }
+
+    #[test]
+    fn log_01_nothing_of_a_message_is_shown() {
+        let message = CheckRequest::decode(question("192.0.2.1")).unwrap();
+        assert_eq!(format!("{message:?}"), "CheckRequest(…)");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn ver_01_no_bytes_are_read_without_a_host_and_a_path(
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        ) {
+            if let Ok(described) = read(Bytes::from(bytes)) {
+                proptest::prop_assert!(described.target.starts_with('/'));
+                proptest::prop_assert!(described.head.headers.contains_key(header::HOST));
+            }
+        }
+    }
+}

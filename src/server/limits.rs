@@ -14,8 +14,8 @@
 //! part is bounded by `listener::UNSENT`.
 //!
 //! Questions over gRPC: the same, with [`RESETS_OF_SERVERS`] for [`RESETS`] from a listed server, whose
-//! heads are short; what they describe has its room within [`FORMS`], and 8 times [`QUESTION`] while
-//! it is taken apart.
+//! heads are short. What they describe has its room within [`FORMS`], and is read of listed servers
+//! alone, which are believed about more than that.
 //!
 //! **What one address takes of others (LIM-08):** 256 connections of HTTP/2 could ask for 25 600
 //! answers at a time, and a portal takes 1024. `admission::Shares` keeps half of those for the

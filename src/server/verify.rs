@@ -317,6 +317,11 @@ impl Visit<'_> {
         };
         let told = told.iter().flat_map(|told| &told.headers).chain(&signature).cloned();
         let set: Vec<_> = told.chain(cookies.map(|cookies| (header::COOKIE, cookies))).collect();
+        // A message has no other texts, and one that cannot be read may be a yes elsewhere.
+        let is_text = set.iter().all(|(_, value)| std::str::from_utf8(value.as_bytes()).is_ok());
+        if described.answers == Answers::Message && !is_text {
+            return described.refuse(Undescribed::Header, self.asker, self.account);
+        }
         self.account.decided(Verdict::Forward, None);
         let mut response = respond::empty(StatusCode::OK, self.asker, self.account);
         if described.answers == Answers::Message {

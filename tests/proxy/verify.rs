@@ -48,7 +48,7 @@ impl<'a> Described<'a> {
         match top {
             FORWARDED => self.forwarded(browser, world).await,
             ORIGINAL => self.original(browser, world).await,
-            GRPC => Question::of(self, browser, world).ask(world).await.as_heard(),
+            GRPC => Question::of(self, browser, world).ask(world).await.into_heard(),
             _ => self.by_path(browser).await,
         }
     }

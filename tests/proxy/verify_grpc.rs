@@ -223,7 +223,7 @@ pub struct Told {
 
 impl Told {
     /// As the other ways to ask would have it.
-    pub fn as_heard(self) -> Answer {
+    pub fn into_heard(self) -> Answer {
         let cookies = self.cookies.into_iter().map(|cookie| ("set-cookie".to_owned(), cookie));
         let mut answer = self.answer;
         answer.headers.extend(cookies);
@@ -464,6 +464,10 @@ async fn ver_01_a_description_is_there_once_and_whole() {
         assert_eq!(told.answer.status, 403, "{why}");
         assert_refusal(&told.answer, 403, "verify-description");
     }
+    // What a yes could not say.
+    let latin = Question::of(&get("/public/x"), &world.browser(), &world).raw();
+    let told = latin.with("cookie", b"theme=\xe9").ask(&world).await;
+    assert_refusal(&told.answer, 403, "verify-header");
     // It stands for itself where the bytes came along, and in a query.
     Question::of(&get("/public/!"), &browser, &world).raw().ask(&world).await.passes();
     Question::of(&get("/public/?!"), &browser, &world).ask(&world).await.passes();
@@ -634,7 +638,7 @@ async fn path_12_a_form_that_came_along_is_read() {
 }
 
 #[tokio::test]
-async fn fwd_02_the_address_is_the_one_that_the_server_in_front_has_seen() {
+async fn a_visitors_address_may_be_of_any_kind_or_missing() {
     const PORTAL: &str = r#"
     routes: [ { path: "/**", access: signed_in } ]
     local_login: {}
