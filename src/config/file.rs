@@ -256,10 +256,7 @@ pub(super) fn read<'a>(context: &'a Context<'a>, root: &'a Node) -> Option<File>
 fn listen(section: &Section<'_>) -> ListenFile {
     ListenFile {
         address: section.value("address", value::address),
-        tls: section.section("tls").map(|section| TlsFile {
-            certificate: section.value("certificate", value::path),
-            key: section.value("key", value::path),
-        }),
+        tls: section.section("tls").map(|section| tls(&section)),
         proxy_protocol: section.value("proxy_protocol", value::yes_or_no),
         trusted_proxies: section
             .if_there("trusted_proxies", |key| section.values(key, networks::network)),
@@ -267,6 +264,13 @@ fn listen(section: &Section<'_>) -> ListenFile {
         max_connections_per_address: bare(
             section.value("max_connections_per_address", value::connections),
         ),
+    }
+}
+
+pub(super) fn tls(section: &Section<'_>) -> TlsFile {
+    TlsFile {
+        certificate: section.value("certificate", value::path),
+        key: section.value("key", value::path),
     }
 }
 

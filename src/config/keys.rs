@@ -175,11 +175,25 @@ const VERIFY: &[Key] = &[
         Kind::List(&NETWORK),
         "the servers that may ask; they are believed whatever they say of a request",
     ),
-    required(
+    optional(
         "description",
         word(Description::WORDS),
-        "how they describe it: `x_forwarded` (Traefik, Caddy), `x_original` (nginx, Apache, \
-         HAProxy) or `path` (Envoy)",
+        "how those describe it that ask over HTTP: `x_forwarded` (Traefik, Caddy), `x_original` \
+         (nginx, Apache, HAProxy) or `path` (Envoy)",
+    ),
+    optional(
+        "grpc",
+        Kind::Section(VERIFY_GRPC),
+        "a listener of its own for those that ask over gRPC, by `envoy.service.auth.v3` (Envoy)",
+    ),
+];
+
+const VERIFY_GRPC: &[Key] = &[
+    required("address", ADDRESS, "IP address and port, such as `127.0.0.1:9191`"),
+    optional(
+        "tls",
+        Kind::Section(TLS),
+        "certificate and key; without them HTTP/2 is spoken without TLS",
     ),
 ];
 

@@ -65,6 +65,7 @@ use url::Url;
 
 use self::context::{Context, Spot};
 use self::resolve::Setting;
+use crate::gate::identity::ASSERTION;
 use crate::gate::{CanonicalPath, Lifetimes, Policy, Timestamp, TokenKind};
 use crate::signing_key::SigningAlgorithm;
 
@@ -107,7 +108,7 @@ pub(crate) use self::secrets::{key_file, read_at_most, read_bounded};
 pub(crate) use self::signing::secret_in;
 pub(crate) use self::tls::is_for_host;
 pub(crate) use self::value::{any_duration, is_guid, is_loopback};
-pub use self::verify::{Description, Verify};
+pub use self::verify::{Description, Grpc, Verify};
 
 /// A configuration that can be used.
 #[derive(Debug)]
@@ -254,6 +255,14 @@ pub struct Config {
     pub fingerprint: String,
     /// How long the parts of a stop take.
     pub shutdown: Shutdown,
+}
+
+impl Config {
+    /// Where questions over gRPC come, if somewhere.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.verify.as_ref()?.grpc.as_ref().map(|grpc| grpc.address)
+    }
 }
 
 /// The public listener.
@@ -449,6 +458,17 @@ impl Identity {
         let mapped = self.headers.iter().map(|(name, _)| name);
         let of_tokens = self.tokens.iter().map(|(_, name)| name);
         mapped.chain(of_tokens).chain(Signature::sets(self.signature.as_ref()))
+    }
+
+    /// All headers in which the portal may be told who is asking.
+    pub(crate) fn tells(&self) -> Vec<HeaderName> {
+        let presets = self.presets.presets.iter().flat_map(Preset::header_names);
+        let built_in = presets.chain([ASSERTION]);
+        let mut all: Vec<_> = built_in.filter_map(|name| HeaderName::try_from(name).ok()).collect();
+        all.extend(self.sets().cloned());
+        all.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        all.dedup();
+        all
     }
 
     /// What the portal is signed for with, by keys.

@@ -71,7 +71,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     let signing = file.signing.as_ref();
     let signing = signing.and_then(|file| signing::resolve(context, file, setting.folder));
     let verify = match file.verify.as_ref() {
-        Some(Some(file)) => verify::resolve(file).map(Some),
+        Some(Some(file)) => verify::resolve(context, file, setting.folder).map(Some),
         Some(None) => Some(None),
         None => None,
     };
@@ -80,6 +80,10 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
         Some(None) => Some(None),
         None => None,
     };
+    if let Some(Some(verify)) = &file.verify {
+        let admin = file.admin.as_ref().map(|admin| admin.value);
+        verify::meet_listeners(context, verify, listen_address.map(|public| public.value), admin);
+    }
     if let (Some(Some(file)), Some(portals)) = (&file.verify, &portals) {
         verify::meet_portals(context, file, portals);
     }

@@ -355,6 +355,8 @@ pub(super) struct Body {
 enum Source {
     Portal(AnswerBody),
     Own(Option<Bytes>),
+    /// Trailers follow what is told.
+    Told(Option<Bytes>, Option<HeaderMap>),
     Tunnel(Option<Box<dyn Tunnel>>),
 }
 
@@ -363,7 +365,7 @@ impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Portal(_) => "Portal(…)",
-            Self::Own(_) => "Own(…)",
+            Self::Own(_) | Self::Told(..) => "Own(…)",
             Self::Tunnel(_) => "Tunnel(…)",
         })
     }
@@ -384,6 +386,19 @@ impl Body {
         Self { source: Source::Own(body), account, bound: None, watch: None }
     }
 
+    /// What it was to say, unless that is the portal's.
+    pub(super) fn take_own(&mut self) -> Bytes {
+        match &mut self.source {
+            Source::Own(body) => body.take().unwrap_or_default(),
+            Source::Portal(_) | Source::Told(..) | Source::Tunnel(_) => Bytes::new(),
+        }
+    }
+
+    /// It says this instead.
+    pub(super) fn put_message(&mut self, message: Bytes, trailers: HeaderMap) {
+        self.source = Source::Told(Some(message), Some(trailers));
+    }
+
     /// What follows a `101`: the connection becomes a tunnel to `io` (HTTP-08).
     pub(super) fn tunnel(io: Box<dyn Tunnel>, bound: Option<Arc<Bound>>, account: Account) -> Self {
         Self { source: Source::Tunnel(Some(io)), account, bound, watch: None }
@@ -393,7 +408,7 @@ impl Body {
     pub(super) fn take_tunnel(&mut self) -> Option<Box<dyn Tunnel>> {
         match &mut self.source {
             Source::Tunnel(io) => io.take(),
-            Source::Portal(_) | Source::Own(_) => None,
+            Source::Portal(_) | Source::Own(_) | Source::Told(..) => None,
         }
     }
 
@@ -454,6 +469,10 @@ impl HttpBody for Body {
                 }
             },
             Source::Own(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Source::Told(message, trailers) => Poll::Ready(match message.take() {
+                Some(message) => Some(Ok(Frame::data(message))),
+                None => trailers.take().map(|trailers| Ok(Frame::trailers(trailers))),
+            }),
             Source::Tunnel(_) => Poll::Ready(None),
         }
     }
@@ -462,6 +481,7 @@ impl HttpBody for Body {
         match &self.source {
             Source::Portal(body) => body.is_end_stream(),
             Source::Own(body) => body.is_none(),
+            Source::Told(message, trailers) => message.is_none() && trailers.is_none(),
             Source::Tunnel(_) => true,
         }
     }
@@ -471,6 +491,9 @@ impl HttpBody for Body {
             Source::Portal(body) => body.size_hint(),
             Source::Own(body) => {
                 SizeHint::with_exact(body.as_ref().map_or(0, |bytes| bytes.len() as u64))
+            }
+            Source::Told(message, _) => {
+                SizeHint::with_exact(message.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
             Source::Tunnel(_) => SizeHint::with_exact(0),
         }

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::stop::Shutdown;
-use super::worker::Seat;
+use super::worker::{Entrance, Seat};
 use super::{http1, http2, limits};
 use crate::telemetry::metrics::Handshake;
 
@@ -39,7 +39,8 @@ pub(super) async fn serve(
             metrics.tls_handshake(Handshake::Ok);
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(super::tls::H2);
             if is_h2 {
-                http2::serve(seat, TokioIo::new(stream), peer, shutdown).await;
+                let stream = TokioIo::new(stream);
+                http2::serve(Entrance::Visitors, seat, stream, peer, shutdown).await;
             } else {
                 http1::serve(seat, stream, &peer, shutdown).await;
             }

@@ -1,4 +1,5 @@
-//! How another server says which request it asks about: by headers, or by the path of its question.
+//! How another server says which request it asks about: by headers, by the path of its question, or
+//! in a message (`check`).
 //! Each part is there once and whole, or nothing is believed (VER-01). What is read takes the place
 //! of the question in its head, so that everything after this judges the request that was meant.
 //! Deliberately not here: who may ask, and what becomes of it, which is `verify`.
@@ -64,15 +65,29 @@ pub(super) fn forwarded(head: &mut Head) -> Result<String, Undescribed> {
     let scheme = take(&mut head.headers, &X_FORWARDED_PROTO)?;
     let method = take(&mut head.headers, &X_FORWARDED_METHOD)?;
     // Traefik says of a WebSocket that it is one.
-    let scheme: &[u8] = match scheme.as_bytes() {
-        b"http" | b"ws" => b"http",
-        b"https" | b"wss" => b"https",
-        _ => return Err(Undescribed::Description),
+    let scheme = match scheme.as_bytes() {
+        b"ws" => HeaderValue::from_static("http"),
+        b"wss" => HeaderValue::from_static("https"),
+        _ => scheme,
     };
+    part_by_part(head, &method, &scheme, host, &uri)
+}
+
+/// What is said part by part: the target, and the rest in its place.
+pub(super) fn part_by_part(
+    head: &mut Head,
+    method: &HeaderValue,
+    scheme: &HeaderValue,
+    host: HeaderValue,
+    uri: &HeaderValue,
+) -> Result<String, Undescribed> {
+    if !matches!(scheme.as_bytes(), b"http" | b"https") {
+        return Err(Undescribed::Description);
+    }
     let target = uri.to_str().ok().filter(|uri| uri.starts_with('/'));
     let target = target.ok_or(Undescribed::Description)?.to_owned();
-    let url = [scheme, b"://", host.as_bytes(), target.as_bytes()].concat();
-    put(head, &method, url, host)?;
+    let url = [scheme.as_bytes(), b"://", host.as_bytes(), target.as_bytes()].concat();
+    put(head, method, url, host)?;
     Ok(target)
 }
 
@@ -136,7 +151,7 @@ fn take(headers: &mut HeaderMap, name: &HeaderName) -> Result<HeaderValue, Undes
 }
 
 /// A host that says nothing else beside.
-fn host(value: HeaderValue) -> Result<HeaderValue, Undescribed> {
+pub(super) fn host(value: HeaderValue) -> Result<HeaderValue, Undescribed> {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"/?#@,\\".contains(byte);
     let fits = !value.is_empty() && value.as_bytes().iter().all(is_plain);
     fits.then_some(value).ok_or(Undescribed::Description)

@@ -65,7 +65,7 @@ impl Proxy {
     }
 
     /// One address has so many connections (LIM-02); our own proxies have those of all visitors.
-    fn seated(&self, peer: Peer) -> Option<Peer> {
+    pub(super) fn seated(&self, peer: Peer) -> Option<Peer> {
         if self.front.trusted.contain(peer.address()) {
             return Some(peer);
         }

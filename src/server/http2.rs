@@ -28,24 +28,29 @@ use super::account::Body;
 use super::bound::{Bound, CutShort};
 use super::farewell::Farewell;
 use super::http1::Tunnel;
-use super::limits;
 use super::peer::Peer;
 use super::request::Head;
 use super::stop::Shutdown;
-use super::worker::{Seat, Worker};
+use super::worker::{Entrance, Seat, Worker};
+use super::{Proxy, grpc, limits};
 use crate::gate::RawTarget;
 use crate::telemetry::metrics::ConnectionRefusal;
 use crate::upstream::RequestBody;
 
 /// Serves a connection until it ends, or has ended what it carries once it is old, has served
 /// enough, or a stop is asked for.
-pub(super) async fn serve<I>(seat: Arc<Seat>, stream: I, peer: Arc<Peer>, shutdown: Shutdown)
-where
+pub(super) async fn serve<I>(
+    entrance: Entrance,
+    seat: Arc<Seat>,
+    stream: I,
+    peer: Arc<Peer>,
+    shutdown: Shutdown,
+) where
     I: Read + Write + Unpin + Send + 'static,
 {
-    let (patience, metrics) = {
+    let (patience, metrics, resets) = {
         let proxy = &seat.now().proxy;
-        (proxy.limits, Arc::clone(&proxy.metrics))
+        (proxy.limits, Arc::clone(&proxy.metrics), entrance.resets(proxy, &peer))
     };
     let conduct = Arc::new(Conduct::default());
     let watched = Arc::clone(&conduct);
@@ -56,7 +61,11 @@ where
         let underway = Underway::begin(&conduct);
         async move {
             unless_reset_already().await;
-            let answer = answer(&seat.now(), &peer, request, &stopping).await;
+            let worker = seat.now();
+            let answer = match entrance {
+                Entrance::Visitors => answer(&worker, &peer, request, &stopping).await,
+                Entrance::Questions => grpc::answer(&worker, &peer, request).await.map(Some),
+            };
             Ok::<_, Infallible>(answer.map(|body| Outgoing::new(body, underway)))
         }
     });
@@ -70,7 +79,7 @@ where
         .max_frame_size(limits::FRAME)
         .max_header_list_size(header_list)
         .header_table_size(limits::HEADER_TABLE)
-        .max_pending_accept_reset_streams(limits::RESETS)
+        .max_pending_accept_reset_streams(resets.unwrap_or(limits::RESETS))
         .max_local_error_reset_streams(limits::RESETS)
         .max_send_buf_size(limits::SEND_BUFFER)
         .enable_connect_protocol()
@@ -95,7 +104,7 @@ where
         if first_request.is_elapsed() && watched.requests.load(Relaxed) == 0 {
             return Poll::Ready(());
         }
-        if watched.is_abusive.load(Relaxed) {
+        if watched.is_abusive.load(Relaxed) && resets.is_none() {
             metrics.connection_refused(ConnectionRefusal::Resets);
             return Poll::Ready(());
         }
@@ -112,6 +121,16 @@ where
         connection.as_mut().poll(cx).map(|_| ())
     })
     .await;
+}
+
+impl Entrance {
+    /// How many streams may be reset by a server that is listed, and breaks off what its visitors
+    /// break off; `None` for everybody else.
+    fn resets(self, proxy: &Proxy, peer: &Peer) -> Option<usize> {
+        let asks = self == Self::Questions;
+        let verifying = proxy.verify.as_ref().filter(|verifying| verifying.believes(peer));
+        verifying.filter(|_| asks).map(|_| limits::RESETS_OF_SERVERS)
+    }
 }
 
 /// Waits for a moment, and only once: the library looks whether a stream was reset when it first

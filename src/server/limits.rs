@@ -13,6 +13,10 @@
 //! `listen.max_connections_per_address`. Nothing of this outlives its connection. The kernel's own
 //! part is bounded by `listener::UNSENT`.
 //!
+//! Questions over gRPC: the same, with [`RESETS_OF_SERVERS`] for [`RESETS`] from a listed server, whose
+//! heads are short. What they describe has its room within [`FORMS`], and is read of listed servers
+//! alone, which are believed about more than that.
+//!
 //! **What one address takes of others (LIM-08):** 256 connections of HTTP/2 could ask for 25 600
 //! answers at a time, and a portal takes 1024. `admission::Shares` keeps half of those for the
 //! rest.
@@ -78,6 +82,13 @@ pub(super) const TIDY_EVERY: Duration = Duration::from_secs(5);
 pub(super) const TIDY_SESSIONS_EVERY: Duration = Duration::from_secs(1);
 /// How often the files of sealing keys are looked at.
 pub(super) const LOOK_AT_KEYS_EVERY: Duration = Duration::from_secs(5);
+/// HTTP/2 streams that a server which asks about requests may reset before they are looked at. Its
+/// connection is that of many visitors, and one of them makes it reset as many as it reads at a time
+/// (LIM-08). Each costs as much as its head, which is the server's own and short.
+pub(super) const RESETS_OF_SERVERS: usize = 4096;
+/// For a question over gRPC, in bytes, beside a form: the head that it describes, with as much again
+/// for what is said twice of it and for what is not read, such as a certificate.
+pub(super) const QUESTION: usize = 2 * HEAD_BYTES + 64 * 1024;
 /// For the whole of a form that a rule looks at.
 pub(super) const FORM_TIME: Duration = Duration::from_secs(30);
 /// What all forms together that rules look at, or that are kept for their members, may take in

@@ -7,6 +7,7 @@ mod bound;
 mod break_glass;
 mod caching;
 mod callback;
+mod check;
 mod circles;
 mod connection;
 mod current;
@@ -18,6 +19,7 @@ mod farewell;
 mod frames;
 mod front;
 mod glass_door;
+mod grpc;
 mod hand_over;
 mod http1;
 mod http2;
@@ -56,7 +58,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use rustls::sign::CertifiedKey;
 
 pub use current::ChangeError;
@@ -152,6 +154,8 @@ struct Portal {
     host: HeaderValue,
     scheme: HeaderValue,
     owned: OwnedNames,
+    /// In which it may be told who is asking.
+    tells: Vec<HeaderName>,
     identity: Identity,
     /// What opens the way to the portal's own sign-in, if anything does.
     break_glass: Option<break_glass::BreakGlass>,
@@ -172,6 +176,11 @@ impl Proxy {
     /// What is counted.
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
+    }
+
+    /// What the listener for questions over gRPC shows.
+    fn grpc_tls(&self) -> Option<&Arc<CertifiedKey>> {
+        self.verify.as_ref().and_then(Verifying::grpc_tls)
     }
 
     /// Whether a change of the configuration's files puts them in force.

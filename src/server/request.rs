@@ -20,6 +20,7 @@ use super::lots;
 use super::peer::Peer;
 use super::resend::{self, FormId, Unsent};
 use super::respond::{self, Asker, HOME};
+use super::verify::Described;
 use super::worker::Worker;
 use super::{Portal, Proxy};
 use crate::gate::identity::{self, LocalCredentials};
@@ -75,17 +76,30 @@ pub(super) struct Visit<'a> {
 
 impl Worker {
     /// Answers one request.
-    pub(super) async fn handle(
+    pub(super) fn handle(
+        &self,
+        peer: &Peer,
+        head: Head,
+        body: RequestBody,
+    ) -> impl Future<Output = Response<Body>> {
+        self.answer(peer, head, body, None)
+    }
+
+    /// The same; or answers another server that has described the request to us.
+    pub(super) async fn answer(
         &self,
         peer: &Peer,
         mut head: Head,
         mut body: RequestBody,
+        described: Option<Described<'_>>,
     ) -> Response<Body> {
         let now = self.proxy.clock.now();
         let mut account = Account::open(&self.proxy, &head);
         account.begin_trace(peer, &head, now);
         let asker = Asker::of(&head, account.request_id());
         let verifying = match &self.proxy.verify {
+            // What was described is no question.
+            _ if described.is_some() => described,
             Some(verify) if verify.is_asked(&head) => match verify.read(peer, &mut head) {
                 Ok(described) => {
                     account.is_of(&head.method);
@@ -179,12 +193,19 @@ impl Worker {
             let decision = match decide(policy, asked, session, now).settled() {
                 Ok(decision) => decision,
                 // Nothing depends on it but what is noted.
-                Err(asked) if verifying.is_some() && mode == Mode::ReportOnly => {
+                Err(asked)
+                    if let Some(described) = &verifying
+                        && mode == Mode::ReportOnly
+                        && !described.shows_form() =>
+                {
                     let asked = asked.with_form(Form::Absent);
                     let decision = decide(policy, asked, session, now).settled();
                     decision.unwrap_or(Decision::Refuse(Refusal::NoRoute))
                 }
-                Err(_) if let Some(described) = &verifying => {
+                Err(_)
+                    if let Some(described) = &verifying
+                        && !described.shows_form() =>
+                {
                     return described.refuse(Undescribed::Form, &asker, account);
                 }
                 Err(asked) => {

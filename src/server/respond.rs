@@ -46,7 +46,7 @@ impl Asker {
     }
 
     /// Whose request could not be read: a line of text will do.
-    const fn unread(request_id: HeaderValue) -> Self {
+    pub(super) const fn unread(request_id: HeaderValue) -> Self {
         Self { request_id, accept: None }
     }
 
@@ -266,6 +266,12 @@ pub(super) fn undescribed(
 ) -> Response<Body> {
     account.decided(Verdict::Refuse, Some(error.code()));
     say(&Said::new(StatusCode::FORBIDDEN, error.code()), asker, account)
+}
+
+/// The same of somebody whose question was not read.
+pub(super) fn unasked(error: Undescribed, account: Account) -> Response<Body> {
+    let asker = Asker::unread(account.request_id());
+    undescribed(error, &asker, account)
 }
 
 /// On to the canonical spelling of what was asked for, by the same method (PATH-07).

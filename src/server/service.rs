@@ -40,6 +40,7 @@ pub struct Service {
     notifier: Notifier,
     admin_state: Arc<AdminState>,
     address: SocketAddr,
+    grpc_address: Option<SocketAddr>,
     look_again: Arc<Notify>,
     reloads: Option<Arc<Reloads>>,
 }
@@ -126,8 +127,10 @@ impl Service {
         surroundings: Surroundings,
     ) -> Result<Self, StartError> {
         let Surroundings { sockets, predecessor, notifier } = surroundings;
-        let opened = sockets::open(sockets, (config.listen.address, config.admin))?;
-        let Opened { public: listeners, admin, heirlooms } = opened;
+        let addresses = (config.listen.address, config.admin, config.grpc_address());
+        let Opened { public: listeners, admin, heirlooms } = sockets::open(sockets, addresses)?;
+        let grpc = listeners.questions.first();
+        let grpc_address = grpc.and_then(|listener| listener.local_addr().ok());
         let address =
             listeners.sockets.first().map_or(Ok(config.listen.address), TcpListener::local_addr);
         let address = address.map_err(StartError::Workers)?;
@@ -158,6 +161,7 @@ impl Service {
             notifier,
             admin_state,
             address,
+            grpc_address,
             look_again,
             reloads: None,
         })
@@ -167,6 +171,12 @@ impl Service {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where servers ask over gRPC, if any may.
+    #[must_use]
+    pub fn grpc_address(&self) -> Option<SocketAddr> {
+        self.grpc_address
     }
 
     /// Where health and metrics are.

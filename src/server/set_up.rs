@@ -55,6 +55,8 @@ pub enum SetUpError {
 pub(super) struct Fixed {
     listen: SocketAddr,
     admin: SocketAddr,
+    /// Where questions over gRPC come.
+    grpc: Option<SocketAddr>,
     store: Store,
     capacity: u64,
     lifetimes: Lifetimes,
@@ -70,6 +72,7 @@ impl Fixed {
         let all = [
             ("listen.address", self.listen == other.listen),
             ("admin.address", self.admin == other.admin),
+            ("verify.grpc.address", self.grpc == other.grpc),
             ("sessions.store", self.store == other.store),
             ("sessions.capacity", self.capacity == other.capacity),
             ("sessions.idle_timeout", self.lifetimes.idle == other.lifetimes.idle),
@@ -186,6 +189,7 @@ impl Proxy {
         let fixed = Fixed {
             listen: config.listen.address,
             admin: config.admin,
+            grpc: config.grpc_address(),
             store: config.sessions.store,
             capacity: config.sessions.capacity,
             lifetimes: config.sessions.lifetimes,
@@ -363,6 +367,7 @@ fn portal(
         scheme: HeaderValue::from_static(if policy.secure { "https" } else { "http" }),
         owned: OwnedNames::with(settings.identity.sets()),
         break_glass: BreakGlass::of(settings.break_glass, &policy, now, opened),
+        tells: settings.identity.tells(),
         gate_cookies: settings.identity.presets.cookies(),
         identity: Identity::new(&settings.identity, &public_url, signing.signers()),
         shares,

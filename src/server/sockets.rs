@@ -14,6 +14,9 @@ pub struct Listeners {
     pub(super) sockets: Vec<TcpListener>,
     /// Somebody else listens there too, or will: a service manager keeps what it has opened.
     pub(super) are_shared: bool,
+    /// Where servers ask over gRPC, one a worker, if any may. Each process has its own: they share
+    /// their address.
+    pub(super) questions: Vec<TcpListener>,
 }
 
 /// What a socket is for.
@@ -38,7 +41,7 @@ pub enum SocketsError {
     /// The system does not give it.
     #[error("{what} cannot be listened on{advice}")]
     Listen {
-        /// `listen.address` or `admin.address`.
+        /// `listen.address`, `verify.grpc.address` or `admin.address`.
         what: &'static str,
         /// What to do about it.
         advice: Advice,
@@ -113,7 +116,7 @@ impl Advice {
 /// Takes what was handed over, and opens what was not.
 pub(super) fn open(
     handed: Vec<Handed>,
-    (public, admin): (SocketAddr, SocketAddr),
+    (public, admin, questions): (SocketAddr, SocketAddr, Option<SocketAddr>),
 ) -> Result<Opened, SocketsError> {
     let (mut for_public, mut for_admin) = (Vec::new(), None);
     let (mut are_shared, mut admin_is_shared) = (false, false);
@@ -153,7 +156,12 @@ pub(super) fn open(
         listener::adopt(listener)?;
         heirlooms.push(heirloom("public", listener, are_shared)?);
     }
-    Ok(Opened { public: spread(for_public, are_shared)?, admin, heirlooms })
+    let mut public = spread(for_public, are_shared)?;
+    if let Some(address) = questions {
+        public.questions = listener::bind(address, public.sockets.len())
+            .map_err(failed("verify.grpc.address", address))?;
+    }
+    Ok(Opened { public, admin, heirlooms })
 }
 
 fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
@@ -189,7 +197,7 @@ fn spread(listeners: Vec<TcpListener>, are_shared: bool) -> io::Result<Listeners
     let again: io::Result<Vec<TcpListener>> =
         listeners.iter().cycle().take(more).map(TcpListener::try_clone).collect();
     let sockets = listeners.into_iter().chain(again?).collect();
-    Ok(Listeners { sockets, are_shared })
+    Ok(Listeners { sockets, are_shared, questions: Vec::new() })
 }
 
 #[cfg(test)]
@@ -233,7 +241,7 @@ mod tests {
     #[test]
     fn what_is_handed_over_is_used_by_all_workers_and_the_rest_is_opened() {
         let ((first, public), (_, any)) = (bound("127.0.0.1:0"), bound("127.0.0.1:0"));
-        let opened = open(vec![handed("public", first)], (public, any)).unwrap();
+        let opened = open(vec![handed("public", first)], (public, any, None)).unwrap();
         assert!(opened.public.are_shared);
         assert!(opened.public.sockets.len() >= listener::workers());
         for socket in &opened.public.sockets {
@@ -243,19 +251,19 @@ mod tests {
         assert_eq!(opened.heirlooms.len(), 2, "each once");
         let (one, two) = (opened.admin.try_clone().unwrap(), opened.admin);
         let twice = vec![handed("admin", one), handed("admin", two)];
-        assert!(matches!(open(twice, (public, any)), Err(SocketsError::TwoForAdmin)));
+        assert!(matches!(open(twice, (public, any, None)), Err(SocketsError::TwoForAdmin)));
     }
 
     #[test]
     fn an_address_in_use_is_named_with_a_way_to_find_out_who_has_it() {
         let (_held, taken) = bound("127.0.0.1:0");
         let (_, free) = bound("127.0.0.1:0");
-        let error = open(Vec::new(), (free, taken)).unwrap_err();
+        let error = open(Vec::new(), (free, taken, None)).unwrap_err();
         let said = crate::telemetry::causes(&error);
         for wanted in ["admin.address", &taken.to_string(), &format!("sport = :{}", taken.port())] {
             assert!(said.contains(wanted), "{wanted}: {said}");
         }
-        let elsewhere = open(Vec::new(), ("192.0.2.1:1".parse().unwrap(), free)).unwrap_err();
+        let elsewhere = open(Vec::new(), ("192.0.2.1:1".parse().unwrap(), free, None)).unwrap_err();
         assert!(elsewhere.to_string().contains("no interface of this machine"), "{elsewhere}");
     }
 }

@@ -16,6 +16,23 @@ pub(super) const H2: &[u8] = b"h2";
 /// # Errors
 /// When the library refuses its own protocol versions, which is a fault of the build.
 pub(super) fn acceptor(certified: &Arc<CertifiedKey>) -> Result<TlsAcceptor, rustls::Error> {
+    speaking(vec![H2.to_vec(), b"http/1.1".to_vec()], certified)
+}
+
+/// The same for whoever speaks HTTP/2 alone.
+///
+/// # Errors
+/// As [`acceptor`].
+pub(super) fn acceptor_of_http2(
+    certified: &Arc<CertifiedKey>,
+) -> Result<TlsAcceptor, rustls::Error> {
+    speaking(vec![H2.to_vec()], certified)
+}
+
+fn speaking(
+    protocols: Vec<Vec<u8>>,
+    certified: &Arc<CertifiedKey>,
+) -> Result<TlsAcceptor, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let resolver: Arc<dyn ResolvesServerCert> =
         Arc::new(SingleCertAndKey::from(Arc::clone(certified)));
@@ -23,7 +40,7 @@ pub(super) fn acceptor(certified: &Arc<CertifiedKey>) -> Result<TlsAcceptor, rus
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
         .with_cert_resolver(resolver);
-    config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols;
     config.max_early_data_size = 0;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

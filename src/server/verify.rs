@@ -1,6 +1,6 @@
 //! Forward-auth: another server has the visitors' connections, and asks here about each request
 //! whether it may pass: nginx's `auth_request`, Traefik's `ForwardAuth`, Caddy's `forward_auth`,
-//! Envoy's `ext_authz` over HTTP. The request is described to us, and judged as if it had come; what
+//! Envoy's `ext_authz` over HTTP, and over gRPC (`grpc`). The request is described to us, and judged as if it had come; what
 //! lets it pass is 200 and nothing else, with the headers for the portal in the answer.
 //!
 //! *What we cannot take out of a request, we refuse it for*: a header that would not reach the portal
@@ -8,9 +8,11 @@
 //! credentials of the portal's own, an upgrade that the route does not let pass. What is promised in this
 //! way and what is not: `docs/forward-auth.md` (VER-01, VER-02).
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use rustls::sign::CertifiedKey;
 
 use super::account::{Account, Body};
 use super::described::{PATH, Undescribed, by_path, forwarded, original};
@@ -33,6 +35,31 @@ pub(super) enum Answers {
     Whole,
     /// The same; and it keeps a header that the answer does not have, unless it is named there.
     Envoys,
+    /// The same in a message, which `grpc` makes of the answer.
+    Message,
+}
+
+/// What a request passes with, for whoever is told in a message. There is none but of a permit, and
+/// without it nothing is told that lets a request pass.
+#[derive(Clone, Debug)]
+pub(super) struct Passing {
+    /// In place of the visitor's.
+    pub(super) set: Vec<(HeaderName, HeaderValue)>,
+    /// The portal gets none of these.
+    pub(super) remove: Vec<HeaderName>,
+}
+
+/// What is known of the body of a request that another server asks about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shown {
+    /// Nothing: it stays with the other server.
+    Nothing,
+    /// There is none.
+    Absent,
+    /// It begins so, and goes on elsewhere.
+    Part,
+    /// All of it came along.
+    Whole,
 }
 
 /// By which Envoy is told what the portal is not to get.
@@ -52,6 +79,7 @@ pub(super) struct Described<'a> {
     answers: Answers,
     /// Path and query, as they were said.
     target: String,
+    body: Shown,
 }
 
 impl Verifying {
@@ -59,14 +87,31 @@ impl Verifying {
         Self { verify, complains: Seldom::new(Instant::now()) }
     }
 
+    /// What the listener for questions over gRPC shows.
+    pub(super) fn grpc_tls(&self) -> Option<&Arc<CertifiedKey>> {
+        self.verify.grpc.as_ref()?.tls.as_ref()
+    }
+
     /// Whether a request asks about another one. Where headers describe it, there is one address
     /// alone to ask at, which a server in front can keep its visitors from.
     pub(super) fn is_asked(&self, head: &Head) -> bool {
+        let Some(description) = self.verify.description else {
+            return false;
+        };
         let rest = head.target.path().and_then(|path| path.strip_prefix(PATH));
         rest.is_some_and(|rest| {
-            rest.is_empty()
-                || (self.verify.description == Description::Path && rest.starts_with('/'))
+            rest.is_empty() || (description == Description::Path && rest.starts_with('/'))
         })
+    }
+
+    /// Whether somebody is listed (VER-01): who it is, and not whom it speaks for.
+    pub(super) fn believes(&self, peer: &Peer) -> bool {
+        self.verify.peers.contain(peer.address())
+    }
+
+    /// A request that was described in a message, and has been put together from it.
+    pub(super) const fn told(&self, target: String, body: Shown) -> Described<'_> {
+        Described { verifying: self, answers: Answers::Message, target, body }
     }
 
     /// Puts the request that is described in place of the one that describes it.
@@ -75,8 +120,7 @@ impl Verifying {
         peer: &Peer,
         head: &mut Head,
     ) -> Result<Described<'a>, Undescribed> {
-        // Who it is, and not whom it speaks for.
-        if !self.verify.peers.contain(peer.address()) {
+        if !self.believes(peer) {
             return Err(Undescribed::Peer);
         }
         // What we would not see, the server in front may hand on.
@@ -84,11 +128,12 @@ impl Verifying {
             return Err(Undescribed::Header);
         }
         let (answers, target) = match self.verify.description {
-            Description::Forwarded => (Answers::Whole, forwarded(head)?),
-            Description::Original => (Answers::Status, original(head)?),
-            Description::Path => (Answers::Envoys, by_path(head)?),
+            Some(Description::Forwarded) => (Answers::Whole, forwarded(head)?),
+            Some(Description::Original) => (Answers::Status, original(head)?),
+            Some(Description::Path) => (Answers::Envoys, by_path(head)?),
+            None => return Err(Undescribed::Description),
         };
-        Ok(Described { verifying: self, answers, target })
+        Ok(Described { verifying: self, answers, target, body: Shown::Nothing })
     }
 
     /// Refuses, and tells the operator now and then: everybody can cause it who can connect.
@@ -122,23 +167,38 @@ impl Described<'_> {
         self.no(self.verifying.refuse(error, asker, account))
     }
 
-    /// Whether there is no form in it, as far as a rule could tell: it came without its body. In
-    /// `report_only` nothing depends on one but what is noted.
+    /// Whether there is no form in it, as far as a rule could tell. In `report_only` nothing depends
+    /// on one but what is noted.
     pub(super) fn has_no_form(&self, policy: &Policy, head: &Head) -> bool {
-        let is_plain = matches!(head.method, Method::GET | Method::HEAD)
-            && !head.headers.contains_key(header::CONTENT_TYPE);
-        is_plain || policy.mode == Mode::ReportOnly
+        match self.body {
+            Shown::Nothing => {
+                let is_plain = matches!(head.method, Method::GET | Method::HEAD)
+                    && !head.headers.contains_key(header::CONTENT_TYPE);
+                is_plain || policy.mode == Mode::ReportOnly
+            }
+            Shown::Absent => true,
+            Shown::Part => policy.mode == Mode::ReportOnly,
+            Shown::Whole => false,
+        }
+    }
+
+    /// Whether a rule can look at its form.
+    pub(super) fn shows_form(&self) -> bool {
+        self.body == Shown::Whole
     }
 
     /// What is no yes, as the other server hears it.
     pub(super) fn no(&self, mut response: Response<Body>) -> Response<Body> {
         let status = match (self.answers, response.status()) {
-            (Answers::Whole | Answers::Envoys, status) if !status.is_success() => status,
+            (Answers::Whole | Answers::Envoys | Answers::Message, status)
+                if !status.is_success() =>
+            {
+                status
+            }
             // A page of ours, such as the one with a button for each provider, must not be taken for
             // one.
-            (Answers::Whole | Answers::Envoys, _) | (_, StatusCode::UNAUTHORIZED) => {
-                StatusCode::UNAUTHORIZED
-            }
+            (Answers::Whole | Answers::Envoys | Answers::Message, _)
+            | (_, StatusCode::UNAUTHORIZED) => StatusCode::UNAUTHORIZED,
             (Answers::Status, status) if status.is_server_error() => status,
             (Answers::Status, _) => StatusCode::FORBIDDEN,
         };
@@ -146,6 +206,21 @@ impl Described<'_> {
         response.body_mut().answered(status);
         response
     }
+}
+
+/// What a visitor may have sent and the portal is to get from us alone, or not at all (VER-01).
+fn not_set(
+    owned: &[HeaderName],
+    credentials: LocalCredentials,
+    set: &[(HeaderName, HeaderValue)],
+) -> Vec<HeaderName> {
+    let stopped = (credentials == LocalCredentials::Stop).then_some(&header::AUTHORIZATION);
+    let all = owned.iter().chain([&header::COOKIE]).chain(stopped);
+    all.filter(|name| !sets(set, name)).cloned().collect()
+}
+
+fn sets(set: &[(HeaderName, HeaderValue)], name: &HeaderName) -> bool {
+    set.iter().any(|(known, _)| known == name)
 }
 
 impl Visit<'_> {
@@ -196,8 +271,10 @@ impl Visit<'_> {
         if permit.target() != described.target {
             let is_plain = matches!(self.head.method, Method::GET | Method::HEAD);
             return match described.answers {
-                Answers::Whole | Answers::Envoys if is_plain => self.redirected(permit.target()),
-                Answers::Whole | Answers::Envoys | Answers::Status => {
+                Answers::Whole | Answers::Envoys | Answers::Message if is_plain => {
+                    self.redirected(permit.target())
+                }
+                Answers::Whole | Answers::Envoys | Answers::Message | Answers::Status => {
                     described.refuse(Undescribed::Description, self.asker, self.account)
                 }
             };
@@ -238,21 +315,26 @@ impl Visit<'_> {
             (Some(shown), Some(member)) => self.proxy.shown_anew(shown, member, self.now),
             _ => Vec::new(),
         };
+        let told = told.iter().flat_map(|told| &told.headers).chain(&signature).cloned();
+        let set: Vec<_> = told.chain(cookies.map(|cookies| (header::COOKIE, cookies))).collect();
+        // A message has no other texts, and one that cannot be read may be a yes elsewhere.
+        let is_text = set.iter().all(|(_, value)| std::str::from_utf8(value.as_bytes()).is_ok());
+        if described.answers == Answers::Message && !is_text {
+            return described.refuse(Undescribed::Header, self.asker, self.account);
+        }
         self.account.decided(Verdict::Forward, None);
         let mut response = respond::empty(StatusCode::OK, self.asker, self.account);
-        let headers = response.headers_mut();
-        for (name, value) in told.iter().flat_map(|told| &told.headers).chain(&signature) {
-            headers.insert(name.clone(), value.clone());
-        }
-        match cookies {
-            Some(cookies) => {
-                headers.insert(header::COOKIE, cookies);
-            }
-            None if described.answers == Answers::Envoys => {
+        if described.answers == Answers::Message {
+            let remove = not_set(&self.portal.tells, credentials, &set);
+            response.extensions_mut().insert(Passing { set, remove });
+        } else {
+            let headers = response.headers_mut();
+            if described.answers == Answers::Envoys && !sets(&set, &header::COOKIE) {
                 headers.insert(TO_REMOVE.clone(), HeaderValue::from_static("cookie"));
             }
-            None => {}
+            headers.extend(set);
         }
+        let headers = response.headers_mut();
         for cookie in shown {
             headers.append(header::SET_COOKIE, cookie);
         }

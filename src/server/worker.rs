@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::admission::Place;
 use super::sockets::Listeners;
 use super::stop::{Shutdown, Stage};
-use super::{Proxy, connection, limits, listener};
+use super::{Proxy, connection, grpc, limits, listener};
 use crate::supervisor::Pulse;
 use crate::telemetry::metrics::{ConnectionRefusal, Metrics};
 use crate::upstream::{Servers, Upstream};
@@ -28,6 +28,17 @@ pub(super) struct Worker {
     /// By the index of their portal.
     pub(super) upstreams: Vec<Arc<Upstream>>,
     tls: Option<TlsAcceptor>,
+    /// For those who ask over gRPC.
+    grpc_tls: Option<TlsAcceptor>,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Entrance {
+    /// Requests.
+    Visitors,
+    /// Questions about requests, over gRPC.
+    Questions,
 }
 
 impl Worker {
@@ -40,7 +51,8 @@ impl Worker {
         let upstreams =
             portals.map(|portal| Arc::new(Upstream::new(Arc::clone(&portal.servers)))).collect();
         let tls = proxy.tls.as_ref().map(super::tls::acceptor).transpose()?;
-        Ok(Self { proxy: Arc::clone(proxy), upstreams, tls })
+        let grpc_tls = proxy.grpc_tls().map(super::tls::acceptor_of_http2).transpose()?;
+        Ok(Self { proxy: Arc::clone(proxy), upstreams, tls, grpc_tls })
     }
 
     /// The same under another configuration: connections to servers that are the same are kept, and
@@ -54,6 +66,10 @@ impl Worker {
         }
         if is_same(self.proxy.tls.as_deref(), proxy.tls.as_deref()) {
             next.tls.clone_from(&self.tls);
+        }
+        let (before, now) = (self.proxy.grpc_tls(), proxy.grpc_tls());
+        if is_same(before.map(Arc::as_ref), now.map(Arc::as_ref)) {
+            next.grpc_tls.clone_from(&self.grpc_tls);
         }
         Ok(next)
     }
@@ -145,7 +161,8 @@ impl Workers {
     }
 }
 
-/// Starts one worker for each bound socket, on the seat of its place.
+/// Starts one worker for each bound socket, on the seat of its place; beside visitors, each serves
+/// those who ask over gRPC, if there are sockets for them.
 ///
 /// # Errors
 /// When a thread or a runtime cannot be set up.
@@ -154,10 +171,12 @@ pub(super) fn run(
     seats: &[Arc<Seat>],
     shutdown: &Shutdown,
 ) -> io::Result<Workers> {
-    let Listeners { sockets, are_shared } = listeners;
+    let Listeners { sockets, are_shared, questions } = listeners;
+    let mut questions = questions.into_iter();
     let mut threads = Vec::with_capacity(sockets.len());
     let mut pulse = Pulse::default();
     for (number, (listener, seat)) in sockets.into_iter().zip(seats).enumerate() {
+        let questions = questions.next();
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (seat, shutdown) = (Arc::clone(seat), shutdown.clone());
         let beat = pulse.beat();
@@ -165,16 +184,25 @@ pub(super) fn run(
         threads.push(thread.spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(beat.answer());
-                accept((listener, are_shared), seat, shutdown).await
+                let asked = async {
+                    let Some(questions) = questions else { return 0 };
+                    let (seat, shutdown) = (Arc::clone(&seat), shutdown.clone());
+                    accept(Entrance::Questions, (questions, false), seat, shutdown).await
+                };
+                let (seat, shutdown) = (Arc::clone(&seat), shutdown.clone());
+                let visited = accept(Entrance::Visitors, (listener, are_shared), seat, shutdown);
+                let (visitors, askers) = tokio::join!(visited, asked);
+                visitors.saturating_add(askers)
             })
         })?);
     }
     Ok(Workers { threads, pulse: Arc::new(pulse) })
 }
 
-/// Lets visitors in until a stop is asked for, and serves them to its end. Says how many
-/// connections were cut then.
+/// Lets visitors, or those who ask over gRPC, in until a stop is asked for, and serves them to its
+/// end. Says how many connections were cut then.
 async fn accept(
+    entrance: Entrance,
     (listener, is_shared): (TcpListener, bool),
     seat: Arc<Seat>,
     mut shutdown: Shutdown,
@@ -192,7 +220,7 @@ async fn accept(
     loop {
         tokio::select! {
             accepted = listener.accept(), if stage == Stage::Open => match accepted {
-                Ok((stream, from)) => take(&mut open, &seat, (stream, from), &shutdown),
+                Ok((stream, from)) => take(entrance, &mut open, &seat, (stream, from), &shutdown),
                 Err(cause) => {
                     // Mostly too many descriptors: those in use will be given back.
                     tracing::warn!(%cause, "a connection could not be accepted");
@@ -209,16 +237,18 @@ async fn accept(
     }
     // Who waits in the kernel's queue was let in, too, and would be cut off with the listener. The
     // queue of one that others listen on as well is theirs from here on.
-    if stage == Stage::Closing
-        && !is_shared
-        && let Ok(listener) = listener.into_std()
-    {
+    // Those who ask over gRPC have a queue for each process.
+    let is_ours = match entrance {
+        Entrance::Visitors => stage == Stage::Closing && !is_shared,
+        Entrance::Questions => true,
+    };
+    if is_ours && let Ok(listener) = listener.into_std() {
         listener::keep_out(&listener);
         tokio::time::sleep(limits::LAST_CALL).await;
         while let Ok((stream, from)) = listener.accept() {
             let stream = stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream));
             if let Ok(stream) = stream {
-                take(&mut open, &seat, (stream, from), &shutdown);
+                take(entrance, &mut open, &seat, (stream, from), &shutdown);
             }
         }
     }
@@ -238,6 +268,7 @@ async fn accept(
 
 /// Serves a connection that was accepted.
 fn take(
+    entrance: Entrance,
     open: &mut JoinSet<()>,
     seat: &Arc<Seat>,
     (stream, from): (TcpStream, SocketAddr),
@@ -249,9 +280,19 @@ fn take(
         worker.proxy.refuse_connection(ConnectionRefusal::Total, from.ip());
         return;
     };
-    let tls = worker.tls.clone();
-    let serving = connection::serve(Arc::clone(seat), stream, from.ip(), tls, shutdown.clone());
-    open.spawn(counted.during(serving));
+    let (seat, shutdown) = (Arc::clone(seat), shutdown.clone());
+    match entrance {
+        Entrance::Visitors => {
+            let tls = worker.tls.clone();
+            let serving = connection::serve(seat, stream, from.ip(), tls, shutdown);
+            open.spawn(counted.during(serving));
+        }
+        Entrance::Questions => {
+            let tls = worker.grpc_tls.clone();
+            let serving = grpc::serve(seat, stream, from.ip(), tls, shutdown);
+            open.spawn(counted.during(serving));
+        }
+    }
 }
 
 /// A panic ends its own connection and nothing else (REL-14); it is counted.

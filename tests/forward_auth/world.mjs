@@ -65,8 +65,8 @@ export class World {
   /** `front` says how its server is started: `description`, and `start(world)`, unless it is played. */
   static async start(front) {
     const world = new World();
-    const first = await freePorts(5);
-    Object.assign(world, { port: first, anteport: first + 1, admin: first + 2, emulator: first + 3, portal: first + 4 });
+    const first = await freePorts(6);
+    Object.assign(world, { port: first, anteport: first + 1, admin: first + 2, emulator: first + 3, portal: first + 4, grpc: first + 5 });
     world.front = front;
     world.origin = `https://${HOST}:${world.port}`;
     world.folder = path.join(place, front.name);
@@ -81,7 +81,7 @@ export class World {
     writeFileSync(config, `
 listen: { address: "127.0.0.1:${world.anteport}", trusted_proxies: [127.0.0.1] }
 admin: { address: "127.0.0.1:${world.admin}" }
-verify: { peers: [127.0.0.1], description: ${front.description} }
+verify: { peers: [127.0.0.1], ${front.asks?.(world) ?? `description: ${front.description}`} }
 providers:
   corporate:
     kind: entra_id

@@ -54,6 +54,7 @@ mod tokens;
 mod traces;
 mod upstreams;
 mod verify;
+mod verify_grpc;
 mod websocket_portals;
 mod websockets;
 mod world;

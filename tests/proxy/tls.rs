@@ -1,6 +1,7 @@
 //! TLS towards visitors: HTTP/2 and HTTP/1.1 by ALPN, and what the portal is told of it.
 
 use std::error::Error;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -46,6 +47,14 @@ pub async fn connect(
     trusted: &CertificateDer<'static>,
     alpn: &[u8],
 ) -> TlsStream<TcpStream> {
+    connect_to(world.proxy, trusted, alpn).await
+}
+
+pub async fn connect_to(
+    address: SocketAddr,
+    trusted: &CertificateDer<'static>,
+    alpn: &[u8],
+) -> TlsStream<TcpStream> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add(trusted.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -55,7 +64,7 @@ pub async fn connect(
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
-    let stream = TcpStream::connect(world.proxy).await.unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
     let name = ServerName::try_from("127.0.0.1").unwrap();
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
 }

@@ -4,12 +4,14 @@
 use serde_json::Value;
 
 use crate::kinds::{TWO, TWO_FOR_A_PORTAL};
+use crate::verify_grpc::Question;
 use crate::world::browser::{Answer, Browser, PAGE};
 use crate::world::{Plan, World, assert_refusal};
 
 const FORWARDED: &str = "verify: { peers: [127.0.0.1], description: x_forwarded }";
 const ORIGINAL: &str = "verify: { peers: [127.0.0.1], description: x_original }";
 const BY_PATH: &str = "verify: { peers: [127.0.0.1], description: path }";
+pub const GRPC: &str = "verify: { peers: [127.0.0.1], grpc: { address: \"127.0.0.1:0\" } }";
 const ELSEWHERE: &str = "verify: { peers: [192.0.2.0/24], description: x_forwarded }";
 const VERIFY: &str = "/.auth/verify";
 const REQUESTS: &str = "anteport_requests_total";
@@ -20,25 +22,35 @@ async fn world(top: &'static str) -> World {
 
 /// What a visitor's request is, as the server in front says it.
 #[derive(Clone)]
-struct Described<'a> {
-    method: &'a str,
-    scheme: &'a str,
-    uri: &'a str,
-    more: Vec<(&'a str, &'a str)>,
+pub struct Described<'a> {
+    pub method: &'a str,
+    pub scheme: &'a str,
+    pub uri: &'a str,
+    pub more: Vec<(&'a str, &'a str)>,
 }
 
-fn get(uri: &str) -> Described<'_> {
+pub fn get(uri: &str) -> Described<'_> {
     Described { method: "GET", scheme: "http", uri, more: PAGE.to_vec() }
 }
 
 impl<'a> Described<'a> {
-    fn with(mut self, name: &'a str, value: &'a str) -> Self {
+    pub fn with(mut self, name: &'a str, value: &'a str) -> Self {
         self.more.push((name, value));
         self
     }
 
-    fn method(self, method: &'a str) -> Self {
+    pub fn method(self, method: &'a str) -> Self {
         Self { method, ..self }
+    }
+
+    /// As those ask for whom this is the configuration.
+    async fn asked(&self, top: &str, browser: &Browser, world: &World) -> Answer {
+        match top {
+            FORWARDED => self.forwarded(browser, world).await,
+            ORIGINAL => self.original(browser, world).await,
+            GRPC => Question::of(self, browser, world).ask(world).await.into_heard(),
+            _ => self.by_path(browser).await,
+        }
     }
 
     /// As Traefik and Caddy ask.
@@ -68,7 +80,7 @@ impl<'a> Described<'a> {
     }
 }
 
-fn assertion(answer: &Answer) -> Value {
+pub fn assertion(answer: &Answer) -> Value {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     let token = answer.header("x-anteport-assertion").expect("an assertion");
@@ -123,23 +135,25 @@ async fn ver_01_a_member_passes_with_the_headers_that_the_portal_would_get() {
 
 #[tokio::test]
 async fn ver_01_strangers_are_sent_to_the_sign_in_and_come_back() {
-    let world = world(FORWARDED).await;
-    let mut browser = world.browser();
-    let answer = get("/reports?year=2026").forwarded(&browser, &world).await;
-    assert_eq!(answer.status, 303, "{}", answer.text());
-    assert!(answer.location().path().ends_with("/authorize"), "{}", answer.location());
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
-    // The browser gets that answer as if it had come from the page, and goes on.
-    let landed = browser.sign_in("/reports?year=2026", "treasurer@harborclub.example").await;
-    assert_eq!(landed.status, 200);
-    assert_eq!(get("/reports").forwarded(&browser, &world).await.status, 200);
-    // What is no page is told so.
-    let nobody = world.browser();
-    let call = get("/api").with("x-requested-with", "XMLHttpRequest");
-    assert_refusal(&call.forwarded(&nobody, &world).await, 401, "sign-in-required");
-    let post = get("/reports").method("POST").forwarded(&nobody, &world).await;
-    assert_refusal(&post, 401, "sign-in-required");
-    world.stop().await;
+    for top in [FORWARDED, GRPC] {
+        let world = world(top).await;
+        let mut browser = world.browser();
+        let answer = get("/reports?year=2026").asked(top, &browser, &world).await;
+        assert_eq!(answer.status, 303, "{}", answer.text());
+        assert!(answer.location().path().ends_with("/authorize"), "{}", answer.location());
+        assert_eq!(answer.header("cache-control"), Some("no-store"));
+        // The browser gets that answer as if it had come from the page, and goes on.
+        let landed = browser.sign_in("/reports?year=2026", "treasurer@harborclub.example").await;
+        assert_eq!(landed.status, 200);
+        assert_eq!(get("/reports").asked(top, &browser, &world).await.status, 200);
+        // What is no page is told so.
+        let nobody = world.browser();
+        let call = get("/api").with("x-requested-with", "XMLHttpRequest");
+        assert_refusal(&call.asked(top, &nobody, &world).await, 401, "sign-in-required");
+        let post = get("/reports").method("POST").asked(top, &nobody, &world).await;
+        assert_refusal(&post, 401, "sign-in-required");
+        world.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -170,16 +184,19 @@ async fn ver_01_who_takes_a_status_for_an_answer_gets_one() {
 
 #[tokio::test]
 async fn path_15_the_local_login_stays_closed_in_every_spelling() {
-    let world = world(FORWARDED).await;
-    let browser = world.treasurer().await;
-    for uri in ["/login", "/LOGIN", "/login/", "/log%69n", "/login?x=1", "/./login", "//login"] {
-        let answer = get(uri).method("POST").forwarded(&browser, &world).await;
-        assert!(matches!(answer.status, 400 | 403), "{uri}: {}", answer.status);
+    for top in [FORWARDED, GRPC] {
+        let world = world(top).await;
+        let browser = world.treasurer().await;
+        for uri in ["/login", "/LOGIN", "/login/", "/log%69n", "/login?x=1", "/./login", "//login"]
+        {
+            let answer = get(uri).method("POST").asked(top, &browser, &world).await;
+            assert!(matches!(answer.status, 400 | 403), "{uri}: {}", answer.status);
+        }
+        // Credentials of the portal's own, which nobody takes out here.
+        let basic = get("/reports").with("authorization", "Basic dTpw");
+        assert_refusal(&basic.asked(top, &browser, &world).await, 403, "verify-header");
+        world.stop().await;
     }
-    // Credentials of the portal's own, which nobody takes out here.
-    let basic = get("/reports").with("authorization", "Basic dTpw");
-    assert_refusal(&basic.forwarded(&browser, &world).await, 403, "verify-header");
-    world.stop().await;
 }
 
 #[tokio::test]
@@ -296,117 +313,121 @@ async fn ver_01_only_those_who_are_listed_are_believed() {
 
 #[tokio::test]
 async fn hdr_02_03_what_cannot_be_taken_out_is_refused() {
-    let world = world(FORWARDED).await;
-    let (browser, nobody) = (world.treasurer().await, world.browser());
-    for name in ["X-Auth-User", "x-authuser", "X--Auth-User", "X-Anteport-Assertion", "X_Auth_User"]
-    {
-        for (browser, uri) in [(&browser, "/reports"), (&nobody, "/public/x")] {
-            let forged = get(uri).with(name, "forged");
-            let answer = forged.forwarded(browser, &world).await;
-            assert_eq!(answer.status, 403, "{name} {uri}");
-            assert_refusal(&answer, 403, "verify-header");
+    for top in [FORWARDED, GRPC] {
+        let world = world(top).await;
+        let (browser, nobody) = (world.treasurer().await, world.browser());
+        for name in
+            ["X-Auth-User", "x-authuser", "X--Auth-User", "X-Anteport-Assertion", "X_Auth_User"]
+        {
+            for (browser, uri) in [(&browser, "/reports"), (&nobody, "/public/x")] {
+                let forged = get(uri).with(name, "forged");
+                let answer = forged.asked(top, browser, &world).await;
+                assert_eq!(answer.status, 403, "{name} {uri}");
+                assert_refusal(&answer, 403, "verify-header");
+            }
         }
+        world.stop().await;
     }
-    world.stop().await;
 }
 
 /// What a direct request would lose on its way to the portal.
 #[tokio::test]
 async fn hdr_05_path_14_what_another_gate_says_or_renames_a_request_is_refused() {
-    const EASY_AUTH: &str = r#"
+    for top in [FORWARDED, GRPC] {
+        const EASY_AUTH: &str = r#"
     mode: optional
     routes: [ { path: "/**", access: public } ]
     local_login: {}
     identity: { preset: easy_auth, only_way_in: true }"#;
-    let plan = Plan { top: FORWARDED, portal: EASY_AUTH, ..Plan::default() };
-    let world = World::start_with(plan).await;
-    let nobody = world.browser();
-    assert_eq!(get("/").forwarded(&nobody, &world).await.status, 200);
-    for (name, value) in [
-        ("X-MS-CLIENT-PRINCIPAL-NAME", "admin"),
-        ("x-ms-client-principal", "e30="),
-        ("Remote-User", "admin"),
-        ("X-Forwarded-User", "admin"),
-        ("X-Forwarded-Access-Token", "a"),
-        ("Cf-Access-Jwt-Assertion", "a"),
-        ("X-HTTP-Method-Override", "DELETE"),
-        ("X-Rewrite-URL", "/login"),
-        ("X-Original-URL", "/login"),
-        ("X-Original-Method", "POST"),
-        ("X-Forwarded-Client-Cert", "By=x"),
-        ("Signature-Input", "anteport=()"),
-        ("Authorization", "NTLM TlRMTVNTUAAB"),
-        ("Authorization", "Negotiate YII="),
-        ("Upgrade", "h2c"),
-        ("Upgrade", "websocket"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ("Connection", "x-secret"),
-    ] {
-        let described = get("/").with(name, value).with("x-secret", "1");
-        let answer = described.forwarded(&nobody, &world).await;
-        assert_eq!(answer.status, 403, "{name}: {value}");
-        assert_refusal(&answer, 403, "verify-header");
+        let plan = Plan { top, portal: EASY_AUTH, ..Plan::default() };
+        let world = World::start_with(plan).await;
+        let nobody = world.browser();
+        assert_eq!(get("/").asked(top, &nobody, &world).await.status, 200);
+        for (name, value) in [
+            ("X-MS-CLIENT-PRINCIPAL-NAME", "admin"),
+            ("x-ms-client-principal", "e30="),
+            ("Remote-User", "admin"),
+            ("X-Forwarded-User", "admin"),
+            ("X-Forwarded-Access-Token", "a"),
+            ("Cf-Access-Jwt-Assertion", "a"),
+            ("X-HTTP-Method-Override", "DELETE"),
+            ("X-Rewrite-URL", "/login"),
+            ("X-Original-URL", "/login"),
+            ("X-Original-Method", "POST"),
+            ("X-Forwarded-Client-Cert", "By=x"),
+            ("Signature-Input", "anteport=()"),
+            ("Authorization", "NTLM TlRMTVNTUAAB"),
+            ("Authorization", "Negotiate YII="),
+            ("Upgrade", "h2c"),
+            ("Upgrade", "websocket"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("Connection", "x-secret"),
+        ] {
+            let described = get("/").with(name, value).with("x-secret", "1");
+            let answer = described.asked(top, &nobody, &world).await;
+            assert_eq!(answer.status, 403, "{name}: {value}");
+            assert_refusal(&answer, 403, "verify-header");
+        }
+        // What servers in front add by themselves.
+        for (name, value) in [
+            ("X-Forwarded-For", "192.0.2.7"),
+            ("X-Forwarded-Port", "443"),
+            ("X-Forwarded-Server", "front"),
+            ("X-Forwarded-Prefix", "/"),
+            ("X-Forwarded-Tls-Client-Cert-Info", "a"),
+            ("X-Real-IP", "192.0.2.7"),
+            ("Forwarded", "for=192.0.2.7"),
+            ("Via", "1.1 front"),
+            ("X-Request-Id", "a"),
+            ("X-Scheme", "https"),
+            ("X-Envoy-Internal", "true"),
+            ("X-Auth-Request-Redirect", "/"),
+            ("Te", "trailers"),
+            ("Connection", "close"),
+            ("Authorization", "Basic dTpw"),
+        ] {
+            let answer = get("/").with(name, value).asked(top, &nobody, &world).await;
+            assert_eq!(answer.status, 200, "{name}: {}", answer.text());
+        }
+        world.stop().await;
     }
-    // What servers in front add by themselves.
-    for (name, value) in [
-        ("X-Forwarded-For", "192.0.2.7"),
-        ("X-Forwarded-Port", "443"),
-        ("X-Forwarded-Server", "front"),
-        ("X-Forwarded-Prefix", "/"),
-        ("X-Forwarded-Tls-Client-Cert-Info", "a"),
-        ("X-Real-IP", "192.0.2.7"),
-        ("Forwarded", "for=192.0.2.7"),
-        ("Via", "1.1 front"),
-        ("X-Request-Id", "a"),
-        ("X-Scheme", "https"),
-        ("X-Envoy-Internal", "true"),
-        ("X-Auth-Request-Redirect", "/"),
-        ("Te", "trailers"),
-        ("Connection", "close"),
-        ("Authorization", "Basic dTpw"),
-    ] {
-        let answer = get("/").with(name, value).forwarded(&nobody, &world).await;
-        assert_eq!(answer.status, 200, "{name}: {}", answer.text());
-    }
-    world.stop().await;
 }
 
 #[tokio::test]
 async fn http_08_an_upgrade_passes_where_its_route_lets_it() {
-    const LIVE: &str = r#"
+    for top in [FORWARDED, GRPC] {
+        const LIVE: &str = r#"
     routes:
       - { path: "/live", access: signed_in, websocket: true }
       - { path: "/**", access: signed_in }
     local_login: {}
     identity: { headers: { X-Auth-User: oid } }"#;
-    let world = World::start_with(Plan { top: FORWARDED, portal: LIVE, ..Plan::default() }).await;
-    let browser = world.treasurer().await;
-    let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-    for (uri, upgrade, status) in
-        [("/live", "websocket", 200), ("/live", "h2c", 403), ("/other", "websocket", 403)]
-    {
-        let asks = get(uri).with("upgrade", upgrade).with(key.0, key.1);
-        assert_eq!(asks.forwarded(&browser, &world).await.status, status, "{uri} {upgrade}");
+        let world = World::start_with(Plan { top, portal: LIVE, ..Plan::default() }).await;
+        let browser = world.treasurer().await;
+        let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        for (uri, upgrade, status) in
+            [("/live", "websocket", 200), ("/live", "h2c", 403), ("/other", "websocket", 403)]
+        {
+            let asks = get(uri).with("upgrade", upgrade).with(key.0, key.1);
+            assert_eq!(asks.asked(top, &browser, &world).await.status, status, "{uri} {upgrade}");
+        }
+        world.stop().await;
     }
-    world.stop().await;
 }
 
 /// GEN-01: the server in front sends on what it has, and not what we make of it.
 #[tokio::test]
 async fn ver_01_what_is_not_canonical_does_not_pass() {
-    for top in [FORWARDED, ORIGINAL] {
+    for top in [FORWARDED, ORIGINAL, GRPC] {
         let world = world(top).await;
         let browser = world.treasurer().await;
-        let asks = async |described: Described<'_>| match top {
-            FORWARDED => described.forwarded(&browser, &world).await,
-            _ => described.original(&browser, &world).await,
-        };
+        let asks = async |described: Described<'_>| described.asked(top, &browser, &world).await;
         for uri in ["/r%65ports?a=%62", "/caf%c3%a9"] {
             let page = asks(get(uri)).await;
             let post = asks(get(uri).method("POST")).await;
             assert_eq!(post.status, 403, "{uri}");
             match top {
-                FORWARDED => {
+                FORWARDED | GRPC => {
                     assert_eq!(page.status, 308, "{uri}");
                     let location = page.header("location").unwrap();
                     let begins = format!("http://{}/", world.proxy);
@@ -423,38 +444,38 @@ async fn ver_01_what_is_not_canonical_does_not_pass() {
 
 #[tokio::test]
 async fn who_is_signed_in_and_asks_for_the_login_page_is_told_so() {
-    let world = world(FORWARDED).await;
-    let page = get("/login").forwarded(&world.treasurer().await, &world).await;
-    assert!(page.status == 401 && page.text().contains("Sign out"), "{}", page.text());
-    world.stop().await;
+    for top in [FORWARDED, GRPC] {
+        let world = world(top).await;
+        let page = get("/login").asked(top, &world.treasurer().await, &world).await;
+        assert!(page.status == 401 && page.text().contains("Sign out"), "{}", page.text());
+        world.stop().await;
+    }
 }
 
 #[tokio::test]
 async fn a_report_refuses_no_form() {
-    const REPORT: &str = r#"
+    for top in [FORWARDED, GRPC] {
+        const REPORT: &str = r#"
     mode: report_only
     local_login: { profile: wordpress }
     routes: [ { path: "/**", access: signed_in } ]
     identity: { headers: { X-Auth-User: oid } }"#;
-    let world = World::start_with(Plan { top: FORWARDED, portal: REPORT, ..Plan::default() }).await;
-    for kind in ["application/x-www-form-urlencoded", "application/json"] {
-        let form = get("/wp-comments-post.php").method("POST").with("content-type", kind);
-        let answer = form.forwarded(&world.browser(), &world).await;
-        assert_eq!(answer.status, 200, "{}", answer.text());
+        let world = World::start_with(Plan { top, portal: REPORT, ..Plan::default() }).await;
+        for kind in ["application/x-www-form-urlencoded", "application/json"] {
+            let form = get("/wp-comments-post.php").method("POST").with("content-type", kind);
+            let answer = form.asked(top, &world.browser(), &world).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        world.stop().await;
     }
-    world.stop().await;
 }
 
 #[tokio::test]
 async fn hdr_05_path_14_nor_is_what_names_another_member_or_another_address() {
-    for top in [FORWARDED, ORIGINAL, BY_PATH] {
+    for top in [FORWARDED, ORIGINAL, BY_PATH, GRPC] {
         let world = world(top).await;
         let browser = world.treasurer().await;
-        let asks = async |described: Described<'_>| match top {
-            FORWARDED => described.forwarded(&browser, &world).await,
-            ORIGINAL => described.original(&browser, &world).await,
-            _ => described.by_path(&browser).await,
-        };
+        let asks = async |described: Described<'_>| described.asked(top, &browser, &world).await;
         for name in [
             "X-Original-URI",
             "X-Rewrite-URL",
@@ -486,27 +507,30 @@ async fn hdr_05_path_14_nor_is_what_names_another_member_or_another_address() {
 
 #[tokio::test]
 async fn a_session_that_is_over_passes_no_more() {
-    let world = world(FORWARDED).await;
-    let mut browser = world.treasurer().await;
-    let copy = browser.clone();
-    assert_eq!(get("/reports").forwarded(&browser, &world).await.status, 200);
-    let out = [("sec-fetch-site", "same-origin")];
-    assert_eq!(browser.send("POST", "/.auth/logout", &out, b"").await.status, 303);
-    assert_eq!(get("/reports").forwarded(&copy, &world).await.status, 303);
-    // And use of it here is use: an idle session ends, one that is used does not.
-    browser = world.treasurer().await;
-    for _ in 0..5 {
-        world.clock.advance(std::time::Duration::from_secs(20 * 60));
-        assert_eq!(get("/reports").forwarded(&browser, &world).await.status, 200);
+    for top in [FORWARDED, GRPC] {
+        let world = world(top).await;
+        let mut browser = world.treasurer().await;
+        let copy = browser.clone();
+        assert_eq!(get("/reports").asked(top, &browser, &world).await.status, 200);
+        let out = [("sec-fetch-site", "same-origin")];
+        assert_eq!(browser.send("POST", "/.auth/logout", &out, b"").await.status, 303);
+        assert_eq!(get("/reports").asked(top, &copy, &world).await.status, 303);
+        // And use of it here is use: an idle session ends, one that is used does not.
+        browser = world.treasurer().await;
+        for _ in 0..5 {
+            world.clock.advance(std::time::Duration::from_secs(20 * 60));
+            assert_eq!(get("/reports").asked(top, &browser, &world).await.status, 200);
+        }
+        world.clock.advance(std::time::Duration::from_secs(31 * 60));
+        assert_eq!(get("/reports").asked(top, &browser, &world).await.status, 303);
+        world.stop().await;
     }
-    world.clock.advance(std::time::Duration::from_secs(31 * 60));
-    assert_eq!(get("/reports").forwarded(&browser, &world).await.status, 303);
-    world.stop().await;
 }
 
 #[tokio::test]
 async fn env_03_what_passes_is_signed_for_the_portal() {
-    const SIGNED: &str = r#"
+    for top in [FORWARDED, GRPC] {
+        const SIGNED: &str = r#"
     mode: optional
     routes: [ { path: "/**", access: signed_in } ]
     local_login: {}
@@ -514,43 +538,51 @@ async fn env_03_what_passes_is_signed_for_the_portal() {
       headers: { X-Auth-User: oid }
       signature: { algorithm: ed25519 }
 "#;
-    let world = World::start_with(Plan { top: FORWARDED, portal: SIGNED, ..Plan::default() }).await;
-    // In `optional` everybody passes, and the request is signed for the portal as nobody's.
-    let answer = get("/reports").forwarded(&world.browser(), &world).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    let input = answer.header("signature-input").unwrap();
-    assert!(input.starts_with(r#"anteport=("@method" "@authority" "@path" "@query");"#), "{input}");
-    assert!(answer.header("signature").is_some() && answer.header("x-auth-user").is_none());
-    world.stop().await;
+        let world = World::start_with(Plan { top, portal: SIGNED, ..Plan::default() }).await;
+        // In `optional` everybody passes, and the request is signed for the portal as nobody's.
+        let answer = get("/reports").asked(top, &world.browser(), &world).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let input = answer.header("signature-input").unwrap();
+        assert!(
+            input.starts_with(r#"anteport=("@method" "@authority" "@path" "@query");"#),
+            "{input}"
+        );
+        assert!(answer.header("signature").is_some() && answer.header("x-auth-user").is_none());
+        world.stop().await;
+    }
 }
 
 #[tokio::test]
 async fn gen_02_a_page_of_ours_is_never_taken_for_a_yes() {
-    let plan = Plan { top: FORWARDED, provider: TWO, portal: TWO_FOR_A_PORTAL, ..Plan::default() };
-    let world = World::start_with(plan).await;
-    let page = get("/reports").forwarded(&world.browser(), &world).await;
-    assert_eq!(page.status, 401);
-    assert!(page.text().contains("Sign in with corporate"), "and yet it is the page");
-    // An SRE sees what was answered, and not what would have been.
-    let class =
-        |class| format!("{REQUESTS}{{portal=\"{}\",status_class=\"{class}\"}}", world.proxy);
-    world.comes_to(&class("4xx"), 1.0).await;
-    assert_eq!(world.metric(&class("2xx")).await, 0.0);
-    world.stop().await;
+    for top in [FORWARDED, GRPC] {
+        let plan = Plan { top, provider: TWO, portal: TWO_FOR_A_PORTAL, ..Plan::default() };
+        let world = World::start_with(plan).await;
+        let page = get("/reports").asked(top, &world.browser(), &world).await;
+        assert_eq!(page.status, 401);
+        assert!(page.text().contains("Sign in with corporate"), "and yet it is the page");
+        // An SRE sees what was answered, and not what would have been.
+        let class =
+            |class| format!("{REQUESTS}{{portal=\"{}\",status_class=\"{class}\"}}", world.proxy);
+        world.comes_to(&class("4xx"), 1.0).await;
+        assert_eq!(world.metric(&class("2xx")).await, 0.0);
+        world.stop().await;
+    }
 }
 
 #[tokio::test]
 async fn path_15_what_a_rule_would_have_to_read_does_not_pass() {
-    const FORMS: &str = r#"
+    for top in [FORWARDED, GRPC] {
+        const FORMS: &str = r#"
     local_login:
       password_routes: [ { path: /entry, methods: [POST], form: { task: sign_in } } ]
     routes: [ { path: "/**", access: signed_in } ]
     identity: { headers: { X-Auth-User: oid } }"#;
-    let world = World::start_with(Plan { top: FORWARDED, portal: FORMS, ..Plan::default() }).await;
-    let browser = world.treasurer().await;
-    let form =
-        get("/entry").method("POST").with("content-type", "application/x-www-form-urlencoded");
-    assert_refusal(&form.forwarded(&browser, &world).await, 403, "verify-form");
-    assert_eq!(get("/entry").forwarded(&browser, &world).await.status, 200, "a page has none");
-    world.stop().await;
+        let world = World::start_with(Plan { top, portal: FORMS, ..Plan::default() }).await;
+        let browser = world.treasurer().await;
+        let form =
+            get("/entry").method("POST").with("content-type", "application/x-www-form-urlencoded");
+        assert_refusal(&form.asked(top, &browser, &world).await, 403, "verify-form");
+        assert_eq!(get("/entry").asked(top, &browser, &world).await.status, 200, "a page has none");
+        world.stop().await;
+    }
 }

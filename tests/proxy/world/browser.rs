@@ -176,6 +176,18 @@ impl Browser {
         self.ask_for(target, &self.origin.clone(), method, headers, body).await
     }
 
+    /// What it would say at our proxy's host in `Cookie`.
+    pub fn cookie(&self) -> Option<String> {
+        self.cookie_for(&self.origin)
+    }
+
+    fn cookie_for(&self, url: &Url) -> Option<String> {
+        let jar = self.cookies.get(&host(url)).filter(|jar| !jar.is_empty())?;
+        let pairs: Vec<String> =
+            jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Some(pairs.join("; "))
+    }
+
     async fn ask(&self, url: &Url, method: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         self.ask_for(target, url, method, headers, body).await
@@ -194,10 +206,8 @@ impl Browser {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        if let Some(jar) = self.cookies.get(&host(url)).filter(|jar| !jar.is_empty()) {
-            let pairs: Vec<String> =
-                jar.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            request = request.header("cookie", pairs.join("; "));
+        if let Some(cookies) = self.cookie_for(url) {
+            request = request.header("cookie", cookies);
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body))).unwrap();
         let host = host(url);

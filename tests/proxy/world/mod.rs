@@ -37,6 +37,8 @@ pub struct World {
     pub second: Portal,
     pub proxy: SocketAddr,
     pub admin: SocketAddr,
+    /// Where servers ask over gRPC.
+    pub grpc: Option<SocketAddr>,
     /// Has key files looked at again.
     pub look_again: Arc<Notify>,
     /// Reads what [`World::configure`] has changed.
@@ -61,6 +63,7 @@ struct Started {
     service: JoinHandle<()>,
     look_again: Arc<Notify>,
     reloads: Arc<Reloads>,
+    grpc: Option<SocketAddr>,
 }
 
 impl Again {
@@ -78,13 +81,13 @@ impl Again {
         let mut service =
             Service::start_within(loaded.config, clock.clone(), dropped_lines, self.limits)
                 .unwrap_or_else(|error| panic!("{error:?}"));
-        let look_again = service.look_again();
+        let (look_again, grpc) = (service.look_again(), service.grpc_address());
         let reloads = service.reload_from(Source::new(loaded.files, load, |_| {}));
         let (stop, stopped) = oneshot::channel();
         let service = tokio::spawn(service.attend(async move {
             let _ = stopped.await;
         }));
-        Started { stop, service, look_again, reloads }
+        Started { stop, service, look_again, reloads, grpc }
     }
 }
 
@@ -250,7 +253,7 @@ portals:
             .map(|(name, value)| (*name, value.replace("AUTHORITY", &authority.to_string())));
         let text = Arc::new(Mutex::new(text));
         let again = Again { text, environment: environment.collect(), limits: plan.limits };
-        let Started { stop, service, look_again, reloads } = again.start(&clock);
+        let Started { stop, service, look_again, reloads, grpc } = again.start(&clock);
         drop(held);
         let mut world = Self {
             clock,
@@ -259,6 +262,7 @@ portals:
             second,
             proxy,
             admin,
+            grpc,
             stop: Some(stop),
             service: Some(service),
             look_again,
@@ -367,9 +371,9 @@ portals:
 
     /// Another process with the same configuration and the same files.
     pub fn proxy_comes_up(&mut self) {
-        let Started { stop, service, look_again, reloads } = self.again.start(&self.clock);
+        let Started { stop, service, look_again, reloads, grpc } = self.again.start(&self.clock);
         (self.stop, self.service) = (Some(stop), Some(service));
-        (self.look_again, self.reloads) = (look_again, reloads);
+        (self.look_again, self.reloads, self.grpc) = (look_again, reloads, grpc);
     }
 
     /// One process ends in order, and the next begins.
