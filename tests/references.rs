@@ -132,7 +132,7 @@ fn a_key_is_found_by_its_path_by_its_end_and_by_what_was_meant() {
     assert!(first("local_login").starts_with("portals[].local_login: where the portal itself"));
     assert!(first("providers.corporate.issuer").starts_with("providers.<name>.issuer (kind: "));
     let Explained::Several(lines) = config::explain_key("address") else { panic!() };
-    assert_eq!(lines.lines().count(), 2, "{lines}");
+    assert_eq!(lines.lines().count(), 3, "{lines}");
     for (asked, meant) in [
         ("local_logn", Some("local_login")),
         ("portals[0].local_logn.profile", Some("portals[].local_login.profile")),
