@@ -61,6 +61,14 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "tests/streams/sinks.rs",
         "log_02_a_reader_that_goes_costs_lines_and_no_request",
     ),
+    ("anteport_break_glass_links_total", GLASS, LINK_LEADS),
+    ("anteport_break_glass_requests_total", GLASS, LINK_LEADS),
+    ("anteport_break_glass_passes", GLASS, LINK_LEADS),
+    (
+        "anteport_rollout_requests_total",
+        "tests/proxy/rollout.rs",
+        "a_share_of_visitors_is_switched_and_each_stays_where_they_are",
+    ),
     ("anteport_panics_total", "src/server/worker.rs", "rel_14_a_panic_is_counted"),
     (
         "process_start_time_seconds",
@@ -68,6 +76,9 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "the_start_stays_where_it_was",
     ),
 ];
+const GLASS: &str = "tests/proxy/break_glass.rs";
+const LINK_LEADS: &str =
+    "a_link_leads_one_browser_to_the_portals_own_sign_in_while_microsoft_is_down";
 const STORES: &str = "tests/stores/seen.rs";
 const STORE_SEEN: &str = "rel_04_a_store_is_seen_to_come_to_go_and_to_come_back";
 
