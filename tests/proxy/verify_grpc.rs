@@ -2,7 +2,6 @@
 //! what cannot be read is a no within an answer (GEN-02). The messages are written and read here by
 //! hand, from their published numbers. What is refused however it is asked: `verify`.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,9 +10,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::http2::{CANCEL, END_HEADERS, HEADERS, RST_STREAM, fields as head_fields, frame};
 use crate::verify::{Described, GRPC, assertion, get};
 use crate::world::browser::{Answer, Browser, PAGE};
 use crate::world::{Plan, World, assert_refusal};
@@ -705,24 +705,43 @@ async fn cry_03_it_is_asked_over_tls_where_that_is_configured() {
 /// that others' go over.
 #[tokio::test]
 async fn lim_08_a_visitor_who_breaks_off_ends_nobody_elses_questions() {
-    let world = world(GRPC).await;
-    let address: SocketAddr = world.grpc.unwrap();
-    let mut sender = over(TcpStream::connect(address).await.unwrap()).await;
-    let body = framed(&Question::of(&get("/public/x"), &world.browser(), &world).message());
-    for _ in 0..1000 {
-        sender.ready().await.unwrap();
-        let request = request(CHECK).body(Full::from(body.clone())).unwrap();
-        // Dropped before its answer is there: the library resets the stream.
-        let mut asked = Box::pin(sender.send_request(request));
-        std::future::poll_fn(|cx| {
-            let _ = asked.as_mut().poll(cx);
-            std::task::Poll::Ready(())
-        })
-        .await;
+    const SETTINGS: u8 = 4;
+    const PING: u8 = 6;
+    const GOAWAY: u8 = 7;
+    const ELSEWHERE: &str = "verify: { peers: [192.0.2.1], grpc: { address: \"127.0.0.1:0\" } }";
+    // Whoever is not listed has what every visitor has.
+    for (top, ends) in [(GRPC, PING), (ELSEWHERE, GOAWAY)] {
+        let world = world(top).await;
+        let mut stream = TcpStream::connect(world.grpc.unwrap()).await.unwrap();
+        let mut wire = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        wire.extend(frame(SETTINGS, 0, 0, &[]));
+        let head = head_fields(&[
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", CHECK),
+            (":authority", "anteport"),
+            ("content-type", "application/grpc"),
+        ]);
+        for at in 0..300 {
+            wire.extend(frame(HEADERS, END_HEADERS, 2 * at + 1, &head));
+            wire.extend(frame(RST_STREAM, 0, 2 * at + 1, &CANCEL.to_be_bytes()));
+        }
+        wire.extend(frame(PING, 0, 0, &[7; 8]));
+        stream.write_all(&wire).await.unwrap();
+        let end = tokio::time::timeout(Duration::from_secs(20), async {
+            loop {
+                let mut head = [0; 9];
+                stream.read_exact(&mut head).await.unwrap();
+                let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+                let mut payload = vec![0; usize::try_from(length).unwrap()];
+                stream.read_exact(&mut payload).await.unwrap();
+                if head[3] == GOAWAY || (head[3] == PING && head[4] == 1) {
+                    return head[3];
+                }
+            }
+        });
+        assert_eq!(end.await.unwrap(), ends, "{top}");
+        drop(stream);
+        world.stop().await;
     }
-    let request = request(CHECK).body(Full::from(body)).unwrap();
-    let (message, status) = exchange(&mut sender, request).await;
-    assert_eq!(status, "0");
-    Told::read(&message[5..]).passes();
-    world.stop().await;
 }
