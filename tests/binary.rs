@@ -13,12 +13,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[allow(dead_code, unreachable_pub, clippy::indexing_slicing)]
 mod browser;
 
+use ports::free_ports;
+
 use anteport::clock::Clock;
 use anteport::demo::Ports;
 use anteport::demo::microsoft::{self, Microsoft, Options};
 use anteport::demo::story::Story;
 use anteport::gate::Secret;
 
+#[path = "kit/ports.rs"]
+mod ports;
 #[path = "binary/reload.rs"]
 mod reload;
 
@@ -46,19 +50,6 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// So many free ports in a row.
-fn free_ports(count: u16) -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let Some(last) = first.checked_add(count - 1) else { continue };
-        let all: Vec<_> =
-            (first..=last).map_while(|port| TcpListener::bind(("127.0.0.1", port)).ok()).collect();
-        if all.len() == usize::from(count) {
-            return first;
-        }
     }
 }
 

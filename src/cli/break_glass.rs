@@ -65,6 +65,7 @@ struct Made {
 #[derive(Deserialize)]
 struct Ended {
     passes: u64,
+    others_may_not_know: bool,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +124,12 @@ impl What {
             count => format!("{count} passes were"),
         };
         say(&format!("ended: no link that was made so far opens anything; {passes} in use here"));
+        if ended.others_may_not_know {
+            complain(
+                "Other nodes with the same `sessions.keys`, if there are any, cannot be told: there is \
+                 no store that they share. Run this on each.",
+            );
+        }
         Ok(())
     }
 

@@ -61,7 +61,7 @@ fn serve(path: &Path, loaded: Loaded, clock: Clock) -> Result<(), RunError> {
     let log = log::init(&loaded.config.logging)?;
     let surroundings = surroundings()?;
     let runtime = super::runtime()?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         // Before anything listens: whoever can see that we are up can also stop us.
         let (order, orders) = mpsc::channel(8);
         for (kind, wanted) in [
@@ -113,7 +113,10 @@ fn serve(path: &Path, loaded: Loaded, clock: Clock) -> Result<(), RunError> {
             () = reopening => {}
         }
         Ok(())
-    })
+    });
+    // A name that nobody resolves would be waited for.
+    runtime.shutdown_background();
+    done
 }
 
 /// Each signal of a kind is an order.

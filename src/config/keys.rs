@@ -189,7 +189,7 @@ const VERIFY: &[Key] = &[
 ];
 
 const VERIFY_GRPC: &[Key] = &[
-    required("address", ADDRESS, "IP address and port, such as `127.0.0.1:9191`"),
+    restart(required("address", ADDRESS, "IP address and port, such as `127.0.0.1:9191`")),
     optional(
         "tls",
         Kind::Section(TLS),

@@ -97,8 +97,17 @@ impl<T> Used<T> {
             return;
         }
         self.next = now.after(self.proxy.lifetimes.touch_interval());
+        // A WebSocket may outlive many configurations, and nothing is asked in the name of one that
+        // is not in force (CFG-02).
+        let proxy = self.proxy.in_force();
+        if !Arc::ptr_eq(&proxy, &self.proxy) {
+            self.proxy = proxy;
+        }
         match self.proxy.sessions.here(&self.id, now) {
             Here::Member(member) => {
+                if !self.proxy.has(member.session()) {
+                    return;
+                }
                 member.session().touch(now);
                 if !self.proxy.is_due(&member, now) {
                     return;
@@ -118,7 +127,10 @@ impl Proxy {
     /// A session is used. Whoever the provider no longer vouches for loses the WebSocket with the
     /// session (SESS-06).
     async fn noted(self: &Arc<Self>, id: &SessionId, now: Timestamp) {
-        if let Ok(Some(member)) = self.sessions.find(id, now).await {
+        let found = self.sessions.find(id, now).await;
+        if let Ok(Some(member)) = found
+            && self.has(member.session())
+        {
             member.session().touch(now);
             if self.is_due(&member, now) {
                 self.kept_true(id, member, now).await;

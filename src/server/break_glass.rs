@@ -381,7 +381,16 @@ impl Proxy {
         // What is over here is over, whoever else could not be told.
         let told = self.sessions.end_links(&policy.host, before).await;
         told.map_err(|_| Objection::StoreUnavailable)?;
-        Ok(json!({ "passes": passes }))
+        let is_alone = self.keys.keys().is_fixed() || self.sessions.tell_of_links();
+        Ok(json!({ "passes": passes, "others_may_not_know": !is_alone }))
+    }
+
+    /// Whoever was here before may have made links, and opened and ended some, until now.
+    pub(super) fn end_links_of_before(&self) {
+        let now = self.clock.now().after(Duration::from_millis(1));
+        self.portals.iter().filter_map(|portal| portal.break_glass.as_ref()).for_each(|glass| {
+            glass.end(now);
+        });
     }
 
     /// The portal that is named, by its host or its public URL; the only one needs no name.

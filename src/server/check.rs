@@ -14,7 +14,7 @@ use prost::Message;
 use super::described::{self, Undescribed};
 use super::request::Head;
 use super::verify::{Passing, Shown};
-use crate::gate::RawTarget;
+use crate::gate::{Asked, RawTarget};
 
 /// A request as a message described it.
 pub(super) struct Described {
@@ -75,6 +75,10 @@ fn source(source: Option<Peer>) -> Result<Option<IpAddr>, Undescribed> {
 fn headers(http: &HttpRequest) -> Result<HeaderMap, Undescribed> {
     let raw = http.header_map.as_ref().map_or(&[][..], |map| &map.headers);
     if !raw.is_empty() && !http.headers.is_empty() {
+        return Err(Undescribed::Description);
+    }
+    // A map has a bound of its own, and what meets that is no answer.
+    if raw.len().saturating_add(http.headers.len()) > Asked::MOST_FIELDS {
         return Err(Undescribed::Description);
     }
     let mut seen = HashSet::new();
@@ -157,7 +161,8 @@ fn body(
         (0, _) => Shown::Nothing,
         _ if partial.is_some_and(|partial| partial != "false") => Shown::Part,
         (here, Some(announced)) if here == announced => Shown::Whole,
-        (_, None) if partial.is_some() => Shown::Whole,
+        // Of a body whose length nobody announced Envoy says that it is whole when as much is there as
+        // it may send, though more may come.
         _ => Shown::Part,
     };
     Ok((shown, body))

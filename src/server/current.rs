@@ -55,6 +55,7 @@ impl Current {
     pub(super) fn new(proxy: Proxy, workers: usize) -> Result<Self, SetUpError> {
         let proxy = Arc::new(proxy);
         let read = Read { in_force: proxy.clock.now(), refused: None };
+        proxy.is_in_force();
         let seats =
             (0..workers).map(|_| Ok(Arc::new(Seat::new(super::worker::Worker::new(&proxy)?))));
         Ok(Self {
@@ -124,6 +125,7 @@ impl Current {
         for (seat, worker) in self.seats.iter().zip(workers) {
             seat.put(worker);
         }
+        next.is_in_force();
         self.proxy.store(next);
         self.changed.send_replace(());
         Ok(())

@@ -128,6 +128,7 @@ pub(super) async fn from_predecessor(
     let restored = Arc::clone(&proxy);
     let predecessor = blocking(move || {
         predecessor.wait()?;
+        restored.end_links_of_before();
         restored.restore_sessions();
         Ok(Arc::new(predecessor))
     });

@@ -55,7 +55,7 @@ mod verify;
 mod worker;
 
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -77,7 +77,7 @@ pub use worker::Workers;
 
 use crate::clock::Clock;
 use crate::gate::identity::OwnedNames;
-use crate::gate::{Lifetimes, Policy, PortalCookies, Timestamp};
+use crate::gate::{Lifetimes, Policy, PortalCookies, Session, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::members::Members;
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
@@ -126,6 +126,8 @@ pub(crate) struct Lasting {
     began: Timestamp,
     sessions: Arc<Sessions>,
     lifetimes: Lifetimes,
+    /// What is in force, for what outlives its configuration.
+    in_force: Arc<Mutex<Weak<Proxy>>>,
     /// Whose sessions are taken from outside.
     known: Arc<set_up::Known>,
     seal: Arc<Seal>,
@@ -222,6 +224,25 @@ impl Proxy {
     /// The relying parties, whose keys somebody has to keep fresh.
     pub(crate) fn relying_parties(&self) -> &[Arc<RelyingParty>] {
         &self.relying_parties
+    }
+
+    /// This is what is in force.
+    fn is_in_force(self: &Arc<Self>) {
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        *in_force = Arc::downgrade(self);
+    }
+
+    /// What is in force now, whatever was when this was asked for.
+    fn in_force(self: &Arc<Self>) -> Arc<Self> {
+        let in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        in_force.upgrade().unwrap_or_else(|| Arc::clone(self))
+    }
+
+    /// Whether a session is of a portal that there is, with a provider that this has.
+    fn has(&self, session: &Session) -> bool {
+        let mut portals = self.policies.iter().zip(&self.portals);
+        let found = portals.find(|(policy, _)| session.is_for(&policy.host));
+        found.is_some_and(|(_, portal)| self.provider(portal, session.provider()).is_some())
     }
 
     /// A provider of a portal by its name.

@@ -145,6 +145,7 @@ impl Proxy {
             clock,
             sessions: Arc::new(sessions),
             lifetimes: config.sessions.lifetimes,
+            in_force: Arc::default(),
             known,
             seal,
             admission: admission::Admission::new(

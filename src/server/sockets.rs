@@ -14,15 +14,17 @@ pub struct Listeners {
     pub(super) sockets: Vec<TcpListener>,
     /// Somebody else listens there too, or will: a service manager keeps what it has opened.
     pub(super) are_shared: bool,
-    /// Where servers ask over gRPC, one a worker, if any may. Each process has its own: they share
-    /// their address.
+    /// Where servers ask over gRPC, one a worker, if any may.
     pub(super) questions: Vec<TcpListener>,
+    /// As of the others.
+    pub(super) questions_are_shared: bool,
 }
 
 /// What a socket is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
     Public,
+    Questions,
     Admin,
 }
 
@@ -118,14 +120,18 @@ pub(super) fn open(
     handed: Vec<Handed>,
     (public, admin, questions): (SocketAddr, SocketAddr, Option<SocketAddr>),
 ) -> Result<Opened, SocketsError> {
-    let (mut for_public, mut for_admin) = (Vec::new(), None);
-    let (mut are_shared, mut admin_is_shared) = (false, false);
+    let (mut for_public, mut for_questions, mut for_admin) = (Vec::new(), Vec::new(), None);
+    let (mut are_shared, mut questions_are_shared, mut admin_is_shared) = (false, false, false);
     for Handed { name, listener, is_shared } in handed {
         let found = listener.local_addr()?;
-        match use_of(&name, found, (public, admin))? {
+        match use_of(&name, found, (public, admin, questions))? {
             Use::Public => {
                 are_shared |= is_shared;
                 for_public.push(listener);
+            }
+            Use::Questions => {
+                questions_are_shared |= is_shared;
+                for_questions.push(listener);
             }
             Use::Admin if for_admin.is_some() => return Err(SocketsError::TwoForAdmin),
             Use::Admin => (for_admin, admin_is_shared) = (Some(listener), is_shared),
@@ -156,11 +162,17 @@ pub(super) fn open(
         listener::adopt(listener)?;
         heirlooms.push(heirloom("public", listener, are_shared)?);
     }
-    let mut public = spread(for_public, are_shared)?;
-    if let Some(address) = questions {
-        public.questions = listener::bind(address, public.sockets.len())
+    if let Some(address) = questions.filter(|_| for_questions.is_empty()) {
+        for_questions = listener::bind(address, listener::workers())
             .map_err(failed("verify.grpc.address", address))?;
     }
+    for listener in &for_questions {
+        listener::adopt(listener)?;
+        heirlooms.push(heirloom("grpc", listener, questions_are_shared)?);
+    }
+    let sockets = spread(for_public)?;
+    let questions = if for_questions.is_empty() { Vec::new() } else { spread(for_questions)? };
+    let public = Listeners { sockets, are_shared, questions, questions_are_shared };
     Ok(Opened { public, admin, heirlooms })
 }
 
@@ -173,7 +185,7 @@ fn bind_admin(address: SocketAddr) -> io::Result<TcpListener> {
 fn use_of(
     name: &str,
     found: SocketAddr,
-    (public, admin): (SocketAddr, SocketAddr),
+    (public, admin, questions): (SocketAddr, SocketAddr, Option<SocketAddr>),
 ) -> Result<Use, SocketsError> {
     let is = |configured: SocketAddr| {
         configured == found || (configured.port() == 0 && configured.ip() == found.ip())
@@ -185,19 +197,21 @@ fn use_of(
         "public" | "anteport" => elsewhere(format!("`listen.address` {public}")),
         "admin" if is(admin) => Ok(Use::Admin),
         "admin" => elsewhere(format!("`admin.address` {admin}")),
+        "grpc" if questions.is_some_and(is) => Ok(Use::Questions),
+        "grpc" => elsewhere("another `verify.grpc.address`, or none".to_owned()),
         _ if is(public) => Ok(Use::Public),
         _ if is(admin) => Ok(Use::Admin),
+        _ if questions.is_some_and(is) => Ok(Use::Questions),
         _ => elsewhere(format!("`listen.address` {public} and `admin.address` {admin}")),
     }
 }
 
 /// Every worker has a socket and every socket a worker: those of one socket take turns on it.
-fn spread(listeners: Vec<TcpListener>, are_shared: bool) -> io::Result<Listeners> {
+fn spread(listeners: Vec<TcpListener>) -> io::Result<Vec<TcpListener>> {
     let more = listener::workers().saturating_sub(listeners.len());
     let again: io::Result<Vec<TcpListener>> =
         listeners.iter().cycle().take(more).map(TcpListener::try_clone).collect();
-    let sockets = listeners.into_iter().chain(again?).collect();
-    Ok(Listeners { sockets, are_shared, questions: Vec::new() })
+    Ok(listeners.into_iter().chain(again?).collect())
 }
 
 #[cfg(test)]
@@ -218,7 +232,7 @@ mod tests {
     fn a_socket_is_for_what_its_name_says_and_else_its_address() {
         let public: SocketAddr = "127.0.0.1:8443".parse().unwrap();
         let admin: SocketAddr = "127.0.0.1:9090".parse().unwrap();
-        let found = |name, at: &str| use_of(name, at.parse().unwrap(), (public, admin));
+        let found = |name, at: &str| use_of(name, at.parse().unwrap(), (public, admin, None));
         for (name, at, wanted) in [
             ("public", "127.0.0.1:8443", Use::Public),
             ("anteport", "127.0.0.1:8443", Use::Public),

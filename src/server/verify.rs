@@ -208,15 +208,34 @@ impl Described<'_> {
     }
 }
 
-/// What a visitor may have sent and the portal is to get from us alone, or not at all (VER-01).
+/// What a visitor may have sent and the portal is to get from us alone, or not at all (VER-01); and
+/// what this one has sent of where the request comes from (FWD-01).
 fn not_set(
     owned: &[HeaderName],
+    taken: &[HeaderName],
     credentials: LocalCredentials,
     set: &[(HeaderName, HeaderValue)],
 ) -> Vec<HeaderName> {
     let stopped = (credentials == LocalCredentials::Stop).then_some(&header::AUTHORIZATION);
     let all = owned.iter().chain([&header::COOKIE]).chain(stopped);
+    let all = all.chain(taken.iter().filter(|name| !owned.contains(name)));
     all.filter(|name| !sets(set, name)).cloned().collect()
+}
+
+/// Whether Envoy writes this by itself, or has a use for it that a portal never sees.
+fn is_envoys(name: &HeaderName) -> bool {
+    const OWN: [&str; 9] = [
+        "connection",
+        "content-length",
+        "host",
+        "te",
+        "transfer-encoding",
+        "upgrade",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-request-id",
+    ];
+    OWN.contains(&name.as_str()) || name.as_str().starts_with("x-envoy-")
 }
 
 fn sets(set: &[(HeaderName, HeaderValue)], name: &HeaderName) -> bool {
@@ -309,7 +328,13 @@ impl Visit<'_> {
             Err(error) => return respond::identity(&error, self.asker, self.account),
         };
         // What is left of the cookies without ours (COOK-01), for who can send them instead.
+        let sent: Vec<HeaderName> = match described.answers {
+            Answers::Message => self.head.headers.keys().cloned().collect(),
+            Answers::Whole | Answers::Envoys | Answers::Status => Vec::new(),
+        };
         self.portal.owned.cleanse(&mut self.head.headers, has_own_cookies, credentials);
+        let is_gone = |name: &HeaderName| !self.head.headers.contains_key(name) && !is_envoys(name);
+        let taken: Vec<HeaderName> = sent.into_iter().filter(is_gone).collect();
         let cookies = self.head.headers.remove(header::COOKIE);
         let shown = match (&self.shown, &self.signed_in) {
             (Some(shown), Some(member)) => self.proxy.shown_anew(shown, member, self.now),
@@ -325,7 +350,7 @@ impl Visit<'_> {
         self.account.decided(Verdict::Forward, None);
         let mut response = respond::empty(StatusCode::OK, self.asker, self.account);
         if described.answers == Answers::Message {
-            let remove = not_set(&self.portal.tells, credentials, &set);
+            let remove = not_set(&self.portal.tells, &taken, credentials, &set);
             response.extensions_mut().insert(Passing { set, remove });
         } else {
             let headers = response.headers_mut();

@@ -171,7 +171,7 @@ pub(super) fn run(
     seats: &[Arc<Seat>],
     shutdown: &Shutdown,
 ) -> io::Result<Workers> {
-    let Listeners { sockets, are_shared, questions } = listeners;
+    let Listeners { sockets, are_shared, questions, questions_are_shared } = listeners;
     let mut questions = questions.into_iter();
     let mut threads = Vec::with_capacity(sockets.len());
     let mut pulse = Pulse::default();
@@ -182,18 +182,22 @@ pub(super) fn run(
         let beat = pulse.beat();
         let thread = std::thread::Builder::new().name(format!("worker-{number}"));
         threads.push(thread.spawn(move || {
-            runtime.block_on(async {
+            let left = runtime.block_on(async {
                 tokio::spawn(beat.answer());
                 let asked = async {
                     let Some(questions) = questions else { return 0 };
                     let (seat, shutdown) = (Arc::clone(&seat), shutdown.clone());
-                    accept(Entrance::Questions, (questions, false), seat, shutdown).await
+                    let questions = (questions, questions_are_shared);
+                    accept(Entrance::Questions, questions, seat, shutdown).await
                 };
                 let (seat, shutdown) = (Arc::clone(&seat), shutdown.clone());
                 let visited = accept(Entrance::Visitors, (listener, are_shared), seat, shutdown);
                 let (visitors, askers) = tokio::join!(visited, asked);
                 visitors.saturating_add(askers)
-            })
+            });
+            // A name that nobody resolves would be waited for.
+            runtime.shutdown_background();
+            left
         })?);
     }
     Ok(Workers { threads, pulse: Arc::new(pulse) })
@@ -237,12 +241,10 @@ async fn accept(
     }
     // Who waits in the kernel's queue was let in, too, and would be cut off with the listener. The
     // queue of one that others listen on as well is theirs from here on.
-    // Those who ask over gRPC have a queue for each process.
-    let is_ours = match entrance {
-        Entrance::Visitors => stage == Stage::Closing && !is_shared,
-        Entrance::Questions => true,
-    };
-    if is_ours && let Ok(listener) = listener.into_std() {
+    if stage == Stage::Closing
+        && !is_shared
+        && let Ok(listener) = listener.into_std()
+    {
         listener::keep_out(&listener);
         tokio::time::sleep(limits::LAST_CALL).await;
         while let Ok((stream, from)) = listener.accept() {

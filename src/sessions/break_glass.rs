@@ -40,6 +40,12 @@ impl Sessions {
         }
     }
 
+    /// Whether other nodes are told.
+    #[must_use]
+    pub const fn tell_of_links(&self) -> bool {
+        matches!(self.store, Store::Remote(..))
+    }
+
     /// What another node has told so.
     ///
     /// # Errors

@@ -355,7 +355,8 @@ async fn post(
     hook(Asked::posted(request).await?).await
 }
 
-/// Whether somebody on this machine has connected: by loopback, or from the address that this is.
+/// Whether somebody on this machine has connected, by loopback. Servers that pass others' connections
+/// on come from other addresses of it, or from the one that this is.
 fn is_near(stream: &TcpStream) -> bool {
     let (Ok(peer), Ok(own)) = (stream.peer_addr(), stream.local_addr()) else {
         return false;
@@ -365,7 +366,8 @@ fn is_near(stream: &TcpStream) -> bool {
 
 fn is_same_machine(peer: IpAddr, own: IpAddr) -> bool {
     let (peer, own) = (peer.to_canonical(), own.to_canonical());
-    peer.is_loopback() || peer == own
+    let is_usual = peer == Ipv4Addr::LOCALHOST || peer == Ipv6Addr::LOCALHOST;
+    is_usual && own.is_loopback()
 }
 
 /// `allowed` are the methods that there are.
@@ -477,11 +479,12 @@ mod tests {
     fn cfg_03_only_this_machine_is_near() {
         for (peer, own, is_near) in [
             ("127.0.0.1", "127.0.0.1", true),
-            ("127.0.0.2", "127.0.0.1", true),
+            ("127.0.0.6", "127.0.0.1", false),
+            ("127.0.0.1", "10.1.2.3", false),
             ("::1", "::1", true),
             ("::ffff:127.0.0.1", "::ffff:127.0.0.1", true),
-            ("10.1.2.3", "10.1.2.3", true),
-            ("::ffff:10.1.2.3", "10.1.2.3", true),
+            ("10.1.2.3", "10.1.2.3", false),
+            ("::ffff:10.1.2.3", "10.1.2.3", false),
             ("10.1.2.4", "10.1.2.3", false),
             ("192.0.2.1", "10.1.2.3", false),
             ("fe80::1", "fe80::2", false),

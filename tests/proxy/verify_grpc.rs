@@ -604,11 +604,10 @@ async fn path_12_a_form_that_came_along_is_read() {
     for is_raw in [false, true] {
         let ask = async |question: Question| Question { is_raw, ..question }.ask(&world).await;
         ask(length(form("task=comment"))).await.passes();
-        ask(partial(form("task=comment"), "false")).await.passes();
         ask(partial(length(form("task=comment")), "false")).await.passes();
         ask(form("").with("content-length", "0")).await.passes();
         for body in ["task=sign_in", "a=b&task=sign_in&c", "task=comment&task=sign_in"] {
-            for question in [length(form(body)), partial(form(body), "false")] {
+            for question in [length(form(body)), partial(length(form(body)), "false")] {
                 let told = ask(question).await;
                 assert_refusal(&told.answer, 403, "local-login-blocked");
             }
@@ -620,6 +619,8 @@ async fn path_12_a_form_that_came_along_is_read() {
             form("task=comment").with("content-length", "13"),
             form("").with("content-length", "12"),
             partial(form(""), "false"),
+            // Envoy says so, too, of as much as it may send, and sends on what comes behind it.
+            partial(form("task=comment"), "false"),
             partial(form("task=comment"), "true"),
             partial(length(form("task=comment")), "true"),
             partial(form("task=comment"), "no"),

@@ -16,7 +16,7 @@ use anteport::gate::Secret;
 use serde_json::Map;
 
 use crate::browser::{Answer, Browser, PAGE};
-use crate::kit::{Folder, Running, Server, free_ports, read_all, until};
+use crate::kit::{Folder, PATIENCE, Running, Server, free_ports, read_all, until};
 
 /// What nobody may read again. Each has the word in it, or begins as only tokens begin.
 const CANARY: &str = "canary";
@@ -483,6 +483,7 @@ logging: {{ level: trace }}
     let stderr = read_all(child.stderr.take().unwrap());
     let ask = |target: &str| {
         let mut stream = TcpStream::connect(("127.0.0.1", port + 1)).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).ok()?;
         let head = format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).ok()?;
         let mut answer = String::new();

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+pub(crate) use crate::ports::free_ports;
+
 const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
 
 /// How long anything may take here.
@@ -45,19 +47,6 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// So many free ports in a row.
-pub(crate) fn free_ports(count: u16) -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let Some(last) = first.checked_add(count - 1) else { continue };
-        let all: Vec<_> =
-            (first..=last).map_while(|port| TcpListener::bind(("127.0.0.1", port)).ok()).collect();
-        if all.len() == usize::from(count) {
-            return first;
-        }
     }
 }
 

@@ -10,4 +10,6 @@ mod browser;
 mod canaries;
 mod files;
 mod kit;
+#[path = "../kit/ports.rs"]
+mod ports;
 mod sinks;
