@@ -61,7 +61,7 @@ fn gen_07_every_code_has_words_and_a_series() {
 fn the_codes_of_the_readme_exist() {
     let readme =
         std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let table = readme.split("### Troubleshooting by code").nth(1).unwrap();
+    let table = readme.split("## Troubleshooting by code").nth(1).unwrap();
     let table = table.split("\n## ").next().unwrap();
     let known = codes();
     let mut rows = 0;

@@ -14,7 +14,7 @@ use prost::Message;
 use super::described::{self, Undescribed};
 use super::request::Head;
 use super::verify::{Passing, Shown};
-use crate::gate::{Asked, RawTarget};
+use crate::gate::RawTarget;
 
 /// A request as a message described it.
 pub(super) struct Described {
@@ -70,6 +70,9 @@ fn source(source: Option<Peer>) -> Result<Option<IpAddr>, Undescribed> {
     text.parse().map(Some).map_err(|_| Undescribed::Description)
 }
 
+/// More than any request may have, and fewer than a map may hold.
+const MOST_FIELDS: usize = 4096;
+
 /// The headers, which come in one of two ways: together where they are of one name and tidied up, or
 /// as they are.
 fn headers(http: &HttpRequest) -> Result<HeaderMap, Undescribed> {
@@ -78,7 +81,7 @@ fn headers(http: &HttpRequest) -> Result<HeaderMap, Undescribed> {
         return Err(Undescribed::Description);
     }
     // A map has a bound of its own, and what meets that is no answer.
-    if raw.len().saturating_add(http.headers.len()) > Asked::MOST_FIELDS {
+    if raw.len().saturating_add(http.headers.len()) > MOST_FIELDS {
         return Err(Undescribed::Description);
     }
     let mut seen = HashSet::new();

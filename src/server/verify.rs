@@ -222,11 +222,14 @@ fn not_set(
     all.filter(|name| !sets(set, name)).cloned().collect()
 }
 
-/// Whether Envoy writes this by itself, or has a use for it that a portal never sees.
+/// Whether Envoy writes this by itself, or has a use for it that a portal never sees; or it is among
+/// what is not set in any case.
 fn is_envoys(name: &HeaderName) -> bool {
-    const OWN: [&str; 9] = [
+    const OWN: [&str; 11] = [
+        "authorization",
         "connection",
         "content-length",
+        "cookie",
         "host",
         "te",
         "transfer-encoding",

@@ -69,7 +69,7 @@ pub enum Event {
 
 impl Event {
     /// All of them, in their order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 26] = [
         Self::LoginSucceeded,
         Self::LoginFailed,
         Self::LoginTested,
@@ -85,6 +85,11 @@ impl Event {
         Self::MemberRefused,
         Self::MemberUntold,
         Self::FormResent,
+        Self::BreakGlassMade,
+        Self::BreakGlassOpened,
+        Self::BreakGlassUsed,
+        Self::BreakGlassRefused,
+        Self::BreakGlassEnded,
         Self::SealingKeysChanged,
         Self::SigningKeysChanged,
         Self::ConfigurationReloaded,

@@ -381,7 +381,7 @@ async fn a_link_and_a_pass_end_by_time_by_word_by_sign_out_and_by_a_restart() {
     // By word, and not what is made afterwards.
     let (browser, unused) = (opened(&world).await, make(&world).await);
     assert!(comes_through(&world, &browser).await);
-    assert_eq!(revoke(&world).await, json!({ "passes": 1 }));
+    assert_eq!(revoke(&world).await, json!({ "passes": 1, "others_may_not_know": false }));
     assert!(!comes_through(&world, &browser).await);
     assert_refusal(&post_code(&browser, code(&unused)).await, 410, "break-glass-ended");
     assert_eq!((passes(&world).await, counted(&world, "ended").await), (0.0, 1.0));

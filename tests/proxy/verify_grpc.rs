@@ -339,6 +339,15 @@ async fn ver_01_a_member_passes_with_the_headers_that_the_portal_would_get() {
         assert_eq!(assertion(&passes.answer)["aud"], format!("http://{}", world.proxy));
         // COOK-01, PATH-15.
         assert_eq!(passes.remove, ["cookie", "authorization"]);
+        // FWD-01: what this one says of where it comes from, but not what Envoy itself says.
+        let said = Question { is_raw, ..Question::of(&get("/reports"), &browser, &world) };
+        let said = said.with("x-forwarded-host", "evil.example").with("true-client-ip", "10.0.0.1");
+        let said = said.with("x-forwarded-for", "192.0.2.7").with("x-envoy-internal", "true");
+        let removed = said.ask(&world).await.passes().remove;
+        assert_eq!(removed[..2], ["cookie", "authorization"]);
+        let mut more = removed[2..].to_vec();
+        more.sort();
+        assert_eq!(more, ["true-client-ip", "x-forwarded-host"]);
         assert!(passes.cookies.is_empty());
         let theme = Question { is_raw, ..Question::of(&get("/reports"), &world.browser(), &world) };
         let theme = theme.with("cookie", format!("theme=dark; {}", browser.cookie().unwrap()));
@@ -528,6 +537,10 @@ async fn gen_02_what_is_no_message_is_a_no() {
     assert_eq!(told.answer.status, 431);
     let many = (0..200).fold(huge, |question, at| question.with(&format!("x-{at}"), "1"));
     assert_eq!(many.ask(&world).await.answer.status, 431);
+    let most = Question::of(&get("/public/x"), &world.browser(), &world);
+    let most = (0..5000)
+        .fold(Question { is_raw: true, ..most }, |all, at| all.with(&format!("a{at}"), ""));
+    assert_refusal(&most.ask(&world).await.answer, 403, "verify-description");
     let long = format!("/public/{}", "x".repeat(9000));
     let told = Question::of(&get(&long), &world.browser(), &world).ask(&world).await;
     assert_eq!(told.answer.status, 414);
