@@ -2,6 +2,7 @@
 //! beside the one before, which goes on if anything is the matter with it. Requests end under the
 //! configuration under which they began; nobody's connection, session or stream is touched.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -22,6 +23,8 @@ pub(super) struct Current {
     /// Held by whoever changes what is in force, or what all configurations share.
     turn: Mutex<()>,
     read: Mutex<Read>,
+    /// Another process takes our place, on a configuration that it has read already.
+    is_handing_over: AtomicBool,
 }
 
 /// When a configuration was read.
@@ -42,6 +45,9 @@ pub enum ChangeError {
     /// It could not be put together.
     #[error(transparent)]
     SetUp(#[from] SetUpError),
+    /// Another process would undo it.
+    #[error("another process is taking this one's place: ask again in a moment")]
+    HandingOver,
     /// A fault of ours, which is logged.
     #[error("a panic kept it from being put together")]
     Panicked,
@@ -64,6 +70,7 @@ impl Current {
             changed: watch::Sender::new(()),
             turn: Mutex::new(()),
             read: Mutex::new(read),
+            is_handing_over: AtomicBool::new(false),
         })
     }
 
@@ -80,6 +87,19 @@ impl Current {
     /// Whoever has this changes, or looks at files, alone.
     pub(super) fn turn(&self) -> MutexGuard<'_, ()> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on nothing is changed, or again: what was put in force here would be undone by the
+    /// process that takes our place.
+    pub(super) fn hand_over(&self, is_handing_over: bool) {
+        // Who is at it has done it before the other process begins.
+        let _turn = self.turn();
+        self.is_handing_over.store(is_handing_over, Ordering::Release);
+    }
+
+    /// Whether it is so.
+    pub(super) fn is_handing_over(&self) -> bool {
+        self.is_handing_over.load(Ordering::Acquire)
     }
 
     /// How it went with a configuration that was read.
@@ -113,6 +133,9 @@ impl Current {
     /// Why nothing has changed.
     pub(super) fn change(&self, config: Config) -> Result<(), ChangeError> {
         let _turn = self.turn();
+        if self.is_handing_over() {
+            return Err(ChangeError::HandingOver);
+        }
         let before = self.now();
         let next = Arc::new(before.next(config)?);
         let fixed = before.fixed.differences(&next.fixed);

@@ -82,7 +82,14 @@ pub(super) async fn drain(
         }
         cut.begin();
         stop.cut();
-        break joined.await;
+        // What is cut ends at once; a worker that hangs is not waited for.
+        break match tokio::time::timeout(limits::CUT, &mut joined).await {
+            Ok(connections) => connections,
+            Err(_) => {
+                tracing::error!("a worker does not end, and is left behind");
+                Ok(0)
+            }
+        };
     };
     let was = cut.was();
     let connections = connections.unwrap_or_default();

@@ -28,63 +28,70 @@ pub enum HandOverError {
     /// Serving could not begin.
     #[error("the workers could not be started")]
     Workers(#[source] std::io::Error),
+    /// Somebody wants a stop instead.
+    #[error("a stop was asked for meanwhile")]
+    GivenUp,
     /// Something panicked, which has been reported.
     #[error("it was broken off")]
     BrokenOff,
 }
 
-/// Given up when it is dropped.
-#[derive(Debug, Default)]
-struct GivenUp(Arc<AtomicBool>);
-
-impl Drop for GivenUp {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
-}
-
 /// Has another process take our place. When this returns it serves, and what is left to us is to
-/// finish. After an error everything is as before.
+/// finish. After an error everything is as before. It is not to be dropped half-way: whoever does not
+/// want it any more says so by `is_given_up`, and waits for what comes of that.
 pub(super) async fn to_successor(
     proxy: &Arc<Proxy>,
     stop: &Stop,
     sockets: &[Handed],
+    is_given_up: &Arc<AtomicBool>,
 ) -> Result<Successor, HandOverError> {
-    let given_up = GivenUp::default();
     let sockets = sockets.iter().map(Handed::try_clone).collect::<Result<Vec<_>, _>>();
     let sockets = sockets.map_err(HandOverError::Workers)?;
-    let is_given_up = Arc::clone(&given_up.0);
+    let asked = Arc::clone(is_given_up);
     let successor = blocking(move || {
-        let mut successor = Successor::start(&sockets, is_given_up)?;
+        let mut successor = Successor::start(&sockets, asked)?;
         successor.prepared()?;
         Ok(successor)
     });
-    let mut successor = successor.await?;
-    let sessions = proxy.sessions();
-    let back = Back { proxy, stop };
-    if sessions.are_handed_on() {
+    let successor = successor.await?;
+    let are_handed_on = proxy.sessions().are_handed_on();
+    if are_handed_on {
         stop.pause();
         until_quiet(proxy).await;
-        let handing = Arc::clone(proxy);
-        if !blocking(move || Ok(handing.hand_sessions_on())).await? {
-            return Err(HandOverError::Sessions);
-        }
     }
-    let successor = blocking(move || successor.take_over().map(|()| successor)).await?;
-    std::mem::forget(back);
-    Ok(successor)
+    let handing = Arc::clone(proxy);
+    let asked = Arc::clone(is_given_up);
+    let handed = blocking(move || Ok(hand(&handing, successor, are_handed_on, &asked))).await;
+    let handed = handed.and_then(|handed| handed);
+    if handed.is_err() {
+        stop.resume();
+    }
+    handed
 }
 
-/// Unless the new process serves, this one goes on.
-struct Back<'a> {
-    proxy: &'a Proxy,
-    stop: &'a Stop,
-}
-
-impl Drop for Back<'_> {
-    fn drop(&mut self) {
-        self.proxy.sessions().take_back();
-        self.stop.resume();
+/// The sessions go over, and then the place. Unless the new process serves, and is wanted, this one has
+/// its sessions as before.
+fn hand(
+    proxy: &Proxy,
+    mut successor: Successor,
+    are_handed_on: bool,
+    is_given_up: &AtomicBool,
+) -> Result<Successor, HandOverError> {
+    let handed = match are_handed_on && !proxy.hand_sessions_on() {
+        true => Err(HandOverError::Sessions),
+        false => successor.take_over().map_err(HandOverError::from),
+    };
+    let handed = handed.and_then(|()| match is_given_up.load(Ordering::Acquire) {
+        true => Err(HandOverError::GivenUp),
+        false => Ok(()),
+    });
+    match handed {
+        Ok(()) => Ok(successor),
+        Err(error) => {
+            successor.end();
+            proxy.sessions().take_back();
+            Err(error)
+        }
     }
 }
 

@@ -70,6 +70,8 @@ pub(super) const PING_TIME: Duration = Duration::from_secs(10);
 pub(super) const LAST_CALL: Duration = Duration::from_millis(5);
 /// For both sides of a WebSocket to take leave once they are told to come again.
 pub(super) const GOODBYE: Duration = Duration::from_secs(1);
+/// For the workers to end once what is under way was cut.
+pub(super) const CUT: Duration = Duration::from_secs(5);
 /// How often it is looked whether nobody is left who could ask for something, before the sessions
 /// go to another process.
 pub(super) const LOOK_WHETHER_QUIET: Duration = Duration::from_millis(5);

@@ -82,6 +82,7 @@ impl ReloadError {
         match self {
             Self::Problems(_) => "config-refused",
             Self::Change(ChangeError::Fixed(_)) => "config-needs-restart",
+            Self::Change(ChangeError::HandingOver) => "config-handing-over",
             Self::Change(ChangeError::SetUp(_) | ChangeError::Panicked) => "config-unusable",
         }
     }
@@ -143,6 +144,10 @@ impl Reloads {
     }
 
     fn change(&self, read: &mut Files) -> Result<Vec<Problem>, ReloadError> {
+        // Before anything is read: the files are still to be taken if nobody takes our place.
+        if self.current.is_handing_over() {
+            return Err(ChangeError::HandingOver.into());
+        }
         let loaded = (self.source.load)();
         *read = match &loaded {
             Ok(loaded) => loaded.files.clone(),
@@ -174,7 +179,7 @@ impl Reloads {
         let mut last = Files::default();
         loop {
             every.tick().await;
-            if !self.current.now().watches_files() {
+            if !self.current.now().watches_files() || self.current.is_handing_over() {
                 continue;
             }
             let reloads = Arc::clone(&self);

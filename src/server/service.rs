@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -326,19 +327,28 @@ impl Service {
                         tracing::info!("another process is started to take this one's place");
                         notifier.status("Handing over to a new process");
                         let proxy = current.now();
-                        let handing = hand_over::to_successor(&proxy, &stop, &heirlooms);
+                        current.hand_over(true);
+                        let is_given_up = Arc::default();
+                        let handing =
+                            hand_over::to_successor(&proxy, &stop, &heirlooms, &is_given_up);
+                        let mut handing = pin!(handing);
                         let mut change_of_mind = Hurry::new(&mut orders);
                         let handed = tokio::select! {
-                            handed = handing => handed,
-                            () = change_of_mind.asked() => break None,
+                            handed = &mut handing => handed,
+                            () = change_of_mind.asked() => {
+                                is_given_up.store(true, Ordering::Release);
+                                handing.await
+                            }
                         };
                         match handed {
                             Ok(heir) => break Some(heir),
+                            Err(_) if is_given_up.load(Ordering::Acquire) => break None,
                             Err(error) => {
                                 tracing::error!(
                                     cause = causes(&error),
                                     "nobody takes this process's place: it goes on"
                                 );
+                                current.hand_over(false);
                                 notifier.status("Serving; the new process did not start");
                             }
                         }

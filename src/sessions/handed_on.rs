@@ -3,8 +3,9 @@
 //! and whoever asks is told that nobody knows (GEN-03). What is open in their name goes on until
 //! it ends by itself, the process does, or the other one says that the session is over (SESS-10).
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Digest, Sessions, StoreError};
 use crate::gate::Timestamp;
@@ -12,6 +13,10 @@ use crate::telemetry::causes;
 
 /// Longer than it takes to look a session up and end it.
 const MOMENT: Duration = Duration::from_millis(20);
+/// For a refresh that is under way.
+const REFRESHES: Duration = Duration::from_secs(5);
+/// How often it is looked whether one is.
+const LOOK: Duration = Duration::from_millis(5);
 
 impl Sessions {
     /// Whether they are in this process alone, and in a snapshot once it ends.
@@ -25,8 +30,14 @@ impl Sessions {
     pub fn hand_on(&self, now: Timestamp) -> bool {
         // First, so that nothing changes behind the snapshot's back.
         self.gone.store(true, Ordering::Release);
-        // Whoever has seen a moment ago that they were here is done with them by then.
+        // Whoever has seen a moment ago that they were here is done with them by then; and what a
+        // provider answers to who asks it now is still written, or the next process had a refresh
+        // token that is spent.
         std::thread::sleep(MOMENT);
+        let begun = Instant::now();
+        while Arc::strong_count(&self.leases) > 1 && begun.elapsed() < REFRESHES {
+            std::thread::sleep(LOOK);
+        }
         let is_left = self.write_snapshot(now);
         self.gone.store(is_left, Ordering::Release);
         is_left
@@ -131,6 +142,26 @@ mod tests {
         store.take_back();
         assert!(matches!(store.here(&id, NOON), Here::Member(_)));
         assert!(matches!(store.turn(&id, |_| false, NOON).await, Ok(Turn::Ours(..))));
+    }
+
+    #[tokio::test]
+    async fn sess_09_what_a_refresh_under_way_brings_goes_along() {
+        let store = Arc::new(Sessions::in_memory(LIFETIMES, 10));
+        let (id, _) = store.start(session(), NOON).await.unwrap();
+        let Ok(Turn::Ours(lease, member)) = store.turn(&id, |_| false, NOON).await else {
+            panic!("it is nobody else's turn")
+        };
+        let handing = Arc::clone(&store);
+        let handed = std::thread::spawn(move || handing.hand_on(NOON));
+        while !store.are_gone() {
+            std::thread::yield_now();
+        }
+        assert!(store.turn(&id, |_| false, NOON).await.is_err(), "none begins");
+        let renewed = store.renew(&id, &lease, &member, session(), NOON).await;
+        assert!(matches!(renewed, Ok(Some(_))));
+        assert!(!handed.is_finished());
+        drop(lease);
+        handed.join().unwrap();
     }
 
     #[tokio::test]

@@ -94,6 +94,8 @@ pub struct Sessions {
     snapshot: Option<Snapshot>,
     /// They are another process's.
     gone: AtomicBool,
+    /// Held by each refresh that is under way here.
+    leases: Arc<()>,
     ended: Box<dyn Fn(Ended) + Send + Sync>,
 }
 
@@ -197,6 +199,7 @@ impl Sessions {
             arriving,
             snapshot,
             gone: AtomicBool::new(false),
+            leases: Arc::default(),
             ended: Box::new(ended),
         }
     }

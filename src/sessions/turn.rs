@@ -33,7 +33,7 @@ impl Sessions {
             Store::Remote(remote, _) => remote.turn(&Digest::of_id(id), is_done, now).await,
             Store::Memory { .. } => Ok(match self.here(id, now) {
                 Here::Member(member) if is_done(&member) => Turn::Done(member),
-                Here::Member(member) => Turn::Ours(Lease::new()?, member),
+                Here::Member(member) => Turn::Ours(Lease::new(&self.leases)?, member),
                 Here::Nobody | Here::Ask => Turn::Over,
             }),
         }

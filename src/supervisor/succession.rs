@@ -127,6 +127,11 @@ impl Successor {
         Ok(())
     }
 
+    /// Ends it, however far it is.
+    pub fn end(mut self) {
+        self.is_ready = false;
+    }
+
     /// Whoever watches over us knows of it.
     pub fn is_yours(&self) {
         // If it is gone by now, whoever watches notices.

@@ -1,6 +1,7 @@
 //! Whose turn it is, of all nodes, to ask the provider about a member (OIDC-13). Deliberately not
 //! here: asking, which `server` does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::error::Unspecified;
@@ -26,13 +27,16 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Lease {
     pub(super) token: String,
+    /// Counts it while somebody has it.
+    _held: Arc<()>,
 }
 
 impl Lease {
-    pub(in crate::sessions) fn new() -> Result<Self, Unspecified> {
+    /// One of those that `held` counts.
+    pub(in crate::sessions) fn new(held: &Arc<()>) -> Result<Self, Unspecified> {
         let mut random = [0; 16];
         aws_lc_rs::rand::fill(&mut random)?;
-        Ok(Self { token: URL_SAFE_NO_PAD.encode(random) })
+        Ok(Self { token: URL_SAFE_NO_PAD.encode(random), _held: Arc::clone(held) })
     }
 }
 
@@ -50,7 +54,7 @@ impl Remote {
         is_done: impl Fn(&SignedIn) -> bool,
         now: Timestamp,
     ) -> Result<Turn, StoreError> {
-        let lease = Lease::new()?;
+        let lease = Lease::new(&Arc::default())?;
         if self.known.endings.is_some() {
             // What another node asks is in another answer to the same browser.
             return Ok(match self.look(key, now).await? {

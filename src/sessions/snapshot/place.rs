@@ -15,6 +15,7 @@ use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::Unfit;
 
@@ -52,6 +53,25 @@ impl Drop for Taken {
     }
 }
 
+/// For another process to be done with the snapshot.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often it is looked whether it is.
+const LOOK: Duration = Duration::from_millis(20);
+
+fn lock_within(file: &File, patience: Duration) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begun.elapsed() < patience => {
+                std::thread::sleep(LOOK);
+            }
+            Err(TryLockError::WouldBlock) => return Err(ErrorKind::TimedOut.into()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+    }
+}
+
 impl Place {
     pub(super) fn new(path: &Path) -> Self {
         Self { path: path.to_owned() }
@@ -67,7 +87,8 @@ impl Place {
     }
 
     /// Keeps other processes out until this file is dropped, however the process ends. It waits for
-    /// one that is at it, which may be writing what is to be read here.
+    /// one that is at it, which may be writing what is to be read here, and not for ever: that one
+    /// may hang.
     pub(super) fn lock(&self) -> io::Result<File> {
         let path = self.beside("lock");
         // To read and write, so that opening it waits for nobody, whatever lies there.
@@ -79,7 +100,7 @@ impl Place {
             Err(TryLockError::WouldBlock) => {
                 let path = self.path.display();
                 tracing::info!(%path, "another process is at the snapshot: waiting for it");
-                file.lock()?;
+                lock_within(&file, PATIENCE)?;
             }
             Err(TryLockError::Error(error)) => return Err(error),
         }
@@ -186,4 +207,22 @@ fn random_name() -> io::Result<String> {
     let mut random = [0; 8];
     aws_lc_rs::rand::fill(&mut random).map_err(io::Error::other)?;
     Ok(format!("{:0NAME$x}", u64::from_le_bytes(random)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_hangs_at_the_snapshot_is_not_waited_for_for_ever() {
+        let path = std::env::temp_dir().join(format!("anteport-place-{}", std::process::id()));
+        let place = Place::new(&path);
+        let held = place.lock().unwrap();
+        let other = File::open(place.beside("lock")).unwrap();
+        let late = lock_within(&other, Duration::ZERO).unwrap_err();
+        assert_eq!(late.kind(), ErrorKind::TimedOut);
+        drop(held);
+        lock_within(&other, Duration::ZERO).unwrap();
+        fs::remove_file(place.beside("lock")).unwrap();
+    }
 }
