@@ -7,6 +7,7 @@ mod claim_path;
 mod claims;
 mod clues;
 pub mod cookies;
+mod endpoint;
 mod fold;
 mod form;
 mod glass;
@@ -20,6 +21,7 @@ mod parameters;
 mod path;
 mod pattern;
 mod portal_cookies;
+mod refusal;
 mod renewal;
 mod requirement;
 mod return_to;
@@ -46,6 +48,7 @@ pub use claims::{
     VerifiedClaims,
 };
 pub use clues::Clue;
+pub use endpoint::{Endpoint, PresetEndpoint};
 pub use fold::is_one_word;
 pub use form::Form;
 use glass::Leads;
@@ -59,6 +62,7 @@ pub use path::{CanonicalPath, PathError};
 pub(crate) use pattern::includes;
 pub use pattern::{PathPattern, PatternError};
 pub use portal_cookies::PortalCookies;
+pub use refusal::Refusal;
 pub use renewal::{OtherMember, Renewal};
 use requirement::Unmet;
 pub use requirement::{Lack, Requirement, Right, Verdict, has_context};
@@ -434,195 +438,5 @@ impl Permit {
     #[must_use]
     pub fn noted(&self) -> Option<&Note> {
         self.noted.as_deref()
-    }
-}
-
-/// The endpoints of ours, below the prefix (`/.auth`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `login`: the sign-in page.
-    SignIn,
-    /// `login/{provider}`: begins a login.
-    Login(String),
-    /// `login/{provider}/callback`: the redirect URI.
-    Callback(String),
-    /// `logout`.
-    Logout,
-    /// `logout/done`: where a federated logout returns to.
-    LoggedOut,
-    /// `front-channel-logout/{provider}`: a page of the provider's says, in the browser, that its
-    /// session is over.
-    FrontChannelLogout(String),
-    /// `back-channel-logout/{provider}`: the provider itself says so.
-    BackChannelLogout(String),
-    /// `me`: who am I.
-    Me,
-    /// `refresh`: what the provider says of me now.
-    Refresh,
-    /// `resend`: a form that was kept is sent once more; `resend/at` and the path that it was for,
-    /// so that what the portal answers with finds its way from there.
-    Resend(Option<String>),
-    /// `resend/signed-in`: where the sign-in for such a form leads to.
-    ResendSignedIn,
-    /// `jwks.json`: the keys of the assertion.
-    Jwks,
-    /// `test`: a login of which no session comes.
-    Test,
-    /// `test/{provider}`: begins one.
-    TestLogin(String),
-    /// `presets/…`: what another gate publishes, where its preset is on.
-    Preset(PresetEndpoint),
-    /// `break-glass`: opens the way to the portal's own sign-in, for who has a link.
-    BreakGlass,
-    /// What the server can do as a whole: `OPTIONS *` (RFC 9110, section 9.3.7).
-    Server,
-    /// The portal's login page, asked for by somebody who is signed in.
-    SignedIn,
-    /// Nothing that we have.
-    Unknown,
-}
-
-/// What other gates publish for the portals behind them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PresetEndpoint {
-    /// `cloudflare_access/certs`: keys, and certificates for them.
-    CloudflareCerts,
-    /// `cloudflare_access/get-identity`: who am I.
-    CloudflareIdentity,
-    /// `google_iap/public_key`: key ids with keys in PEM.
-    IapKeys,
-    /// `google_iap/public_key-jwk`: the same keys as a JWK set.
-    IapJwks,
-    /// `aws_alb/{kid}`: one key in PEM.
-    AlbKey(String),
-    /// `pomerium/jwks.json`: a JWK set.
-    PomeriumJwks,
-}
-
-impl PresetEndpoint {
-    fn named(preset: &str, what: &str) -> Option<Self> {
-        match (preset, what) {
-            ("cloudflare_access", "certs") => Some(Self::CloudflareCerts),
-            ("cloudflare_access", "get-identity") => Some(Self::CloudflareIdentity),
-            ("google_iap", "public_key") => Some(Self::IapKeys),
-            ("google_iap", "public_key-jwk") => Some(Self::IapJwks),
-            ("aws_alb", key) => Some(Self::AlbKey(key.to_owned())),
-            ("pomerium", "jwks.json") => Some(Self::PomeriumJwks),
-            _ => None,
-        }
-    }
-}
-
-impl Endpoint {
-    fn named(rest: &str) -> Self {
-        if let Some(place) = rest.strip_prefix("/resend/at").filter(|path| path.starts_with('/')) {
-            return Self::Resend(Some(place.to_owned()));
-        }
-        let mut segments = rest.split('/').skip(1);
-        match (segments.next(), segments.next(), segments.next(), segments.next()) {
-            (Some("login"), None, ..) => Self::SignIn,
-            (Some("login"), Some(provider), None, _) => Self::Login(provider.to_owned()),
-            (Some("login"), Some(provider), Some("callback"), None) => {
-                Self::Callback(provider.to_owned())
-            }
-            (Some("logout"), None, ..) => Self::Logout,
-            (Some("logout"), Some("done"), None, _) => Self::LoggedOut,
-            (Some("front-channel-logout"), Some(provider), None, _) => {
-                Self::FrontChannelLogout(provider.to_owned())
-            }
-            (Some("back-channel-logout"), Some(provider), None, _) => {
-                Self::BackChannelLogout(provider.to_owned())
-            }
-            (Some("me"), None, ..) => Self::Me,
-            (Some("refresh"), None, ..) => Self::Refresh,
-            (Some("resend"), None, ..) => Self::Resend(None),
-            (Some("resend"), Some("signed-in"), None, _) => Self::ResendSignedIn,
-            (Some("break-glass"), None, ..) => Self::BreakGlass,
-            (Some("jwks.json"), None, ..) => Self::Jwks,
-            (Some("test"), None, ..) => Self::Test,
-            (Some("test"), Some(provider), None, _) => Self::TestLogin(provider.to_owned()),
-            (Some("presets"), Some(preset), Some(what), None) => {
-                PresetEndpoint::named(preset, what).map_or(Self::Unknown, Self::Preset)
-            }
-            _ => Self::Unknown,
-        }
-    }
-}
-
-/// Why a request goes nowhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// No host, two, or two that differ (HOST-01).
-    #[error("the request does not name exactly one host")]
-    Host,
-    /// A host that is not a portal of ours (HOST-01).
-    #[error("no portal is configured for this host")]
-    UnknownHost,
-    /// A method that we do not know (PATH-13).
-    #[error("the method is not one that portals are asked with")]
-    Method,
-    /// Neither a path nor a URL of this portal (PATH-01).
-    #[error("the target is neither a path nor a URL of this portal")]
-    Target,
-    /// A path without a canonical spelling.
-    #[error("the path cannot be read in exactly one way: {0}")]
-    Path(PathError),
-    /// More header fields, or longer ones, than are read (LIM-01).
-    #[error("the header fields are too many or too long")]
-    HeadTooLarge,
-    /// A header that must be there once is there twice (HDR-06).
-    #[error("a header that may be there once is there more than once")]
-    RepeatedHeader,
-    /// No route covers the path (GEN-04).
-    #[error("no route of the configuration covers the path")]
-    NoRoute,
-    /// One of the portal's own password entrances.
-    #[error("the portal's own password sign-in is closed")]
-    PasswordRoute {
-        /// Which, by its place in the policy.
-        rule: usize,
-    },
-    /// A member without a right that the route requires.
-    #[error("the member {}", .lack.says())]
-    Lacks {
-        /// Which kind of right.
-        lack: Lack,
-        /// By which line of the routes, by its place in the policy.
-        route: usize,
-    },
-    /// A background call without a session (OIDC-17).
-    #[error("the request needs a session, and is not a page that could begin a sign-in")]
-    SignInRequired,
-    /// A background call where the sign-in is too long ago.
-    #[error("the sign-in is longer ago than the route allows, and this is not a page")]
-    SignInTooOld,
-    /// A background call where the sign-in is not in the authentication context.
-    #[error("the sign-in is not in the route's authentication context, and this is not a page")]
-    StepUpRequired,
-    /// A broken glass, and a route that requires a right.
-    #[error("a break-glass pass does not open what requires a right")]
-    BreakGlassClosed,
-}
-
-impl Refusal {
-    /// The stable name of this reason: on the page, in the log and in the metric.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Host => "host-ambiguous",
-            Self::UnknownHost => "host-unknown",
-            Self::Method => "method-unknown",
-            Self::Target => "target-form",
-            Self::Path(error) => error.code(),
-            Self::HeadTooLarge => "head-too-large",
-            Self::RepeatedHeader => "header-repeated",
-            Self::NoRoute => "no-route",
-            Self::PasswordRoute { .. } => "local-login-blocked",
-            Self::Lacks { lack, .. } => lack.code(),
-            Self::SignInRequired => "sign-in-required",
-            Self::SignInTooOld => "sign-in-too-old",
-            Self::StepUpRequired => "step-up-required",
-            Self::BreakGlassClosed => "break-glass-closed",
-        }
     }
 }

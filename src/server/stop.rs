@@ -60,7 +60,7 @@ impl Stop {
         self.enter(Stage::Closing);
     }
 
-    /// Nobody new is let in for now, and who has been finishes what they are at.
+    /// Nobody new is let in until [`Self::resume`], and who has been finishes what they are at.
     pub(super) fn pause(&self) {
         self.enter(Stage::Paused);
     }

@@ -24,7 +24,7 @@ pub(super) struct Judged {
 }
 
 /// What stands for an answer that is not there yet, so that the others can be judged.
-const PLACEHOLDERS: &[(&str, &str)] = &[
+const MADE_UP: &[(&str, &str)] = &[
     ("public-url", "https://members.example.org"),
     ("upstream", "http://127.0.0.1:3000"),
     ("kind", "entra_id"),
@@ -57,8 +57,8 @@ impl Answers {
     /// The same with everything in it, and with no file that would have to be there.
     fn supposed(&self) -> Self {
         let mut all = self.clone();
-        for (flag, placeholder) in PLACEHOLDERS {
-            all.0.entry(flag).or_insert_with(|| (*placeholder).to_owned());
+        for (flag, answer) in MADE_UP {
+            all.0.entry(flag).or_insert_with(|| (*answer).to_owned());
         }
         if !is_kind(all.get("kind").unwrap_or_default()) && self.get("kind").is_none() {
             all.set("kind", "entra_id");
