@@ -128,6 +128,8 @@ checks! {
         "Is the token of `--token` one for a provider of the configuration?"
     MappedClaims "mapped-claims" Claims
         "Does it have what the portal's headers are made of?"
+    LastLogins "last-logins" Claims
+        "Did the last sign-ins at the Anteport that runs here have it?"
     Store "store" Store
         "Can the store of sessions be reached and used, with client tracking?"
     StoreVersion "store-version" Store

@@ -72,7 +72,8 @@ fn mapped(case: &Case, portal: &Portal, claims: &VerifiedClaims) -> Vec<Finding>
             }
         };
         let is_fatal = told.starts_with("nobody");
-        let fix = fix(case, portal, &absent(mapping, claims));
+        let provider = portal.sign_in.providers.first().copied().unwrap_or_default();
+        let fix = where_from(case, provider, &absent(mapping, claims));
         findings.push(match is_fatal {
             true => Finding::error(check, subject, told).fix(fix),
             false => Finding::warning(check, subject, told).fix(fix),
@@ -93,10 +94,9 @@ fn absent(mapping: &Mapping, claims: &VerifiedClaims) -> String {
     first.or_else(|| mapping.paths().next()).map(ToString::to_string).unwrap_or_default()
 }
 
-/// Where a claim comes from.
-fn fix(case: &Case, portal: &Portal, claim: &str) -> String {
-    let provider = portal.sign_in.providers.first();
-    let kind = provider.and_then(|index| case.config.providers.get(*index)).map(|it| &it.kind);
+/// Where a claim of the provider of this index comes from.
+pub(super) fn where_from(case: &Case, provider: usize, claim: &str) -> String {
+    let kind = case.config.providers.get(provider).map(|it| &it.kind);
     match (kind, claim) {
         (Some(ProviderKind::AzureAdB2c(_)), _) => format!(
             "select `{claim}` under \"Application claims\" of the user flow, or output it in the \

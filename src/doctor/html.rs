@@ -60,6 +60,21 @@ pub(super) fn password_forms(page: &str) -> Vec<FormTag> {
     forms.into_iter().filter(|form| !form.passwords.is_empty()).collect()
 }
 
+/// Where the links of a page lead, as written.
+pub(super) fn links(page: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = page;
+    while let Some((tag, after)) = next_tag(rest) {
+        rest = after;
+        match &*tag.name {
+            "a" if found.len() < MOST => found.extend(tag.attribute("href").map(str::to_owned)),
+            "script" | "style" | "textarea" | "title" => rest = after_raw(rest, &tag.name),
+            _ => {}
+        }
+    }
+    found
+}
+
 /// A tag with its attributes; names are in lower case.
 #[derive(Debug)]
 struct Tag {

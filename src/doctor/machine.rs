@@ -2,18 +2,13 @@
 //! process may have open.
 
 use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
-use serde_json::Value;
 use socket2::{Domain, Socket, Type};
-use url::Url;
 
+use super::running::Running;
 use super::{Case, Check, Finding};
-use crate::outgoing::{Bounds, Http};
 
-/// For an answer of an Anteport on this machine.
-const PATIENCE: Duration = Duration::from_secs(2);
 /// Connections of a process besides those of visitors and their portals.
 const BESIDES: u64 = 64;
 
@@ -21,48 +16,12 @@ const BESIDES: u64 = 64;
 pub(super) async fn look(case: &Case) -> Vec<Finding> {
     let admin = case.config.admin;
     let running = Running::at(admin).await;
+    let is_ours = running.is_some();
     vec![
-        listener(Check::Listener, case.config.listen.address, running.is_ours),
-        listener(Check::AdminListener, admin, running.is_ours),
-        descriptors(case, &running),
+        listener(Check::Listener, case.config.listen.address, is_ours),
+        listener(Check::AdminListener, admin, is_ours),
+        descriptors(case, running.as_ref()).await,
     ]
-}
-
-/// The Anteport that runs here, if one does.
-struct Running {
-    is_ours: bool,
-    /// As many files as it may have open.
-    files: Option<u64>,
-}
-
-impl Running {
-    async fn at(mut admin: SocketAddr) -> Self {
-        match admin {
-            SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
-                admin.set_ip(Ipv4Addr::LOCALHOST.into());
-            }
-            SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-                admin.set_ip(Ipv6Addr::LOCALHOST.into());
-            }
-            SocketAddr::V4(_) | SocketAddr::V6(_) => {}
-        }
-        let answer_bytes = 4 * 1024 * 1024;
-        let bounds = Bounds { connect: PATIENCE, total: PATIENCE, answer_bytes, posts: 1 };
-        let http = Http::new(bounds, None);
-        let ask = async |path: &str| {
-            let url = Url::parse(&format!("http://{admin}{path}")).ok()?;
-            http.get(&url, http.deadline()).await.ok()
-        };
-        let version = ask("/version").await.and_then(|told| serde_json::from_slice(&told).ok());
-        let name = version.as_ref().and_then(|told: &Value| told.get("name")?.as_str());
-        if name != Some(env!("CARGO_PKG_NAME")) {
-            return Self { is_ours: false, files: None };
-        }
-        let metrics = ask("/metrics").await.unwrap_or_default();
-        let metrics = String::from_utf8_lossy(&metrics);
-        let files = metrics.lines().find_map(|line| line.strip_prefix("process_max_fds "));
-        Self { is_ours: true, files: files.and_then(|files| files.trim().parse().ok()) }
-    }
 }
 
 fn listener(check: Check, address: SocketAddr, is_ours: bool) -> Finding {
@@ -108,10 +67,14 @@ fn bind(address: SocketAddr) -> io::Result<()> {
 }
 
 /// A visitor's connection needs one, and its request to the portal another.
-fn descriptors(case: &Case, running: &Running) -> Finding {
+async fn descriptors(case: &Case, running: Option<&Running>) -> Finding {
     let (check, connections) = (Check::Descriptors, case.config.listen.max_connections);
     let needed = u64::try_from(connections).unwrap_or(u64::MAX).saturating_mul(2) + BESIDES;
-    let (subject, most) = match running.files {
+    let files = match running {
+        Some(running) => running.files().await,
+        None => None,
+    };
+    let (subject, most) = match files {
         Some(files) => ("the running Anteport", Some(files)),
         None => ("a process started here", own_limit()),
     };

@@ -17,11 +17,13 @@ mod files;
 mod finding;
 mod forms;
 mod html;
+mod last_logins;
 mod machine;
 mod passwords;
 mod portal;
 mod provider;
 mod registration;
+mod running;
 mod store;
 
 use std::path::PathBuf;
@@ -167,6 +169,7 @@ pub fn begin(config: Config, setting: Setting) -> Vec<Coming> {
         let case = Arc::clone(&case);
         spawn(&mut coming, Check::Token, "--token", async move |told| {
             told.all(claims::look(&case));
+            told.all(last_logins::look(&case).await);
         });
     }
     if wants(Group::Store) {

@@ -1,6 +1,8 @@
 //! The portal's own password doors: whether each form that takes a password, and each rule of the
 //! configuration, comes to nothing by our own decision. No form is ever sent.
 
+use std::collections::BTreeSet;
+
 use http::{HeaderMap, Method};
 use tokio::time::Instant;
 use url::Url;
@@ -18,7 +20,8 @@ const PAGES: usize = 8;
 /// The most forms of a page that are told of.
 const FORMS: usize = 16;
 
-/// The forms of the first page, of where it leads, and of the login pages.
+/// The forms of the first page, of where it leads, of pages that it calls a sign-in, and of the login
+/// pages.
 pub(super) async fn forms(case: &Case, at: &At<'_>, first: &Page, told: &Told) {
     let subject = at.portal.origin();
     let mut targets: Vec<String> = vec!["/".to_owned()];
@@ -26,7 +29,9 @@ pub(super) async fn forms(case: &Case, at: &At<'_>, first: &Page, told: &Told) {
     let pages = at.portal.policy.login_pages.iter();
     let plain = pages.map(|rule| rule.path.as_str()).filter(|path| !path.contains('*'));
     targets.extend(plain.map(str::to_owned));
-    targets.dedup();
+    targets.extend(sign_ins(at.portal, first));
+    let mut known = BTreeSet::new();
+    targets.retain(|target| known.insert(target.clone()));
     let begun = Instant::now();
     let mut found: Vec<Finding> = Vec::new();
     for (position, target) in targets.iter().take(PAGES).enumerate() {
@@ -46,13 +51,29 @@ pub(super) async fn forms(case: &Case, at: &At<'_>, first: &Page, told: &Told) {
     if found.is_empty() {
         let paths: Vec<&str> = targets.iter().map(|target| path_of(target)).collect();
         let say = format!("no password form was seen at {}", paths.join(", "));
-        found.push(match at.portal.policy.password_routes.is_empty() {
-            true => Finding::ok(Check::LoginForm, subject, say),
-            false => Finding::skipped(Check::LoginForm, subject, say)
-                .fix("see that `local_login` is of this product, if the portal has such a form"),
-        });
+        let fix = match at.portal.policy.password_routes.is_empty() {
+            true => {
+                "if the portal has a sign-in of its own, name its product in `local_login.profile`, \
+                 or its page in `local_login.login_pages`: what is not named stays open"
+            }
+            false => "see that `local_login` is of this product, if the portal has such a form",
+        };
+        found.push(Finding::skipped(Check::LoginForm, subject, say).fix(fix));
     }
     told.all(found);
+}
+
+/// Pages of the portal that its first page leads to and that are called a sign-in.
+fn sign_ins(portal: &Portal, first: &Page) -> Vec<String> {
+    let base = &portal.public_url;
+    let links = html_of(first).map(|page| html::links(&page)).unwrap_or_default();
+    let there = links.iter().filter_map(|link| base.join(link).ok());
+    let here = there.filter(|there| there.origin() == base.origin());
+    let called = here.filter(|there| {
+        let path = there.path().to_ascii_lowercase().replace(['-', '_', '.'], "");
+        ["login", "logon", "signin", "anmeld", "connexion"].iter().any(|word| path.contains(word))
+    });
+    called.map(|there| target_of(&there)).collect()
 }
 
 /// What becomes of a password that somebody types into this form.
@@ -146,10 +167,14 @@ pub(super) fn routes(case: &Case, portal: &Portal) -> Finding {
         }
     }
     if open.is_empty() {
-        let told = match (count, policy.mode) {
-            (0, _) => "`local_login` names no password route".to_owned(),
-            (_, Mode::ReportOnly) => format!("all {count} would be refused in `azure_only`"),
-            _ => format!("all {count} are refused, to strangers and to members"),
+        if count == 0 {
+            return Finding::skipped(check, subject, "`local_login` names no password route");
+        }
+        let told = match policy.mode {
+            Mode::ReportOnly => format!("all {count} would be refused in `azure_only`"),
+            Mode::AzureOnly | Mode::Optional | Mode::Off => {
+                format!("all {count} are refused, to strangers and to members")
+            }
         };
         return Finding::ok(check, subject, told);
     }

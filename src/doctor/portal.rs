@@ -72,10 +72,22 @@ fn certificate(subject: &str, ends: Timestamp, now: Timestamp) -> Finding {
 
 fn unreached(subject: &str, error: &UpstreamError) -> Finding {
     let fix = match error {
-        UpstreamError::Tls(_) => {
-            "name the authority of its certificate in `upstream.tls.ca`, and the name that it is \
-             for in `upstream.tls.server_name`"
-        }
+        UpstreamError::Tls(_) => match error.of_tls() {
+            Some(rustls::Error::InvalidMessage(_)) => {
+                "it does not seem to speak TLS: write `http:` in `upstream.url`, if it is on this \
+                 machine or in a network that nobody else reads"
+            }
+            // What `openssl req -x509` makes.
+            Some(error) if error.to_string().contains("CaUsedAsEndEntity") => {
+                "its certificate is itself that of an authority (`CA:TRUE`), which no server may \
+                 show: have it make one with `basicConstraints=CA:FALSE` (`openssl req -x509 \
+                 -addext basicConstraints=critical,CA:FALSE`)"
+            }
+            Some(_) | None => {
+                "name the authority of its certificate in `upstream.tls.ca`, and the name that it \
+                 is for in `upstream.tls.server_name`"
+            }
+        },
         UpstreamError::Unreachable { .. } | UpstreamError::ConnectTimeout(_) => {
             "start the portal, or correct `upstream.url`"
         }
@@ -125,7 +137,7 @@ impl At<'_> {
             Err(error) => {
                 let say = format!("`GET /` has no answer: {}", causes(&error));
                 let fix = "see what the portal's own log says; `upstream.protocol` has to be what \
-                           it speaks";
+                           it speaks, and `upstream.url` begins with `https:` if that is TLS";
                 let found = Finding::error(Check::PortalAnswer, subject, say);
                 return told.tell(found.fix(fix).because(error.code()));
             }

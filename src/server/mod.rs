@@ -25,6 +25,7 @@ mod http1;
 mod http2;
 mod inspect;
 mod kept_keys;
+mod last_logins;
 mod limits;
 mod listener;
 mod login;
@@ -138,6 +139,7 @@ pub(crate) struct Lasting {
     /// Sign-outs in the name of a provider.
     sign_outs: Arc<pace::Pace>,
     discoveries: Arc<discoveries::Discoveries>,
+    last_logins: Arc<last_logins::LastLogins>,
 }
 
 impl Deref for Proxy {
@@ -251,6 +253,11 @@ impl Proxy {
             let party = self.relying_parties.get(*index);
             party.is_some_and(|party| &**party.name() == name)
         })
+    }
+
+    /// Which claims the last logins with each provider had, by name, as JSON.
+    fn last_logins(&self) -> String {
+        self.last_logins.to_json().to_string()
     }
 
     /// Where requests in `report_only` carried passwords, as JSON.

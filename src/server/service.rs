@@ -401,7 +401,7 @@ impl Service {
 fn asked_of(current: &Arc<Current>, state: AdminState) -> AdminState {
     let of = || Arc::clone(current);
     let (counted, told, seen, lists, revokes) = (of(), of(), of(), of(), of());
-    let (makes, ends) = (of(), of());
+    let (makes, ends, had) = (of(), of(), of());
     state
         .with_metrics(move || {
             let proxy = counted.now();
@@ -414,6 +414,7 @@ fn asked_of(current: &Arc<Current>, state: AdminState) -> AdminState {
             details
         })
         .with_discoveries(move || seen.now().discoveries())
+        .with_last_logins(move || had.now().last_logins())
         .with_sessions(
             move |asked| {
                 let proxy = lists.now();

@@ -75,7 +75,8 @@ pub struct AdminState {
     readiness: AtomicU8,
     metrics: Option<Counted>,
     details: Details,
-    discoveries: Discoveries,
+    discoveries: Seen,
+    last_logins: Seen,
     sessions: Option<SessionHooks>,
     reload: OnceLock<Reload>,
     break_glass: Option<BreakGlassHooks>,
@@ -99,7 +100,8 @@ struct BreakGlassHooks {
     end: Box<dyn Fn(Asked) -> Telling + Send + Sync>,
 }
 
-type Discoveries = Box<dyn Fn() -> String + Send + Sync>;
+/// Something that was seen, as JSON.
+type Seen = Box<dyn Fn() -> String + Send + Sync>;
 type Details = Box<dyn Fn() -> Vec<(String, String)> + Send + Sync>;
 
 impl AdminState {
@@ -112,6 +114,7 @@ impl AdminState {
             metrics: None,
             details: Box::new(Vec::new),
             discoveries: Box::new(|| "{}".to_owned()),
+            last_logins: Box::new(|| "{}".to_owned()),
             sessions: None,
             reload: OnceLock::new(),
             break_glass: None,
@@ -145,6 +148,16 @@ impl AdminState {
         discoveries: impl Fn() -> String + Send + Sync + 'static,
     ) -> Self {
         self.discoveries = Box::new(discoveries);
+        self
+    }
+
+    /// Answers `/-/last-logins`: which claims they had, by name, as JSON.
+    #[must_use]
+    pub fn with_last_logins(
+        mut self,
+        last_logins: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.last_logins = Box::new(last_logins);
         self
     }
 
@@ -289,13 +302,11 @@ async fn answer(
         "/readyz" => readyz,
         "/metrics" => metrics,
         "/version" => |_, _| version(),
-        "/-/discoveries" => |state, _| {
-            let text = (state.discoveries)();
-            typed(StatusCode::OK, "application/json", format!("{text}\n"))
-        },
+        "/-/discoveries" => |state, _| seen(&state.discoveries),
+        "/-/last-logins" => |state, _| seen(&state.last_logins),
         _ => {
             let text = "there is /livez, /readyz, /metrics, /version, /-/discoveries, \
-                        /-/sessions, /-/sessions/revoke, /-/reload, /-/break-glass, \
+                        /-/last-logins, /-/sessions, /-/sessions/revoke, /-/reload, /-/break-glass, \
                         /-/break-glass/revoke\n";
             return plain(StatusCode::NOT_FOUND, text);
         }
@@ -307,6 +318,11 @@ async fn answer(
         return refused;
     }
     page(state, uri.query().unwrap_or_default())
+}
+
+/// What was seen, as JSON.
+fn seen(all: &Seen) -> Response<Full<Bytes>> {
+    typed(StatusCode::OK, "application/json", format!("{}\n", all()))
 }
 
 async fn list(hooks: &SessionHooks, request: &Request<Incoming>) -> Result<Value, Objection> {

@@ -40,8 +40,8 @@ pub enum UpstreamError {
     /// The connection failed.
     #[error("the connection to the portal failed")]
     Connection(#[source] io::Error),
-    /// Something that is not HTTP/2, or the end of the connection.
-    #[error("the portal broke off or did not speak HTTP/2")]
+    /// Something that is not the HTTP that was agreed on, or the end of the connection.
+    #[error("the portal broke off or did not speak the HTTP that it is asked by")]
     Exchange(#[source] hyper::Error),
     /// A stream of HTTP/2 that was reset within an answer.
     #[error("the portal broke off within an answer")]
@@ -52,6 +52,15 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// Why TLS came to nothing, where that was TLS's own doing.
+    #[must_use]
+    pub fn of_tls(&self) -> Option<&rustls::Error> {
+        match self {
+            Self::Tls(cause) => cause.get_ref()?.downcast_ref(),
+            _ => None,
+        }
+    }
+
     /// Cannot come up: there is always one.
     pub(super) fn no_server() -> Self {
         let server = ServerAddress { host: String::new(), port: 0 };

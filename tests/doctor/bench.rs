@@ -346,9 +346,19 @@ impl Portal {
 
 /// A portal that speaks TLS, with a certificate of this name that ends then.
 pub fn secure_portal(name: &str, ends: (i32, u8, u8)) -> (SocketAddr, String) {
+    portal_over_tls(name, ends, rcgen::IsCa::NoCa)
+}
+
+/// One whose certificate is that of an authority, as careless tools make it.
+pub fn portal_of_an_authority(name: &str) -> (SocketAddr, String) {
+    portal_over_tls(name, (2099, 1, 1), rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained))
+}
+
+fn portal_over_tls(name: &str, ends: (i32, u8, u8), is_ca: rcgen::IsCa) -> (SocketAddr, String) {
     let key = rcgen::KeyPair::generate().unwrap();
     let mut parameters = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
     parameters.not_after = rcgen::date_time_ymd(ends.0, ends.1, ends.2);
+    parameters.is_ca = is_ca;
     let certificate = parameters.self_signed(&key).unwrap();
     let private = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

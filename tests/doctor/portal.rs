@@ -1,6 +1,11 @@
 //! Mistakes about the portal.
 
-use super::bench::{Bench, LOGIN, Plan, Portal, good_portal, page, secure_portal};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+
+use super::bench::{
+    Bench, LOGIN, Plan, Portal, Report, good_portal, page, portal_of_an_authority, secure_portal,
+};
 
 const ONLY: [&str; 2] = ["--only", "portal"];
 
@@ -197,16 +202,7 @@ fn a_portal_on_the_network_is_told_of() {
 
 #[test]
 fn a_portal_whose_certificate_is_not_in_order_is_named() {
-    let at = |ends, tls: &str| {
-        let (address, pem) = secure_portal("portal.internal", ends);
-        let upstream = format!("upstream: {{ url: \"https://{address}\"{tls} }} #");
-        let instead = vec![("upstream: { url:", upstream)];
-        let bench = Bench::start(Plan { instead, ..Plan::default() });
-        bench.write("portal.pem", &pem);
-        let text = std::fs::read_to_string(bench.folder.join("config.yaml")).unwrap();
-        bench.write("config.yaml", &text.replace("ca: none", "ca: [portal.pem]"));
-        bench.doctor(&ONLY)
-    };
+    let at = |ends, tls: &str| over_tls(secure_portal("portal.internal", ends), tls);
     let report = at((2099, 1, 1), "");
     let words = ["TLS with the portal failed", "UnknownIssuer", "`upstream.tls.ca`"];
     report.finds("portal-reachable", "error", &words);
@@ -215,4 +211,60 @@ fn a_portal_whose_certificate_is_not_in_order_is_named() {
     at((2099, 1, 1), known).finds("portal-certificate", "ok", &["ends on 2098-12-31"]);
     at((2099, 1, 1), ", tls: { ca: none }").finds("portal-reachable", "error", &["server_name"]);
     at((2024, 1, 1), known).finds("portal-reachable", "error", &["xpired"]);
+    let report = over_tls(portal_of_an_authority("portal.internal"), known);
+    report.finds("portal-reachable", "error", &["CaUsedAsEndEntity", "CA:FALSE"]);
+}
+
+/// What is found of a portal over TLS, whose own certificate is `portal.pem`.
+fn over_tls((address, pem): (SocketAddr, String), tls: &str) -> Report {
+    let upstream = format!("upstream: {{ url: \"https://{address}\"{tls} }} #");
+    let instead = vec![("upstream: { url:", upstream)];
+    let bench = Bench::start(Plan { instead, ..Plan::default() });
+    bench.write("portal.pem", &pem);
+    let text = std::fs::read_to_string(bench.folder.join("config.yaml")).unwrap();
+    bench.write("config.yaml", &text.replace("ca: none", "ca: [portal.pem]"));
+    bench.doctor(&ONLY)
+}
+
+#[test]
+fn a_portal_that_speaks_tls_where_none_is_awaited_or_the_reverse_is_named() {
+    let url = |url: String| vec![("upstream: { url:", format!("upstream: {{ url: \"{url}\" }} #"))];
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let instead = url(format!("https://{}", plain.local_addr().unwrap()));
+    std::thread::spawn(move || {
+        for stream in plain.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 512]);
+            let _ = stream.write_all(page("400 Bad Request", "", "TLS?").as_bytes());
+        }
+    });
+    let report = Bench::start(Plan { instead, ..Plan::default() }).doctor(&ONLY);
+    report.finds("portal-reachable", "error", &["`http:` in `upstream.url`"]);
+    let (address, _) = secure_portal("portal.internal", (2099, 1, 1));
+    let instead = url(format!("http://{address}"));
+    let report = Bench::start(Plan { instead, ..Plan::default() }).doctor(&ONLY);
+    report.finds("portal-answer", "error", &["has no answer", "`https:`"]);
+}
+
+#[test]
+fn a_password_form_that_the_first_page_leads_to_is_found() {
+    let answers = |head: &str| match head.split(' ').nth(1) {
+        Some("/account/Sign-In?next=/") => page("200 OK", "", LOGIN),
+        Some("/") => {
+            let links = "<a href=https://elsewhere.example/login>no</a>\
+                <A HREF='/account/Sign-In?next=/'>Members</a><a href=/news>news</a>";
+            page("200 OK", "", links)
+        }
+        _ => page("404 Not Found", "", ""),
+    };
+    let written = "local_login:\n      login_pages: [/login]\n      password_routes:";
+    let nothing = vec![(written, "local_login: {}\n    #".to_owned())];
+    let report = Bench::start(Plan { instead: nothing.clone(), ..plan(answers) }).doctor(&ONLY);
+    let words = ["the form at /account/Sign-In takes a password to /session", "open to members"];
+    report.finds("login-form", "error", &words);
+    report.finds("password-routes", "skipped", &["names no password route"]);
+    // Where none is seen nobody says that there is none.
+    let without = |_: &str| page("200 OK", "", "<p>Welcome");
+    let report = Bench::start(Plan { instead: nothing, ..plan(without) }).doctor(&ONLY);
+    report.finds("login-form", "skipped", &["no password form was seen at /", "stays open"]);
 }

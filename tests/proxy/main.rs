@@ -20,6 +20,7 @@ mod http2;
 mod http2_portals;
 mod journeys;
 mod kinds;
+mod last_logins;
 mod liar;
 mod limits;
 mod login;

@@ -431,6 +431,7 @@ fn operators(running: &Running) -> Vec<(String, String)> {
         "/version",
         "/-/config",
         "/-/discoveries",
+        "/-/last-logins",
         "/-/sessions",
         "/-/none?x=canary",
     ];

@@ -277,6 +277,11 @@ portals:
         world
     }
 
+    /// Its configuration.
+    pub fn text(&self) -> String {
+        self.again.text.lock().unwrap().clone()
+    }
+
     /// Its configuration has `written` in place of `known`, which nobody has read yet.
     pub fn configure(&self, known: &str, written: &str) {
         let mut text = self.again.text.lock().unwrap();
