@@ -132,6 +132,8 @@ checks! {
         "Did the last sign-ins at the Anteport that runs here have it?"
     Store "store" Store
         "Can the store of sessions be reached and used, with client tracking?"
+    StoreKeeps "store-keeps" Store
+        "Can something be written there, read and deleted, and how long does each take?"
     StoreVersion "store-version" Store
         "Is the store's version one that is known to do what is needed?"
     StoreEviction "store-eviction" Store

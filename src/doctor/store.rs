@@ -1,10 +1,10 @@
-//! Where sessions are kept. Nothing is written to a store that others share.
+//! Where sessions are kept.
 
 use std::path::Path;
 
 use super::{Case, Check, Finding};
 use crate::config::{Redis, Store};
-use crate::sessions::{StoreFault, can_be_left, examine};
+use crate::sessions::{NotKept, RoundTrip, StoreFault, can_be_left, examine};
 
 /// The first versions that have client tracking by RESP3.
 const OLDEST: u32 = 6;
@@ -49,6 +49,7 @@ async fn of_redis(redis: &Redis) -> Vec<Finding> {
     };
     let told = "it can be connected to, and tells what changes (client tracking)";
     let mut findings = vec![Finding::ok(Check::Store, &subject, told)];
+    findings.push(keeps(&subject, redis, &examined.kept));
     findings.push(match &examined.version {
         None => {
             let told = "its user may not ask (`INFO`), which Anteport does not need otherwise";
@@ -79,6 +80,45 @@ async fn of_redis(redis: &Redis) -> Vec<Finding> {
         }
     });
     findings
+}
+
+fn keeps(subject: &str, redis: &Redis, kept: &Result<RoundTrip, NotKept>) -> Finding {
+    let check = Check::StoreKeeps;
+    let (told, fix) = match kept {
+        Ok(RoundTrip { write, read, delete }) => {
+            let [wrote, was_read, deleted] =
+                [write, read, delete].map(|time| format!("{:.1} ms", time.as_secs_f64() * 1000.0));
+            let told = format!("written in {wrote}, read in {was_read}, deleted in {deleted}");
+            if *write.max(read).max(delete) < redis.timeout / 4 {
+                return Finding::ok(check, subject, told);
+            }
+            let told = format!("{told}, of {:?} that `timeout` allows", redis.timeout);
+            let fix = "a sign-in, and the first request of a member on each node, wait for it: bring \
+                       it nearer, or make `sessions.redis.timeout` longer than its worst moments";
+            return Finding::warning(check, subject, told).fix(fix);
+        }
+        Err(NotKept::Full) => (
+            "it takes nothing, for its memory is full".to_owned(),
+            "give it more (`maxmemory`), or see what else is in it: nobody new can sign in",
+        ),
+        Err(NotKept::Replica) => (
+            "it is a replica, which takes nothing".to_owned(),
+            "name the primary, or the Sentinels that know it, in `sessions.redis`",
+        ),
+        Err(NotKept::NotPermitted) => (
+            "its user may not write, read or delete what begins with `prefix`".to_owned(),
+            "give its user the commands and the keys of docs/sessions.md (`ACL SETUSER`)",
+        ),
+        Err(NotKept::Other) => (
+            "something else was read there than what was written".to_owned(),
+            "see that one server answers at this address, and not several in turn",
+        ),
+        Err(NotKept::Fault(why)) => (
+            format!("nothing could be written there, read and deleted: {why}"),
+            "see what its own log says",
+        ),
+    };
+    Finding::error(check, subject, told).fix(fix)
 }
 
 fn unusable(subject: &str, fault: &StoreFault) -> Finding {

@@ -52,7 +52,7 @@ pub use kept_keys::{KeptKeys, KeptKeysError};
 pub use listing::{Cursor, ListError, Listed, Page, Wanted};
 pub use logins::{Earlier, Logins};
 pub use portal_cookies::PortalProofs;
-pub(crate) use redis::{StoreFault, examine};
+pub(crate) use redis::{NotKept, RoundTrip, StoreFault, examine};
 pub use remote::Lease;
 pub use renewing::Renewing;
 pub use revocation::{Revocation, RevokeError};

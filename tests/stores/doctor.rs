@@ -53,15 +53,42 @@ fn doctor_knows_how_a_store_is() {
         let all = doctor(&server, who).into_iter();
         all.map(|(check, status, _)| format!("{check} {status}")).collect::<Vec<_>>()
     };
-    assert_eq!(found(""), ["store ok", "store-version ok", "store-eviction ok"]);
+    assert_eq!(found(""), ["store ok", "store-keeps ok", "store-version ok", "store-eviction ok"]);
     let mut set = cmd("CONFIG");
     let _: String = server.ask(set.arg("SET").arg("maxmemory-policy").arg("allkeys-lru"));
-    assert_eq!(found(""), ["store ok", "store-version ok", "store-eviction warning"]);
+    assert_eq!(
+        found(""),
+        ["store ok", "store-keeps ok", "store-version ok", "store-eviction warning"]
+    );
 
     let mut user = cmd("ACL");
     let _: String = server.ask(user.arg("SETUSER").arg(documented_user()));
     let who = ", username: anteport, password: { value: canary-of-a-user }";
-    assert_eq!(found(who), ["store ok", "store-version skipped", "store-eviction skipped"]);
+    assert_eq!(
+        found(who),
+        ["store ok", "store-keeps ok", "store-version skipped", "store-eviction skipped"]
+    );
+    let may = |what: &str| {
+        let mut user = cmd("ACL");
+        let _: String = server.ask(user.arg("SETUSER").arg("anteport").arg(what));
+    };
+    may("-set");
+    let kept = |who: &str| doctor(&server, who).swap_remove(1);
+    assert!(kept(who).2.contains("may not write"), "{:?}", kept(who));
+    may("+set");
+    let limit = |most: &str| {
+        let mut set = cmd("CONFIG");
+        let _: String = server.ask(set.arg("SET").arg("maxmemory").arg(most));
+    };
+    let mut set = cmd("CONFIG");
+    let _: String = server.ask(set.arg("SET").arg("maxmemory-policy").arg("noeviction"));
+    limit("1");
+    let full = kept("");
+    assert_eq!((&*full.0, &*full.1), ("store-keeps", "error"));
+    assert!(full.2.contains("its memory is full"), "{full:?}");
+    limit("64mb");
+    let told = kept("").2;
+    assert!(told.starts_with("written in ") && told.ends_with(" ms"), "{told}");
     let mut user = cmd("ACL");
     let _: String = server.ask(user.arg("SETUSER").arg("anteport").arg("-client|tracking"));
     let denied = doctor(&server, who);
@@ -70,6 +97,6 @@ fn doctor_knows_how_a_store_is() {
     let wrong = ", username: anteport, password: { value: canary-of-another }";
     let refused = doctor(&server, wrong);
     assert!(refused[0].2.contains("refuses the password"), "{refused:?}");
-    // Nothing was written.
+    // Nothing is left.
     assert_eq!(server.ask::<u64>(&mut cmd("DBSIZE")), 0);
 }

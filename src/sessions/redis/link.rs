@@ -26,7 +26,7 @@ use redis::{
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{sleep, timeout};
 
-pub(crate) use self::examination::{StoreFault, examine};
+pub(crate) use self::examination::{NotKept, RoundTrip, StoreFault, examine};
 use super::slots;
 use crate::config::{self, RedisMode};
 use crate::sessions::{ObserveStore, StoreCall, StoreError, StoreOutcome};

@@ -28,7 +28,7 @@ use std::time::Duration;
 use redis::{Cmd, FromRedisValue, cmd};
 
 pub(super) use self::link::{Link, Told};
-pub(crate) use self::link::{StoreFault, examine};
+pub(crate) use self::link::{NotKept, RoundTrip, StoreFault, examine};
 use super::{Digest, Logins, Purpose, Seal, SealError, StoreCall, StoreError};
 use crate::gate::Timestamp;
 
