@@ -31,6 +31,7 @@
 //! | `certificate` | what a certificate says of itself |
 //! | `address` | which address of somebody is verified, by what kind of provider says it |
 //! | [`clock`] | the one place that reads the wall clock |
+//! | [`colour`] | a colour, and whether it can be read on another |
 //!
 //! Dependencies point one way. Everybody may use `gate` and `catalogue`, which use none of ours;
 //! `relying_party`, `sessions`, `identity`, `members` and `upstream` do not know each other;
@@ -63,6 +64,7 @@ pub mod catalogue;
 mod certificate;
 pub mod cli;
 pub mod clock;
+pub mod colour;
 pub mod config;
 pub mod demo;
 pub mod doctor;
