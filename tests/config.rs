@@ -46,6 +46,7 @@ fn environment(name: &str) -> Option<String> {
         "BLANK_SECRET" => "canary with blanks",
         "SIGNING_KEYS" => SIGNING_KEYS,
         "EMPTY" => "",
+        "PALE" => "#ffee00",
         _ => return None,
     };
     Some(value.to_owned())

@@ -17,6 +17,7 @@ use super::keys;
 use super::mapping::{self, Mapping};
 use super::members::{self, MembersFile};
 use super::networks;
+use super::pages::{self, PagesFile};
 use super::presets::{self, PresetsFile};
 use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
@@ -92,6 +93,7 @@ pub(super) struct PortalFile {
     pub(super) break_glass: Option<Option<BreakGlassFile>>,
     pub(super) auth_path: Option<CanonicalPath>,
     pub(super) sign_in: Option<SignInFile>,
+    pub(super) pages: Option<PagesFile>,
     pub(super) local_login: Option<LocalLoginFile>,
     pub(super) spelling: Option<SpellingFile>,
     /// Whether the key is there.
@@ -312,6 +314,7 @@ fn portal(context: &Context<'_>, section: &Section<'_>) -> PortalFile {
             test: section.value("test", value::yes_or_no),
             resend_forms: section.value("resend_forms", value::resend_forms),
         }),
+        pages: section.section("pages").map(|section| pages::read(&section)),
         local_login: section.section("local_login").map(|section| local_login(&section)),
         spelling: section.section("spelling").map(|section| spelling(&section)),
         names_local_login: section.has("local_login"),

@@ -66,6 +66,7 @@ const ADDRESS: Kind = Kind::Formed {
     pattern: "^[0-9A-Fa-f.:%\\[\\]]+:[0-9]+$",
 };
 const NETWORK: Kind = Kind::Value("a network such as `10.0.0.0/8`, or an address");
+const LABEL: Kind = Kind::Value("a text of 1 to 80 characters on one line");
 const PATH: Kind = Kind::Value("a path to a file");
 const PATTERN: Kind =
     Kind::Formed { what: "a path such as `/login` or `/assets/**`", pattern: "^/" };

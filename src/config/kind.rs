@@ -104,6 +104,11 @@ impl Kind {
         }
     }
 
+    /// Whether its values are comments where they are not in quotes.
+    pub(super) fn begins_as_a_comment(&self) -> bool {
+        matches!(self, Self::Formed { pattern, .. } if pattern.starts_with("^#"))
+    }
+
     /// Whether nothing of the value may be in a message.
     pub(super) const fn is_private(&self) -> bool {
         matches!(self, Self::Private(_) | Self::Secret(_))

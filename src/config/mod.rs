@@ -23,6 +23,7 @@ mod logging;
 mod mapping;
 mod members;
 mod networks;
+mod pages;
 mod patterns;
 mod policy;
 mod portal;
@@ -95,6 +96,7 @@ pub use self::members::{
     Unknown,
 };
 pub use self::networks::Networks;
+pub use self::pages::{Help, Pages};
 pub use self::presets::{Addresses, Preset, PresetClaims, Presets};
 pub use self::problem::{Problem, Problems, Severity};
 pub(crate) use self::providers::LARGEST_TOKEN;
@@ -296,6 +298,8 @@ pub struct Portal {
     pub upstream: Upstream,
     /// The sign-in.
     pub sign_in: SignIn,
+    /// How our own pages look there.
+    pub pages: Pages,
     /// Whom it knows, and what becomes of others; `None` asks nobody.
     pub members: Option<Members>,
     /// What the portal is told.

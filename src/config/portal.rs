@@ -14,7 +14,8 @@ use super::value::is_loopback;
 use super::wording::{did_you_mean, nearest};
 use super::{
     Assertion, Identity, Logout, Mapping, Members, Portal, Preset, ServerAddress, SignIn,
-    break_glass, headers, members, presets, reachable, signature, signing, tokens, told, upstream,
+    break_glass, headers, members, pages, presets, reachable, signature, signing, tokens, told,
+    upstream,
 };
 use crate::gate::{CanonicalPath, EXTENSION, EXTENSIONS, Mode};
 
@@ -107,12 +108,14 @@ fn resolve(
     if let Some(policy) = &policy {
         break_glass::meet_policy(context, file, policy);
     }
+    let pages = file.pages.as_ref().and_then(|pages| pages::resolve(context, pages));
     Some(Portal {
         public_url: file.public_url.as_ref()?.value.clone(),
         policy: policy?,
         break_glass: break_glass?,
         upstream: upstream?,
         sign_in: sign_in?,
+        pages: pages?,
         members: members?,
         identity: Identity { parts: told?.parts, ..identity? },
         logout: Logout { federated: file.federated? },

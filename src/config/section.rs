@@ -427,6 +427,12 @@ impl<'a> Section<'a> {
         spot: &Spot,
         parse: &impl Fn(&str) -> Result<T, Unfit>,
     ) -> Option<Located<T>> {
+        if matches!(node.value, Value::Null) && kind.begins_as_a_comment() {
+            let message =
+                "there is no value: what begins with `#` is a comment, unless it is in quotes";
+            self.context.error(spot, message);
+            return None;
+        }
         self.check_value(node, spot)?;
         let spot = spot.at(node.place);
         let Value::Scalar(written) = &node.value else {

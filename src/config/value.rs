@@ -301,7 +301,7 @@ pub(crate) fn is_guid(text: &str) -> bool {
 }
 
 /// Labels (RFC 1123), two of them at least.
-fn is_domain(text: &str) -> bool {
+pub(super) fn is_domain(text: &str) -> bool {
     text.len() <= 253 && text.contains('.') && text.split('.').all(is_label)
 }
 

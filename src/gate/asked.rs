@@ -149,6 +149,19 @@ impl<'h> Asked<'h> {
         self
     }
 
+    /// Which of the portals a request names that cannot be read: for how its refusal looks, and for
+    /// nothing else.
+    #[must_use]
+    pub fn named(
+        portals: &[Policy],
+        method: &Method,
+        target: &RawTarget,
+        headers: &HeaderMap,
+    ) -> Option<usize> {
+        let aim = target.aim(method).ok()?;
+        portal(portals, &aim, headers).ok()
+    }
+
     /// Which of the portals it was read for.
     #[must_use]
     pub const fn portal(&self) -> usize {

@@ -4,44 +4,48 @@
 //! anywhere (UI-01). Templates escape by type. Deliberately not here: statuses and headers, which
 //! `server::respond` chooses, and the demo's own pages.
 
+mod look;
 mod words;
 
-use std::sync::LazyLock;
-
 use askama::Template;
-use aws_lc_rs::digest;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
+pub use look::{DARK, Help, LIGHT, Look, PLAIN};
 pub use words::{Words, explain};
 
-/// The one style of all pages, exactly as it stands between `<style>` and `</style>`.
+/// The one style of all pages. A portal with a colour of its own has that behind it.
 pub const STYLE: &str = include_str!("templates/own/style.css");
 
-static POLICY: LazyLock<String> = LazyLock::new(|| {
-    let hash = STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes()));
-    format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'; \
-         form-action 'self'"
-    )
-});
+/// A page, and what it may do.
+#[derive(Debug)]
+pub struct Page {
+    html: String,
+    policy: String,
+}
 
-/// The `Content-Security-Policy` of our pages.
-///
-/// `form_targets` are origins that a form of ours may end at after redirects, such as the
-/// provider's at a federated sign-out: Chromium applies `form-action` to each of them. One that
-/// could end the directive is left out.
-#[must_use]
-pub fn csp(form_targets: &[String]) -> String {
-    let mut policy = POLICY.clone();
-    let is_source = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b';' | b',' | b'\'');
-    for target in form_targets {
-        if !target.is_empty() && target.bytes().all(is_source) {
-            policy.push(' ');
-            policy.push_str(target);
-        }
+impl Page {
+    /// The page itself.
+    #[must_use]
+    pub fn into_html(self) -> String {
+        self.html
     }
-    policy
+
+    /// Its `Content-Security-Policy`, which allows exactly the style that is in it.
+    ///
+    /// `form_targets` are origins that a form of ours may end at after redirects, such as the
+    /// provider's at a federated sign-out: Chromium applies `form-action` to each of them. One that
+    /// could end the directive is left out.
+    #[must_use]
+    pub fn csp(&self, form_targets: &[String]) -> String {
+        let mut policy = self.policy.clone();
+        let is_source = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b';' | b',' | b'\'');
+        for target in form_targets {
+            if !target.is_empty() && target.bytes().all(is_source) {
+                policy.push(' ');
+                policy.push_str(target);
+            }
+        }
+        policy
+    }
 }
 
 /// Somewhere to go next.
@@ -319,14 +323,16 @@ macro_rules! page {
         #[template(path = $path)]
         struct $template<'a> {
             page: &'a $values<'a>,
+            look: &'a Look,
             request_id: &'a str,
         }
 
         $(#[$doc])*
         #[must_use]
-        pub fn $function(page: &$values<'_>) -> String {
+        pub fn $function(page: &$values<'_>, look: &Look) -> Page {
             let request_id = page.request_id;
-            written(&$template { page, request_id })
+            let html = written(&$template { page, look, request_id });
+            Page { html, policy: look.policy().to_owned() }
         }
     };
 }
@@ -386,12 +392,17 @@ fn written(page: &impl Template) -> String {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::digest;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
+    use crate::colour::Colour;
 
     const HOSTILE: &str = "\"'><script>alert(1)</script>";
 
     /// Every page with `text` in each of its fields.
-    fn all(text: &str) -> Vec<(&'static str, String)> {
+    fn all(text: &str, look: &Look) -> Vec<(&'static str, Page)> {
         let link = Link { label: text, href: text };
         let refused = Refusal {
             title: text,
@@ -416,65 +427,67 @@ mod tests {
         vec![
             (
                 "sign_in",
-                sign_in(&SignIn { portal: text, buttons: &[link, link], request_id: text }),
+                sign_in(&SignIn { portal: text, buttons: &[link, link], request_id: text }, look),
             ),
-            ("refusal", refusal(&refused)),
+            ("refusal", refusal(&refused, look)),
             (
                 "refusal without more",
-                refusal(&Refusal {
-                    action: None,
-                    hints: &[],
-                    provider_code: None,
-                    correlation: None,
-                    ..refused
-                }),
+                refusal(
+                    &Refusal {
+                        action: None,
+                        hints: &[],
+                        provider_code: None,
+                        correlation: None,
+                        ..refused
+                    },
+                    look,
+                ),
             ),
             (
                 "signed_out",
-                signed_out(&SignedOut {
-                    portal: text,
-                    everywhere: false,
-                    sign_in: link,
-                    request_id: text,
-                }),
+                signed_out(
+                    &SignedOut { portal: text, everywhere: false, sign_in: link, request_id: text },
+                    look,
+                ),
             ),
             (
                 "signed_in",
-                signed_in(&SignedIn {
-                    portal: text,
-                    name: Some(text),
-                    home: link,
-                    sign_out: link,
-                    request_id: text,
-                }),
+                signed_in(
+                    &SignedIn {
+                        portal: text,
+                        name: Some(text),
+                        home: link,
+                        sign_out: link,
+                        request_id: text,
+                    },
+                    look,
+                ),
             ),
-            ("kept_form", kept_form(&kept)),
-            ("kept_form without one", kept_form(&KeptForm { form: None, ..kept })),
+            ("kept_form", kept_form(&kept, look)),
+            ("kept_form without one", kept_form(&KeptForm { form: None, ..kept }, look)),
             (
                 "form_ready",
-                form_ready(&FormReady { portal: text, name: Some(text), request_id: text }),
+                form_ready(&FormReady { portal: text, name: Some(text), request_id: text }, look),
             ),
             ("break_glass", {
                 let code = Some(text);
                 let (portal, action, field, request_id) = (text, text, text, text);
-                break_glass(&BreakGlass { portal, action, field, code, request_id })
+                break_glass(&BreakGlass { portal, action, field, code, request_id }, look)
             }),
             ("break_glass without a link", {
                 let (portal, action, field, request_id) = (text, text, text, text);
-                break_glass(&BreakGlass { portal, action, field, code: None, request_id })
+                break_glass(&BreakGlass { portal, action, field, code: None, request_id }, look)
             }),
             (
                 "glass_broken",
-                glass_broken(&GlassBroken {
-                    portal: text,
-                    until: text,
-                    home: link,
-                    request_id: text,
-                }),
+                glass_broken(
+                    &GlassBroken { portal: text, until: text, home: link, request_id: text },
+                    look,
+                ),
             ),
             ("test", {
                 let buttons = &[link, link];
-                test(&Test { portal: text, buttons, asks_members: true, request_id: text })
+                test(&Test { portal: text, buttons, asks_members: true, request_id: text }, look)
             }),
             ("tested", {
                 let facts = [
@@ -482,35 +495,47 @@ mod tests {
                     Fact::new(text, text).reading(text).made_of(text).toned(Tone::Good),
                     Fact::new(text, text).toned(Tone::Bad),
                 ];
-                tested(&Tested {
-                    portal: text,
-                    who: &facts,
-                    claims: &facts,
-                    headers: &facts,
-                    assertion: &facts,
-                    is_refused: true,
-                    asked_members: true,
-                    becomes: &facts,
-                    routes: Some(&facts),
-                    again: link,
-                    request_id: text,
-                })
+                tested(
+                    &Tested {
+                        portal: text,
+                        who: &facts,
+                        claims: &facts,
+                        headers: &facts,
+                        assertion: &facts,
+                        is_refused: true,
+                        asked_members: true,
+                        becomes: &facts,
+                        routes: Some(&facts),
+                        again: link,
+                        request_id: text,
+                    },
+                    look,
+                )
             }),
             (
                 "confirm_sign_out",
-                confirm_sign_out(&ConfirmSignOut {
-                    portal: text,
-                    action: text,
-                    stay: link,
-                    request_id: text,
-                }),
+                confirm_sign_out(
+                    &ConfirmSignOut { portal: text, action: text, stay: link, request_id: text },
+                    look,
+                ),
             ),
         ]
     }
 
+    /// What an operator has said, in all that can be said.
+    fn branded(text: &str) -> Look {
+        let help = Help { label: text.to_owned(), href: text.to_owned() };
+        Look::new(Some(text.to_owned()), "#fc0".parse().ok(), Some(help))
+    }
+
+    fn both(text: &str) -> Vec<(&'static str, String)> {
+        let all = [all(text, &PLAIN), all(text, &branded(text))].into_iter().flatten();
+        all.map(|(name, page)| (name, page.into_html())).collect()
+    }
+
     #[test]
     fn no_field_can_write_markup() {
-        for (name, page) in all(HOSTILE) {
+        for (name, page) in both(HOSTILE) {
             assert!(page.contains("alert(1)"), "{name} shows its fields");
             assert!(!page.to_lowercase().contains("<script"), "{name}: {page}");
             assert!(!page.contains("\"'>"), "{name} leaves an attribute");
@@ -519,7 +544,7 @@ mod tests {
 
     #[test]
     fn a_page_has_one_heading_a_language_and_its_landmarks() {
-        for (name, page) in all("text") {
+        for (name, page) in both("text") {
             assert!(page.starts_with("<!doctype html>"), "{name}");
             for part in ["<h1>", "<main", "<footer>", "<title>", "lang=\"en\"", "name=\"viewport\""]
             {
@@ -530,7 +555,7 @@ mod tests {
 
     #[test]
     fn a_page_asks_for_nothing_from_elsewhere() {
-        for (name, page) in all("text") {
+        for (name, page) in both("text") {
             for part in ["<script", "<link", "<img", "url(", "@import", " style=", "http"] {
                 assert!(!page.contains(part), "{part} in {name}");
             }
@@ -539,12 +564,41 @@ mod tests {
 
     #[test]
     fn the_policy_allows_exactly_the_style_of_the_page() {
-        for (name, page) in all("text") {
-            let (_, rest) = page.split_once("<style>").unwrap();
-            let (style, rest) = rest.split_once("</style>").unwrap();
-            assert!(!rest.contains("<style"), "{name} has one style");
-            let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
-            assert!(csp(&[]).contains(&format!("style-src 'sha256-{hash}'")));
+        for look in [&*PLAIN, &branded("text"), &Look::new(None, Some(Colour::BLACK), None)] {
+            for (name, page) in all("text", look) {
+                let policy = page.csp(&[]);
+                let html = page.into_html();
+                let (_, rest) = html.split_once("<style>").unwrap();
+                let (style, rest) = rest.split_once("</style>").unwrap();
+                assert!(!rest.contains("<style"), "{name} has one style");
+                let hash = STANDARD.encode(digest::digest(&digest::SHA256, style.as_bytes()));
+                assert!(policy.contains(&format!("style-src 'sha256-{hash}'")));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_stands_where_the_host_stood_and_beside_it_where_something_is_asked() {
+        let look = Look::new(Some("Harbour <b>".to_owned()), None, None);
+        for (name, page) in all("members.example.org", &look) {
+            let html = page.into_html();
+            let (_, rest) = html.split_once("<title>").unwrap();
+            let (title, _) = rest.split_once("</title>").unwrap();
+            assert!(title.ends_with("Harbour &#60;b&#62;"), "{title}");
+            if matches!(name, "sign_in" | "break_glass" | "confirm_sign_out" | "test") {
+                assert!(html.contains("</strong> (members.example.org)"), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn help_is_where_something_is_refused() {
+        let help = Help { label: "the desk".to_owned(), href: "mailto:a@b.example".to_owned() };
+        let look = Look::new(None, None, Some(help));
+        let link = "Ask for help: <a href=\"mailto:a@b.example\" rel=\"noreferrer\">the desk</a>";
+        for (name, page) in all("text", &look) {
+            let is_refusal = name.starts_with("refusal") || name.starts_with("kept_form");
+            assert_eq!(page.into_html().contains(link), is_refusal, "{name}");
         }
     }
 
@@ -552,7 +606,9 @@ mod tests {
     fn a_form_target_cannot_add_a_directive() {
         let targets =
             ["https://login.example", "https://a.example; script-src *", "'unsafe-inline'", ""];
-        let policy = csp(&targets.map(str::to_owned));
-        assert!(policy.ends_with("form-action 'self' https://login.example"));
+        for (_, page) in all("text", &PLAIN) {
+            let policy = page.csp(&targets.map(str::to_owned));
+            assert!(policy.ends_with("form-action 'self' https://login.example"));
+        }
     }
 }

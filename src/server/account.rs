@@ -22,6 +22,7 @@ use super::inspect::Share;
 use super::peer::Peer;
 use super::request::Head;
 use crate::gate::{Asked, Note, Refusal, Timestamp};
+use crate::pages::{Look, PLAIN};
 use crate::sessions::Watch;
 use crate::telemetry::access_log::{self, Access};
 use crate::telemetry::metrics::{PortalMetrics, Stream, UpstreamFailure};
@@ -66,6 +67,8 @@ pub(super) struct Account {
     waited: Duration,
     head_after: Option<Duration>,
     portal: Option<usize>,
+    /// Whose pages its refusal looks like, if it could not be read.
+    looks_as: Option<usize>,
     verdict: Verdict,
     code: Option<&'static str>,
     status: u16,
@@ -107,6 +110,7 @@ impl Account {
             waited: Duration::ZERO,
             head_after: None,
             portal: None,
+            looks_as: None,
             verdict: Verdict::Refuse,
             code: None,
             status: 0,
@@ -155,6 +159,13 @@ impl Account {
         if let Some(line) = &mut self.line {
             asked.path().clone_into(&mut line.path);
         }
+    }
+
+    /// It could not be read. It counts for no portal, and its refusal looks like those of the one
+    /// that it names.
+    pub(super) fn looks_of(&mut self, head: &Head) {
+        let Head { method, target, headers, .. } = head;
+        self.looks_as = Asked::named(&self.proxy.policies, method, target, headers);
     }
 
     pub(super) fn decided(&mut self, verdict: Verdict, code: Option<&'static str>) {
@@ -206,6 +217,13 @@ impl Account {
     /// The portal's place, once the request has been read.
     pub(super) fn portal(&self) -> Option<usize> {
         self.portal
+    }
+
+    /// How the pages of its portal look; of none, until that is known.
+    pub(super) fn look(&self) -> &Look {
+        let portal =
+            self.portal.or(self.looks_as).and_then(|portal| self.proxy.portals.get(portal));
+        portal.map_or(&PLAIN, |portal| &portal.look)
     }
 
     /// What is counted of its portal, once that is known.

@@ -46,14 +46,17 @@ impl Visit<'_> {
             return self.refuse_link(error);
         }
         let action = format!("{}/break-glass", self.policy.own);
-        let html = pages::break_glass(&pages::BreakGlass {
-            portal: &self.policy.host,
-            action: &action,
-            field: LINK,
-            code: code.as_deref(),
-            request_id: self.asker.request_id(),
-        });
-        respond::page(StatusCode::OK, html, &[], self.asker, self.account)
+        let page = pages::break_glass(
+            &pages::BreakGlass {
+                portal: &self.policy.host,
+                action: &action,
+                field: LINK,
+                code: code.as_deref(),
+                request_id: self.asker.request_id(),
+            },
+            &self.portal.look,
+        );
+        respond::page(StatusCode::OK, page, &[], self.asker, self.account)
     }
 
     async fn open_link(self, glass: &break_glass::BreakGlass, body: RequestBody) -> Response<Body> {
@@ -78,13 +81,16 @@ impl Visit<'_> {
             Event::BreakGlassOpened,
             &Audit { session: Some(&name), cause: Some(&cause), ..self.audit() },
         );
-        let html = pages::glass_broken(&pages::GlassBroken {
-            portal: &self.policy.host,
-            until: &until,
-            home: HOME,
-            request_id: self.asker.request_id(),
-        });
-        let mut response = respond::page(StatusCode::OK, html, &[], self.asker, self.account);
+        let page = pages::glass_broken(
+            &pages::GlassBroken {
+                portal: &self.policy.host,
+                until: &until,
+                home: HOME,
+                request_id: self.asker.request_id(),
+            },
+            &self.portal.look,
+        );
+        let mut response = respond::page(StatusCode::OK, page, &[], self.asker, self.account);
         respond::add_cookie(&mut response, cookie::break_glass(sealed, kept));
         response
     }

@@ -163,12 +163,15 @@ impl Visit<'_> {
         let buttons: Vec<(String, String)> = parties.iter().map(button).collect();
         let buttons: Vec<Link<'_>> =
             buttons.iter().map(|(label, href)| Link { label, href }).collect();
-        let html = pages::sign_in(&pages::SignIn {
-            portal: &self.policy.host,
-            buttons: &buttons,
-            request_id: self.asker.request_id(),
-        });
-        respond::page(StatusCode::OK, html, &[], self.asker, self.account)
+        let page = pages::sign_in(
+            &pages::SignIn {
+                portal: &self.policy.host,
+                buttons: &buttons,
+                request_id: self.asker.request_id(),
+            },
+            &self.portal.look,
+        );
+        respond::page(StatusCode::OK, page, &[], self.asker, self.account)
     }
 
     /// The address that begins a journey with a provider and leads back to a place.

@@ -81,6 +81,7 @@ use crate::gate::identity::OwnedNames;
 use crate::gate::{Lifetimes, Policy, PortalCookies, Session, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::members::Members;
+use crate::pages::Look;
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
 use crate::sessions::{KeptKeys, Seal, Sessions};
 use crate::telemetry::metrics::{
@@ -171,6 +172,8 @@ struct Portal {
     /// Indexes into [`Proxy::relying_parties`]; at least one.
     providers: Vec<usize>,
     button_label: String,
+    /// How its pages look.
+    look: Look,
     /// Whether there are logins of which no session comes.
     tests_logins: bool,
     signs_out_at_provider: bool,

@@ -163,15 +163,18 @@ impl Visit<'_> {
         let name =
             self.signed_in.as_ref().and_then(|member| member.session().claims().text("name"));
         let sign_out = format!("{}/logout", self.policy.own);
-        let html = pages::signed_in(&pages::SignedIn {
-            portal: &self.policy.host,
-            name,
-            home: HOME,
-            sign_out: Link { label: "Sign out", href: &sign_out },
-            request_id: self.asker.request_id(),
-        });
+        let page = pages::signed_in(
+            &pages::SignedIn {
+                portal: &self.policy.host,
+                name,
+                home: HOME,
+                sign_out: Link { label: "Sign out", href: &sign_out },
+                request_id: self.asker.request_id(),
+            },
+            &self.portal.look,
+        );
         let targets = self.sign_out_origins();
-        respond::page(StatusCode::OK, html, &targets, self.asker, self.account)
+        respond::page(StatusCode::OK, page, &targets, self.asker, self.account)
     }
 
     /// Nothing of ours, and nothing that the portal is asked for either.

@@ -117,6 +117,7 @@ impl Worker {
             let asked = match read {
                 Ok(asked) => asked,
                 Err(refusal) => {
+                    account.looks_of(&head);
                     let response = respond::refuse(refusal, &asker, account);
                     return match &verifying {
                         Some(described) => described.no(response),

@@ -225,12 +225,15 @@ impl Visit<'_> {
                 }
             };
         };
-        let html = pages::form_ready(&pages::FormReady {
-            portal: &self.policy.host,
-            name: member.session().claims().text("name"),
-            request_id: self.asker.request_id(),
-        });
-        respond::page(StatusCode::OK, html, &[], self.asker, self.account)
+        let page = pages::form_ready(
+            &pages::FormReady {
+                portal: &self.policy.host,
+                name: member.session().claims().text("name"),
+                request_id: self.asker.request_id(),
+            },
+            &self.portal.look,
+        );
+        respond::page(StatusCode::OK, page, &[], self.asker, self.account)
     }
 
     /// A form that is no more, or not for here: a code and a way on.

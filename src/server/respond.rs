@@ -20,7 +20,7 @@ use crate::gate::{GroupsUnknown, Lack, PathError, Refusal};
 use crate::http1::request::HeadError;
 use crate::identity::IdentityError;
 use crate::members::MembersError;
-use crate::pages::{self, Link, Words};
+use crate::pages::{self, Link, Page, Words};
 use crate::relying_party::LogoutTokenError;
 use crate::sessions::StoreError;
 use crate::telemetry::{Verdict, causes};
@@ -237,7 +237,7 @@ pub(super) fn unsent_page(
 ) -> Response<Body> {
     account.decided(Verdict::Refuse, Some(why.code()));
     let words = pages::explain(why.code());
-    let html = pages::kept_form(&pages::KeptForm {
+    let kept = pages::KeptForm {
         portal: shown.portal,
         title: words.title,
         sentence: words.sentence,
@@ -245,8 +245,9 @@ pub(super) fn unsent_page(
         sign_in: shown.sign_in,
         form: shown.form,
         request_id: asker.request_id(),
-    });
-    page(unsent_status(why), html, &["https:".to_owned()], asker, account)
+    };
+    let shown = pages::kept_form(&kept, account.look());
+    page(unsent_status(why), shown, &["https:".to_owned()], asker, account)
 }
 
 const fn unsent_status(why: Unsent) -> StatusCode {
@@ -436,7 +437,7 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
     let words = said.words.unwrap_or_else(|| pages::explain(said.code));
     let response = match asker.reads() {
         Reads::Page => {
-            let html = pages::refusal(&pages::Refusal {
+            let refusal = pages::Refusal {
                 title: words.title,
                 sentence: words.sentence,
                 code: said.code,
@@ -446,8 +447,9 @@ pub(super) fn say(said: &Said<'_>, asker: &Asker, account: Account) -> Response<
                 provider_code: said.provider_code,
                 correlation: said.correlation,
                 hint: said.hint,
-            });
-            page(said.status, html, &[], asker, account)
+            };
+            let shown = pages::refusal(&refusal, account.look());
+            page(said.status, shown, &[], asker, account)
         }
         Reads::Json => {
             let mut body = serde_json::json!({
@@ -491,13 +493,14 @@ fn with_delay(mut response: Response<Body>) -> Response<Body> {
 /// A page of ours. `form_targets` are the origins beside our own that its form may lead to.
 pub(super) fn page(
     status: StatusCode,
-    html: String,
+    page: Page,
     form_targets: &[String],
     asker: &Asker,
     account: Account,
 ) -> Response<Body> {
-    let mut response = own(status, "text/html; charset=utf-8", html, asker, account);
-    if let Ok(policy) = HeaderValue::try_from(pages::csp(form_targets)) {
+    let policy = page.csp(form_targets);
+    let mut response = own(status, "text/html; charset=utf-8", page.into_html(), asker, account);
+    if let Ok(policy) = HeaderValue::try_from(policy) {
         set(&mut response, header::CONTENT_SECURITY_POLICY, policy);
     }
     set(&mut response, header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));

@@ -183,14 +183,17 @@ impl Visit<'_> {
             action.push('?');
             action.push_str(&query("post_logout_redirect_uri", place.as_str()));
         }
-        let html = pages::confirm_sign_out(&pages::ConfirmSignOut {
-            portal: &self.policy.host,
-            action: &action,
-            stay: HOME,
-            request_id: self.asker.request_id(),
-        });
+        let page = pages::confirm_sign_out(
+            &pages::ConfirmSignOut {
+                portal: &self.policy.host,
+                action: &action,
+                stay: HOME,
+                request_id: self.asker.request_id(),
+            },
+            &self.portal.look,
+        );
         let targets = self.sign_out_origins();
-        respond::page(StatusCode::OK, html, &targets, self.asker, self.account)
+        respond::page(StatusCode::OK, page, &targets, self.asker, self.account)
     }
 
     /// Where a sign-out ends: the page, or the place that was asked for when it began.
@@ -211,12 +214,15 @@ impl Visit<'_> {
             || format!("{}/login", self.policy.own),
             |party| self.login_link(party.name(), &ReturnTo::root()),
         );
-        let html = pages::signed_out(&pages::SignedOut {
-            portal: &self.policy.host,
-            everywhere: record.is_some(),
-            sign_in: Link { label: &self.portal.button_label, href: &href },
-            request_id: self.asker.request_id(),
-        });
-        respond::page(StatusCode::OK, html, &[], self.asker, self.account)
+        let page = pages::signed_out(
+            &pages::SignedOut {
+                portal: &self.policy.host,
+                everywhere: record.is_some(),
+                sign_in: Link { label: &self.portal.button_label, href: &href },
+                request_id: self.asker.request_id(),
+            },
+            &self.portal.look,
+        );
+        respond::page(StatusCode::OK, page, &[], self.asker, self.account)
     }
 }

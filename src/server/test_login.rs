@@ -73,13 +73,16 @@ impl Visit<'_> {
             .collect();
         let buttons: Vec<Link<'_>> =
             buttons.iter().map(|(label, href)| Link { label, href }).collect();
-        let html = pages::test(&pages::Test {
-            portal: &self.policy.host,
-            buttons: &buttons,
-            asks_members: self.portal.members.as_deref().is_some_and(Members::ask),
-            request_id: self.asker.request_id(),
-        });
-        respond::page(StatusCode::OK, html, &[], self.asker, self.account)
+        let page = pages::test(
+            &pages::Test {
+                portal: &self.policy.host,
+                buttons: &buttons,
+                asks_members: self.portal.members.as_deref().is_some_and(Members::ask),
+                request_id: self.asker.request_id(),
+            },
+            &self.portal.look,
+        );
+        respond::page(StatusCode::OK, page, &[], self.asker, self.account)
     }
 
     /// Off to the provider, for nothing but the page that [`Visit::tested`] makes.
@@ -156,20 +159,23 @@ impl Visit<'_> {
         becomes.extend(size.map(kept));
         let is_in = code.is_none() && self.lets_in(tested);
         let routes = is_in.then(|| self.judged(session, tested.is_new()));
-        let html = pages::tested(&pages::Tested {
-            portal: &self.policy.host,
-            who: &who,
-            is_refused: code.is_some(),
-            claims: &said,
-            headers: &headers,
-            assertion: &assertion,
-            asked_members: tested.members.is_some(),
-            becomes: &becomes,
-            routes: routes.as_deref(),
-            again: Link { label: "Try again", href: &format!("{}/test", self.policy.own) },
-            request_id: self.asker.request_id(),
-        });
-        respond::page(StatusCode::OK, html, &[], self.asker, self.account)
+        let page = pages::tested(
+            &pages::Tested {
+                portal: &self.policy.host,
+                who: &who,
+                is_refused: code.is_some(),
+                claims: &said,
+                headers: &headers,
+                assertion: &assertion,
+                asked_members: tested.members.is_some(),
+                becomes: &becomes,
+                routes: routes.as_deref(),
+                again: Link { label: "Try again", href: &format!("{}/test", self.policy.own) },
+                request_id: self.asker.request_id(),
+            },
+            &self.portal.look,
+        );
+        respond::page(StatusCode::OK, page, &[], self.asker, self.account)
     }
 
     /// Whether the portal would let somebody in: others are not shown what its routes ask for.

@@ -28,6 +28,7 @@ mod mapping;
 mod misbehaviours;
 mod moving;
 mod own;
+mod pages;
 mod portals;
 mod presets;
 #[path = "../relying_party/provider.rs"]

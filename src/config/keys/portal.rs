@@ -8,7 +8,8 @@ use super::members::MEMBERS;
 use super::route::ROUTE;
 use super::upstream::UPSTREAM;
 use super::{
-    PATTERN, SIZE_PATTERN, URL_PATTERN, YES_OR_NO, default, defaults, optional, required, word,
+    LABEL, PATTERN, SIZE_PATTERN, URL_PATTERN, YES_OR_NO, default, defaults, optional, required,
+    word,
 };
 
 pub(super) const PORTAL: &[Key] = &[
@@ -47,6 +48,7 @@ pub(super) const PORTAL: &[Key] = &[
         "where our own pages are",
     ),
     defaults("sign_in", SIGN_IN, "with whom visitors sign in"),
+    defaults("pages", PAGES, "what our own pages call the portal, their colour, and where help is"),
     defaults(
         "local_login",
         LOCAL_LOGIN,
@@ -77,12 +79,7 @@ const SIGN_IN: &[Key] = &[
         Kind::List(&Kind::Value("the name of a provider")),
         "names of providers, in the order of the page; the only one if there is one",
     ),
-    default(
-        "button_label",
-        "Sign in with Corporate Account",
-        Kind::Value("a text of 1 to 80 characters on one line"),
-        "what the button says",
-    ),
+    default("button_label", "Sign in with Corporate Account", LABEL, "what the button says"),
     optional(
         "resend_forms",
         Kind::Formed { what: "a size from `1KiB` to `1MiB`", pattern: SIZE_PATTERN },
@@ -94,6 +91,36 @@ const SIGN_IN: &[Key] = &[
         "false",
         YES_OR_NO,
         "whether `/.auth/test` signs anybody in to show what would come of it, and makes no session",
+    ),
+];
+
+const PAGES: &[Key] = &[
+    optional(
+        "name",
+        LABEL,
+        "what members call the portal, such as `Harbour Members`; without it the host stands there",
+    ),
+    optional(
+        "colour",
+        Kind::Formed {
+            what: "a colour such as `#24508f`, in quotes",
+            pattern: "^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$",
+        },
+        "the colour of buttons, links and focus marks, in quotes; where it could not be read, a \
+         shade of it",
+    ),
+    optional(
+        "help",
+        Kind::Formed {
+            what: "an `https` URL or a `mailto` one, such as `mailto:help@example.org`",
+            pattern: "^(https://|mailto:)",
+        },
+        "where members find help, on pages that say why something was refused",
+    ),
+    optional(
+        "help_label",
+        LABEL,
+        "what that link says, such as `the club's office`; without it, where it leads",
     ),
 ];
 
