@@ -137,6 +137,10 @@ pub fn configuration(ports: &Ports, before: Before<'_>, client_secret: &Secret<S
         Before::Upstream { url, .. } => url.to_owned(),
     };
     let rules = before.rules();
+    let pages = match before {
+        Before::OwnPortal => "pages: { name: Harbor Club }",
+        Before::Upstream { .. } => "pages: {}",
+    };
     let secret = client_secret.expose();
     let (proxy, admin) = (ports.proxy, ports.admin);
     format!(
@@ -158,6 +162,7 @@ portals:
     upstream: {{ url: "{portal_url}" }}
     mode: azure_only
     sign_in: {{ providers: [{PROVIDER}], test: true }}
+    {pages}
     {rules}
     identity:
       headers:

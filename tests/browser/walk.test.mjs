@@ -164,6 +164,7 @@ test('the password door answers 403, by its own button too, and says why', async
   await page.waitForLoadState();
   assert.match(await page.locator('main').innerText(), /local-login-blocked/);
   assert.equal(await page.locator('h1').count(), 1);
+  assert.match(await page.title(), / · Harbor Club$/, 'it has the name of the portal');
   // Its style is applied: the policy names the style by its hash.
   const width = await page.locator('main').evaluate((main) => getComputedStyle(main).maxWidth);
   assert.notEqual(width, 'none');
