@@ -64,12 +64,17 @@ pub(super) fn forwarded(head: &mut Head) -> Result<String, Undescribed> {
     let uri = take(&mut head.headers, &X_FORWARDED_URI)?;
     let scheme = take(&mut head.headers, &X_FORWARDED_PROTO)?;
     let method = take(&mut head.headers, &X_FORWARDED_METHOD)?;
-    // Traefik says of a WebSocket that it is one.
-    let scheme = match scheme.as_bytes() {
-        b"ws" => HeaderValue::from_static("http"),
-        b"wss" => HeaderValue::from_static("https"),
-        _ => scheme,
+    // Some say so of a WebSocket.
+    let (scheme, is_websocket) = match scheme.as_bytes() {
+        b"ws" => (HeaderValue::from_static("http"), true),
+        b"wss" => (HeaderValue::from_static("https"), true),
+        _ => (scheme, false),
     };
+    // Traefik keeps `Upgrade` to itself, which is of one connection, and shows the rest.
+    let is_websocket = is_websocket || head.headers.contains_key(header::SEC_WEBSOCKET_KEY);
+    if is_websocket && !head.headers.contains_key(header::UPGRADE) {
+        head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    }
     part_by_part(head, &method, &scheme, host, &uri)
 }
 

@@ -253,10 +253,10 @@ async fn ver_01_a_description_is_there_once_and_whole() {
         assert!(matches!(answer.status, 400 | 404), "{below}: {}", answer.status);
         assert!(answer.header("x-auth-user").is_none());
     }
-    // A WebSocket is said to be one by some.
+    // A WebSocket is said to be one by some: no such route, no such scheme.
     let mut headers = whole.to_vec();
     headers[1].1 = "ws";
-    assert_eq!(browser.send("GET", VERIFY, &headers, b"").await.status, 200);
+    assert_refusal(&browser.send("GET", VERIFY, &headers, b"").await, 403, "verify-header");
     headers[1].1 = "wss";
     assert_eq!(browser.send("GET", VERIFY, &headers, b"").await.status, 400);
     world.stop().await;
@@ -413,6 +413,33 @@ async fn http_08_an_upgrade_passes_where_its_route_lets_it() {
         }
         world.stop().await;
     }
+}
+
+/// Traefik does not show `Upgrade`, which is of one connection, but the rest of a WebSocket.
+#[tokio::test]
+async fn http_08_an_upgrade_that_is_not_shown_is_one_all_the_same() {
+    const LIVE: &str = r#"
+    routes:
+      - { path: "/live", access: signed_in, websocket: true }
+      - { path: "/**", access: signed_in }
+    local_login: {}
+    identity: { headers: { X-Auth-User: oid } }"#;
+    let world = World::start_with(Plan { top: FORWARDED, portal: LIVE, ..Plan::default() }).await;
+    let (browser, nobody) = (world.treasurer().await, world.browser());
+    let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let of_a_key = |uri| get(uri).with(key.0, key.1);
+    let of_a_scheme = |uri| Described { scheme: "ws", ..get(uri) };
+    for asks in [of_a_key("/live"), of_a_scheme("/live")] {
+        assert_eq!(asks.forwarded(&browser, &world).await.status, 200);
+        // It is no page, so it starts no sign-in.
+        assert_refusal(&asks.forwarded(&nobody, &world).await, 401, "sign-in-required");
+    }
+    for asks in [of_a_key("/other"), of_a_scheme("/other")] {
+        assert_refusal(&asks.forwarded(&browser, &world).await, 403, "verify-header");
+    }
+    let other = of_a_key("/live").with("upgrade", "h2c");
+    assert_refusal(&other.forwarded(&browser, &world).await, 403, "verify-header");
+    world.stop().await;
 }
 
 /// GEN-01: the server in front sends on what it has, and not what we make of it.
