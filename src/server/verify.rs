@@ -33,7 +33,7 @@ pub(super) enum Answers {
     Status,
     /// By what its visitor is to get, unless it is 200.
     Whole,
-    /// The same; and it keeps a header that the answer does not have, unless it is named there.
+    /// The same; and it keeps a header that the answer does not have, unless that is named there.
     Envoys,
     /// The same in a message, which `grpc` makes of the answer.
     Message,
@@ -332,8 +332,8 @@ impl Visit<'_> {
         };
         // What is left of the cookies without ours (COOK-01), for who can send them instead.
         let sent: Vec<HeaderName> = match described.answers {
-            Answers::Message => self.head.headers.keys().cloned().collect(),
-            Answers::Whole | Answers::Envoys | Answers::Status => Vec::new(),
+            Answers::Message | Answers::Envoys => self.head.headers.keys().cloned().collect(),
+            Answers::Whole | Answers::Status => Vec::new(),
         };
         self.portal.owned.cleanse(&mut self.head.headers, has_own_cookies, credentials);
         let is_gone = |name: &HeaderName| !self.head.headers.contains_key(name) && !is_envoys(name);
@@ -352,15 +352,19 @@ impl Visit<'_> {
         }
         self.account.decided(Verdict::Forward, None);
         let mut response = respond::empty(StatusCode::OK, self.asker, self.account);
-        if described.answers == Answers::Message {
-            let remove = not_set(&self.portal.tells, &taken, credentials, &set);
-            response.extensions_mut().insert(Passing { set, remove });
-        } else {
-            let headers = response.headers_mut();
-            if described.answers == Answers::Envoys && !sets(&set, &header::COOKIE) {
-                headers.insert(TO_REMOVE.clone(), HeaderValue::from_static("cookie"));
+        let remove = || not_set(&self.portal.tells, &taken, credentials, &set);
+        match described.answers {
+            Answers::Message => {
+                let remove = remove();
+                response.extensions_mut().insert(Passing { set, remove });
             }
-            headers.extend(set);
+            Answers::Envoys => {
+                for name in remove() {
+                    response.headers_mut().append(TO_REMOVE.clone(), name.into());
+                }
+                response.headers_mut().extend(set);
+            }
+            Answers::Whole | Answers::Status => response.headers_mut().extend(set),
         }
         let headers = response.headers_mut();
         for cookie in shown {
