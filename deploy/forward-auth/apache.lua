@@ -27,7 +27,11 @@ local left_out = {
 }
 
 -- Nothing that a visitor sends describes a request, or names another address or method. Case and separators do not count.
-local describing = { "^xoriginal", "^xforwarded", "^xrewrite", "^xhttpmethod", "^xmethod", "^forwarded$" }
+local describing = {
+    "^xoriginal", "^xforwarded", "^xrewrite", "^xhttpmethod", "^xmethod", "^forwarded$",
+    -- Where it comes from.
+    "^xrealip$", "^xclientip$", "^xclusterclientip$", "^trueclientip$", "^xenvoy",
+}
 
 local function describes(name)
     local folded = name:lower():gsub("[^a-z0-9]", "")
@@ -111,6 +115,9 @@ function decide(r)
         end
     end
     r.headers_in["Connection"] = stay[1] and table.concat(stay, ", ") or nil
+    -- No upgrade but to a WebSocket, whose key Anteport is shown: what came after another one nobody would be asked about.
+    local upgrade = (r.headers_in["Upgrade"] or ""):lower()
+    r.headers_in["Upgrade"] = upgrade == "websocket" and r.headers_in["Sec-WebSocket-Key"] and upgrade or nil
     -- Both have to call the portal what visitors call it.
     local host = origin:gsub("^https?://", "")
     r.headers_in["Host"] = host
