@@ -41,6 +41,16 @@ function unchunked(text) {
   }
 }
 
+/** Whether an answer is there in full: some servers wait a second for the other end before they close. */
+const isWhole = (method) => (text) => {
+  const end = text.indexOf('\r\n\r\n');
+  if (end < 0) return false;
+  if (method === 'HEAD') return true;
+  const [, length] = /\r\ncontent-length: *(\d+)/i.exec(text.slice(0, end)) ?? [];
+  if (length !== undefined) return text.length >= end + 4 + Number(length);
+  return /\r\ntransfer-encoding: *chunked/i.test(text.slice(0, end + 2)) && text.endsWith('\r\n0\r\n\r\n');
+};
+
 export function parsed(text) {
   const end = text.indexOf('\r\n\r\n');
   const [first, ...lines] = text.slice(0, end).split('\r\n');
@@ -52,12 +62,12 @@ export function parsed(text) {
 }
 
 /** One request to a portal: its target as it stands here, its headers in this order. */
-export async function ask(port, target, { method = 'GET', headers = PAGE, cookie, body } = {}) {
+export async function ask(port, target, { method = 'GET', headers = PAGE, cookie, body, patience } = {}) {
   const lines = [['Host', `${HOST}:${port}`], ...headers, ['Connection', 'close']];
   if (cookie) lines.push(['Cookie', cookie]);
   if (body !== undefined) lines.push(['Content-Length', String(Buffer.byteLength(body))]);
   const head = `${method} ${target} HTTP/1.1\r\n${lines.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
-  return parsed(await raw(port, head + (body ?? '')));
+  return parsed(await raw(port, head + (body ?? ''), { enough: isWhole(method), patience }));
 }
 
 /** At the provider, over plain HTTP. */

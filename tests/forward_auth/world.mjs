@@ -27,6 +27,7 @@ async function echo(port) {
     request.on('end', () => {
       answer.setHeader('content-type', 'application/json');
       answer.setHeader('www-authenticate', 'Basic realm="portal"');
+      if (request.url === '/sets') answer.setHeader('set-cookie', ['theme=dark; Path=/', 'lang=en; Path=/; HttpOnly']);
       answer.end(JSON.stringify({ ...entry, length }));
     });
   });
@@ -96,6 +97,7 @@ portals:
       password_routes:
         - { path: /login, methods: [POST] }
         - { path: /entry, methods: [POST], form: { task: sign_in } }
+        - { path: /index.php, methods: [POST], query: { task: sign_in } }
     routes:
       - { path: "/public/**", access: public }
       - { path: "/socket", access: signed_in, websocket: true }
@@ -113,9 +115,11 @@ portals:
     return world;
   }
 
-  /** Anteport runs again. */
-  async resume() {
-    this.process = await start(`${this.front.name}-anteport`, ANTEPORT, ['run', '--config', this.config], { port: this.anteport });
+  /** Anteport runs again, with something more in its configuration. */
+  async resume(more = '') {
+    const config = path.join(this.folder, 'running.yaml');
+    writeFileSync(config, readFileSync(this.config, 'utf8').replace(/^\{/m, `{ ${more}`));
+    this.process = await start(`${this.front.name}-anteport`, ANTEPORT, ['run', '--config', config], { port: this.anteport });
   }
 
   /** Anteport runs no more. */
