@@ -1,9 +1,10 @@
 //! The end of a session, for whoever wants to know of it: open WebSockets and streams end with the
-//! session that they are for (SESS-10). Deliberately not here: why a session ends, and what is
-//! closed then.
+//! session that they are for (SESS-10), or with whatever else has let them through. Deliberately not
+//! here: why a session ends, and what is closed then.
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -47,22 +48,23 @@ impl Ending {
     }
 }
 
-/// Waits for the end of a session; ready when it is over, at once if it is so already, and when
-/// nobody can say any more that it is not. As long as it is kept, the session is looked at beside
-/// the requests.
+/// Waits for the end of what lets something go on; ready when that is over, at once if it is so
+/// already, and when nobody can say any more that it is not. As long as a session's is kept, the
+/// session is looked at beside the requests.
 #[derive(Debug)]
 pub struct Watch {
-    told: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// A session is over once for all.
+    told: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     closed: Pin<Box<WaitForCancellationFutureOwned>>,
-    watched: Arc<Watched>,
-    id: Digest,
+    _waiting: Option<Waiting<Digest>>,
 }
 
 impl Watch {
     pub(super) fn new(watched: &Arc<Watched>, id: Digest, member: &SignedIn) -> Self {
-        let closed = Box::pin(watched.add(id).cancelled_owned());
-        let told = Box::pin(member.ending().wait());
-        Self { told, closed, watched: Arc::clone(watched), id }
+        let waiting = watched.wait(id);
+        let closed = waiting.watch();
+        let told = Some(Box::pin(member.ending().wait()));
+        Self { told, _waiting: Some(waiting), ..closed }
     }
 }
 
@@ -70,33 +72,63 @@ impl Future for Watch {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match self.told.as_mut().poll(cx) {
-            Poll::Ready(()) => Poll::Ready(()),
-            Poll::Pending => self.closed.as_mut().poll(cx),
+        let told = self.told.as_mut().map(|told| told.as_mut().poll(cx));
+        match told {
+            Some(Poll::Ready(())) => Poll::Ready(()),
+            Some(Poll::Pending) | None => self.closed.as_mut().poll(cx),
         }
     }
 }
 
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.watched.remove(&self.id);
+/// Somebody waits for the end of what has this key, which is looked at for as long as this is kept.
+#[derive(Debug)]
+pub struct Waiting<K: Eq + Hash> {
+    watched: Arc<Watched<K>>,
+    key: K,
+    open: CancellationToken,
+}
+
+impl<K: Eq + Hash> Waiting<K> {
+    /// Whether what was open when this began has been closed since.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.open.is_cancelled()
+    }
+
+    /// Ready once it is.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        let closed = Box::pin(self.open.clone().cancelled_owned());
+        Watch { told: None, closed, _waiting: None }
     }
 }
 
-/// The sessions whose end somebody waits for. Requests find out by themselves that a lifetime is
-/// over; a stream asks nothing any more. As large as there are open streams, however many sessions
-/// there are.
-#[derive(Debug, Default)]
-pub(super) struct Watched(Mutex<All>);
+impl<K: Eq + Hash> Drop for Waiting<K> {
+    fn drop(&mut self) {
+        self.watched.remove(&self.key);
+    }
+}
 
-#[derive(Debug, Default)]
-struct All {
-    looks: HashMap<Digest, Look>,
+/// What somebody waits for the end of: sessions, by their digests, or what else lets something go on
+/// without requests. Requests find out by themselves that a lifetime is over; a stream asks nothing
+/// any more. As large as there are open streams, however many sessions there are.
+#[derive(Debug)]
+pub struct Watched<K = Digest>(Mutex<All<K>>);
+
+#[derive(Debug)]
+struct All<K> {
+    looks: HashMap<K, Look>,
     /// Of all that was said, and of all who began to wait, each has a number.
     words: u64,
 }
 
-/// When to look at a session again.
+impl<K> Default for Watched<K> {
+    fn default() -> Self {
+        Self(Mutex::new(All { looks: HashMap::new(), words: 0 }))
+    }
+}
+
+/// When to look at one of them again.
 #[derive(Debug)]
 struct Look {
     watches: usize,
@@ -113,46 +145,56 @@ struct Look {
 /// As soon as somebody looks.
 const AT_ONCE: Timestamp = Timestamp::from_unix_millis(i64::MIN);
 
-impl Watched {
+impl<K: Clone + Eq + Hash> Watched<K> {
+    /// Begins to wait for the end of one.
+    #[must_use]
+    pub fn wait(self: &Arc<Self>, key: K) -> Waiting<K> {
+        let open = self.add(key.clone());
+        Waiting { watched: Arc::clone(self), key, open }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<K> {
+        self.lock().looks.keys().cloned().collect()
+    }
+
+    /// Those that may be over by now, and the last word of each.
+    pub(super) fn due(&self, now: Timestamp) -> Vec<(K, u64)> {
+        let all = self.lock();
+        let due = all.looks.iter().filter(|(_, look)| look.due <= now);
+        due.map(|(key, look)| (key.clone(), look.word)).collect()
+    }
+}
+
+impl<K: Eq + Hash> Watched<K> {
     /// Whoever begins to wait has found the session some time ago, and what was said of it since
     /// then was said to nobody who waits. So the first look comes at once.
-    fn add(&self, id: Digest) -> CancellationToken {
+    fn add(&self, key: K) -> CancellationToken {
         let mut all = self.lock();
         let word = all.next();
         let open = CancellationToken::new();
         let new = Look { watches: 0, due: AT_ONCE, word, is_unanswered: false, open };
-        let look = all.looks.entry(id).or_insert(new);
+        let look = all.looks.entry(key).or_insert(new);
         look.watches = look.watches.saturating_add(1);
         look.open.clone()
     }
 
-    fn remove(&self, id: &Digest) {
+    fn remove(&self, key: &K) {
         let looks = &mut self.lock().looks;
-        if let Some(look) = looks.get_mut(id) {
+        if let Some(look) = looks.get_mut(key) {
             look.watches = look.watches.saturating_sub(1);
             if look.watches == 0 {
-                looks.remove(id);
+                looks.remove(key);
             }
         }
     }
 
-    /// All of them.
-    pub(super) fn all(&self) -> Vec<Digest> {
-        self.lock().looks.keys().copied().collect()
-    }
-
-    /// Those that may be over by now, and the last word of each.
-    pub(super) fn due(&self, now: Timestamp) -> Vec<(Digest, u64)> {
-        let all = self.lock();
-        let due = all.looks.iter().filter(|(_, look)| look.due <= now);
-        due.map(|(id, look)| (*id, look.word)).collect()
-    }
-
     /// A store has said something of one of them.
-    pub(super) fn suspect(&self, id: &Digest) {
+    pub(super) fn suspect(&self, key: &K) {
         let mut all = self.lock();
         let word = all.next();
-        if let Some(look) = all.looks.get_mut(id) {
+        if let Some(look) = all.looks.get_mut(key) {
             (look.due, look.word) = (AT_ONCE, word);
         }
     }
@@ -168,35 +210,35 @@ impl Watched {
 
     /// One of them is not, and lasts until then at least, as far as that is known from before its
     /// next word.
-    pub(super) fn lasts(&self, id: &Digest, word: u64, due: Timestamp) {
-        if let Some(look) = self.lock().looks.get_mut(id).filter(|look| look.word == word) {
+    pub(super) fn lasts(&self, key: &K, word: u64, due: Timestamp) {
+        if let Some(look) = self.lock().looks.get_mut(key).filter(|look| look.word == word) {
             (look.due, look.is_unanswered) = (due, false);
         }
     }
 
     /// Whether one of them is to be asked for once more, as once after each answer: one that is
     /// late closes nothing.
-    pub(super) fn is_asked_again(&self, id: &Digest) -> bool {
+    pub(super) fn is_asked_again(&self, key: &K) -> bool {
         let mut all = self.lock();
-        let look = all.looks.get_mut(id);
+        let look = all.looks.get_mut(key);
         look.is_some_and(|look| !std::mem::replace(&mut look.is_unanswered, true))
     }
 
     /// Closes what is open in the name of one of them, whether that is over or not. Who begins to
     /// wait from now on waits for the next time.
-    pub(super) fn close(&self, id: &Digest) {
-        let open = self.lock().looks.get_mut(id).map(|look| std::mem::take(&mut look.open));
+    pub fn close(&self, key: &K) {
+        let open = self.lock().looks.get_mut(key).map(|look| std::mem::take(&mut look.open));
         if let Some(open) = open {
             open.cancel();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, All> {
+    fn lock(&self) -> MutexGuard<'_, All<K>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl All {
+impl<K> All<K> {
     fn next(&mut self) -> u64 {
         self.words = self.words.wrapping_add(1);
         self.words
