@@ -26,6 +26,8 @@ use crate::telemetry::metrics::GlassEvent;
 
 /// No configuration makes links that are good for longer.
 const LONGEST_LINK: Duration = Duration::from_secs(60 * 60);
+/// How far the clocks of two nodes may be apart (REL-03).
+const CLOCKS: Duration = Duration::from_secs(60);
 
 /// What opens the way to one portal's own sign-in.
 #[derive(Debug)]
@@ -37,20 +39,32 @@ pub(super) struct BreakGlass {
 /// What became of links, whatever the configuration says of them later.
 #[derive(Debug)]
 struct Links {
-    /// Those that were made before, and what they opened, are over. At first that is when this was
-    /// put together: what was ended before nobody here remembers, so nothing of then is good.
+    /// Those that were made before, and what they opened, are over: what became of them until then
+    /// nobody here remembers, so nothing of then is good.
+    began: AtomicI64,
+    /// When all were ended last, as far as is known here.
     ended: AtomicI64,
-    /// Those that were opened here.
+    /// Those that were opened here, or given back.
     opened: Mutex<Vec<Opened>>,
 }
 
 /// A link that was opened, remembered as long as it or its pass could be good.
 #[derive(Debug)]
 struct Opened {
-    id: LinkId,
-    made: Timestamp,
-    link_until: Timestamp,
-    pass_until: Timestamp,
+    link: Link,
+    until: Timestamp,
+    pass: Pass,
+}
+
+/// What became of a link that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    /// A pass that was given here, until then.
+    Given(Timestamp),
+    /// Whoever had the pass wants it no longer.
+    GivenBack,
+    /// Another node had opened it before.
+    Elsewhere,
 }
 
 /// The name of a link; it opens nothing.
@@ -65,6 +79,8 @@ pub(super) struct Link {
     pub(super) made: Timestamp,
     /// Until when it is good, or the pass.
     pub(super) until: Timestamp,
+    /// The last end of all links that whoever made it knew of.
+    after: Timestamp,
 }
 
 /// Why a link opens nothing.
@@ -100,25 +116,26 @@ impl LinkError {
     }
 }
 
-/// For whom the glass is broken, and by which link.
+/// For whom the glass is broken, and by which pass.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Broken {
     pub(super) glass: Glass,
-    pub(super) link: Option<LinkId>,
+    pub(super) pass: Option<Link>,
 }
 
 impl Link {
     fn to_bytes(self) -> Vec<u8> {
-        let moments = [self.made, self.until].map(|at| at.unix_millis().to_be_bytes());
+        let moments = [self.made, self.until, self.after].map(|at| at.unix_millis().to_be_bytes());
         [&self.id[..], moments.as_flattened()].concat()
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (id, moments) = bytes.split_first_chunk()?;
-        let (made, until) = moments.split_first_chunk()?;
-        let until: &[u8; 8] = until.try_into().ok()?;
+        let (made, moments) = moments.split_first_chunk()?;
+        let (until, after) = moments.split_first_chunk()?;
+        let after: &[u8; 8] = after.try_into().ok()?;
         let moment = |bytes: &[u8; 8]| Timestamp::from_unix_millis(i64::from_be_bytes(*bytes));
-        Some(Self { id: *id, made: moment(made), until: moment(until) })
+        Some(Self { id: *id, made: moment(made), until: moment(until), after: moment(after) })
     }
 }
 
@@ -147,8 +164,8 @@ impl BreakGlass {
         let links = match before {
             Some(before) => Arc::clone(&before.links),
             None => {
-                let ended = AtomicI64::new(now.unix_millis());
-                Arc::new(Links { ended, opened: Mutex::default() })
+                let (began, ended) = (AtomicI64::new(now.unix_millis()), AtomicI64::new(i64::MIN));
+                Arc::new(Links { began, ended, opened: Mutex::default() })
             }
         };
         Some(Self { settings, links })
@@ -159,32 +176,59 @@ impl BreakGlass {
         self.settings.link
     }
 
-    /// How many passes are good that were opened here.
+    /// How many passes are good that were given here.
     pub(super) fn passes(&self, now: Timestamp) -> i64 {
         let opened = self.lock();
-        let good = opened.iter().filter(|one| now < one.pass_until && !self.is_ended(one.made));
+        let good = opened.iter().filter(|one| match one.pass {
+            Pass::Given(until) => self.is_in_time(&Link { until, ..one.link }, now),
+            Pass::GivenBack | Pass::Elsewhere => false,
+        });
         i64::try_from(good.count()).unwrap_or(i64::MAX)
     }
 
-    fn is_ended(&self, made: Timestamp) -> bool {
-        made.unix_millis() < self.links.ended.load(Ordering::Acquire)
+    /// Whether a link was made before the last end of all. Whoever made it without knowing of that has
+    /// a clock of their own, which may be ahead of the one by which they were ended: theirs has to be
+    /// later by more than two clocks may differ.
+    fn is_ended(&self, link: &Link) -> bool {
+        let links = &self.links;
+        let ended = self.last_end();
+        let is_known = link.after >= ended;
+        link.made.unix_millis() < links.began.load(Ordering::Acquire)
+            || (!is_known && link.made < ended.after(CLOCKS))
     }
 
-    fn end(&self, before: Timestamp) {
-        self.links.ended.fetch_max(before.unix_millis(), Ordering::AcqRel);
+    /// The last end of all links that is known here.
+    fn last_end(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.links.ended.load(Ordering::Acquire))
+    }
+
+    /// All were ended then, as somebody says.
+    fn were_ended(&self, at: Timestamp) {
+        self.links.ended.fetch_max(at.unix_millis(), Ordering::AcqRel);
+    }
+
+    /// Ends all that there are. That is later than every end that is known here, also by a clock that
+    /// is behind: what was made after that one is over, too.
+    fn end_all(&self, now: Timestamp) -> Timestamp {
+        let later = |known: i64| known.saturating_add(1).max(now.unix_millis());
+        let ended = &self.links.ended;
+        let known =
+            ended.fetch_update(Ordering::AcqRel, Ordering::Acquire, |known| Some(later(known)));
+        let (Ok(known) | Err(known)) = known;
+        Timestamp::from_unix_millis(later(known))
     }
 
     /// Whether a link is good, as far as is known here.
     fn judge(&self, link: &Link, now: Timestamp) -> Result<BreakGlassLink, LinkError> {
         // Links may have been switched off, or made shorter, since.
         let settings = self.settings.link.ok_or(LinkError::Unreadable)?;
-        if self.is_ended(link.made) {
+        if self.is_ended(link) {
             return Err(LinkError::Ended);
         }
         if now >= link.until.min(link.made.after(settings.lifetime)) {
             return Err(LinkError::Expired);
         }
-        match self.lock().iter().any(|opened| opened.id == link.id) {
+        match self.lock().iter().any(|opened| opened.link.id == link.id) {
             true => Err(LinkError::Used),
             false => Ok(settings),
         }
@@ -193,27 +237,44 @@ impl BreakGlass {
     /// Spends a link here: once, also for two who come at the same moment.
     fn spend(&self, link: &Link, pass_until: Timestamp, now: Timestamp) -> bool {
         let mut opened = self.lock();
-        opened.retain(|one| now < one.link_until || now < one.pass_until);
-        if opened.iter().any(|one| one.id == link.id) {
+        opened.retain(|one| now < one.until);
+        if opened.iter().any(|one| one.link.id == link.id) {
             return false;
         }
-        let Link { id, made, until: link_until } = *link;
-        opened.push(Opened { id, made, link_until, pass_until });
+        let until = link.until.max(pass_until);
+        opened.push(Opened { link: *link, until, pass: Pass::Given(pass_until) });
         true
     }
 
-    /// Whoever has a pass wants it no longer: a copy of it is worthless here from now on (SESS-04).
-    fn give_back(&self, pass: &Link, now: Timestamp) {
-        let Link { id, made, until } = *pass;
+    /// No pass is given for a link that was spent here: another node was asked before.
+    fn spent_elsewhere(&self, link: &Link) {
         let mut opened = self.lock();
-        opened.retain(|one| one.id != id);
-        // Remembered for as long as the link or its pass could be good.
-        let link_until = until.max(made.after(LONGEST_LINK));
-        opened.push(Opened { id, made, link_until, pass_until: now });
+        let one = opened.iter_mut().find(|one| one.link.id == link.id);
+        if let Some(one) = one.filter(|one| one.pass != Pass::GivenBack) {
+            one.pass = Pass::Elsewhere;
+        }
     }
 
-    fn is_given_back(&self, id: &LinkId, now: Timestamp) -> bool {
-        self.lock().iter().any(|one| one.id == *id && now >= one.pass_until)
+    /// Whoever has a pass wants it no longer: a copy of it is worthless here from now on (SESS-04).
+    fn give_back(&self, pass: &Link) {
+        let mut opened = self.lock();
+        opened.retain(|one| one.link.id != pass.id);
+        // Remembered for as long as the link or its pass could be good.
+        let until = pass.until.max(pass.made.after(LONGEST_LINK));
+        opened.push(Opened { link: *pass, until, pass: Pass::GivenBack });
+    }
+
+    /// Whether a pass is good, as far as is known here.
+    fn has(&self, pass: &Link, now: Timestamp) -> bool {
+        let is_this = |one: &Opened| one.link.id == pass.id && one.pass == Pass::GivenBack;
+        self.is_in_time(pass, now) && !self.lock().iter().any(is_this)
+    }
+
+    fn is_in_time(&self, pass: &Link, now: Timestamp) -> bool {
+        // Passes may have been switched off, or made shorter, since.
+        let longest = |links: BreakGlassLink| pass.made.after(links.lifetime).after(links.pass);
+        let is_young = self.offered().is_some_and(|links| now < pass.until.min(longest(links)));
+        is_young && !self.is_ended(pass)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Opened>> {
@@ -232,16 +293,22 @@ impl Proxy {
         visitor: IpAddr,
         now: Timestamp,
     ) -> Broken {
-        if let Some(pass) = self.pass(glass, policy, headers, now)
-            && !self.is_ended_elsewhere(glass, policy, &pass).await
-        {
-            return Broken { glass: Glass::Link, link: Some(pass.id) };
+        if let Some(pass) = self.pass(glass, policy, headers, now) {
+            self.learn(glass, &policy.host, &[pass]).await;
+            if glass.has(&pass, now) {
+                return Broken { glass: Glass::Link, pass: Some(pass) };
+            }
         }
-        let is_listed = |visitor| glass.settings.networks.contain(visitor);
-        match self.stranger(visitor).is_some_and(is_listed) {
-            true => Broken { glass: Glass::Network, link: None },
+        match self.is_listed(glass, visitor) {
+            true => Broken { glass: Glass::Network, pass: None },
             false => Broken::default(),
         }
+    }
+
+    /// Whether the configuration names this address, and it is no proxy's.
+    fn is_listed(&self, glass: &BreakGlass, visitor: IpAddr) -> bool {
+        let is_listed = |visitor| glass.settings.networks.contain(visitor);
+        self.stranger(visitor).is_some_and(is_listed)
     }
 
     /// The pass of a browser, if it is good as far as is known here. Any other is as none.
@@ -252,36 +319,56 @@ impl Proxy {
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Option<Link> {
-        let links = glass.offered()?;
+        glass.offered()?;
         let sealed = cookies::once(cookies::BREAK_GLASS, headers.get_all(header::COOKIE))?;
         let record = self.seal.open(Purpose::BreakGlassPass, &policy.host, sealed)?;
         let pass = Link::from_bytes(&record)?;
-        let longest = pass.made.after(links.lifetime).after(links.pass);
-        let is_good = now < pass.until.min(longest)
-            && !glass.is_ended(pass.made)
-            && !glass.is_given_back(&pass.id, now);
-        is_good.then_some(pass)
+        glass.has(&pass, now).then_some(pass)
     }
 
-    /// Whether another node was told that it is over. A store that does not answer is no reason to
-    /// shut out whoever mends it.
-    async fn is_ended_elsewhere(&self, glass: &BreakGlass, policy: &Policy, link: &Link) -> bool {
-        if let Ok(Some(before)) = self.sessions.links_ended(&policy.host).await {
-            glass.end(before);
+    /// Asks what other nodes were told, of all links and of these. A store that does not answer is no
+    /// reason to shut out whoever mends it.
+    async fn learn(&self, glass: &BreakGlass, host: &str, passes: &[Link]) {
+        let ids = passes.iter().map(|pass| pass.id).collect();
+        let ended = self.sessions.links_ended(host);
+        let (ended, given_back) = tokio::join!(ended, self.sessions.links_given_back(ids));
+        if let Ok(Some(at)) = ended {
+            glass.were_ended(at);
         }
-        glass.is_ended(link.made)
+        passes.iter().filter(|pass| given_back.contains(&pass.id)).for_each(|pass| {
+            glass.give_back(pass);
+        });
     }
 
     /// Takes the pass of a browser back; whether it had a good one.
-    pub(super) fn give_back_pass(
+    pub(super) async fn give_back_pass(
         &self,
         glass: &BreakGlass,
         policy: &Policy,
         headers: &HeaderMap,
         now: Timestamp,
     ) -> bool {
-        let pass = self.pass(glass, policy, headers, now);
-        pass.inspect(|pass| glass.give_back(pass, now)).is_some()
+        let Some(pass) = self.pass(glass, policy, headers, now) else {
+            return false;
+        };
+        glass.give_back(&pass);
+        let link = name(&pass.id);
+        let audit = Audit {
+            portal: Some(&policy.host),
+            session: Some(&link),
+            cause: Some("given back"),
+            ..Audit::default()
+        };
+        audit::write(Event::BreakGlassEnded, &audit);
+        if let Err(error) = self.sessions.give_link_back(&pass.id, now).await {
+            tracing::warn!(
+                portal = &*policy.host,
+                code = error.code(),
+                link,
+                "a break-glass pass was given back here, and other nodes could not be told"
+            );
+        }
+        true
     }
 
     /// A link in its seal, if it can be opened; nothing is used up by it.
@@ -314,12 +401,16 @@ impl Proxy {
         if !glass.spend(&link, pass.until, now) {
             return Err(LinkError::Used);
         }
-        if self.is_ended_elsewhere(glass, policy, &link).await {
+        self.learn(glass, &policy.host, &[]).await;
+        if glass.is_ended(&link) {
             return Err(LinkError::Ended);
         }
         match self.sessions.spend_link(&link.id).await {
             Ok(true) => {}
-            Ok(false) => return Err(LinkError::Used),
+            Ok(false) => {
+                glass.spent_elsewhere(&link);
+                return Err(LinkError::Used);
+            }
             // It is spent here; another node that cannot ask either may open it once more.
             Err(error) => tracing::warn!(
                 portal = &*policy.host,
@@ -332,7 +423,7 @@ impl Proxy {
     }
 
     /// Makes a link for whoever runs this.
-    pub(super) fn make_link(&self, asked: &Asked) -> Result<Value, Objection> {
+    pub(super) async fn make_link(&self, asked: &Asked) -> Result<Value, Objection> {
         asked.only(&["portal", "reason", "by"])?;
         let reason = asked.one("reason").filter(|text| is_line(text)).ok_or(Objection::Reason)?;
         let by = asked.one("by");
@@ -340,12 +431,15 @@ impl Proxy {
             return Err(Objection::Reason);
         }
         let (index, policy, portal) = self.meant(asked)?;
-        let links = portal.break_glass.as_ref().and_then(BreakGlass::offered);
-        let links = links.ok_or(Objection::BreakGlassOff)?;
+        let glass = portal.break_glass.as_ref().ok_or(Objection::BreakGlassOff)?;
+        let links = glass.offered().ok_or(Objection::BreakGlassOff)?;
+        // What was ended on another node does not end this one.
+        self.learn(glass, &policy.host, &[]).await;
         let now = self.clock.now();
         let mut id = LinkId::default();
         aws_lc_rs::rand::fill(&mut id).map_err(|_| Objection::NotMade)?;
-        let link = Link { id, made: now, until: now.after(links.lifetime) };
+        let (until, after) = (now.after(links.lifetime), glass.last_end());
+        let link = Link { id, made: now, until, after };
         let code = self.seal.seal(Purpose::BreakGlassLink, &policy.host, &link.to_bytes());
         let code = code.ok_or(Objection::NotMade)?;
         self.metrics.portal(index).switch.link(GlassEvent::Made);
@@ -373,13 +467,14 @@ impl Proxy {
         let glass = portal.break_glass.as_ref().ok_or(Objection::BreakGlassOff)?;
         let now = self.clock.now();
         let passes = glass.passes(now);
-        // One that was made in this very moment is over too.
-        let before = now.after(Duration::from_millis(1));
-        glass.end(before);
+        // At once; and later than what others have ended, whatever the clocks say.
+        glass.end_all(now);
         self.metrics.portal(index).switch.link(GlassEvent::Ended);
         self.audit_of_operator(Event::BreakGlassEnded, policy, None, by, reason);
+        self.learn(glass, &policy.host, &[]).await;
+        let ended = glass.end_all(now);
         // What is over here is over, whoever else could not be told.
-        let told = self.sessions.end_links(&policy.host, before).await;
+        let told = self.sessions.end_links(&policy.host, ended).await;
         told.map_err(|_| Objection::StoreUnavailable)?;
         let is_alone = self.keys.keys().is_fixed() || self.sessions.tell_of_links();
         Ok(json!({ "passes": passes, "others_may_not_know": !is_alone }))
@@ -387,9 +482,9 @@ impl Proxy {
 
     /// Whoever was here before may have made links, and opened and ended some, until now.
     pub(super) fn end_links_of_before(&self) {
-        let now = self.clock.now().after(Duration::from_millis(1));
+        let began = self.clock.now().after(Duration::from_millis(1)).unix_millis();
         self.portals.iter().filter_map(|portal| portal.break_glass.as_ref()).for_each(|glass| {
-            glass.end(now);
+            glass.links.began.fetch_max(began, Ordering::AcqRel);
         });
     }
 
@@ -441,11 +536,13 @@ mod tests {
     #[test]
     fn a_link_is_read_as_it_was_written() {
         let now = Timestamp::from_unix_seconds(1_800_000_000);
-        let link = Link { id: [7; 16], made: now, until: now.after(Duration::from_secs(600)) };
+        let until = now.after(Duration::from_secs(600));
+        let link =
+            Link { id: [7; 16], made: now, until, after: now.before(Duration::from_secs(9)) };
         let bytes = link.to_bytes();
-        assert_eq!(bytes.len(), 32);
+        assert_eq!(bytes.len(), 40);
         assert_eq!(Link::from_bytes(&bytes), Some(link));
-        for length in 0..32 {
+        for length in 0..40 {
             assert_eq!(Link::from_bytes(&bytes[..length]), None, "{length}");
         }
     }

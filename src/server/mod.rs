@@ -327,10 +327,9 @@ impl Proxy {
         self.metrics.sessions.set(i64::try_from(self.sessions.count()).unwrap_or(i64::MAX));
         for (index, portal) in self.portals.iter().enumerate() {
             let levels = self.metrics.upstreams(index);
-            if let Some(glass) = &portal.break_glass {
-                let passes = glass.passes(self.clock.now());
-                self.metrics.portal(index).switch.passes.set(passes);
-            }
+            // Where break-glass was switched off there are none any more.
+            let passes = portal.break_glass.as_ref().map(|glass| glass.passes(self.clock.now()));
+            self.metrics.portal(index).switch.passes.set(passes.unwrap_or_default());
             for ((_, is_well), (_, level)) in portal.servers.health().zip(levels) {
                 level.set(i64::from(is_well));
             }

@@ -471,7 +471,7 @@ impl Visit<'_> {
             });
         }
         if let Some(rule) = opened.rule.and_then(|rule| self.policy.password_routes.get(rule)) {
-            let link = self.broken.link.as_ref().map(break_glass::name);
+            let link = self.broken.pass.map(|pass| break_glass::name(&pass.id));
             let cause = format!("`{}`, by {}", rule.name, opened.by.name());
             let audit = Audit { session: link.as_deref(), cause: Some(&cause), ..self.audit() };
             audit::write(Event::BreakGlassUsed, &audit);

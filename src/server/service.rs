@@ -424,8 +424,8 @@ fn asked_of(current: &Arc<Current>, state: AdminState) -> AdminState {
         )
         .with_break_glass(
             move |asked| {
-                let link = makes.now().make_link(&asked);
-                Box::pin(async move { link })
+                let proxy = makes.now();
+                Box::pin(async move { proxy.make_link(&asked).await })
             },
             move |asked| {
                 let proxy = ends.now();

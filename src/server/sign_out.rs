@@ -45,7 +45,7 @@ impl Visit<'_> {
                 Err(error) => return respond::store(error, self.asker, self.account),
             };
             let gone = if is_bare { Vec::new() } else { self.no_session() };
-            let pass = if is_meant { self.give_pass_back() } else { None };
+            let pass = if is_meant { self.give_pass_back().await } else { None };
             let mut response = respond::redirect(&self.done(), self.asker, self.account);
             for cookie in gone {
                 respond::add_cookie(&mut response, Some(cookie));
@@ -72,7 +72,7 @@ impl Visit<'_> {
         };
         self.account.decided(Verdict::Own, None);
         let gone = self.no_session();
-        let pass = self.give_pass_back();
+        let pass = self.give_pass_back().await;
         let mut response = respond::redirect(&next, self.asker, self.account);
         for cookie in gone {
             respond::add_cookie(&mut response, Some(cookie));
@@ -87,10 +87,10 @@ impl Visit<'_> {
     }
 
     /// Gives a break-glass pass back, and takes its cookie.
-    fn give_pass_back(&self) -> Option<HeaderValue> {
+    async fn give_pass_back(&self) -> Option<HeaderValue> {
         let glass = self.portal.break_glass.as_ref()?;
         let headers = &self.head.headers;
-        let had = self.proxy.give_back_pass(glass, self.policy, headers, self.now);
+        let had = self.proxy.give_back_pass(glass, self.policy, headers, self.now).await;
         had.then(cookie::no_break_glass).flatten()
     }
 

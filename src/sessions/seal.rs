@@ -59,7 +59,7 @@ impl Purpose {
         match self {
             Self::Login | Self::SignOut | Self::Member | Self::Session | Self::Snapshot => 3800,
             // An id and two moments.
-            Self::BreakGlassLink | Self::BreakGlassPass => sealed_length(32),
+            Self::BreakGlassLink | Self::BreakGlassPass => sealed_length(40),
             Self::Form => sealed_length(KeptForm::longest(1 << 20)),
         }
     }

@@ -461,7 +461,9 @@ async fn cfg_02_a_reload_mends_the_configuration_under_whoever_mends_it() {
     world.configure("break_glass: { link: { lifetime: 1m, pass: 1m } }", "break_glass: ~");
     assert!(world.reload().await.is_err() && comes_through(&world, &browser).await, "no such word");
     world.configure("break_glass: ~", "");
+    assert!(passes(&world).await > 0.0);
     world.reload().await.unwrap();
+    assert_eq!(passes(&world).await, 0.0, "nobody is called for what there is no more");
     assert!(!comes_through(&world, &browser).await);
     assert_refusal(
         &browser.send("GET", "/.auth/break-glass", PAGE, b"").await,
