@@ -306,12 +306,10 @@ fn guard<'h>(
     }
 }
 
-/// Through a broken glass: as nobody, with a sign-in of the portal's own, and without what would go
-/// on when the glass is whole again (SESS-10).
+/// Through a broken glass: as nobody, and with a sign-in of the portal's own.
 fn through<'h>(policy: &Policy, asked: Asked<'h>, opened: Opened) -> Decision<'h> {
     let mut decision = forward(policy, Mode::AzureOnly, asked, None);
     if let Decision::Forward(permit) = &mut decision {
-        permit.passes.websocket = false;
         permit.passes.credentials = true;
         permit.opened = Some(opened);
     }

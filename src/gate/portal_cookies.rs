@@ -35,6 +35,13 @@ impl PortalCookies {
         })
     }
 
+    /// Whether any of them is among a visitor's headers.
+    #[must_use]
+    pub fn are_among(&self, headers: &HeaderMap) -> bool {
+        let mut read = cookies::readings(headers.get_all(COOKIE));
+        !self.is_empty() && read.any(|(name, _)| self.include(name))
+    }
+
     /// Takes them out of a visitor's headers, less those to `keep`, by name and value.
     pub fn take_out(&self, headers: &mut HeaderMap, keep: impl Fn(&[u8], &[u8]) -> bool) {
         let goes = |name: &[u8], value: &[u8]| self.include(name) && !keep(name, value);

@@ -25,7 +25,7 @@ use crate::gate::{Asked, Note, Refusal, Timestamp};
 use crate::pages::{Look, PLAIN};
 use crate::sessions::Watch;
 use crate::telemetry::access_log::{self, Access};
-use crate::telemetry::metrics::{PortalMetrics, Stream, UpstreamFailure};
+use crate::telemetry::metrics::{PortalMetrics, UpstreamFailure};
 use crate::telemetry::traces::{Ended, Trace, What};
 use crate::telemetry::{Verdict, causes};
 use crate::upstream::{AnswerBody, UpstreamError};
@@ -266,13 +266,13 @@ impl Account {
         );
     }
 
-    /// The session is over, and what was open in its name is closed (SESS-10).
-    fn session_ended(&mut self, what: Stream) {
-        let code = CutShort::SessionEnded.code();
+    /// What it ends with is over, and it is closed (SESS-10).
+    fn closed(&mut self, bound: &Bound) {
+        let code = bound.cut_short().code();
         if self.code != Some(code)
             && let Some(portal) = self.portal
         {
-            self.proxy.metrics.portal(portal).stream_ended(what);
+            self.proxy.metrics.portal(portal).stream_ended(bound.stream());
         }
         self.code = Some(code);
     }
@@ -364,7 +364,7 @@ impl Drop for Account {
 pub(super) struct Body {
     source: Source,
     account: Account,
-    /// The session that it ends with.
+    /// What it ends with.
     bound: Option<Arc<Bound>>,
     /// There is none before somebody has to wait: most answers are there at once.
     watch: Option<Box<Watch>>,
@@ -430,31 +430,31 @@ impl Body {
         }
     }
 
-    /// The session that this ends with, for whoever runs it.
+    /// What this ends with, for whoever runs it.
     pub(super) const fn bound(&self) -> Option<&Arc<Bound>> {
         self.bound.as_ref()
     }
 
-    /// Ready once the session is over that this ends with; never, if there is none.
+    /// Ready once that is over that this ends with; never, if there is nothing.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(bound) = &self.bound else {
             return Poll::Pending;
         };
         let watch = self.watch.get_or_insert_with(|| bound.watch());
         ready!(Pin::new(watch).poll(cx));
-        self.account.session_ended(bound.stream());
+        self.account.closed(bound);
         Poll::Ready(())
     }
 }
 
-/// Whoever runs it may drop it in the middle, because the session is over.
+/// Whoever runs it may drop it in the middle, because that is over.
 impl Drop for Body {
     fn drop(&mut self) {
         if let Some(bound) = &self.bound
             && bound.is_over()
             && !self.is_end_stream()
         {
-            self.account.session_ended(bound.stream());
+            self.account.closed(bound);
         }
     }
 }
@@ -468,9 +468,10 @@ impl HttpBody for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         // A portal that never pauses is no way around it.
-        if self.bound.as_ref().is_some_and(|bound| bound.is_over()) {
+        if let Some(over) = self.bound.as_ref().filter(|bound| bound.is_over()) {
+            let cut_short = over.cut_short();
             ready!(self.poll_over(cx));
-            return Poll::Ready(Some(Err(CutShort::SessionEnded)));
+            return Poll::Ready(Some(Err(cut_short)));
         }
         let this = &mut *self;
         match &mut this.source {
@@ -483,7 +484,7 @@ impl HttpBody for Body {
                 Poll::Ready(None) => Poll::Ready(None),
                 Poll::Pending => {
                     ready!(this.poll_over(cx));
-                    Poll::Ready(Some(Err(CutShort::SessionEnded)))
+                    Poll::Ready(this.bound.as_ref().map(|bound| Err(bound.cut_short())))
                 }
             },
             Source::Own(body) => Poll::Ready(body.take().map(|bytes| Ok(Frame::data(bytes)))),

@@ -1,6 +1,7 @@
-//! What goes on in a member's name without being asked for again: WebSockets, and answers whose
-//! length nobody knows before their end. It ends with the session (SESS-10). An answer with a
-//! length goes on to its end: it ends by itself, and a download is not torn.
+//! What goes on in a member's name, or through a broken glass, without being asked for again:
+//! WebSockets, and answers whose length nobody knows before their end. It ends with the session, or
+//! when the glass is whole again (SESS-10). An answer with a length goes on to its end: it ends by
+//! itself, and a download is not torn.
 
 use std::io;
 use std::pin::Pin;
@@ -10,9 +11,10 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::Proxy;
+use super::break_glass::Opening;
 use super::frames::Frames;
 use crate::gate::{SessionId, Timestamp};
-use crate::sessions::{Here, SignedIn, Watch};
+use crate::sessions::{Here, SignedIn, Waiting, Watch};
 use crate::telemetry::metrics::Stream;
 use crate::upstream::UpstreamError;
 
@@ -25,6 +27,9 @@ pub(super) enum CutShort {
     /// The session that it was for is over, or its store has not said for too long that it is not.
     #[error("the session that the answer was for is over, or its store does not answer")]
     SessionEnded,
+    /// The break-glass pass, or the listed address, that it was for lets nobody through any more.
+    #[error("what let the answer through the portal's password doors is over")]
+    GlassEnded,
 }
 
 impl CutShort {
@@ -33,44 +38,83 @@ impl CutShort {
         match self {
             Self::Portal(error) => error.code(),
             Self::SessionEnded => "session-ended",
+            Self::GlassEnded => "break-glass-ended",
         }
     }
 }
 
-/// The session that something ends with.
+/// What lets something go on.
+pub(super) enum LetIn {
+    /// A member's session.
+    Member(SessionId, Arc<SignedIn>),
+    /// A broken glass.
+    Glass(Opening),
+}
+
+/// What something ends with.
 #[derive(Debug)]
 pub(super) struct Bound {
     proxy: Arc<Proxy>,
     stream: Stream,
-    id: SessionId,
-    member: Arc<SignedIn>,
-    /// How often what was open in its name had been closed before this.
-    closings: u32,
+    by: By,
+}
+
+#[derive(Debug)]
+enum By {
+    Member {
+        id: SessionId,
+        member: Arc<SignedIn>,
+        /// How often what was open in its name had been closed before this.
+        closings: u32,
+    },
+    Glass(Waiting<Opening>),
 }
 
 impl Bound {
-    pub(super) fn new(
-        proxy: &Arc<Proxy>,
-        stream: Stream,
-        id: SessionId,
-        member: Arc<SignedIn>,
-    ) -> Arc<Self> {
-        let closings = member.closings();
-        Arc::new(Self { proxy: Arc::clone(proxy), stream, id, member, closings })
+    pub(super) fn new(proxy: &Arc<Proxy>, stream: Stream, by: LetIn) -> Arc<Self> {
+        let by = match by {
+            LetIn::Member(id, member) => By::Member { id, closings: member.closings(), member },
+            LetIn::Glass(opening) => {
+                let waiting = proxy.openings.wait(opening.clone());
+                // Much may have been ended while the portal thought about its answer.
+                if !proxy.in_force().lets_through(&opening, proxy.clock.now()) {
+                    proxy.openings.close(&opening);
+                }
+                By::Glass(waiting)
+            }
+        };
+        Arc::new(Self { proxy: Arc::clone(proxy), stream, by })
     }
 
     pub(super) const fn stream(&self) -> Stream {
         self.stream
     }
 
-    /// Whether the session has ended, or what is open in its name, without waiting for it.
-    pub(super) fn is_over(&self) -> bool {
-        self.member.is_over() || self.member.closings() != self.closings
+    /// Why it has no end of its own, once it is over.
+    pub(super) const fn cut_short(&self) -> CutShort {
+        match &self.by {
+            By::Member { .. } => CutShort::SessionEnded,
+            By::Glass(_) => CutShort::GlassEnded,
+        }
     }
 
-    /// Waits for the end of the session.
+    /// Whether the session has ended, or what is open in its name, or the glass is whole, without
+    /// waiting for it.
+    pub(super) fn is_over(&self) -> bool {
+        match &self.by {
+            By::Member { member, closings, .. } => {
+                member.is_over() || member.closings() != *closings
+            }
+            By::Glass(waiting) => waiting.is_closed(),
+        }
+    }
+
+    /// Waits for the end of it.
     pub(super) fn watch(&self) -> Box<Watch> {
-        Box::new(self.proxy.sessions.watch(&self.id, &self.member))
+        Box::new(match &self.by {
+            By::Member { id, member, .. } => self.proxy.sessions.watch(id, member),
+            By::Glass(waiting) => waiting.watch(),
+        })
     }
 }
 

@@ -2,8 +2,9 @@
 //! listener, and for whom the glass is broken. A link is sealed, opens the way once and within
 //! minutes, and becomes a pass in one browser for some minutes more. Nothing of it needs the
 //! provider or the store: nodes that share a store tell each other of it as long as that answers.
-//! Deliberately not here: the page that a link leads to (`glass_door`), and what a broken glass lets
-//! through (`gate`).
+//! What was let through and goes on without requests goes on for as long as a request would be let
+//! through (SESS-10). Deliberately not here: the page that a link leads to (`glass_door`), what a
+//! broken glass lets through (`gate`), and how what goes on is closed (`bound`).
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -72,7 +73,7 @@ pub(super) type LinkId = [u8; 16];
 
 /// What is sealed in a link, and in the pass that it becomes: the one kind opens for the other as
 /// little as for another portal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Link {
     pub(super) id: LinkId,
     /// When the link was made.
@@ -81,6 +82,28 @@ pub(super) struct Link {
     pub(super) until: Timestamp,
     /// The last end of all links that whoever made it knew of.
     after: Timestamp,
+}
+
+/// What has let something through that goes on without requests.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Opening {
+    host: Arc<str>,
+    by: By,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum By {
+    Pass(Link),
+    Network(IpAddr),
+}
+
+impl By {
+    const fn pass(&self) -> Option<Link> {
+        match self {
+            Self::Pass(pass) => Some(*pass),
+            Self::Network(_) => None,
+        }
+    }
 }
 
 /// Why a link opens nothing.
@@ -338,6 +361,54 @@ impl Proxy {
         passes.iter().filter(|pass| given_back.contains(&pass.id)).for_each(|pass| {
             glass.give_back(pass);
         });
+    }
+
+    /// What has let a request through, if that goes on without requests.
+    pub(super) fn opening(&self, policy: &Policy, broken: &Broken, visitor: IpAddr) -> Opening {
+        let by = broken.pass.map_or(By::Network(visitor), By::Pass);
+        Opening { host: Arc::clone(&policy.host), by }
+    }
+
+    /// Whether a request would be let through, as far as is known here.
+    pub(super) fn lets_through(&self, opening: &Opening, now: Timestamp) -> bool {
+        let mut portals = self.policies.iter().zip(&self.portals);
+        let found = portals.find(|(policy, _)| policy.host == opening.host);
+        found.is_some_and(|(policy, portal)| match (policy.mode, &portal.break_glass) {
+            // Nothing is shut there.
+            (Mode::Off | Mode::Optional | Mode::ReportOnly, _) => true,
+            (Mode::AzureOnly, None) => false,
+            (Mode::AzureOnly, Some(glass)) => match &opening.by {
+                By::Pass(pass) => glass.has(pass, now),
+                By::Network(visitor) => self.is_listed(glass, *visitor),
+            },
+        })
+    }
+
+    /// Closes what goes on and would not be let through any more (SESS-10); to be called about every
+    /// second, beside the requests.
+    pub(super) async fn close_openings(&self) {
+        if self.openings.all().is_empty() {
+            return;
+        }
+        // What is known here does not wait for a store.
+        self.close_those_shut();
+        let all = self.openings.all();
+        for (policy, portal) in self.policies.iter().zip(&self.portals) {
+            let of_it = all.iter().filter(|opening| opening.host == policy.host);
+            let passes: Vec<Link> = of_it.filter_map(|opening| opening.by.pass()).collect();
+            if let Some(glass) = portal.break_glass.as_ref().filter(|_| !passes.is_empty()) {
+                self.learn(glass, &policy.host, &passes).await;
+            }
+        }
+        self.close_those_shut();
+    }
+
+    fn close_those_shut(&self) {
+        let now = self.clock.now();
+        let all = self.openings.all();
+        for opening in all.iter().filter(|opening| !self.lets_through(opening, now)) {
+            self.openings.close(opening);
+        }
     }
 
     /// Takes the pass of a browser back; whether it had a good one.

@@ -83,7 +83,7 @@ use crate::identity::{Identity, KeptSigners};
 use crate::members::Members;
 use crate::pages::Look;
 use crate::relying_party::{Call, CredentialFault, Outcome, RelyingParty};
-use crate::sessions::{KeptKeys, Seal, Sessions};
+use crate::sessions::{KeptKeys, Seal, Sessions, Watched};
 use crate::telemetry::metrics::{
     CallOutcome, CredentialFailure, Metrics, ProviderCall, SessionEnd,
 };
@@ -141,6 +141,8 @@ pub(crate) struct Lasting {
     sign_outs: Arc<pace::Pace>,
     discoveries: Arc<discoveries::Discoveries>,
     last_logins: Arc<last_logins::LastLogins>,
+    /// What a broken glass has let through and goes on.
+    openings: Arc<Watched<break_glass::Opening>>,
 }
 
 impl Deref for Proxy {

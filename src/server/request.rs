@@ -11,10 +11,11 @@ use hyper::body::Body as _;
 
 use super::account::{Account, Body};
 use super::admission::Crowded;
-use super::bound::{Bound, Used};
-use super::break_glass::{self, Broken};
+use super::bound::{Bound, LetIn, Used};
+use super::break_glass::{self, Broken, Opening};
 use super::caching;
 use super::described::Undescribed;
+use super::http1::Tunnel;
 use super::inspect::{self, Wants};
 use super::lots;
 use super::peer::Peer;
@@ -26,7 +27,7 @@ use super::{Portal, Proxy};
 use crate::gate::identity::{self, LocalCredentials};
 use crate::gate::{
     Asked, Decision, Endpoint, Form, Glass, Mode, Opened, Permit, Policy, RawTarget, Refusal,
-    SessionId, Standing, Timestamp, decide,
+    Standing, Timestamp, decide,
 };
 use crate::identity::Outbound;
 use crate::sessions::{Here, PortalProofs, Shown, SignedIn, cookie};
@@ -325,7 +326,7 @@ impl Visit<'_> {
             asker,
             mut account,
             form,
-            broken: _,
+            broken,
         } = self;
         let body = match body.limited(permit.passes().largest_body) {
             Ok(body) => body,
@@ -354,6 +355,16 @@ impl Visit<'_> {
             true => PortalProofs::read(headers.get_all(header::COOKIE)),
             false => PortalProofs::default(),
         };
+        // What goes on through a broken glass ends with it if it needed that, or had a sign-in of the
+        // portal's own along that would not have passed.
+        let opening = permit.opened().filter(|opened| {
+            let route = permit.route().and_then(|index| policy.routes.get(index));
+            let passes_credentials = route.is_some_and(|route| route.passes.credentials);
+            opened.is_needed
+                || (headers.contains_key(header::AUTHORIZATION) && !passes_credentials)
+                || policy.portal_cookies.are_among(headers)
+        });
+        let opening = opening.map(|_| proxy.opening(policy, &broken, visitor));
         portal.owned.cleanse(headers, has_own_cookies, credentials);
         if !portal.gate_cookies.is_empty() {
             portal.gate_cookies.take_out(headers, |_, _| false);
@@ -428,8 +439,8 @@ impl Visit<'_> {
         }
         match answer {
             Ok(Upgrade::Switched(upgraded)) => {
-                let id = shown.map(|shown| shown.id);
-                let switched = switch(upgraded, id.zip(member), (proxy, now), credentials, account);
+                let let_in = let_in(&permit, opening, shown.zip(member));
+                let switched = switch(upgraded, let_in, (proxy, now), credentials, account);
                 without_tokens(portal, switched)
             }
             Ok(Upgrade::Answered(answer)) => {
@@ -443,8 +454,8 @@ impl Visit<'_> {
                 if let (Some(shown), Some(member)) = (&shown, &member) {
                     set.extend(proxy.shown_anew(shown, member, now));
                 }
-                let id = shown.map(|shown| shown.id);
-                let response = pass_on(answer, id.zip(member), proxy, credentials, account);
+                let let_in = let_in(&permit, opening, shown.zip(member));
+                let response = pass_on(answer, let_in, proxy, credentials, account);
                 let mut response = without_tokens(portal, response);
                 if permit.opened().is_some() {
                     caching::keep_private(response.headers_mut());
@@ -519,11 +530,24 @@ const fn measured_lookup(here: &Here) -> Lookup {
     }
 }
 
+/// What lets it go on, if that can end: whoever has come through a broken glass goes as nobody,
+/// whatever session there is beside it.
+fn let_in(
+    permit: &Permit,
+    opening: Option<Opening>,
+    member: Option<(Shown, Arc<SignedIn>)>,
+) -> Option<LetIn> {
+    match permit.opened() {
+        Some(_) => opening.map(LetIn::Glass),
+        None => member.map(|(shown, member)| LetIn::Member(shown.id, member)),
+    }
+}
+
 /// The portal speaks WebSocket from here on (HTTP-08), to a member until the session ends
 /// (SESS-10).
 fn switch(
     upgraded: Upgraded,
-    member: Option<(SessionId, Arc<SignedIn>)>,
+    let_in: Option<LetIn>,
     (proxy, now): (&Arc<Proxy>, Timestamp),
     credentials: LocalCredentials,
     mut account: Account,
@@ -535,22 +559,20 @@ fn switch(
     head.headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     head.headers.insert(&X_REQUEST_ID, account.request_id());
     account.answered(head.status);
-    let body = match member {
-        Some((id, member)) => {
-            let tunnel = Used::new(tunnel, proxy, id.clone(), now);
-            let bound = Bound::new(proxy, Stream::WebSocket, id, member);
-            Body::tunnel(Box::new(tunnel), Some(bound), account)
-        }
-        None => Body::tunnel(Box::new(tunnel), None, account),
+    let tunnel: Box<dyn Tunnel> = match &let_in {
+        Some(LetIn::Member(id, _)) => Box::new(Used::new(tunnel, proxy, id.clone(), now)),
+        Some(LetIn::Glass(_)) | None => Box::new(tunnel),
     };
+    let bound = let_in.map(|let_in| Bound::new(proxy, Stream::WebSocket, let_in));
+    let body = Body::tunnel(tunnel, bound, account);
     Response::from_parts(head, body)
 }
 
-/// The portal's answer on its way to the visitor: to a member, if nobody knows its length, until
-/// the session ends (SESS-10).
+/// The portal's answer on its way to the visitor: if nobody knows its length, until the session
+/// ends that it is for, or the glass is whole that let it through (SESS-10).
 fn pass_on(
     answer: Answer,
-    member: Option<(SessionId, Arc<SignedIn>)>,
+    let_in: Option<LetIn>,
     proxy: &Arc<Proxy>,
     credentials: LocalCredentials,
     mut account: Account,
@@ -559,13 +581,13 @@ fn pass_on(
     let (mut head, ()) = head.into_parts();
     // The browser must not ask for a password of the portal's own (PATH-15).
     identity::cleanse_challenges(&mut head.headers, credentials);
-    if member.is_some() {
+    if let_in.is_some() {
         caching::keep_private(&mut head.headers);
     }
     head.headers.insert(&X_REQUEST_ID, account.request_id());
     account.answered(head.status);
-    let member = member.filter(|_| body.size_hint().exact().is_none());
-    let bound = member.map(|(id, member)| Bound::new(proxy, Stream::Answer, id, member));
+    let let_in = let_in.filter(|_| body.size_hint().exact().is_none());
+    let bound = let_in.map(|let_in| Bound::new(proxy, Stream::Answer, let_in));
     Response::from_parts(head, Body::portal(body, bound, account))
 }
 

@@ -245,11 +245,20 @@ impl Service {
         let kept = Arc::clone(&sessions);
         beside.spawn(async move { kept.keep().await });
         let (watched, kept) = (Arc::clone(&current), Arc::clone(&current));
+        let glass = Arc::clone(&current);
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
             loop {
                 every.tick().await;
                 watched.now().end_expired().await;
+            }
+        });
+        // Apart: many sessions whose store does not answer take their time.
+        beside.spawn(async move {
+            let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
+            loop {
+                every.tick().await;
+                glass.now().close_openings().await;
             }
         });
         beside.spawn(async move {
@@ -324,10 +333,10 @@ impl Service {
                         is_awaited = true;
                     }
                     Some(Order::HandOver) => {
+                        current.hand_over(true);
                         tracing::info!("another process is started to take this one's place");
                         notifier.status("Handing over to a new process");
                         let proxy = current.now();
-                        current.hand_over(true);
                         let is_given_up = Arc::default();
                         let handing =
                             hand_over::to_successor(&proxy, &stop, &heirlooms, &is_given_up);
@@ -370,6 +379,8 @@ impl Service {
                 // Whoever asks for health asks the new one from here on, which is ready; those who
                 // have just asked here are told so, too.
                 drop((heirlooms, leave_admin));
+                // What is ended from here on is ended there, and nobody here would know of it.
+                proxy.end_links_of_before();
                 stop.leave();
                 beside.spawn(hand_over::follow(heir, Arc::clone(&proxy)));
             }

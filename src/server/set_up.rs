@@ -159,6 +159,7 @@ impl Proxy {
             sign_outs: Arc::new(pace::Pace::default()),
             discoveries: Arc::new(discoveries::Discoveries::default()),
             last_logins: Arc::default(),
+            openings: Arc::default(),
         };
         let (keys, signing) = (Arc::new(keys), Arc::new(signing));
         let proxy = Self::under(config, Parts { lasting, metrics, keys, signing }, None)?;

@@ -74,7 +74,7 @@ impl Portal {
         tokio::time::timeout(LONG, gone).await.unwrap_or_else(|_| panic!("{target}")).unwrap();
     }
 
-    fn has(&self, target: &str) -> bool {
+    pub fn has(&self, target: &str) -> bool {
         self.open.borrow().iter().any(|known| known == target)
     }
 }
@@ -185,7 +185,7 @@ pub async fn signs_out(browser: &Browser) {
     assert_eq!(answer.status, 303, "{}", answer.text());
 }
 
-async fn websocket(world: &World, target: &str, cookie: &str) -> TcpStream {
+pub async fn websocket(world: &World, target: &str, cookie: &str) -> TcpStream {
     let (head, mut stream) = ask(world, target, cookie, "").await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     talks(&mut stream, "hello").await;
@@ -208,7 +208,7 @@ async fn asked_in(world: &World, version: &str, target: &str, cookie: &str) -> T
 }
 
 /// Reads until these bytes have come.
-async fn until(stream: &mut (impl AsyncRead + Unpin), wanted: &str) {
+pub async fn until(stream: &mut (impl AsyncRead + Unpin), wanted: &str) {
     let mut got = Vec::new();
     while !got.ends_with(wanted.as_bytes()) {
         let byte = tokio::time::timeout(LONG, stream.read_u8()).await.unwrap();

@@ -88,7 +88,7 @@ async fn signs_out_on(world: &World, sender: &mut Sender, cookie: &str) {
     assert_eq!(sender.send_request(request).await.unwrap().status(), 303);
 }
 
-async fn stream_on(world: &World, sender: &mut Sender, target: &str, cookie: &str) -> Incoming {
+pub async fn stream_on(world: &World, sender: &mut Sender, target: &str, cookie: &str) -> Incoming {
     let request = Request::get(format!("https://{}{target}", world.proxy))
         .header("cookie", cookie)
         .body(Empty::new())
@@ -99,7 +99,7 @@ async fn stream_on(world: &World, sender: &mut Sender, target: &str, cookie: &st
 }
 
 /// Reads until these bytes have come, or why they did not.
-async fn hears(body: &mut Incoming, wanted: &str) -> Result<(), Option<h2::Reason>> {
+pub async fn hears(body: &mut Incoming, wanted: &str) -> Result<(), Option<h2::Reason>> {
     let mut got = Vec::new();
     while !got.ends_with(wanted.as_bytes()) {
         match tokio::time::timeout(LONG, body.frame()).await.expect("it is still open") {

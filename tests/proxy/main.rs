@@ -14,6 +14,7 @@ mod faults;
 mod forms_kept;
 mod forward;
 mod front;
+mod glass_open;
 mod groups;
 mod headers;
 mod http2;

@@ -10,6 +10,8 @@ use anteport::gate::Timestamp;
 use anteport::server::Service;
 use anteport::telemetry::log::DroppedLines;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -251,14 +253,36 @@ async fn nodes_without_a_store_are_told_one_by_one_and_open_each_others_links_a_
     there.stop().await;
 }
 
+/// A stream that a pass lets through, as far as its first piece.
+async fn stream(fleet: &Fleet, node: usize, cookie: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(fleet.nodes[node].address).await.unwrap();
+    let host = &fleet.host;
+    let request = format!("GET /events HTTP/1.1\r\nHost: {host}\r\nCookie: {cookie}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = Vec::new();
+    while !text.ends_with(b"first\r\n") {
+        text.push(stream.read_u8().await.unwrap());
+    }
+    stream
+}
+
+async fn is_cut(mut stream: TcpStream) {
+    let mut rest = Vec::new();
+    let read = tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await;
+    let _ = read.expect("it is still open");
+    assert_eq!(rest, b"", "no last chunk: it is not whole (HTTP-06)");
+}
+
 #[tokio::test]
-async fn sess_04_what_is_given_back_on_one_node_is_over_on_all() {
+async fn sess_04_10_what_is_ended_or_given_back_on_one_node_is_over_on_all() {
     let server = Server::start();
     for plan in stores(&server) {
         let fleet = Fleet::start_with(plan).await;
         let code = made(&fleet, 0).await;
         let back = opened(&fleet, 1, &code).await;
         let ended = opened(&fleet, 0, &made(&fleet, 0).await).await;
+        let going = [stream(&fleet, 2, &back).await, stream(&fleet, 1, &back).await];
+        let mut staying = stream(&fleet, 2, &ended).await;
         // Who comes too late with a link has no pass, and is not counted as if.
         assert_eq!(open(&fleet, 2, &code).await.status, 409);
         let admin = fleet.nodes[2].admin;
@@ -272,6 +296,13 @@ async fn sess_04_what_is_given_back_on_one_node_is_over_on_all() {
             assert!(!passes(&fleet, node, &back).await, "SESS-04 {node}");
             assert!(passes(&fleet, node, &ended).await, "{node}");
         }
+        for stream in going {
+            is_cut(stream).await;
+        }
+        let more = tokio::time::timeout(Duration::ZERO, staying.read_u8()).await;
+        assert!(more.is_err(), "nobody else's is");
+        assert_eq!(ask_admin(&fleet, 0, "/-/break-glass/revoke").await.status, 200);
+        is_cut(staying).await;
     }
 }
 

@@ -260,7 +260,7 @@ portals:
     }
 }
 
-/// The portal: it says whose name it was told.
+/// The portal: it says whose name it was told; `/events` goes on for as long as somebody listens.
 async fn echo(listener: tokio::net::TcpListener) {
     loop {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -276,6 +276,15 @@ async fn echo(listener: tokio::net::TcpListener) {
                 };
                 let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
                 buffer.drain(..end);
+                if head.starts_with("GET /events ") {
+                    let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
+                                  5\r\nfirst\r\n";
+                    if stream.write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                    let _ = stream.read_buf(&mut buffer).await;
+                    return;
+                }
                 let named = head.lines().filter_map(|line| line.split_once(": "));
                 let names = named.filter(|(name, _)| name.eq_ignore_ascii_case("x-auth-user"));
                 let names: Vec<_> = names.map(|(_, value)| value).collect();

@@ -88,7 +88,8 @@ impl Metrics {
         );
         let mut ended = counters(
             "anteport_streams_ended_total",
-            "WebSockets and answers without a length that were closed because their session ended.",
+            "WebSockets and answers without a length that were closed because their session, or the \
+             break-glass pass that they needed, was over.",
         );
         let mut resent = counters(
             "anteport_forms_resent_total",
