@@ -1,7 +1,8 @@
 //! Members whose sessions are in memory stay signed in while the program is replaced, and a
 //! sign-out counts in both processes.
 
-use std::net::TcpListener;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use anteport::demo::story::Story;
 use anteport::gate::Secret;
 
 use crate::browser::Browser;
-use crate::portal::{Portal, WebSocket};
-use crate::running::{Folder, Running, ask, free_port, status};
+use crate::portal::{Portal, WebSocket, head};
+use crate::running::{Folder, Running, SOON, ask, free_port, status};
 
 /// An emulated Microsoft for as long as the tests run.
 fn microsoft(ports: &Ports) {
@@ -119,4 +120,52 @@ fn sess_09_10_members_stay_signed_in_and_a_sign_out_counts_in_both_processes() {
     assert!(kept.hears().is_some());
     assert_eq!(running.ends().code(), Some(0));
     assert!(is_member(&stays));
+}
+
+/// Asks again and again on one connection, until it hears that an answer is the last.
+fn until_last(port: u16, cookie: &str) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let request = format!("HEAD /page HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{cookie}\r\n");
+    loop {
+        stream.write_all(request.as_bytes()).unwrap();
+        let head = head(&stream);
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        if head.contains("connection: close") {
+            return;
+        }
+    }
+}
+
+#[test]
+fn sess_09_a_stop_in_the_middle_of_a_hand_over_leaves_one_heir_of_the_sessions_and_no_process() {
+    let (folder, portal) = (Folder::new(), Portal::start());
+    let (proxy, admin, microsoft_port) = (free_port(), free_port(), free_port());
+    let ports = Ports { proxy, microsoft: microsoft_port, portal: portal.port, admin };
+    microsoft(&ports);
+    let text = config(&ports, &key(&folder)).replace("drain: 60s", "drain: 1s");
+    let kept = Folder(folder.0.clone());
+    let mut running = Running::start_as(folder, &text, (proxy, admin), &[]);
+    let cookie = signed_in(proxy);
+    let is_member = || {
+        let answer = ask(proxy, &format!("GET /page HTTP/1.1\r\n{}", cookie.trim_end()));
+        status(&answer) == 200
+    };
+    // What is under way is waited for, so that the sessions do not go over at once.
+    let mut websocket = WebSocket::open(proxy, &cookie);
+    websocket.talks("before");
+    running.signal("-USR2");
+    // The new process is there, and this one lets nobody in any more.
+    until_last(proxy, &cookie);
+    running.signal("-TERM");
+    assert_eq!(running.ends().code(), Some(0));
+    assert!(!running.has_said("has taken this one's place"));
+    for port in [proxy, admin] {
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody is left behind");
+    }
+    let snapshot = kept.0.join("sessions");
+    assert!(snapshot.exists(), "the one that was stopped has left them");
+    let again = Running::start_as(kept, &text, (proxy, admin), &[]);
+    assert!(is_member() && !snapshot.exists(), "read once");
+    drop(again);
 }

@@ -159,6 +159,15 @@ impl Running {
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
     }
 
+    /// Kills the process that is to take its place, once there is one.
+    pub(crate) fn kill_successor(&self) {
+        let (old, begun) = (self.pid.to_string(), Instant::now());
+        let kill = || Command::new("pkill").args(["-KILL", "-P", &old]).status().unwrap();
+        while !kill().success() {
+            assert!(begun.elapsed() < SOON, "there is no new process");
+        }
+    }
+
     /// Waits for the end of the process that was started first.
     pub(crate) fn ends(&mut self) -> ExitStatus {
         let begun = Instant::now();
@@ -210,6 +219,21 @@ pub(crate) fn ask(port: u16, request: &str) -> String {
     stream.set_read_timeout(Some(SOON)).unwrap();
     let host = format!("Host: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
     stream.write_all(format!("{request}\r\n{host}").as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// Posts something on a connection of its own.
+pub(crate) fn post(port: u16, target: &str, headers: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(SOON)).unwrap();
+    let request = format!(
+        "POST {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\
+         Content-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::portal::{Portal, WebSocket};
-use crate::running::{Running, SOON, ask, status};
+use crate::running::{Folder, Running, SOON, ask, free_port, post, status};
 
 /// How often, unless `ANTEPORT_UPGRADES` says otherwise.
 const UPGRADES: usize = 10;
@@ -143,7 +143,7 @@ fn rel_07_upgrades_under_load_refuse_nobody_and_lose_no_answer() {
 
 #[test]
 fn rel_07_nor_do_they_where_sessions_are_in_memory_and_go_along() {
-    let folder = crate::running::Folder::new();
+    let folder = Folder::new();
     let more = crate::members::key(&folder);
     upgrades_under_load(&more, 4);
 }
@@ -196,25 +196,103 @@ fn a_new_process_that_is_killed_while_it_starts_changes_nothing() {
     let running = Running::start(portal.port, UNREACHABLE);
     running.signal("-USR2");
     running.says("another process is started");
-    let (old, mut killed) = (running.pid.to_string(), false);
-    let begun = std::time::Instant::now();
-    while !killed {
-        assert!(begun.elapsed() < SOON, "there is no new process");
-        let kill = std::process::Command::new("pkill").args(["-KILL", "-P", &old]).status();
-        killed = kill.unwrap().success();
-    }
+    running.kill_successor();
     let line = running.says("nobody takes this process's place");
     assert!(line.contains("signal 9"), "{line}");
     assert_eq!(status(&ask(running.port, "GET /page HTTP/1.1")), 200);
     assert_eq!(running.readyz().0, 200);
 }
 
+const JSON: &str = "Content-Type: application/json\r\n";
+
+#[test]
+fn cfg_02_while_another_process_takes_over_nothing_is_reloaded() {
+    let portal = Portal::start();
+    let (port, admin) = (free_port(), free_port());
+    let text = crate::running::config(port, admin, portal.port, UNREACHABLE);
+    let folder = Folder::new();
+    let path = folder.0.join("config.yaml");
+    let running = Running::start_as(folder, &text, (port, admin), &[]);
+    let page = || status(&ask(port, "GET /page HTTP/1.1"));
+    let reload = || post(admin, "/-/reload", JSON, "{}");
+    running.signal("-USR2");
+    running.says("another process is started");
+    // It has read its configuration by then, or will: this one changes nothing in either case.
+    let elsewhere = format!("http://127.0.0.1:{}", portal.port);
+    std::fs::write(&path, text.replace(&elsewhere, "http://127.0.0.1:1")).unwrap();
+    for _ in 0..3 {
+        let refused = reload();
+        assert!(refused.contains("\"config-handing-over\""), "{refused}");
+        assert!(refused.contains("\"reloaded\":false"), "{refused}");
+        assert_eq!(page(), 200, "nothing has changed");
+    }
+    running.signal("-HUP");
+    let line = running.says("\"signal\"");
+    assert!(line.contains("config-handing-over"), "{line}");
+    assert_eq!(page(), 200);
+    running.kill_successor();
+    running.says("nobody takes this process's place");
+    assert_eq!(page(), 200);
+    let reloaded = reload();
+    assert!(reloaded.contains("\"reloaded\":true"), "{reloaded}");
+    assert_eq!(page(), 502, "what was to be read is still there to be read");
+}
+
+#[test]
+fn sess_10_what_a_pass_let_through_at_the_old_process_ends_with_its_passes() {
+    let (folder, portal) = (Folder::new(), Portal::start());
+    let (port, admin) = (free_port(), free_port());
+    let keys = crate::members::key(&folder);
+    let text = crate::running::config(port, admin, portal.port, UNREACHABLE);
+    let text = text.replace("access: public", "access: signed_in");
+    let glass = "mode: azure_only\n    break_glass: { link: {} }";
+    let text = text.replace("mode: \"off\"", glass) + &keys + "\nshutdown: { drain: 60s }\n";
+    let mut running = Running::start_as(folder, &text, (port, admin), &[]);
+    let pass = || {
+        let made = post(admin, "/-/break-glass", JSON, "{\"reason\":\"drill\"}");
+        let code = made.split("\"code\":\"").nth(1).unwrap_or_else(|| panic!("{made}"));
+        let form = "Content-Type: application/x-www-form-urlencoded\r\nOrigin: null\r\n\
+                    Sec-Fetch-Site: same-origin\r\n";
+        let body = format!("link={}", code.split('"').next().unwrap());
+        let opened = post(port, "/.auth/break-glass", form, &body);
+        let lines = opened.lines();
+        let mut set = lines.filter_map(|line| line.strip_prefix("set-cookie: "));
+        let cookie = set.next().unwrap_or_else(|| panic!("{opened}"));
+        format!("Cookie: {}\r\n", cookie.split(';').next().unwrap())
+    };
+    let comes = |pass: &str| {
+        status(&ask(port, &format!("GET /page HTTP/1.1\r\n{}", pass.trim_end()))) == 200
+    };
+    let early = pass();
+    let mut websocket = WebSocket::open(port, &early);
+    websocket.talks("through the glass");
+    assert!(comes(&early));
+    // A hand-over that comes to nothing ends nothing.
+    running.signal("-USR2");
+    running.says("another process is started");
+    running.kill_successor();
+    running.says("nobody takes this process's place");
+    websocket.talks("still there");
+    assert!(comes(&early));
+    running.upgrade(1);
+    assert_eq!(websocket.hears(), None, "nobody could end it any more");
+    assert!(!comes(&early));
+    let late = pass();
+    assert!(comes(&late), "and the new process makes links");
+    let own = format!("Sec-Fetch-Site: same-origin\r\n{late}");
+    assert_eq!(status(&post(port, "/.auth/logout", &own, "")), 303);
+    let line = running.says("given back");
+    assert!(line.contains("break-glass-ended"), "LOG-03: {line}");
+    assert!(!comes(&late));
+    assert_eq!(running.ends().code(), Some(0), "nothing is left under way at the old one");
+}
+
 #[test]
 fn a_new_process_that_does_not_start_changes_nothing() {
     let portal = Portal::start();
-    let (port, admin) = (crate::running::free_port(), crate::running::free_port());
+    let (port, admin) = (free_port(), free_port());
     let text = crate::running::config(port, admin, portal.port, "");
-    let folder = crate::running::Folder::new();
+    let folder = Folder::new();
     let path = folder.0.clone();
     let mut running = Running::start_as(folder, &text, (port, admin), &[]);
     let answers = || assert_eq!(status(&ask(port, "GET /page HTTP/1.1")), 200);
