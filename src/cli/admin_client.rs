@@ -1,10 +1,24 @@
-//! Questions to the admin listener of a running Anteport, one at a time.
+//! Questions to the admin listener of a running Anteport, one at a time, and how its answers are
+//! read. Deliberately not here: what is asked for, which is its verb's.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+
+use super::{FAILED, UNAVAILABLE, complain, report};
+use crate::config;
+use crate::telemetry::causes;
+use crate::telemetry::log::Shown;
+
+/// The longest text of an answer that is shown.
+pub(super) const LONGEST: usize = 512;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -23,8 +37,77 @@ pub(super) enum AskError {
     Status { address: String, status: u16 },
 }
 
+impl AskError {
+    /// Who cannot be reached may be soon; who answers something else is not who was meant.
+    pub(super) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Ask { .. } | Self::Silent { .. } => UNAVAILABLE,
+            Self::NotHttp { .. } | Self::Status { .. } => FAILED,
+        }
+    }
+}
+
+/// Why what was asked for was not done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NotDone {
+    #[error(transparent)]
+    Ask(#[from] AskError),
+    #[error("it was refused: {message} ({code})")]
+    Refused { code: String, message: String },
+    #[error("the answer is not what an Anteport of this version tells")]
+    Answer(#[source] serde_json::Error),
+    #[error("the running Anteport knows nothing of {what}: it answered with status {status}")]
+    Unknown { what: &'static str, status: u16 },
+}
+
+impl NotDone {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Ask(error) => error.exit_code(),
+            Self::Refused { code, .. } if code == "session-store-unavailable" => UNAVAILABLE,
+            Self::Refused { .. } | Self::Answer(_) | Self::Unknown { .. } => FAILED,
+        }
+    }
+}
+
+/// A refusal, as the admin listener writes it.
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+    message: String,
+}
+
+/// Where the admin listener of the configuration at `path` is asked; its problems are told, and end
+/// it with the code given.
+pub(super) fn address_of(path: &Path, refused: u8) -> Result<String, ExitCode> {
+    match config::admin_address(path) {
+        Ok(address) => Ok(reachable(address).to_string()),
+        Err(problems) => {
+            report(&problems);
+            Err(ExitCode::from(refused))
+        }
+    }
+}
+
+/// How a verb ends, and what it says of that.
+pub(super) fn ended(done: Result<(), NotDone>) -> ExitCode {
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("error: {}", Shown::new(&causes(&error), LONGEST)));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// An object of those texts that are given.
+pub(super) fn object<const N: usize>(texts: [(&str, Option<&str>); N]) -> Map<String, Value> {
+    let given = texts.into_iter().filter_map(|(name, text)| Some((name, text?)));
+    given.map(|(name, text)| (name.to_owned(), json!(text))).collect()
+}
+
 /// Who listens everywhere is asked here.
-pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
             address.set_ip(Ipv4Addr::LOCALHOST.into());
@@ -62,6 +145,17 @@ impl Answer {
     pub(super) fn body(&self) -> &[u8] {
         let end = memchr::memmem::find(&self.whole, b"\r\n\r\n");
         end.and_then(|at| self.whole.get(at + 4..)).unwrap_or_default()
+    }
+
+    /// What was done, or why it was refused; `what` it knows nothing of if it says neither.
+    pub(super) fn read<T: DeserializeOwned>(&self, what: &'static str) -> Result<T, NotDone> {
+        if self.status == 200 {
+            return serde_json::from_slice(self.body()).map_err(NotDone::Answer);
+        }
+        match serde_json::from_slice(self.body()) {
+            Ok(Refused { error: code, message }) => Err(NotDone::Refused { code, message }),
+            Err(_) => Err(NotDone::Unknown { what, status: self.status }),
+        }
     }
 }
 

@@ -6,20 +6,16 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::admin_client::{self, AskError, Question, reachable};
-use super::{ConfigPath, FAILED, REFUSED, UNAVAILABLE, complain, report, say};
-use crate::config;
-use crate::telemetry::causes;
-use crate::telemetry::log::Shown;
+use super::admin_client::{self, NotDone, Question};
+use super::{ConfigPath, REFUSED, complain, say};
 
 /// For the answer.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Bytes of it that are read.
 const MOST: u64 = 64 * 1024;
-/// The longest text of it that is shown.
-const LONGEST: usize = 512;
 
 /// What is wanted.
 #[derive(Debug, Args)]
@@ -36,19 +32,6 @@ pub(super) struct What {
     /// End all links of the portal that there are, and what they have opened
     #[arg(long)]
     revoke: bool,
-}
-
-/// Why there is no link.
-#[derive(Debug, thiserror::Error)]
-enum BreakGlassError {
-    #[error(transparent)]
-    Ask(#[from] AskError),
-    #[error("it was refused: {message} ({code})")]
-    Refused { code: String, message: String },
-    #[error("the answer is not what an Anteport of this version tells")]
-    Answer(#[source] serde_json::Error),
-    #[error("the running Anteport knows nothing of break-glass: it answered with status {0}")]
-    Unknown(u16),
 }
 
 #[derive(Deserialize)]
@@ -68,37 +51,19 @@ struct Ended {
     others_may_not_know: bool,
 }
 
-#[derive(Deserialize)]
-struct Refused {
-    error: String,
-    message: String,
-}
-
 /// Asks the Anteport of a configuration.
 #[must_use]
 pub(super) fn run(config: ConfigPath, what: &What) -> ExitCode {
-    let address = match config::admin_address(&config.resolve()) {
-        Ok(address) => reachable(address).to_string(),
-        Err(problems) => {
-            report(&problems);
-            return ExitCode::from(REFUSED);
-        }
-    };
-    let done = if what.revoke { what.end(&address) } else { what.make(&address) };
-    let Err(error) = done else {
-        return ExitCode::SUCCESS;
-    };
-    complain(&format!("error: {}", Shown::new(&causes(&error), LONGEST)));
-    ExitCode::from(match &error {
-        BreakGlassError::Ask(AskError::Ask { .. } | AskError::Silent { .. }) => UNAVAILABLE,
-        BreakGlassError::Refused { code, .. } if code == "session-store-unavailable" => UNAVAILABLE,
-        _ => FAILED,
-    })
+    match admin_client::address_of(&config.resolve(), REFUSED) {
+        Ok(address) if what.revoke => admin_client::ended(what.end(&address)),
+        Ok(address) => admin_client::ended(what.make(&address)),
+        Err(code) => code,
+    }
 }
 
 impl What {
     /// The link alone is on standard output, to be passed on.
-    fn make(&self, address: &str) -> Result<(), BreakGlassError> {
+    fn make(&self, address: &str) -> Result<(), NotDone> {
         let made: Made = self.ask(address, "/-/break-glass")?;
         let minutes = made.pass_seconds.div_ceil(60);
         complain(&format!(
@@ -117,7 +82,7 @@ impl What {
         Ok(())
     }
 
-    fn end(&self, address: &str) -> Result<(), BreakGlassError> {
+    fn end(&self, address: &str) -> Result<(), NotDone> {
         let ended: Ended = self.ask(address, "/-/break-glass/revoke")?;
         let passes = match ended.passes {
             1 => "1 pass was".to_owned(),
@@ -133,25 +98,16 @@ impl What {
         Ok(())
     }
 
-    fn ask<T: for<'de> Deserialize<'de>>(
-        &self,
-        address: &str,
-        target: &str,
-    ) -> Result<T, BreakGlassError> {
+    fn ask<T: DeserializeOwned>(&self, address: &str, target: &str) -> Result<T, NotDone> {
         let by = self.by.clone().or_else(whoever_asks);
-        let texts = [("portal", &self.portal), ("reason", &self.reason), ("by", &by)];
-        let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
-        let asked = texts.map(|(name, text)| (name.to_owned(), json!(text))).collect();
+        let asked = admin_client::object([
+            ("portal", self.portal.as_deref()),
+            ("reason", self.reason.as_deref()),
+            ("by", by.as_deref()),
+        ]);
         let body = Value::Object(asked).to_string();
         let question = Question { target, posted: Some(&body), most: MOST, limit: LIMIT };
-        let answer = admin_client::put(address, question)?;
-        if answer.status == 200 {
-            return serde_json::from_slice(answer.body()).map_err(BreakGlassError::Answer);
-        }
-        match serde_json::from_slice::<Refused>(answer.body()) {
-            Ok(Refused { error: code, message }) => Err(BreakGlassError::Refused { code, message }),
-            Err(_) => Err(BreakGlassError::Unknown(answer.status)),
-        }
+        admin_client::put(address, question)?.read("break-glass")
     }
 }
 

@@ -7,24 +7,14 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::admin_client::{self, AskError, Question, reachable};
-use super::{FAILED, complain, report, say};
-use crate::config;
+use super::admin_client::{self, NotDone, Question};
+use super::{FAILED, complain, say};
 use crate::telemetry::causes;
 
 /// For the whole answer.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Bytes of an answer that are read; 512 places fit in.
 const MOST: u64 = 4 * 1024 * 1024;
-
-/// Why nothing can be proposed.
-#[derive(Debug, thiserror::Error)]
-enum DiscoverError {
-    #[error(transparent)]
-    Ask(#[from] AskError),
-    #[error("the answer is not what an Anteport of this version tells")]
-    Answer(#[source] serde_json::Error),
-}
 
 #[derive(Debug, Deserialize)]
 struct Discoveries {
@@ -46,12 +36,9 @@ struct Place {
 /// Asks the Anteport of the configuration at `path`, and prints what it proposes.
 #[must_use]
 pub fn run(path: &Path) -> ExitCode {
-    let address = match config::admin_address(path) {
-        Ok(address) => reachable(address).to_string(),
-        Err(problems) => {
-            report(&problems);
-            return ExitCode::from(FAILED);
-        }
+    let address = match admin_client::address_of(path, FAILED) {
+        Ok(address) => address,
+        Err(code) => return code,
     };
     match ask(&address) {
         Ok(discoveries) => {
@@ -65,10 +52,10 @@ pub fn run(path: &Path) -> ExitCode {
     }
 }
 
-fn ask(address: &str) -> Result<Discoveries, DiscoverError> {
+fn ask(address: &str) -> Result<Discoveries, NotDone> {
     let question = Question { target: "/-/discoveries", posted: None, most: MOST, limit: LIMIT };
     let answer = admin_client::ask(address, question)?;
-    serde_json::from_slice(answer.body()).map_err(DiscoverError::Answer)
+    serde_json::from_slice(answer.body()).map_err(NotDone::Answer)
 }
 
 fn proposal(discoveries: &Discoveries) -> String {

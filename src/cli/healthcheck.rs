@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::admin_client::{self, AskError, Question, reachable};
-use super::{FAILED, complain, report};
-use crate::config;
+use super::admin_client::{self, AskError, Question};
+use super::{FAILED, complain};
 
 /// For the whole of it, from the name of the host to the status.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -25,12 +24,9 @@ enum HealthError {
 /// Asks the Anteport of the configuration at `path`.
 #[must_use]
 pub fn run(path: &Path) -> ExitCode {
-    match config::admin_address(path) {
-        Ok(address) => told(ask(&reachable(address).to_string(), "/livez")),
-        Err(problems) => {
-            report(&problems);
-            ExitCode::from(FAILED)
-        }
+    match admin_client::address_of(path, FAILED) {
+        Ok(address) => told(ask(&address, "/livez")),
+        Err(code) => code,
     }
 }
 

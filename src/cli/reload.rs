@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::admin_client::{self, AskError, Question};
-use super::{FAILED, REFUSED, UNAVAILABLE, complain, report, say};
-use crate::config;
+use super::admin_client::{self, Question};
+use super::{FAILED, REFUSED, complain, say};
 use crate::telemetry::causes;
 use crate::telemetry::log::Shown;
 
@@ -36,12 +35,11 @@ struct Problem {
 /// Asks the one whose configuration is at `path`.
 #[must_use]
 pub(super) fn run(path: &Path) -> ExitCode {
-    let address = match config::admin_address(path) {
-        Ok(address) => admin_client::reachable(address).to_string(),
-        Err(problems) => {
-            report(&problems);
+    let address = match admin_client::address_of(path, REFUSED) {
+        Ok(address) => address,
+        Err(code) => {
             complain("the configuration cannot be used, and nothing was changed");
-            return ExitCode::from(REFUSED);
+            return code;
         }
     };
     let question = Question { target: "/-/reload", posted: Some("{}"), most: MOST, limit: LIMIT };
@@ -49,8 +47,7 @@ pub(super) fn run(path: &Path) -> ExitCode {
         Ok(answer) => answer,
         Err(error) => {
             complain(&format!("error: {}", causes(&error)));
-            let is_up = matches!(error, AskError::NotHttp { .. } | AskError::Status { .. });
-            return ExitCode::from(if is_up { FAILED } else { UNAVAILABLE });
+            return ExitCode::from(error.exit_code());
         }
     };
     let Ok(told) = serde_json::from_slice::<Told>(answer.body()) else {

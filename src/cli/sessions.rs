@@ -11,10 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
-use super::admin_client::{self, Answer, AskError, Question, reachable};
-use super::{ConfigPath, FAILED, REFUSED, UNAVAILABLE, USAGE, complain, report, say};
-use crate::config;
-use crate::telemetry::causes;
+use super::admin_client::{self, LONGEST, NotDone, Question};
+use super::{ConfigPath, FAILED, REFUSED, USAGE, complain, say};
 use crate::telemetry::log::Shown;
 
 /// For one answer. A revocation says after some seconds that it goes on.
@@ -23,8 +21,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const MOST: u64 = 16 * 1024 * 1024;
 /// How many sessions are asked for at a time.
 const PAGE: usize = 500;
-/// The longest text in a table.
-const LONGEST: usize = 512;
+/// What an Anteport without this verb knows nothing of.
+const WHAT: &str = "sessions";
 
 /// What is done.
 #[derive(Debug, Subcommand)]
@@ -101,19 +99,6 @@ pub(super) struct What {
     yes: bool,
 }
 
-/// Why it was not done.
-#[derive(Debug, thiserror::Error)]
-enum SessionsError {
-    #[error(transparent)]
-    Ask(#[from] AskError),
-    #[error("it was refused: {message} ({code})")]
-    Refused { code: String, message: String },
-    #[error("the answer is not what an Anteport of this version tells")]
-    Answer(#[source] serde_json::Error),
-    #[error("the running Anteport knows nothing of sessions: it answered with status {0}")]
-    Unknown(u16),
-}
-
 #[derive(Debug, Deserialize)]
 struct Page {
     sessions: Vec<Value>,
@@ -125,12 +110,6 @@ struct Ended {
     ended: Option<u64>,
     #[serde(default)]
     goes_on: bool,
-}
-
-#[derive(Debug, Deserialize)]
-struct Refused {
-    error: String,
-    message: String,
 }
 
 /// Does it.
@@ -146,30 +125,15 @@ pub(super) fn run(verb: Sessions) -> ExitCode {
 }
 
 /// Acts where the admin listener of the configuration is.
-fn at(config: ConfigPath, act: impl FnOnce(&str) -> Result<(), SessionsError>) -> ExitCode {
-    match config::admin_address(&config.resolve()) {
-        Ok(address) => told(act(&reachable(address).to_string())),
-        Err(problems) => {
-            report(&problems);
-            ExitCode::from(REFUSED)
-        }
+fn at(config: ConfigPath, act: impl FnOnce(&str) -> Result<(), NotDone>) -> ExitCode {
+    match admin_client::address_of(&config.resolve(), REFUSED) {
+        Ok(address) => admin_client::ended(act(&address)),
+        Err(code) => code,
     }
 }
 
-fn told(done: Result<(), SessionsError>) -> ExitCode {
-    let Err(error) = done else {
-        return ExitCode::SUCCESS;
-    };
-    complain(&format!("error: {}", Shown::new(&causes(&error), LONGEST)));
-    ExitCode::from(match &error {
-        SessionsError::Ask(AskError::Ask { .. } | AskError::Silent { .. }) => UNAVAILABLE,
-        SessionsError::Refused { code, .. } if code == "session-store-unavailable" => UNAVAILABLE,
-        _ => FAILED,
-    })
-}
-
 impl Which {
-    fn run(&self, address: &str) -> Result<(), SessionsError> {
+    fn run(&self, address: &str) -> Result<(), NotDone> {
         // A store that nodes share may name one twice.
         let mut seen = HashSet::new();
         let mut table = (!self.json).then(Table::default);
@@ -198,7 +162,7 @@ impl Which {
         Ok(())
     }
 
-    fn page(&self, address: &str, cursor: Option<&str>) -> Result<Page, SessionsError> {
+    fn page(&self, address: &str, cursor: Option<&str>) -> Result<Page, NotDone> {
         let path = "/-/sessions?".to_owned();
         let begins = path.len();
         let mut query = Serializer::for_suffix(path, begins);
@@ -216,7 +180,7 @@ impl Which {
         }
         let target = query.finish();
         let question = Question { target: &target, posted: None, most: MOST, limit: LIMIT };
-        read(&admin_client::put(address, question)?)
+        admin_client::put(address, question)?.read(WHAT)
     }
 }
 
@@ -254,17 +218,14 @@ impl What {
         }
     }
 
-    fn run(&self, address: &str) -> Result<(), SessionsError> {
-        let texts = [
-            ("session", &self.session),
-            ("member", &self.member),
-            ("sid", &self.sid),
-            ("provider", &self.provider),
-            ("before", &self.before),
-        ];
-        let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text.as_ref()?)));
-        let mut asked: serde_json::Map<String, Value> =
-            texts.map(|(name, text)| (name.to_owned(), json!(text))).collect();
+    fn run(&self, address: &str) -> Result<(), NotDone> {
+        let mut asked = admin_client::object([
+            ("session", self.session.as_deref()),
+            ("member", self.member.as_deref()),
+            ("sid", self.sid.as_deref()),
+            ("provider", self.provider.as_deref()),
+            ("before", self.before.as_deref()),
+        ]);
         if self.everybody {
             asked.insert("everybody".to_owned(), json!(true));
         }
@@ -275,7 +236,7 @@ impl What {
             most: MOST,
             limit: LIMIT,
         };
-        match read(&admin_client::put(address, question)?)? {
+        match admin_client::put(address, question)?.read(WHAT)? {
             Ended { goes_on: true, .. } => {
                 say("it goes on: they are many, and the log of Anteport says when all have ended");
             }
@@ -288,16 +249,6 @@ impl What {
 
 fn counted(count: u64) -> String {
     if count == 1 { "1 session".to_owned() } else { format!("{count} sessions") }
-}
-
-fn read<T: for<'de> Deserialize<'de>>(answer: &Answer) -> Result<T, SessionsError> {
-    if answer.status == 200 {
-        return serde_json::from_slice(answer.body()).map_err(SessionsError::Answer);
-    }
-    match serde_json::from_slice::<Refused>(answer.body()) {
-        Ok(Refused { error, message }) => Err(SessionsError::Refused { code: error, message }),
-        Err(_) => Err(SessionsError::Unknown(answer.status)),
-    }
 }
 
 /// The columns, and what they are called in the answer.
