@@ -7,13 +7,15 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anteport::clock::Clock;
 use anteport::config::{LogFormat, Logging, Sink};
 use anteport::gate::Timestamp;
+use anteport::gate::identity::{Covered, Envelope, Lines as Covering};
+use anteport::identity::Outbound;
 use anteport::telemetry::admin::{self, AdminState, Readiness};
 use anteport::telemetry::log::{self, DroppedLines};
 use anteport::telemetry::metrics::{
@@ -21,9 +23,16 @@ use anteport::telemetry::metrics::{
 };
 use anteport::telemetry::reasons::{LOGIN_FAILURES, REASONS};
 use anteport::telemetry::{Verdict, access_log, audit};
+use anteport::upstream::Forwarding;
+use http::{HeaderName, HeaderValue, Method};
+use lines::{Lines, hear_every_thread};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tracing::Subscriber;
+
+#[path = "kit/lines.rs"]
+mod lines;
 
 const NOON: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
 
@@ -485,27 +494,6 @@ async fn the_admin_listener_stops_when_told() {
     assert!(TcpStream::connect(admin.address).await.is_err());
 }
 
-/// A sink that keeps what it is given.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Kept {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Kept {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
 const QUIET: Logging = Logging {
     format: LogFormat::Auto,
     level: tracing::Level::WARN,
@@ -529,11 +517,17 @@ fn request(path: &str) -> access_log::Access<'_> {
     }
 }
 
+/// Does it while this subscriber hears what is said on this thread.
+fn listening(subscriber: impl Subscriber + Send + Sync + 'static, act: impl FnOnce()) {
+    hear_every_thread();
+    tracing::subscriber::with_default(subscriber, act);
+}
+
 /// The lines that `act` leaves in a sink.
 fn logged(logging: &Logging, is_terminal: bool, act: impl FnOnce()) -> String {
-    let sink = Kept::default();
+    let sink = Lines::default();
     let (subscriber, log) = log::subscriber(logging, sink.clone(), is_terminal, 1024);
-    tracing::subscriber::with_default(subscriber, act);
+    listening(subscriber, act);
     drop(log);
     sink.text()
 }
@@ -596,6 +590,53 @@ fn log_02_logged_input_is_escaped_and_bounded() {
     }
 }
 
+#[test]
+fn what_another_thread_said_first_is_heard_on_this_one_too() {
+    let say = || tracing::warn!("said");
+    let text = logged(&QUIET, false, || {
+        std::thread::scope(|scope| scope.spawn(say).join().unwrap());
+        say();
+    });
+    assert_eq!(text.lines().count(), 1, "{text}");
+}
+
+#[test]
+fn log_01_a_request_to_the_portal_shows_nothing_of_its_member() {
+    const HOST: HeaderValue = HeaderValue::from_static("members.example");
+    const CANARY: HeaderValue = HeaderValue::from_static("canary");
+    let told = vec![(HeaderName::from_static("x-anteport-assertion"), CANARY)];
+    let covered = Covered {
+        lines: Covering::Written(b"canary".as_slice().into()),
+        names: b"".as_slice().into(),
+    };
+    let envelope = Envelope {
+        headers: told.clone(),
+        renew: NOON,
+        version: 0,
+        covered: Some(covered),
+        parts: Vec::new(),
+    };
+    let outbound = Outbound {
+        method: &Method::GET,
+        authority: &HOST,
+        target: "/reports/a?code=canary",
+        envelope: Some(&envelope),
+        body: Some(b"canary"),
+        nonce: &CANARY,
+    };
+    let forwarding = Forwarding {
+        host: &HOST,
+        scheme: &HeaderValue::from_static("https"),
+        address: &CANARY,
+        request_id: &CANARY,
+        signature: &told,
+    };
+    // A body's bytes would be shown as numbers.
+    for shown in [format!("{outbound:?}"), format!("{forwarding:?}")] {
+        assert!(!shown.contains("canary") && !shown.contains("99, 97, 110"), "{shown}");
+    }
+}
+
 /// A sink that takes nothing until its channel says so, as a full pipe does.
 struct Blocked {
     entered: Sender<()>,
@@ -623,7 +664,7 @@ fn log_02_a_blocked_sink_costs_lines_and_nobody_waits() {
     let sink = Blocked { entered, release };
     let (subscriber, log) = log::subscriber(&QUIET, sink, false, WAITING);
     let begun = Instant::now();
-    tracing::subscriber::with_default(subscriber, || {
+    listening(subscriber, || {
         tracing::warn!("the line that the sink is stuck with");
         is_entered.recv().unwrap();
         for _ in 0..LINES {
@@ -658,7 +699,7 @@ impl Write for Full {
 #[test]
 fn log_02_a_full_sink_costs_lines_that_are_counted() {
     let (subscriber, log) = log::subscriber(&QUIET, Full, false, 1024);
-    tracing::subscriber::with_default(subscriber, || {
+    listening(subscriber, || {
         for _ in 0..10 {
             tracing::warn!("a line");
         }

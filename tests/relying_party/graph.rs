@@ -1,7 +1,6 @@
 //! Groups from Graph: what is asked, with what, and every answer that is none (AZ-05, LIM-06).
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anteport::config::{self, GroupSource, Groups, KeptGroups};
@@ -10,6 +9,7 @@ use anteport::relying_party::{Call, Limits, Outcome};
 use serde_json::{Value, json};
 use tracing::subscriber::DefaultGuard;
 
+use crate::lines::Lines;
 use crate::provider::{KEYS, Provider, Reply, token};
 use crate::world::{REDIRECT, World, accept, begin, configured, quick};
 
@@ -139,32 +139,12 @@ async fn az_05_a_name_that_graph_leaves_out_leaves_all_names_unknown() {
     }
 }
 
-/// What is logged on this thread while it is kept.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn of_this_thread() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let sink = log.clone();
-        let subscriber = tracing_subscriber::fmt().json().with_writer(move || sink.clone());
-        (log, tracing::subscriber::set_default(subscriber.finish()))
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
+/// What is logged on this thread while the guard is kept.
+fn log_of_this_thread() -> (Lines, DefaultGuard) {
+    let log = Lines::default();
+    let sink = log.clone();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || sink.clone());
+    (log, tracing::subscriber::set_default(subscriber.finish()))
 }
 
 #[tokio::test]
@@ -173,7 +153,7 @@ async fn names_that_graph_leaves_out_are_said_with_the_permission_that_is_missin
         let world = world_with_names().await;
         let page = json!({ "value": [{ "id": "g1", "displayName": name }] });
         world.provider.set_graph(Reply::Json(200, page));
-        let (log, _kept) = Log::of_this_thread();
+        let (log, _kept) = log_of_this_thread();
         signs_in(&world, too_many()).await;
         // What was known lately is not said again.
         signs_in(&world, too_many()).await;

@@ -8,6 +8,8 @@ mod credentials;
 mod graph;
 mod keys;
 mod kinds;
+#[path = "../kit/lines.rs"]
+mod lines;
 #[expect(dead_code, reason = "the proxy's tests use the rest")]
 mod provider;
 mod refresh;

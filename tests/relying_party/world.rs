@@ -14,6 +14,7 @@ use anteport::gate::{Challenge, ReturnTo, Timestamp, VerifiedClaims};
 use anteport::relying_party::{Call, Limits, Outcome, RelyingParty, RelyingPartyError};
 use serde_json::{Value, json};
 
+use crate::lines::hear_every_thread;
 use crate::provider::{CLIENT, KEYS, OBJECT, Provider, TENANT, token};
 
 pub const NOON: Timestamp = Timestamp::from_unix_seconds(1_767_225_600);
@@ -65,6 +66,7 @@ impl World {
     }
 
     pub fn of(provider: Provider, configured: config::Provider, limits: Limits) -> Self {
+        hear_every_thread();
         let clock = Clock::at(NOON);
         let observed = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&observed);
