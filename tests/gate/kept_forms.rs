@@ -5,7 +5,7 @@ use anteport::gate::{Decision, KeptForm, MemberMark, Mode, Refusal, may_be_from_
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use crate::{HOST, NOON, policy};
+use super::{HOST, NOON, policy};
 
 const KEPT: [(&str, &str); 8] = [
     ("host", HOST),
