@@ -6,21 +6,22 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use anteport::demo::Ports;
+use ask::ask;
+use folder::Folder;
+use microsoft::{microsoft, providers};
+use ports::free_ports;
+
+#[path = "kit/ask.rs"]
+mod ask;
 #[path = "proxy/world/browser.rs"]
 #[allow(dead_code, unreachable_pub, clippy::indexing_slicing)]
 mod browser;
-
-use ports::free_ports;
-
-use anteport::clock::Clock;
-use anteport::demo::Ports;
-use anteport::demo::microsoft::{self, Microsoft, Options};
-use anteport::demo::story::Story;
-use anteport::gate::Secret;
-
+#[path = "kit/folder.rs"]
+mod folder;
+#[path = "kit/microsoft.rs"]
+mod microsoft;
 #[path = "kit/ports.rs"]
 mod ports;
 #[path = "binary/reload.rs"]
@@ -28,46 +29,21 @@ mod reload;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
 
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("anteport-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// The ports of everybody, from the first on.
+const fn ports(first: u16) -> Ports {
+    Ports { proxy: first, microsoft: first + 3, portal: first + 2, admin: first + 1 }
 }
 
 fn config(first: u16) -> String {
-    let (admin, portal, provider) = (first + 1, first + 2, first + 3);
+    let Ports { proxy, microsoft, portal, admin } = ports(first);
+    let providers = providers(microsoft);
     format!(
         r#"
-listen: {{ address: "127.0.0.1:{first}" }}
+listen: {{ address: "127.0.0.1:{proxy}" }}
 admin: {{ address: "127.0.0.1:{admin}" }}
-providers:
-  corporate:
-    kind: entra_id
-    authority: "http://127.0.0.1:{provider}"
-    tenant: 3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11
-    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
-    credentials: [ {{ secret: {{ value: "canary-of-the-secret" }} }} ]
+{providers}
 portals:
-  - public_url: "http://127.0.0.1:{first}"
+  - public_url: "http://127.0.0.1:{proxy}"
     upstream: {{ url: "http://127.0.0.1:{portal}" }}
     local_login: {{ login_pages: [/login], password_routes: [ {{ path: /login }} ] }}
     routes: [ {{ path: "/public/**", access: public }}, {{ path: "/**", access: signed_in }} ]
@@ -90,15 +66,6 @@ fn stop(child: &mut Child, signal: &str) -> ExitStatus {
     let id = child.id().to_string();
     assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     child.wait().unwrap()
-}
-
-fn ask(port: u16, request: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    let host = format!("Host: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
-    stream.write_all(format!("{request}\r\n{host}").as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 #[test]
@@ -169,27 +136,6 @@ fn log_01_03_one_access_event_a_request_and_nothing_secret_in_it() {
     assert_eq!(all.matches("\"login-failed\"").count(), 2, "one line a failed login");
 }
 
-/// The emulated Microsoft of this configuration, for as long as the tests run.
-fn microsoft(first: u16) -> Arc<Microsoft> {
-    let ports = Ports { proxy: first, microsoft: first + 3, portal: first + 2, admin: first + 1 };
-    let clock = Clock::system();
-    let secret = Secret::new("canary-of-the-secret".to_owned());
-    let options = Options::demo(&ports, secret, Story::new(clock.clone()));
-    let base = format!("http://127.0.0.1:{}", ports.microsoft);
-    let microsoft = Microsoft::new(base, clock, options);
-    let serving = Arc::clone(&microsoft);
-    let listener = TcpListener::bind(("127.0.0.1", ports.microsoft)).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            microsoft::serve(listener, serving, std::future::pending()).await.unwrap();
-        });
-    });
-    microsoft
-}
-
 fn header<'a>(answer: &'a str, name: &str) -> &'a str {
     let line = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
     line.unwrap_or_else(|| panic!("{answer}"))
@@ -199,7 +145,7 @@ fn header<'a>(answer: &'a str, name: &str) -> &'a str {
 fn oidc_16_the_log_says_what_microsoft_refused_and_what_to_do() {
     let folder = Folder::new();
     let first = free_ports(4);
-    let microsoft = microsoft(first);
+    let microsoft = microsoft(&ports(first));
     let mut child = run(&folder.write("config.yaml", &config(first)));
     let mut log = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -566,15 +512,11 @@ fn sess_09_a_member_does_not_notice_a_planned_restart() {
 
     let folder = Folder::new();
     let first = free_ports(4);
-    let _microsoft = microsoft(first);
-    let write_key = |byte: u8| {
-        let path = folder.write("key.new", &STANDARD.encode([byte; 32]));
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        std::fs::rename(path, folder.0.join("key")).unwrap();
-    };
+    let _microsoft = microsoft(&ports(first));
+    let write_key = |byte: u8| folder.write("key", &STANDARD.encode([byte; 32]));
     write_key(1);
     write_key(2);
-    std::fs::copy(folder.0.join("key"), folder.0.join("other")).unwrap();
+    std::fs::copy(folder.at("key"), folder.at("other")).unwrap();
     write_key(1);
     let sessions = "sessions: { keys: [{ file: key }, { file: other }], snapshot: sessions }\n";
     let file = folder.write("config.yaml", &(config(first) + sessions));
@@ -589,7 +531,7 @@ fn sess_09_a_member_does_not_notice_a_planned_restart() {
     assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
     let said = log.rest();
     assert!(said.contains("the snapshot is written") && said.contains("\"sessions\":1"), "{said}");
-    let snapshot = folder.0.join("sessions");
+    let snapshot = folder.at("sessions");
     assert_eq!(std::fs::metadata(&snapshot).unwrap().permissions().mode() & 0o777, 0o600);
     let copy = std::fs::read(&snapshot).unwrap();
     assert!(!String::from_utf8_lossy(&copy).contains("harborclub"));
@@ -604,11 +546,11 @@ fn sess_09_a_member_does_not_notice_a_planned_restart() {
         assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
         log.until(wanted)
     };
-    std::fs::write(folder.0.join("other"), "canary of a key").unwrap();
+    std::fs::write(folder.at("other"), "canary of a key").unwrap();
     let said = is_looked_at(&mut log, "those before stay in force");
     assert!(!said.contains("canary"), "{said}");
     write_key(3);
-    std::fs::write(folder.0.join("other"), STANDARD.encode([1; 32])).unwrap();
+    std::fs::write(folder.at("other"), STANDARD.encode([1; 32])).unwrap();
     let said = is_looked_at(&mut log, "sealing-keys-changed");
     assert!(said.contains("\"keys\":2"), "{said}");
     assert_eq!(open(&mut ada), 502);
@@ -654,7 +596,7 @@ fn signed_in(first: u16) -> String {
 fn sessions_are_listed_and_ended_from_a_command_line() {
     let folder = Folder::new();
     let first = free_ports(4);
-    let _microsoft = microsoft(first);
+    let _microsoft = microsoft(&ports(first));
     let file = folder.write("config.yaml", &config(first));
     let config = file.to_str().unwrap();
     let sessions = |more: &[&str]| {

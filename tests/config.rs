@@ -8,6 +8,8 @@
     reason = "a test that finds something else than it looks for is to fail"
 )]
 
+#[path = "kit/folder.rs"]
+mod folder;
 #[path = "config/mapping.rs"]
 mod mapping;
 #[path = "config/members.rs"]
@@ -30,6 +32,7 @@ use anteport::config::{
 use anteport::gate::identity::OwnedNames;
 use anteport::gate::{Access, Mode, Timestamp};
 use anteport::signing_key::SigningAlgorithm;
+use folder::Folder;
 use proptest::prelude::*;
 
 /// 2026-11-21, noon.
@@ -412,25 +415,16 @@ fn deep_nesting_is_refused_and_not_a_stack_overflow() {
     }
 }
 
-/// A folder of a test's own, removed with it.
-struct Folder(PathBuf);
-
 impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("anteport-{}-{name}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, content: &str, mode: u32) {
+    /// Writes a file that these may read.
+    fn write_for(&self, mode: u32, name: &str, content: &str) {
         use std::os::unix::fs::PermissionsExt as _;
-        let path = self.0.join(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let path = self.write(name, content);
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
     fn parse(&self, text: &str) -> Result<Loaded, Problems> {
-        let name = self.0.join("config.yaml");
+        let name = self.at("config.yaml");
         config::parse(name.to_str().unwrap(), text, &environment, NOON)
     }
 
@@ -445,19 +439,12 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// CFG-04.
 #[test]
 fn a_secret_file_loses_one_line_break_at_its_end() {
-    let folder = Folder::new("secret");
+    let folder = Folder::new();
     let text = MINIMAL.replace("{ env: CLIENT_SECRET }", "{ file: secret }");
     for content in ["canary-8Q~gW2", "canary-8Q~gW2\n", "canary-8Q~gW2\r\n"] {
-        folder.write("secret", content, 0o600);
+        folder.write("secret", content);
         let config = folder.parse(&text).unwrap().config;
         assert_eq!(client_secret(&config.providers[0]), CANARY);
     }
@@ -466,7 +453,7 @@ fn a_secret_file_loses_one_line_break_at_its_end() {
 /// CFG-04.
 #[test]
 fn a_secret_file_that_cannot_be_right_is_refused() {
-    let folder = Folder::new("bad-secret");
+    let folder = Folder::new();
     let text = MINIMAL.replace("{ env: CLIENT_SECRET }", "{ file: secret }");
     let place = "config.yaml:7:37: providers.corporate.credentials[0].secret.file:";
     assert_eq!(
@@ -474,14 +461,14 @@ fn a_secret_file_that_cannot_be_right_is_refused() {
         [format!("error: {place} cannot read the secret from `secret`: No such file or directory")]
     );
     for content in ["", "\n", " \n"] {
-        folder.write("secret", content, 0o600);
+        folder.write("secret", content);
         assert_eq!(folder.said(&text), [format!("error: {place} the secret is empty")]);
     }
-    folder.write("secret", "canary-8Q~gW2\n\n", 0o600);
+    folder.write("secret", "canary-8Q~gW2\n\n");
     assert!(folder.said(&text)[0].contains("has a line break"));
-    fs::write(folder.0.join("secret"), [0xff, 0xfe]).unwrap();
+    fs::write(folder.at("secret"), [0xff, 0xfe]).unwrap();
     assert!(folder.said(&text)[0].ends_with("it is not text (UTF-8)"));
-    folder.write("secret", "canary-8Q~gW2", 0o644);
+    folder.write_for(0o644, "secret", "canary-8Q~gW2");
     let said = folder.said(&text);
     assert!(said[0].starts_with("warning: ") && said[0].contains("every user"), "{said:?}");
 }
@@ -500,20 +487,20 @@ fn certificate() -> (String, String) {
 
 #[test]
 fn a_certificate_and_its_key_are_loaded() {
-    let folder = Folder::new("tls");
+    let folder = Folder::new();
     let (certificate, key) = certificate();
-    folder.write("tls.crt", &certificate, 0o644);
-    folder.write("tls.key", &key, 0o600);
+    folder.write_for(0o644, "tls.crt", &certificate);
+    folder.write("tls.key", &key);
     let config = folder.parse(&with_tls()).unwrap().config;
     assert_eq!(config.listen.tls.unwrap().cert.len(), 1);
 }
 
 #[test]
 fn a_certificate_for_another_host_is_warned_of() {
-    let folder = Folder::new("host");
+    let folder = Folder::new();
     let (certificate, key) = certificate();
-    folder.write("tls.crt", &certificate, 0o644);
-    folder.write("tls.key", &key, 0o600);
+    folder.write_for(0o644, "tls.crt", &certificate);
+    folder.write("tls.key", &key);
     let text = with_tls().replace("members.example.org", "staff.example.org");
     assert_eq!(
         folder.said(&text),
@@ -525,9 +512,9 @@ fn a_certificate_for_another_host_is_warned_of() {
 /// CRY-02.
 #[test]
 fn a_key_that_others_can_read_is_refused() {
-    let folder = Folder::new("key-mode");
+    let folder = Folder::new();
     let (certificate, key) = certificate();
-    folder.write("tls.crt", &certificate, 0o644);
+    folder.write_for(0o644, "tls.crt", &certificate);
     for (mode, is_usable, says) in [
         (0o600, true, None),
         (0o400, true, None),
@@ -538,7 +525,7 @@ fn a_key_that_others_can_read_is_refused() {
         (0o644, false, Some("error: config.yaml:1:70: listen.tls.key: `tls.key` has mode 0644")),
         (0o777, false, Some("error: config.yaml:1:70: listen.tls.key: `tls.key` has mode 0777")),
     ] {
-        folder.write("tls.key", &key, mode);
+        folder.write_for(mode, "tls.key", &key);
         assert_eq!(folder.parse(&with_tls()).is_ok(), is_usable, "{mode:o}");
         let said = folder.said(&with_tls());
         match says {
@@ -550,9 +537,9 @@ fn a_key_that_others_can_read_is_refused() {
 
 #[test]
 fn a_key_of_another_certificate_is_refused() {
-    let folder = Folder::new("key-mismatch");
-    folder.write("tls.crt", &certificate().0, 0o644);
-    folder.write("tls.key", &certificate().1, 0o600);
+    let folder = Folder::new();
+    folder.write_for(0o644, "tls.crt", &certificate().0);
+    folder.write("tls.key", &certificate().1);
     assert_eq!(
         folder.said(&with_tls()),
         ["error: config.yaml:1:70: listen.tls.key: the key does not belong to the first \
@@ -562,10 +549,10 @@ fn a_key_of_another_certificate_is_refused() {
 
 #[test]
 fn files_without_certificate_or_key_are_refused() {
-    let folder = Folder::new("not-pem");
+    let folder = Folder::new();
     let (certificate, key) = certificate();
-    folder.write("tls.crt", &key, 0o644);
-    folder.write("tls.key", &certificate, 0o600);
+    folder.write_for(0o644, "tls.crt", &key);
+    folder.write("tls.key", &certificate);
     assert_eq!(
         folder.said(&with_tls()),
         [
@@ -575,7 +562,7 @@ fn files_without_certificate_or_key_are_refused() {
              `tls.key` (PEM)",
         ]
     );
-    folder.write("tls.crt", "-----BEGIN CERTIFICATE-----\ncanary", 0o644);
+    folder.write_for(0o644, "tls.crt", "-----BEGIN CERTIFICATE-----\ncanary");
     assert!(folder.said(&with_tls())[0].ends_with("is not a PEM file: a section has no end"));
 }
 
@@ -589,14 +576,14 @@ fn client_certificate(year: i32, month: u8) -> (String, String) {
 /// CRY-02.
 #[test]
 fn a_client_certificate_fits_its_key_which_others_cannot_read() {
-    let folder = Folder::new("client-certificate");
+    let folder = Folder::new();
     let text = MINIMAL.replace(
         "{ secret: { env: CLIENT_SECRET } }",
         "{ certificate: { file: client.pem, key: { file: client.key } } }",
     );
     let (certificate, key) = client_certificate(2028, 3);
-    folder.write("client.pem", &certificate, 0o644);
-    folder.write("client.key", &key, 0o600);
+    folder.write_for(0o644, "client.pem", &certificate);
+    folder.write("client.key", &key);
     let config = folder.parse(&text).unwrap().config;
     let credential = &config.providers[0].credentials[0];
     assert!(matches!(&credential.proof, Proof::Certificate(_)));
@@ -609,26 +596,26 @@ fn a_client_certificate_fits_its_key_which_others_cannot_read() {
         assert!(said.len() == 1 && said[0].contains(place), "{said:?}");
         assert!(said[0].contains(message), "{said:?}");
     };
-    folder.write("client.key", &key, 0o644);
+    folder.write_for(0o644, "client.key", &key);
     says(&text, &format!("{place}.key.file: `client.key` has mode 0644"), "chmod");
-    folder.write("client.key", &client_certificate(2028, 3).1, 0o600);
+    folder.write("client.key", &client_certificate(2028, 3).1);
     says(&text, &format!("{place}.key.file"), "the key does not belong to the certificate");
     let elliptic = rcgen::KeyPair::generate().unwrap().serialize_pem();
-    folder.write("client.key", &elliptic, 0o600);
+    folder.write("client.key", &elliptic);
     says(&text, &format!("{place}.key.file"), "the key is not an RSA key of 2048 to 8192 bits");
 
     for (month, message) in [(11, "has expired"), (12, "expires in 9 days")] {
         let (certificate, key) = client_certificate(2026, month);
-        folder.write("client.pem", &certificate, 0o644);
-        folder.write("client.key", &key, 0o600);
+        folder.write_for(0o644, "client.pem", &certificate);
+        folder.write("client.key", &key);
         says(&text, &format!("{place}.file: this credential {message}"), "warning: ");
     }
 }
 
 #[test]
 fn a_provider_can_have_certificates_of_its_own() {
-    let folder = Folder::new("ca");
-    folder.write("ca.pem", &format!("{}{}", certificate().0, certificate().0), 0o644);
+    let folder = Folder::new();
+    folder.write_for(0o644, "ca.pem", &format!("{}{}", certificate().0, certificate().0));
     let text = MINIMAL.replace("    kind: entra_id\n", "    kind: entra_id\n    ca: ca.pem\n");
     let config = folder.parse(&text).unwrap().config;
     assert_eq!(config.providers[0].trusted.as_ref().map(Vec::len), Some(2));
@@ -881,15 +868,14 @@ fn healthcheck_does_not_wait_longer_than_2_seconds() {
 
 #[test]
 fn healthcheck_finds_the_admin_listener_in_a_configuration_without_reading_secrets() {
-    let folder = Folder::new("healthcheck");
+    let folder = Folder::new();
     let (address, asked) = admin("HTTP/1.1 200 OK\r\n\r\n");
     let text = MINIMAL.replace("CLIENT_SECRET", "NOT_SET");
     folder.write(
         "config.yaml",
         &format!("{text}admin: {{ address: \"0.0.0.0:{}\" }}\n", address.port()),
-        0o600,
     );
-    let path = folder.0.join("config.yaml");
+    let path = folder.at("config.yaml");
     let (code, _, err) = anteport(&["healthcheck", "--config", path.to_str().unwrap()]);
     assert_eq!(code, 0, "{err}");
     assert!(asked.join().unwrap().starts_with("GET /livez "));

@@ -3,32 +3,16 @@
 
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use folder::Folder;
+
+#[path = "kit/folder.rs"]
+mod folder;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
 const CLIENT_ID: &str = "a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20";
-
-/// A folder that goes with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("anteport-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Without a terminal, as a script runs it.
 fn config(arguments: &[&str]) -> (i32, String, String) {
@@ -60,9 +44,9 @@ fn check(path: &Path) -> (i32, String) {
 
 #[test]
 fn what_init_writes_can_be_used_and_says_what_to_register() {
-    let folder = Folder::new("init");
-    let (output, secret) = (folder.file("config.yaml"), folder.file("secret"));
-    std::fs::write(&secret, "canary-of-the-secret\n").unwrap();
+    let folder = Folder::new();
+    let output = folder.at("config.yaml");
+    let secret = folder.write("secret", "canary-of-the-secret\n");
     let (output, secret) = (output.to_str().unwrap(), secret.to_str().unwrap());
     let mut flags = flags(output, secret);
     flags.extend(["--profile", "wordpress"]);
@@ -97,7 +81,7 @@ fn what_init_writes_can_be_used_and_says_what_to_register() {
 
 #[test]
 fn every_kind_can_be_written() {
-    let folder = Folder::new("kinds");
+    let folder = Folder::new();
     for (kind, more) in [
         ("entra_id", &["--tenant", "contoso.onmicrosoft.com"][..]),
         ("azure_ad_b2c", &["--tenant", "contoso", "--user-flow", "B2C_1_in"]),
@@ -108,7 +92,7 @@ fn every_kind_can_be_written() {
         ("external_id", &["--tenant", "contoso", "--mode", "optional"]),
         ("oidc", &["--issuer", "https://accounts.example.org", "--listen", "0.0.0.0:80"]),
     ] {
-        let output = folder.file("config.yaml");
+        let output = folder.at("config.yaml");
         let url = "https://members.example.org";
         let mut flags = vec!["init", "--force", "--kind", kind, "--client-id", CLIENT_ID];
         flags.extend(["--public-url", url, "--upstream", "http://127.0.0.1:3000"]);
@@ -129,8 +113,8 @@ fn every_kind_can_be_written() {
 
 #[test]
 fn without_a_terminal_all_that_is_missing_or_wrong_is_said_at_once() {
-    let folder = Folder::new("missing");
-    let output = folder.file("config.yaml");
+    let folder = Folder::new();
+    let output = folder.at("config.yaml");
     let path = output.to_str().unwrap();
     let (code, said, complained) = config(&["init", "--output", path, "--upstream", "127.0.0.1"]);
     assert_eq!((code, said.as_str()), (2, ""), "{complained}");
@@ -163,9 +147,9 @@ fn without_a_terminal_all_that_is_missing_or_wrong_is_said_at_once() {
 /// What is not there yet is no reason not to write, and is said.
 #[test]
 fn a_secret_that_is_yet_to_come_is_said() {
-    let folder = Folder::new("later");
-    let output = folder.file("config.yaml");
-    let (path, secret) = (output.to_str().unwrap(), folder.file("none"));
+    let folder = Folder::new();
+    let output = folder.at("config.yaml");
+    let (path, secret) = (output.to_str().unwrap(), folder.at("none"));
     let (code, said, complained) = config(&flags(path, secret.to_str().unwrap()));
     assert_eq!(code, 0, "{complained}");
     assert!(said.contains("Before it can run:"), "{said}");
@@ -191,9 +175,8 @@ fn a_secret_that_is_yet_to_come_is_said() {
 
 #[test]
 fn show_and_explain_end_as_they_should() {
-    let folder = Folder::new("show");
-    let broken = folder.file("broken.yaml");
-    std::fs::write(&broken, "listen: 1\n").unwrap();
+    let folder = Folder::new();
+    let broken = folder.write("broken.yaml", "listen: 1\n");
     let (code, said, complained) = config(&["show", "--config", broken.to_str().unwrap()]);
     assert_eq!((code, said.as_str()), (78, ""));
     assert!(complained.contains("broken.yaml:1:9: listen: "), "{complained}");

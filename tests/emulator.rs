@@ -2,12 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anteport::demo::microsoft::{NEXT, SET, Word};
+use folder::Folder;
+use ports::free_ports;
 use url::Url;
+
+#[path = "kit/folder.rs"]
+mod folder;
+#[path = "kit/ports.rs"]
+mod ports;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/emulator.md");
@@ -17,27 +24,24 @@ const ENTRA: &str = "kind: entra_id\n    tenant: contoso.example\n";
 
 /// A folder that goes with the test, and the processes that work in it.
 struct Bench {
-    folder: PathBuf,
+    folder: Folder,
     children: Vec<Child>,
 }
 
 impl Bench {
-    fn new(name: &str) -> Self {
-        let name = format!("anteport-emulator-{name}-{}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        Self { folder, children: Vec::new() }
+    fn new() -> Self {
+        Self { folder: Folder::new(), children: Vec::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.at(name)
     }
 
     fn anteport(&self, words: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command
             .args(words)
-            .current_dir(&self.folder)
+            .current_dir(&self.folder.0)
             .env("CLIENT_SECRET", "any")
             .stdin(Stdio::null());
         command
@@ -80,7 +84,6 @@ impl Drop for Bench {
             let _ = child.kill();
             let _ = child.wait();
         }
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -95,18 +98,15 @@ fn blocks(guide: &str, language: &str) -> Vec<String> {
     blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// The example's configuration, with ports that are free.
+/// The example's configuration, with ports that are free; nobody listens where the portal would be.
 fn config(bench: &Bench) -> (PathBuf, u16) {
-    let (listen, admin) = (free_port(), free_port());
-    let text = blocks(&guide(), "yaml").remove(0);
-    let text = text.replace(":8080", &format!(":{listen}")).replace(":9090", &format!(":{admin}"));
-    let path = bench.path("config.yaml");
-    std::fs::write(&path, text).unwrap();
-    (path, listen)
+    let listen = free_ports(3);
+    let mut text = blocks(&guide(), "yaml").remove(0);
+    for (written, port) in [(":8080", listen), (":9090", listen + 1), (":3000", listen + 2)] {
+        assert!(text.contains(written), "{written} is not in {text}");
+        text = text.replace(written, &format!(":{port}"));
+    }
+    (bench.folder.write("config.yaml", &text), listen)
 }
 
 /// One request, and its answer.
@@ -164,7 +164,7 @@ fn words(line: &str) -> Vec<String> {
 
 #[test]
 fn the_example_of_the_guide_does_what_it_says() {
-    let mut bench = Bench::new("guide");
+    let mut bench = Bench::new();
     let (_, portal) = config(&bench);
     let (mut emulator, mut told) = (None, None);
     for block in blocks(&guide(), "console") {
@@ -181,7 +181,7 @@ fn the_example_of_the_guide_does_what_it_says() {
                 ["until", ..] => {
                     let line = line.strip_prefix("$ ").unwrap();
                     let mut shell = Command::new("timeout");
-                    shell.args(["60", "sh", "-c", line]).current_dir(&bench.folder);
+                    shell.args(["60", "sh", "-c", line]).current_dir(&bench.folder.0);
                     assert!(shell.status().unwrap().success(), "{line}");
                     let said = Bench::read(told.as_mut().unwrap(), "Ctrl-C stops it");
                     let url = said[0].split(' ').find(|word| word.starts_with("http://"));
@@ -216,7 +216,7 @@ fn the_example_of_the_guide_does_what_it_says() {
 #[test]
 fn the_guide_and_the_help_have_every_word() {
     let guide = guide();
-    let help = Bench::new("help");
+    let help = Bench::new();
     let help = help.anteport(&["emulator", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -245,7 +245,7 @@ fn refused(bench: &Bench, words: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn it_says_why_it_does_not_start() {
-    let bench = Bench::new("refused");
+    let bench = Bench::new();
     let (_, _) = config(&bench);
     let start = ["emulator", "--config", "config.yaml", "--port", "0"];
     let with = |more: &[&str]| refused(&bench, &[&start[..], more].concat());
@@ -273,7 +273,7 @@ fn it_says_why_it_does_not_start() {
 /// What is written beside the file first may be somebody else's, or lead elsewhere.
 #[test]
 fn what_is_in_its_way_is_left_alone() {
-    let mut bench = Bench::new("in-its-way");
+    let mut bench = Bench::new();
     let (_, _) = config(&bench);
     let words = "emulator --config config.yaml --port 0 --write emulated.yaml";
     let words: Vec<_> = words.split(' ').collect();
@@ -302,7 +302,7 @@ fn what_is_in_its_way_is_left_alone() {
 /// Another process may have another value of a variable.
 #[test]
 fn cfg_05_no_variable_has_the_written_configuration_listen_for_everybody() {
-    let mut bench = Bench::new("everybody");
+    let mut bench = Bench::new();
     let (path, portal) = config(&bench);
     let text = std::fs::read_to_string(&path).unwrap();
     let listen = format!("listen: {{ address: \"127.0.0.1:{portal}\" }}");
@@ -318,7 +318,7 @@ fn cfg_05_no_variable_has_the_written_configuration_listen_for_everybody() {
 
 #[test]
 fn a_managed_identity_asks_the_emulator_and_not_azure() {
-    let mut bench = Bench::new("identity");
+    let mut bench = Bench::new();
     let (path, portal) = config(&bench);
     let text = std::fs::read_to_string(&path).unwrap();
     let text = text.replace("kind: azure_ad_b2c\n    tenant: contoso\n", ENTRA);
@@ -335,7 +335,7 @@ fn a_managed_identity_asks_the_emulator_and_not_azure() {
 
 #[test]
 fn its_graph_knows_the_groups_of_people_in_the_operators_own_tenant() {
-    let mut bench = Bench::new("graph");
+    let mut bench = Bench::new();
     let (path, portal) = config(&bench);
     let text = std::fs::read_to_string(&path).unwrap();
     let entra = format!("{ENTRA}    groups: {{ source: graph }}\n");
@@ -365,7 +365,7 @@ fn its_graph_knows_the_groups_of_people_in_the_operators_own_tenant() {
 
 #[test]
 fn over_tls_the_written_configuration_trusts_its_authority() {
-    let mut bench = Bench::new("tls");
+    let mut bench = Bench::new();
     let (_, portal) = config(&bench);
     let words = "emulator --config config.yaml --port 0 --write emulated.yaml --tls ca.pem";
     let said = bench.start(&words.split(' ').collect::<Vec<_>>(), "Ctrl-C stops it");

@@ -5,45 +5,27 @@
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use anteport::clock::Clock;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use folder::Folder;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
-/// A folder that goes with the test.
-struct Folder(PathBuf);
+#[path = "kit/folder.rs"]
+mod folder;
 
 impl Folder {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("keys-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-
     fn names(&self) -> Vec<String> {
         let all = fs::read_dir(&self.0).unwrap();
         let mut names: Vec<String> =
             all.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -396,7 +378,7 @@ portals:
     identity: {{ assertion: {assertion} }}
 "#
         );
-        fs::write(folder.at("config.yaml"), config).unwrap();
+        folder.write("config.yaml", &config);
         Self { folder }
     }
 
@@ -556,9 +538,7 @@ fn a_shared_secret_is_asked_for_and_never_said() {
         encode(&header, &Captured::claims(), &key).unwrap()
     };
     // As its portal's verifier knows it.
-    let file = captured.folder.at("secret");
-    fs::write(&file, secret).unwrap();
-    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    let file = captured.folder.write("secret", secret);
     let set = anteport(&["keys", "jwks", "--secret", file.to_str().unwrap()], "").out;
     let kid = serde_json::from_str::<Value>(&set).unwrap()["keys"][0]["kid"].clone();
     let jwt = signed(Some(kid.as_str().unwrap().to_owned()));

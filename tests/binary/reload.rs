@@ -16,7 +16,7 @@ impl Mounted {
         let mut mounted = Self { folder: Folder::new(), version: 0 };
         mounted.swap(text, secret);
         for name in ["config.yaml", "client_secret"] {
-            symlink(format!("..data/{name}"), mounted.folder.0.join(name)).unwrap();
+            symlink(format!("..data/{name}"), mounted.folder.at(name)).unwrap();
         }
         mounted
     }
@@ -25,19 +25,19 @@ impl Mounted {
     fn swap(&mut self, text: &str, secret: &str) {
         self.version += 1;
         let version = format!("..{}", self.version);
-        std::fs::create_dir(self.folder.0.join(&version)).unwrap();
+        std::fs::create_dir(self.folder.at(&version)).unwrap();
         for (name, text) in [("config.yaml", text), ("client_secret", secret)] {
-            let path = self.folder.0.join(&version).join(name);
+            let path = self.folder.at(&version).join(name);
             std::fs::write(&path, text).unwrap();
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
             std::fs::set_permissions(path, mode).unwrap();
         }
-        symlink(version, self.folder.0.join("..next")).unwrap();
-        std::fs::rename(self.folder.0.join("..next"), self.folder.0.join("..data")).unwrap();
+        symlink(version, self.folder.at("..next")).unwrap();
+        std::fs::rename(self.folder.at("..next"), self.folder.at("..data")).unwrap();
     }
 
     fn file(&self) -> PathBuf {
-        self.folder.0.join("config.yaml")
+        self.folder.at("config.yaml")
     }
 }
 
@@ -53,7 +53,7 @@ fn status(answer: &str) -> &str {
 #[test]
 fn cfg_02_a_mounted_configuration_is_reloaded_when_it_changes_and_when_somebody_asks() {
     let first = free_ports(4);
-    let _microsoft = microsoft(first);
+    let _microsoft = microsoft(&ports(first));
     let text = with_secret_file(first);
     let mut mounted = Mounted::new(&text, "canary-one");
     let file = mounted.file();

@@ -34,9 +34,7 @@ fn members_are_what_is_written_and_by_provider_what_is_written_there() {
 
 #[test]
 fn cfg_05_an_emulated_configuration_listens_on_this_machine_alone() {
-    let folder = std::env::temp_dir().join(format!("anteport-listens-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let path = folder.join("config.yaml");
+    let folder = Folder::new();
     let minimal = include_str!("../fixtures/config/minimal.yaml");
     let variable = "${LISTEN_OF_NOBODY:-0.0.0.0:1}";
     for (address, becomes) in [
@@ -47,14 +45,13 @@ fn cfg_05_an_emulated_configuration_listens_on_this_machine_alone() {
         ("[::1]:8080", "[::1]:8080"),
     ] {
         // Also where the file says it by a variable, which may say something else later.
-        std::fs::write(&path, minimal.replace("0.0.0.0:8443", variable)).unwrap();
+        let path = folder.write("config.yaml", &minimal.replace("0.0.0.0:8443", variable));
         let (authority, listen) = ("http://127.0.0.1:8081", address.parse().unwrap());
         let emulated = config::emulated(&path, authority, None, listen).unwrap();
         assert!(!emulated.contains("LISTEN_OF_NOBODY"), "{emulated}");
         let loaded = config::parse("emulated.yaml", &emulated, &environment, NOON).unwrap();
         assert_eq!(loaded.config.listen.address.to_string(), becomes);
     }
-    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 /// Where a configuration listens.

@@ -36,11 +36,11 @@ fn without_a_word_they_are_in_memory_and_nothing_is_sealed_for_longer() {
 
 #[test]
 fn a_snapshot_is_beside_the_configuration() {
-    let folder = Folder::new("snapshot");
+    let folder = Folder::new();
     let text = with("keys: [{ env: SESSION_KEY }], snapshot: sealed");
     let store = folder.parse(&text).unwrap().config.sessions.store;
     let Store::Memory { snapshot: Some(path) } = store else { panic!("{store:?}") };
-    assert_eq!(path, folder.0.join("sealed"));
+    assert_eq!(path, folder.at("sealed"));
 
     fs::create_dir(&path).unwrap();
     let place = "config.yaml:11:53: sessions.snapshot:";
@@ -52,11 +52,11 @@ fn a_snapshot_is_beside_the_configuration() {
 
 #[test]
 fn a_snapshot_does_not_write_over_a_key() {
-    let folder = Folder::new("snapshot-key");
-    folder.write("key", SESSION_KEY, 0o600);
+    let folder = Folder::new();
+    folder.write("key", SESSION_KEY);
     let said = folder.said(&with("keys: [{ file: key }], snapshot: key"));
     assert!(said.len() == 1 && said[0].contains("this is the file of a key"), "{said:?}");
-    folder.write("sealed.last", SESSION_KEY, 0o600);
+    folder.write("sealed.last", SESSION_KEY);
     let said = folder.said(&with("keys: [{ file: sealed.last }], snapshot: sealed"));
     assert!(said.len() == 1 && said[0].contains("this is the file of a key"), "its note, too");
 }
@@ -119,24 +119,24 @@ fn a_cluster_is_asked_at_several_nodes() {
 /// CRY-02: they are read each time, so a file that is written anew counts.
 #[test]
 fn the_first_key_seals_and_a_file_may_be_written_anew() {
-    let folder = Folder::new("keys");
-    folder.write("new", &format!("{SESSION_KEY}\n"), 0o600);
-    folder.write("old", SESSION_KEY_OLD, 0o400);
+    let folder = Folder::new();
+    folder.write("new", &format!("{SESSION_KEY}\n"));
+    folder.write_for(0o400, "old", SESSION_KEY_OLD);
     let text = with("keys: [{ file: new }, { file: old }]");
     let keys = folder.parse(&text).unwrap().config.sessions.keys;
     let first = |keys: &anteport::config::SealingKeys| *keys.read().unwrap()[0].expose();
     assert_eq!(first(&keys), *b"canary-SESSION-key-0123456789012");
     let newest = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-    folder.write("new", newest, 0o600);
+    folder.write("new", newest);
     assert_eq!(first(&keys)[..4], [0, 1, 2, 3]);
-    folder.write("new", SESSION_KEY_OLD, 0o600);
+    folder.write("new", SESSION_KEY_OLD);
     assert!(keys.read().is_err());
 }
 
 /// CRY-02.
 #[test]
 fn a_sealing_key_that_others_can_read_is_refused() {
-    let folder = Folder::new("key-of-others");
+    let folder = Folder::new();
     let text = with("store: cookie, keys: [{ file: key }], redis: { servers: '127.0.0.1:1' }");
     for (mode, says) in [
         (0o600, None),
@@ -148,7 +148,7 @@ fn a_sealing_key_that_others_can_read_is_refused() {
         (0o644, Some("error: config.yaml:11:43: sessions.keys[0].file: `key` has mode 0644")),
         (0o660, Some("error: config.yaml:11:43: sessions.keys[0].file: `key` has mode 0660")),
     ] {
-        folder.write("key", SESSION_KEY, mode);
+        folder.write_for(mode, "key", SESSION_KEY);
         let said = folder.said(&text);
         match says {
             Some(says) => assert!(said.len() == 1 && said[0].starts_with(says), "{said:?}"),
@@ -159,26 +159,26 @@ fn a_sealing_key_that_others_can_read_is_refused() {
 
 #[test]
 fn a_file_that_is_no_sealing_key_is_refused() {
-    let folder = Folder::new("no-key");
+    let folder = Folder::new();
     let text = with("keys: [{ file: key }]");
     let short = "AAECAwQFBgcICQoLDA0ODw==";
     let url_safe = "__________________________________________8=";
     let huge = "A".repeat(1024 * 1024);
     let twice = format!("{SESSION_KEY}\n{SESSION_KEY}\n");
     for content in ["", "\n", "secret", short, url_safe, &*twice] {
-        folder.write("key", content, 0o600);
+        folder.write("key", content);
         let said = folder.said(&text);
         assert!(said.len() == 1 && said[0].contains("not 32 bytes in base64"), "{said:?}");
     }
-    folder.write("key", &huge, 0o600);
+    folder.write("key", &huge);
     assert!(
         folder.said(&text)[0]
             .ends_with("cannot read the key from `key`: it is larger than 1024 bytes")
     );
-    fs::write(folder.0.join("key"), [0xff; 44]).unwrap();
+    fs::write(folder.at("key"), [0xff; 44]).unwrap();
     assert!(folder.said(&text)[0].contains("not 32 bytes in base64"));
-    fs::remove_file(folder.0.join("key")).unwrap();
-    fs::create_dir(folder.0.join("key")).unwrap();
+    fs::remove_file(folder.at("key")).unwrap();
+    fs::create_dir(folder.at("key")).unwrap();
     assert!(folder.parse(&text).is_err());
 }
 
@@ -188,12 +188,12 @@ const WITH_TLS: &str =
 /// CRY-03: what the library is given has been read, and fits.
 #[test]
 fn tls_towards_redis_has_its_files_read_and_checked() {
-    let folder = Folder::new("redis-tls");
+    let folder = Folder::new();
     let ((ca, _), (more, _), (own, key)) = (certificate(), certificate(), certificate());
-    folder.write("ca.pem", ca.trim_end(), 0o644);
-    folder.write("more.pem", &more, 0o644);
-    folder.write("own.pem", &own, 0o644);
-    folder.write("own.key", &key, 0o600);
+    folder.write_for(0o644, "ca.pem", ca.trim_end());
+    folder.write_for(0o644, "more.pem", &more);
+    folder.write_for(0o644, "own.pem", &own);
+    folder.write("own.key", &key);
     let text = |tls: &str| with(&format!("{WITH_TLS}{tls} }}"));
     let whole = text("{ ca: [ca.pem, more.pem], certificate: own.pem, key: own.key }");
     let tls = redis(folder.parse(&whole).unwrap().config).tls.unwrap();
@@ -211,10 +211,14 @@ fn tls_towards_redis_has_its_files_read_and_checked() {
     says("{ ca: own.key }", "tls.ca: there is no certificate in `own.key` (PEM)");
     let other = "{ certificate: more.pem, key: own.key }";
     says(other, "tls.key: the key does not belong to the first certificate of the chain");
-    folder.write("own.key", &certificate().1, 0o644);
+    folder.write_for(0o644, "own.key", &certificate().1);
     let ours = "{ certificate: own.pem, key: own.key }";
     says(ours, "tls.key: `own.key` has mode 0644");
-    folder.write("more.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", 0o644);
+    folder.write_for(
+        0o644,
+        "more.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+    );
     says("{ ca: more.pem }", "`more.pem` has a certificate to distrust");
 }
 
@@ -244,8 +248,8 @@ fn no_key_and_no_password_is_ever_shown() {
 #[test]
 fn a_password_may_be_a_guid() {
     let redis = "redis: { servers: 'localhost:6379', password: { file: password } }";
-    let folder = Folder::new("guid");
-    folder.write("password", "3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11\n", 0o600);
+    let folder = Folder::new();
+    folder.write("password", "3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11\n");
     let text = with(&format!("store: redis, keys: [{{ env: SESSION_KEY }}], {redis}"));
     assert_eq!(folder.said(&text), [""; 0]);
 }
@@ -282,7 +286,7 @@ fn a_mistake_is_said_once() {
         (format!("{needs}, snapshot: ''"), "expected a path to a file"),
         (format!("{needs}, redis: {{ servers: 'localhost:1' }}"), "this does nothing"),
     ] {
-        let said = Folder::new("once").said(&with(&sessions));
+        let said = Folder::new().said(&with(&sessions));
         assert!(said.len() == 1 && said[0].contains(says), "{sessions}: {said:?}");
     }
 }
@@ -290,10 +294,10 @@ fn a_mistake_is_said_once() {
 /// CFG-05: whom an emulator signs in is nobody to the real configuration.
 #[test]
 fn an_emulated_configuration_has_neither_the_keys_nor_the_store() {
-    let folder = Folder::new("emulated-sessions");
+    let folder = Folder::new();
     let text = fs::read_to_string(fixture("sessions_redis.yaml")).unwrap();
-    folder.write("config.yaml", &format!("{text}  idle_timeout: 5m\n"), 0o600);
-    let path = folder.0.join("config.yaml");
+    folder.write("config.yaml", &format!("{text}  idle_timeout: 5m\n"));
+    let path = folder.at("config.yaml");
     let emulated =
         anteport::config::emulated(&path, "http://127.0.0.1:8081", None, crate::members::HERE)
             .unwrap();

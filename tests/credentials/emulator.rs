@@ -13,8 +13,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::log::Log;
-use crate::material::{Certificate, Folder, certificate};
+use crate::material::{Certificate, certificate};
 use crate::world::browser::{Answer, Browser};
+use crate::world::folder::Folder;
 use crate::world::{MORNING, Plan, World};
 
 /// An assertion that is wrong in the way that a test says.
@@ -68,8 +69,8 @@ async fn ask(base: &str, tenant: &str, assertion: &str) -> Answer {
 fn the_credentials_of_a_configuration_are_registered() {
     let folder = Folder::new();
     let made = certificate(2028, 3);
-    let (file, key) = (folder.write("it.pem", &made.pem), folder.write("it.key", &made.key));
-    let token = folder.write("token", "a.b.c");
+    let (file, key) = (folder.file("it.pem", &made.pem), folder.file("it.key", &made.key));
+    let token = folder.file("token", "a.b.c");
     let text = format!(
         r#"
 listen: {{ address: "127.0.0.1:8443" }}

@@ -6,8 +6,9 @@ use anteport::demo::microsoft::{ClientSecret, Counts};
 use anteport::gate::Secret;
 
 use crate::log::Log;
-use crate::material::{Folder, certificate};
+use crate::material::certificate;
 use crate::world::browser::Browser;
+use crate::world::folder::Folder;
 use crate::world::{MORNING, Plan, SECRET, World};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -36,7 +37,7 @@ async fn ends_are_metrics_and_lines_of_health_and_are_warned_of_thrice() {
     let log = Log::hold().await;
     let folder = Folder::new();
     let made = certificate(2028, 3);
-    let (file, key) = (folder.write("it.pem", &made.pem), folder.write("it.key", &made.key));
+    let (file, key) = (folder.file("it.pem", &made.pem), folder.file("it.key", &made.key));
     // MORNING is 2027-01-15.
     let credentials = format!(
         "[ {{ secret: {{ value: {SECRET} }}, expires: 2027-03-01 }}, \

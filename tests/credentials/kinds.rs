@@ -6,9 +6,9 @@ use serde_json::json;
 
 use crate::log::Log;
 use crate::material::{
-    CLUSTER_ISSUER, EXCHANGE, Folder, SERVICE_ACCOUNT, certificate, cluster_key, cluster_token,
-    signed,
+    CLUSTER_ISSUER, EXCHANGE, SERVICE_ACCOUNT, certificate, cluster_key, cluster_token, signed,
 };
+use crate::world::folder::Folder;
 use crate::world::{MORNING, Plan, SECRET, World, assert_refusal};
 
 const IDENTITY: &str = "2f6d8e30-7b41-4c95-a6d2-0e9f1b3c5a78";
@@ -78,7 +78,7 @@ async fn a_certificate_signs_in_with_ps256_and_with_rs256_and_a_fresh_assertion_
     let log = Log::hold().await;
     let folder = Folder::new();
     let made = certificate(2028, 3);
-    let (file, key) = (folder.write("client.pem", &made.pem), folder.write("key.pem", &made.key));
+    let (file, key) = (folder.file("client.pem", &made.pem), folder.file("key.pem", &made.key));
     for algorithm in ["PS256", "RS256"] {
         let credentials = format!(
             "[ {{ certificate: {{ file: {file}, key: {{ file: {key} }}, algorithm: {algorithm} }} }} ]"
@@ -101,7 +101,7 @@ async fn a_key_from_the_environment_does_as_well() {
     let _log = Log::hold().await;
     let folder = Folder::new();
     let made = certificate(2028, 3);
-    let file = folder.write("client.pem", &made.pem);
+    let file = folder.file("client.pem", &made.pem);
     let key: &'static str = Box::leak(made.key.into_boxed_str());
     let environment: &'static [_] = Box::leak(Box::new([("CLIENT_KEY", key)]));
     let world = World::start_with(Plan {
@@ -121,7 +121,7 @@ async fn a_key_from_the_environment_does_as_well() {
 async fn a_federated_token_is_read_anew_for_each_login() {
     let log = Log::hold().await;
     let folder = Folder::new();
-    let file = folder.write("token", &format!("{}\n", cluster_token(MORNING)));
+    let file = folder.file("token", &format!("{}\n", cluster_token(MORNING)));
     let credentials = format!(
         "[ {{ federated: {{ token_file: {file} }} }}, {{ secret: {{ value: {SECRET} }} }} ]"
     );
@@ -173,7 +173,7 @@ async fn a_token_that_nothing_trusts_is_passed_over_with_its_reason() {
         let folder = Folder::new();
         let mut claims = good.clone();
         claims[name] = value;
-        let file = folder.write("token", &signed(&claims));
+        let file = folder.file("token", &signed(&claims));
         let credentials = format!("[ {{ federated: {{ token_file: {file} }} }} ]");
         let world = start(credentials, only(cluster)).await;
         let page = world.browser().sign_in("/reports", TREASURER).await;
@@ -278,7 +278,7 @@ async fn a_certificate_that_nobody_registered_or_that_has_ended_is_passed_over()
         (certificate(2028, 3), certificate(2028, 3), certificate(2026, 3));
     let folder = Folder::new();
     for (used, reason) in [(other, "assertion-refused"), (ended, "certificate-refused")] {
-        let (file, key) = (folder.write("it.pem", &used.pem), folder.write("it.key", &used.key));
+        let (file, key) = (folder.file("it.pem", &used.pem), folder.file("it.key", &used.key));
         let credentials = format!(
             "[ {{ certificate: {{ file: {file}, key: {{ file: {key} }} }} }}, \
              {{ secret: {{ value: {SECRET} }} }} ]"

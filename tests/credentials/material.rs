@@ -1,10 +1,6 @@
-//! Certificates, keys and tokens of other issuers, made for one test, and a folder to put them in.
+//! Certificates, keys and tokens of other issuers, made for one test.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anteport::gate::Timestamp;
 use aws_lc_rs::rand::SystemRandom;
@@ -14,31 +10,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-/// A folder that goes with the test.
-pub struct Folder(pub PathBuf);
+use crate::world::folder::Folder;
 
 impl Folder {
-    pub fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir()
-            .join(format!("anteport-credentials-{}-{number}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
     /// Writes a file that nobody else can read; its path.
-    pub fn write(&self, name: &str, content: &str) -> String {
-        let path = self.0.join(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        path.display().to_string()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+    pub fn file(&self, name: &str, content: &str) -> String {
+        self.write(name, content).display().to_string()
     }
 }
 

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::kinds::cluster;
 use crate::log::Log;
-use crate::material::{CLUSTER_ISSUER, EXCHANGE, Folder, SERVICE_ACCOUNT, cluster_token, signed};
+use crate::material::{CLUSTER_ISSUER, EXCHANGE, SERVICE_ACCOUNT, cluster_token, signed};
+use crate::world::folder::Folder;
 use crate::world::{MORNING, Plan, World};
 
 const QUARTER: Duration = Duration::from_secs(15 * 60);
@@ -22,7 +23,7 @@ async fn a_refresh_reads_the_federated_token_anew() {
     // Too old after a quarter of an hour, whatever the clocks' difference.
     let mut claims = json!({ "iss": CLUSTER_ISSUER, "sub": SERVICE_ACCOUNT, "aud": EXCHANGE });
     claims["exp"] = json!(MORNING.unix_seconds() + 600);
-    let file = folder.write("token", &signed(&claims));
+    let file = folder.file("token", &signed(&claims));
     let world = World::start_with(Plan {
         credentials: format!("[ {{ federated: {{ token_file: {file} }} }} ]"),
         registration: Box::new(|options, _| {

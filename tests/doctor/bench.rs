@@ -4,9 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use anteport::clock::Clock;
@@ -16,6 +14,8 @@ use anteport::demo::microsoft::{self, Microsoft, Options};
 use anteport::gate::Secret;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
+
+use crate::folder::Folder;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
 pub const TENANT: &str = "3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11";
@@ -99,7 +99,7 @@ impl Default for Plan {
 }
 
 pub struct Bench {
-    pub folder: PathBuf,
+    pub folder: Folder,
     pub portal: Portal,
     pub microsoft: Arc<Microsoft>,
     pub listen: u16,
@@ -148,11 +148,7 @@ impl Report {
 
 impl Bench {
     pub fn start(plan: Plan) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("anteport-doctor-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = Folder::new();
         let portal = Portal::start("127.0.0.1:0".parse().unwrap(), plan.answers);
         let ((listen, first), (admin, second)) = (held_port(), held_port());
         let tls = Arc::new(LoopbackTls::new().unwrap());
@@ -178,7 +174,7 @@ impl Bench {
         bench.write("tls.key", &own.signing_key.serialize_pem());
         let upstream = bench.portal.address;
         let (provider, credentials) = (plan.provider, plan.credentials);
-        let sessions = plan.sessions.replace("FOLDER", &bench.folder.display().to_string());
+        let sessions = plan.sessions.replace("FOLDER", &bench.folder.0.display().to_string());
         let mut text = format!(
             r#"
 listen:
@@ -218,22 +214,19 @@ sessions: {sessions}
 
     /// A file that nobody else can read.
     pub fn write(&self, name: &str, text: &str) -> String {
-        let path = self.folder.join(name);
-        std::fs::write(&path, text).unwrap();
-        self.rights(name, 0o600);
-        path.display().to_string()
+        self.folder.write(name, text).display().to_string()
     }
 
     pub fn rights(&self, name: &str, mode: u32) {
         let rights = std::fs::Permissions::from_mode(mode);
-        std::fs::set_permissions(self.folder.join(name), rights).unwrap();
+        std::fs::set_permissions(self.folder.at(name), rights).unwrap();
     }
 
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command
             .args(words)
-            .current_dir(&self.folder)
+            .current_dir(&self.folder.0)
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -257,16 +250,6 @@ sessions: {sessions}
             findings: report["findings"].as_array().unwrap().clone(),
         }
     }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A port that can be listened at, and is given to nobody who asks for any.

@@ -92,7 +92,7 @@ fn a_key_of_another_certificate_is_named() {
     let bench = Bench::start(Plan { credentials, ..Plan::default() });
     certificate(&bench, "client");
     certificate(&bench, "other");
-    std::fs::copy(bench.folder.join("other.key"), bench.folder.join("client.key")).unwrap();
+    std::fs::copy(bench.folder.at("other.key"), bench.folder.at("client.key")).unwrap();
     let report = bench.doctor(&ONLY);
     report.finds("configuration", "error", &["credentials[0]", "key", "certificate"]);
     assert_eq!(report.code, 3);

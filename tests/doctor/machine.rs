@@ -18,7 +18,7 @@ fn an_address_that_somebody_has_is_named() {
 #[test]
 fn an_address_that_is_not_ours_to_have_is_named() {
     let bench = Bench::start(Plan::default());
-    let text = std::fs::read_to_string(bench.folder.join("config.yaml")).unwrap();
+    let text = std::fs::read_to_string(bench.folder.at("config.yaml")).unwrap();
     let here = format!("127.0.0.1:{}", bench.listen);
     bench.write("config.yaml", &text.replace(&here, "203.0.113.7:8443"));
     let report = bench.doctor(&["--only", "machine"]);

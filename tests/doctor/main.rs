@@ -4,8 +4,12 @@
 
 mod bench;
 mod credentials;
+#[path = "../kit/folder.rs"]
+mod folder;
 mod machine;
 mod portal;
+#[path = "../kit/ports.rs"]
+mod ports;
 mod provider;
 mod report;
 mod store;

@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener};
 use super::bench::{
     Bench, LOGIN, Plan, Portal, Report, good_portal, page, portal_of_an_authority, secure_portal,
 };
+use crate::ports::free_ports;
 
 const ONLY: [&str; 2] = ["--only", "portal"];
 
@@ -15,7 +16,7 @@ fn plan(answers: super::bench::Answers) -> Plan {
 
 #[test]
 fn a_portal_that_is_down_is_named() {
-    let nobody = super::bench::free_port();
+    let nobody = free_ports(1);
     let instead =
         vec![("upstream: { url:", format!("upstream: {{ url: \"http://127.0.0.1:{nobody}\" }} #"))];
     let report = Bench::start(Plan { instead, ..Plan::default() }).doctor(&ONLY);
@@ -99,7 +100,7 @@ fn the_rule_that_is_proposed_shuts_the_form() {
     let report = bench.doctor(&ONLY);
     let fix = report.finds("login-form", "error", &[])["fix"].as_str().unwrap().to_owned();
     let rule = fix.split_once(": {").unwrap().1;
-    let text = std::fs::read_to_string(bench.folder.join("config.yaml")).unwrap();
+    let text = std::fs::read_to_string(bench.folder.at("config.yaml")).unwrap();
     let text = text.replace("{ path: /elsewhere }", &format!("{{{rule}"));
     bench.write("config.yaml", &text);
     bench.doctor(&ONLY).finds("login-form", "ok", &["goes to /session, which `/session` refuses"]);
@@ -184,7 +185,7 @@ fn a_portal_that_can_be_reached_past_us_is_named() {
     ];
     report.finds("portal-around", "error", &words);
     report.nothing_else_is_wrong_than(&["portal-around"]);
-    let around = format!("localhost:{}", super::bench::free_port());
+    let around = format!("localhost:{}", free_ports(1));
     let report = bench.doctor(&["--only", "portal", "--around", &around]);
     report.finds("portal-around", "ok", &["nothing answers"]);
 }
@@ -221,7 +222,7 @@ fn over_tls((address, pem): (SocketAddr, String), tls: &str) -> Report {
     let instead = vec![("upstream: { url:", upstream)];
     let bench = Bench::start(Plan { instead, ..Plan::default() });
     bench.write("portal.pem", &pem);
-    let text = std::fs::read_to_string(bench.folder.join("config.yaml")).unwrap();
+    let text = std::fs::read_to_string(bench.folder.at("config.yaml")).unwrap();
     bench.write("config.yaml", &text.replace("ca: none", "ca: [portal.pem]"));
     bench.doctor(&ONLY)
 }

@@ -71,7 +71,7 @@ fn one_group_says_nothing_of_the_others() {
 #[test]
 fn a_configuration_that_is_refused_is_all_there_is() {
     let bench = Bench::start(Plan::default());
-    let text = std::fs::read_to_string(bench.folder.join("config.yaml")).unwrap();
+    let text = std::fs::read_to_string(bench.folder.at("config.yaml")).unwrap();
     bench.write("config.yaml", &text.replace("mode: azure_only", "mode: canary_only"));
     let words = ["doctor", "--config", "config.yaml", "--format", "json"];
     let output = bench.command(&words).output().unwrap();

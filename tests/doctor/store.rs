@@ -4,7 +4,8 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 
-use super::bench::{Bench, Plan, free_port};
+use super::bench::{Bench, Plan};
+use crate::ports::free_ports;
 
 const ONLY: [&str; 2] = ["--only", "store"];
 
@@ -44,7 +45,7 @@ fn start(port: u16) -> Bench {
 
 #[test]
 fn a_redis_that_is_down_is_named() {
-    let port = free_port();
+    let port = free_ports(1);
     let report = start(port).doctor(&ONLY);
     let words = [&*format!("127.0.0.1:{port}"), "it cannot be reached", "start it, or correct"];
     report.finds("store", "error", &words);
@@ -81,7 +82,7 @@ fn a_snapshot_that_cannot_be_written_is_named() {
 fn a_snapshot_leaves_nothing_behind() {
     let bench = Bench::start(Plan::default());
     bench.doctor(&ONLY).finds("snapshot", "ok", &["it can be written there"]);
-    let left: Vec<_> = std::fs::read_dir(&bench.folder)
+    let left: Vec<_> = std::fs::read_dir(&bench.folder.0)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.contains("snapshot"))

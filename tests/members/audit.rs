@@ -8,7 +8,7 @@ use crate::log::Log;
 use crate::scim_server::{ScimServer, error};
 use crate::server::Reply;
 use crate::webhook_receiver::{Fault, Receiver};
-use crate::world::folder::eventually;
+use crate::world::patience::eventually;
 use crate::world::{Plan, World, assert_refusal};
 use crate::{
     PORTAL, TOKEN, TREASURER, VERIFIED, by_scim, by_webhook, comes_in, count, lands, start_at,

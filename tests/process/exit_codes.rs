@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
-use crate::running::{BINARY, Folder, config, free_port};
+use crate::running::{BINARY, Folder, free_port, open};
 
 fn run(text: &str, environment: &[(&str, &str)]) -> (Option<i32>, String) {
     let folder = Folder::new();
@@ -23,7 +23,7 @@ fn an_address_in_use_is_1_and_says_which_and_how_to_find_out_whose() {
         let (port, admin) = (free_port(), free_port());
         let taken = if what == "listen.address" { port } else { admin };
         let _held = TcpListener::bind(("127.0.0.1", taken)).unwrap();
-        let (code, said) = run(&config(port, admin, free_port(), ""), &[]);
+        let (code, said) = run(&open(port, admin, free_port(), ""), &[]);
         assert_eq!(code, Some(1), "{said}");
         for wanted in
             [what, &format!("127.0.0.1:{taken}"), "another program", &format!("sport = :{taken}")]
@@ -35,7 +35,7 @@ fn an_address_in_use_is_1_and_says_which_and_how_to_find_out_whose() {
 
 #[test]
 fn an_address_of_another_machine_is_1() {
-    let text = config(free_port(), free_port(), free_port(), "");
+    let text = open(free_port(), free_port(), free_port(), "");
     let text = text.replacen("127.0.0.1", "192.0.2.1", 1);
     let (code, said) = run(&text, &[]);
     assert_eq!(code, Some(1), "{said}");
@@ -60,7 +60,7 @@ fn a_command_line_that_says_nothing_of_use_is_2() {
 #[test]
 fn a_service_that_is_needed_and_cannot_be_reached_is_69() {
     let folder = Folder::new();
-    let text = config(free_port(), free_port(), free_port(), "");
+    let text = open(free_port(), free_port(), free_port(), "");
     let file = folder.write("config.yaml", &text);
     let output =
         Command::new(BINARY).args(["sessions", "list", "--config"]).arg(&file).output().unwrap();
@@ -69,7 +69,7 @@ fn a_service_that_is_needed_and_cannot_be_reached_is_69() {
 
 #[test]
 fn what_a_service_manager_hands_over_and_is_not_there_is_1() {
-    let text = config(free_port(), free_port(), free_port(), "");
+    let text = open(free_port(), free_port(), free_port(), "");
     // It cannot know its own process before it starts, so a shell says it.
     for (sockets, wanted) in [("x", "LISTEN_FDS is not a number"), ("1", "no TCP socket")] {
         let folder = Folder::new();
@@ -89,7 +89,7 @@ fn what_a_service_manager_hands_over_and_is_not_there_is_1() {
 
 #[test]
 fn who_says_to_be_a_predecessor_has_to_be_one() {
-    let text = config(free_port(), free_port(), free_port(), "");
+    let text = open(free_port(), free_port(), free_port(), "");
     let (code, said) = run(&text, &[("ANTEPORT_PREDECESSOR", "1")]);
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("whose place is to be taken"), "{said}");

@@ -3,15 +3,24 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-mod drain;
-mod exit_codes;
-mod manager;
-mod members;
-mod portal;
-mod running;
-mod sockets;
-mod upgrade;
-
+#[path = "../kit/ask.rs"]
+mod ask;
 #[path = "../proxy/world/browser.rs"]
 #[allow(dead_code, unreachable_pub)]
 mod browser;
+mod drain;
+mod exit_codes;
+#[path = "../kit/folder.rs"]
+mod folder;
+mod manager;
+mod members;
+#[path = "../kit/microsoft.rs"]
+mod microsoft;
+#[path = "../kit/open.rs"]
+mod open;
+mod portal;
+#[path = "../kit/ports.rs"]
+mod ports;
+mod running;
+mod sockets;
+mod upgrade;

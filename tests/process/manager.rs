@@ -25,7 +25,7 @@ fn hears_next(manager: &UnixDatagram) -> String {
 #[test]
 fn a_manager_hears_of_readiness_life_and_the_end() {
     let folder = Folder::new();
-    let path = folder.0.join("notify");
+    let path = folder.at("notify");
     let by_path = UnixDatagram::bind(&path).unwrap();
     let name = format!("anteport-manager-{}", std::process::id());
     let by_name = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
@@ -51,7 +51,7 @@ fn a_manager_hears_of_readiness_life_and_the_end() {
 #[test]
 fn a_manager_is_told_who_is_the_main_process_and_hears_no_stop() {
     let folder = Folder::new();
-    let path = folder.0.join("notify");
+    let path = folder.at("notify");
     let manager = UnixDatagram::bind(&path).unwrap();
     manager.set_read_timeout(Some(SOON)).unwrap();
     let portal = Portal::start();

@@ -2,43 +2,19 @@
 //! sign-out counts in both processes.
 
 use std::io::Write as _;
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt as _;
-use std::sync::Arc;
+use std::net::TcpStream;
 
-use anteport::clock::Clock;
 use anteport::demo::Ports;
-use anteport::demo::microsoft::{self, Microsoft, Options};
-use anteport::demo::story::Story;
-use anteport::gate::Secret;
 
 use crate::browser::Browser;
+use crate::microsoft::{microsoft, providers};
 use crate::portal::{Portal, WebSocket, head};
 use crate::running::{Folder, Running, SOON, ask, free_port, status};
 
-/// An emulated Microsoft for as long as the tests run.
-fn microsoft(ports: &Ports) {
-    let clock = Clock::system();
-    let secret = Secret::new("a secret of the tests".to_owned());
-    let options = Options::demo(ports, secret, Story::new(clock.clone()));
-    let base = format!("http://127.0.0.1:{}", ports.microsoft);
-    let serving: Arc<Microsoft> = Microsoft::new(base, clock, options);
-    let listener = TcpListener::bind(("127.0.0.1", ports.microsoft)).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            microsoft::serve(listener, serving, std::future::pending()).await.unwrap();
-        });
-    });
-}
-
-/// Writes something that nobody else may read.
+/// Sessions that outlive a process, with a key that nobody else may read.
 pub(crate) fn key(folder: &Folder) -> String {
     let key = folder.write("key", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
-    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let snapshot = folder.0.join("sessions");
+    let snapshot = folder.at("sessions");
     format!(
         "sessions: {{ keys: [{{ file: \"{}\" }}], snapshot: \"{}\" }}",
         key.display(),
@@ -48,17 +24,12 @@ pub(crate) fn key(folder: &Folder) -> String {
 
 fn config(ports: &Ports, more: &str) -> String {
     let Ports { proxy, microsoft, portal, admin } = ports;
+    let providers = providers(*microsoft);
     format!(
         r#"
 listen: {{ address: "127.0.0.1:{proxy}" }}
 admin: {{ address: "127.0.0.1:{admin}" }}
-providers:
-  corporate:
-    kind: entra_id
-    authority: "http://127.0.0.1:{microsoft}"
-    tenant: 3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11
-    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
-    credentials: [ {{ secret: {{ value: "a secret of the tests" }} }} ]
+{providers}
 portals:
   - public_url: "http://127.0.0.1:{proxy}"
     upstream: {{ url: "http://127.0.0.1:{portal}" }}
@@ -163,7 +134,7 @@ fn sess_09_a_stop_in_the_middle_of_a_hand_over_leaves_one_heir_of_the_sessions_a
     for port in [proxy, admin] {
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nobody is left behind");
     }
-    let snapshot = kept.0.join("sessions");
+    let snapshot = kept.at("sessions");
     assert!(snapshot.exists(), "the one that was stopped has left them");
     let again = Running::start_as(kept, &text, (proxy, admin), &[]);
     assert!(is_member() && !snapshot.exists(), "read once");

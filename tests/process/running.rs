@@ -1,71 +1,23 @@
 //! A process of ours, with its log and its folder.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
+
+pub(crate) use crate::ask::ask;
+pub(crate) use crate::folder::Folder;
+pub(crate) use crate::open::open;
+use crate::ports::free_ports;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_anteport");
 /// Far more than anything takes.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
-/// A folder that goes with the test.
-pub(crate) struct Folder(pub(crate) PathBuf);
-
-impl Folder {
-    pub(crate) fn new() -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("anteport-process-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A port that the system gives to nobody who connects somewhere.
 pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let first = 22_000 + usize::try_from(std::process::id() % 10).unwrap() * 500;
-    loop {
-        let number = first + NEXT.fetch_add(1, Ordering::Relaxed) % 500;
-        let port = u16::try_from(number).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
-/// In front of a portal that is for everybody.
-pub(crate) fn config(port: u16, admin: u16, portal: u16, more: &str) -> String {
-    format!(
-        r#"
-listen: {{ address: "127.0.0.1:{port}" }}
-admin: {{ address: "127.0.0.1:{admin}" }}
-portals:
-  - public_url: "http://127.0.0.1:{port}"
-    upstream: {{ url: "http://127.0.0.1:{portal}" }}
-    mode: "off"
-    local_login: {{}}
-    routes: [ {{ path: "/**", access: public, websocket: true }} ]
-{more}
-"#
-    )
+    free_ports(1)
 }
 
 /// What a process and those that it has started say.
@@ -94,7 +46,7 @@ impl Running {
 
     pub(crate) fn start_with(portal: u16, more: &str, environment: &[(&str, &str)]) -> Self {
         let (port, admin) = (free_port(), free_port());
-        let text = config(port, admin, portal, more);
+        let text = open(port, admin, portal, more);
         Self::start_as(Folder::new(), &text, (port, admin), environment)
     }
 
@@ -211,17 +163,6 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Asks on a connection of its own.
-pub(crate) fn ask(port: u16, request: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(SOON)).unwrap();
-    let host = format!("Host: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n");
-    stream.write_all(format!("{request}\r\n{host}").as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
 }
 
 /// Posts something on a connection of its own.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crate::portal::Portal;
-use crate::running::{BINARY, Folder, Running, SOON, ask, config, free_port, status};
+use crate::running::{BINARY, Folder, Running, SOON, ask, free_port, open, status};
 
 /// As a manager starts it: the socket is descriptor 3.
 fn with(socket: &TcpListener, name: &str, file: &Path) -> Command {
@@ -40,7 +40,7 @@ fn a_restart_on_a_socket_that_somebody_keeps_refuses_nobody() {
     let (portal, admin) = (Portal::start(), free_port());
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
-    let text = config(port, admin, portal.port, "");
+    let text = open(port, admin, portal.port, "");
     let start = || {
         let folder = Folder::new();
         let file = folder.write("config.yaml", &text);
@@ -87,7 +87,7 @@ fn a_socket_that_is_not_what_was_configured_is_said_to_be_and_ends_with_1() {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let found = socket.local_addr().unwrap();
     let (port, folder) = (free_port(), Folder::new());
-    let file = folder.write("config.yaml", &config(port, free_port(), free_port(), ""));
+    let file = folder.write("config.yaml", &open(port, free_port(), free_port(), ""));
     for (name, expected) in
         [("public", "`listen.address`"), ("admin", "`admin.address`"), ("http", "`listen.address`")]
     {

@@ -164,20 +164,14 @@ fn what_is_under_way_at_the_old_process_finishes() {
 }
 
 /// In front of a provider that is not there: a new process waits for it for some seconds.
-const UNREACHABLE: &str = r#"
-providers:
-  corporate:
-    kind: entra_id
-    authority: "http://127.0.0.1:1"
-    tenant: 3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11
-    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
-    credentials: [ { secret: { value: "a secret of the tests" } } ]
-"#;
+fn unreachable() -> String {
+    crate::microsoft::providers(1)
+}
 
 #[test]
 fn a_stop_while_a_new_process_starts_ends_both_and_a_second_wish_starts_no_third() {
     let portal = Portal::start();
-    let mut running = Running::start(portal.port, UNREACHABLE);
+    let mut running = Running::start(portal.port, &unreachable());
     for _ in 0..3 {
         running.signal("-USR2");
     }
@@ -193,7 +187,7 @@ fn a_stop_while_a_new_process_starts_ends_both_and_a_second_wish_starts_no_third
 #[test]
 fn a_new_process_that_is_killed_while_it_starts_changes_nothing() {
     let portal = Portal::start();
-    let running = Running::start(portal.port, UNREACHABLE);
+    let running = Running::start(portal.port, &unreachable());
     running.signal("-USR2");
     running.says("another process is started");
     running.kill_successor();
@@ -209,9 +203,9 @@ const JSON: &str = "Content-Type: application/json\r\n";
 fn cfg_02_while_another_process_takes_over_nothing_is_reloaded() {
     let portal = Portal::start();
     let (port, admin) = (free_port(), free_port());
-    let text = crate::running::config(port, admin, portal.port, UNREACHABLE);
+    let text = crate::running::open(port, admin, portal.port, &unreachable());
     let folder = Folder::new();
-    let path = folder.0.join("config.yaml");
+    let path = folder.at("config.yaml");
     let running = Running::start_as(folder, &text, (port, admin), &[]);
     let page = || status(&ask(port, "GET /page HTTP/1.1"));
     let reload = || post(admin, "/-/reload", JSON, "{}");
@@ -243,7 +237,7 @@ fn sess_10_what_a_pass_let_through_at_the_old_process_ends_with_its_passes() {
     let (folder, portal) = (Folder::new(), Portal::start());
     let (port, admin) = (free_port(), free_port());
     let keys = crate::members::key(&folder);
-    let text = crate::running::config(port, admin, portal.port, UNREACHABLE);
+    let text = crate::running::open(port, admin, portal.port, &unreachable());
     let text = text.replace("access: public", "access: signed_in");
     let glass = "mode: azure_only\n    break_glass: { link: {} }";
     let text = text.replace("mode: \"off\"", glass) + &keys + "\nshutdown: { drain: 60s }\n";
@@ -291,7 +285,7 @@ fn sess_10_what_a_pass_let_through_at_the_old_process_ends_with_its_passes() {
 fn a_new_process_that_does_not_start_changes_nothing() {
     let portal = Portal::start();
     let (port, admin) = (free_port(), free_port());
-    let text = crate::running::config(port, admin, portal.port, "");
+    let text = crate::running::open(port, admin, portal.port, "");
     let folder = Folder::new();
     let path = folder.0.clone();
     let mut running = Running::start_as(folder, &text, (port, admin), &[]);

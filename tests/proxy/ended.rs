@@ -13,7 +13,7 @@ use crate::revocation::list;
 use crate::sign_out::{logout_token, send_token, signed_in_there};
 use crate::websockets::{agreed, ask, head, talks};
 use crate::world::browser::Browser;
-use crate::world::folder::eventually;
+use crate::world::patience::eventually;
 use crate::world::provider::OIDC;
 use crate::world::{Plan, World};
 

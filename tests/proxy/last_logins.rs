@@ -25,8 +25,7 @@ const MAPPED: &str = r#"
 /// What `doctor` finds of the last sign-ins: how it is, what was found, and what to do.
 async fn doctor(world: &World) -> Vec<(String, String, String)> {
     let folder = Folder::new();
-    folder.write("config.yaml", &world.text());
-    let path = folder.path("config.yaml");
+    let path = folder.write("config.yaml", &world.text());
     let run = move || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_anteport"));
         command.args(["doctor", "--only", "claims", "--format", "json", "--config"]).arg(path);

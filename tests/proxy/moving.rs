@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::tls;
 use crate::world::browser::PAGE;
 use crate::world::collector::{Collector, TAKEN};
-use crate::world::folder::{Folder, eventually};
+use crate::world::folder::Folder;
+use crate::world::patience::eventually;
 use crate::world::{Plan, World, free_port};
 
 /// What is shown elsewhere: by which test, in which file. The file names the metric.
@@ -301,8 +302,7 @@ async fn of_keys(moved: &mut Moved) {
     let first = pem();
     folder.write("signing", &first);
     folder.write("sealing", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
-    let at =
-        |name: &str| format!("{{ keys: [ {{ file: \"{}\" }} ] }}", folder.path(name).display());
+    let at = |name: &str| format!("{{ keys: [ {{ file: \"{}\" }} ] }}", folder.at(name).display());
     let plan =
         Plan { kept_sessions: Some(at("sealing")), signing: at("signing"), ..Plan::default() };
     let world = World::start_with(plan).await;

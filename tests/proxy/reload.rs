@@ -253,7 +253,7 @@ async fn another_certificate_is_shown_to_whoever_connects_next() {
         made.cert.der().clone()
     };
     let first = write();
-    let at = |name: &str| folder.path(name).display().to_string();
+    let at = |name: &str| folder.at(name).display().to_string();
     let tls = format!("{{ certificate: {}, key: {} }}", at("tls.crt"), at("tls.key"));
     let world = World::start_with(Plan { listen_tls: Some(tls), ..Plan::default() }).await;
     let shown = async |trusted| {
@@ -264,7 +264,7 @@ async fn another_certificate_is_shown_to_whoever_connects_next() {
     let mut open = crate::tls::connect(&world, &first, b"http/1.1").await;
     let second = write();
     // Its key is one of another pair: half of an exchange is none.
-    let key = std::fs::read_to_string(folder.path("tls.key")).unwrap();
+    let key = std::fs::read_to_string(folder.at("tls.key")).unwrap();
     let other = rcgen::KeyPair::generate().unwrap();
     folder.write("tls.key", &other.serialize_pem());
     assert!(matches!(world.reload().await, Err(ReloadError::Problems(_))));

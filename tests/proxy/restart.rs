@@ -10,7 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::world::browser::Browser;
-use crate::world::folder::{Folder, eventually};
+use crate::world::folder::Folder;
+use crate::world::patience::eventually;
 use crate::world::{Plan, World};
 
 fn with_keys() -> Folder {
@@ -21,11 +22,11 @@ fn with_keys() -> Folder {
 }
 
 fn snapshot(folder: &Folder) -> PathBuf {
-    folder.path("sessions")
+    folder.at("sessions")
 }
 
 fn plan(folder: &Folder) -> Plan {
-    let at = |name: &str| folder.path(name).display().to_string();
+    let at = |name: &str| folder.at(name).display().to_string();
     let sessions = format!(
         "{{ keys: [{{ file: \"{}\" }}, {{ file: \"{}\" }}], snapshot: \"{}\", \
          absolute_timeout: 4h }}",

@@ -12,7 +12,8 @@ use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::Value;
 
 use crate::world::browser::Browser;
-use crate::world::folder::{Folder, eventually};
+use crate::world::folder::Folder;
+use crate::world::patience::eventually;
 use crate::world::{Plan, World};
 
 /// 32 bytes.
@@ -70,7 +71,7 @@ fn keys(arguments: &[&str], file: &std::path::Path) -> (Option<i32>, String) {
 #[tokio::test]
 async fn env_01_each_algorithm_is_verified_by_others_and_taken_for_no_other() {
     let folder = Folder::new();
-    let file = folder.path("keys.pem");
+    let file = folder.at("keys.pem");
     let all = ["generate", "--algorithm", "ES256", "--algorithm", "EdDSA", "--algorithm", "RS256"];
     assert_eq!(keys(&all, &file).0, Some(0));
     for signing in ["{}".to_owned(), format!("{{ keys: [{{ file: \"{}\" }}] }}", file.display())] {
@@ -170,7 +171,7 @@ fn written_before(file: &std::path::Path, seconds: u64) {
 #[tokio::test]
 async fn env_04_keys_are_exchanged_under_load_and_no_request_is_refused() {
     let folder = Folder::new();
-    let file = folder.path("keys.pem");
+    let file = folder.at("keys.pem");
     assert_eq!(keys(&["generate"], &file).0, Some(0));
     let signing = format!("{{ keys: [{{ file: \"{}\" }}] }}", file.display());
     let world = World::start_with(Plan { signing, ..Plan::default() }).await;
@@ -226,7 +227,7 @@ async fn env_04_keys_are_exchanged_under_load_and_no_request_is_refused() {
 #[tokio::test]
 async fn env_04_what_a_stolen_key_signed_is_sent_no_more() {
     let folder = Folder::new();
-    let file = folder.path("keys.pem");
+    let file = folder.at("keys.pem");
     assert_eq!(keys(&["generate"], &file).0, Some(0));
     let signing = format!("{{ keys: [{{ file: \"{}\" }}] }}", file.display());
     let world = World::start_with(Plan { signing, ..Plan::default() }).await;
@@ -250,14 +251,14 @@ async fn env_04_what_a_stolen_key_signed_is_sent_no_more() {
 #[tokio::test]
 async fn env_04_keys_that_cannot_be_used_change_nothing() {
     let folder = Folder::new();
-    let file = folder.path("keys.pem");
+    let file = folder.at("keys.pem");
     assert_eq!(keys(&["generate"], &file).0, Some(0));
     let signing = format!("{{ keys: [{{ file: \"{}\" }}] }}", file.display());
     let world = World::start_with(Plan { signing, ..Plan::default() }).await;
     let mut ada = world.treasurer().await;
     let before = published(&world).await;
     let right = std::fs::read_to_string(&file).unwrap();
-    let ed25519 = folder.path("other.pem");
+    let ed25519 = folder.at("other.pem");
     assert_eq!(keys(&["generate", "--algorithm", "EdDSA"], &ed25519).0, Some(0));
     let ed25519 = std::fs::read_to_string(&ed25519).unwrap();
     let cut = right.get(..right.len() - 40).unwrap();

@@ -36,7 +36,7 @@ async fn changed_at(
 ) -> (World, Browser, Folder) {
     let folder = Folder::new();
     folder.write("key", &STANDARD.encode([1; 32]));
-    let at = |name: &str| folder.path(name).display().to_string();
+    let at = |name: &str| folder.at(name).display().to_string();
     let kept = format!(
         "{{ keys: [{{ file: \"{}\" }}], snapshot: \"{}\", absolute_timeout: 4h }}",
         at("key"),

@@ -170,7 +170,7 @@ async fn a_test_that_fails_leads_to_another_and_is_no_failed_login() {
 async fn what_no_browser_keeps_is_said_and_what_fits_too() {
     let folder = Folder::new();
     folder.write("key", &STANDARD.encode([1; 32]));
-    let at = folder.path("key").display().to_string();
+    let at = folder.at("key").display().to_string();
     let kept = format!("{{ store: cookie, keys: [{{ file: \"{at}\" }}] }}");
     let plan = Plan { portal: WITH_TEST, kept_sessions: Some(kept), ..Plan::default() };
     let world = World::start_with(plan).await;
@@ -222,7 +222,7 @@ async fn whom_the_portal_cannot_be_told_of_is_not_shown_what_routes_ask_for() {
 "#;
     let folder = Folder::new();
     folder.write("key", &STANDARD.encode([1; 32]));
-    let at = folder.path("key").display().to_string();
+    let at = folder.at("key").display().to_string();
     let kept = Some(format!("{{ store: cookie, keys: [{{ file: \"{at}\" }}] }}"));
     let plan = Plan { portal: ADDRESSED, kept_sessions: kept, ..Plan::default() };
     let world = World::start_with(plan).await;

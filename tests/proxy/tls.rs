@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use http::{Request, Response, Version};
@@ -16,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use crate::world::folder::Folder;
 use crate::world::{Plan, World};
 
 /// A world with a certificate of its own, and that certificate.
@@ -26,19 +26,11 @@ async fn world() -> (World, CertificateDer<'static>) {
 /// The same, with TLS besides what is planned.
 pub async fn world_with(plan: Plan) -> (World, CertificateDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    let folder = format!("anteport-tls-{}-{number}", std::process::id());
-    let folder = std::env::temp_dir().join(folder);
-    std::fs::create_dir_all(&folder).unwrap();
-    let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(&key, private).unwrap();
+    let folder = Folder::new();
+    let certificate = folder.write("tls.crt", &made.cert.pem());
+    let key = folder.write("tls.key", &made.signing_key.serialize_pem());
     let tls = format!("{{ certificate: {}, key: {} }}", certificate.display(), key.display());
     let world = World::start_with(Plan { listen_tls: Some(tls), ..plan }).await;
-    std::fs::remove_dir_all(&folder).unwrap();
     (world, made.cert.der().clone())
 }
 

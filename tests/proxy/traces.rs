@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use crate::world::collector::{Collector, Span, TAKEN};
-use crate::world::folder::eventually;
+use crate::world::patience::eventually;
 use crate::world::{Plan, World};
 
 const THEIRS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

@@ -16,6 +16,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::tls;
 use crate::world::browser::{Answer, PAGE};
+use crate::world::folder::Folder;
 use crate::world::{Plan, World, assert_refusal};
 
 /// Nobody signs in: what is tried here is beyond the gate.
@@ -173,30 +174,24 @@ async fn serve(
 
 /// A certificate with its key, in files that go with the value.
 pub struct Pair {
-    folder: std::path::PathBuf,
+    folder: Folder,
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 }
 
 impl Pair {
     pub fn new(name: &str) -> Self {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = format!("anteport-upstream-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(folder);
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = Folder::new();
         let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
-        std::fs::write(folder.join("crt"), made.cert.pem()).unwrap();
+        folder.write("crt", &made.cert.pem());
         let key = made.signing_key.serialize_pem();
-        std::fs::write(folder.join("key"), &key).unwrap();
-        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        std::fs::set_permissions(folder.join("key"), private).unwrap();
+        folder.write("key", &key);
         let certificate = made.cert.der().clone();
         Self { folder, certificate, key: PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap() }
     }
 
     pub fn file(&self, name: &str) -> String {
-        self.folder.join(name).display().to_string()
+        self.folder.at(name).display().to_string()
     }
 
     /// A server with this certificate; with `visitors`, it asks for one of theirs.
@@ -220,12 +215,6 @@ impl Pair {
         let mut config = builder.with_single_cert(chain, self.key.clone_key()).unwrap();
         config.alpn_protocols = vec![alpn.to_vec()];
         TlsAcceptor::from(Arc::new(config))
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

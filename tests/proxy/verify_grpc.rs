@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use crate::http2::{CANCEL, END_HEADERS, HEADERS, RST_STREAM, fields as head_fields, frame};
 use crate::verify::{Described, GRPC, assertion, get};
 use crate::world::browser::{Answer, Browser, PAGE};
+use crate::world::folder::Folder;
 use crate::world::{Plan, World, assert_refusal};
 
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -686,16 +687,10 @@ async fn sess_03_a_session_that_is_in_the_browser_is_renewed_there() {
 
 #[tokio::test]
 async fn cry_03_it_is_asked_over_tls_where_that_is_configured() {
-    let folder = std::env::temp_dir().join(format!("anteport-grpc-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = Folder::new();
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-    let (certificate, key) = (folder.join("tls.crt"), folder.join("tls.key"));
-    std::fs::write(&certificate, made.cert.pem()).unwrap();
-    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-    }
+    let certificate = folder.write("tls.crt", &made.cert.pem());
+    let key = folder.write("tls.key", &made.signing_key.serialize_pem());
     let top = format!(
         "verify: {{ peers: [127.0.0.1], grpc: {{ address: \"127.0.0.1:0\", \
          tls: {{ certificate: \"{}\", key: \"{}\" }} }} }}",
@@ -711,7 +706,6 @@ async fn cry_03_it_is_asked_over_tls_where_that_is_configured() {
     assert_eq!(status, "0");
     Told::read(&message[5..]).passes();
     drop(sender);
-    std::fs::remove_dir_all(&folder).unwrap();
     world.stop().await;
 }
 

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use redis::cmd;
 use serde_json::Value;
 
-use crate::redis::{Folder, Server};
+use crate::redis::Server;
+use crate::world::folder::Folder;
 use crate::world::free_port;
 
 const KEY: &str = "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=";
@@ -21,9 +22,9 @@ fn documented_user() -> Vec<String> {
 /// The findings about the store at this server, for who has this name and password.
 fn doctor(server: &Server, who: &str) -> Vec<(String, String, String)> {
     let folder = Folder::new();
-    std::fs::write(folder.0.join("key"), KEY).unwrap();
+    std::fs::write(folder.at("key"), KEY).unwrap();
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    std::fs::set_permissions(folder.0.join("key"), private).unwrap();
+    std::fs::set_permissions(folder.at("key"), private).unwrap();
     let (listen, admin, address) = (free_port(), free_port(), server.address);
     let text = format!(
         r#"
@@ -33,7 +34,7 @@ portals: [ {{ public_url: "http://{listen}", upstream: {{ url: "http://127.0.0.1
 sessions: {{ store: redis, keys: [ {{ file: key }} ], redis: {{ servers: ["{address}"] {who} }} }}
 "#
     );
-    std::fs::write(folder.0.join("config.yaml"), text).unwrap();
+    std::fs::write(folder.at("config.yaml"), text).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_anteport"));
     command.args(["doctor", "--only", "store", "--format", "json", "--config", "config.yaml"]);
     let output = command.current_dir(&folder.0).stdin(Stdio::null()).output().unwrap();

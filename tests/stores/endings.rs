@@ -13,6 +13,7 @@ use crate::redis::Server;
 use crate::suite::{
     LIFETIMES, MORNING, Node, endings_in, eventually, fully, session, session_with, single,
 };
+use crate::world::folder::Folder;
 
 const CORPORATE: &str = "corporate";
 
@@ -223,9 +224,8 @@ async fn log_03_whom_a_revocation_ends_is_told_once_though_the_store_is_down() {
 
 #[tokio::test]
 async fn sess_09_a_revocation_waits_for_those_who_are_being_read() {
-    let folder = std::env::temp_dir().join(format!("anteport-endings-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let store = || Store::Memory { snapshot: Some(folder.join("sessions")) };
+    let folder = Folder::new();
+    let store = || Store::Memory { snapshot: Some(folder.at("sessions")) };
     let before = Node::start(store());
     before.sessions.read_snapshot(MORNING);
     let (id, member) = before.sessions.start(session("ada", MORNING), MORNING).await.unwrap();
@@ -235,7 +235,6 @@ async fn sess_09_a_revocation_waits_for_those_who_are_being_read() {
     let now = MORNING.after(minutes(1));
     let revoking = after.sessions.revoke(Revocation::Member(&key), now, |_| {});
     let (revoked, restored) = tokio::join!(revoking, async { after.sessions.read_snapshot(now) });
-    std::fs::remove_dir_all(&folder).unwrap();
     assert_eq!((revoked, restored), (Ok(Some(1)), 1));
     assert!(after.sessions.find(&id, now).await.unwrap().is_none());
 }

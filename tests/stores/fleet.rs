@@ -18,9 +18,10 @@ use serde_json::{Map, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::proxy::Proxy;
-use crate::redis::{Folder, SOON};
+use crate::redis::SOON;
 use crate::visitor::{COOKIE, Member, Reply, ask, header};
 use crate::world::browser::Browser;
+use crate::world::folder::Folder;
 use crate::world::{ONE_TENANT, free_port};
 
 pub const TREASURER: &str = "treasurer@harborclub.example";

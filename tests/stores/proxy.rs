@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::redis::{Folder, Process, SOON};
+use crate::redis::{Process, SOON};
 use crate::visitor::get;
+use crate::world::folder::Folder;
 
 /// One process.
 pub struct Proxy {
@@ -30,7 +31,7 @@ impl Proxy {
 
     /// The file of its configuration, or another that is named like it.
     pub fn path(&self, extension: &str) -> PathBuf {
-        self.folder.0.join(format!("{}.{extension}", self.address.port()))
+        self.folder.at(&format!("{}.{extension}", self.address.port()))
     }
 
     /// Starts it.

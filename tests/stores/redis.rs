@@ -1,36 +1,16 @@
 //! Redis servers of our own, on ports that the system gives, ended with whoever started them.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use redis::{Client, FromRedisValue, cmd};
 
+use crate::world::folder::Folder;
 use crate::world::free_port;
 
 /// For something that happens at once on a machine that is not busy.
 pub const SOON: Duration = Duration::from_secs(20);
-
-/// A folder of our own, gone at the end.
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("stores-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A process that ends with this value.
 pub struct Process(pub Child);

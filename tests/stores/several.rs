@@ -9,8 +9,9 @@ use anteport::config::{Redis, RedisMode, RedisTls, Store};
 use anteport::gate::Secret;
 use redis::{Client, cmd};
 
-use crate::redis::{Folder, Process, SOON, Server};
+use crate::redis::{Process, SOON, Server};
 use crate::suite::{Node, eventually, redis, single, whole};
+use crate::world::folder::Folder;
 use crate::world::free_port;
 
 /// What an ACL user has to be allowed, as the documentation says.
@@ -38,7 +39,7 @@ impl Sentinels {
         let (mut ports, mut processes) = (Vec::new(), Vec::new());
         for number in 0..3 {
             let port = free_port().port();
-            let path = folder.0.join(format!("sentinel-{number}.conf"));
+            let path = folder.at(&format!("sentinel-{number}.conf"));
             let text = format!(
                 "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor members 127.0.0.1 {of} 2\n\
                  sentinel down-after-milliseconds members 500\n\
@@ -271,8 +272,8 @@ async fn cry_03_redis_is_spoken_with_over_tls_if_it_can_prove_who_it_is() {
         .unwrap();
     }
     openssl(&folder.0, &script);
-    let read = |name: &str| std::fs::read(folder.0.join(name)).unwrap();
-    let path = |name: &str| folder.0.join(name).display().to_string();
+    let read = |name: &str| std::fs::read(folder.at(name)).unwrap();
+    let path = |name: &str| folder.at(name).display().to_string();
     let start = |name: &str| {
         let port = free_port().port().to_string();
         let (certificate, key) = (path(&format!("{name}.pem")), path(&format!("{name}.key")));

@@ -3,20 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::Duration;
 
-use anteport::clock::Clock;
 use anteport::demo::Ports;
-use anteport::demo::microsoft::{self, Microsoft, Options, TokenAnswer};
-use anteport::demo::story::Story;
-use anteport::gate::Secret;
+use anteport::demo::microsoft::{Fault, Microsoft, TokenAnswer, Trouble};
 use serde_json::Map;
 
 use crate::browser::{Answer, Browser, PAGE};
 use crate::kit::{Folder, PATIENCE, Running, Server, free_ports, read_all, until};
+use crate::microsoft::{microsoft, providers};
+use crate::open::open;
 
 /// What nobody may read again. Each has the word in it, or begins as only tokens begin.
 const CANARY: &str = "canary";
@@ -27,22 +25,20 @@ const NEXT_SEALING_KEY: &str = "Y2FuYXJ5LW9mLXRoZS1uZXh0LXNlYWxpbmcta2V5ISE=";
 const WEBHOOK_SECRET: &str = "whsec_Y2FuYXJ5LW9mLXRoZS13ZWJob29rLXNlY3JldCEh";
 const ADA: &str = "treasurer@harborclub.example";
 
-fn config(port: u16, collector: u16, directory: u16) -> String {
-    let (admin, portal, provider) = (port + 1, port + 2, port + 3);
+const fn ports(first: u16) -> Ports {
+    Ports { proxy: first, microsoft: first + 3, portal: first + 2, admin: first + 1 }
+}
+
+fn config(ports: &Ports, collector: u16, directory: u16) -> String {
+    let Ports { proxy, microsoft, portal, admin } = ports;
+    let another = "}, { secret: { value: \"canary-of-another-secret\" } } ]";
+    let providers = providers(*microsoft).replace("} ]", another);
     format!(
         r#"
-listen: {{ address: "127.0.0.1:{port}" }}
+listen: {{ address: "127.0.0.1:{proxy}" }}
 admin: {{ address: "127.0.0.1:{admin}" }}
-providers:
-  corporate:
-    kind: entra_id
-    authority: "http://127.0.0.1:{provider}"
-    tenant: 3f1c2a64-8b7d-4e0a-9c55-6d2f0b9a7e11
-    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
+{providers}
     scopes: [openid, profile, email, offline_access, "https://graph.microsoft.com/User.Read"]
-    credentials:
-      - secret: {{ value: "canary-of-the-secret" }}
-      - secret: {{ value: "canary-of-another-secret" }}
 sessions: {{ keys: [ {{ file: ./sealing_key }} ], snapshot: ./sessions, refresh_interval: 1m }}
 signing: {{ keys: [ {{ file: ./signing_keys.pem }} ] }}
 verify: {{ peers: [127.0.0.1], description: x_original }}
@@ -52,7 +48,7 @@ traces:
   headers: {{ Authorization: {{ value: "canary-of-the-collector" }} }}
   sample: 1
 portals:
-  - public_url: "http://127.0.0.1:{port}"
+  - public_url: "http://127.0.0.1:{proxy}"
     upstream: {{ url: "http://127.0.0.1:{portal}" }}
     sign_in: {{ resend_forms: 64KiB, test: true }}
     local_login: {{ login_pages: [/login], password_routes: [ {{ path: /login }}, {{ path: /api, form: {{ password: "*" }} }} ] }}
@@ -66,26 +62,6 @@ portals:
       tokens: {{ access_token: X-Auth-Access-Token, id_token: X-Auth-Id-Token, portal_acts_as_member: true }}
 "#
     )
-}
-
-/// The emulated Microsoft of this configuration, for as long as the tests run.
-fn microsoft(port: u16) -> Arc<Microsoft> {
-    let ports = Ports { proxy: port, microsoft: port + 3, portal: port + 2, admin: port + 1 };
-    let clock = Clock::system();
-    let secret = Secret::new("canary-of-the-secret".to_owned());
-    let options = Options::demo(&ports, secret, Story::new(clock.clone()));
-    let microsoft = Microsoft::new(format!("http://127.0.0.1:{}", ports.microsoft), clock, options);
-    let serving = Arc::clone(&microsoft);
-    let listener = TcpListener::bind(("127.0.0.1", ports.microsoft)).unwrap();
-    listener.set_nonblocking(true).unwrap();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-            microsoft::serve(listener, serving, std::future::pending()).await.unwrap();
-        });
-    });
-    microsoft
 }
 
 /// What was seen on the way that nobody may read again, and what strangers were shown.
@@ -175,8 +151,8 @@ async fn refused_sign_ins(port: u16, microsoft: &Microsoft, seen: &mut Seen) {
         TokenAnswer::SecretExpired,
         TokenAnswer::Refused(70008),
         TokenAnswer::NoIdToken,
-        TokenAnswer::Trouble(microsoft::Trouble::Html),
-        TokenAnswer::Trouble(microsoft::Trouble::Truncated),
+        TokenAnswer::Trouble(Trouble::Html),
+        TokenAnswer::Trouble(Trouble::Truncated),
     ] {
         let mut browser = fresh();
         let callback = browser.sign_in_to_callback("/reports", ADA).await;
@@ -186,12 +162,7 @@ async fn refused_sign_ins(port: u16, microsoft: &Microsoft, seen: &mut Seen) {
         let refused = browser.open_url(&callback).await;
         seen.page(&format!("{answer:?}"), &refused);
     }
-    for fault in [
-        microsoft::Fault::WrongNonce,
-        microsoft::Fault::BadSignature,
-        microsoft::Fault::UnknownKey,
-        microsoft::Fault::Expired,
-    ] {
+    for fault in [Fault::WrongNonce, Fault::BadSignature, Fault::UnknownKey, Fault::Expired] {
         let mut browser = fresh();
         let callback = browser.sign_in_to_callback("/reports", ADA).await;
         seen.cookies(&mut browser);
@@ -316,7 +287,8 @@ async fn about(mut browser: Browser, seen: &mut Seen) {
 fn log_01_no_secret_is_in_anything_that_operators_or_strangers_are_told() {
     let folder = Folder::new();
     let port = free_ports(4);
-    let microsoft = microsoft(port);
+    let ports = ports(port);
+    let microsoft = microsoft(&ports);
     let portal = Server::start(port + 2, "200 OK", "{\"said\": \"canary of the portal\"}");
     let collector = Server::start(0, "400 Canary", "{\"message\": \"canary of the collector\"}");
     let directory = Server::start(
@@ -325,14 +297,14 @@ fn log_01_no_secret_is_in_anything_that_operators_or_strangers_are_told() {
         r#"{ "decision": "admit", "claims": { "membership_number": "canary-of-an-extension" } }"#,
     );
     folder.write("sealing_key", SEALING_KEY);
-    let keys = folder.0.join("signing_keys.pem");
+    let keys = folder.at("signing_keys.pem");
     let made = Command::new(env!("CARGO_BIN_EXE_anteport"))
         .args(["keys", "generate", "--file"])
         .arg(&keys)
         .output()
         .unwrap();
     assert!(made.status.success());
-    let text = config(port, collector.port, directory.port);
+    let text = config(&ports, collector.port, directory.port);
     let mut running = Running::start(&folder.write("config.yaml", &text), port);
     let (stdout, stderr) = (read_all(running.stdout()), read_all(running.stderr()));
 
@@ -455,24 +427,17 @@ fn log_01_a_store_that_is_not_there_does_not_tell_its_password() {
     let folder = Folder::new();
     let port = free_ports(5);
     folder.write("sealing_key", SEALING_KEY);
-    let config = format!(
+    let nobody = port + 4;
+    let sessions = format!(
         r#"
-listen: {{ address: "127.0.0.1:{port}" }}
-admin: {{ address: "127.0.0.1:{admin}" }}
-portals:
-  - public_url: "http://127.0.0.1:{port}"
-    upstream: {{ url: "http://127.0.0.1:{portal}" }}
-    mode: "off"
 sessions:
   store: redis
   keys: [ {{ file: ./sealing_key }} ]
   redis: {{ servers: [ "127.0.0.1:{nobody}" ], username: canary, password: {{ value: canary-of-redis }} }}
 logging: {{ level: trace }}
-"#,
-        admin = port + 1,
-        portal = port + 2,
-        nobody = port + 4,
+"#
     );
+    let config = open(port, port + 1, port + 2, &sessions);
     let file = folder.write("config.yaml", &config);
     let mut child = Command::new(env!("CARGO_BIN_EXE_anteport"))
         .args(["run", "--config"])

@@ -6,20 +6,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::kit::{Folder, Running, free_ports, read_all, until};
+use crate::open::open;
 
 fn config(port: u16, logging: &str) -> String {
-    let (admin, portal) = (port + 1, port + 2);
-    format!(
-        r#"
-listen: {{ address: "127.0.0.1:{port}" }}
-admin: {{ address: "127.0.0.1:{admin}" }}
-portals:
-  - public_url: "http://127.0.0.1:{port}"
-    upstream: {{ url: "http://127.0.0.1:{portal}" }}
-    mode: "off"
-logging: {logging}
-"#
-    )
+    open(port, port + 1, port + 2, &format!("logging: {logging}"))
 }
 
 fn targets(lines: &str) -> Vec<String> {
@@ -37,7 +27,7 @@ fn each_stream_goes_where_it_belongs_and_files_are_opened_anew() {
     let (stdout, stderr) = (read_all(running.stdout()), read_all(running.stderr()));
     running.ask("GET", "/before", &[], "");
     until("the line is there", || folder.read("access.log").contains("/before"));
-    std::fs::rename(folder.0.join("access.log"), folder.0.join("access.log.1")).unwrap();
+    std::fs::rename(folder.at("access.log"), folder.at("access.log.1")).unwrap();
     running.ask("GET", "/moved", &[], "");
     until("who was not told goes on", || folder.read("access.log.1").contains("/moved"));
     running.signal("-USR1");
@@ -47,8 +37,8 @@ fn each_stream_goes_where_it_belongs_and_files_are_opened_anew() {
     });
     assert!(!folder.read("access.log").contains("/before"));
     // Where it cannot be opened anew, lines go where they went.
-    std::fs::rename(folder.0.join("access.log"), folder.0.join("access.log.2")).unwrap();
-    std::fs::create_dir(folder.0.join("access.log")).unwrap();
+    std::fs::rename(folder.at("access.log"), folder.at("access.log.2")).unwrap();
+    std::fs::create_dir(folder.at("access.log")).unwrap();
     running.signal("-USR1");
     running.ask("GET", "/last", &[], "");
     until("nothing is lost", || folder.read("access.log.2").contains("/last"));
@@ -67,7 +57,7 @@ fn each_stream_goes_where_it_belongs_and_files_are_opened_anew() {
     let of_configuration = |line: &str| line.starts_with("warning: ");
     assert!(stderr.lines().all(of_configuration), "nothing else goes there: {stderr}");
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::metadata(folder.0.join("audit.log")).unwrap().permissions().mode();
+    let mode = std::fs::metadata(folder.at("audit.log")).unwrap().permissions().mode();
     assert_eq!(mode & 0o007, 0, "others have no business in it");
 }
 

@@ -9,7 +9,13 @@
 mod browser;
 mod canaries;
 mod files;
+#[path = "../kit/folder.rs"]
+mod folder;
 mod kit;
+#[path = "../kit/microsoft.rs"]
+mod microsoft;
+#[path = "../kit/open.rs"]
+mod open;
 #[path = "../kit/ports.rs"]
 mod ports;
 mod sinks;

@@ -5,24 +5,14 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::kit::{Folder, Running, Server, free_ports};
+use crate::open::open;
 
 /// Far more lines than a pipe and our queue hold together.
 const REQUESTS: usize = 10_000;
 const VISITORS: usize = 4;
 
 fn config(port: u16, portal: u16, to: &str) -> String {
-    format!(
-        r#"
-listen: {{ address: "127.0.0.1:{port}" }}
-admin: {{ address: "127.0.0.1:{admin}" }}
-portals:
-  - public_url: "http://127.0.0.1:{port}"
-    upstream: {{ url: "http://127.0.0.1:{portal}" }}
-    mode: "off"
-logging: {{ to: {to} }}
-"#,
-        admin = port + 1,
-    )
+    open(port, port + 1, portal, &format!("logging: {{ to: {to} }}"))
 }
 
 /// Asks so often on one connection, and has an answer of the portal's each time.

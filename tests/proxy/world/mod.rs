@@ -3,12 +3,16 @@
 
 pub mod browser;
 pub mod collector;
+#[path = "../../kit/folder.rs"]
 pub mod folder;
+pub mod patience;
 pub mod portal;
+#[path = "../../kit/ports.rs"]
+mod ports;
 pub mod provider;
 
-use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -414,19 +418,9 @@ fn stored(sessions: &str) -> String {
     format!("{{ {more}{comma} {rest}")
 }
 
-/// An address that nobody has, and that the system gives to nobody, whoever connects meanwhile:
-/// so it is ours whenever somebody begins to listen there, and again after a restart. The same is
-/// true of the port 10,000 above it, which a node of a Redis Cluster takes besides.
+/// An address that nobody has, as kit/ports.rs gives them.
 pub fn free_port() -> SocketAddr {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 12_000 + u16::try_from(std::process::id() % 10).unwrap() * 1000;
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 1000;
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        if TcpListener::bind(address).is_ok() {
-            return address;
-        }
-    }
+    SocketAddr::from(([127, 0, 0, 1], ports::free_ports(1)))
 }
 
 /// A refusal must be a page with its code and the request's id, not kept, and free of scripts.
