@@ -115,6 +115,18 @@ fn written(pairs: &[(&str, &str)]) -> String {
     url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
+/// What redeems a code.
+fn redeeming(code: &str) -> [(&'static str, &str); 6] {
+    [
+        ("grant_type", "authorization_code"),
+        ("client_id", CLIENT_ID),
+        ("client_secret", SECRET),
+        ("code", code),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ]
+}
+
 // The emulated Microsoft.
 
 struct Tenant {
@@ -172,17 +184,7 @@ impl Tenant {
         changes: &[(&str, &str)],
         headers: &[(&str, &str)],
     ) -> Reply {
-        let form = changed(
-            &[
-                ("grant_type", "authorization_code"),
-                ("client_id", CLIENT_ID),
-                ("client_secret", SECRET),
-                ("code", code),
-                ("redirect_uri", CALLBACK),
-                ("code_verifier", VERIFIER),
-            ],
-            changes,
-        );
+        let form = changed(&redeeming(code), changes);
         post(&self.url("oauth2/v2.0/token"), headers, &form).await
     }
 
@@ -899,14 +901,7 @@ async fn b2c_answers_as_b2c_does() {
     let reply = post(&login, &[], &[("username", "ines@mail.example"), ("password", "demo")]).await;
     let code = reply.code();
     assert!(code.len() > 2400 && reply.parameter("session_state").is_none());
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("client_id", CLIENT_ID),
-        ("client_secret", SECRET),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-        ("code", &code),
-    ];
+    let form = redeeming(&code);
     let reset = at("b2c_1_passwordreset", "oauth2/v2.0/token");
     let refused = post(&reset, &[], &form).await.json();
     let members: Vec<_> = refused.as_object().unwrap().keys().collect();

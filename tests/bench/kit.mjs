@@ -8,6 +8,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
+import { BINARY } from '../browser/demo.mjs';
 import { freePorts } from '../browser/ports.mjs';
 
 export const number = (name, otherwise) => Number(process.env[name] ?? otherwise);
@@ -60,6 +61,46 @@ export async function answers200(port, target, patience = 20_000) {
     await sleep(1);
   }
   return performance.now() - begun;
+}
+
+/**
+ * Starts an emulated Microsoft for the binary at `first`, before `portal`, with `top` beside the usual in its configuration and
+ * `identity` in the portal's; where the configuration is that asks it.
+ */
+export async function emulated(name, first, portal, { top = '', identity }) {
+  const file = path.join(work, `${name}.yaml`);
+  const written = path.join(work, `${name}.emulated.yaml`);
+  fs.writeFileSync(file, `listen: { address: "127.0.0.1:${first}" }
+admin: { address: "127.0.0.1:${first + 1}" }
+logging: { level: warn, access: false }
+providers:
+  corporate:
+    kind: entra_id
+    tenant: contoso.example
+    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
+    credentials: [ { secret: { value: any } } ]
+${top}
+portals:
+  - public_url: http://127.0.0.1:${first}
+    upstream: { url: "http://127.0.0.1:${portal.port}" }
+    mode: azure_only
+    local_login: {}
+    routes: [ { path: "/**", access: signed_in } ]
+    identity:
+      headers: { X-Auth-User: oid, X-Auth-Email: email, X-Auth-Name: name, X-Auth-Roles: roles }
+${identity}
+`);
+  const words = ['emulator', '--config', file, '--port', '0', '--write', written];
+  const microsoft = start([BINARY, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise((resolve, reject) => {
+    let said = '';
+    microsoft.stdout.on('data', (piece) => {
+      said += piece;
+      if (said.includes('Ctrl-C stops it')) resolve();
+    });
+    microsoft.once('exit', (code) => reject(new Error(`the emulator ended with ${code}:\n${said}`)));
+  });
+  return written;
 }
 
 export async function nginx(name, http) {

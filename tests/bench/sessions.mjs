@@ -6,12 +6,11 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import os from 'node:os';
-import path from 'node:path';
 
 import { BINARY } from '../browser/demo.mjs';
 import { freePorts } from '../browser/ports.mjs';
 import {
-  CONNECTIONS, ROUNDS, SECONDS, SIZE, answers200, core, finish, judge, load, median, nginx, pinned, spread, start, stop, work,
+  CONNECTIONS, ROUNDS, SECONDS, SIZE, answers200, core, emulated, finish, judge, load, median, nginx, pinned, spread, start, stop, work,
 } from './kit.mjs';
 import { logIn } from './login.mjs';
 
@@ -37,46 +36,16 @@ const written = (list) => list.map(([name, calls]) => `${calls} ${name}`).join('
 /** The binary before `portal` with sessions in `store`, and an emulated Microsoft of its own. */
 async function anteport(name, portal, store) {
   const first = await freePorts(2);
-  const file = path.join(work, `${name}.yaml`);
-  const emulated = path.join(work, `${name}.emulated.yaml`);
-  fs.writeFileSync(file, `listen: { address: "127.0.0.1:${first}" }
-admin: { address: "127.0.0.1:${first + 1}" }
-logging: { level: warn, access: false }
-providers:
-  corporate:
-    kind: entra_id
-    tenant: contoso.example
-    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
-    credentials: [ { secret: { value: any } } ]
-sessions: {}
-portals:
-  - public_url: http://127.0.0.1:${first}
-    upstream: { url: "http://127.0.0.1:${portal.port}" }
-    mode: azure_only
-    local_login: {}
-    routes: [ { path: "/**", access: signed_in } ]
-    identity:
-      headers: { X-Auth-User: oid, X-Auth-Email: email, X-Auth-Name: name, X-Auth-Roles: roles }
-      assertion: { algorithm: ES256, lifetime: 60s }
-`);
-  const words = ['emulator', '--config', file, '--port', '0', '--write', emulated];
-  const microsoft = start([BINARY, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await new Promise((resolve, reject) => {
-    let said = '';
-    microsoft.stdout.on('data', (piece) => {
-      said += piece;
-      if (said.includes('Ctrl-C stops it')) resolve();
-    });
-    microsoft.once('exit', (code) => reject(new Error(`the emulator ended with ${code}:\n${said}`)));
-  });
+  const identity = '      assertion: { algorithm: ES256, lifetime: 60s }';
+  const file = await emulated(name, first, portal, { top: 'sessions: {}', identity });
   // It gives an emulator's members to no real store, so the store is put in again.
-  const text = fs.readFileSync(emulated, 'utf8');
+  const text = fs.readFileSync(file, 'utf8');
   if (!text.includes('"sessions": {}')) throw new Error(`where are the sessions?\n${text}`);
-  fs.writeFileSync(emulated, text.replace('"sessions": {}', `"sessions": ${store}`));
+  fs.writeFileSync(file, text.replace('"sessions": {}', `"sessions": ${store}`));
   const proxy = `http://127.0.0.1:${first}`;
   const target = { name, port: first, path: PATH };
   target.up = async () => {
-    target.child = start([...pinned, BINARY, 'run', '--config', emulated]);
+    target.child = start([...pinned, BINARY, 'run', '--config', file]);
     target.pid = target.child.pid;
     await answers200(first + 1, '/readyz');
   };

@@ -1,14 +1,12 @@
 // What the assertion and a message signature take of a request: CPU time of the proxy for an authenticated request with plain
 // headers alone, with the assertion besides, and with both and a signature, within one run, processes of the binary in turn, each
 // round with new ones.
-import fs from 'node:fs';
 import os from 'node:os';
-import path from 'node:path';
 
 import { BINARY } from '../browser/demo.mjs';
 import { freePorts } from '../browser/ports.mjs';
 import {
-  CONNECTIONS, ROUNDS, SECONDS, SIZE, answers200, core, finish, judge, load, median, nginx, pinned, spread, start, stop, work,
+  CONNECTIONS, ROUNDS, SECONDS, SIZE, answers200, core, emulated, finish, judge, load, median, nginx, pinned, spread, start, stop,
 } from './kit.mjs';
 import { logIn } from './login.mjs';
 
@@ -22,41 +20,12 @@ const ASSERTION = '{ algorithm: ES256, lifetime: 60s }';
 /** The binary before `portal` with this assertion and signature, and an emulated Microsoft of its own. */
 async function anteport(name, portal, signature, assertion = ASSERTION) {
   const first = await freePorts(2);
-  const file = path.join(work, `${name}.yaml`);
-  const emulated = path.join(work, `${name}.emulated.yaml`);
-  fs.writeFileSync(file, `listen: { address: "127.0.0.1:${first}" }
-admin: { address: "127.0.0.1:${first + 1}" }
-logging: { level: warn, access: false }
-providers:
-  corporate:
-    kind: entra_id
-    tenant: contoso.example
-    client_id: a94b6d1e-0c2f-47d8-b3e5-8f6a1d7c9b20
-    credentials: [ { secret: { value: any } } ]
-portals:
-  - public_url: http://127.0.0.1:${first}
-    upstream: { url: "http://127.0.0.1:${portal.port}" }
-    mode: azure_only
-    local_login: {}
-    routes: [ { path: "/**", access: signed_in } ]
-    identity:
-      headers: { X-Auth-User: oid, X-Auth-Email: email, X-Auth-Name: name, X-Auth-Roles: roles }
-      assertion: ${assertion}
-      signature: ${signature}
-`);
-  const microsoft = start([BINARY, 'emulator', '--config', file, '--port', '0', '--write', emulated], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await new Promise((resolve, reject) => {
-    let said = '';
-    microsoft.stdout.on('data', (piece) => {
-      said += piece;
-      if (said.includes('Ctrl-C stops it')) resolve();
-    });
-    microsoft.once('exit', (code) => reject(new Error(`the emulator ended with ${code}:\n${said}`)));
-  });
+  const identity = `      assertion: ${assertion}\n      signature: ${signature}`;
+  const file = await emulated(name, first, portal, { identity });
   const target = { name, port: first, path: PATH };
   /** A new process, which knows who is signed in and has been used for a moment. */
   target.again = async () => {
-    target.child = start([...pinned, BINARY, 'run', '--config', emulated]);
+    target.child = start([...pinned, BINARY, 'run', '--config', file]);
     target.pid = target.child.pid;
     await answers200(first + 1, '/readyz');
     target.cookie = await logIn(`http://127.0.0.1:${first}`, PATH, 'member@contoso.example', 'demo');

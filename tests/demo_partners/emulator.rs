@@ -24,14 +24,7 @@ async fn claims(tenant: &Tenant, place: &str, username: &str) -> Value {
     let login = format!("{base}/{place}/login?{}", authorization(&[]));
     let reply = post(&login, &[], &[("username", username), ("password", "demo")]).await;
     let code = reply.code();
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("client_id", CLIENT_ID),
-        ("client_secret", SECRET),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-        ("code", &code),
-    ];
+    let form = redeeming(&code);
     let tokens = post(&format!("{base}/{place}/oauth2/v2.0/token"), &[], &form).await.json();
     claims_of(tokens["id_token"].as_str().unwrap_or_else(|| panic!("{tokens}")))
 }
@@ -290,14 +283,7 @@ async fn a_refresh_token_of_b2c_is_bound_to_its_policy() {
     let login = format!("{base}/{B2C}/login?{asked}");
     let reply = post(&login, &[], &[("username", "ines@mail.example"), ("password", "demo")]).await;
     let code = reply.code();
-    let form = [
-        ("grant_type", "authorization_code"),
-        ("client_id", CLIENT_ID),
-        ("client_secret", SECRET),
-        ("redirect_uri", CALLBACK),
-        ("code_verifier", VERIFIER),
-        ("code", &code),
-    ];
+    let form = redeeming(&code);
     let url = format!("{base}/{B2C}/oauth2/v2.0/token");
     let tokens = post(&url, &[], &form).await.json();
     let token = tokens["refresh_token"].as_str().unwrap();

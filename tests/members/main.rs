@@ -114,3 +114,18 @@ pub async fn count(world: &World, result: &str) -> f64 {
         .metric(&format!("anteport_members_total{{portal=\"{portal}\",result=\"{result}\"}}"))
         .await
 }
+
+/// One member comes back from six sign-ins at one moment.
+pub async fn six_come_in(world: &World, username: &str) {
+    let mut callbacks = Vec::new();
+    for _ in 0..6 {
+        let mut browser = world.browser();
+        let callback = browser.sign_in_to_callback("/", username).await;
+        callbacks.push((browser, callback));
+    }
+    let mut signing_in = tokio::task::JoinSet::new();
+    for (mut browser, callback) in callbacks {
+        signing_in.spawn(async move { browser.open_url(&callback).await.status });
+    }
+    assert_eq!(signing_in.join_all().await, [303; 6]);
+}

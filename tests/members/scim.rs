@@ -9,7 +9,9 @@ use crate::scim_server::{ScimServer, error};
 use crate::server::Reply;
 use crate::webhook_receiver::Fault;
 use crate::world::{World, assert_refusal};
-use crate::{FOREIGN, MEMBER, TREASURER, VERIFIED, by_scim, comes_in, count, lands, world};
+use crate::{
+    FOREIGN, MEMBER, TREASURER, VERIFIED, by_scim, comes_in, count, lands, six_come_in, world,
+};
 
 async fn provisioned() -> (ScimServer, World) {
     provisioned_with("").await
@@ -219,17 +221,7 @@ async fn a_conflict_is_looked_at_again() {
 #[tokio::test]
 async fn two_at_once_are_created_once() {
     let (server, world) = provisioned().await;
-    let mut callbacks = Vec::new();
-    for _ in 0..6 {
-        let mut browser = world.browser();
-        let callback = browser.sign_in_to_callback("/", TREASURER).await;
-        callbacks.push((browser, callback));
-    }
-    let mut signing_in = tokio::task::JoinSet::new();
-    for (mut browser, callback) in callbacks {
-        signing_in.spawn(async move { browser.open_url(&callback).await.status });
-    }
-    assert_eq!(signing_in.join_all().await, [303; 6]);
+    six_come_in(&world, TREASURER).await;
     assert_eq!(server.users().len(), 1);
     assert_eq!(server.methods().iter().filter(|method| **method == "POST").count(), 1);
     world.stop().await;

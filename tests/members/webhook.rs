@@ -8,7 +8,9 @@ use crate::server::{Asked, Reply};
 use crate::webhook_receiver::{Fault, Receiver};
 use crate::world::browser::Browser;
 use crate::world::{World, assert_refusal};
-use crate::{FOREIGN, MEMBER, TREASURER, VERIFIED, by_webhook, comes_in, count, lands, world};
+use crate::{
+    FOREIGN, MEMBER, TREASURER, VERIFIED, by_webhook, comes_in, count, lands, six_come_in, world,
+};
 
 async fn provisioned() -> (Receiver, World) {
     let receiver = Receiver::start().await;
@@ -338,17 +340,7 @@ async fn sign_in_again(browser: &mut Browser, target: &str) -> crate::world::bro
 #[tokio::test]
 async fn two_at_once_are_created_once() {
     let (receiver, world) = provisioned().await;
-    let mut callbacks = Vec::new();
-    for _ in 0..6 {
-        let mut browser = world.browser();
-        let callback = browser.sign_in_to_callback("/", TREASURER).await;
-        callbacks.push((browser, callback));
-    }
-    let mut signing_in = tokio::task::JoinSet::new();
-    for (mut browser, callback) in callbacks {
-        signing_in.spawn(async move { browser.open_url(&callback).await.status });
-    }
-    assert_eq!(signing_in.join_all().await, [303; 6]);
+    six_come_in(&world, TREASURER).await;
     assert_eq!(receiver.with(|state| state.created), 1);
     let provisions = receiver.asks().iter().filter(|ask| **ask == "provision").count();
     assert_eq!(provisions, 1);

@@ -10,8 +10,7 @@ use std::sync::LazyLock;
 use anteport::gate::identity::{LocalCredentials, OwnedNames};
 use anteport::gate::{
     Access, Asked, CanonicalPath, Conditions, Covers, Decision, Exception, Form, Mode, Pair,
-    Passes, Policy, PortalCookies, RawTarget, Refusal, Route, Rule, Spelling, ValuePattern,
-    cookies, decide,
+    Passes, Policy, RawTarget, Refusal, Route, Rule, ValuePattern, cookies, decide,
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
@@ -19,7 +18,7 @@ use reader::{Conveyed, Reading};
 
 use super::mapping;
 use super::mutate::Case;
-use super::portals::{NOON, PORTALS, Request, judge};
+use super::portals::{NOON, PORTALS, Request, judge, policy};
 use super::readers::{self, Pairs};
 use super::sign_in;
 
@@ -40,19 +39,6 @@ pub const ALL: &[Target] = &[
 
 static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {
     [Policy {
-        host: "members.example:8443".into(),
-        secure: true,
-        mode: Mode::AzureOnly,
-        rollout: None,
-        own: CanonicalPath::parse("/.auth").unwrap(),
-        callbacks: Vec::new(),
-        elsewhere: Vec::new(),
-        spelling: Spelling::default(),
-        login_pages: Vec::new(),
-        password_routes: Vec::new(),
-        portal_cookies: PortalCookies::default(),
-        form_limit: 0,
-        resend_forms: None,
         routes: vec![Route {
             path: "/**".parse().unwrap(),
             covers: Covers::default(),
@@ -60,6 +46,7 @@ static PORTAL: LazyLock<[Policy; 1]> = LazyLock::new(|| {
             access: Access::Public,
             passes: Passes::default(),
         }],
+        ..policy("members.example:8443")
     }]
 });
 

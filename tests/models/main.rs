@@ -11,13 +11,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anteport::gate::{
-    Asked, CanonicalPath, Decision, Mode, Policy, PortalCookies, RawTarget, Spelling, decide,
-};
+use anteport::gate::{Asked, Decision, Mode, Policy, RawTarget, decide};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method};
 use kit::mutate::{Case, Numbers, RARE, open_holes};
-use kit::portals::NOON;
+use kit::portals::{NOON, policy};
 
 /// How many cases without `ANTEPORT_CASES`; more are for a release build.
 const CASES: u64 = 100_000;
@@ -92,22 +90,7 @@ fn path_20_what_is_forwarded_reaches_no_shut_handler() {
 
 #[test]
 fn path_20_the_targets_of_ordinary_sites_pass_as_they_are() {
-    let policy = Policy {
-        host: "members.example".into(),
-        secure: true,
-        mode: Mode::Off,
-        rollout: None,
-        own: CanonicalPath::parse("/.auth").unwrap(),
-        callbacks: Vec::new(),
-        elsewhere: Vec::new(),
-        spelling: Spelling::default(),
-        login_pages: Vec::new(),
-        password_routes: Vec::new(),
-        portal_cookies: PortalCookies::default(),
-        form_limit: 0,
-        resend_forms: None,
-        routes: Vec::new(),
-    };
+    let policy = Policy { mode: Mode::Off, ..policy("members.example") };
     let mut headers = HeaderMap::new();
     headers.insert("host", HeaderValue::from_static("members.example"));
     let lines = include_str!("../fixtures/ordinary.txt").lines();

@@ -286,23 +286,31 @@ pub const PORTALS: &[Portal] = &[
     },
 ];
 
+/// Of a portal at this host, about which the operator says nothing: not even a route is there.
+pub fn policy(host: &str) -> Policy {
+    Policy {
+        host: Arc::from(host),
+        secure: true,
+        mode: Mode::AzureOnly,
+        rollout: None,
+        own: CanonicalPath::parse("/.auth").unwrap(),
+        callbacks: Vec::new(),
+        elsewhere: Vec::new(),
+        spelling: Spelling::default(),
+        login_pages: Vec::new(),
+        password_routes: Vec::new(),
+        portal_cookies: PortalCookies::default(),
+        form_limit: 0,
+        resend_forms: None,
+        routes: Vec::new(),
+    }
+}
+
 impl Portal {
     /// Everything that the operator says, as the gate is told.
     fn policy(&self) -> Policy {
         let mut policy = Policy {
-            host: Arc::from(self.host),
-            secure: true,
-            mode: Mode::AzureOnly,
-            rollout: None,
-            own: CanonicalPath::parse("/.auth").unwrap(),
-            callbacks: Vec::new(),
-            elsewhere: Vec::new(),
-            spelling: Spelling::default(),
-            login_pages: Vec::new(),
-            password_routes: Vec::new(),
-            portal_cookies: PortalCookies::default(),
             form_limit: 1 << 20,
-            resend_forms: None,
             routes: [
                 ("/assets/**", Access::Public),
                 ("/open/*", Access::Public),
@@ -316,6 +324,7 @@ impl Portal {
                 passes: Passes::default(),
             })
             .into(),
+            ..policy(self.host)
         };
         if let Some(guard) = &self.guard {
             let route = |path: &str| Route {

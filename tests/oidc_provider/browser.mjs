@@ -74,11 +74,16 @@ export class Browser {
     return page;
   }
 
+  /** Where a page leads by itself. */
+  location(page) {
+    return page.headers.location;
+  }
+
   /** The page at the end of all redirects and of forms that send themselves. */
   async open(url, options) {
     let page = await this.ask(url, options);
     for (let steps = 0; steps < 20; steps += 1) {
-      const { location } = page.headers;
+      const location = this.location(page);
       if (location) {
         page = await this.ask(new URL(location, page.url).href, { from: page.url });
       } else if (/submit\(\)|onload=/.test(page.html)) {

@@ -1,6 +1,7 @@
 //! What signs for the portal: four algorithms, as a library that is not ours verifies them, and keys
 //! that are exchanged while members are at work.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -168,13 +169,18 @@ fn written_before(file: &std::path::Path, seconds: u64) {
     std::fs::rename(&new, file).unwrap();
 }
 
-#[tokio::test]
-async fn env_04_keys_are_exchanged_under_load_and_no_request_is_refused() {
+async fn with_keys_in_a_file() -> (World, Folder, PathBuf) {
     let folder = Folder::new();
     let file = folder.at("keys.pem");
     assert_eq!(keys(&["generate"], &file).0, Some(0));
     let signing = format!("{{ keys: [{{ file: \"{}\" }}] }}", file.display());
     let world = World::start_with(Plan { signing, ..Plan::default() }).await;
+    (world, folder, file)
+}
+
+#[tokio::test]
+async fn env_04_keys_are_exchanged_under_load_and_no_request_is_refused() {
+    let (world, _folder, file) = with_keys_in_a_file().await;
     let members = [world.treasurer().await, world.treasurer().await];
     // One who asks just before each exchange, and one who asked long before.
     let verifiers = [(); 2].map(|()| Verifier { kept: Mutex::default() });
@@ -226,11 +232,7 @@ async fn env_04_keys_are_exchanged_under_load_and_no_request_is_refused() {
 
 #[tokio::test]
 async fn env_04_what_a_stolen_key_signed_is_sent_no_more() {
-    let folder = Folder::new();
-    let file = folder.at("keys.pem");
-    assert_eq!(keys(&["generate"], &file).0, Some(0));
-    let signing = format!("{{ keys: [{{ file: \"{}\" }}] }}", file.display());
-    let world = World::start_with(Plan { signing, ..Plan::default() }).await;
+    let (world, _folder, file) = with_keys_in_a_file().await;
     let mut ada = world.treasurer().await;
     let old = assertion(&world);
     assert!(judged(&world, &old, &published(&world).await, Algorithm::ES256).is_ok());
@@ -250,11 +252,7 @@ async fn env_04_what_a_stolen_key_signed_is_sent_no_more() {
 
 #[tokio::test]
 async fn env_04_keys_that_cannot_be_used_change_nothing() {
-    let folder = Folder::new();
-    let file = folder.at("keys.pem");
-    assert_eq!(keys(&["generate"], &file).0, Some(0));
-    let signing = format!("{{ keys: [{{ file: \"{}\" }}] }}", file.display());
-    let world = World::start_with(Plan { signing, ..Plan::default() }).await;
+    let (world, folder, file) = with_keys_in_a_file().await;
     let mut ada = world.treasurer().await;
     let before = published(&world).await;
     let right = std::fs::read_to_string(&file).unwrap();
