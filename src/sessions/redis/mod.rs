@@ -104,17 +104,12 @@ impl Redis {
         now: Timestamp,
         kept: Duration,
     ) -> Result<(), StoreError> {
-        let name = self.name(Named::Ended, key);
-        let mut set = script(scripts::RAISE, &[&name]);
-        set.arg(now.unix_millis()).arg(millis(kept));
-        self.does(StoreCall::End, &name, &set).await.map(drop)
+        self.raise(StoreCall::End, &self.name(Named::Ended, key), now, kept).await
     }
 
     /// Until when what is of this name was ended.
     pub(super) async fn ended(&self, key: &Digest) -> Result<Option<Timestamp>, StoreError> {
-        let name = self.name(Named::Ended, key);
-        let at = self.number(StoreCall::Find, &name).await?;
-        Ok(at.map(Timestamp::from_unix_millis))
+        self.moment(StoreCall::Find, &self.name(Named::Ended, key)).await
     }
 
     /// The record of a session, and when it was used last as far as the store was told.
@@ -159,6 +154,25 @@ impl Redis {
             tracing::error!("the store of sessions has a session that is none of ours");
         }
         Ok(Some((opened, Timestamp::from_unix_millis(used.unwrap_or_default()))))
+    }
+
+    /// Notes a moment, unless a later one is noted already, which then stays for as long.
+    async fn raise(
+        &self,
+        call: StoreCall,
+        name: &str,
+        moment: Timestamp,
+        kept: Duration,
+    ) -> Result<(), StoreError> {
+        let mut raise = script(scripts::RAISE, &[name]);
+        raise.arg(moment.unix_millis()).arg(millis(kept));
+        self.does(call, name, &raise).await.map(drop)
+    }
+
+    /// A moment, if one is noted.
+    async fn moment(&self, call: StoreCall, name: &str) -> Result<Option<Timestamp>, StoreError> {
+        let at = self.number(call, name).await?;
+        Ok(at.map(Timestamp::from_unix_millis))
     }
 
     /// A number, if it is there.
@@ -305,17 +319,12 @@ impl Redis {
         now: Timestamp,
         kept: Duration,
     ) -> Result<(), StoreError> {
-        let name = self.name(Named::SignedOut, key);
-        let mut set = script(scripts::RAISE, &[&name]);
-        set.arg(now.unix_millis()).arg(millis(kept));
-        self.does(StoreCall::SignOut, &name, &set).await.map(drop)
+        self.raise(StoreCall::SignOut, &self.name(Named::SignedOut, key), now, kept).await
     }
 
     /// When somebody signed out lately.
     pub(super) async fn signed_out(&self, key: &Digest) -> Result<Option<Timestamp>, StoreError> {
-        let name = self.name(Named::SignedOut, key);
-        let at = self.number(StoreCall::SignOut, &name).await?;
-        Ok(at.map(Timestamp::from_unix_millis))
+        self.moment(StoreCall::SignOut, &self.name(Named::SignedOut, key)).await
     }
 
     /// Notes that a member has signed in.
@@ -346,9 +355,7 @@ impl Redis {
 
     /// Whose sessions all have to have begun later.
     pub(super) async fn everybody(&self) -> Result<Option<Timestamp>, StoreError> {
-        let name = self.everybodys_name();
-        let at = self.number(StoreCall::Everybody, &name).await?;
-        Ok(at.map(Timestamp::from_unix_millis))
+        self.moment(StoreCall::Everybody, &self.everybodys_name()).await
     }
 
     /// Ends all sessions that began until then. It only ever becomes later.
@@ -357,10 +364,7 @@ impl Redis {
         until: Timestamp,
         kept: Duration,
     ) -> Result<(), StoreError> {
-        let name = self.everybodys_name();
-        let mut raise = script(scripts::RAISE, &[&name]);
-        raise.arg(until.unix_millis()).arg(millis(kept));
-        self.does(StoreCall::Everybody, &name, &raise).await.map(drop)
+        self.raise(StoreCall::Everybody, &self.everybodys_name(), until, kept).await
     }
 
     /// Whether this is what [`Redis::everybody`] is called.
