@@ -11,11 +11,12 @@ use super::portal::reason_labels;
 use super::process;
 use super::series::{Family, counter, counters, gauge, gauges, histograms, labels};
 use super::shard::{DURATION_BOUNDS, OVERHEAD_BOUNDS, STATUS_CLASSES, Shard};
+use super::whole::STORE_BOUNDS;
 use super::{
     CALL_BOUNDS, CallOutcome, ConnectionRefusal, CredentialFailure, DirectoryCall, EPOCH,
     Handshake, LOGIN_FAILURES, Lookup, MemberResult, Metrics, NEVER, PortalMetrics, ProviderCall,
-    REASONS, RefreshOutcome, STORE_BOUNDS, SessionCall, SessionEnd, SpanLoss, Stream, Timestamp,
-    UpstreamFailure, Verdict,
+    REASONS, RefreshOutcome, SessionCall, SessionEnd, SpanLoss, Stream, Timestamp, UpstreamFailure,
+    Verdict,
 };
 
 impl Metrics {
