@@ -5,7 +5,35 @@ use std::path::{Path, PathBuf};
 use super::file::bare;
 use super::kind::Unfit;
 use super::section::Section;
-use super::{LogFormat, Logging, value};
+use super::value;
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logging {
+    /// The shape of a line.
+    pub format: LogFormat,
+    /// The least severe level of the application's own lines.
+    pub level: tracing::Level,
+    /// Whether each request makes an access event.
+    pub access: bool,
+    /// Where the application's own lines go.
+    pub to: Sink,
+    /// Where access events go.
+    pub access_to: Sink,
+    /// Where audit events go.
+    pub audit_to: Sink,
+}
+
+/// The shape of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `Pretty` on a terminal, else `Json`.
+    Auto,
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Where lines go.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,14 +1,105 @@
 //! Where a portal's allowed requests go: its servers, TLS, times and limits.
 
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::CertifiedKey;
 use url::Url;
 
 use super::context::{Context, Located};
 use super::file::{File, HealthCheckFile, UpstreamFile, UpstreamTlsFile};
 use super::tls;
 use super::value::bare_host;
-use super::{HealthCheck, ServerAddress, Upstream, UpstreamTls};
+use crate::gate::CanonicalPath;
+
+/// Where a portal's allowed requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its servers, which take turns; at least one.
+    pub servers: Vec<ServerAddress>,
+    /// What is spoken with them.
+    pub protocol: Protocol,
+    /// `None` is without TLS.
+    pub tls: Option<UpstreamTls>,
+    /// For a connection to be made, TLS included (LIM-05).
+    pub connect_timeout: Duration,
+    /// For the head of an answer to begin (LIM-05).
+    pub response_timeout: Duration,
+    /// For the next bytes of an answer's body.
+    pub idle_timeout: Duration,
+    /// How many requests there may be at a time, of all workers together (LIM-05).
+    pub max_requests: usize,
+    /// How the servers are asked how they are.
+    pub health_check: Option<HealthCheck>,
+}
+
+/// A server's place on the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerAddress {
+    /// Host (a name or an address) as written; an IPv6 address without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl fmt::Display for ServerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// What is spoken with a portal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 from the first byte on: by ALPN with TLS, by prior knowledge without.
+    Http2,
+}
+
+/// TLS towards a portal. That its certificate is verified cannot be turned off.
+#[derive(Clone, Debug)]
+pub struct UpstreamTls {
+    /// Certificates to trust instead of the system's.
+    pub trusted: Option<Vec<CertificateDer<'static>>>,
+    /// Our own certificate and key, which fit each other, if the portal asks for one.
+    pub certificate: Option<Arc<CertifiedKey>>,
+    /// The name that the portal's certificate is for, if it is not the host.
+    pub server_name: Option<ServerName<'static>>,
+}
+
+/// A key is the one that fits its certificate.
+impl PartialEq for UpstreamTls {
+    fn eq(&self, other: &Self) -> bool {
+        let shown = |tls: &Self| tls.certificate.as_ref().map(|own| own.cert.clone());
+        self.trusted == other.trusted
+            && shown(self) == shown(other)
+            && self.server_name == other.server_name
+    }
+}
+
+impl Eq for UpstreamTls {}
+
+/// How servers are asked how they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// What is asked for.
+    pub path: CanonicalPath,
+    /// How often.
+    pub interval: Duration,
+    /// For an answer.
+    pub timeout: Duration,
+    /// After how many good answers in a row a server is well.
+    pub healthy_after: u32,
+    /// After how many bad ones it is ill.
+    pub unhealthy_after: u32,
+}
 
 /// Resolves one portal's upstream; `None` if something was reported.
 pub(super) fn resolve(
