@@ -794,7 +794,7 @@ fn check_of_a_missing_file_says_so_and_exits_with_3() {
     assert_eq!(code, 3);
     assert!(
         err.starts_with(
-            "error: /nonexistent/config.yaml: cannot read the configuration: No such file or directory\n"
+            "error: /nonexistent/config.yaml: cannot read the configuration: No such file or directory; "
         ),
         "{err}"
     );

@@ -125,7 +125,9 @@ impl Reader<'_> {
             (Need::Defaults, Kind::Section(keys) | Kind::SectionOr { keys, .. }) => {
                 Shown::Section(self.section(keys, &[]))
             }
-            (Need::Required | Need::Optional | Need::Defaults, _) => Shown::Nothing(key.says),
+            (Need::Required | Need::Optional | Need::OneOf(_) | Need::Defaults, _) => {
+                Shown::Nothing(key.says)
+            }
         }
     }
 

@@ -14,11 +14,13 @@ use super::break_glass::{self, BreakGlassFile};
 use super::context::{Context, Located, Spot};
 use super::doors::DoorFile;
 use super::keys;
-use super::mapping::{self, Mapping};
+use super::kind::Unfit;
+use super::mapping::{self, Mapping, Misnamed};
 use super::members::{self, MembersFile};
 use super::networks;
 use super::pages::{self, PagesFile};
 use super::presets::{self, PresetsFile};
+use super::profiles;
 use super::providers::{self, ProviderFile};
 use super::requires::{self, RequiresFile};
 use super::rollout::{self, RolloutFile};
@@ -204,6 +206,7 @@ impl RouteFile {
 pub(super) struct IdentityFile {
     /// By header; one that cannot be read is there all the same.
     pub(super) headers: Vec<(Located<String>, Option<Mapping>)>,
+    pub(super) misnamed: Vec<Misnamed>,
     pub(super) assertion: AssertionFile,
     pub(super) signature: SignatureFile,
     pub(super) presets: PresetsFile,
@@ -370,11 +373,19 @@ fn local_login(section: &Section<'_>) -> LocalLoginFile {
     let doors = |key: &str| section.sections(key).iter().map(DoorFile::read).collect();
     let cookies = section.values("portal_cookies", super::doors::value_pattern);
     LocalLoginFile {
-        profiles: section.values("profile", value::text).unwrap_or_default(),
+        profiles: section.values("profile", profile).unwrap_or_default(),
         login_pages: doors("login_pages"),
         password_routes: doors("password_routes"),
         portal_cookies: cookies.into_iter().flatten().map(|cookie| cookie.value).collect(),
         form_limit: bare(section.value("form_limit", value::form_limit)),
+    }
+}
+
+/// One of the table's words; of another, what to do.
+fn profile(name: &str) -> Result<String, Unfit> {
+    match profiles::NAMES.contains(&name) {
+        true => Ok(name.to_owned()),
+        false => Err(profiles::UNKNOWN_PRODUCT.into()),
     }
 }
 
@@ -443,12 +454,14 @@ fn identity(context: &Context<'_>, section: &Section<'_>) -> IdentityFile {
             None => AssertionFile::Unreadable,
         }
     };
+    let mut misnamed = Vec::new();
     let headers = section.named_sections("headers").into_iter();
     let headers = headers.map(|(name, section)| {
-        (name, section.and_then(|section| mapping::read(context, &section)))
+        (name, section.and_then(|section| mapping::read(context, &section, &mut misnamed)))
     });
     IdentityFile {
         headers: headers.collect(),
+        misnamed,
         assertion,
         signature: signature::read(section),
         presets: presets::read(section),

@@ -42,6 +42,12 @@ const fn optional(name: &'static str, kind: Kind, says: &'static str) -> Key {
     Key { name, need, kind, says, change: Change::Live }
 }
 
+/// One of several of which exactly one has to be there, as `which` says.
+const fn one_of(name: &'static str, which: &'static str, kind: Kind, says: &'static str) -> Key {
+    let need = Need::OneOf(which);
+    Key { name, need, kind, says, change: Change::Live }
+}
+
 const fn default(name: &'static str, default: &'static str, kind: Kind, says: &'static str) -> Key {
     let need = Need::Default(default);
     Key { name, need, kind, says, change: Change::Live }

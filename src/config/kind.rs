@@ -31,6 +31,8 @@ pub(super) enum Need {
     Required,
     /// What it means to leave it out is for its reader to say.
     Optional,
+    /// This, or another in its place, as these words say; whether it is so is for its reader to see.
+    OneOf(&'static str),
     /// Left out, this holds.
     Default(&'static str),
     /// A section; left out, the defaults of its keys hold.
@@ -70,6 +72,8 @@ pub(super) enum Kind {
 pub(super) enum Unfit {
     /// It is not of the kind that the table describes.
     Kind,
+    /// Nor is it; what it looks like, in words that hold nothing of it.
+    Found(&'static str),
     /// A sentence, which does not quote the value.
     Because(String),
 }

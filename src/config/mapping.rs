@@ -8,13 +8,14 @@ mod transform;
 
 use std::collections::BTreeMap;
 
-use super::context::{Context, Located};
-use super::file::bare;
+use super::context::{Context, Located, Spot};
+use super::file::{PortalFile, bare};
 use super::keys;
 use super::kind::Unfit;
 use super::section::Section;
 use super::value::is_guid;
 use super::wording::nearest;
+use super::{Portal, Provider, ProviderKind};
 use crate::gate::{ClaimPath, TOKENS_AS_CLAIMS};
 
 pub use template::{Piece, Template, TemplateError};
@@ -146,6 +147,24 @@ const KNOWN: [&str; 14] = [
 /// Claims that are right as they are, however near to another.
 const ALSO_KNOWN: [&str; 4] = ["email_verified", "group", "mail", "role"];
 
+/// Names that people who know a directory give to claims of Microsoft's, in small letters and without
+/// `_`, and what the claims are called.
+const CALLED_OTHERWISE: [(&str, &str); 10] = [
+    ("objectid", "oid"),
+    ("tenantid", "tid"),
+    ("mail", "email"),
+    ("emailaddress", "email"),
+    ("username", "preferred_username"),
+    ("userprincipalname", "upn"),
+    ("displayname", "name"),
+    ("firstname", "given_name"),
+    ("lastname", "family_name"),
+    ("surname", "family_name"),
+];
+
+/// A claim that is called otherwise at Microsoft's, where it is written, and how.
+pub(super) type Misnamed = (Spot, &'static str);
+
 impl Mapping {
     /// A claim as it is.
     #[must_use]
@@ -205,11 +224,16 @@ impl Join {
 }
 
 /// What is written at a header's name; `None` if something was reported.
-pub(super) fn read(context: &Context<'_>, section: &Section<'_>) -> Option<Mapping> {
+/// Claims that may be misnamed go to `misnamed`: that depends on the provider.
+pub(super) fn read(
+    context: &Context<'_>,
+    section: &Section<'_>,
+    misnamed: &mut Vec<Misnamed>,
+) -> Option<Mapping> {
     let sources = ["claim", "value", "template"];
     let written: Vec<&str> = sources.into_iter().filter(|key| section.has(key)).collect();
     match written.as_slice() {
-        ["claim"] => claim(context, section),
+        ["claim"] => claim(context, section, misnamed),
         ["value"] => {
             refuse_beside(
                 section,
@@ -224,7 +248,9 @@ pub(super) fn read(context: &Context<'_>, section: &Section<'_>) -> Option<Mappi
             let transforms = transforms(section);
             let otherwise = otherwise(section);
             if let Some(template) = &template {
-                template.value.claims().for_each(|path| suggest(context, template, path));
+                let suggested =
+                    template.value.claims().map(|path| suggest(context, template, path));
+                misnamed.extend(suggested.flatten());
             }
             Some(Mapping::Template {
                 template: template?.value,
@@ -246,14 +272,18 @@ pub(super) fn read(context: &Context<'_>, section: &Section<'_>) -> Option<Mappi
     }
 }
 
-fn claim(context: &Context<'_>, section: &Section<'_>) -> Option<Mapping> {
+fn claim(
+    context: &Context<'_>,
+    section: &Section<'_>,
+    misnamed: &mut Vec<Misnamed>,
+) -> Option<Mapping> {
     let path = section.value("claim", path);
     let transforms = transforms(section);
     let words = words(context, section);
     let join = section.if_there("join", |key| section.value(key, join));
     let otherwise = otherwise(section);
     let path = path?;
-    suggest(context, &path, &path.value);
+    misnamed.extend(suggest(context, &path, &path.value));
     let path = path.value;
     Some(Mapping::Claim(ClaimMapping {
         join: bare(join?).unwrap_or_else(|| Join::usual(&path)),
@@ -358,8 +388,44 @@ fn otherwise(section: &Section<'_>) -> Option<Otherwise> {
     }
 }
 
-/// A name that is nearly a known one may be meant all the same; then it stands in quotes.
-fn suggest<T>(context: &Context<'_>, written: &Located<T>, path: &ClaimPath) {
+/// Warns of claims that no token of a portal's providers has, if all of them are Microsoft's: others
+/// call theirs as they like.
+pub(super) fn meet_providers(
+    context: &Context<'_>,
+    files: &[PortalFile],
+    portals: &[Portal],
+    providers: &[Provider],
+) {
+    for (file, portal) in files.iter().zip(portals) {
+        let kinds = || {
+            let parties = portal.sign_in.providers.iter().filter_map(|index| providers.get(*index));
+            parties.map(|provider| &provider.kind)
+        };
+        if kinds().any(|kind| matches!(kind, ProviderKind::Oidc(_))) {
+            continue;
+        }
+        // User flows of B2C have them in a list.
+        let is_list = kinds().all(|kind| matches!(kind, ProviderKind::AzureAdB2c(_)));
+        for (spot, meant) in file.identity.iter().flat_map(|identity| &identity.misnamed) {
+            let meant = match *meant {
+                "email" if is_list => "emails[0]",
+                meant => meant,
+            };
+            context.warn(spot, did_you_mean_the_claim(meant));
+        }
+    }
+}
+
+fn did_you_mean_the_claim(meant: &str) -> String {
+    format!(
+        "did you mean the claim `{meant}`? In quotes, as in `'\"member id\"'`, a name is taken \
+         as it is"
+    )
+}
+
+/// A name that is nearly a known one may be meant all the same; then it stands in quotes. What may be
+/// called otherwise is given back.
+fn suggest<T>(context: &Context<'_>, written: &Located<T>, path: &ClaimPath) -> Option<Misnamed> {
     let name = path.name();
     if TOKENS_AS_CLAIMS.contains(&name) {
         let message = "this claim is a live token of another provider's: it is dropped from what \
@@ -367,16 +433,20 @@ fn suggest<T>(context: &Context<'_>, written: &Located<T>, path: &ClaimPath) {
         context.warn(&written.spot, message);
     }
     let is_meant = written.is_private || written.shown.contains('"');
-    if is_meant || KNOWN.contains(&name) || ALSO_KNOWN.contains(&name) {
-        return;
+    if is_meant || KNOWN.contains(&name) {
+        return None;
     }
-    if let Some(meant) = nearest(name, KNOWN.into_iter()) {
-        let message = format!(
-            "did you mean the claim `{meant}`? In quotes, as in `'\"member id\"'`, a name is taken \
-             as it is"
-        );
-        context.warn(&written.spot, message);
+    let folded = name.replace('_', "").to_ascii_lowercase();
+    let otherwise = CALLED_OTHERWISE.into_iter().find(|(called, _)| *called == folded);
+    if let Some((_, meant)) = otherwise {
+        return Some((written.spot.clone(), meant));
     }
+    if !ALSO_KNOWN.contains(&name)
+        && let Some(meant) = nearest(name, KNOWN.into_iter())
+    {
+        context.warn(&written.spot, did_you_mean_the_claim(meant));
+    }
+    None
 }
 
 fn path(text: &str) -> Result<ClaimPath, Unfit> {

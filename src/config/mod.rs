@@ -190,6 +190,12 @@ pub fn admin_address(path: &Path) -> Result<SocketAddr, Problems> {
     }
 }
 
+/// The names of the profiles that `local_login` knows.
+#[must_use]
+pub const fn profile_names() -> &'static [&'static str] {
+    profiles::NAMES
+}
+
 fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -197,7 +203,13 @@ fn environment(name: &str) -> Option<String> {
 fn read(path: &Path) -> Result<(String, String), Problems> {
     let name = path.display().to_string();
     let bytes = secrets::read_bounded(path, yaml::LARGEST as u64).map_err(|error| {
-        let message = format!("cannot read the configuration: {}", secrets::reason(&error));
+        let mut message = format!("cannot read the configuration: {}", secrets::reason(&error));
+        if error.kind() == std::io::ErrorKind::NotFound {
+            message.push_str(
+                "; `--config` or $ANTEPORT_CONFIG names another, and `anteport config init` writes a \
+                 first one",
+            );
+        }
         Problems::with_file(&name, message)
     })?;
     match String::from_utf8(bytes) {

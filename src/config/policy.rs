@@ -75,6 +75,7 @@ pub(super) fn policy(
         if mode == Mode::AzureOnly && !file.names_local_login {
             let message = "`local_login` is missing: where the portal itself asks for passwords \
                            stays open on public routes, and to members who are signed in; \
+                           name the product in its `profile`, or `generic` where that is not known; \
                            `local_login: {}` says that there is no such place";
             context.warn(&file.spot, message);
         }

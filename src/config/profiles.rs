@@ -23,6 +23,10 @@ profiles! {
     "aspnet_webforms", "tomcat", "spring", "drupal", "joomla", "moodle", "keycloak", "generic",
 }
 
+/// What to do about a product that has no profile.
+pub(super) const UNKNOWN_PRODUCT: &str = "for a product that is not among them take `generic`, or \
+    `mode: report_only` and see by `anteport discover` where it asks for passwords";
+
 /// A product's doors.
 #[derive(Debug)]
 pub(super) struct Profile {

@@ -210,6 +210,7 @@ fn left_out(key: &Key) -> String {
     match key.need {
         Need::Required => "none: it has to be there".to_owned(),
         Need::Optional => "none: it may be left out".to_owned(),
+        Need::OneOf(which) => format!("none: {which} has to be there"),
         Need::Default(text) => text.to_owned(),
         Need::Defaults => "the defaults of its keys".to_owned(),
     }

@@ -11,8 +11,8 @@ use super::context::{Context, Located};
 use super::file::{File, ListenFile};
 use super::portal::{self, Names};
 use super::{
-    Config, Listen, logging, presets, providers, requires, sessions, shutdown, signing, tls,
-    tokens, traces, verify,
+    Config, Listen, logging, mapping, presets, providers, requires, sessions, shutdown, signing,
+    tls, tokens, traces, verify,
 };
 use crate::gate::Timestamp;
 
@@ -97,6 +97,7 @@ pub(super) fn resolve(context: &Context<'_>, file: &File, setting: &Setting<'_>)
     if let (Some(providers), Some(portals)) = (&all, &mut portals) {
         presets::meet_providers(context, &file.portals, portals, providers);
         tokens::meet_providers(context, &file.portals, portals, providers);
+        mapping::meet_providers(context, &file.portals, portals, providers);
     }
     if let Some(sessions) = &sessions {
         tokens::meet_store(context, &file.portals, &sessions.store);

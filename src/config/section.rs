@@ -470,7 +470,14 @@ impl<'a> Section<'a> {
                 true => None,
                 false => nearest(text, words.iter().copied()),
             };
-            let message = format!("{}, found {shown}{}", kind.expected(), did_you_mean(nearest));
+            let mut message =
+                format!("{}, found {shown}{}", kind.expected(), did_you_mean(nearest));
+            // Who reads the word may know what to do without one.
+            if nearest.is_none()
+                && let Err(Unfit::Because(advice)) = parse(text)
+            {
+                message.push_str(&format!("; {advice}"));
+            }
             self.context.error(&spot, message);
             return None;
         }
@@ -479,6 +486,11 @@ impl<'a> Section<'a> {
             Err(Unfit::Kind) => {
                 let message = format!("{}, found {shown}", kind.expected());
                 self.context.error(&spot, message);
+                None
+            }
+            Err(Unfit::Found(what)) => {
+                let what = if is_private { shown.as_str() } else { what };
+                self.context.error(&spot, format!("{}, found {what}", kind.expected()));
                 None
             }
             Err(Unfit::Because(message)) => {

@@ -289,8 +289,33 @@ pub(super) fn any_client_id(text: &str) -> Result<String, Unfit> {
 }
 
 pub(super) fn client_id(text: &str) -> Result<String, Unfit> {
-    let is_client_id = is_guid(text);
-    is_client_id.then(|| text.to_ascii_lowercase()).ok_or(Unfit::Kind)
+    match is_guid(text) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err(Unfit::Found(instead_of_guid(text))),
+    }
+}
+
+/// What stands where a GUID should. It may be a secret that was pasted into the wrong line, so nothing
+/// of it is told (CFG-04).
+fn instead_of_guid(text: &str) -> &'static str {
+    let bare = text.trim_matches(|c: char| c.is_whitespace() || "{}()<>\"'".contains(c));
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match bare {
+        "" => "nothing that could be one",
+        _ if is_guid(bare) => "a GUID with something around it",
+        _ if bare.len() == 32 && is_hex(bare) => "32 hex digits without their hyphens",
+        // Microsoft's client secrets have one of these, and client ids do not.
+        _ if bare.len() >= 30
+            && bare.contains(['~', '_', '.'])
+            && !bare.contains([' ', '/', '@']) =>
+        {
+            "what may be the value of a client secret: if it is one, make another, and write that into \
+             the file of `secret`"
+        }
+        _ if bare.contains("://") => "a URL",
+        _ if bare.contains('@') => "an address of somebody",
+        _ => "a text that is not five groups of 8, 4, 4, 4 and 12 hex digits",
+    }
 }
 
 /// 8-4-4-4-12 hex digits.

@@ -2,8 +2,8 @@
 
 use super::super::kind::{Key, Kind};
 use super::{
-    DURATION, GUID, PATH, SECRET, URL_PATTERN, YES_OR_NO, default, defaults, optional, required,
-    word,
+    DURATION, GUID, PATH, SECRET, URL_PATTERN, YES_OR_NO, default, defaults, one_of, optional,
+    required, word,
 };
 
 /// The kinds, each with its keys.
@@ -194,13 +194,15 @@ const ENTRA_ID: &[Key] = &[
     KIND,
     CLOUD,
     optional("authority", ORIGIN, "the login host, if it is not the cloud's own"),
-    optional(
+    one_of(
         "tenant",
+        "exactly one of `tenant` and `tenants`",
         Kind::Value("the GUID of a tenant or a domain that it has verified"),
         "the tenant whose people may sign in: its GUID or a verified domain",
     ),
-    optional(
+    one_of(
         "tenants",
+        "exactly one of `tenant` and `tenants`",
         Kind::List(&GUID),
         "instead of `tenant`, several by their GUIDs: the people of these and of no other",
     ),

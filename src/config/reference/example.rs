@@ -8,7 +8,7 @@ pub(super) fn example(key: &Key) -> Option<String> {
         // A default that says nothing of what else there could be.
         Need::Default("none" | "all") => None,
         Need::Default(text) => Some(text),
-        Need::Required | Need::Optional | Need::Defaults => None,
+        Need::Required | Need::Optional | Need::OneOf(_) | Need::Defaults => None,
     };
     let said = such_as(key.says).map(str::to_owned);
     match &key.kind {

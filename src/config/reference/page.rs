@@ -81,6 +81,7 @@ fn section(text: &mut String, above: &str, all: &[Entry]) {
         let left_out = match key.need {
             Need::Required => "**required**".to_owned(),
             Need::Optional => "–".to_owned(),
+            Need::OneOf(which) => (*which).to_owned(),
             Need::Default(default) => format!("`{default}`"),
             Need::Defaults => "defaults".to_owned(),
         };
