@@ -1,12 +1,13 @@
 //! `reload`: a running Anteport reads its configuration again.
 
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::admin_client::{self, Question};
+use super::admin_client::{self, AskError, Question};
 use super::{FAILED, REFUSED, complain, say};
 use crate::telemetry::causes;
 use crate::telemetry::log::Shown;
@@ -23,7 +24,18 @@ struct Told {
     reloaded: bool,
     #[serde(default)]
     message: String,
+    /// What was read, by its whole path.
+    #[serde(default)]
+    file: Option<String>,
+    /// Whether any of its files is another one than before.
+    #[serde(default = "as_ever")]
+    changed: bool,
     problems: Vec<Problem>,
+}
+
+/// One that does not say so has put another one in force.
+const fn as_ever() -> bool {
+    true
 }
 
 #[derive(Deserialize)]
@@ -51,7 +63,8 @@ pub(super) fn run(path: &Path) -> ExitCode {
         }
     };
     let Ok(told) = serde_json::from_slice::<Told>(answer.body()) else {
-        complain(&format!("error: {address} answered with status {}", answer.status));
+        let error = AskError::Status { address, status: answer.status };
+        complain(&format!("error: {error}"));
         return ExitCode::from(FAILED);
     };
     for problem in &told.problems {
@@ -59,9 +72,23 @@ pub(super) fn run(path: &Path) -> ExitCode {
             (Shown::new(&problem.severity, LONGEST), Shown::new(&problem.text, LONGEST));
         complain(&format!("{severity}: {text}"));
     }
+    let file = told.file.as_deref().map(|file| Shown::new(file, LONGEST).to_string());
+    if let Some(file) = told.file.as_deref().filter(|file| !is_same(path, Path::new(file))) {
+        complain(&format!(
+            "warning: the Anteport at {address} reads {}, and not {}, which only said where to ask",
+            Shown::new(file, LONGEST),
+            path.display()
+        ));
+    }
     match told.reloaded {
         true => {
-            say("another configuration is in force");
+            let file = file.map(|file| format!(": {file}")).unwrap_or_default();
+            say(&match told.changed {
+                true => format!("another configuration is in force{file}"),
+                false => {
+                    format!("nothing has changed, and the same configuration is in force{file}")
+                }
+            });
             ExitCode::SUCCESS
         }
         false => {
@@ -69,5 +96,13 @@ pub(super) fn run(path: &Path) -> ExitCode {
             complain(&format!("error: {message}; nothing was changed"));
             ExitCode::from(REFUSED)
         }
+    }
+}
+
+/// Whether both lead to one file. A process may see others than we do: then their names decide.
+fn is_same(here: &Path, there: &Path) -> bool {
+    match (fs::canonicalize(here), fs::canonicalize(there)) {
+        (Ok(here), Ok(there)) => here == there,
+        _ => std::path::absolute(here).is_ok_and(|here| here == there),
     }
 }

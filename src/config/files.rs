@@ -24,6 +24,14 @@ impl Files {
         self.0.push((path.to_owned(), found(path)));
     }
 
+    /// The configuration itself, which is read before any other, by its whole path; none if it came
+    /// from no file.
+    #[must_use]
+    pub fn configuration(&self) -> Option<PathBuf> {
+        let (path, _) = self.0.first()?;
+        Some(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+    }
+
     /// The same files, as they are found now.
     #[must_use]
     pub fn now(&self) -> Self {

@@ -67,7 +67,7 @@ pub use hand_over::HandOverError;
 pub(crate) use http1::http_date;
 pub use limits::Limits;
 pub use listener::{bind, workers};
-pub use reload::{Reason, ReloadError, Reloads, Source};
+pub use reload::{Reason, ReloadError, Reloaded, Reloads, Source};
 pub use service::{Order, Service, StartError, Surroundings};
 use set_up::Fixed;
 pub use set_up::SetUpError;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::current::{ChangeError, Current};
 use super::limits;
-use crate::config::{Files, Loaded, Logging, Problem, Problems};
+use crate::config::{Files, Loaded, Logging, Problem, Problems, Severity};
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::causes;
 
@@ -92,8 +92,25 @@ impl ReloadError {
 pub struct Reloads {
     current: Arc<Current>,
     source: Source,
-    /// What was read last, whether it could be used or not. Held while somebody reads.
-    read: Mutex<Files>,
+    /// What was read. Held while somebody reads.
+    read: Mutex<Read>,
+}
+
+/// The files of configurations, as they were found.
+struct Read {
+    /// Of the one that was read last, whether it could be used or not.
+    last: Files,
+    /// Of the one that is in force.
+    in_force: Files,
+}
+
+/// A configuration that was put in force.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// What it warns of.
+    pub warnings: Vec<Problem>,
+    /// Whether any of its files is another one than before.
+    pub is_another: bool,
 }
 
 impl fmt::Debug for Reloads {
@@ -104,23 +121,23 @@ impl fmt::Debug for Reloads {
 
 impl Reloads {
     pub(super) fn new(current: Arc<Current>, source: Source) -> Self {
-        let read = Mutex::new(source.files.clone());
-        Self { current, source, read }
+        let (last, in_force) = (source.files.clone(), source.files.clone());
+        Self { current, source, read: Mutex::new(Read { last, in_force }) }
     }
 
     /// Reads it, and puts it in force if all of it can be. It reads files, which may take its time;
     /// whoever asks at once waits for their turn. What comes of it is logged and noted.
     ///
     /// # Errors
-    /// Why the one before is in force. With what it warns of, if it is not.
-    pub fn reload(&self, reason: Reason) -> Result<Vec<Problem>, ReloadError> {
+    /// Why the one before is in force.
+    pub fn reload(&self, reason: Reason) -> Result<Reloaded, ReloadError> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let result = self.change(&mut read);
         self.current.note(result.as_ref().map(|_| ()).map_err(ReloadError::name));
         let note = Audit { reason: Some(reason.as_str()), ..Audit::default() };
         match &result {
-            Ok(warnings) => {
-                report(warnings.iter());
+            Ok(reloaded) => {
+                report(reloaded.warnings.iter());
                 tracing::info!(reason = reason.as_str(), "another configuration is in force");
                 audit::write(Event::ConfigurationReloaded, &note);
             }
@@ -143,28 +160,36 @@ impl Reloads {
         result
     }
 
-    fn change(&self, read: &mut Files) -> Result<Vec<Problem>, ReloadError> {
+    /// The configuration that is read, by its whole path.
+    fn file(&self) -> Option<String> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.last.configuration().map(|path| path.display().to_string())
+    }
+
+    fn change(&self, read: &mut Read) -> Result<Reloaded, ReloadError> {
         // Before anything is read: the files are still to be taken if nobody takes our place.
         if self.current.is_handing_over() {
             return Err(ChangeError::HandingOver.into());
         }
         let loaded = (self.source.load)();
-        *read = match &loaded {
+        read.last = match &loaded {
             Ok(loaded) => loaded.files.clone(),
             Err(problems) => problems.files().clone(),
         };
-        let Loaded { config, warnings, .. } = loaded.map_err(ReloadError::Problems)?;
+        let Loaded { config, warnings, files } = loaded.map_err(ReloadError::Problems)?;
         let logging = config.logging.clone();
         self.current.change(config)?;
         (self.source.relog)(&logging);
-        Ok(warnings)
+        let is_another = read.in_force != files;
+        read.in_force = files;
+        Ok(Reloaded { warnings, is_another })
     }
 
     /// [`Reloads::reload`] beside everything else.
     pub(super) async fn reload_beside(
         self: Arc<Self>,
         reason: Reason,
-    ) -> Result<Vec<Problem>, ReloadError> {
+    ) -> Result<Reloaded, ReloadError> {
         let reloading = tokio::task::spawn_blocking(move || self.reload(reason));
         match reloading.await {
             Ok(result) => result,
@@ -184,9 +209,9 @@ impl Reloads {
             }
             let reloads = Arc::clone(&self);
             let looking = tokio::task::spawn_blocking(move || {
-                let read = reloads.read.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let now = read.now();
-                (now != read).then_some(now)
+                let last = reloads.read.lock().unwrap_or_else(PoisonError::into_inner).last.clone();
+                let now = last.now();
+                (now != last).then_some(now)
             });
             match looking.await {
                 Ok(Some(now)) if now == last => {
@@ -203,12 +228,23 @@ impl Reloads {
 /// A line for each.
 fn report<'a>(problems: impl Iterator<Item = &'a Problem>) {
     for problem in problems {
-        tracing::warn!(severity = %problem.severity(), "{problem}");
+        match problem.severity() {
+            Severity::Error => tracing::error!(severity = %Severity::Error, "{problem}"),
+            Severity::Warning => tracing::warn!(severity = %Severity::Warning, "{problem}"),
+        }
     }
 }
 
 /// What comes of a reload, for whoever asked for it.
-pub(super) fn told(result: &Result<Vec<Problem>, ReloadError>) -> (bool, Value) {
+pub(super) fn told(reloads: &Reloads, result: &Result<Reloaded, ReloadError>) -> (bool, Value) {
+    let (is_done, mut answer) = outcome(result);
+    if let (Some(answer), Some(file)) = (answer.as_object_mut(), reloads.file()) {
+        answer.insert("file".to_owned(), file.into());
+    }
+    (is_done, answer)
+}
+
+fn outcome(result: &Result<Reloaded, ReloadError>) -> (bool, Value) {
     let each = |problems: &mut dyn Iterator<Item = &Problem>| -> Vec<Value> {
         let written = problems.map(|problem| {
             json!({
@@ -223,7 +259,10 @@ pub(super) fn told(result: &Result<Vec<Problem>, ReloadError>) -> (bool, Value) 
         written.collect()
     };
     match result {
-        Ok(warnings) => (true, json!({ "reloaded": true, "problems": each(&mut warnings.iter()) })),
+        Ok(Reloaded { warnings, is_another }) => {
+            let problems = each(&mut warnings.iter());
+            (true, json!({ "reloaded": true, "changed": is_another, "problems": problems }))
+        }
         Err(error) => {
             let mut answer = json!({
                 "reloaded": false,

@@ -208,7 +208,10 @@ impl Service {
         let asked = Arc::clone(&reloads);
         self.admin_state.reload_by(move || {
             let asked = Arc::clone(&asked);
-            Box::pin(async move { reload::told(&asked.reload_beside(Reason::Asked).await) })
+            Box::pin(async move {
+                let reloaded = Arc::clone(&asked).reload_beside(Reason::Asked).await;
+                reload::told(&asked, &reloaded)
+            })
         });
         self.reloads = Some(Arc::clone(&reloads));
         reloads

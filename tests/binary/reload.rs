@@ -76,6 +76,9 @@ fn cfg_02_a_mounted_configuration_is_reloaded_when_it_changes_and_when_somebody_
     mounted.swap(&opener.replace("azure_only", "x").replace("routes:", "rotes:"), "canary-two");
     let said = log.until("configuration-refused");
     assert!(said.contains("did you mean `routes`") && said.contains("config-refused"), "{said}");
+    for line in said.lines().filter(|line| line.contains("\"severity\":\"error\"")) {
+        assert!(line.contains("\"level\":\"ERROR\""), "{line}");
+    }
     assert_eq!(opened("/open/a"), "502");
     let admin = first + 1;
     let json = "POST /-/reload HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 2";
@@ -119,7 +122,22 @@ fn cfg_02_a_mounted_configuration_is_reloaded_when_it_changes_and_when_somebody_
     log.until("configuration-reloaded");
     opened("/open/never-written");
     let (code, out, err) = anteport("reload");
-    assert_eq!((code, out.trim()), (Some(0), "another configuration is in force"), "{err}");
+    let path = file.display();
+    let same = format!("nothing has changed, and the same configuration is in force: {path}");
+    assert_eq!((code, out.trim()), (Some(0), same.as_str()), "{err}");
+    log.until("configuration-reloaded");
+    mounted.swap(&format!("{quiet}# another\n"), "canary-two");
+    let (code, out, err) = anteport("reload");
+    let another = format!("another configuration is in force: {path}");
+    assert_eq!((code, out.trim()), (Some(0), another.as_str()), "{err}");
+    assert!(!err.contains("only said where to ask"), "{err}");
+    log.until("configuration-reloaded");
+    // Another file says where to ask, and nothing more.
+    let other = mounted.folder.write("other.yaml", &opener);
+    let (code, out, err) = super::anteport(&["reload", "--config", other.to_str().unwrap()]);
+    assert_eq!((code, out.trim()), (Some(0), same.as_str()), "{err}");
+    let (read, named) = (format!("reads {path},"), format!("not {}, which", other.display()));
+    assert!(err.contains(&read) && err.contains(&named), "{err}");
     log.until("configuration-reloaded");
     assert_eq!(stop(&mut child, "-TERM").code(), Some(0));
     let said = log.rest();
