@@ -259,7 +259,7 @@ impl Account {
         self.code = Some(error.code());
         self.count(error);
         tracing::warn!(
-            request_id = self.request_id.to_str().unwrap_or_default(),
+            request.id = self.request_id.to_str().unwrap_or_default(),
             code = error.code(),
             cause = %causes(error),
             "an answer of the portal was cut short"

@@ -104,7 +104,7 @@ impl Visit<'_> {
             Err(NotEnded::Store(error)) => respond::store(error, self.asker, self.account),
             Err(NotEnded::Disbelieved(error)) => {
                 tracing::warn!(
-                    request_id = self.asker.request_id(),
+                    request.id = self.asker.request_id(),
                     provider = &**party.name(),
                     code = error.code(),
                     cause = %causes(&error),

@@ -383,7 +383,7 @@ pub(super) fn upstream(
         UpstreamError::Visitor(error) => return visitor(error, asker, account),
     };
     tracing::warn!(
-        request_id = asker.request_id(),
+        request.id = asker.request_id(),
         code = error.code(),
         cause = %causes(error),
         "the portal did not answer"
@@ -425,7 +425,7 @@ pub(super) fn identity(
 /// Says so in the log.
 fn unsigned(error: &IdentityError, asker: &Asker) {
     tracing::error!(
-        request_id = asker.request_id(),
+        request.id = asker.request_id(),
         code = error.code(),
         cause = %causes(error),
         "a member's identity could not be rendered"

@@ -145,7 +145,7 @@ impl Verifying {
     ) -> Response<Body> {
         if let Some(left_out) = self.complains.is_due(Instant::now()) {
             tracing::warn!(
-                request_id = asker.request_id(),
+                request.id = asker.request_id(),
                 code = error.code(),
                 cause = %error,
                 left_out,
