@@ -21,7 +21,7 @@ use crate::config::{self, BreakGlassLink};
 use crate::gate::{Glass, Mode, Policy, Timestamp, cookies};
 use crate::kept::Keys as _;
 use crate::sessions::Purpose;
-use crate::telemetry::admin::{Asked, Objection};
+use crate::telemetry::admin::{Asked, Objected, Objection};
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::GlassEvent;
 
@@ -494,12 +494,12 @@ impl Proxy {
     }
 
     /// Makes a link for whoever runs this.
-    pub(super) async fn make_link(&self, asked: &Asked) -> Result<Value, Objection> {
+    pub(super) async fn make_link(&self, asked: &Asked) -> Result<Value, Objected> {
         asked.only(&["portal", "reason", "by"])?;
         let reason = asked.one("reason").filter(|text| is_line(text)).ok_or(Objection::Reason)?;
         let by = asked.one("by");
         if by.is_some_and(|by| !is_line(by)) {
-            return Err(Objection::Reason);
+            return Err(Objection::Reason.into());
         }
         let (index, policy, portal) = self.meant(asked)?;
         let glass = portal.break_glass.as_ref().ok_or(Objection::BreakGlassOff)?;
@@ -528,11 +528,11 @@ impl Proxy {
     }
 
     /// Ends all links of a portal, and what they opened.
-    pub(super) async fn end_links(&self, asked: &Asked) -> Result<Value, Objection> {
+    pub(super) async fn end_links(&self, asked: &Asked) -> Result<Value, Objected> {
         asked.only(&["portal", "reason", "by"])?;
         let (reason, by) = (asked.one("reason"), asked.one("by"));
         if !reason.is_none_or(is_line) || !by.is_none_or(is_line) {
-            return Err(Objection::Reason);
+            return Err(Objection::Reason.into());
         }
         let (index, policy, portal) = self.meant(asked)?;
         let glass = portal.break_glass.as_ref().ok_or(Objection::BreakGlassOff)?;
@@ -560,7 +560,7 @@ impl Proxy {
     }
 
     /// The portal that is named, by its host or its public URL; the only one needs no name.
-    fn meant(&self, asked: &Asked) -> Result<(usize, &Policy, &Portal), Objection> {
+    fn meant(&self, asked: &Asked) -> Result<(usize, &Policy, &Portal), Objected> {
         let mut all = self.policies.iter().zip(&self.portals).enumerate();
         let found = match (asked.one("portal"), self.portals.len()) {
             (None, 1) => all.next(),
@@ -569,7 +569,7 @@ impl Proxy {
                 *policy.host == *name || portal.public_url == name.trim_end_matches('/')
             }),
         };
-        let (index, (policy, portal)) = found.ok_or(Objection::PortalUnknown)?;
+        let (index, (policy, portal)) = found.ok_or_else(|| self.portal_unknown())?;
         Ok((index, policy, portal))
     }
 

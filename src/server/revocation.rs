@@ -10,7 +10,7 @@ use tokio::task::JoinError;
 use super::Proxy;
 use crate::gate::{Session, Timestamp};
 use crate::sessions::{Cursor, ListError, Listed, Revocation, RevokeError, Wanted};
-use crate::telemetry::admin::{Asked, Objection};
+use crate::telemetry::admin::{Asked, Objected, Objection};
 use crate::telemetry::audit::{self, Audit, Event};
 use crate::telemetry::metrics::SessionEnd;
 
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Proxy {
     /// A page of the list of sessions.
-    pub(super) async fn list_sessions(&self, asked: &Asked) -> Result<Value, Objection> {
+    pub(super) async fn list_sessions(&self, asked: &Asked) -> Result<Value, Objected> {
         asked.only(&["member", "portal", "provider", "limit", "cursor"])?;
         let wanted = Wanted {
             member: asked.one("member"),
@@ -40,7 +40,7 @@ impl Proxy {
     }
 
     /// Ends sessions, and says how many. It comes to its end even if nobody waits for it.
-    pub(super) async fn revoke_sessions(self: Arc<Self>, asked: Asked) -> Result<Value, Objection> {
+    pub(super) async fn revoke_sessions(self: Arc<Self>, asked: Asked) -> Result<Value, Objected> {
         let until = self.checked(&asked)?;
         let mut revoking = tokio::spawn(async move { self.revoke(&asked, until).await });
         match tokio::time::timeout(PATIENCE, &mut revoking).await {
@@ -62,7 +62,7 @@ impl Proxy {
     }
 
     /// Whether exactly one kind of revocation is asked for; until when, if it is everybody's.
-    fn checked(&self, asked: &Asked) -> Result<Option<Timestamp>, Objection> {
+    fn checked(&self, asked: &Asked) -> Result<Option<Timestamp>, Objected> {
         asked.only(&["session", "member", "sid", "provider", "everybody", "before"])?;
         let kinds = ["session", "member", "sid", "everybody"];
         let has = |name: &str| asked.one(name).is_some();
@@ -71,7 +71,7 @@ impl Proxy {
             && (has("everybody") || !has("before"))
             && asked.one("everybody").is_none_or(|said| said == "true");
         if !is_clear {
-            return Err(Objection::Unclear);
+            return Err(Objection::Unclear.into());
         }
         self.known_provider(asked)?;
         if !has("everybody") {
@@ -79,7 +79,7 @@ impl Proxy {
         }
         let now = self.clock.now();
         let until = match asked.one("before").map(moment).transpose()? {
-            Some(before) if before > now => return Err(Objection::Future),
+            Some(before) if before > now => return Err(Objection::Future.into()),
             Some(before) => before.before(Duration::from_millis(1)),
             None => now,
         };
@@ -129,17 +129,28 @@ impl Proxy {
         );
     }
 
-    fn known_portal<'a>(&self, asked: &'a Asked) -> Result<Option<&'a str>, Objection> {
+    fn known_portal<'a>(&self, asked: &'a Asked) -> Result<Option<&'a str>, Objected> {
         let portal = asked.one("portal");
         let is_known = |host: &str| self.policies.iter().any(|policy| *policy.host == *host);
-        if portal.is_none_or(is_known) { Ok(portal) } else { Err(Objection::PortalUnknown) }
+        if portal.is_none_or(is_known) { Ok(portal) } else { Err(self.portal_unknown()) }
     }
 
-    fn known_provider<'a>(&self, asked: &'a Asked) -> Result<Option<&'a str>, Objection> {
+    /// There is none of that name, but these.
+    pub(super) fn portal_unknown(&self) -> Objected {
+        let known = self.policies.iter().map(|policy| policy.host.to_string()).collect();
+        Objected { objection: Objection::PortalUnknown, known }
+    }
+
+    fn known_provider<'a>(&self, asked: &'a Asked) -> Result<Option<&'a str>, Objected> {
         let provider = asked.one("provider");
-        let is_known =
-            |name: &str| self.relying_parties.iter().any(|party| **party.name() == *name);
-        if provider.is_none_or(is_known) { Ok(provider) } else { Err(Objection::ProviderUnknown) }
+        let names = || self.relying_parties.iter().map(|party| party.name().to_string());
+        match provider {
+            Some(provider) if names().all(|name| name != provider) => {
+                let objection = Objection::ProviderUnknown;
+                Err(Objected { objection, known: names().collect() })
+            }
+            Some(_) | None => Ok(provider),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-pub use self::asked::{Asked, Objection};
+pub use self::asked::{Asked, Objected, Objection};
 use super::metrics::{self, Metrics};
 use crate::clock::Clock;
 
@@ -87,7 +87,7 @@ pub type Reloading = Pin<Box<dyn Future<Output = (bool, Value)> + Send>>;
 type Reload = Box<dyn Fn() -> Reloading + Send + Sync>;
 
 /// What comes of a question about sessions, as JSON.
-pub type Telling = Pin<Box<dyn Future<Output = Result<Value, Objection>> + Send>>;
+pub type Telling = Pin<Box<dyn Future<Output = Result<Value, Objected>> + Send>>;
 
 struct SessionHooks {
     list: Box<dyn Fn(Asked) -> Telling + Send + Sync>,
@@ -325,17 +325,17 @@ fn seen(all: &Seen) -> Response<Full<Bytes>> {
     typed(StatusCode::OK, "application/json", format!("{}\n", all()))
 }
 
-async fn list(hooks: &SessionHooks, request: &Request<Incoming>) -> Result<Value, Objection> {
+async fn list(hooks: &SessionHooks, request: &Request<Incoming>) -> Result<Value, Objected> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Err(Objection::Method);
+        return Err(Objection::Method.into());
     }
     let asked = Asked::form(request.uri().query().unwrap_or_default().as_bytes())?;
     (hooks.list)(asked).await
 }
 
-async fn revoke(hooks: &SessionHooks, request: Request<Incoming>) -> Result<Value, Objection> {
+async fn revoke(hooks: &SessionHooks, request: Request<Incoming>) -> Result<Value, Objected> {
     if *request.method() != Method::POST {
-        return Err(Objection::Method);
+        return Err(Objection::Method.into());
     }
     let asked = Asked::posted(request).await?;
     (hooks.revoke)(asked).await
@@ -345,11 +345,11 @@ async fn revoke(hooks: &SessionHooks, request: Request<Incoming>) -> Result<Valu
 /// for it (CFG-03).
 async fn reloaded(reload: &Reload, request: Request<Incoming>) -> Response<Full<Bytes>> {
     if *request.method() != Method::POST {
-        return told(Err(Objection::Method), "POST");
+        return told(Err(Objection::Method.into()), "POST");
     }
     let asked = Asked::posted(request).await.and_then(|asked| asked.only(&[]));
     if let Err(objection) = asked {
-        return told(Err(objection), "POST");
+        return told(Err(objection.into()), "POST");
     }
     let (is_done, body) = reload().await;
     let status = if is_done { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -361,12 +361,12 @@ async fn post(
     hook: &(dyn Fn(Asked) -> Telling + Send + Sync),
     request: Request<Incoming>,
     is_near: bool,
-) -> Result<Value, Objection> {
+) -> Result<Value, Objected> {
     if *request.method() != Method::POST {
-        return Err(Objection::Method);
+        return Err(Objection::Method.into());
     }
     if !is_near {
-        return Err(Objection::NotHere);
+        return Err(Objection::NotHere.into());
     }
     hook(Asked::posted(request).await?).await
 }
@@ -387,12 +387,13 @@ fn is_same_machine(peer: IpAddr, own: IpAddr) -> bool {
 }
 
 /// `allowed` are the methods that there are.
-fn told(told: Result<Value, Objection>, allowed: &'static str) -> Response<Full<Bytes>> {
-    let objection = match told {
+fn told(told: Result<Value, Objected>, allowed: &'static str) -> Response<Full<Bytes>> {
+    let objected = match told {
         Ok(body) => return typed(StatusCode::OK, "application/json", format!("{body}\n")),
-        Err(objection) => objection,
+        Err(objected) => objected,
     };
-    let body = json!({ "error": objection.name(), "message": objection.message() });
+    let objection = objected.objection;
+    let body = json!({ "error": objection.name(), "message": objected.message() });
     let mut response = typed(objection.status(), "application/json", format!("{body}\n"));
     let more = match objection {
         Objection::Method => Some((header::ALLOW, allowed)),

@@ -102,6 +102,41 @@ objections! {
     NotMade = "not-made", INTERNAL_SERVER_ERROR, "the system's random generator failed";
 }
 
+/// Why a question has no answer, and the names that would have had one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objected {
+    /// Why.
+    pub objection: Objection,
+    /// Those that there are, where one was asked for that is not among them.
+    pub known: Vec<String>,
+}
+
+impl Objected {
+    /// Names in an answer; a list of very many helps nobody.
+    const SHOWN: usize = 20;
+
+    /// What is said to whoever asked.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let mut message = self.objection.message().to_owned();
+        let mut known = self.known.iter().take(Self::SHOWN).map(String::as_str);
+        if let Some(first) = known.next() {
+            message = format!("{message}: {first}");
+            known.for_each(|name| message.extend([", ", name]));
+        }
+        if self.known.len() > Self::SHOWN {
+            message.push_str(", …");
+        }
+        message
+    }
+}
+
+impl From<Objection> for Objected {
+    fn from(objection: Objection) -> Self {
+        Self { objection, known: Vec::new() }
+    }
+}
+
 impl Asked {
     /// From a query, or a form that was posted.
     ///
