@@ -1,6 +1,7 @@
 //! Questions to the admin listener of a running Anteport, one at a time, and how its answers are
 //! read. Deliberately not here: what is asked for, which is its verb's.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,6 +24,15 @@ pub(super) const LONGEST: usize = 512;
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
+    #[error(
+        "nobody answers at {address}: no Anteport runs there; start it, or see whether \
+         `admin.address` of the one that runs is another"
+    )]
+    Nobody {
+        address: String,
+        #[source]
+        cause: std::io::Error,
+    },
     #[error("cannot ask {address}")]
     Ask {
         address: String,
@@ -31,17 +41,27 @@ pub(super) enum AskError {
     },
     #[error("{address} did not answer within {limit:?}")]
     Silent { address: String, limit: Duration },
-    #[error("{address} does not answer as an HTTP server")]
+    #[error(
+        "{address} does not answer as an HTTP server: another program is there, or `admin.address` is another"
+    )]
     NotHttp { address: String },
-    #[error("{address} answered with status {status}")]
+    #[error("{address} answered with status {status}{}", stranger(*.status))]
     Status { address: String, status: u16 },
+}
+
+/// What is to be thought of a status that an Anteport would not give: it is 503 while it starts.
+const fn stranger(status: u16) -> &'static str {
+    match status {
+        503 => "",
+        _ => ": another program is there, or an Anteport of another version; see `admin.address`",
+    }
 }
 
 impl AskError {
     /// Who cannot be reached may be soon; who answers something else is not who was meant.
     pub(super) const fn exit_code(&self) -> u8 {
         match self {
-            Self::Ask { .. } | Self::Silent { .. } => UNAVAILABLE,
+            Self::Nobody { .. } | Self::Ask { .. } | Self::Silent { .. } => UNAVAILABLE,
             Self::NotHttp { .. } | Self::Status { .. } => FAILED,
         }
     }
@@ -54,10 +74,15 @@ pub(super) enum NotDone {
     Ask(#[from] AskError),
     #[error("it was refused: {message} ({code})")]
     Refused { code: String, message: String },
+    #[error("no session has this handle; `sessions list` shows those that there are")]
+    NoSession,
     #[error("the answer is not what an Anteport of this version tells")]
     Answer(#[source] serde_json::Error),
-    #[error("the running Anteport knows nothing of {what}: it answered with status {status}")]
-    Unknown { what: &'static str, status: u16 },
+    #[error(
+        "{address} knows nothing of {what}, and answered with status {status}: another program is \
+         there, or an Anteport of another version; see `admin.address`"
+    )]
+    Unknown { address: String, what: &'static str, status: u16 },
 }
 
 impl NotDone {
@@ -65,7 +90,9 @@ impl NotDone {
         match self {
             Self::Ask(error) => error.exit_code(),
             Self::Refused { code, .. } if code == "session-store-unavailable" => UNAVAILABLE,
-            Self::Refused { .. } | Self::Answer(_) | Self::Unknown { .. } => FAILED,
+            Self::Refused { .. } | Self::NoSession | Self::Answer(_) | Self::Unknown { .. } => {
+                FAILED
+            }
         }
     }
 }
@@ -136,6 +163,7 @@ pub(super) struct Question<'a> {
 /// What came back, whatever it says.
 #[derive(Debug)]
 pub(super) struct Answer {
+    address: String,
     pub(super) status: u16,
     whole: Vec<u8>,
 }
@@ -154,7 +182,10 @@ impl Answer {
         }
         match serde_json::from_slice(self.body()) {
             Ok(Refused { error: code, message }) => Err(NotDone::Refused { code, message }),
-            Err(_) => Err(NotDone::Unknown { what, status: self.status }),
+            Err(_) => {
+                let address = self.address.clone();
+                Err(NotDone::Unknown { address, what, status: self.status })
+            }
         }
     }
 }
@@ -171,7 +202,13 @@ pub(super) fn ask(address: &str, question: Question<'_>) -> Result<Answer, AskEr
 /// Asks, and gives whatever is answered.
 pub(super) fn put(address: &str, question: Question<'_>) -> Result<Answer, AskError> {
     let limit = question.limit;
-    let failed = |cause| AskError::Ask { address: address.to_owned(), cause };
+    let failed = |cause: std::io::Error| {
+        let address = address.to_owned();
+        match cause.kind() {
+            ErrorKind::ConnectionRefused => AskError::Nobody { address, cause },
+            _ => AskError::Ask { address, cause },
+        }
+    };
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let answer = runtime.block_on(async {
@@ -182,7 +219,7 @@ pub(super) fn put(address: &str, question: Question<'_>) -> Result<Answer, AskEr
     runtime.shutdown_background();
     let whole = answer?.map_err(failed)?;
     let status = status(&whole).ok_or_else(|| AskError::NotHttp { address: address.to_owned() })?;
-    Ok(Answer { status, whole })
+    Ok(Answer { address: address.to_owned(), status, whole })
 }
 
 async fn exchange(address: &str, question: Question<'_>) -> std::io::Result<Vec<u8>> {

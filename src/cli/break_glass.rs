@@ -1,10 +1,12 @@
 //! `break-glass`: a link to a portal's own sign-in, made by a running Anteport, and the end of all
 //! of them. Deliberately not here: what seals a link, which the running one knows and nobody else.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,13 +23,14 @@ const MOST: u64 = 64 * 1024;
 #[derive(Debug, Args)]
 pub(super) struct What {
     /// The portal, by its public URL or its host; the only one needs no name
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     portal: Option<String>,
     /// Why, for the audit log: 1 to 200 characters
-    #[arg(long, value_name = "TEXT", required_unless_present = "revoke")]
+    #[arg(long, value_name = "TEXT", required_unless_present = "revoke",
+          value_parser = NonEmptyStringValueParser::new())]
     reason: Option<String>,
-    /// Who asks, for the audit log [default: $SUDO_USER, else $USER]
-    #[arg(long, value_name = "NAME")]
+    /// Who asks, for the audit log [default: $SUDO_USER, else $USER, else the user id]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     by: Option<String>,
     /// End all links of the portal that there are, and what they have opened
     #[arg(long)]
@@ -111,8 +114,10 @@ impl What {
     }
 }
 
-/// Whoever sits there, as far as the environment says.
+/// Whoever sits there, as far as the environment says; else the user whose process this is.
 fn whoever_asks() -> Option<String> {
     let name = |variable| std::env::var(variable).ok().filter(|name: &String| !name.is_empty());
-    name("SUDO_USER").or_else(|| name("USER"))
+    // A process's folder is its user's.
+    let uid = || Some(format!("uid {}", std::fs::metadata("/proc/self").ok()?.uid()));
+    name("SUDO_USER").or_else(|| name("USER")).or_else(uid)
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
 
-use super::{ConfigPath, REFUSED, USAGE, complain, report, report_warnings, say};
+use super::{ConfigPath, Json, REFUSED, USAGE, complain, report, report_warnings, say};
 use crate::clock::Clock;
 use crate::config::{self, Explained};
 
@@ -40,6 +40,8 @@ pub(super) enum Verb {
         /// For people, or for programs
         #[arg(long, value_enum, default_value = "yaml")]
         format: Format,
+        #[command(flatten)]
+        json: Json,
     },
     /// Say what a key is for, what may stand there, and what holds without it
     ///
@@ -70,7 +72,8 @@ pub(super) fn run(verb: Verb) -> ExitCode {
             say(config::schema().trim_end());
             ExitCode::SUCCESS
         }
-        Verb::Show { config, format } => show(config, format),
+        Verb::Show { config, json, .. } if json.is_asked() => show(config, Format::Json),
+        Verb::Show { config, format, .. } => show(config, format),
         Verb::Explain { key: None } => {
             say(config::key_tree().trim_end());
             ExitCode::SUCCESS

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::{Host, Url};
 
@@ -19,6 +20,9 @@ use crate::server::{Service, StartError, Stop};
 use crate::telemetry::causes;
 use crate::telemetry::log;
 
+/// For a connection on loopback.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
+
 /// How a demo is started.
 #[derive(Debug, clap::Args)]
 pub struct Demo {
@@ -31,7 +35,8 @@ pub struct Demo {
     /// A portal that runs already on this machine's loopback, as `http://127.0.0.1:3000`
     #[arg(long, value_name = "URL", value_parser = loopback_origin)]
     upstream: Option<String>,
-    /// Which product that portal is: the name of a profile, as `wordpress`
+    /// Which product that portal is: the name of a profile, as `wordpress`; `generic` for one that is
+    /// not known
     #[arg(long, value_name = "NAME", requires = "upstream", value_parser = profile_name)]
     profile: Option<String>,
 }
@@ -69,13 +74,14 @@ fn loopback_origin(text: &str) -> Result<String, String> {
     }
 }
 
-/// What can be the name of a profile; whether there is one of that name, the configuration says.
+/// One of those that there are: what is wrong here is no fault of the demo's own configuration.
 fn profile_name(text: &str) -> Result<String, String> {
-    let is_name = text.starts_with(|first: char| first.is_ascii_lowercase())
-        && text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_'));
-    match is_name {
+    match config::profile_names().contains(&text) {
         true => Ok(text.to_owned()),
-        false => Err("the name of a profile is of a-z, 0-9 and _".to_owned()),
+        false => Err(format!(
+            "there is no such profile; there are {}, and `generic` is for a product that is not known",
+            config::profile_names().join(", ")
+        )),
     }
 }
 
@@ -146,6 +152,13 @@ async fn play(demo: &Demo) -> Result<(), DemoError> {
         })
     });
     announce(demo, &ports);
+    if let Some(url) = &demo.upstream
+        && !somebody_answers(url).await
+    {
+        complain(&format!(
+            "warning: nobody answers at {url}: start the portal there, until then its pages are a 502"
+        ));
+    }
     service.attend(stop_signal).await;
     stop.ask();
     // How the partners end is of no interest: the process ends with them.
@@ -161,10 +174,23 @@ fn listen(what: &'static str, port: u16) -> Result<tokio::net::TcpListener, Demo
     super::listen(address).map_err(|cause| DemoError::Listen { what, port, cause })
 }
 
+/// Whether somebody listens at an origin on loopback, where it shows at once.
+async fn somebody_answers(origin: &str) -> bool {
+    let url = Url::parse(origin).ok();
+    let place = url.as_ref().and_then(|url| Some((url.host_str()?, url.port_or_known_default()?)));
+    let Some((host, port)) = place else {
+        return false;
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let connecting = tokio::net::TcpStream::connect((host, port));
+    matches!(tokio::time::timeout(CONNECT_TIME, connecting).await, Ok(Ok(_)))
+}
+
 fn announce(demo: &Demo, ports: &Ports) {
     // The page is one of the demo's own portal.
     let page = if demo.upstream.is_none() { "/reports?year=2026" } else { "/" };
     say(&format!("Anteport demo is ready: open {}{page}", ports.public_url()));
+    say("(by this address: `localhost` is another name, and no portal is known under it)");
     say("");
     for account in ACCOUNTS {
         say(&format!(
@@ -212,7 +238,8 @@ mod tests {
         }
         assert!(profile_name("rails_devise").is_ok());
         for odd in ["", "WordPress", "a b", "a}", "../a", "1"] {
-            assert!(profile_name(odd).is_err(), "{odd}");
+            let said = profile_name(odd).unwrap_err();
+            assert!(said.contains("wordpress, dokuwiki, ") && said.contains("`generic`"), "{said}");
         }
     }
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::admin_client::{self, NotDone, Question};
-use super::{FAILED, complain, say};
-use crate::telemetry::causes;
+use super::{REFUSED, say};
 
 /// For the whole answer.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -36,20 +35,11 @@ struct Place {
 /// Asks the Anteport of the configuration at `path`, and prints what it proposes.
 #[must_use]
 pub fn run(path: &Path) -> ExitCode {
-    let address = match admin_client::address_of(path, FAILED) {
+    let address = match admin_client::address_of(path, REFUSED) {
         Ok(address) => address,
         Err(code) => return code,
     };
-    match ask(&address) {
-        Ok(discoveries) => {
-            say(&proposal(&discoveries));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            complain(&format!("error: {}", causes(&error)));
-            ExitCode::from(FAILED)
-        }
-    }
+    admin_client::ended(ask(&address).map(|discoveries| say(&proposal(&discoveries))))
 }
 
 fn ask(address: &str) -> Result<Discoveries, NotDone> {

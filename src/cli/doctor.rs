@@ -7,10 +7,9 @@ use std::process::ExitCode;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::{FAILED, FOUND_ERRORS, complain, say};
+use super::{FAILED, FOUND_ERRORS, Format, complain, say};
 use crate::clock::Clock;
 use crate::config::{self, read_at_most};
 use crate::doctor::{self, Check, Finding, Group, Setting, Status};
@@ -24,6 +23,8 @@ pub struct Asked {
     /// How findings are written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    json: super::Json,
     /// Only these groups of checks
     #[arg(long, value_name = "GROUP", num_args = 1.., value_delimiter = ',')]
     only: Vec<Group>,
@@ -35,15 +36,6 @@ pub struct Asked {
     /// answer; may be repeated
     #[arg(long, value_name = "ADDRESS[:PORT]")]
     around: Vec<String>,
-}
-
-/// How findings are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
 }
 
 /// Why it cannot even begin.
@@ -80,7 +72,7 @@ fn examined(path: &Path, asked: &Asked) -> Result<Status, DoctorError> {
         clock: clock.clone(),
     };
     let loaded = config::load(path, clock.now());
-    let mut report = Report::new(asked.format);
+    let mut report = Report::new(if asked.json.is_asked() { Format::Json } else { asked.format });
     for finding in doctor::configuration(&setting, &loaded) {
         report.tell(&finding);
     }

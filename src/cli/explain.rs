@@ -279,7 +279,8 @@ fn told_by(portal: &Portal, trace: &Trace<'_>) -> Vec<Line> {
     let mut told = vec![
         ("portal", format!("{} ({})", policy.host, policy.mode.name())),
         ("path", trace.path.to_owned()),
-        ("compared as", trace.deny_key.to_owned()),
+        // Without the slash at its end, the first page has nothing left.
+        ("compared as", if trace.deny_key.is_empty() { "/" } else { trace.deny_key }.to_owned()),
     ];
     if let Some(rule) = trace.password_route {
         told.push(("password route", described(rule)));

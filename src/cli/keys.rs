@@ -101,6 +101,8 @@ impl From<Algorithm> for SigningAlgorithm {
 enum KeysError {
     #[error("{} is there already: `keys rotate` exchanges its keys", .0.display())]
     There(PathBuf),
+    #[error("there is no {}: `keys generate` makes it", .0.display())]
+    Missing(PathBuf),
     #[error("cannot write {}", path.display())]
     Write {
         path: PathBuf,
@@ -199,7 +201,10 @@ fn rotate(
     now: Timestamp,
 ) -> Result<(), KeysError> {
     let older_than = older_than.map(|text| any_duration(text).ok_or(KeysError::OlderThan));
-    let failed = |cause| KeysError::Write { path: path.to_owned(), cause };
+    let failed = |cause: io::Error| match cause.kind() {
+        ErrorKind::NotFound => KeysError::Missing(path.to_owned()),
+        _ => KeysError::Write { path: path.to_owned(), cause },
+    };
     // A link stays one, and what it leads to is written.
     let file = fs::canonicalize(path).map_err(failed)?;
     // Of two who do this at once, the second waits, and then finds the file to be new.

@@ -28,7 +28,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 pub use self::reference::page as reference;
 use crate::config::{Problem, Problems};
@@ -150,8 +150,9 @@ enum Verb {
     /// Have a running Anteport read its configuration again
     ///
     /// All of it is put in force, for every request from then on, or nothing: then everything that is
-    /// wrong with it is said, and the one before goes on. Nobody's connection or session ends. Exit
-    /// code 0, 69 if nobody runs, or 78 if it was refused.
+    /// wrong with it is said, and the one before goes on. Nobody's connection or session ends. It
+    /// reads the file with which it was started: the one named here says where to ask. Exit code 0, 69
+    /// if nobody runs, or 78 if it was refused.
     #[command(after_help = "Example: anteport reload --config /etc/anteport/config.yaml")]
     Reload(ConfigPath),
     /// List the sessions of a running Anteport, or end some of them
@@ -197,6 +198,36 @@ enum Verb {
     Man(definition::Man),
 }
 
+impl Arguments {
+    /// What was asked for. Ends the process where that is help, or nothing that can be done.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            // What was given stands in clap's own usage as if it had to be.
+            let said = with_plain_usage(Self::command()).try_get_matches();
+            said.err().unwrap_or(error).exit()
+        })
+    }
+}
+
+/// The same command, whose usage in an error is that of its help, whatever was given.
+fn with_plain_usage(command: Command) -> Command {
+    fn each(command: Command, whole: &Command) -> Command {
+        let usage = whole.clone().render_usage().to_string();
+        let usage = usage.trim_start_matches("Usage:").trim().to_owned();
+        let command = whole.get_subcommands().fold(command, |command, verb| {
+            match command.find_subcommand(verb.get_name()).is_some() {
+                true => command.mut_subcommand(verb.get_name(), |below| each(below, verb)),
+                false => command,
+            }
+        });
+        command.override_usage(usage)
+    }
+    let mut whole = command.clone();
+    whole.build();
+    each(command, &whole)
+}
+
 #[derive(Debug, Args)]
 struct ConfigPath {
     /// The configuration [default: $ANTEPORT_CONFIG, else /etc/anteport/config.yaml]
@@ -211,6 +242,29 @@ impl ConfigPath {
         self.config.unwrap_or_else(|| {
             PathBuf::from(from_environment().unwrap_or_else(|| OsString::from(USUAL_CONFIG)))
         })
+    }
+}
+
+/// How something is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// What other programs call `--format json`.
+#[derive(Clone, Copy, Debug, Args)]
+struct Json {
+    /// The same as `--format json`
+    #[arg(long, hide = true, conflicts_with = "format")]
+    json: bool,
+}
+
+impl Json {
+    const fn is_asked(self) -> bool {
+        self.json
     }
 }
 

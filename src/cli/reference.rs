@@ -105,5 +105,16 @@ fn explained(argument: &Arg) -> String {
 /// On one line of a table.
 fn said(text: Option<&clap::builder::StyledStr>) -> String {
     let text = text.map(ToString::to_string).unwrap_or_default();
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+    let paragraphs = text
+        .split("\n\n")
+        .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    // The first of several has no full stop at its end, for it stands alone elsewhere.
+    let mut said = String::new();
+    for paragraph in paragraphs.filter(|paragraph| !paragraph.is_empty()) {
+        if !said.is_empty() {
+            said.push_str(if said.ends_with(['.', ':', '?']) { " " } else { ". " });
+        }
+        said.push_str(&paragraph);
+    }
+    said.replace('|', "\\|")
 }

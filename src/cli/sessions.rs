@@ -6,13 +6,14 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{ArgGroup, Args, Subcommand};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use url::form_urlencoded::Serializer;
 
 use super::admin_client::{self, LONGEST, NotDone, Question};
-use super::{ConfigPath, FAILED, REFUSED, USAGE, complain, say};
+use super::{ConfigPath, FAILED, Format, Json, REFUSED, USAGE, complain, say};
 use crate::telemetry::log::Shown;
 
 /// For one answer. A revocation says after some seconds that it goes on.
@@ -29,7 +30,7 @@ const WHAT: &str = "sessions";
 pub(super) enum Sessions {
     /// List who is signed in, as a table or as JSON, one object a line
     #[command(after_help = "Examples:\n  anteport sessions list\n  \
-                            anteport sessions list --portal members.example.org --json")]
+                            anteport sessions list --portal members.example.org --format json")]
     List {
         #[command(flatten)]
         config: ConfigPath,
@@ -54,17 +55,19 @@ pub(super) enum Sessions {
 #[derive(Debug, Args)]
 pub(super) struct Which {
     /// Of one member: `tid.oid`, or `iss#sub`
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     member: Option<String>,
     /// For one portal
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = NonEmptyStringValueParser::new())]
     portal: Option<String>,
     /// From one provider
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     provider: Option<String>,
-    /// Print JSON, one object a line
-    #[arg(long)]
-    json: bool,
+    /// For people, or for programs: one object a line
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    #[command(flatten)]
+    json: Json,
 }
 
 /// Which sessions end.
@@ -75,23 +78,23 @@ pub(super) struct Which {
 ))]
 pub(super) struct What {
     /// One session, by its handle: `sid` of the assertion, `session` of the audit log
-    #[arg(long, value_name = "HANDLE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "HANDLE", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
     session: Option<String>,
     /// All sessions of a member: `tid.oid`, or `iss#sub`
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     member: Option<String>,
     /// Those that came of one session at a provider
-    #[arg(long, value_name = "SID", requires = "provider", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SID", value_parser = NonEmptyStringValueParser::new(), requires = "provider", allow_hyphen_values = true)]
     sid: Option<String>,
     /// The provider whose `--sid` it is
-    #[arg(long, value_name = "NAME", requires = "sid",
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), requires = "sid",
           conflicts_with_all = ["session", "member", "everybody"])]
     provider: Option<String>,
     /// The sessions of everybody
     #[arg(long)]
     everybody: bool,
     /// Only those that began before: 2027-01-15T08:00:00Z, or seconds since 1970 [default: now]
-    #[arg(long, value_name = "TIME", requires = "everybody",
+    #[arg(long, value_name = "TIME", value_parser = NonEmptyStringValueParser::new(), requires = "everybody",
           conflicts_with_all = ["session", "member", "sid"])]
     before: Option<String>,
     /// Do not ask whether that is meant
@@ -136,7 +139,8 @@ impl Which {
     fn run(&self, address: &str) -> Result<(), NotDone> {
         // A store that nodes share may name one twice.
         let mut seen = HashSet::new();
-        let mut table = (!self.json).then(Table::default);
+        let is_json = self.json.is_asked() || self.format == Format::Json;
+        let mut table = (!is_json).then(Table::default);
         let mut next = None;
         loop {
             let page = self.page(address, next.as_deref())?;
@@ -239,6 +243,11 @@ impl What {
         match admin_client::put(address, question)?.read(WHAT)? {
             Ended { goes_on: true, .. } => {
                 say("it goes on: they are many, and the log of Anteport says when all have ended");
+            }
+            // A handle that was mistyped is not to look like one whose session is over. A member, a
+            // `sid` and everybody may have none, and whoever is on the way in is shut out all the same.
+            Ended { ended: Some(0), .. } if self.session.is_some() => {
+                return Err(NotDone::NoSession);
             }
             Ended { ended: Some(count), .. } => say(&format!("ended: {}", counted(count))),
             Ended { ended: None, .. } => say("ended; how many sessions that were is not known"),

@@ -35,7 +35,8 @@ const LONGEST: usize = 8192;
 /// What is to be verified.
 #[derive(Debug, clap::Args)]
 pub(super) struct Captured {
-    /// The assertion, or the lines of a request's head that has it [default: standard input]
+    /// The file with the assertion, or with the lines of a request's head that has it; `-` is
+    /// standard input [default: standard input]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// The published keys, as `/.auth/jwks.json` has them [default: the files of `signing.keys`]
@@ -58,6 +59,11 @@ enum VerifyError {
         #[source]
         cause: io::Error,
     },
+    #[error(
+        "a file is wanted, or `-` for standard input, and this looks like the assertion itself: it is \
+         a credential, and whoever is on this machine can see what stands on a command line"
+    )]
+    Argument,
     #[error("there is no assertion in it: write it alone, or as `X-Anteport-Assertion: …`")]
     Nothing,
     #[error("the header is there twice, and a verifier has to refuse both")]
@@ -214,6 +220,10 @@ fn keys(
 }
 
 fn read(path: Option<&Path>) -> Result<String, VerifyError> {
+    let path = path.filter(|path| *path != Path::new("-"));
+    if path.is_some_and(is_assertion) {
+        return Err(VerifyError::Argument);
+    }
     let name = path.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
     let bytes = match path {
         Some(path) => File::open(path).and_then(|file| read_at_most(file, LARGEST)),
@@ -221,6 +231,17 @@ fn read(path: Option<&Path>) -> Result<String, VerifyError> {
     };
     let bytes = bytes.map_err(|cause| VerifyError::Read { name, cause })?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Whether somebody has put the assertion where its file is named: it is not to be printed again, in
+/// an error or anywhere else (LOG-01). No name of a file is longer, and none looks so that is there.
+fn is_assertion(path: &Path) -> bool {
+    const LONGEST_NAME: usize = 255;
+    let name = path.as_os_str().as_encoded_bytes();
+    let is_too_long = name.split(|byte| *byte == b'/').any(|part| part.len() > LONGEST_NAME);
+    // A JSON object in base64url begins so.
+    let has_object = memchr::memmem::find(name, b"eyJ").is_some();
+    is_too_long || (has_object && !path.exists())
 }
 
 /// The assertion in what was captured: alone, or as a line of a request's head, which tools write

@@ -56,7 +56,8 @@ pub(in crate::cli) struct Init {
     /// [default: azure_only]
     #[arg(long, value_name = "MODE")]
     mode: Option<String>,
-    /// The product that the portal is made with, whose password doors are known, such as wordpress
+    /// The product that the portal is made with, whose password doors are known, such as wordpress;
+    /// `generic` for one that is not known
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     /// Where visitors connect [default: 127.0.0.1:8443, with TLS 0.0.0.0:8443]
@@ -184,7 +185,7 @@ fn complete(answers: &mut Answers) -> Result<(), InitError> {
         match (given, question.default) {
             (false, Some(default)) => answers.set(question.flag, default),
             (false, None) if question.is_required && !question.is_answered(answers) => {
-                wrong.push(format!("--{} is missing: {}", question.flag, question.asks));
+                wrong.push(format!("--{} is missing: {}", question.flag, question.in_words()));
             }
             (false, None) => {}
             (true, _) => {
@@ -230,7 +231,7 @@ fn ask(
         (None, true) => String::new(),
         (None, false) => " [none]".to_owned(),
     };
-    let _ = write!(output, "{}{hint}: ", question.asks);
+    let _ = write!(output, "{}{hint}: ", question.in_words());
     let _ = output.flush();
     let mut line = String::new();
     match input.read_line(&mut line) {

@@ -108,8 +108,8 @@ fn local_login(answers: &Answers) -> String {
             format!("{BEGIN}    local_login: {{ profile: {} }}\n", plain_or_quoted(profile))
         }
         None => format!(
-            "{BEGIN}    # `mode: report_only` and `anteport discover` find them.\n    \
-             # local_login: {{ profile: wordpress }}\n"
+            "{BEGIN}    # `mode: report_only` and `anteport discover` find them; `generic` is for any product.\n    \
+             # local_login: {{ profile: generic }}\n"
         ),
     }
 }

@@ -1,6 +1,7 @@
 //! What is asked, in this order, each with the flag that answers it.
 
 use super::answers::{Answers, is_kind};
+use crate::config::profile_names;
 
 /// One question.
 pub(super) struct Question {
@@ -8,7 +9,8 @@ pub(super) struct Question {
     pub(super) flag: &'static str,
     /// The key that its answer goes to, as problems name it.
     pub(super) key: &'static str,
-    pub(super) asks: &'static str,
+    /// What is asked; a list of what may be answered comes after it, if there is one.
+    asks: &'static str,
     pub(super) default: Option<&'static str>,
     pub(super) is_required: bool,
     /// For which kinds of provider or modes it is asked.
@@ -123,8 +125,9 @@ pub(super) const QUESTIONS: &[Question] = &[
     Question {
         flag: "profile",
         key: "portals[0].local_login",
-        asks: "The product that the portal is made with, such as wordpress, if its password doors \
-               are known",
+        asks: "The product that the portal is made with, whose password doors are known; `generic` \
+               for one that is not listed, or none and `mode: report_only`, where `anteport \
+               discover` finds them. There are",
         default: None,
         is_required: false,
         when: When::Shut,
@@ -155,6 +158,14 @@ const SECRET: &str = "secret-file";
 const VARIABLE: &str = "secret-env";
 
 impl Question {
+    /// The question as it is put.
+    pub(super) fn in_words(&self) -> String {
+        match self.flag {
+            "profile" => format!("{} {}", self.asks, profile_names().join(", ")),
+            _ => self.asks.to_owned(),
+        }
+    }
+
     /// Whether the answers so far leave it open.
     pub(super) fn is_asked(&self, answers: &Answers) -> bool {
         match self.when {
