@@ -36,6 +36,8 @@ fn what_is_wrong_is_asked_again_with_the_reason() {
         "this is no name of an environment variable",
         "did you mean `azure_only`?",
         "did you mean `wordpress`?",
+        "`generic` for one that is not listed",
+        "There are wordpress, dokuwiki, ",
     ] {
         assert!(said.contains(reason), "{reason}\n{said}");
     }
