@@ -42,7 +42,7 @@ pub(super) enum AskError {
     #[error("{address} did not answer within {limit:?}")]
     Silent { address: String, limit: Duration },
     #[error(
-        "{address} does not answer as an HTTP server: another program is there, or `admin.address` is another"
+        "{address} does not answer as an HTTP server: another program is there; see `admin.address`"
     )]
     NotHttp { address: String },
     #[error("{address} answered with status {status}{}", stranger(*.status))]

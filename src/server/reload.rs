@@ -92,6 +92,8 @@ impl ReloadError {
 pub struct Reloads {
     current: Arc<Current>,
     source: Source,
+    /// The configuration itself, by its whole path; none if it comes from no file.
+    file: Option<String>,
     /// What was read. Held while somebody reads.
     read: Mutex<Read>,
 }
@@ -122,7 +124,8 @@ impl fmt::Debug for Reloads {
 impl Reloads {
     pub(super) fn new(current: Arc<Current>, source: Source) -> Self {
         let (last, in_force) = (source.files.clone(), source.files.clone());
-        Self { current, source, read: Mutex::new(Read { last, in_force }) }
+        let file = source.files.configuration().map(|path| path.display().to_string());
+        Self { current, source, file, read: Mutex::new(Read { last, in_force }) }
     }
 
     /// Reads it, and puts it in force if all of it can be. It reads files, which may take its time;
@@ -158,12 +161,6 @@ impl Reloads {
             }
         }
         result
-    }
-
-    /// The configuration that is read, by its whole path.
-    fn file(&self) -> Option<String> {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.last.configuration().map(|path| path.display().to_string())
     }
 
     fn change(&self, read: &mut Read) -> Result<Reloaded, ReloadError> {
@@ -238,8 +235,8 @@ fn report<'a>(problems: impl Iterator<Item = &'a Problem>) {
 /// What comes of a reload, for whoever asked for it.
 pub(super) fn told(reloads: &Reloads, result: &Result<Reloaded, ReloadError>) -> (bool, Value) {
     let (is_done, mut answer) = outcome(result);
-    if let (Some(answer), Some(file)) = (answer.as_object_mut(), reloads.file()) {
-        answer.insert("file".to_owned(), file.into());
+    if let (Some(answer), Some(file)) = (answer.as_object_mut(), &reloads.file) {
+        answer.insert("file".to_owned(), file.as_str().into());
     }
     (is_done, answer)
 }
