@@ -384,14 +384,9 @@ impl Proxy {
         })
     }
 
-    /// Closes what goes on and would not be let through any more (SESS-10); to be called about every
-    /// second, beside the requests.
-    pub(super) async fn close_openings(&self) {
-        if self.openings.all().is_empty() {
-            return;
-        }
-        // What is known here does not wait for a store.
-        self.close_those_shut();
+    /// Asks the other nodes, by the store, about what goes on, and closes what would not be let
+    /// through any more (SESS-10); to be called about every second, beside the requests.
+    pub(super) async fn look_after_openings(&self) {
         let all = self.openings.all();
         for (policy, portal) in self.policies.iter().zip(&self.portals) {
             let of_it = all.iter().filter(|opening| opening.host == policy.host);
@@ -400,10 +395,11 @@ impl Proxy {
                 self.learn(glass, &policy.host, &passes).await;
             }
         }
-        self.close_those_shut();
+        self.close_openings();
     }
 
-    fn close_those_shut(&self) {
+    /// The same by what is known here, which waits for no store.
+    pub(super) fn close_openings(&self) {
         let now = self.clock.now();
         let all = self.openings.all();
         for opening in all.iter().filter(|opening| !self.lets_through(opening, now)) {
@@ -419,10 +415,31 @@ impl Proxy {
         headers: &HeaderMap,
         now: Timestamp,
     ) -> bool {
-        let Some(pass) = self.pass(glass, policy, headers, now) else {
-            return false;
-        };
-        glass.give_back(&pass);
+        let pass = self.pass(glass, policy, headers, now);
+        if let Some(pass) = &pass {
+            self.give_back(glass, policy, pass, now).await;
+        }
+        pass.is_some()
+    }
+
+    /// The same where a browser gets a new pass: it has one, for nobody would give the one before
+    /// back (SESS-04). The same link, opened once more on a node that could not know of the first
+    /// time, gives the same pass, which stays.
+    pub(super) async fn give_back_earlier_pass(
+        &self,
+        glass: &BreakGlass,
+        policy: &Policy,
+        headers: &HeaderMap,
+        new: &Link,
+        now: Timestamp,
+    ) {
+        if let Some(pass) = self.pass(glass, policy, headers, now).filter(|it| it.id != new.id) {
+            self.give_back(glass, policy, &pass, now).await;
+        }
+    }
+
+    async fn give_back(&self, glass: &BreakGlass, policy: &Policy, pass: &Link, now: Timestamp) {
+        glass.give_back(pass);
         let link = name(&pass.id);
         let audit = Audit {
             portal: Some(&policy.host),
@@ -439,7 +456,6 @@ impl Proxy {
                 "a break-glass pass was given back here, and other nodes could not be told"
             );
         }
-        true
     }
 
     /// A link in its seal, if it can be opened; nothing is used up by it.

@@ -73,8 +73,8 @@ impl Visit<'_> {
             Ok(opened) => opened,
             Err(error) => return self.refuse_link(error),
         };
-        // A browser has one pass: nobody would give the one before back (SESS-04).
-        self.proxy.give_back_pass(glass, self.policy, &self.head.headers, self.now).await;
+        let headers = &self.head.headers;
+        self.proxy.give_back_earlier_pass(glass, self.policy, headers, &pass, self.now).await;
         self.switch_metrics(GlassEvent::Opened);
         let name = break_glass::name(&pass.id);
         let until = pass.until.to_utc_date_time();

@@ -248,7 +248,7 @@ impl Service {
         let kept = Arc::clone(&sessions);
         beside.spawn(async move { kept.keep().await });
         let (watched, kept) = (Arc::clone(&current), Arc::clone(&current));
-        let glass = Arc::clone(&current);
+        let (glass, openings) = (Arc::clone(&current), Arc::clone(&current));
         beside.spawn(async move {
             let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
             loop {
@@ -261,7 +261,14 @@ impl Service {
             let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
             loop {
                 every.tick().await;
-                glass.now().close_openings().await;
+                glass.now().look_after_openings().await;
+            }
+        });
+        beside.spawn(async move {
+            let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
+            loop {
+                every.tick().await;
+                openings.now().close_openings();
             }
         });
         beside.spawn(async move {

@@ -33,6 +33,9 @@ impl Visit<'_> {
             (&Method::POST, None) => self.is_from_us(),
             _ => return self.only("GET, POST"),
         };
+        // First: it takes no store, and whoever could not be signed out for want of one has given it
+        // back all the same.
+        let pass = if is_meant { self.give_pass_back().await } else { None };
         let Some(member) = self.signed_in.clone() else {
             // A form of another site comes without our cookies, which is no reason to take them.
             let is_bare = !is_meant && self.session_id().is_none();
@@ -42,10 +45,9 @@ impl Visit<'_> {
             };
             let forgotten = match forgotten {
                 Ok(forgotten) => forgotten,
-                Err(error) => return respond::store(error, self.asker, self.account),
+                Err(error) => return self.not_signed_out(error, pass),
             };
             let gone = if is_bare { Vec::new() } else { self.no_session() };
-            let pass = if is_meant { self.give_pass_back().await } else { None };
             let mut response = respond::redirect(&self.done(), self.asker, self.account);
             for cookie in gone {
                 respond::add_cookie(&mut response, Some(cookie));
@@ -61,7 +63,7 @@ impl Visit<'_> {
         let at_provider = self.sign_out_at_provider(&member);
         let forgotten = match self.end_for_good().await {
             Ok(forgotten) => forgotten,
-            Err(error) => return respond::store(error, self.asker, self.account),
+            Err(error) => return self.not_signed_out(error, pass),
         };
         let next = match at_provider {
             Some(provider) => provider,
@@ -72,7 +74,6 @@ impl Visit<'_> {
         };
         self.account.decided(Verdict::Own, None);
         let gone = self.no_session();
-        let pass = self.give_pass_back().await;
         let mut response = respond::redirect(&next, self.asker, self.account);
         for cookie in gone {
             respond::add_cookie(&mut response, Some(cookie));
@@ -83,6 +84,13 @@ impl Visit<'_> {
         // What the browser kept of the portal must not be shown by going back.
         let clear = HeaderName::from_static("clear-site-data");
         respond::set(&mut response, clear, HeaderValue::from_static("\"cache\""));
+        response
+    }
+
+    /// The store does not answer, and the session stays; the pass does not.
+    fn not_signed_out(self, error: StoreError, pass: Option<HeaderValue>) -> Response<Body> {
+        let mut response = respond::store(error, self.asker, self.account);
+        respond::add_cookie(&mut response, pass);
         response
     }
 

@@ -323,10 +323,26 @@ async fn rel_04_a_link_leads_to_the_portal_while_the_store_is_down() {
         // Whatever session the browser has beside it, of which nobody can say anything now.
         assert!(passes(&fleet, 2, &format!("{session}; {pass}")).await);
         assert_eq!(open(&fleet, 0, &code).await.status, 409, "once on this node all the same");
+        // A node that cannot know opens it once more, and whoever has its pass already keeps that.
+        let body = format!("link={code}");
+        let again = format!("{FORM}Cookie: {pass}\r\n");
+        let at = fleet.nodes[1].address;
+        let reply = post(at, &fleet.host, "/.auth/break-glass", &again, &body).await.unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert!(passes(&fleet, 1, &pass).await);
         // What is ended while nobody can be told is over here at least.
         let reply = ask_admin(&fleet, 0, "/-/break-glass/revoke").await;
         assert_eq!(reply.status, 503, "{}", reply.body);
         assert!(!passes(&fleet, 0, &pass).await);
+        // So is what is given back by who cannot be signed out.
+        let pass = opened(&fleet, 0, &made(&fleet, 0).await).await;
+        assert!(passes(&fleet, 0, &pass).await);
+        let both = format!("{session}; {pass}");
+        let reply = sign_out(fleet.nodes[0].address, &fleet.host, &both).await.unwrap();
+        assert_eq!(reply.status, 503, "{}", reply.body);
+        let gone = reply.header("set-cookie").unwrap_or_default();
+        assert!(gone.starts_with("__Host-anteport-break-glass=;"), "{gone}");
+        assert!(!passes(&fleet, 0, &pass).await, "SESS-04");
         assert!(begun.elapsed() < SOON);
         server.up();
     }
