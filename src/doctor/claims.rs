@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{Case, Check, Finding};
 use crate::config::{Mapping, Portal, ProviderKind};
-use crate::gate::{Subject, VerifiedClaims};
+use crate::gate::{EXTENSIONS, Subject, VerifiedClaims};
 use crate::identity::is_told;
 
 /// Looks at the token that the operator named, if there is one.
@@ -55,7 +55,13 @@ fn token(case: &Case, said: &Map<String, Value>) -> Finding {
 fn mapped(case: &Case, portal: &Portal, claims: &VerifiedClaims) -> Vec<Finding> {
     let (check, subject) = (Check::MappedClaims, portal.origin());
     let mut findings = Vec::new();
-    for (name, mapping) in &portal.identity.headers {
+    // What the directory of members says is in no token.
+    let of_provider = portal
+        .identity
+        .headers
+        .iter()
+        .filter(|(_, mapping)| !mapping.paths().any(|path| path.name() == EXTENSIONS));
+    for (name, mapping) in of_provider {
         let told = match is_told(mapping, claims) {
             Ok(true) => continue,
             Ok(false) => {

@@ -10,18 +10,19 @@ use super::claims::where_from;
 use super::running::Running;
 use super::{Case, Check, Finding};
 use crate::config::{Mapping, Portal};
-use crate::gate::{Subject, VerifiedClaims};
+use crate::gate::{EXTENSIONS, Subject, VerifiedClaims};
 use crate::identity::is_told;
 
 /// What `/-/last-logins` tells.
 #[derive(Deserialize)]
 struct Told {
-    providers: Vec<OfProvider>,
+    last_logins: Vec<Pair>,
 }
 
-/// The last logins with one provider.
+/// The last logins at one portal with one provider.
 #[derive(Deserialize)]
-struct OfProvider {
+struct Pair {
+    portal: String,
     provider: String,
     logins: usize,
     claims: BTreeMap<String, usize>,
@@ -46,7 +47,11 @@ pub(super) async fn look(case: &Case) -> Vec<Finding> {
         for index in &portal.sign_in.providers {
             let provider = case.config.providers.get(*index);
             let name = provider.map(|provider| &*provider.name).unwrap_or_default();
-            let seen = told.providers.iter().find(|seen| seen.provider == name && seen.logins > 0);
+            let host = &*portal.policy.host;
+            let seen = told
+                .last_logins
+                .iter()
+                .find(|seen| seen.portal == host && seen.provider == name && seen.logins > 0);
             match seen {
                 Some(seen) => findings.extend(compared(case, portal, *index, seen)),
                 None => {
@@ -59,14 +64,16 @@ pub(super) async fn look(case: &Case) -> Vec<Finding> {
     findings
 }
 
-fn compared(case: &Case, portal: &Portal, provider: usize, seen: &OfProvider) -> Vec<Finding> {
+fn compared(case: &Case, portal: &Portal, provider: usize, seen: &Pair) -> Vec<Finding> {
     let check = Check::LastLogins;
-    let OfProvider { provider: name, logins, claims } = seen;
+    let Pair { provider: name, logins, claims, .. } = seen;
     let subject = portal.origin();
     let (mut findings, mut seldom) = (Vec::new(), Vec::new());
     for (header, mapping) in &portal.identity.headers {
         let with = |name: &str| claims.get(name).copied().unwrap_or_default();
-        let rarest = mapping.paths().map(|path| (with(path.name()), path.name())).min();
+        // What the directory of members says is not the provider's to lack.
+        let of_provider = mapping.paths().filter(|path| path.name() != EXTENSIONS);
+        let rarest = of_provider.map(|path| (with(path.name()), path.name())).min();
         let Some((had, claim)) = rarest.filter(|(had, _)| had < logins) else {
             continue;
         };

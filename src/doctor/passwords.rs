@@ -33,14 +33,16 @@ pub(super) async fn forms(case: &Case, at: &At<'_>, first: &Page, told: &Told) {
     let mut known = BTreeSet::new();
     targets.retain(|target| known.insert(target.clone()));
     let begun = Instant::now();
-    let mut found: Vec<Finding> = Vec::new();
+    let (mut found, mut seen): (Vec<Finding>, Vec<&str>) = (Vec::new(), Vec::new());
     for (position, target) in targets.iter().take(PAGES).enumerate() {
         let page = match position {
             0 => html_of(first),
             _ if begun.elapsed() > PATIENCE => break,
             _ => at.get(target).await.ok().and_then(|page| html_of(&page)),
         };
-        let forms = page.map(|page| html::password_forms(&page)).unwrap_or_default();
+        let Some(page) = page else { continue };
+        seen.push(path_of(target));
+        let forms = html::password_forms(&page);
         for form in forms.into_iter().take(FORMS) {
             let finding = form_at(case, at.portal, target, &form);
             if !found.contains(&finding) {
@@ -49,8 +51,10 @@ pub(super) async fn forms(case: &Case, at: &At<'_>, first: &Page, told: &Told) {
         }
     }
     if found.is_empty() {
-        let paths: Vec<&str> = targets.iter().map(|target| path_of(target)).collect();
-        let say = format!("no password form was seen at {}", paths.join(", "));
+        let say = match seen.is_empty() {
+            true => "no page was there to see a password form on".to_owned(),
+            false => format!("no password form was seen at {}", seen.join(", ")),
+        };
         let fix = match at.portal.policy.password_routes.is_empty() {
             true => {
                 "if the portal has a sign-in of its own, name its product in `local_login.profile`, \
@@ -69,11 +73,27 @@ fn sign_ins(portal: &Portal, first: &Page) -> Vec<String> {
     let links = html_of(first).map(|page| html::links(&page)).unwrap_or_default();
     let there = links.iter().filter_map(|link| base.join(link).ok());
     let here = there.filter(|there| there.origin() == base.origin());
-    let called = here.filter(|there| {
-        let path = there.path().to_ascii_lowercase().replace(['-', '_', '.'], "");
-        ["login", "logon", "signin", "anmeld", "connexion"].iter().any(|word| path.contains(word))
-    });
-    called.map(|there| target_of(&there)).collect()
+    let mut known = BTreeSet::new();
+    let called = here.filter(|there| is_sign_in(there.path()));
+    called
+        .filter(|there| known.insert(there.path().to_owned()))
+        .map(|there| target_of(&there))
+        .collect()
+}
+
+/// Whether a path is called a sign-in by one of its segments, and no sign-out by another, which
+/// nobody asks for who only wants to look.
+fn is_sign_in(path: &str) -> bool {
+    let has = |words: &[&str]| {
+        path.split('/').any(|segment| {
+            let segment = segment.to_ascii_lowercase().replace(['-', '_'], "");
+            let name = segment.split(['.', ';']).next().unwrap_or_default();
+            words.contains(&name)
+        })
+    };
+    let outs = ["logout", "logoff", "signout", "signoff", "abmelden", "deconnexion"];
+    let ins = ["login", "logon", "signin", "wplogin", "anmelden", "anmeldung", "connexion"];
+    has(&ins) && !has(&outs)
 }
 
 /// What becomes of a password that somebody types into this form.
@@ -209,4 +229,21 @@ fn path_of(target: &str) -> &str {
 fn plain(name: &str) -> String {
     let is_plain = |c: &char| c.is_ascii_alphanumeric() || "_-.[]:".contains(*c);
     name.chars().filter(is_plain).take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_is_called_a_sign_in_is_looked_at_and_a_sign_out_is_not() {
+        for path in ["/login", "/account/Sign-In", "/wp-login.php", "/sign_in;x=1", "/de/anmelden/"]
+        {
+            assert!(is_sign_in(path), "{path}");
+        }
+        for path in ["/", "/designing", "/login/logout", "/deconnexion", "/loginhelp", "/sign-out"]
+        {
+            assert!(!is_sign_in(path), "{path}");
+        }
+    }
 }

@@ -157,8 +157,6 @@ impl Visit<'_> {
         let tokens = party.redeem(&redemption, &self.redirect_uri(party)).await?;
         let claims = party.verify(&tokens, &redemption, self.proxy.clock.now()).await?;
         let claims = party.with_groups(claims, &tokens, self.now).await;
-        let mut seen = self.proxy.last_logins.see(party.name(), self.now);
-        seen.had(&claims);
         let at_provider = party.at_provider(&tokens, &claims, &redemption);
         let for_portal = self.portal.identity.wanted(tokens.for_portal(&claims, self.now));
         let (begun, before) = (redemption.begun(), redemption.session().cloned());
@@ -167,6 +165,11 @@ impl Visit<'_> {
             return Err(LoginFailure::SignedOut);
         }
         let journey = redemption.journey();
+        // What a token of another journey lacks, nobody is told of who signs in.
+        if matches!(journey, Journey::SignIn | Journey::SignUp) {
+            let (host, seen) = (&self.policy.host, &self.proxy.last_logins);
+            seen.saw(host, party.name(), &claims, self.now);
+        }
         let renewal = tokens.refresh_token().map(|refresh_token| Renewal {
             refresh_token: refresh_token.clone(),
             journey,
@@ -176,7 +179,6 @@ impl Visit<'_> {
             return match redemption.complete(claims, None)? {
                 Completed::Session(claims, _) => {
                     let (session, members) = self.try_on(party, claims, journey).await?;
-                    seen.had(session.claims());
                     let session = session.renewable(renewal).known_as(at_provider);
                     let session = session.passing(for_portal);
                     Ok(Outcome::Tested(Box::new(Tested { session, members })))
@@ -220,7 +222,6 @@ impl Visit<'_> {
                             self.end_session(ended, SessionEnd::Revoked).await?;
                         }
                         let Welcome { claims, how, earlier } = welcome?;
-                        seen.had(&claims);
                         let session = self.begin(party, claims, before)?;
                         let session = session.renewable(renewal).known_as(at_provider);
                         (session.passing(for_portal), Some((how, earlier)))

@@ -8,18 +8,18 @@ use serde_json::{Value, json};
 
 use crate::gate::{Timestamp, VerifiedClaims};
 
-/// How many logins of each provider are remembered.
+/// How many logins at each portal with each provider are remembered.
 const MOST: usize = 20;
-/// How many providers: whoever reloads under ever new names has the first ones in here.
-const MOST_PROVIDERS: usize = 64;
+/// How many pairs of the two: whoever reloads under ever new names has the first ones in here.
+const MOST_PAIRS: usize = 256;
 /// How many claims of a login.
 const MOST_CLAIMS: usize = 128;
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 128;
 
-/// What has been seen since the start.
+/// What has been seen since the start, by the portal's host and the provider's name.
 #[derive(Debug, Default)]
-pub(super) struct LastLogins(Mutex<BTreeMap<Arc<str>, VecDeque<Login>>>);
+pub(super) struct LastLogins(Mutex<BTreeMap<(Arc<str>, Arc<str>), VecDeque<Login>>>);
 
 #[derive(Debug)]
 struct Login {
@@ -27,44 +27,44 @@ struct Login {
     claims: BTreeSet<Box<str>>,
 }
 
-/// A login under way. It is remembered when this is dropped, whatever has become of it: of those
-/// that were refused somebody wants to know most.
-pub(super) struct Seen {
-    logins: Arc<LastLogins>,
-    provider: Arc<str>,
-    login: Login,
-}
-
 impl LastLogins {
-    /// Somebody has come back from the provider of this name, with a token that was verified.
-    pub(super) fn see(self: &Arc<Self>, provider: &Arc<str>, at: Timestamp) -> Seen {
-        let (logins, provider) = (Arc::clone(self), Arc::clone(provider));
-        Seen { logins, provider, login: Login { at, claims: BTreeSet::new() } }
-    }
-
-    fn remember(&self, provider: &Arc<str>, login: Login) {
+    /// Somebody has come back to the portal of this host from the provider of this name, with a token
+    /// that was verified. Whatever becomes of it then: of those that are refused somebody wants to
+    /// know most.
+    pub(super) fn saw(
+        &self,
+        host: &Arc<str>,
+        provider: &Arc<str>,
+        claims: &VerifiedClaims,
+        at: Timestamp,
+    ) {
+        let names = claims.iter().map(|(name, _)| name);
+        let names = names.filter(|name| name.len() <= LONGEST_NAME).take(MOST_CLAIMS);
+        let claims = names.map(Box::from).collect();
+        let pair = (Arc::clone(host), Arc::clone(provider));
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !all.contains_key(provider) && all.len() >= MOST_PROVIDERS {
+        if !all.contains_key(&pair) && all.len() >= MOST_PAIRS {
             return;
         }
-        let logins = all.entry(Arc::clone(provider)).or_default();
+        let logins = all.entry(pair).or_default();
         if logins.len() >= MOST {
             logins.pop_front();
         }
-        logins.push_back(login);
+        logins.push_back(Login { at, claims });
     }
 
-    /// For each provider how many logins there were, since when, and in how many of them each claim
-    /// was, as JSON.
+    /// For each portal and provider how many logins there were, since when, and in how many of them
+    /// each claim was, as JSON.
     pub(super) fn to_json(&self) -> Value {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let providers = all.iter().map(|(provider, logins)| {
+        let pairs = all.iter().map(|((host, provider), logins)| {
             let mut claims: BTreeMap<&str, usize> = BTreeMap::new();
             for name in logins.iter().flat_map(|login| &login.claims) {
                 *claims.entry(name).or_default() += 1;
             }
             let moment = |login: Option<&Login>| login.map(|login| login.at.to_utc_date_time());
             json!({
+                "portal": &**host,
                 "provider": &**provider,
                 "logins": logins.len(),
                 "first": moment(logins.front()),
@@ -72,28 +72,7 @@ impl LastLogins {
                 "claims": claims,
             })
         });
-        json!({ "providers": providers.collect::<Vec<_>>() })
-    }
-}
-
-impl Seen {
-    /// What is known of them by now.
-    pub(super) fn had(&mut self, claims: &VerifiedClaims) {
-        let known = &mut self.login.claims;
-        let names = claims.iter().map(|(name, _)| name);
-        for name in names.filter(|name| name.len() <= LONGEST_NAME) {
-            if known.len() < MOST_CLAIMS {
-                known.insert(name.into());
-            }
-        }
-    }
-}
-
-impl Drop for Seen {
-    fn drop(&mut self) {
-        let at = self.login.at;
-        let login = std::mem::replace(&mut self.login, Login { at, claims: BTreeSet::new() });
-        self.logins.remember(&self.provider, login);
+        json!({ "last_logins": pairs.collect::<Vec<_>>() })
     }
 }
 
@@ -112,29 +91,31 @@ mod tests {
 
     #[test]
     fn lim_07_the_last_ones_are_remembered_and_no_more_than_fits() {
-        let logins = Arc::new(LastLogins::default());
+        let logins = LastLogins::default();
+        let (host, provider): (Arc<str>, Arc<str>) = ("a.example".into(), "corporate".into());
         let at = |seconds: i64| Timestamp::from_unix_seconds(1_800_000_000 + seconds);
         for number in 0..25 {
-            let provider: Arc<str> = "corporate".into();
-            let mut seen = logins.see(&provider, at(number));
-            let many = (0..2 * MOST_CLAIMS).map(|number| format!("claim-{number:03}"));
-            seen.had(&claims(["x".repeat(LONGEST_NAME + 1)]));
-            seen.had(&claims(["email".to_owned()].into_iter().filter(|_| number % 5 == 0)));
-            seen.had(&claims(many));
+            let own = ["email".to_owned()].into_iter().filter(|_| number % 5 == 0);
+            let long = ["x".repeat(LONGEST_NAME + 1)];
+            logins.saw(&host, &provider, &claims(own.chain(long)), at(number));
         }
-        for number in 0..2 * MOST_PROVIDERS {
-            drop(logins.see(&format!("p{number:03}").into(), at(0)));
+        let many = (0..2 * MOST_CLAIMS).map(|number| format!("claim-{number:03}"));
+        logins.saw(&"b.example".into(), &provider, &claims(many), at(0));
+        for number in 0..2 * MOST_PAIRS {
+            logins.saw(&host, &format!("p{number:03}").into(), &claims([]), at(0));
         }
         let told = logins.to_json();
-        assert_eq!(told["providers"].as_array().unwrap().len(), MOST_PROVIDERS);
-        let corporate = &told["providers"][0];
+        let told = told["last_logins"].as_array().unwrap();
+        assert_eq!(told.len(), MOST_PAIRS);
+        let first = &told[0];
         assert_eq!(
-            (&corporate["provider"], &corporate["logins"]),
-            (&json!("corporate"), &json!(20))
+            (&first["portal"], &first["provider"]),
+            (&json!("a.example"), &json!("corporate"))
         );
-        assert_eq!(corporate["first"], at(5).to_utc_date_time());
-        assert_eq!(corporate["last"], at(24).to_utc_date_time());
-        assert_eq!(corporate["claims"]["email"], 4);
-        assert!(corporate["claims"].as_object().unwrap().len() <= MOST_CLAIMS + 1);
+        assert_eq!((&first["logins"], &first["claims"]), (&json!(20), &json!({ "email": 4 })));
+        assert_eq!(first["first"], at(5).to_utc_date_time());
+        assert_eq!(first["last"], at(24).to_utc_date_time());
+        let other = told.iter().find(|it| it["portal"] == "b.example").unwrap();
+        assert_eq!(other["claims"].as_object().unwrap().len(), MOST_CLAIMS);
     }
 }

@@ -88,7 +88,7 @@ async fn doctor_knows_what_the_last_sign_ins_lacked_log_01() {
     for secret in ["c4n4ry", "treasurer", "harborclub"] {
         assert!(!text.contains(secret), "{text}");
     }
-    let corporate = &told.json()["providers"][0];
+    let corporate = &told.json()["last_logins"][0];
     assert_eq!((&corporate["provider"], &corporate["logins"]), (&json!("corporate"), &json!(3)));
     assert_eq!(
         (&corporate["claims"]["number"], &corporate["claims"]["post"]),
