@@ -74,8 +74,6 @@ pub(super) enum NotDone {
     Ask(#[from] AskError),
     #[error("it was refused: {message} ({code})")]
     Refused { code: String, message: String },
-    #[error("no session has this handle; `sessions list` shows those that there are")]
-    NoSession,
     #[error("the answer is not what an Anteport of this version tells")]
     Answer(#[source] serde_json::Error),
     #[error(
@@ -90,9 +88,7 @@ impl NotDone {
         match self {
             Self::Ask(error) => error.exit_code(),
             Self::Refused { code, .. } if code == "session-store-unavailable" => UNAVAILABLE,
-            Self::Refused { .. } | Self::NoSession | Self::Answer(_) | Self::Unknown { .. } => {
-                FAILED
-            }
+            Self::Refused { .. } | Self::Answer(_) | Self::Unknown { .. } => FAILED,
         }
     }
 }

@@ -9,10 +9,15 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Portal, Provider};
 use crate::gate::Mode;
 
-/// Checks the configuration at `path`.
+/// Checks the configuration at `path`; `-` is standard input.
 #[must_use]
 pub fn run(path: &Path) -> ExitCode {
-    match config::load(path, Clock::system().now()) {
+    let now = Clock::system().now();
+    let loaded = match path.as_os_str() == "-" {
+        true => config::load_from("standard input", std::io::stdin().lock(), now),
+        false => config::load(path, now),
+    };
+    match loaded {
         Ok(loaded) => {
             report_warnings(&loaded.warnings);
             say(&summary(&loaded.config));

@@ -76,8 +76,10 @@ enum Verb {
     ///
     /// Problems go to standard error, one line each as `file:line:column: key: message`, and a
     /// summary to standard output. It reads the secrets and key files that the configuration
-    /// names, and connects to nobody.
-    #[command(after_help = "Example: anteport check --config config.yaml")]
+    /// names, and connects to nobody. `--config -` reads standard input.
+    #[command(after_help = "Examples:\n  anteport check --config config.yaml\n  \
+                            kubectl exec -i deploy/portal --container anteport -- \
+                            anteport check --config - <config.yaml")]
     Check(ConfigPath),
     /// Write, show or explain a configuration, or print its JSON Schema
     #[command(subcommand)]

@@ -86,7 +86,7 @@ pub(super) fn run(path: &Path) -> ExitCode {
             say(&match told.changed {
                 true => format!("another configuration is in force{file}"),
                 false => {
-                    format!("nothing has changed, and the same configuration is in force{file}")
+                    format!("no file has changed since what is in force was read{file}")
                 }
             });
             ExitCode::SUCCESS

@@ -244,12 +244,16 @@ impl What {
             Ended { goes_on: true, .. } => {
                 say("it goes on: they are many, and the log of Anteport says when all have ended");
             }
-            // A handle that was mistyped is not to look like one whose session is over. A member, a
-            // `sid` and everybody may have none, and whoever is on the way in is shut out all the same.
-            Ended { ended: Some(0), .. } if self.session.is_some() => {
-                return Err(NotDone::NoSession);
+            Ended { ended: Some(count), .. } => {
+                // That it is over is what was asked for, whoever has ended it.
+                if count == 0 && self.session.is_some() {
+                    complain(
+                        "warning: no session has this handle now: it is over already, or mistyped; \
+                         `sessions list` shows those that there are",
+                    );
+                }
+                say(&format!("ended: {}", counted(count)));
             }
-            Ended { ended: Some(count), .. } => say(&format!("ended: {}", counted(count))),
             Ended { ended: None, .. } => say("ended; how many sessions that were is not known"),
         }
         Ok(())

@@ -39,6 +39,9 @@ pub(super) struct Captured {
     /// standard input [default: standard input]
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// Whatever else stands there, which would be quoted in an error otherwise (LOG-01)
+    #[arg(hide = true, num_args = 0..)]
+    more: Vec<std::ffi::OsString>,
     /// The published keys, as `/.auth/jwks.json` has them [default: the files of `signing.keys`]
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
@@ -126,6 +129,9 @@ fn explained(
     };
     let (portal, assertion) = portal(config, captured.portal.as_deref())?;
     let keys = keys(config, &assertion.signed_by, captured.jwks.as_deref())?;
+    if !captured.more.is_empty() {
+        return Err(VerifyError::Argument);
+    }
     let jwt = captured_in(&read(captured.file.as_deref())?)?;
     let mut lines = Vec::new();
     let mut answers = Vec::new();

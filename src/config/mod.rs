@@ -135,6 +135,21 @@ pub fn load(path: &Path, now: Timestamp) -> Result<Loaded, Problems> {
     }
 }
 
+/// [`load`] of what is read from somewhere else, such as standard input. Relative paths in it begin
+/// where the process is.
+///
+/// # Errors
+/// As of [`load`].
+pub fn load_from(
+    name: &str,
+    input: impl std::io::Read,
+    now: Timestamp,
+) -> Result<Loaded, Problems> {
+    let bytes = secrets::read_at_most(input, yaml::LARGEST as u64);
+    let (name, text) = text_of(name.to_owned(), bytes)?;
+    parse(&name, &text, &environment, now)
+}
+
 /// Loads a configuration from `text`. `name` is the path of its file: messages begin with it, and
 /// relative paths in the text begin at its folder.
 ///
@@ -202,7 +217,11 @@ fn environment(name: &str) -> Option<String> {
 
 fn read(path: &Path) -> Result<(String, String), Problems> {
     let name = path.display().to_string();
-    let bytes = secrets::read_bounded(path, yaml::LARGEST as u64).map_err(|error| {
+    text_of(name, secrets::read_bounded(path, yaml::LARGEST as u64))
+}
+
+fn text_of(name: String, bytes: std::io::Result<Vec<u8>>) -> Result<(String, String), Problems> {
+    let bytes = bytes.map_err(|error| {
         let mut message = format!("cannot read the configuration: {}", secrets::reason(&error));
         if error.kind() == std::io::ErrorKind::NotFound {
             message.push_str(

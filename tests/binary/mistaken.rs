@@ -59,6 +59,16 @@ fn log_01_an_assertion_on_the_command_line_is_not_said_again() {
         let said = says(&arguments, 1, &["a file is wanted, or `-`"]);
         assert!(!said.contains("eyJ") && !said.contains("canary"), "{said}");
     }
+    // As it is copied from a head, without quotes.
+    let copied = [
+        "verify-header",
+        "X-Anteport-Assertion:",
+        "eyJ.canary.x",
+        "--config",
+        file.to_str().unwrap(),
+    ];
+    let said = says(&copied, 1, &["a file is wanted, or `-`"]);
+    assert!(!said.contains("eyJ") && !said.contains("canary"), "{said}");
     let missing = ["verify-header", "captured.txt", "--config", file.to_str().unwrap()];
     says(&missing, 1, &["cannot read captured.txt: No such file"]);
     // Nobody has piped anything in.
@@ -143,5 +153,32 @@ fn one_spelling_of_a_format_is_as_good_as_the_other() {
             let is_json = serde_json::from_str::<serde_json::Value>(&said).is_ok();
             assert!(is_json, "{verb:?} {format:?}: {said}{complained}");
         }
+    }
+}
+
+/// As where the file is, and not where its secrets are: `kubectl exec -i … check --config - <config.yaml`.
+#[test]
+fn a_configuration_is_checked_from_a_pipe() {
+    let folder = Folder::new();
+    let text = config(free_ports(4));
+    for (text, code, wanted) in [
+        (text.clone(), 0, "The configuration can be used"),
+        (text.replace("portals:", "portal:"), 3, "standard input:"),
+        (String::new(), 3, "the configuration is empty"),
+    ] {
+        let mut check = Command::new(env!("CARGO_BIN_EXE_anteport"))
+            .args(["check", "--config", "-"])
+            .current_dir(&folder.0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        check.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let output = check.wait_with_output().unwrap();
+        let said =
+            [output.stdout, output.stderr].map(|said| String::from_utf8(said).unwrap()).concat();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(wanted), "{said}");
     }
 }

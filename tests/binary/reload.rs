@@ -123,7 +123,7 @@ fn cfg_02_a_mounted_configuration_is_reloaded_when_it_changes_and_when_somebody_
     opened("/open/never-written");
     let (code, out, err) = anteport("reload");
     let path = file.display();
-    let same = format!("nothing has changed, and the same configuration is in force: {path}");
+    let same = format!("no file has changed since what is in force was read: {path}");
     assert_eq!((code, out.trim()), (Some(0), same.as_str()), "{err}");
     log.until("configuration-reloaded");
     mounted.swap(&format!("{quiet}# another\n"), "canary-two");
