@@ -17,9 +17,12 @@ const MOST_CLAIMS: usize = 128;
 /// The longest name, in bytes.
 const LONGEST_NAME: usize = 128;
 
-/// What has been seen since the start, by the portal's host and the provider's name.
+/// What has been seen since the start.
 #[derive(Debug, Default)]
-pub(super) struct LastLogins(Mutex<BTreeMap<(Arc<str>, Arc<str>), VecDeque<Login>>>);
+pub(super) struct LastLogins(Mutex<BTreeMap<Pair, VecDeque<Login>>>);
+
+/// A portal's host, and the name of a provider.
+type Pair = (Arc<str>, Arc<str>);
 
 #[derive(Debug)]
 struct Login {
