@@ -9,6 +9,11 @@ pub const OF_TEXT: f64 = 4.5;
 /// The contrast that outlines of controls and focus marks need (WCAG 2.2, 1.4.11).
 pub const OF_OUTLINES: f64 = 3.0;
 
+/// What our pages have as their ground in the light scheme: `--card` of their style.
+pub const LIGHT: Colour = Colour::WHITE;
+/// The same in the dark scheme.
+pub const DARK: Colour = Colour::new(0x1b, 0x1f, 0x28);
+
 /// A colour of sRGB, without transparency.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour {

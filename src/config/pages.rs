@@ -8,8 +8,7 @@ use super::file::bare;
 use super::kind::Unfit;
 use super::section::Section;
 use super::value;
-use crate::colour::{Colour, OF_OUTLINES, OF_TEXT};
-use crate::pages::LIGHT;
+use crate::colour::{Colour, LIGHT, OF_OUTLINES, OF_TEXT};
 
 /// How our own pages look at a portal.
 #[derive(Debug)]

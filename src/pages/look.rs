@@ -11,12 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::STYLE;
-use crate::colour::{Colour, OF_OUTLINES, OF_TEXT};
-
-/// What pages have as their ground in the light scheme: `--card` of the style.
-pub const LIGHT: Colour = Colour::WHITE;
-/// The same in the dark scheme.
-pub const DARK: Colour = Colour::new(0x1b, 0x1f, 0x28);
+use crate::colour::{Colour, DARK, LIGHT, OF_OUTLINES, OF_TEXT};
 
 /// How pages look where no portal says anything.
 pub static PLAIN: LazyLock<Look> = LazyLock::new(Look::default);

@@ -9,7 +9,7 @@ mod words;
 
 use askama::Template;
 
-pub use look::{DARK, Help, LIGHT, Look, PLAIN};
+pub use look::{Help, Look, PLAIN};
 pub use words::{Words, explain};
 
 /// The one style of all pages. A portal with a colour of its own has that behind it.
