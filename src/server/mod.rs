@@ -16,6 +16,7 @@ mod discoveries;
 mod draining;
 mod failure;
 mod farewell;
+mod forward;
 mod frames;
 mod front;
 mod glass_door;
