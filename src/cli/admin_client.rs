@@ -2,7 +2,6 @@
 //! read. Deliberately not here: what is asked for, which is its verb's.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use tokio::net::TcpStream;
 
 use super::{FAILED, UNAVAILABLE, complain, report};
 use crate::config;
+use crate::telemetry::admin::reachable;
 use crate::telemetry::causes;
 use crate::telemetry::log::Shown;
 
@@ -127,20 +127,6 @@ pub(super) fn ended(done: Result<(), NotDone>) -> ExitCode {
 pub(super) fn object<const N: usize>(texts: [(&str, Option<&str>); N]) -> Map<String, Value> {
     let given = texts.into_iter().filter_map(|(name, text)| Some((name, text?)));
     given.map(|(name, text)| (name.to_owned(), json!(text))).collect()
-}
-
-/// Who listens everywhere is asked here.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address {
-        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
-            address.set_ip(Ipv4Addr::LOCALHOST.into());
-        }
-        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-            address.set_ip(Ipv6Addr::LOCALHOST.into());
-        }
-        SocketAddr::V4(_) | SocketAddr::V6(_) => {}
-    }
-    address
 }
 
 /// What is asked.

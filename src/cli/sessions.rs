@@ -78,23 +78,27 @@ pub(super) struct Which {
 ))]
 pub(super) struct What {
     /// One session, by its handle: `sid` of the assertion, `session` of the audit log
-    #[arg(long, value_name = "HANDLE", value_parser = NonEmptyStringValueParser::new(), allow_hyphen_values = true)]
+    #[arg(long, value_name = "HANDLE", value_parser = NonEmptyStringValueParser::new(),
+          allow_hyphen_values = true)]
     session: Option<String>,
     /// All sessions of a member: `tid.oid`, or `iss#sub`
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     member: Option<String>,
     /// Those that came of one session at a provider
-    #[arg(long, value_name = "SID", value_parser = NonEmptyStringValueParser::new(), requires = "provider", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SID", value_parser = NonEmptyStringValueParser::new(),
+          requires = "provider", allow_hyphen_values = true)]
     sid: Option<String>,
     /// The provider whose `--sid` it is
-    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(), requires = "sid",
+    #[arg(long, value_name = "NAME", value_parser = NonEmptyStringValueParser::new(),
+          requires = "sid",
           conflicts_with_all = ["session", "member", "everybody"])]
     provider: Option<String>,
     /// The sessions of everybody
     #[arg(long)]
     everybody: bool,
     /// Only those that began before: 2027-01-15T08:00:00Z, or seconds since 1970 [default: now]
-    #[arg(long, value_name = "TIME", value_parser = NonEmptyStringValueParser::new(), requires = "everybody",
+    #[arg(long, value_name = "TIME", value_parser = NonEmptyStringValueParser::new(),
+          requires = "everybody",
           conflicts_with_all = ["session", "member", "sid"])]
     before: Option<String>,
     /// Do not ask whether that is meant

@@ -1,6 +1,6 @@
 //! The Anteport that runs on this machine, if one does: what its admin listener says.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::outgoing::{Bounds, Http};
+use crate::telemetry::admin::reachable;
 
 /// For an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,19 +23,10 @@ pub(super) struct Running {
 
 impl Running {
     /// The one at this admin address; `None` if nobody answers there, or somebody else.
-    pub(super) async fn at(mut admin: SocketAddr) -> Option<Self> {
-        match admin {
-            SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
-                admin.set_ip(Ipv4Addr::LOCALHOST.into());
-            }
-            SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
-                admin.set_ip(Ipv6Addr::LOCALHOST.into());
-            }
-            SocketAddr::V4(_) | SocketAddr::V6(_) => {}
-        }
+    pub(super) async fn at(admin: SocketAddr) -> Option<Self> {
         let bounds =
             Bounds { connect: PATIENCE, total: PATIENCE, answer_bytes: ANSWER_BYTES, posts: 1 };
-        let it = Self { admin, http: Http::new(bounds, None) };
+        let it = Self { admin: reachable(admin), http: Http::new(bounds, None) };
         let version: Value = serde_json::from_slice(&it.ask("/version").await?).ok()?;
         let is_ours = version.get("name")?.as_str() == Some(env!("CARGO_PKG_NAME"));
         is_ours.then_some(it)

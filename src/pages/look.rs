@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::STYLE;
 use crate::colour::{Colour, DARK, LIGHT, OF_OUTLINES, OF_TEXT};
+use crate::config::Help;
 
 /// How pages look where no portal says anything.
 pub static PLAIN: LazyLock<Look> = LazyLock::new(Look::default);
@@ -23,15 +24,6 @@ pub struct Look {
     help: Option<Help>,
     style: Cow<'static, str>,
     policy: String,
-}
-
-/// Where members find help.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Help {
-    /// What the link says.
-    pub label: String,
-    /// Where it leads: an `https` URL or a `mailto` one.
-    pub href: String,
 }
 
 impl Default for Look {

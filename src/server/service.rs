@@ -247,37 +247,14 @@ impl Service {
         let sessions = current.now().sessions();
         let kept = Arc::clone(&sessions);
         beside.spawn(async move { kept.keep().await });
-        let (watched, kept) = (Arc::clone(&current), Arc::clone(&current));
-        let (glass, openings) = (Arc::clone(&current), Arc::clone(&current));
-        beside.spawn(async move {
-            let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
-            loop {
-                every.tick().await;
-                watched.now().end_expired().await;
-            }
-        });
-        // Apart: many sessions whose store does not answer take their time.
-        beside.spawn(async move {
-            let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
-            loop {
-                every.tick().await;
-                glass.now().look_after_openings().await;
-            }
-        });
-        beside.spawn(async move {
-            let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
-            loop {
-                every.tick().await;
-                openings.now().close_openings();
-            }
-        });
-        beside.spawn(async move {
-            let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
-            loop {
-                every.tick().await;
-                kept.now().tidy_sessions().await;
-            }
-        });
+        // Each apart: a store that does not answer takes its time.
+        beside.spawn(again(Arc::clone(&current), |proxy| async move { proxy.end_expired().await }));
+        beside.spawn(again(Arc::clone(&current), |proxy| async move {
+            proxy.look_after_openings().await
+        }));
+        beside.spawn(again(Arc::clone(&current), |proxy| async move { proxy.close_openings() }));
+        beside
+            .spawn(again(Arc::clone(&current), |proxy| async move { proxy.tidy_sessions().await }));
         beside.spawn(Arc::clone(&current).keep_keys(look_again));
         if let Some(reloads) = reloads {
             beside.spawn(reloads.watch());
@@ -415,6 +392,18 @@ impl Service {
         }
         audit::write(Event::Stopped, &Audit::default());
         Ok(())
+    }
+}
+
+/// Has what is in force tidied up about every second, beside the requests and for ever.
+async fn again<F: Future<Output = ()> + Send>(
+    current: Arc<Current>,
+    tidy: impl Fn(Arc<Proxy>) -> F + Send + 'static,
+) {
+    let mut every = tokio::time::interval(limits::TIDY_SESSIONS_EVERY);
+    loop {
+        every.tick().await;
+        tidy(current.now()).await;
     }
 }
 

@@ -22,7 +22,7 @@ use crate::gate::identity::OwnedNames;
 use crate::gate::{Lifetimes, Session, Timestamp};
 use crate::identity::{Identity, KeptSigners};
 use crate::members::Members;
-use crate::pages::{Help, Look};
+use crate::pages::Look;
 use crate::relying_party::RelyingParty;
 use crate::sessions::{Ended, KeptKeys, KeptKeysError, Ours, Sessions};
 use crate::signing_key::SigningAlgorithm;
@@ -381,17 +381,12 @@ fn portal(
         }),
         providers: settings.sign_in.providers,
         button_label: settings.sign_in.button_label,
-        look: look(settings.pages),
+        look: Look::new(settings.pages.name, settings.pages.colour, settings.pages.help),
         tests_logins: settings.sign_in.test,
         signs_out_at_provider: settings.logout.federated,
         public_url,
     };
     Ok((policy, portal))
-}
-
-fn look(settings: config::Pages) -> Look {
-    let config::Pages { name, colour, help } = settings;
-    Look::new(name, colour, help.map(|config::Help { label, href }| Help { label, href }))
 }
 
 /// What portals are signed for with, by keys.

@@ -1,6 +1,7 @@
 //! What nodes that share a store tell each other of break-glass links: which are used, whose passes
-//! were given back, and when all were ended last. Without such a store a node knows by itself what it has to, and what cannot be
-//! asked or told is no reason to keep whoever has a link out: the store may be what is down.
+//! were given back, and when all were ended last. Without such a store a node knows by itself what
+//! it has to, and what cannot be asked or told is no reason to keep whoever has a link out: the store
+//! may be what is down.
 //! Deliberately not here: links and passes, which `server::break_glass` makes and judges.
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ mod asked;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -46,6 +46,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const HEAD_SIZE: usize = 16 * 1024;
 /// Fields of a request's head.
 const HEAD_FIELDS: usize = 64;
+
+/// Where whoever listens at this address is asked on this machine: who listens everywhere, on
+/// loopback.
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => {
+            address.set_ip(Ipv6Addr::LOCALHOST.into());
+        }
+        SocketAddr::V4(_) | SocketAddr::V6(_) => {}
+    }
+    address
+}
 
 /// Whether visitors should be sent here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
