@@ -268,4 +268,12 @@ fn a_password_form_that_the_first_page_leads_to_is_found() {
     let without = |_: &str| page("200 OK", "", "<p>Welcome");
     let report = Bench::start(Plan { instead: nothing, ..plan(without) }).doctor(&ONLY);
     report.finds("login-form", "skipped", &["no password form was seen at /", "stays open"]);
+    // Nor does anybody name a page that was not there.
+    let nowhere = |head: &str| match head.split(' ').nth(1) {
+        Some("/") => page("200 OK", "", "<p>Welcome"),
+        _ => page("404 Not Found", "", ""),
+    };
+    let report = Bench::start(plan(nowhere)).doctor(&ONLY);
+    let found = report.finds("login-form", "skipped", &["no password form was seen at /"]);
+    assert!(!found.to_string().contains("/login"), "{found}");
 }

@@ -397,15 +397,17 @@ async fn hdr_05_path_14_what_another_gate_says_or_renames_a_request_is_refused()
     }
 }
 
-#[tokio::test]
-async fn http_08_an_upgrade_passes_where_its_route_lets_it() {
-    for top in [FORWARDED, GRPC] {
-        const LIVE: &str = r#"
+/// A portal with one route for WebSockets.
+const LIVE: &str = r#"
     routes:
       - { path: "/live", access: signed_in, websocket: true }
       - { path: "/**", access: signed_in }
     local_login: {}
     identity: { headers: { X-Auth-User: oid } }"#;
+
+#[tokio::test]
+async fn http_08_an_upgrade_passes_where_its_route_lets_it() {
+    for top in [FORWARDED, GRPC] {
         let world = World::start_with(Plan { top, portal: LIVE, ..Plan::default() }).await;
         let browser = world.treasurer().await;
         let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
@@ -422,12 +424,6 @@ async fn http_08_an_upgrade_passes_where_its_route_lets_it() {
 /// Traefik does not show `Upgrade`, which is of one connection, but the rest of a WebSocket.
 #[tokio::test]
 async fn http_08_an_upgrade_that_is_not_shown_is_one_all_the_same() {
-    const LIVE: &str = r#"
-    routes:
-      - { path: "/live", access: signed_in, websocket: true }
-      - { path: "/**", access: signed_in }
-    local_login: {}
-    identity: { headers: { X-Auth-User: oid } }"#;
     let world = World::start_with(Plan { top: FORWARDED, portal: LIVE, ..Plan::default() }).await;
     let (browser, nobody) = (world.treasurer().await, world.browser());
     let key = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
